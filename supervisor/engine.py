@@ -1,0 +1,106 @@
+"""The port to a container engine: what we ask of it, and how it may fail. Knows no engine by name."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from units.events import EngineFact, Observed
+from units.unit import ContainerId, Failure, UnitName
+
+LABEL_UNIT = "dockwarden.unit"
+"""Every container of ours carries its unit's name under this label; only such containers are ever touched."""
+LABEL_HASH = "dockwarden.config-hash"
+
+
+class EngineError(Exception):
+    """An order failed. ``failure`` says what that means, the text what the engine said."""
+
+    def __init__(self, failure: Failure, message: str) -> None:
+        super().__init__(message)
+        self.failure = failure
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One message of the event stream, decoded."""
+
+    fact: EngineFact | None
+    """``None``: it says nothing about a unit of ours."""
+    kind: str
+    """A closed set for the metrics: the fact's action, or ``other``."""
+    at: int
+    """The engine's own stamp, nanoseconds since 1970."""
+    key: str
+    """Tells it apart from another message of the same nanosecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    version: str
+    api: str
+    """Highest API version it serves."""
+    api_min: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputLine:
+    """One line that a container wrote."""
+
+    stream: str
+    """``stdout`` or ``stderr``."""
+    text: str
+
+
+class Engine(Protocol):
+    """All calls have a deadline of their own and raise EngineError; none waits for ever, except a stream's next item."""
+
+    @property
+    def url(self) -> str: ...
+
+    async def info(self) -> EngineInfo: ...
+
+    def events(self, since_ns: int | None) -> AsyncIterator[tuple[Heard, ...]]:
+        """Batches of what the stream says, from the moment the engine accepted it, or replayed from ``since_ns`` (inclusive).
+
+        The first item is an empty batch: the stream is open. Ends with EngineError when the stream is cut.
+        Reading never waits for the consumer: a slow reader would slow the whole engine.
+        """
+        ...
+
+    async def snapshot(self, *, thorough: bool) -> tuple[Observed, ...]:
+        """Every container with LABEL_UNIT. ``thorough`` also inspects each (run time, OOM, declared health check)."""
+        ...
+
+    async def pull(self, image: str) -> None: ...
+
+    async def create(self, name: str, body: str) -> ContainerId:
+        """Raises IMAGE_MISSING, NAME_TAKEN, UNRECOVERABLE."""
+        ...
+
+    async def declares_health(self, container: ContainerId) -> bool: ...
+
+    async def owner(self, name: str) -> UnitName | None:
+        """The unit whose label the container of this name carries; ``None`` when it is foreign. Raises NOT_FOUND."""
+        ...
+
+    async def start(self, container: ContainerId) -> None:
+        """Raises CONFLICT when it runs already, NOT_FOUND, UNRECOVERABLE (no such command, bad mount)."""
+        ...
+
+    async def signal(self, container: ContainerId, signal: str) -> None:
+        """Raises NOT_RUNNING, NOT_FOUND."""
+        ...
+
+    async def rename(self, container: ContainerId, name: str) -> None: ...
+
+    async def remove(self, container: ContainerId) -> None:
+        """Also a running one; its volumes stay."""
+        ...
+
+    def logs(self, container: ContainerId, *, tail: int, follow: bool) -> AsyncIterator[OutputLine]: ...
+
+    async def load(self, path: str) -> list[str]:
+        """Load an image archive (``docker save`` format, any compression); the names it brought."""
+        ...
+
+    async def close(self) -> None: ...

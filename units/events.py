@@ -1,0 +1,321 @@
+"""Facts: everything that can happen, in the past tense. The only input of the core."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from units.unit import ContainerId, Failure, Health, Seconds, StoppedBy, UnitName, UnitSpec
+
+
+
+@dataclass(frozen=True, slots=True)
+class StartAsked:
+    unit: UnitName
+    request: int = 0
+    """Number of the control request that waits for an answer; 0 for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopAsked:
+    unit: UnitName
+    request: int = 0
+    by: StoppedBy = StoppedBy.PERSON
+
+
+@dataclass(frozen=True, slots=True)
+class RestartAsked:
+    unit: UnitName
+    request: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ResetAsked:
+    unit: UnitName
+    request: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SpecChanged:
+    """The unit's definition is another one now. The old one is gone from the world before a row sees this."""
+
+    unit: UnitName
+    spec: UnitSpec
+
+
+@dataclass(frozen=True, slots=True)
+class DrainAsked:
+    """The host goes down: end, after everything that depends on you."""
+
+    unit: UnitName
+    timeout: Seconds
+    """The unit's share of the total deadline: from the stop signal to the first SIGKILL."""
+
+
+@dataclass(frozen=True, slots=True)
+class HurryAsked:
+    """No more patience: SIGKILL now, in no order."""
+
+    unit: UnitName
+
+
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerCreated:
+    unit: UnitName
+    container: ContainerId
+    config_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStarted:
+    unit: UnitName
+    container: ContainerId
+    ran_for: Seconds = Seconds(0)
+    """How long it had been running when this became known; above 0 for a container found in a snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerKilled:
+    """Somebody sent a signal through the engine. The container need not die of it."""
+
+    unit: UnitName
+    container: ContainerId
+    signal: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerDied:
+    unit: UnitName
+    container: ContainerId
+    exit_code: int
+    oom: bool = False
+    """Only a snapshot knows it here; in the stream an OOM kill is an event of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStopped:
+    """The engine's ``stop``: a stop call ended. Before or after ``die``, by the engine's version."""
+
+    unit: UnitName
+    container: ContainerId
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerOomed:
+    """The kernel killed a process of it; not always the main one."""
+
+    unit: UnitName
+    container: ContainerId
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerDestroyed:
+    unit: UnitName
+    container: ContainerId
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReported:
+    """``STARTING`` right after a create also tells that the container declares a check at all."""
+
+    unit: UnitName
+    container: ContainerId
+    health: Health
+
+
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePulled:
+    unit: UnitName
+
+
+@dataclass(frozen=True, slots=True)
+class PullFailed:
+    unit: UnitName
+    failure: Failure
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateFailed:
+    unit: UnitName
+    failure: Failure
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartFailed:
+    unit: UnitName
+    container: ContainerId
+    failure: Failure
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignalFailed:
+    unit: UnitName
+    container: ContainerId
+    failure: Failure
+    message: str
+
+
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDue:
+    """The back-off, the slow probe of a crash loop, or the next look for an image is over."""
+
+    unit: UnitName
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class KillDue:
+    """The stop signal, or the last SIGKILL, has had its time."""
+
+    unit: UnitName
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictDue:
+    """No ``stop`` followed the ``die`` that a stop signal from outside came before: it was a crash."""
+
+    unit: UnitName
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineDue:
+    """A oneshot has run for as long as it may."""
+
+    unit: UnitName
+    token: int
+
+
+
+
+@dataclass(frozen=True, slots=True)
+class PeerChanged:
+    """A unit this one depends on, or one that depends on it, has moved; or the engine is back."""
+
+    unit: UnitName
+    peer: str
+
+
+UnitEvent: TypeAlias = (
+    StartAsked
+    | StopAsked
+    | RestartAsked
+    | ResetAsked
+    | SpecChanged
+    | DrainAsked
+    | HurryAsked
+    | ContainerCreated
+    | ContainerStarted
+    | ContainerKilled
+    | ContainerDied
+    | ContainerStopped
+    | ContainerOomed
+    | ContainerDestroyed
+    | HealthReported
+    | ImagePulled
+    | PullFailed
+    | CreateFailed
+    | StartFailed
+    | SignalFailed
+    | RetryDue
+    | KillDue
+    | VerdictDue
+    | DeadlineDue
+    | PeerChanged
+)
+"""What a unit's table answers to."""
+
+EngineFact: TypeAlias = (
+    ContainerCreated
+    | ContainerStarted
+    | ContainerKilled
+    | ContainerDied
+    | ContainerStopped
+    | ContainerOomed
+    | ContainerDestroyed
+    | HealthReported
+)
+"""What an engine's event stream or snapshot can say."""
+
+
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One container of ours, as a snapshot found it."""
+
+    unit: UnitName
+    container: ContainerId
+    name: str
+    """Without the leading slash."""
+    running: bool
+    created: bool
+    """Made and never started."""
+    exit_code: int = 0
+    oom: bool = False
+    health: Health = Health.NONE
+    config_hash: str = ""
+    ran_for: Seconds = Seconds(0)
+    """For a running one: how long it runs already; 0 when the engine did not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotTaken:
+    """All containers that carry our label, running or not."""
+
+    containers: tuple[Observed, ...]
+    trigger: str
+    """``connect``, ``period`` or ``doubt``: a closed set, a metric's label."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLost:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineBack:
+    """The event stream is open; a snapshot follows."""
+
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigRead:
+    """The configuration was read again: these are all units now."""
+
+    specs: tuple[UnitSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigRefused:
+    """It was read again and does not hold: the present units stay."""
+
+    problems: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShutdownAsked:
+    reason: str
+    total: Seconds
+    """Deadline for all units together."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShutdownHurried:
+    reason: str
+
+
+WorldEvent: TypeAlias = (
+    SnapshotTaken | EngineLost | EngineBack | ConfigRead | ConfigRefused | ShutdownAsked | ShutdownHurried
+)
+
+Event: TypeAlias = UnitEvent | WorldEvent

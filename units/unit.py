@@ -1,0 +1,288 @@
+"""The vocabulary of one unit: its names, kinds, phases, its specification and what is known of it."""
+
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import NewType
+
+UnitName = NewType("UnitName", str)
+ContainerId = NewType("ContainerId", str)
+Seconds = NewType("Seconds", float)
+"""A duration."""
+Instant = NewType("Instant", float)
+"""A moment of the monotonic clock, in seconds. Only differences mean anything."""
+
+NEVER = Instant(float("-inf"))
+
+
+class Kind(StrEnum):
+    """What a unit is for; it decides which table its transitions come from."""
+
+    SERVICE = "service"
+    """Runs until it is stopped."""
+    ONESHOT = "oneshot"
+    """Runs once a boot; its exit code decides (``io.rancher.os.detach: "false"``)."""
+    VOLUME = "volume"
+    """Is created and never started: it only holds volumes (``io.rancher.os.createonly: "true"``)."""
+
+
+class Phase(StrEnum):
+    """Where a unit stands. The same words in code, log, metric and docs."""
+
+    INACTIVE = "inactive"
+    WAITING = "waiting"
+    PULLING = "pulling"
+    CREATING = "creating"
+    STARTING = "starting"
+    RUNNING = "running"
+    READY = "ready"
+    DRAINING = "draining"
+    STOPPING = "stopping"
+    EXITED = "exited"
+    BACKOFF = "backoff"
+    CRASH_LOOP = "crash-loop"
+    IMAGE_MISSING = "image-missing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class Health(StrEnum):
+    """What the engine's own HEALTHCHECK says. ``NONE``: the container declares no check."""
+
+    NONE = "none"
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+class Condition(StrEnum):
+    """What a dependency must have reached (Compose's words without their ``service_`` prefix)."""
+
+    STARTED = "started"
+    HEALTHY = "healthy"
+    COMPLETED = "completed"
+
+
+class OnFailure(StrEnum):
+    """What a dependent does when its dependency has failed."""
+
+    HOLD = "hold"
+    PROCEED = "proceed"
+
+
+class Via(StrEnum):
+    """Which key of the configuration made a dependency."""
+
+    LINK = "links"
+    VOLUMES = "volumes_from"
+    NET = "net"
+    PID = "pid"
+    IPC = "ipc"
+    DEPENDS_ON = "depends_on"
+    AFTER = "after"
+    BEFORE = "before"
+    LOG_DRIVER = "log_driver"
+
+
+class Policy(StrEnum):
+    """Compose's restart policies."""
+
+    NO = "no"
+    ON_FAILURE = "on-failure"
+    ALWAYS = "always"
+    UNLESS_STOPPED = "unless-stopped"
+
+
+class Rebuild(StrEnum):
+    """When a container is made anew (label ``io.docker.compose.rebuild``)."""
+
+    ALWAYS = "always"
+    """At each boot, and when its definition changed: an ephemeral unit."""
+    CHANGED = "changed"
+    """When its definition changed."""
+    NEVER = "false"
+    """Not even then: the change is shown as pending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """One edge: this unit needs ``target`` to have reached ``condition``.
+
+    ``hard`` edges must name a unit that exists, and may not form a cycle; soft ones are dropped with a warning.
+    """
+
+    target: UnitName
+    via: Via
+    condition: Condition = Condition.STARTED
+    hard: bool = True
+    on_failure: OnFailure = OnFailure.HOLD
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """When and how soon a dead unit runs again. Defaults are the documented ones of ``rancher.supervisor``."""
+
+    policy: Policy = Policy.NO
+    max_retries: int = 0
+    """For ``on-failure:N``; 0 means no limit of its own."""
+    delay: Seconds = Seconds(0.2)
+    """Delay before the second restart in a row; the first is immediate. Doubles."""
+    max_delay: Seconds = Seconds(60)
+    jitter: float = 0.25
+    """Each delay is spread by this fraction, up and down. 0 to 1."""
+    reset: Seconds = Seconds(10)
+    """A run longer than ``max(reset, 2 x the current delay)`` makes the next restart immediate again."""
+    burst: int = 5
+    """More restarts than this within ``interval`` is a crash loop."""
+    interval: Seconds = Seconds(60)
+    probe: Seconds = Seconds(300)
+    """A crash loop, or a start that the engine refused for good, is tried again this often."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopPolicy:
+    """How a unit is asked to end."""
+
+    signal: str = "SIGTERM"
+    timeout: Seconds = Seconds(10)
+    """From the signal to the first SIGKILL."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSpec:
+    """What the configuration says of one unit. Equal specs behave equally."""
+
+    name: UnitName
+    kind: Kind
+    image: str
+    body: str
+    """The body of the engine's create call, as JSON text, labels included; the core never looks inside."""
+    config_hash: str
+    """Hex digest over everything that makes a container of this unit different from another."""
+    dependencies: tuple[Dependency, ...] = ()
+    restart: RestartPolicy = RestartPolicy()
+    stop: StopPolicy = StopPolicy()
+    rebuild: Rebuild = Rebuild.CHANGED
+    container_name: str = ""
+    """Empty means: the unit's name."""
+    reloads: bool = False
+    """``io.rancher.os.reloadconfig``: after success the configuration is read again."""
+    pull: bool = True
+    """Whether a missing image may be pulled."""
+    enabled: bool = True
+    """``dockwarden.enabled: "false"`` keeps a unit inactive until a person starts it."""
+    deadline: Seconds = Seconds(0)
+    """For a oneshot: longest run, then it is stopped and failed. 0 means none."""
+
+    @property
+    def container(self) -> str:
+        """The name its container goes by."""
+        return self.container_name or self.name
+
+
+class StoppedBy(StrEnum):
+    """Why a unit is not wanted."""
+
+    NOBODY = ""
+    PERSON = "person"
+    SHUTDOWN = "shutdown"
+    CONFIG = "config"
+
+
+class Reason(StrEnum):
+    """Why a unit was restarted: the closed set that is a metric's label."""
+
+    EXIT = "exit"
+    OOM = "oom"
+    START_FAILED = "start-failed"
+    DESTROYED = "destroyed"
+    MANUAL = "manual"
+    EXTERNAL = "external"
+    CONFIG = "config"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What the restart decision remembers of a unit. Kept over a restart of the supervisor."""
+
+    failures: int = 0
+    """Deaths in a row without a good run between them."""
+    restarts: tuple[Instant, ...] = ()
+    """When the supervisor restarted it, oldest first, no older than the policy's interval."""
+    delay: Seconds = Seconds(0)
+    """The delay (before jitter) that preceded the present run."""
+    looping: bool = False
+    """The start limit was hit, and no good run has cleared it since."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What is known of one unit now."""
+
+    spec: UnitSpec
+    phase: Phase = Phase.INACTIVE
+    since: Instant = NEVER
+    """When it entered this phase."""
+    reason: str = "not started yet"
+    """Why it is in this phase, in words; a waiting unit says for what."""
+    cause: str = ""
+    """Id of the event that all this comes from."""
+    wanted: bool = True
+    stopped_by: StoppedBy = StoppedBy.NOBODY
+    container: ContainerId | None = None
+    config_hash: str = ""
+    """The hash its container was made with."""
+    health: Health = Health.NONE
+    budget: Budget = field(default_factory=Budget)
+    restarts: int = 0
+    """Restarts in all, since the unit was first seen."""
+    started_at: Instant = NEVER
+    exit_code: int | None = None
+    oom: bool = False
+    """The engine reported an OOM kill during the present or last run."""
+    kill_seen: bool = False
+    """A stop signal came from outside during the present run: its death may be a person's wish."""
+    stop_seen: bool = False
+    """The engine's ``stop`` came before its ``die`` (26.1 and later order them so)."""
+    again: Reason | None = None
+    """While stopping: start it again afterwards, for this reason."""
+    failing: str = ""
+    """While stopping: the stop is the end of a failure, told in words."""
+    pending: Reason | None = None
+    """While between two runs: why the next start counts as a restart. ``None``: it does not."""
+    fresh: bool = True
+    """Not yet started in this boot."""
+    kills: int = 0
+    """SIGKILLs sent in the present stop."""
+    token: int = 0
+    """Number of the timer that counts; an elapsed timer with another number is stale."""
+
+    @property
+    def name(self) -> UnitName:
+        return self.spec.name
+
+    @property
+    def alive(self) -> bool:
+        """A process of it runs, or may be about to."""
+        return self.phase in ALIVE
+
+    @property
+    def busy(self) -> bool:
+        """Alive, or an order is out whose answer decides: a shutdown waits for it."""
+        return self.phase in ALIVE or self.phase in {Phase.CREATING, Phase.PULLING}
+
+
+ALIVE = frozenset({Phase.STARTING, Phase.RUNNING, Phase.READY, Phase.DRAINING, Phase.STOPPING})
+
+
+class Failure(Enum):
+    """How an order failed: what the engine's answer means for the unit."""
+
+    IMAGE_MISSING = "image missing"
+    NAME_TAKEN = "name taken by a foreign container"
+    UNRECOVERABLE = "the engine will refuse it again"
+    NOT_FOUND = "no such container"
+    NOT_RUNNING = "container is not running"
+    CONFLICT = "the engine is busy with the same container"
+    UNREACHABLE = "the engine does not answer"
+    TIMEOUT = "no answer in time"
+    OTHER = "the engine failed"
