@@ -1,10 +1,10 @@
 """Facts: everything that can happen, in the past tense. The only input of the core."""
 
+import sys
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from units.unit import ContainerId, Failure, Health, Seconds, StoppedBy, UnitName, UnitSpec
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,6 @@ class HurryAsked:
     """No more patience: SIGKILL now, in no order."""
 
     unit: UnitName
-
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +121,6 @@ class HealthReported:
     health: Health
 
 
-
-
 @dataclass(frozen=True, slots=True)
 class ImagePulled:
     unit: UnitName
@@ -160,8 +156,6 @@ class SignalFailed:
     message: str
 
 
-
-
 @dataclass(frozen=True, slots=True)
 class RetryDue:
     """The back-off, the slow probe of a crash loop, or the next look for an image is over."""
@@ -192,8 +186,6 @@ class DeadlineDue:
 
     unit: UnitName
     token: int
-
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,8 +238,6 @@ EngineFact: TypeAlias = (
 """What an engine's event stream or snapshot can say."""
 
 
-
-
 @dataclass(frozen=True, slots=True)
 class Observed:
     """One container of ours, as a snapshot found it."""
@@ -274,6 +264,8 @@ class SnapshotTaken:
     containers: tuple[Observed, ...]
     trigger: str
     """``connect``, ``period`` or ``doubt``: a closed set, a metric's label."""
+    asked_after: int = sys.maxsize
+    """Number of the last event taken before the engine was asked. A unit that moved since then knows better."""
 
 
 @dataclass(frozen=True, slots=True)

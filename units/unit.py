@@ -184,6 +184,9 @@ class StoppedBy(StrEnum):
 
     NOBODY = ""
     PERSON = "person"
+    """Asked through Dockwarden."""
+    OUTSIDE = "outside"
+    """Asked of the engine behind our back (``docker stop``)."""
     SHUTDOWN = "shutdown"
     CONFIG = "config"
 
@@ -237,6 +240,8 @@ class Unit:
     """Restarts in all, since the unit was first seen."""
     started_at: Instant = NEVER
     exit_code: int | None = None
+    death: str = ""
+    """How its last run ended, in words."""
     oom: bool = False
     """The engine reported an OOM kill during the present or last run."""
     kill_seen: bool = False
@@ -251,6 +256,14 @@ class Unit:
     """While between two runs: why the next start counts as a restart. ``None``: it does not."""
     fresh: bool = True
     """Not yet started in this boot."""
+    reloaded: bool = False
+    """Its success has made the configuration be read again in this boot."""
+    pulled: bool = False
+    """Its image was pulled since its last container was made: pulling again would not help."""
+    misses: int = 0
+    """Times in a row that its image was not to be had."""
+    grace: Seconds | None = None
+    """Its share of a shutdown's deadline; ``None``: its own stop timeout."""
     kills: int = 0
     """SIGKILLs sent in the present stop."""
     token: int = 0

@@ -1,0 +1,143 @@
+"""The only place for what outlives a supervisor: one checksummed JSON file, replaced atomically.
+
+All functions block (they wait for the disk): call them in a thread.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
+
+VERSION = 1
+KEPT_CORRUPT = 9
+"""So many damaged files are kept for a look; the last of them is overwritten when there are more."""
+
+
+class StateError(Exception):
+    """The state can be neither read nor written; the text says why and what to do."""
+
+
+class CorruptError(Exception):
+    """A state file is not what was saved."""
+
+
+class StateFile:
+    """The state of one supervisor; it has one writer, which the run directory's lock ensures."""
+
+    def __init__(self, path: Path, log: FilteringBoundLogger) -> None:
+        self.path = path
+        self._log = log
+        self._temporary = path.with_name(f".{path.name}.new")
+
+    def load(self) -> dict[str, Any] | None:
+        """Read what was saved last; ``None`` when there is nothing, or nothing that can be trusted.
+
+        A damaged file is moved to ``<name>.corrupt-<n>`` and reported: a bad state must not keep a host down.
+
+        Raises:
+            StateError: the file is there, and the system does not let us read it.
+        """
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StateError(_way_out("read", self.path, error)) from error
+        try:
+            return decode(content)
+        except CorruptError as error:
+            self._set_aside(str(error))
+            return None
+
+    def _set_aside(self, reason: str) -> None:
+        aside = self._free_name()
+        try:
+            self.path.replace(aside)
+        except OSError as error:
+            self._log.warning("state.corrupt", path=str(self.path), reason=reason, kept=False, error=str(error))
+        else:
+            self._log.warning("state.corrupt", path=str(self.path), reason=reason, kept=str(aside))
+
+    def _free_name(self) -> Path:
+        names = [self.path.with_name(f"{self.path.name}.corrupt-{n}") for n in range(1, KEPT_CORRUPT + 1)]
+        return next((name for name in names if not name.exists()), names[-1])
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the file; after a return the state survives a power cut, after an error the old one is intact.
+
+        Raises:
+            StateError: a full or read-only disk, say.
+        """
+        content = encode(state)
+        try:
+            self._write(content)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._temporary.unlink(missing_ok=True)
+            raise StateError(_way_out("write", self.path, error)) from error
+
+    def _write(self, content: bytes) -> None:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # One name, not a random one: what a power cut leaves is overwritten, and does not pile up.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        with os.fdopen(os.open(self._temporary, flags, 0o600), "wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        self._temporary.replace(self.path)
+        _sync_directory(self.path.parent)
+
+
+def encode(state: dict[str, Any]) -> bytes:
+    text = json.dumps(
+        {"version": VERSION, "sha256": _checksum(state), "state": state}, indent=1, allow_nan=False
+    )
+    return text.encode() + b"\n"
+
+
+def decode(content: bytes) -> dict[str, Any]:
+    """Read a state file's content. Raises CorruptError."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise CorruptError(f"not JSON: {error}") from error
+    if not isinstance(document, dict) or not isinstance(document.get("state"), dict):
+        raise CorruptError("no state in it")
+    if document.get("version") != VERSION:
+        raise CorruptError(f"version {document.get('version')!r}, expected {VERSION}")
+    state: dict[str, Any] = document["state"]
+    if document.get("sha256") != _checksum(state):
+        raise CorruptError("the checksum does not match")
+    return state
+
+
+def _checksum(state: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _sync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+_ADVICE = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some space there",
+    errno.EROFS: "make it writable, or keep the state elsewhere (--state-dir)",
+    errno.EACCES: "run as root, or keep the state elsewhere (--state-dir)",
+    errno.EPERM: "run as root, or keep the state elsewhere (--state-dir)",
+}
+
+
+def _way_out(verb: str, path: Path, error: OSError) -> str:
+    advice = _ADVICE.get(error.errno or 0, "look at the disk, or keep the state elsewhere (--state-dir)")
+    return f"cannot {verb} {path}: {error.strerror}; {advice}"

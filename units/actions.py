@@ -1,0 +1,655 @@
+"""Guards and actions: the named functions that rows are made of. Each answers one question or takes one step."""
+
+from dataclasses import replace
+from typing import Any
+
+from units import events as fact
+from units.commands import (
+    CreateContainer,
+    PullImage,
+    SignalContainer,
+    StartContainer,
+    TakeSnapshot,
+    Timer,
+)
+from units.links import counts, tolerates
+from units.machine import Step, View, arm
+from units.restart import After, CrashLoop, Death, GiveUp, Rest, Verdict, decide, recent, spread
+from units.unit import (
+    NEVER,
+    Budget,
+    Condition,
+    ContainerId,
+    Dependency,
+    Failure,
+    Health,
+    Instant,
+    Kind,
+    Phase,
+    Policy,
+    Reason,
+    Rebuild,
+    Seconds,
+    StoppedBy,
+    Unit,
+    Via,
+)
+
+VERDICT_GRACE = Seconds(1)
+"""``stop`` follows ``die`` within milliseconds on 20.10; 26.1 sends it first."""
+ANSWER_DEADLINE = Seconds(45)
+"""Longer than the engine port's own deadline for a create or a start; after it the fact was lost, not late."""
+UNREACHABLE_DELAY = Seconds(1)
+IMAGE_DELAY, IMAGE_MAX_DELAY = Seconds(5), Seconds(300)
+KILLS = 3
+"""SIGKILLs before a process counts as unkillable; 2, 4 and 8 s apart."""
+ENDING_SIGNALS = frozenset({2, 3, 6, 15, 30, 37})
+"""INT, QUIT, ABRT, TERM, PWR and RTMIN+3: what images declare as their stop signal. SIGKILL is a kill, not a stop."""
+
+SETTLED = frozenset({Phase.INACTIVE, Phase.CRASH_LOOP, Phase.IMAGE_MISSING, Phase.COMPLETED, Phase.FAILED})
+"""Phases a unit does not leave by itself soon."""
+
+
+def satisfied(edge: Dependency, target: Unit, view: View) -> bool:
+    """Whether a dependency has reached what this edge asks for."""
+    if target.name in view.reloading:
+        return False
+    if target.phase is Phase.COMPLETED:
+        return True
+    if target.spec.kind is not Kind.SERVICE or edge.condition is Condition.COMPLETED:
+        return False
+    if edge.condition is Condition.HEALTHY:
+        return target.phase is Phase.READY
+    return target.phase in {Phase.RUNNING, Phase.READY}
+
+
+def lacking(unit: Unit, view: View) -> tuple[str, ...]:
+    """What a unit still waits for, in words; empty when nothing stands in its way."""
+    if not view.engine_up:
+        return ("the engine",)
+    missing = []
+    for edge in view.links.leaders.get(unit.name, ()):
+        target = view.units[edge.target]
+        if not counts(edge, fresh=unit.fresh) or satisfied(edge, target, view):
+            continue
+        if edge.via is Via.VOLUMES and not unit.fresh and target.container is not None:
+            continue
+        if target.phase in SETTLED and target.name not in view.reloading:
+            if not tolerates(edge):
+                missing.append(f"{target.name} (held: it is {target.phase}: {target.reason})")
+            continue
+        what = "" if edge.condition is Condition.STARTED else f" to be {edge.condition}"
+        missing.append(f"{target.name}{what} ({target.phase})")
+    return tuple(missing)
+
+
+def must_wait(unit: Unit, _event: Any, view: View) -> bool:
+    return bool(lacking(unit, view))
+
+
+def stale(unit: Unit) -> bool:
+    """Its container was made from another definition, and may be made anew."""
+    return unit.config_hash != unit.spec.config_hash and unit.spec.rebuild is not Rebuild.NEVER
+
+
+def needs_container(unit: Unit, _event: Any = None, _view: Any = None) -> bool:
+    if unit.container is None or stale(unit):
+        return True
+    return unit.fresh and unit.spec.rebuild is Rebuild.ALWAYS
+
+
+def has_no_container(unit: Unit, _event: Any, _view: View) -> bool:
+    return unit.container is None
+
+
+def unwanted(unit: Unit, _event: Any, _view: View) -> bool:
+    return not unit.wanted
+
+
+def wanted_now(unit: Unit, _event: Any, _view: View) -> bool:
+    return unit.wanted
+
+
+def is_stale(unit: Unit, _event: Any, _view: View) -> bool:
+    return stale(unit)
+
+
+def current(unit: Unit, event: Any, _view: View) -> bool:
+    """The timer that elapsed is the one that counts."""
+    return bool(event.token == unit.token)
+
+
+def followers_busy(unit: Unit, _event: Any, view: View) -> bool:
+    return any(view.units[name].busy for name in view.links.followers.get(unit.name, ()))
+
+
+def followers_gone(unit: Unit, event: Any, view: View) -> bool:
+    return not followers_busy(unit, event, view)
+
+
+def checked(unit: Unit, _event: Any, _view: View) -> bool:
+    """Its container declares a health check, so running is not ready yet."""
+    return unit.health is not Health.NONE
+
+
+def turned_healthy(_unit: Unit, event: fact.HealthReported, _view: View) -> bool:
+    return event.health is Health.HEALTHY
+
+
+def turned_unhealthy(_unit: Unit, event: fact.HealthReported, _view: View) -> bool:
+    return event.health is Health.UNHEALTHY
+
+
+def was_stopped(unit: Unit, _event: Any, _view: View) -> bool:
+    return unit.stop_seen
+
+
+def maybe_stopped(unit: Unit, _event: Any, _view: View) -> bool:
+    return unit.kill_seen
+
+
+def failing(unit: Unit, _event: Any, _view: View) -> bool:
+    return bool(unit.failing)
+
+
+def goes_again(unit: Unit, _event: Any, _view: View) -> bool:
+    return unit.wanted and unit.again is not None
+
+
+def going_down(_unit: Unit, _event: Any, view: View) -> bool:
+    return view.draining
+
+
+def exited_well(unit: Unit, _event: Any, _view: View) -> bool:
+    return unit.exit_code == 0 and not unit.oom
+
+
+def gone(_unit: Unit, event: Any, _view: View) -> bool:
+    """The failed order's container does not exist any more."""
+    return event.failure is Failure.NOT_FOUND
+
+
+def engine_down(unit: Unit, event: fact.KillDue, view: View) -> bool:
+    return current(unit, event, view) and not view.engine_up
+
+
+def out_of_kills(unit: Unit, event: fact.KillDue, view: View) -> bool:
+    return current(unit, event, view) and unit.kills >= KILLS
+
+
+def refused_for_good(_unit: Unit, event: Any, _view: View) -> bool:
+    return event.failure in {Failure.UNRECOVERABLE, Failure.NAME_TAKEN}
+
+
+def unreachable(_unit: Unit, event: Any, _view: View) -> bool:
+    return event.failure is Failure.UNREACHABLE
+
+
+def image_missing(_unit: Unit, event: Any, _view: View) -> bool:
+    return event.failure is Failure.IMAGE_MISSING
+
+
+def pullable(unit: Unit, event: fact.CreateFailed, view: View) -> bool:
+    return image_missing(unit, event, view) and unit.spec.pull and not unit.pulled
+
+
+def not_there(_unit: Unit, event: Any, _view: View) -> bool:
+    """The failed order's container does not run, for certain."""
+    return event.failure in {Failure.NOT_RUNNING, Failure.NOT_FOUND, Failure.UNRECOVERABLE}
+
+
+def describe_exit(exit_code: int | None, *, oom: bool = False) -> str:
+    """An exit code in words; above 128 it is a signal's number."""
+    if exit_code is None:
+        return "its container was removed"
+    if oom:
+        return f"killed by the kernel for lack of memory (exit code {exit_code})"
+    names = {129: "SIGHUP", 130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
+    named = f" ({names[exit_code]})" if exit_code in names else ""
+    return f"exit code {exit_code}{named}"
+
+
+def death(unit: Unit, event: Any, view: View) -> Death:
+    """How the present run ended, whichever fact told it."""
+    ran_for = Seconds(0) if unit.started_at == NEVER else Seconds(max(0.0, view.now - unit.started_at))
+    match event:
+        case fact.StartFailed() | fact.CreateFailed():
+            return Death(Seconds(0), None, event.message)
+        case fact.ContainerDied():
+            code, oom = event.exit_code, unit.oom or event.oom
+        case fact.ContainerDestroyed() if unit.phase is not Phase.EXITED:
+            code, oom = None, False
+        case fact.DeadlineDue():
+            return Death(Seconds(0), None, "the engine never said what became of it")
+        case _:
+            code, oom = unit.exit_code, unit.oom
+    return Death(ran_for, code, describe_exit(code, oom=oom), clean=code == 0 and not oom)
+
+
+def verdict(unit: Unit, event: Any, view: View) -> Verdict:
+    """The restart decision for this death. A start that failed is retried whatever the policy says of exits."""
+    policy = unit.spec.restart
+    if isinstance(event, fact.StartFailed | fact.CreateFailed | fact.DeadlineDue):
+        policy = replace(policy, policy=Policy.ALWAYS)
+    return decide(policy, unit.budget, death(unit, event, view), view.now, view.moment.jitter)
+
+
+def rests(unit: Unit, event: Any, view: View) -> bool:
+    return isinstance(verdict(unit, event, view), Rest)
+
+
+def gives_up(unit: Unit, event: Any, view: View) -> bool:
+    return isinstance(verdict(unit, event, view), GiveUp)
+
+
+def loops(unit: Unit, event: Any, view: View) -> bool:
+    return isinstance(verdict(unit, event, view), CrashLoop)
+
+
+def backs_off(unit: Unit, event: Any, view: View) -> bool:
+    judged = verdict(unit, event, view)
+    return isinstance(judged, After) and judged.delay > 0
+
+
+def ended_well(_unit: Unit, event: fact.ContainerDied, _view: View) -> bool:
+    return event.exit_code == 0 and not event.oom
+
+
+def dead(unit: Unit, event: Any) -> Unit:
+    """What every death leaves behind."""
+    code = event.exit_code if isinstance(event, fact.ContainerDied) else unit.exit_code
+    oom = unit.oom or (isinstance(event, fact.ContainerDied) and event.oom)
+    gone = isinstance(event, fact.ContainerDestroyed) or (
+        isinstance(event, fact.StartFailed | fact.SignalFailed) and event.failure is Failure.NOT_FOUND
+    )
+    return replace(
+        unit,
+        exit_code=code,
+        oom=oom,
+        container=None if gone else unit.container,
+        health=Health.NONE if gone else unit.health,
+        started_at=NEVER,
+        kill_seen=False,
+        stop_seen=False,
+        kills=0,
+    )
+
+
+def pending_reason(unit: Unit, event: Any) -> Reason:
+    match event:
+        case fact.StartFailed() | fact.CreateFailed() | fact.DeadlineDue():
+            return Reason.START_FAILED
+        case fact.ContainerDestroyed():
+            return Reason.DESTROYED
+        case _:
+            return Reason.OOM if unit.oom or getattr(event, "oom", False) else Reason.EXIT
+
+
+def mourn(unit: Unit, event: Any, view: View) -> Unit:
+    """A death that is to be followed by another run."""
+    judged = verdict(unit, event, view)
+    return replace(
+        dead(unit, event),
+        budget=judged.budget,
+        pending=pending_reason(unit, event),
+        reason=judged.reason,
+        death=death(unit, event, view).what,
+        oom=False,
+    )
+
+
+def finish(unit: Unit, event: Any, view: View) -> Step:
+    judged = verdict(unit, event, view)
+    return Step(replace(dead(unit, event), budget=judged.budget, reason=judged.reason, pending=None))
+
+
+def back_off(unit: Unit, event: Any, view: View) -> Step:
+    judged = verdict(unit, event, view)
+    assert isinstance(judged, After)
+    reason = f"{judged.reason}; again in {judged.delay:.3g} s"
+    return arm(replace(mourn(unit, event, view), reason=reason), Timer.RETRY, judged.delay)
+
+
+def loop(unit: Unit, event: Any, view: View) -> Step:
+    judged = verdict(unit, event, view)
+    assert isinstance(judged, CrashLoop)
+    reason = f"{judged.reason}; tried again every {judged.probe:g} s, or after 'reset-failed'"
+    return arm(replace(mourn(unit, event, view), reason=reason), Timer.RETRY, judged.probe)
+
+
+def probe_later(unit: Unit, event: Any, _view: View) -> Step:
+    """The engine will refuse this start again; somebody has to change something first."""
+    delay = unit.spec.restart.probe
+    reason = f"{event.message}; tried again every {delay:g} s, or after 'reset-failed'"
+    return arm(replace(dead(unit, event), reason=reason, pending=Reason.START_FAILED), Timer.RETRY, delay)
+
+
+def try_engine_later(unit: Unit, event: Any, view: View) -> Step:
+    """The engine's outage is no fault of the unit's: its budget is left alone."""
+    delay = spread(UNREACHABLE_DELAY, unit.spec.restart.jitter, view.moment.jitter)
+    return arm(replace(unit, reason=f"{event.message}; again in {delay:.3g} s"), Timer.RETRY, delay)
+
+
+def miss_image(unit: Unit, event: Any, view: View) -> Step:
+    base = min(IMAGE_MAX_DELAY, IMAGE_DELAY * 2 ** min(unit.misses, 10))
+    delay = spread(base, unit.spec.restart.jitter, view.moment.jitter)
+    reason = f"{event.message}; again in {delay:.3g} s"
+    return arm(replace(unit, reason=reason, misses=unit.misses + 1, pulled=False), Timer.RETRY, delay)
+
+
+def remember_pull(unit: Unit, event: Any, view: View) -> Step:
+    return create(replace(unit, pulled=True), event, view)
+
+
+def pull(unit: Unit, _event: Any, _view: View) -> Step:
+    image = unit.spec.image
+    return Step(replace(unit, reason=f"pulling {image}"), (PullImage(unit.name, image),))
+
+
+def wait(unit: Unit, _event: Any, view: View) -> Step:
+    return Step(replace(unit, reason="waiting for " + ", ".join(lacking(unit, view))))
+
+
+def create(unit: Unit, _event: Any, _view: View) -> Step:
+    if unit.container is None:
+        reason = "it has no container yet"
+    elif unit.config_hash == unit.spec.config_hash:
+        reason = "made anew at each boot"
+    else:
+        reason = "its definition changed"
+    order = CreateContainer(unit.name, unit.spec, unit.container)
+    return arm(replace(unit, reason=reason), Timer.DEADLINE, ANSWER_DEADLINE, (order,))
+
+
+def start(unit: Unit, _event: Any, view: View) -> Step:
+    """Order the start; here, and nowhere else, a restart is counted."""
+    assert unit.container is not None
+    budget, restarts = unit.budget, unit.restarts
+    if unit.pending is not None:
+        restarts += 1
+        if unit.pending not in {Reason.MANUAL, Reason.CONFIG, Reason.EXTERNAL}:
+            window = recent(budget.restarts, unit.spec.restart.interval, view.now)
+            budget = replace(budget, restarts=(*window, view.now))
+    unit = replace(unit, budget=budget, restarts=restarts, fresh=False, kill_seen=False, stop_seen=False)
+    return arm(
+        unit, Timer.DEADLINE, ANSWER_DEADLINE, (StartContainer(unit.name, unit.container or ContainerId("")),)
+    )
+
+
+def adopt_id(unit: Unit, event: fact.ContainerCreated, _view: View) -> Step:
+    return Step(
+        replace(
+            unit, container=event.container, config_hash=event.config_hash, health=Health.NONE, pulled=False
+        )
+    )
+
+
+def adopt_and_start(unit: Unit, event: fact.ContainerCreated, view: View) -> Step:
+    made = replace(adopt_id(unit, event, view).unit, misses=0, reason=_start_reason(unit))
+    return start(made, event, view)
+
+
+def adopt_and_complete(unit: Unit, event: fact.ContainerCreated, view: View) -> Step:
+    made = adopt_id(unit, event, view).unit
+    return Step(
+        replace(made, misses=0, fresh=False, pending=None, budget=Budget(), reason="holds its volumes")
+    )
+
+
+def adopt_and_retire(unit: Unit, event: fact.ContainerCreated, view: View) -> Step:
+    return Step(_retired(adopt_id(unit, event, view).unit))
+
+
+def hold_volumes(unit: Unit, _event: Any, _view: View) -> Step:
+    return Step(replace(unit, fresh=False, pending=None, reason="holds its volumes"))
+
+
+def _start_reason(unit: Unit) -> str:
+    return unit.death if unit.pending is not None else "first start"
+
+
+def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
+    """The container runs. Whether that is enough is the row's business."""
+    told = {
+        None: "started" if unit.phase is Phase.STARTING else "found running",
+        Reason.MANUAL: "restarted as asked",
+        Reason.CONFIG: "made anew for its changed definition",
+    }
+    outside = unit.phase in {Phase.INACTIVE, Phase.EXITED}
+    reason = "started from outside" if outside else told.get(unit.pending, f"restarted after: {unit.death}")
+    return Step(
+        replace(
+            unit,
+            wanted=True,
+            stopped_by=StoppedBy.NOBODY,
+            container=event.container,
+            started_at=Instant(view.now - event.ran_for),
+            health=Health.NONE if unit.health is Health.NONE else Health.STARTING,
+            reason=reason,
+            restarts=unit.restarts + (1 if outside and not unit.fresh else 0),
+            fresh=False,
+            pending=None,
+            again=None,
+            failing="",
+            kills=0,
+            oom=False,
+            kill_seen=False,
+            stop_seen=False,
+        )
+    )
+
+
+def run_with_deadline(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
+    step = run(unit, event, view)
+    if unit.spec.deadline <= 0:
+        return step
+    return arm(step.unit, Timer.DEADLINE, unit.spec.deadline)
+
+
+def note_health(unit: Unit, event: fact.HealthReported, _view: View) -> Step:
+    return Step(replace(unit, health=event.health))
+
+
+def become_ready(unit: Unit, event: fact.HealthReported, _view: View) -> Step:
+    return Step(replace(unit, health=event.health, reason="healthy"))
+
+
+def lose_ready(unit: Unit, event: fact.HealthReported, _view: View) -> Step:
+    return Step(replace(unit, health=event.health, reason="its health check fails"))
+
+
+def note_kill(unit: Unit, event: fact.ContainerKilled, _view: View) -> Step:
+    return Step(replace(unit, kill_seen=unit.kill_seen or event.signal in ENDING_SIGNALS))
+
+
+def note_stop(unit: Unit, _event: Any, _view: View) -> Step:
+    return Step(replace(unit, stop_seen=True))
+
+
+def note_oom(unit: Unit, _event: Any, _view: View) -> Step:
+    return Step(replace(unit, oom=True))
+
+
+def forget_container(unit: Unit, _event: Any, _view: View) -> Step:
+    return Step(replace(unit, container=None, health=Health.NONE))
+
+
+def await_verdict(unit: Unit, event: fact.ContainerDied, _view: View) -> Step:
+    """A stop signal came from outside before this death: was it ``docker stop``, or only ``docker kill``?"""
+    started_at = unit.started_at
+    reason = f"{describe_exit(event.exit_code)} after a stop signal from outside; was it a stop?"
+    return arm(replace(dead(unit, event), reason=reason, started_at=started_at), Timer.VERDICT, VERDICT_GRACE)
+
+
+def _retired(unit: Unit) -> Unit:
+    by = unit.stopped_by
+    reason = {
+        StoppedBy.PERSON: "stopped as asked",
+        StoppedBy.OUTSIDE: "stopped from outside (docker stop)",
+        StoppedBy.SHUTDOWN: "the host goes down",
+        StoppedBy.CONFIG: "no longer in the configuration",
+        StoppedBy.NOBODY: "not wanted",
+    }[by]
+    return replace(unit, wanted=False, pending=None, again=None, failing="", reason=reason, grace=None)
+
+
+def bow(unit: Unit, event: Any, _view: View) -> Step:
+    """A person stopped it behind our back, and that is respected."""
+    return Step(_retired(replace(dead(unit, event), stopped_by=StoppedBy.OUTSIDE)))
+
+
+def retire(unit: Unit, event: Any, _view: View) -> Step:
+    """Nothing of it runs: it is inactive from now on."""
+    return Step(_retired(unwant(unit, event, _view).unit))
+
+
+def unwant(unit: Unit, event: Any, _view: View) -> Step:
+    match event:
+        case fact.StopAsked(by=by):
+            stopped_by = by
+        case fact.DrainAsked() | fact.HurryAsked():
+            # A person's stop outlives the shutdown that comes after it.
+            stopped_by = StoppedBy.SHUTDOWN if unit.stopped_by is StoppedBy.NOBODY else unit.stopped_by
+        case _:
+            stopped_by = unit.stopped_by
+    return Step(replace(unit, wanted=False, stopped_by=stopped_by, again=None, pending=None))
+
+
+def end(unit: Unit, event: Any, _view: View) -> Step:
+    """Its process is gone, and it is not wanted."""
+    return Step(_retired(dead(unit, event)))
+
+
+def fail(unit: Unit, event: Any, _view: View) -> Step:
+    return Step(replace(dead(unit, event), reason=unit.failing, failing="", pending=None))
+
+
+def want(unit: Unit, _event: Any, _view: View) -> Step:
+    """A person wants it: what it did before is forgiven."""
+    return Step(_wished(unit))
+
+
+def _wished(unit: Unit) -> Unit:
+    return replace(
+        unit, wanted=True, stopped_by=StoppedBy.NOBODY, budget=Budget(), pending=None, failing="", misses=0
+    )
+
+
+def want_again(unit: Unit, _event: Any, _view: View) -> Step:
+    return Step(replace(_wished(unit), again=Reason.MANUAL))
+
+
+def forgive(unit: Unit, _event: Any, _view: View) -> Step:
+    return Step(replace(unit, budget=Budget(), misses=0))
+
+
+def _stop_orders(unit: Unit, timeout: Seconds) -> Step:
+    assert unit.container is not None
+    order = SignalContainer(unit.name, unit.container, unit.spec.stop.signal)
+    return arm(replace(unit, kills=0), Timer.KILL, timeout, (order,))
+
+
+def halt(unit: Unit, event: Any, view: View) -> Step:
+    """Stop it for good."""
+    unit = replace(unwant(unit, event, view).unit, reason="stopping as asked")
+    if isinstance(event, fact.DrainAsked):
+        unit = replace(unit, reason="the host goes down", grace=event.timeout)
+    return _stop_orders(unit, unit.spec.stop.timeout if unit.grace is None else unit.grace)
+
+
+def drain(unit: Unit, event: Any, view: View) -> Step:
+    """Wait for those that depend on it to end first."""
+    if isinstance(event, fact.DrainAsked):
+        unit = replace(unwant(unit, event, view).unit, grace=event.timeout)
+    busy = [name for name in view.links.followers.get(unit.name, ()) if view.units[name].busy]
+    return Step(replace(unit, reason="the host goes down; first: " + ", ".join(sorted(busy))))
+
+
+def cycle(unit: Unit, event: Any, _view: View) -> Step:
+    """Stop it, and start it again."""
+    again = Reason.CONFIG if isinstance(event, fact.SpecChanged | fact.ContainerStarted) else Reason.MANUAL
+    reason = "its definition changed" if again is Reason.CONFIG else "restarting as asked"
+    unit = replace(unit, wanted=True, stopped_by=StoppedBy.NOBODY, again=again, reason=reason)
+    if again is Reason.MANUAL:
+        unit = replace(unit, budget=Budget())
+    return _stop_orders(unit, unit.spec.stop.timeout)
+
+
+def adopt_and_halt(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
+    """Somebody starts a unit while the host goes down."""
+    by = unit.stopped_by
+    unit = replace(run(unit, event, view).unit, wanted=False, stopped_by=by, reason="the host goes down")
+    return _stop_orders(unit, unit.spec.stop.timeout)
+
+
+def adopt_and_cycle(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
+    return cycle(run(unit, event, view).unit, event, view)
+
+
+def time_out(unit: Unit, _event: Any, _view: View) -> Step:
+    """A oneshot overran its deadline."""
+    told = f"ran for longer than its deadline of {unit.spec.deadline:g} s"
+    return _stop_orders(replace(unit, failing=told, reason=told), unit.spec.stop.timeout)
+
+
+def kill(unit: Unit, event: Any, _view: View) -> Step:
+    """The stop signal has had its time, or there is no time left."""
+    if isinstance(event, fact.HurryAsked):
+        unit = unwant(unit, event, _view).unit
+        unit = replace(unit, kills=0)
+    assert unit.container is not None
+    order = SignalContainer(unit.name, unit.container, "SIGKILL")
+    pause = Seconds(2.0 ** (unit.kills + 1))
+    kills = unit.kills + 1
+    reason = f"{unit.reason.split('; SIGKILL')[0]}; SIGKILL {kills} of {KILLS}"
+    return arm(replace(unit, kills=kills, reason=reason), Timer.KILL, pause, (order,))
+
+
+def kill_later(unit: Unit, _event: Any, _view: View) -> Step:
+    """No engine to send a signal through: the count stands still."""
+    return arm(unit, Timer.KILL, UNREACHABLE_DELAY)
+
+
+def leave_unkillable(unit: Unit, _event: Any, _view: View) -> Step:
+    reason = (
+        f"it survived {KILLS} SIGKILLs: its process hangs in the kernel (look at its state and its storage)"
+    )
+    return Step(replace(unit, reason=reason, failing="", again=None))
+
+
+def doubt(unit: Unit, event: Any, _view: View) -> Step:
+    """What the engine answers does not fit what we know: look."""
+    return Step(unit, (TakeSnapshot(f"{unit.name}: {event.message}"),))
+
+
+def doubt_and_back_off(unit: Unit, event: Any, view: View) -> Step:
+    step = back_off(unit, event, view)
+    return Step(step.unit, (*step.commands, TakeSnapshot(f"{unit.name}: {death(unit, event, view).what}")))
+
+
+def after_death(unit: Unit, event: Any, view: View) -> Unit:
+    return mourn(unit, event, view)
+
+
+def after_stop(unit: Unit, event: Any, _view: View) -> Unit:
+    return replace(dead(unit, event), pending=unit.again, again=None)
+
+
+def after_wish(unit: Unit, _event: Any, _view: View) -> Unit:
+    return _wished(unit)
+
+
+def after_wish_to_restart(unit: Unit, _event: Any, _view: View) -> Unit:
+    return replace(_wished(unit), pending=None if unit.fresh else Reason.MANUAL)
+
+
+def after_pause(unit: Unit, _event: Any, _view: View) -> Unit:
+    return unit
+
+
+def after_pardon(unit: Unit, event: Any, view: View) -> Unit:
+    return forgive(unit, event, view).unit
+
+
+def after_loss(unit: Unit, _event: Any, _view: View) -> Unit:
+    return replace(unit, container=None, pending=Reason.DESTROYED, reason=describe_exit(None))

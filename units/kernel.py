@@ -1,0 +1,323 @@
+"""One step of the world: an event in, the new world, the orders and the told transitions out.
+
+Every unit moves by its table. A unit that moved tells its peers, and they may move in turn, all within the one step,
+until nothing moves any more. So a step has one cause, one moment and one result, and a history of events replayed
+through ``react`` gives the same world again.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import assert_never, get_args
+
+from units import events as fact
+from units import oneshot, service, volume
+from units.commands import Command, ReadConfig
+from units.events import EngineFact, Event, UnitEvent, WorldEvent
+from units.links import Links, check, shares
+from units.machine import Advance, Moment, Table, View, advance
+from units.reconcile import leftovers, reconcile
+from units.unit import Instant, Kind, Phase, Reason, Seconds, StoppedBy, Unit, UnitName, UnitSpec
+
+TABLES: Mapping[Kind, Table] = {
+    Kind.SERVICE: service.TABLE,
+    Kind.ONESHOT: oneshot.TABLE,
+    Kind.VOLUME: volume.TABLE,
+}
+
+ENGINE_STOP = Seconds(20)
+"""An engine that goes down without live-restore stops its containers first, as a person would, in at most 15 s."""
+
+WORLD_EVENTS = get_args(WorldEvent)
+ENGINE_FACTS = get_args(EngineFact)
+ASKS = (fact.StartAsked, fact.StopAsked, fact.RestartAsked, fact.ResetAsked)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All that is known and wanted."""
+
+    units: Mapping[UnitName, Unit]
+    links: Links
+    engine_up: bool = False
+    """The stream is open and a snapshot has been taken since."""
+    engine_version: str = ""
+    engine_reason: str = "not asked yet"
+    draining: bool = False
+    reloading: frozenset[UnitName] = frozenset()
+    """Units whose success made the configuration be read again; their followers wait for the result."""
+
+    @property
+    def drained(self) -> bool:
+        """The host goes down and nothing of any unit runs or is under way any more."""
+        return self.draining and not any(unit.busy for unit in self.units.values())
+
+    @property
+    def settled(self) -> bool:
+        """Nothing is on its way to something else by itself."""
+        moving = {Phase.PULLING, Phase.CREATING, Phase.STARTING, Phase.STOPPING, Phase.DRAINING, Phase.EXITED}
+        return self.engine_up and not any(unit.phase in moving for unit in self.units.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One unit went from one phase to another."""
+
+    before: Unit
+    after: Unit
+    on: str
+    """Name of the fact that did it."""
+
+    @property
+    def restart(self) -> Reason | None:
+        """Why this transition is a restart; ``None`` when it is none."""
+        if self.after.restarts <= self.before.restarts:
+            return None
+        return self.before.pending or self.after.pending or Reason.EXTERNAL
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a request."""
+
+    request: int
+    accepted: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """Everything that one event led to."""
+
+    world: World
+    transitions: tuple[Transition, ...] = ()
+    commands: tuple[Command, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    notices: tuple[str, ...] = ()
+    """Things a person should know that are no unit's state."""
+
+
+class DivergedError(AssertionError):
+    """Units pushed one another without end: a defect of the tables."""
+
+
+def new_world(units: Iterable[Unit], links: Links) -> World:
+    return World({unit.name: unit for unit in units}, links)
+
+
+def react(world: World, event: Event, moment: Moment) -> Reaction:
+    """Take one event. Pure: equal arguments give equal reactions."""
+    step = _Step(world, moment)
+    if isinstance(event, WORLD_EVENTS):
+        _take_world_event(step, event)
+    else:
+        step.push(event)
+    step.settle()
+    return step.reaction()
+
+
+class _Step:
+    """The mutable inside of one ``react``; nothing of it outlives the call."""
+
+    def __init__(self, world: World, moment: Moment) -> None:
+        self.world = world
+        self.units = dict(world.units)
+        self.moment = moment
+        self.queue: deque[UnitEvent] = deque()
+        self.transitions: list[Transition] = []
+        self.commands: list[Command] = []
+        self.answers: list[Answer] = []
+        self.notices: list[str] = []
+
+    def push(self, event: UnitEvent) -> None:
+        self.queue.append(event)
+
+    def poke(self, why: str) -> None:
+        """Everybody who waits looks again."""
+        for unit in self.units.values():
+            if unit.phase in {Phase.WAITING, Phase.DRAINING}:
+                self.push(fact.PeerChanged(unit.name, why))
+
+    def settle(self) -> None:
+        budget = 200 + 60 * len(self.units)
+        while self.queue:
+            budget -= 1
+            if budget < 0:
+                raise DivergedError(f"still moving: {list(self.queue)[:4]}")
+            self._take(self.queue.popleft())
+
+    def view(self) -> View:
+        world = self.world
+        return View(self.units, world.links, world.engine_up, world.draining, world.reloading, self.moment)
+
+    def _take(self, event: UnitEvent) -> None:
+        unit = self.units.get(event.unit)
+        if unit is None:
+            self._answer(event, accepted=False, text=f"there is no unit '{event.unit}'")
+            return
+        if isinstance(event, ENGINE_FACTS) and _of_another_container(unit, event):
+            return
+        if self.world.draining and isinstance(event, fact.StartAsked | fact.RestartAsked):
+            self._answer(event, accepted=False, text="the host goes down")
+            return
+        rules = TABLES[unit.spec.kind]
+        result = advance(rules, unit, event, self.view())
+        if result.edge is None:
+            why = rules.silence.get((unit.phase, type(event)), "no rule applies now")
+            self._answer(event, accepted=False, text=f"{unit.name} is {unit.phase}: {why}")
+            return
+        self._apply(unit, event, result)
+
+    def _apply(self, before: Unit, event: UnitEvent, result: Advance) -> None:
+        after = result.unit
+        self.commands.extend(result.commands)
+        if after.spec.reloads and not after.reloaded and after.phase in {Phase.READY, Phase.COMPLETED}:
+            after = replace(after, reloaded=True)
+            self.world = replace(self.world, reloading=self.world.reloading | {after.name})
+            self.commands.append(ReadConfig(after.name))
+        self.units[after.name] = after
+        if after.phase is not before.phase or after.restarts != before.restarts:
+            self.transitions.append(Transition(before, after, type(event).__name__))
+        if after.phase is not before.phase:
+            self._tell_peers(after)
+        self._answer(event, accepted=True, text=f"{after.name} is {after.phase}: {after.reason}")
+
+    def _tell_peers(self, unit: Unit) -> None:
+        links = self.world.links
+        for name in links.followers.get(unit.name, ()):
+            if self.units[name].phase is Phase.WAITING:
+                self.push(fact.PeerChanged(name, unit.name))
+        for edge in links.leaders.get(unit.name, ()):
+            if self.units[edge.target].phase is Phase.DRAINING:
+                self.push(fact.PeerChanged(edge.target, unit.name))
+
+    def _answer(self, event: UnitEvent, *, accepted: bool, text: str) -> None:
+        if isinstance(event, ASKS) and event.request:
+            self.answers.append(Answer(event.request, accepted, text))
+
+    def reaction(self) -> Reaction:
+        world = replace(self.world, units=self.units)
+        return Reaction(
+            world, tuple(self.transitions), tuple(self.commands), tuple(self.answers), tuple(self.notices)
+        )
+
+
+def _of_another_container(unit: Unit, event: EngineFact) -> bool:
+    """Facts about an incarnation that is gone already are normal, and count for nothing."""
+    if isinstance(event, fact.ContainerCreated):
+        return False
+    if isinstance(event, fact.ContainerStarted) and unit.container is None:
+        return False
+    return event.container != unit.container
+
+
+def _take_world_event(step: _Step, event: WorldEvent) -> None:
+    match event:
+        case fact.EngineBack(version=version):
+            step.world = replace(
+                step.world, engine_version=version, engine_reason="connected, being looked at"
+            )
+        case fact.EngineLost(reason=reason):
+            _lose_engine(step, reason)
+        case fact.SnapshotTaken():
+            _take_snapshot(step, event)
+        case fact.ConfigRead(specs=specs):
+            _change_specs(step, specs)
+        case fact.ConfigRefused(problems=problems):
+            step.world = replace(step.world, reloading=frozenset())
+            step.notices.append(f"the configuration does not hold, the present one stays: {problems}")
+            step.poke("configuration")
+        case fact.ShutdownAsked(total=total):
+            _drain(step, total)
+        case fact.ShutdownHurried():
+            if not step.world.draining:
+                _drain(step, Seconds(0))
+            for name in step.units:
+                step.push(fact.HurryAsked(name))
+        case _:
+            assert_never(event)
+
+
+def _lose_engine(step: _Step, reason: str) -> None:
+    """No unit moves: what ran runs on. But stops seen just before were the engine's own, not a person's."""
+    was_up = step.world.engine_up
+    step.world = replace(step.world, engine_up=False, engine_reason=reason)
+    if not was_up or step.world.draining:
+        return
+    for unit in list(step.units.values()):
+        if unit.stopped_by is StoppedBy.OUTSIDE and step.moment.now - unit.since < ENGINE_STOP:
+            step.push(fact.StartAsked(unit.name))
+
+
+def _take_snapshot(step: _Step, event: fact.SnapshotTaken) -> None:
+    came_up = not step.world.engine_up
+    if came_up and event.trigger != "connect":
+        return  # Asked before the engine went away; the one that counts is on its way.
+    corrections = reconcile(step.units, event)
+    for correction in corrections:
+        step.push(correction)
+    step.settle()
+    step.commands.extend(leftovers(step.units, event))
+    if came_up:
+        step.world = replace(step.world, engine_up=True, engine_reason="serving")
+        step.poke("engine")
+
+
+def _drain(step: _Step, total: Seconds) -> None:
+    if step.world.draining:
+        return
+    step.world = replace(step.world, draining=True)
+    timeouts = {name: unit.spec.stop.timeout for name, unit in step.units.items()}
+    share = shares(step.world.links, timeouts, total)
+    for name in step.units:
+        step.push(fact.DrainAsked(name, share[name]))
+
+
+def _change_specs(step: _Step, specs: tuple[UnitSpec, ...]) -> None:
+    """The configuration was read again: re-plan what is affected, and only that."""
+    checked = check((*specs, *_gone(step, specs)))
+    step.notices.extend(checked.warnings)
+    if checked.errors:
+        step.notices.append("the new configuration is refused: " + "; ".join(checked.errors))
+        step.world = replace(step.world, reloading=frozenset())
+        step.poke("configuration")
+        return
+    step.world = replace(step.world, links=checked.links, reloading=frozenset())
+    for spec in specs:
+        old = step.units.get(spec.name)
+        if old is None:
+            step.units[spec.name] = fresh_unit(spec, step.moment.now, step.moment.cause)
+        elif old.spec != spec:
+            if old.spec.kind is not spec.kind:
+                old = replace(old, phase=_phase_for(old, spec.kind))
+            step.units[spec.name] = replace(old, spec=spec)
+            step.push(fact.SpecChanged(spec.name, spec))
+        if old is not None and old.stopped_by is StoppedBy.CONFIG:
+            step.push(fact.StartAsked(spec.name))
+    for spec in _gone(step, specs):
+        if step.units[spec.name].stopped_by is not StoppedBy.CONFIG:
+            step.push(fact.StopAsked(spec.name, by=StoppedBy.CONFIG))
+    step.settle()
+    step.poke("configuration")
+
+
+def _gone(step: _Step, specs: tuple[UnitSpec, ...]) -> tuple[UnitSpec, ...]:
+    """Units that the configuration no longer has: without dependencies, so that they hold nobody."""
+    known = {spec.name for spec in specs}
+    return tuple(
+        replace(unit.spec, dependencies=()) for name, unit in step.units.items() if name not in known
+    )
+
+
+def _phase_for(unit: Unit, kind: Kind) -> Phase:
+    """A unit that became another kind may stand in a phase its new table does not know."""
+    if unit.phase in TABLES[kind].phases:
+        return unit.phase
+    return Phase.RUNNING if kind is Kind.ONESHOT else Phase.INACTIVE
+
+
+def fresh_unit(spec: UnitSpec, now: Instant, cause: str) -> Unit:
+    """A unit as it stands before anything has happened to it."""
+    if not spec.enabled:
+        return Unit(spec, Phase.INACTIVE, now, "disabled (dockwarden.enabled)", cause, wanted=False)
+    return Unit(spec, Phase.WAITING, now, "waiting for the engine", cause)

@@ -1,0 +1,140 @@
+"""Dependencies between units as data: who needs whom, in what order, and which graphs are refused."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from units.unit import Dependency, OnFailure, Seconds, UnitName, UnitSpec, Via
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """The graph that is in force, both ways."""
+
+    leaders: Mapping[UnitName, tuple[Dependency, ...]]
+    """What a unit needs."""
+    followers: Mapping[UnitName, tuple[UnitName, ...]]
+    """Who needs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What became of the wanted edges. With errors there is no graph to run."""
+
+    links: Links
+    errors: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def check(specs: Iterable[UnitSpec]) -> Check:
+    """Build the graph: unknown hard targets and hard cycles are errors, soft ones are dropped with a warning."""
+    by_name = {spec.name: spec for spec in specs}
+    errors: list[str] = []
+    warnings: list[str] = []
+    edges: dict[UnitName, list[Dependency]] = {name: [] for name in by_name}
+    wanted = [(spec.name, edge) for spec in by_name.values() for edge in spec.dependencies]
+    for name, edge in wanted:
+        if edge.target not in by_name:
+            said = f"{name}: {edge.via}: there is no unit '{edge.target}'"
+            (errors if edge.hard else warnings).append(said if edge.hard else f"{said}; ignored")
+        elif edge.hard:
+            edges[name].append(edge)
+    errors.extend(f"cycle: {' -> '.join(path)}; break one of these edges" for path in _cycles(edges))
+    for name, edge in wanted:
+        if edge.hard or edge.target not in by_name or errors:
+            continue
+        path = _path(edges, edge.target, name)
+        if path:
+            loop = " -> ".join((name, *path))
+            warnings.append(f"{name}: {edge.via} {edge.target}: closes the cycle {loop}; ignored")
+        else:
+            edges[name].append(edge)
+    return Check(_both_ways(edges), tuple(errors), tuple(warnings))
+
+
+def _both_ways(edges: Mapping[UnitName, list[Dependency]]) -> Links:
+    followers: dict[UnitName, dict[UnitName, None]] = {name: {} for name in edges}
+    for name, wanted in edges.items():
+        for edge in wanted:
+            followers[edge.target][name] = None
+    return Links(
+        {name: tuple(wanted) for name, wanted in edges.items()},
+        {name: tuple(them) for name, them in followers.items()},
+    )
+
+
+def _cycles(edges: Mapping[UnitName, list[Dependency]]) -> list[tuple[UnitName, ...]]:
+    """Each cycle once, told from its first unit by name."""
+    found: dict[frozenset[UnitName], tuple[UnitName, ...]] = {}
+    for name in sorted(edges):
+        for edge in edges[name]:
+            path = _path(edges, edge.target, name)
+            if path and frozenset(path) not in found:
+                found[frozenset(path)] = (name, *path)
+    return list(found.values())
+
+
+def _path(edges: Mapping[UnitName, list[Dependency]], start: UnitName, end: UnitName) -> tuple[UnitName, ...]:
+    """A shortest way along the edges, both ends included; empty when there is none."""
+    came: dict[UnitName, UnitName] = {start: start}
+    queue = [start]
+    for here in queue:
+        if here == end:
+            steps = [end]
+            while steps[-1] != start:
+                steps.append(came[steps[-1]])
+            return tuple(reversed(steps))
+        for edge in edges[here]:
+            if edge.target not in came:
+                came[edge.target] = here
+                queue.append(edge.target)
+    return ()
+
+
+def start_order(links: Links) -> list[UnitName]:
+    """All units, each after what it needs; ties by name."""
+    order: dict[UnitName, None] = {}
+
+    def place(name: UnitName) -> None:
+        for edge in sorted(links.leaders[name], key=lambda edge: edge.target):
+            if edge.target not in order:
+                place(edge.target)
+        order[name] = None
+
+    for name in sorted(links.leaders):
+        if name not in order:
+            place(name)
+    return list(order)
+
+
+KILL_RESERVE = Seconds(5)
+"""Of a shutdown's total, kept back for the SIGKILLs at its end."""
+
+
+def shares(links: Links, timeouts: Mapping[UnitName, Seconds], total: Seconds) -> dict[UnitName, Seconds]:
+    """Each unit's stop timeout within a shutdown of ``total`` seconds.
+
+    Units stop one after another along a chain of dependencies. Where the longest chain needs more than there is, all
+    get less in the same proportion, so that who needs more still gets more.
+    """
+    need: dict[UnitName, float] = {}
+    for name in reversed(start_order(links)):
+        after = max((need[follower] for follower in links.followers[name] if follower in need), default=0.0)
+        need[name] = after + timeouts[name]
+    longest = max(need.values(), default=0.0)
+    room = max(total - KILL_RESERVE, total / 2)
+    factor = min(1.0, room / longest) if longest else 1.0
+    return {name: Seconds(timeout * factor) for name, timeout in timeouts.items()}
+
+
+BINDING = frozenset({Via.LINK, Via.NET, Via.PID, Via.IPC})
+"""Edges that the engine itself insists on at every start: it refuses to start while the target is down."""
+
+
+def counts(edge: Dependency, *, fresh: bool) -> bool:
+    """Whether an edge matters for this start: all do for the first one of a boot, later only what binds."""
+    return fresh or edge.via in BINDING or edge.via is Via.VOLUMES
+
+
+def tolerates(edge: Dependency) -> bool:
+    """Whether a failed target lets this dependent go on."""
+    return edge.on_failure is OnFailure.PROCEED

@@ -1,0 +1,161 @@
+"""One step of one unit: rows, the view a row may look at, and the rule by which the first fitting row wins.
+
+A table is total: each cell of (phase, event) either has rows or stands in the list of what is ignored, with a reason.
+Where a cell has rows and no guard holds, the event changes nothing.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar, get_args
+
+from units.commands import ArmTimer, Command, Timer
+from units.events import EngineFact, PeerChanged, UnitEvent
+from units.links import Links
+from units.unit import Instant, Phase, Seconds, Unit, UnitName
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When something is decided, and by what luck."""
+
+    now: Instant
+    jitter: float
+    """Drawn from [0, 1)."""
+    cause: str
+    """Id of the event at hand; what it starts carries this id to the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that guards and actions may look at besides their own unit."""
+
+    units: Mapping[UnitName, Unit]
+    links: Links
+    engine_up: bool
+    draining: bool
+    reloading: frozenset[UnitName]
+    moment: Moment
+
+    @property
+    def now(self) -> Instant:
+        return self.moment.now
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a row makes of its unit. The phase is the row's business, not the action's."""
+
+    unit: Unit
+    commands: tuple[Command, ...] = ()
+
+
+E = TypeVar("E", bound=UnitEvent)
+Action = Callable[[Unit, E, View], Step]
+Guard = Callable[[Unit, E, View], bool]
+
+
+def always(_unit: Unit, _event: UnitEvent, _view: View) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Edge(Generic[E]):
+    """One row: in phase ``at``, on this event, when the guard holds, do this and be in phase ``to``."""
+
+    at: Phase
+    on: type[E]
+    to: Phase
+    do: Action[E]
+    when: Guard[E] = always
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Cells that have no row, and why that is right."""
+
+    at: tuple[Phase, ...]
+    on: tuple[type[UnitEvent], ...]
+    why: str
+
+
+EVENTS: tuple[type[UnitEvent], ...] = get_args(UnitEvent)
+FACTS: tuple[type[EngineFact], ...] = get_args(EngineFact)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The transitions of one kind of unit."""
+
+    name: str
+    phases: tuple[Phase, ...]
+    edges: tuple[Edge[Any], ...]
+    ignored: tuple[Ignored, ...]
+    cells: Mapping[tuple[Phase, type[UnitEvent]], tuple[Edge[Any], ...]]
+    silence: Mapping[tuple[Phase, type[UnitEvent]], str]
+
+
+def table(
+    name: str, phases: Iterable[Phase], edges: Iterable[Edge[Any]], ignored: Iterable[Ignored]
+) -> Table:
+    """Index the rows. Whether they are total and disjoint is a test's business, not a start-up's."""
+    phases, edges, ignored = tuple(phases), tuple(edges), tuple(ignored)
+    cells: dict[tuple[Phase, type[UnitEvent]], tuple[Edge[Any], ...]] = {}
+    for edge in edges:
+        cells[edge.at, edge.on] = (*cells.get((edge.at, edge.on), ()), edge)
+    silence = {(at, on): entry.why for entry in ignored for at in entry.at for on in entry.on if at in phases}
+    return Table(name, phases, edges, ignored, cells, silence)
+
+
+def rows(
+    at: Iterable[Phase], on: type[E], to: Phase | None, do: Action[E], when: Guard[E] = always
+) -> tuple[Edge[E], ...]:
+    """The same row for several phases; ``to=None`` stays where it is."""
+    return tuple(Edge(phase, on, phase if to is None else to, do, when) for phase in at)
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """What an event did to one unit. ``edge`` is the row that fitted, if any."""
+
+    unit: Unit
+    commands: tuple[Command, ...]
+    edge: Edge[Any] | None
+
+
+ANSWERING = frozenset(
+    {Phase.CREATING, Phase.STARTING, Phase.PULLING, Phase.DRAINING, Phase.STOPPING, Phase.EXITED}
+)
+"""Phases in which the engine's facts answer to something already under way, and so belong to its cause."""
+
+OF_ITS_OWN = frozenset({"RetryDue", "KillDue", "VerdictDue", "DeadlineDue"})
+
+
+def cause_of(unit: Unit, event: UnitEvent, moment: Moment) -> str:
+    """The id that a transition carries: the event's own, unless it only continues what the unit is in the middle of."""
+    if type(event).__name__ in OF_ITS_OWN or type(event).__name__.endswith("Failed"):
+        return unit.cause or moment.cause
+    if unit.phase in ANSWERING and isinstance(event, FACTS):
+        return unit.cause or moment.cause
+    if unit.phase is Phase.WAITING and isinstance(event, PeerChanged):
+        return unit.cause or moment.cause
+    return moment.cause
+
+
+def advance(rules: Table, unit: Unit, event: UnitEvent, view: View) -> Advance:
+    """Apply the first row whose guard holds."""
+    for edge in rules.cells.get((unit.phase, type(event)), ()):
+        if edge.when(unit, event, view):
+            step = edge.do(unit, event, view)
+            after = step.unit
+            if edge.to is not unit.phase:
+                after = replace(
+                    after, phase=edge.to, since=view.now, cause=cause_of(unit, event, view.moment)
+                )
+            return Advance(after, step.commands, edge)
+    return Advance(unit, (), None)
+
+
+def arm(unit: Unit, timer: Timer, delay: Seconds, commands: tuple[Command, ...] = (), **changes: Any) -> Step:
+    """A step that ends in a wait: the unit knows which timer counts."""
+    token = unit.token + 1
+    return Step(replace(unit, token=token, **changes), (*commands, ArmTimer(unit.name, timer, delay, token)))

@@ -1,0 +1,29 @@
+"""The table of a oneshot: a unit that runs once a boot, and whose exit code decides."""
+
+from units import actions as do
+from units import events as fact
+from units.machine import rows, table
+from units.running import running, silence
+from units.shared import IDLE, asked, provided
+from units.unit import Kind, Phase
+
+P = Phase
+UP = (P.RUNNING,)
+FOUND = (*IDLE, P.EXITED)
+
+EDGES = (
+    *asked(Kind.ONESHOT),
+    *provided(Kind.ONESHOT),
+    *rows(FOUND, fact.ContainerStarted, P.STOPPING, do.adopt_and_halt, do.going_down),
+    *rows((*FOUND, P.STARTING), fact.ContainerStarted, P.RUNNING, do.run_with_deadline),
+    *rows(UP, fact.DeadlineDue, P.STOPPING, do.time_out, do.current),
+    *rows((P.STARTING, *UP), fact.HealthReported, None, do.note_health),
+    *running(Kind.ONESHOT, UP),
+)
+
+TABLE = table(
+    "oneshot",
+    (*IDLE, P.PULLING, P.CREATING, P.STARTING, *UP, P.DRAINING, P.STOPPING, P.EXITED),
+    EDGES,
+    silence(UP),
+)

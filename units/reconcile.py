@@ -1,0 +1,112 @@
+"""What a snapshot of the engine says that the stream did not: the facts that explain the difference.
+
+Level after edge: the stream makes us fast, the snapshot makes us right. The facts go through the same tables, so there
+is no second way for a unit to move. A second run on the world that the first one left finds nothing.
+"""
+
+from collections.abc import Mapping
+
+from units import events as fact
+from units.commands import Command, RemoveContainer
+from units.events import EngineFact, Observed, SnapshotTaken, SpecChanged
+from units.unit import Health, Phase, Rebuild, Unit, UnitName
+
+P = Phase
+BELIEVED_UP = frozenset({P.RUNNING, P.READY, P.DRAINING})
+BELIEVED_DOWN = frozenset(
+    {
+        P.INACTIVE,
+        P.WAITING,
+        P.BACKOFF,
+        P.CRASH_LOOP,
+        P.IMAGE_MISSING,
+        P.COMPLETED,
+        P.FAILED,
+        P.EXITED,
+        P.STARTING,
+    }
+)
+
+
+def reconcile(
+    units: Mapping[UnitName, Unit], snapshot: SnapshotTaken
+) -> tuple[EngineFact | SpecChanged, ...]:
+    """Facts, in the order of the units, that bring each unit to where its container is."""
+    candidates = _by_unit(units, snapshot)
+    facts: list[EngineFact | SpecChanged] = []
+    for name, unit in units.items():
+        if unit.since < snapshot.asked_at:
+            facts.extend(_explain(unit, keeper(unit, candidates.get(name, ()))))
+    return tuple(facts)
+
+
+def leftovers(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[Command, ...]:
+    """Containers that a crash between two calls of a replacement left behind. Never one that runs."""
+    if snapshot.trigger != "connect":
+        return ()  # In mid-life a second container may be one that is just being replaced.
+    orders = []
+    for name, seen in _by_unit(units, snapshot).items():
+        kept = keeper(units[name], seen)
+        orders.extend(
+            RemoveContainer(name, extra.container, f"left over beside {kept.container[:12]}")
+            for extra in seen
+            if kept is not None and extra.container != kept.container and not extra.running
+        )
+    return tuple(orders)
+
+
+def keeper(unit: Unit, seen: tuple[Observed, ...]) -> Observed | None:
+    """The unit's container among all that carry its label: what runs, else what we know, else what bears its name."""
+    return max(
+        seen,
+        key=lambda one: (one.running, one.container == unit.container, one.name == unit.spec.container),
+        default=None,
+    )
+
+
+def _by_unit(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> dict[UnitName, tuple[Observed, ...]]:
+    found: dict[UnitName, tuple[Observed, ...]] = {}
+    for one in snapshot.containers:
+        if one.unit in units:
+            found[one.unit] = (*found.get(one.unit, ()), one)
+    return found
+
+
+def _explain(unit: Unit, seen: Observed | None) -> list[EngineFact | SpecChanged]:
+    facts: list[EngineFact | SpecChanged] = []
+    if unit.container is not None and (seen is None or seen.container != unit.container):
+        if unit.phase is P.CREATING:
+            return []  # It is being replaced: the answer is on its way.
+        facts.append(fact.ContainerDestroyed(unit.name, unit.container))
+    if seen is None:
+        return facts
+    if seen.container != unit.container:
+        facts.append(fact.ContainerCreated(unit.name, seen.container, seen.config_hash))
+        facts.extend(_tell_health(unit, seen))
+    facts.extend(_tell_state(unit, seen))
+    return facts
+
+
+def _tell_health(unit: Unit, seen: Observed) -> list[EngineFact]:
+    if seen.health is Health.NONE:
+        return []
+    return [fact.HealthReported(unit.name, seen.container, Health.STARTING)]
+
+
+def _tell_state(unit: Unit, seen: Observed) -> list[EngineFact | SpecChanged]:
+    name, container = unit.name, seen.container
+    if seen.running and unit.phase in BELIEVED_DOWN:
+        started = fact.ContainerStarted(name, container, seen.ran_for)
+        if seen.health in {Health.HEALTHY, Health.UNHEALTHY}:
+            return [started, fact.HealthReported(name, container, seen.health)]
+        return [started]
+    if not seen.running and unit.phase in BELIEVED_UP:
+        return [fact.ContainerDied(name, container, seen.exit_code, oom=seen.oom)]
+    if seen.running and unit.phase in {P.RUNNING, P.READY}:
+        told: list[EngineFact | SpecChanged] = []
+        if seen.health is not unit.health and seen.health is not Health.NONE:
+            told.append(fact.HealthReported(name, container, seen.health))
+        if unit.config_hash not in {"", unit.spec.config_hash} and unit.spec.rebuild is not Rebuild.NEVER:
+            told.append(SpecChanged(name, unit.spec))
+        return told
+    return []

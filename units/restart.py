@@ -1,0 +1,98 @@
+"""The restart decision: what becomes of a unit that died. A value with a reason; nothing is remembered here."""
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from units.unit import Budget, Instant, Policy, RestartPolicy, Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How a run ended."""
+
+    ran_for: Seconds
+    exit_code: int | None
+    """``None``: nobody saw it (the container was removed, or never came up)."""
+    what: str
+    """In words, for people."""
+    clean: bool = False
+    """It ended by itself, with success."""
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """Run again, after this delay (0: at once)."""
+
+    delay: Seconds
+    budget: Budget
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CrashLoop:
+    """It was restarted too often: look again now and then."""
+
+    probe: Seconds
+    budget: Budget
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Its policy does not let it run again."""
+
+    budget: Budget
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """It has done what it was for."""
+
+    budget: Budget
+    reason: str
+
+
+Verdict: TypeAlias = After | CrashLoop | GiveUp | Rest
+
+
+def recent(restarts: tuple[Instant, ...], interval: Seconds, now: Instant) -> tuple[Instant, ...]:
+    """Those that lie within ``interval`` before ``now``."""
+    return tuple(at for at in restarts if now - at < interval)
+
+
+def spread(delay: float, fraction: float, jitter: float) -> Seconds:
+    """``delay`` moved by up to ``fraction`` of itself; ``jitter`` is drawn from [0, 1)."""
+    return Seconds(delay * (1 + fraction * (2 * jitter - 1)))
+
+
+def decide(policy: RestartPolicy, budget: Budget, death: Death, now: Instant, jitter: float) -> Verdict:
+    """What the policy says of this death, and the budget that is left.
+
+    A run is good when it lasted ``max(policy.reset, 2 x the delay before it)``: a unit that dies a little after each
+    reset window must not look fresh for ever. ``jitter`` is drawn from [0, 1).
+    """
+    good = death.ran_for >= max(policy.reset, 2 * budget.delay)
+    failures = 0 if good else budget.failures
+    window = recent(budget.restarts, policy.interval, now)
+    left = Budget(failures + 1, window, Seconds(0), looping=budget.looping and not good)
+    if policy.policy in {Policy.NO, Policy.ON_FAILURE} and death.clean:
+        return Rest(replace(left, failures=0), death.what)
+    if policy.policy is Policy.NO:
+        return GiveUp(left, f"{death.what}; its restart policy is no")
+    if policy.policy is Policy.ON_FAILURE and 0 < policy.max_retries <= failures:
+        return GiveUp(
+            left, f"{death.what}; {failures} restarts did not help (on-failure:{policy.max_retries})"
+        )
+    if left.looping or (policy.burst and len(window) >= policy.burst):
+        reason = f"{death.what}; " + (
+            "still in a crash loop"
+            if left.looping
+            else f"{len(window)} restarts within {policy.interval:g} s are the limit"
+        )
+        return CrashLoop(policy.probe, replace(left, looping=True), reason)
+    if failures == 0:
+        return After(Seconds(0), left, death.what)
+    # The exponent is bounded: 2 ** 40 times any delay is beyond any cap, and floats stay exact that far.
+    delay = Seconds(min(policy.max_delay, policy.delay * 2 ** min(failures - 1, 40)))
+    return After(spread(delay, policy.jitter, jitter), replace(left, delay=delay), death.what)

@@ -1,0 +1,47 @@
+"""The table of a service: a unit that runs until it is stopped."""
+
+from units import actions as do
+from units import events as fact
+from units.machine import Ignored, rows, table
+from units.running import running, silence
+from units.shared import IDLE, asked, provided
+from units.unit import Kind, Phase
+
+P = Phase
+UP = (P.RUNNING, P.READY)
+FOUND = (*IDLE, P.EXITED)
+"""Phases in which a start is news: an adoption, or somebody started it behind our back."""
+
+EDGES = (
+    *asked(Kind.SERVICE),
+    *provided(Kind.SERVICE),
+    *rows(FOUND, fact.ContainerStarted, P.STOPPING, do.adopt_and_halt, do.going_down),
+    *rows((P.WAITING,), fact.ContainerStarted, P.STOPPING, do.adopt_and_cycle, do.is_stale),
+    *rows((*FOUND, P.STARTING), fact.ContainerStarted, P.RUNNING, do.run, do.checked),
+    *rows((*FOUND, P.STARTING), fact.ContainerStarted, P.READY, do.run),
+    *rows((P.RUNNING,), fact.HealthReported, P.READY, do.become_ready, do.turned_healthy),
+    *rows((P.READY,), fact.HealthReported, P.RUNNING, do.lose_ready, do.turned_unhealthy),
+    *rows((P.STARTING, *UP), fact.HealthReported, None, do.note_health),
+    *running(Kind.SERVICE, UP),
+)
+
+IGNORED = (
+    *silence(UP),
+    Ignored(UP, (fact.DeadlineDue,), "a timer of an earlier phase: the start was answered"),
+)
+
+TABLE = table(
+    "service",
+    (
+        *IDLE,
+        P.PULLING,
+        P.CREATING,
+        P.STARTING,
+        *UP,
+        P.DRAINING,
+        P.STOPPING,
+        P.EXITED,
+    ),
+    EDGES,
+    IGNORED,
+)

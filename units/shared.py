@@ -1,0 +1,115 @@
+"""Rows that all kinds of units have in common: getting a container, waiting, being asked, and failing at it."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from units import actions as do
+from units import events as fact
+from units.events import UnitEvent
+from units.machine import Edge, Guard, Step, View, always, rows
+from units.unit import Kind, Phase, Unit
+
+P = Phase
+
+RETRYING = (P.BACKOFF, P.CRASH_LOOP, P.IMAGE_MISSING, P.FAILED)
+IDLE = (P.INACTIVE, P.WAITING, *RETRYING, P.COMPLETED)
+"""Nothing of it runs and no order is out."""
+
+Prepare = Callable[[Unit, Any, View], Unit]
+
+
+def then(prepare: Prepare, act: Callable[[Unit, Any, View], Step]) -> Callable[[Unit, Any, View], Step]:
+    """First change the unit, then take the step; named after both, for the diagrams."""
+
+    def both(unit: Unit, event: Any, view: View) -> Step:
+        return act(prepare(unit, event, view), event, view)
+
+    both.__name__ = f"{prepare.__name__}, {act.__name__}"
+    return both
+
+
+def both_hold(first: Guard[Any], second: Guard[Any]) -> Guard[Any]:
+    """A guard made of two, named after both."""
+    if first is always:
+        return second
+    if second is always:
+        return first
+
+    def hold(unit: Unit, event: Any, view: View) -> bool:
+        return first(unit, event, view) and second(unit, event, view)
+
+    hold.__name__ = f"{first.__name__} and {second.__name__}"
+    return hold
+
+
+def go(
+    kind: Kind,
+    at: Iterable[Phase],
+    on: type[UnitEvent],
+    prepare: Prepare,
+    when: Guard[Any] = always,
+    *,
+    container: bool = True,
+) -> tuple[Edge[Any], ...]:
+    """On towards running, as far as the way is free: wait, or make a container, or start the one there is.
+
+    ``container=False``: the event itself took the container away.
+    """
+    at = tuple(at)
+    on_: type[Any] = on
+    waits = rows(at, on_, P.WAITING, then(prepare, do.wait), both_hold(when, do.must_wait))
+    if not container:
+        return (*waits, *rows(at, on_, P.CREATING, then(prepare, do.create), when))
+    makes = rows(at, on_, P.CREATING, then(prepare, do.create), both_hold(when, do.needs_container))
+    if kind is Kind.VOLUME:
+        return (*waits, *makes, *rows(at, on_, P.COMPLETED, then(prepare, do.hold_volumes), when))
+    return (*waits, *makes, *rows(at, on_, P.STARTING, then(prepare, do.start), when))
+
+
+def asked(kind: Kind) -> tuple[Edge[Any], ...]:
+    """What a person, the configuration or a shutdown wants of a unit of which nothing runs."""
+    restartable = (P.INACTIVE, *RETRYING) if kind is Kind.VOLUME else (P.INACTIVE, *RETRYING, P.COMPLETED)
+    quiet = (*IDLE, P.PULLING)
+    return (
+        *go(kind, restartable, fact.StartAsked, do.after_wish),
+        *rows((P.WAITING, P.PULLING, P.CREATING), fact.StartAsked, None, do.want),
+        *go(kind, restartable, fact.RestartAsked, do.after_wish_to_restart),
+        *rows((P.WAITING, P.PULLING, P.CREATING), fact.RestartAsked, None, do.want),
+        *rows(quiet, fact.StopAsked, P.INACTIVE, do.retire),
+        *rows((P.CREATING,), fact.StopAsked, None, do.unwant),
+        *rows(quiet, fact.DrainAsked, P.INACTIVE, do.retire),
+        *rows((P.CREATING,), fact.DrainAsked, None, do.unwant),
+        *go(kind, RETRYING, fact.ResetAsked, do.after_pardon, do.wanted_now),
+        *rows((*IDLE, P.PULLING, P.CREATING), fact.ResetAsked, None, do.forgive),
+        *go(kind, (P.WAITING, *RETRYING), fact.SpecChanged, do.after_pardon, do.wanted_now),
+        *go(kind, (P.COMPLETED,), fact.SpecChanged, do.after_pardon, do.is_stale),
+    )
+
+
+def provided(kind: Kind) -> tuple[Edge[Any], ...]:
+    """The way to a container: waiting for peers, pulling, creating, and each way that can fail."""
+    made = do.adopt_and_complete if kind is Kind.VOLUME else do.adopt_and_start
+    made_phase = P.COMPLETED if kind is Kind.VOLUME else P.STARTING
+    creating = (P.CREATING,)
+    lasting = tuple(phase for phase in IDLE if (kind, phase) != (Kind.VOLUME, P.COMPLETED))
+    return (
+        *go(kind, (P.WAITING,), fact.PeerChanged, do.after_pause),
+        *go(kind, RETRYING, fact.RetryDue, do.after_pause, do.current),
+        *rows(creating, fact.ContainerCreated, P.INACTIVE, do.adopt_and_retire, do.unwanted),
+        *rows(creating, fact.ContainerCreated, made_phase, made),
+        *rows((*IDLE, P.PULLING), fact.ContainerCreated, None, do.adopt_id, do.has_no_container),
+        *rows((*lasting, P.PULLING, P.CREATING), fact.ContainerDestroyed, None, do.forget_container),
+        *rows(creating, fact.CreateFailed, P.INACTIVE, do.retire, do.unwanted),
+        *rows(creating, fact.CreateFailed, P.PULLING, do.pull, do.pullable),
+        *rows(creating, fact.CreateFailed, P.IMAGE_MISSING, do.miss_image, do.image_missing),
+        *rows(creating, fact.CreateFailed, P.FAILED, do.probe_later, do.refused_for_good),
+        *rows(creating, fact.CreateFailed, P.BACKOFF, do.try_engine_later, do.unreachable),
+        *rows(creating, fact.CreateFailed, P.CRASH_LOOP, do.loop, do.loops),
+        *rows(creating, fact.CreateFailed, P.BACKOFF, do.doubt_and_back_off),
+        *rows(creating, fact.DeadlineDue, P.INACTIVE, do.retire, both_hold(do.current, do.unwanted)),
+        *rows(creating, fact.DeadlineDue, P.CRASH_LOOP, do.loop, both_hold(do.current, do.loops)),
+        *rows(creating, fact.DeadlineDue, P.BACKOFF, do.doubt_and_back_off, do.current),
+        *rows((P.PULLING,), fact.ImagePulled, P.CREATING, do.remember_pull),
+        *rows((P.PULLING,), fact.PullFailed, P.BACKOFF, do.try_engine_later, do.unreachable),
+        *rows((P.PULLING,), fact.PullFailed, P.IMAGE_MISSING, do.miss_image),
+    )
