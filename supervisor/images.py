@@ -64,9 +64,7 @@ async def load_images(
     return LoadReport(tuple(done["loaded"]), tuple(done["skipped"]), tuple(done["failed"]))
 
 
-async def _load(
-    archive: Path, engine: Engine, log: FilteringBoundLogger, stamps: Path, identity: str
-) -> str:
+async def _load(archive: Path, engine: Engine, log: FilteringBoundLogger, stamps: Path, identity: str) -> str:
     stamp = _stamp(archive, stamps)
     try:
         # Looked at before it is read: a file that changes meanwhile is loaded again next time.

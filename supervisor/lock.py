@@ -22,9 +22,7 @@ class LockHeld(LockError):  # noqa: N818 - says what is the case, as the operato
 
     def __init__(self, pid: int, command: str, run_dir: Path) -> None:
         who = f"pid {pid}, {command!r}" if pid else "just starting"
-        super().__init__(
-            f"another supervisor ({who}) holds {run_dir}; stop it or choose another --run-dir"
-        )
+        super().__init__(f"another supervisor ({who}) holds {run_dir}; stop it or choose another --run-dir")
         self.pid = pid
         self.command = command
 

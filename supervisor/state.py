@@ -59,7 +59,9 @@ class StateFile:
         try:
             self.path.replace(aside)
         except OSError as error:
-            self._log.warning("state.corrupt", path=str(self.path), reason=reason, kept=False, error=str(error))
+            self._log.warning(
+                "state.corrupt", path=str(self.path), reason=reason, kept=False, error=str(error)
+            )
         else:
             self._log.warning("state.corrupt", path=str(self.path), reason=reason, kept=str(aside))
 

@@ -216,7 +216,8 @@ def death(unit: Unit, event: Any, view: View) -> Death:
         case fact.StartFailed() | fact.CreateFailed():
             return Death(Seconds(0), None, event.message)
         case fact.ContainerDied():
-            code, oom = event.exit_code, unit.oom or event.oom
+            code: int | None = event.exit_code
+            oom = unit.oom or event.oom
         case fact.ContainerDestroyed() if unit.phase is not Phase.EXITED:
             code, oom = None, False
         case fact.DeadlineDue():

@@ -28,7 +28,7 @@ TABLES: Mapping[Kind, Table] = {
 ENGINE_STOP = Seconds(20)
 """An engine that goes down without live-restore stops its containers first, as a person would, in at most 15 s."""
 
-WORLD_EVENTS = get_args(WorldEvent)
+UNIT_EVENTS = get_args(UnitEvent)
 ENGINE_FACTS = get_args(EngineFact)
 ASKS = (fact.StartAsked, fact.StopAsked, fact.RestartAsked, fact.ResetAsked)
 
@@ -108,10 +108,10 @@ def new_world(units: Iterable[Unit], links: Links) -> World:
 def react(world: World, event: Event, moment: Moment) -> Reaction:
     """Take one event. Pure: equal arguments give equal reactions."""
     step = _Step(world, moment)
-    if isinstance(event, WORLD_EVENTS):
-        _take_world_event(step, event)
-    else:
+    if isinstance(event, UNIT_EVENTS):
         step.push(event)
+    else:
+        _take_world_event(step, event)
     step.settle()
     return step.reaction()
 

@@ -23,6 +23,8 @@ class Moment:
     """Drawn from [0, 1)."""
     cause: str
     """Id of the event at hand; what it starts carries this id to the end."""
+    seq: int = 0
+    """Number of the event at hand, counted from the start of the supervisor."""
 
 
 @dataclass(frozen=True, slots=True)

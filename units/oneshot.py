@@ -17,7 +17,7 @@ EDGES = (
     *rows(FOUND, fact.ContainerStarted, P.STOPPING, do.adopt_and_halt, do.going_down),
     *rows((*FOUND, P.STARTING), fact.ContainerStarted, P.RUNNING, do.run_with_deadline),
     *rows(UP, fact.DeadlineDue, P.STOPPING, do.time_out, do.current),
-    *rows((P.STARTING, *UP), fact.HealthReported, None, do.note_health),
+    *rows((*FOUND, P.PULLING, P.CREATING, P.STARTING, *UP), fact.HealthReported, None, do.note_health),
     *running(Kind.ONESHOT, UP),
 )
 

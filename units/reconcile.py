@@ -35,7 +35,7 @@ def reconcile(
     candidates = _by_unit(units, snapshot)
     facts: list[EngineFact | SpecChanged] = []
     for name, unit in units.items():
-        if unit.since < snapshot.asked_at:
+        if unit.moved <= snapshot.asked_after:
             facts.extend(_explain(unit, keeper(unit, candidates.get(name, ()))))
     return tuple(facts)
 
@@ -44,7 +44,7 @@ def leftovers(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[
     """Containers that a crash between two calls of a replacement left behind. Never one that runs."""
     if snapshot.trigger != "connect":
         return ()  # In mid-life a second container may be one that is just being replaced.
-    orders = []
+    orders: list[Command] = []
     for name, seen in _by_unit(units, snapshot).items():
         kept = keeper(units[name], seen)
         orders.extend(

@@ -1,4 +1,4 @@
-"""Rows that services and oneshots have in common: starting, dying, being stopped, going down with the host."""
+"""Rows that services and oneshots share: starting, dying, being stopped, going down with the host."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -180,7 +180,7 @@ def silence(up: tuple[Phase, ...]) -> tuple[Ignored, ...]:
             "nothing of it runs, or its end was asked for anyway",
         ),
         Ignored((*still, *going), (fact.ContainerOomed,), "its death is known, or was asked for"),
-        Ignored((*still, *going), (fact.HealthReported,), "health counts only while it is up"),
+        Ignored(going, (fact.HealthReported,), "it is about to end"),
         Ignored(
             (*begun, *IDLE, *going, P.EXITED, P.CREATING),
             (fact.ImagePulled, fact.PullFailed),

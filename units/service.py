@@ -21,7 +21,7 @@ EDGES = (
     *rows((*FOUND, P.STARTING), fact.ContainerStarted, P.READY, do.run),
     *rows((P.RUNNING,), fact.HealthReported, P.READY, do.become_ready, do.turned_healthy),
     *rows((P.READY,), fact.HealthReported, P.RUNNING, do.lose_ready, do.turned_unhealthy),
-    *rows((P.STARTING, *UP), fact.HealthReported, None, do.note_health),
+    *rows((*FOUND, P.PULLING, P.CREATING, P.STARTING, *UP), fact.HealthReported, None, do.note_health),
     *running(Kind.SERVICE, UP),
 )
 

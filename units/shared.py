@@ -1,4 +1,4 @@
-"""Rows that all kinds of units have in common: getting a container, waiting, being asked, and failing at it."""
+"""Rows that all kinds of units share: getting a container, waiting, being asked, and failing at it."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

@@ -107,7 +107,7 @@ class Rebuild(StrEnum):
 class Dependency:
     """One edge: this unit needs ``target`` to have reached ``condition``.
 
-    ``hard`` edges must name a unit that exists, and may not form a cycle; soft ones are dropped with a warning.
+    ``hard`` edges must name a unit that exists and may not form a cycle; soft ones are dropped, and told.
     """
 
     target: UnitName
@@ -119,7 +119,7 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
-    """When and how soon a dead unit runs again. Defaults are the documented ones of ``rancher.supervisor``."""
+    """When and how soon a dead unit runs again. Defaults are those of ``rancher.supervisor``."""
 
     policy: Policy = Policy.NO
     max_retries: int = 0
@@ -225,6 +225,8 @@ class Unit:
     phase: Phase = Phase.INACTIVE
     since: Instant = NEVER
     """When it entered this phase."""
+    moved: int = 0
+    """Number of the event that brought it there."""
     reason: str = "not started yet"
     """Why it is in this phase, in words; a waiting unit says for what."""
     cause: str = ""
