@@ -372,16 +372,12 @@ def start(unit: Unit, _event: Any, view: View) -> Step:
             window = recent(budget.restarts, unit.spec.restart.interval, view.now)
             budget = replace(budget, restarts=(*window, view.now))
     unit = replace(unit, budget=budget, restarts=restarts, fresh=False, kill_seen=False, stop_seen=False)
-    return arm(
-        unit, Timer.DEADLINE, ANSWER_DEADLINE, (StartContainer(unit.name, unit.container or ContainerId("")),)
-    )
+    return arm(unit, Timer.DEADLINE, ANSWER_DEADLINE, (StartContainer(unit.name, unit.container or ContainerId("")),))
 
 
 def adopt_id(unit: Unit, event: fact.ContainerCreated, _view: View) -> Step:
     return Step(
-        replace(
-            unit, container=event.container, config_hash=event.config_hash, health=Health.NONE, pulled=False
-        )
+        replace(unit, container=event.container, config_hash=event.config_hash, health=Health.NONE, pulled=False)
     )
 
 
@@ -392,9 +388,7 @@ def adopt_and_start(unit: Unit, event: fact.ContainerCreated, view: View) -> Ste
 
 def adopt_and_complete(unit: Unit, event: fact.ContainerCreated, view: View) -> Step:
     made = adopt_id(unit, event, view).unit
-    return Step(
-        replace(made, misses=0, fresh=False, pending=None, budget=Budget(), reason="holds its volumes")
-    )
+    return Step(replace(made, misses=0, fresh=False, pending=None, budget=Budget(), reason="holds its volumes"))
 
 
 def adopt_and_retire(unit: Unit, event: fact.ContainerCreated, view: View) -> Step:
@@ -531,9 +525,7 @@ def want(unit: Unit, _event: Any, _view: View) -> Step:
 
 
 def _wished(unit: Unit) -> Unit:
-    return replace(
-        unit, wanted=True, stopped_by=StoppedBy.NOBODY, budget=Budget(), pending=None, failing="", misses=0
-    )
+    return replace(unit, wanted=True, stopped_by=StoppedBy.NOBODY, budget=Budget(), pending=None, failing="", misses=0)
 
 
 def want_again(unit: Unit, _event: Any, _view: View) -> Step:
@@ -612,9 +604,7 @@ def kill_later(unit: Unit, _event: Any, _view: View) -> Step:
 
 
 def leave_unkillable(unit: Unit, _event: Any, _view: View) -> Step:
-    reason = (
-        f"it survived {KILLS} SIGKILLs: its process hangs in the kernel (look at its state and its storage)"
-    )
+    reason = f"it survived {KILLS} SIGKILLs: its process hangs in the kernel (look at its state and its storage)"
     return Step(replace(unit, reason=reason, failing="", again=None))
 
 

@@ -28,7 +28,6 @@ TABLES: Mapping[Kind, Table] = {
 ENGINE_STOP = Seconds(20)
 """An engine that goes down without live-restore stops its containers first, as a person would, in at most 15 s."""
 
-UNIT_EVENTS = get_args(UnitEvent)
 ENGINE_FACTS = get_args(EngineFact)
 ASKS = (fact.StartAsked, fact.StopAsked, fact.RestartAsked, fact.ResetAsked)
 
@@ -108,10 +107,10 @@ def new_world(units: Iterable[Unit], links: Links) -> World:
 def react(world: World, event: Event, moment: Moment) -> Reaction:
     """Take one event. Pure: equal arguments give equal reactions."""
     step = _Step(world, moment)
-    if isinstance(event, UNIT_EVENTS):
-        step.push(event)
-    else:
+    if isinstance(event, WorldEvent):
         _take_world_event(step, event)
+    else:
+        step.push(event)
     step.settle()
     return step.reaction()
 
@@ -197,9 +196,7 @@ class _Step:
 
     def reaction(self) -> Reaction:
         world = replace(self.world, units=self.units)
-        return Reaction(
-            world, tuple(self.transitions), tuple(self.commands), tuple(self.answers), tuple(self.notices)
-        )
+        return Reaction(world, tuple(self.transitions), tuple(self.commands), tuple(self.answers), tuple(self.notices))
 
 
 def _of_another_container(unit: Unit, event: EngineFact) -> bool:
@@ -214,9 +211,7 @@ def _of_another_container(unit: Unit, event: EngineFact) -> bool:
 def _take_world_event(step: _Step, event: WorldEvent) -> None:
     match event:
         case fact.EngineBack(version=version):
-            step.world = replace(
-                step.world, engine_version=version, engine_reason="connected, being looked at"
-            )
+            step.world = replace(step.world, engine_version=version, engine_reason="connected, being looked at")
         case fact.EngineLost(reason=reason):
             _lose_engine(step, reason)
         case fact.SnapshotTaken():
@@ -304,9 +299,7 @@ def _change_specs(step: _Step, specs: tuple[UnitSpec, ...]) -> None:
 def _gone(step: _Step, specs: tuple[UnitSpec, ...]) -> tuple[UnitSpec, ...]:
     """Units that the configuration no longer has: without dependencies, so that they hold nobody."""
     known = {spec.name for spec in specs}
-    return tuple(
-        replace(unit.spec, dependencies=()) for name, unit in step.units.items() if name not in known
-    )
+    return tuple(replace(unit.spec, dependencies=()) for name, unit in step.units.items() if name not in known)
 
 
 def _phase_for(unit: Unit, kind: Kind) -> Phase:
@@ -319,5 +312,5 @@ def _phase_for(unit: Unit, kind: Kind) -> Phase:
 def fresh_unit(spec: UnitSpec, now: Instant, cause: str) -> Unit:
     """A unit as it stands before anything has happened to it."""
     if not spec.enabled:
-        return Unit(spec, Phase.INACTIVE, now, "disabled (dockwarden.enabled)", cause, wanted=False)
-    return Unit(spec, Phase.WAITING, now, "waiting for the engine", cause)
+        return Unit(spec, Phase.INACTIVE, now, reason="disabled (dockwarden.enabled)", cause=cause, wanted=False)
+    return Unit(spec, Phase.WAITING, now, reason="waiting for the engine", cause=cause)

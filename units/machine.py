@@ -96,9 +96,7 @@ class Table:
     silence: Mapping[tuple[Phase, type[UnitEvent]], str]
 
 
-def table(
-    name: str, phases: Iterable[Phase], edges: Iterable[Edge[Any]], ignored: Iterable[Ignored]
-) -> Table:
+def table(name: str, phases: Iterable[Phase], edges: Iterable[Edge[Any]], ignored: Iterable[Ignored]) -> Table:
     """Index the rows. Whether they are total and disjoint is a test's business, not a start-up's."""
     phases, edges, ignored = tuple(phases), tuple(edges), tuple(ignored)
     cells: dict[tuple[Phase, type[UnitEvent]], tuple[Edge[Any], ...]] = {}
@@ -124,9 +122,7 @@ class Advance:
     edge: Edge[Any] | None
 
 
-ANSWERING = frozenset(
-    {Phase.CREATING, Phase.STARTING, Phase.PULLING, Phase.DRAINING, Phase.STOPPING, Phase.EXITED}
-)
+ANSWERING = frozenset({Phase.CREATING, Phase.STARTING, Phase.PULLING, Phase.DRAINING, Phase.STOPPING, Phase.EXITED})
 """Phases in which the engine's facts answer to something already under way, and so belong to its cause."""
 
 OF_ITS_OWN = frozenset({"RetryDue", "KillDue", "VerdictDue", "DeadlineDue"})
@@ -150,9 +146,8 @@ def advance(rules: Table, unit: Unit, event: UnitEvent, view: View) -> Advance:
             step = edge.do(unit, event, view)
             after = step.unit
             if edge.to is not unit.phase:
-                after = replace(
-                    after, phase=edge.to, since=view.now, cause=cause_of(unit, event, view.moment)
-                )
+                cause = cause_of(unit, event, view.moment)
+                after = replace(after, phase=edge.to, since=view.now, moved=view.moment.seq, cause=cause)
             return Advance(after, step.commands, edge)
     return Advance(unit, (), None)
 

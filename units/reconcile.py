@@ -28,9 +28,7 @@ BELIEVED_DOWN = frozenset(
 )
 
 
-def reconcile(
-    units: Mapping[UnitName, Unit], snapshot: SnapshotTaken
-) -> tuple[EngineFact | SpecChanged, ...]:
+def reconcile(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[EngineFact | SpecChanged, ...]:
     """Facts, in the order of the units, that bring each unit to where its container is."""
     candidates = _by_unit(units, snapshot)
     facts: list[EngineFact | SpecChanged] = []

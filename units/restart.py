@@ -81,9 +81,7 @@ def decide(policy: RestartPolicy, budget: Budget, death: Death, now: Instant, ji
     if policy.policy is Policy.NO:
         return GiveUp(left, f"{death.what}; its restart policy is no")
     if policy.policy is Policy.ON_FAILURE and 0 < policy.max_retries <= failures:
-        return GiveUp(
-            left, f"{death.what}; {failures} restarts did not help (on-failure:{policy.max_retries})"
-        )
+        return GiveUp(left, f"{death.what}; {failures} restarts did not help (on-failure:{policy.max_retries})")
     if left.looping or (policy.burst and len(window) >= policy.burst):
         reason = f"{death.what}; " + (
             "still in a crash loop"

@@ -214,9 +214,7 @@ def silence(up: tuple[Phase, ...]) -> tuple[Ignored, ...]:
             "a timer of an earlier phase",
         ),
         Ignored((*begun, *still, P.DRAINING), (fact.KillDue,), "a timer of an earlier phase"),
-        Ignored(
-            (*begun, *going, *IDLE, P.PULLING, P.CREATING), (fact.VerdictDue,), "a timer of an earlier phase"
-        ),
+        Ignored((*begun, *going, *IDLE, P.PULLING, P.CREATING), (fact.VerdictDue,), "a timer of an earlier phase"),
         Ignored((*going, *IDLE, P.PULLING, P.EXITED), (fact.DeadlineDue,), "a timer of an earlier phase"),
         Ignored(
             (*begun, P.STOPPING, P.INACTIVE, *RETRYING, P.COMPLETED, P.PULLING, P.CREATING, P.EXITED),
