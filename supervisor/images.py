@@ -1,7 +1,7 @@
 """The image archives of a directory: each is loaded into an engine once, as RancherOS' preload does.
 
-An archive counts as loaded when its stamp tells the same file (size and time) and the same engine. Stamps are kept in
-a directory of our own, because archives may lie on read-only media.
+An archive counts as loaded when its stamp tells the same file (size and time) and the same engine. Stamps are
+kept in a directory of our own, because archives may lie on read-only media.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ async def load_images(
     identity: str,
     prefix: str = "images",
 ) -> LoadReport:
-    """Load every ``<prefix>*.tar``, ``.tar.gz``, ``.tar.xz``, ``.tar.zst``, ``.tgz`` that is new, in order of names.
+    """Load every new ``<prefix>*.tar`` (or ``.tar.gz``, ``.tar.xz``, ``.tar.zst``, ``.tgz``), in order of names.
 
     Args:
         directory: where the archives are; a missing one holds none.

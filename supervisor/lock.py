@@ -30,8 +30,8 @@ class LockHeld(LockError):  # noqa: N818 - says what is the case, as the operato
 class RunLock:
     """An exclusive ``flock`` on the pid file of ``run_dir``, which the kernel frees however its holder ends.
 
-    The file stays when the lock is released: removing it would let two supervisors hold "the" lock, one on the
-    removed file and one on its successor.
+    The file stays when the lock is released: if it were removed, two supervisors could hold "the" lock, one on
+    the removed file and one on its successor.
     """
 
     def __init__(self, run_dir: Path, command: Sequence[str] | None = None) -> None:

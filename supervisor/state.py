@@ -59,9 +59,7 @@ class StateFile:
         try:
             self.path.replace(aside)
         except OSError as error:
-            self._log.warning(
-                "state.corrupt", path=str(self.path), reason=reason, kept=False, error=str(error)
-            )
+            self._log.warning("state.corrupt", path=str(self.path), reason=reason, kept=False, error=str(error))
         else:
             self._log.warning("state.corrupt", path=str(self.path), reason=reason, kept=str(aside))
 
@@ -70,7 +68,7 @@ class StateFile:
         return next((name for name in names if not name.exists()), names[-1])
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the file; after a return the state survives a power cut, after an error the old one is intact.
+        """Replace the file. Then the state survives a power cut; after an error the old one is intact.
 
         Raises:
             StateError: a full or read-only disk, say.
@@ -97,9 +95,7 @@ class StateFile:
 
 
 def encode(state: dict[str, Any]) -> bytes:
-    text = json.dumps(
-        {"version": VERSION, "sha256": _checksum(state), "state": state}, indent=1, allow_nan=False
-    )
+    text = json.dumps({"version": VERSION, "sha256": _checksum(state), "state": state}, indent=1, allow_nan=False)
     return text.encode() + b"\n"
 
 

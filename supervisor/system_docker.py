@@ -1,7 +1,7 @@
 """System Docker, the engine that every unit runs in: its command line and its process.
 
 The process is not ours alone: it outlives the supervisor (a new one adopts it), and its containers outlive it
-(``--live-restore``). Whether it answers is for the event watch to find out; here a daemon only runs or does not.
+(``--live-restore``). Whether it answers is for the event watch to find out; here it only runs or does not.
 """
 
 import asyncio
@@ -43,9 +43,7 @@ LOG_LIMIT = 10 * 1024 * 1024
 LAST_LINES = 20
 
 _LONG: Mapping[str, str] = {"-H": "--host", "-g": "--data-root", "--graph": "--data-root", "-p": "--pidfile"}
-_VALUED = frozenset(
-    {"--host", "--data-root", "--exec-root", "--pidfile", "--config-file", "--containerd"}
-) | {
+_VALUED = frozenset({"--host", "--data-root", "--exec-root", "--pidfile", "--config-file", "--containerd"}) | {
     "--containerd-namespace",
     "--containerd-plugins-namespace",
 }
@@ -77,7 +75,7 @@ class DaemonPlan:
 
 
 def plan(args: Sequence[str], extra_args: Sequence[str], environment: Mapping[str, str]) -> DaemonPlan:
-    """Complete ``rancher.system_docker.args`` to a command line; what it names, also in old spellings, is kept.
+    """Complete ``rancher.system_docker.args`` to a command line; old spellings are understood.
 
     Args:
         args: may begin with the absolute path of a dockerd and with ``daemon``; empty means DEFAULT_ARGS.
@@ -97,10 +95,10 @@ def plan(args: Sequence[str], extra_args: Sequence[str], environment: Mapping[st
     exec_root = Path(line.default("--exec-root", EXEC_ROOT))
     pidfile = Path(line.default("--pidfile", PIDFILE))
     own_containerd = "--containerd" not in line.values
-    # A containerd of the machine may be used after all (MACHINE_CONTAINERD), and may serve another dockerd as well.
+    # A containerd of the machine may be used after all (MACHINE_CONTAINERD), and serve another dockerd too.
     line.default("--containerd-namespace", NAMESPACE)
     line.default("--containerd-plugins-namespace", f"plugins.{NAMESPACE}")
-    # /etc/docker/daemon.json is user Docker's: an option both in it and on our command line would be fatal here.
+    # /etc/docker/daemon.json is user Docker's: an option both in it and on our command line would be fatal.
     config_file = None if "--config-file" in line.values else exec_root / "daemon.json"
     if config_file is not None:
         line.add("--config-file", str(config_file))
@@ -129,7 +127,7 @@ def _command(args: Sequence[str]) -> tuple[str, list[str]]:
 
 @dataclass(slots=True)
 class _CommandLine:
-    """A dockerd's words, and the values of those options that matter here (the last one counts, but all hosts do)."""
+    """A dockerd's words, and the values of the options that matter here: the last one counts, but all hosts do."""
 
     words: list[str]
     values: dict[str, list[str]]
@@ -172,7 +170,7 @@ class _CommandLine:
 
 
 def _split(word: str) -> tuple[str, str | None]:
-    """Take ``--name=value``, ``-n=value`` and ``-nvalue`` apart; no value means: the next word, if the option has one."""
+    """Take ``--name=value``, ``-n=value``, ``-nvalue`` apart; without a value in it, that may be the next word."""
     if word.startswith("--"):
         name, equals, value = word.partition("=")
         return name, value if equals else None
@@ -202,7 +200,7 @@ class DaemonState:
     reason: str
     pid: int | None = None
     exit_code: int | None = None
-    """Of the lost run; negative is a signal. ``None`` also when an adopted daemon's parent keeps it to itself."""
+    """Of the lost run; negative is a signal. ``None`` also for an adopted daemon: its parent learns the code."""
     output: tuple[str, ...] = ()
     """The last lines that the lost run logged."""
 
@@ -217,7 +215,7 @@ def next_pause(pause: Seconds, ran: Seconds) -> Seconds:
 class SystemDocker:
     """Keeps one dockerd running: ``check()``, then ``run()`` as a task, then ``stop()``.
 
-    Cancelling ``run()`` only ends our watching. The daemon is then left to the next supervisor, or to ``stop()``.
+    Cancelling ``run()`` only ends our watching: the daemon is left to the next supervisor, or to ``stop()``.
     """
 
     def __init__(
@@ -247,8 +245,8 @@ class SystemDocker:
         if self.plan.own_containerd and MACHINE_CONTAINERD.exists():
             self._log.warning(
                 "system_docker.containerd",
-                problem=f"dockerd will use {MACHINE_CONTAINERD} instead of a containerd of its own, and fails without it;"
-                " stop that one and remove the socket, or name one with --containerd in rancher.system_docker.args",
+                problem=f"dockerd will use {MACHINE_CONTAINERD}, not a containerd of its own, and depend on it",
+                advice="stop that containerd and remove its socket, or choose one: --containerd in system_docker.args",
             )
         if self._binary() is None and self._living() is None:
             message = self._no_binary()
@@ -331,7 +329,7 @@ class SystemDocker:
         return pid if ours and line.socket == self.plan.socket else None
 
     def _remove_stale_pidfile(self) -> None:
-        """Remove a pid file that names a living process which is no dockerd: every dockerd refuses to start over it.
+        """Remove a pid file that names a living process which is no dockerd: no dockerd would start over it.
 
         After a power cut the small number of a daemon that was started at boot soon names another process.
         """
@@ -369,9 +367,7 @@ class SystemDocker:
     def _show_lost(self, lost: DaemonState, pause: Seconds) -> None:
         again = f"again in {pause:g} s" if pause else "again at once"
         self._log.warning("system_docker.lost", reason=lost.reason, pause=pause, output=lost.output)
-        self._set(
-            DaemonState(lost.phase, lost.since, f"{lost.reason}; {again}", None, lost.exit_code, lost.output)
-        )
+        self._set(DaemonState(lost.phase, lost.since, f"{lost.reason}; {again}", None, lost.exit_code, lost.output))
 
     async def _back_off(self, pause: Seconds) -> None:
         with contextlib.suppress(TimeoutError):
@@ -379,7 +375,7 @@ class SystemDocker:
                 await self._stop_asked.wait()
 
     async def stop(self, grace: Seconds) -> None:
-        """End the daemon: SIGTERM, and SIGKILL after ``grace`` seconds. Its containers live on if it restores them.
+        """End the daemon: SIGTERM, and SIGKILL after ``grace``. With ``--live-restore`` its containers live on.
 
         May be called more than once and at any time; every call returns when the daemon has ended.
         """
@@ -405,7 +401,7 @@ class SystemDocker:
         return daemon.exited.done()
 
     def _unmount_leftover(self) -> None:
-        """Undo the bind mount of the host's network namespace, which 20.10 leaves at every stop and renews at a start."""
+        """Undo the bind mount of the host's network namespace, which dockerd leaves behind and makes anew."""
         path = self.plan.exec_root / "netns" / "default"
         try:
             _unmount_namespace(path)
@@ -424,7 +420,7 @@ class SystemDocker:
 class _Daemon:
     """A living dockerd, our child or not, held by a pidfd: no signal can reach a successor of its pid.
 
-    Must be made in a running event loop. Only this very process is reaped, so other children are nobody's business here.
+    Must be made in a running event loop. Only this very process is reaped: other children are others' business.
     """
 
     def __init__(self, pid: int, *, adopted: bool, log_from: int = 0) -> None:
@@ -475,7 +471,7 @@ def _spawn_detached(binary: str, argv: Sequence[str], environment: Mapping[str, 
     """Start a program in a session of its own, so that neither our end nor our terminal's ends it."""
     return os.posix_spawn(
         binary,
-        argv,
+        tuple(argv),
         environment,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),

@@ -1,0 +1,213 @@
+"""Carries out the core's orders: one lane per unit, one timer per unit, and nothing decided here.
+
+Orders to one unit run one after another, units run side by side. A pull has no lane: it may take minutes, and a stop
+must not wait for it. What an order does is told by the engine's stream; only its failure is reported from here.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import assert_never
+
+from structlog.typing import FilteringBoundLogger
+
+from supervisor.engine import Engine, EngineError
+from supervisor.loop import Entry, Inbox
+from units.commands import (
+    ArmTimer,
+    Command,
+    CreateContainer,
+    PullImage,
+    ReadConfig,
+    RemoveContainer,
+    SignalContainer,
+    StartContainer,
+    TakeSnapshot,
+    Timer,
+)
+from units.events import (
+    ContainerCreated,
+    CreateFailed,
+    DeadlineDue,
+    Event,
+    HealthReported,
+    ImagePulled,
+    KillDue,
+    PullFailed,
+    RetryDue,
+    SignalFailed,
+    StartFailed,
+    VerdictDue,
+)
+from units.kernel import Reaction
+from units.machine import Moment
+from units.unit import ContainerId, Failure, Health, UnitName
+
+ELAPSED: dict[Timer, Callable[[UnitName, int], Event]] = {
+    Timer.RETRY: RetryDue,
+    Timer.KILL: KillDue,
+    Timer.VERDICT: VerdictDue,
+    Timer.DEADLINE: DeadlineDue,
+}
+
+LaneOrder = CreateContainer | StartContainer | SignalContainer | RemoveContainer
+
+
+class Effects:
+    """An observer that acts. ``read_config`` and ``snapshot`` are what those two orders ask for."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        inbox: Inbox,
+        tasks: asyncio.TaskGroup,
+        log: FilteringBoundLogger,
+        *,
+        read_config: Callable[[], Awaitable[Event]],
+        snapshot: Callable[[str], None],
+    ) -> None:
+        self._engine = engine
+        self._inbox = inbox
+        self._tasks = tasks
+        self._log = log
+        self._read_config = read_config
+        self._snapshot = snapshot
+        self._lanes: dict[UnitName, deque[tuple[LaneOrder, str]]] = {}
+        self._timers: dict[UnitName, asyncio.TimerHandle] = {}
+        self._loop = asyncio.get_running_loop()
+
+    def observe(self, _entry: Entry, moment: Moment, reaction: Reaction) -> None:
+        for command in reaction.commands:
+            unit = None if isinstance(command, TakeSnapshot) else reaction.world.units.get(command.unit)
+            self._order(command, (unit.cause if unit is not None else "") or moment.cause)
+
+    def close(self) -> None:
+        """No timer fires any more."""
+        for handle in self._timers.values():
+            handle.cancel()
+        self._timers.clear()
+
+    def _order(self, command: Command, cause: str) -> None:
+        match command:
+            case ArmTimer():
+                self._arm(command, cause)
+            case PullImage():
+                self._tasks.create_task(self._pull(command, cause), name=f"pull:{command.unit}")
+            case CreateContainer() | StartContainer() | SignalContainer() | RemoveContainer():
+                self._enqueue(command, cause)
+            case TakeSnapshot():
+                self._snapshot(command.why)
+            case ReadConfig():
+                self._tasks.create_task(self._report_config(cause), name="config")
+            case _:
+                assert_never(command)
+
+    def _arm(self, order: ArmTimer, cause: str) -> None:
+        if (old := self._timers.get(order.unit)) is not None:
+            old.cancel()
+        fact = ELAPSED[order.timer](order.unit, order.token)
+        self._timers[order.unit] = self._loop.call_later(order.delay, self._elapse, order.unit, fact, cause)
+
+    def _elapse(self, unit: UnitName, fact: Event, cause: str) -> None:
+        del self._timers[unit]
+        self._inbox.put(fact, cause=cause)
+
+    def _enqueue(self, order: LaneOrder, cause: str) -> None:
+        lane = self._lanes.get(order.unit)
+        if lane is not None:
+            lane.append((order, cause))
+            return
+        self._lanes[order.unit] = deque([(order, cause)])
+        self._tasks.create_task(self._drain(order.unit), name=f"lane:{order.unit}")
+
+    async def _drain(self, unit: UnitName) -> None:
+        lane = self._lanes[unit]
+        while lane:
+            order, cause = lane.popleft()
+            await self._carry_out(order, cause)
+        del self._lanes[unit]
+
+    async def _carry_out(self, order: LaneOrder, cause: str) -> None:
+        try:
+            match order:
+                case CreateContainer():
+                    await self._create(order, cause)
+                case StartContainer():
+                    await self._engine.start(order.container)
+                case SignalContainer():
+                    await self._engine.signal(order.container, order.signal)
+                case RemoveContainer():
+                    await self._engine.remove(order.container)
+                    self._log.info(
+                        "leftover.removed", unit=order.unit, container=order.container[:12], reason=order.why
+                    )
+                case _:
+                    assert_never(order)
+        except EngineError as error:
+            self._report(order, error, cause)
+
+    def _report(self, order: LaneOrder, error: EngineError, cause: str) -> None:
+        text = str(error)
+        self._log.debug("order.failed", unit=order.unit, order=type(order).__name__, error=text, cause=cause)
+        match order:
+            case CreateContainer():
+                self._inbox.put(CreateFailed(order.unit, error.failure, text), cause=cause)
+            case StartContainer():
+                self._inbox.put(StartFailed(order.unit, order.container, error.failure, text), cause=cause)
+            case SignalContainer():
+                self._inbox.put(SignalFailed(order.unit, order.container, error.failure, text), cause=cause)
+            case RemoveContainer():
+                self._log.warning("leftover.kept", unit=order.unit, container=order.container[:12], error=text)
+            case _:
+                assert_never(order)
+
+    async def _create(self, order: CreateContainer, cause: str) -> None:
+        """The reply carries the new id, so it is a fact of its own; the stream tells the same once more."""
+        spec, old = order.spec, order.replaces
+        moved = False
+        if old is not None:
+            moved = await self._move_away(old, f"{spec.container}_{old[:12]}")
+        try:
+            new = await self._engine.create(spec.container, spec.body)
+        except EngineError:
+            if old is not None and moved:
+                await self._best_effort(self._engine.rename(old, spec.container), order, "moved back")
+            raise
+        self._inbox.put(ContainerCreated(order.unit, new, spec.config_hash), cause=cause)
+        if await self._declares_health(new):
+            self._inbox.put(HealthReported(order.unit, new, Health.STARTING), cause=cause)
+        if old is not None:
+            await self._best_effort(self._engine.remove(old), order, "removed")
+
+    async def _move_away(self, old: ContainerId, name: str) -> bool:
+        """Free the name. A container that is gone has freed it already."""
+        try:
+            await self._engine.rename(old, name)
+        except EngineError as error:
+            if error.failure is Failure.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    async def _declares_health(self, container: ContainerId) -> bool:
+        try:
+            return await self._engine.declares_health(container)
+        except EngineError:
+            return False  # The start that follows will say what is wrong.
+
+    async def _best_effort(self, call: Awaitable[None], order: CreateContainer, what: str) -> None:
+        try:
+            await call
+        except EngineError as error:
+            self._log.warning("replaced.kept", unit=order.unit, wanted=what, error=str(error))
+
+    async def _pull(self, order: PullImage, cause: str) -> None:
+        try:
+            await self._engine.pull(order.image)
+        except EngineError as error:
+            self._inbox.put(PullFailed(order.unit, error.failure, str(error)), cause=cause)
+        else:
+            self._inbox.put(ImagePulled(order.unit), cause=cause)
+
+    async def _report_config(self, cause: str) -> None:
+        self._inbox.put(await self._read_config(), cause=cause)

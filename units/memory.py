@@ -1,0 +1,145 @@
+"""What outlives the supervisor: the part of each unit that no engine can tell us again, as plain data and back.
+
+Two kinds of a new start are told apart. In the *same boot* (the supervisor was killed, upgraded or restarted, the host
+was not) a oneshot that succeeded is done, and what ran is believed to run until the snapshot says otherwise. A *new
+boot* begins everything afresh; only budgets, counters and the stops that are meant to last are kept.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from units.kernel import World, fresh_unit
+from units.unit import (
+    Budget,
+    ContainerId,
+    Instant,
+    Phase,
+    Policy,
+    Reason,
+    Seconds,
+    StoppedBy,
+    Unit,
+    UnitSpec,
+)
+
+BELIEVED = frozenset({Phase.RUNNING, Phase.READY, Phase.COMPLETED, Phase.FAILED})
+"""Phases taken up again in the same boot; whoever stood elsewhere looks for its way anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The monotonic and the wall clock, read together: instants do not survive a reboot, wall times do."""
+
+    now: Instant
+    wall: float
+    """Seconds since 1970."""
+
+    def to_wall(self, instant: Instant) -> float:
+        return self.wall - (self.now - instant)
+
+    def from_wall(self, wall: float) -> Instant:
+        """A wall clock that was set back in between must not put anything into the future."""
+        return Instant(self.now - max(0.0, self.wall - wall))
+
+
+def remember(world: World, clocks: Clocks) -> dict[str, Any]:
+    """Everything of the world that is worth a write."""
+    return {name: _remember(unit, clocks) for name, unit in world.units.items()}
+
+
+def _remember(unit: Unit, clocks: Clocks) -> dict[str, Any]:
+    return {
+        "phase": unit.phase.value,
+        "since": clocks.to_wall(unit.since) if unit.moved else 0,
+        "reason": unit.reason,
+        "wanted": unit.wanted,
+        "stopped_by": unit.stopped_by.value,
+        "container": unit.container or "",
+        "config_hash": unit.config_hash,
+        "failures": unit.budget.failures,
+        "restart_times": [clocks.to_wall(at) for at in unit.budget.restarts],
+        "delay": unit.budget.delay,
+        "looping": unit.budget.looping,
+        "restarts": unit.restarts,
+        "exit_code": unit.exit_code,
+        "death": unit.death,
+        "pending": unit.pending.value if unit.pending else "",
+        "fresh": unit.fresh,
+        "reloaded": unit.reloaded,
+    }
+
+
+def recall(
+    specs: Iterable[UnitSpec], kept: Mapping[str, Any], clocks: Clocks, *, same_boot: bool, same_host_boot: bool
+) -> list[Unit]:
+    """The units as they stand before the first snapshot.
+
+    ``same_boot``: the last supervisor did not end by shutting everything down. ``same_host_boot``: the machine has not
+    been restarted; until it is, a person's stop holds. A record that makes no sense counts for nothing.
+    """
+    units = []
+    for spec in specs:
+        unit = fresh_unit(spec, clocks.now, "")
+        record = kept.get(spec.name)
+        if isinstance(record, dict):
+            try:
+                unit = _recall(unit, record, clocks, same_boot=same_boot, same_host_boot=same_host_boot)
+            except (KeyError, TypeError, ValueError):
+                unit = fresh_unit(spec, clocks.now, "")
+        units.append(unit)
+    return units
+
+
+def _recall(unit: Unit, record: Mapping[str, Any], clocks: Clocks, *, same_boot: bool, same_host_boot: bool) -> Unit:
+    budget = Budget(
+        int(record["failures"]),
+        tuple(clocks.from_wall(float(at)) for at in record["restart_times"]),
+        Seconds(float(record["delay"])),
+        looping=bool(record["looping"]),
+    )
+    code = record["exit_code"]
+    unit = replace(
+        unit,
+        budget=budget,
+        restarts=int(record["restarts"]),
+        exit_code=None if code is None else int(code),
+        death=str(record["death"]),
+    )
+    stopped_by = StoppedBy(record["stopped_by"])
+    if _stays_stopped(unit, stopped_by, same_host_boot=same_host_boot):
+        return replace(
+            unit,
+            phase=Phase.INACTIVE,
+            wanted=False,
+            stopped_by=stopped_by,
+            reason=str(record["reason"]),
+            fresh=bool(record["fresh"]) or not same_boot,
+        )
+    if not same_boot:
+        return unit
+    return _believe(unit, record)
+
+
+def _stays_stopped(unit: Unit, by: StoppedBy, *, same_host_boot: bool) -> bool:
+    """A person's stop holds until the host is restarted; that of ``unless-stopped`` holds even then."""
+    if by not in {StoppedBy.PERSON, StoppedBy.OUTSIDE}:
+        return False
+    return same_host_boot or unit.spec.restart.policy is Policy.UNLESS_STOPPED
+
+
+def _believe(unit: Unit, record: Mapping[str, Any]) -> Unit:
+    container = str(record["container"])
+    pending = str(record["pending"])
+    unit = replace(
+        unit,
+        container=ContainerId(container) if container else None,
+        config_hash=str(record["config_hash"]),
+        fresh=bool(record["fresh"]),
+        reloaded=bool(record["reloaded"]),
+        pending=Reason(pending) if pending else None,
+    )
+    phase = Phase(record["phase"])
+    if phase not in BELIEVED or not unit.wanted:
+        return unit
+    return replace(unit, phase=phase, reason=str(record["reason"]))
