@@ -45,6 +45,26 @@ class Phase(StrEnum):
     FAILED = "failed"
 
 
+MEANING: dict[Phase, str] = {
+    Phase.INACTIVE: "not wanted: stopped by a person, disabled, or the host goes down",
+    Phase.WAITING: "wanted; waits for the engine or for what it depends on, and says for what",
+    Phase.PULLING: "its image is being fetched",
+    Phase.CREATING: "its container is being made, or made anew",
+    Phase.STARTING: "its start is ordered, the engine has not yet said that it runs",
+    Phase.RUNNING: "its process runs; its health check has not passed, or it is a oneshot at work",
+    Phase.READY: "its process runs, and its health check, if it has one, passes",
+    Phase.DRAINING: "the host goes down, and it waits for those that depend on it to end first",
+    Phase.STOPPING: "it was sent its stop signal",
+    Phase.EXITED: "dead after a stop signal from outside; for a second it is open whether a person stopped it",
+    Phase.BACKOFF: "dead; it runs again when its delay is over",
+    Phase.CRASH_LOOP: "restarted too often; tried again now and then",
+    Phase.IMAGE_MISSING: "its image is not there and cannot be had; looked for again, ever less often",
+    Phase.COMPLETED: "has done what it was for: exited with success, or holds its volumes",
+    Phase.FAILED: "does not run and will not by itself, or only at the slow probe",
+}
+"""The glossary of phases, for the documentation."""
+
+
 class Health(StrEnum):
     """What the engine's own HEALTHCHECK says. ``NONE``: the container declares no check."""
 

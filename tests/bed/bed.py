@@ -112,9 +112,7 @@ class Bed:
         stderr: Stream = None,
     ) -> InsideProcess:
         """Start a program in the bed; `env` is added to our environment, and `/` is where it starts."""
-        process = InsideProcess(
-            self.init_pid, args, env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr
-        )
+        process = InsideProcess(self.init_pid, args, env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
         self._processes.append(process)
         return process
 
@@ -178,9 +176,7 @@ class Bed:
 class Engine:
     """A dockerd in a bed, which can be started, stopped, killed, and started again over the same data."""
 
-    def __init__(
-        self, bed: Bed, binaries: engines.Binaries, args: Sequence[str], *, name: str, bridge: bool
-    ) -> None:
+    def __init__(self, bed: Bed, binaries: engines.Binaries, args: Sequence[str], *, name: str, bridge: bool) -> None:
         self.bed = bed
         self.version = binaries.version
         self.socket = bed.dir / f"{name}.sock"
@@ -232,9 +228,7 @@ class Engine:
         until = time.monotonic() + ENGINE_PATIENCE
         while not self.docker.ping():
             if process.poll() is not None or time.monotonic() > until:
-                raise BedError(
-                    f"dockerd {self.version} does not answer ({process.poll()}): {self.log_tail()}"
-                )
+                raise BedError(f"dockerd {self.version} does not answer ({process.poll()}): {self.log_tail()}")
             time.sleep(PING_PAUSE)
 
     def log_tail(self) -> str:

@@ -73,8 +73,6 @@ def missing() -> list[str]:
 
 
 def write_wrapper(path: Path, runc: str, capabilities: list[str]) -> None:
-    edits = " ".join(
-        f"""-e 's/"{name}",//g;s/,"{name}"\\]/]/g;s/\\["{name}"\\]/[]/g'""" for name in capabilities
-    )
+    edits = " ".join(f"""-e 's/"{name}",//g;s/,"{name}"\\]/]/g;s/\\["{name}"\\]/[]/g'""" for name in capabilities)
     path.write_text(WRAPPER.format(edits=edits, runc=runc))
     path.chmod(0o755)

@@ -116,13 +116,9 @@ def fetch(version: str, target: Path) -> None:
     """Download and unpack a release's engine; `target` appears only when it is complete."""
     suite = SUITES.get(version)
     if suite is None:
-        raise EngineUnavailableError(
-            f"engine {version}: the system has {system_version()}, Debian {dict(SUITES)}"
-        )
+        raise EngineUnavailableError(f"engine {version}: the system has {system_version()}, Debian {dict(SUITES)}")
     if not KEYRING.exists():
-        raise EngineUnavailableError(
-            f"engine {version}: {KEYRING} is missing (package debian-archive-keyring)"
-        )
+        raise EngineUnavailableError(f"engine {version}: {KEYRING} is missing (package debian-archive-keyring)")
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         packages = download(suite, Path(scratch) / "apt")
         root = Path(scratch) / "root"

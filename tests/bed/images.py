@@ -124,9 +124,7 @@ def root_entries() -> Iterator[Entry]:
 
 def applets() -> list[str]:
     """The paths of busybox's commands, without busybox's own: a link there would replace the program."""
-    listed = subprocess.run(
-        [BUSYBOX, "--list-full"], check=True, capture_output=True, text=True
-    ).stdout.split()
+    listed = subprocess.run([BUSYBOX, "--list-full"], check=True, capture_output=True, text=True).stdout.split()
     return sorted(name for name in listed if Path(name).name != "busybox")
 
 

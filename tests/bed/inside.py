@@ -10,9 +10,7 @@ from typing import IO
 Argument = str | Path
 Stream = int | IO[str] | None
 
-HANDSHAKE = (
-    'echo $$ >&{told}; read -r go <&{go}; exec {told}>&- {go}<&-; cd "$1" || exit 126; shift; exec "$@"'
-)
+HANDSHAKE = 'echo $$ >&{told}; read -r go <&{go}; exec {told}>&- {go}<&-; cd "$1" || exit 126; shift; exec "$@"'
 """Tells its number inside the bed, and starts the program only when we hold the process and can signal it."""
 
 

@@ -29,9 +29,7 @@ def engine(engine_version: str) -> Iterator[Engine]:
 
 def test_a_privileged_container_may_mount(engine: Engine) -> None:
     mount = {"Cmd": ["mount", "-t", "tmpfs", "tmpfs", "/mnt"], "HostConfig": {"Privileged": True}}
-    engine.docker.load(
-        images.busybox_tar(engine.bed.dir / "mnt.tar", "busybox:mnt", extra_files={"/mnt/.keep": b""})
-    )
+    engine.docker.load(images.busybox_tar(engine.bed.dir / "mnt.tar", "busybox:mnt", extra_files={"/mnt/.keep": b""}))
     engine.docker.run("mounting", "busybox:mnt", mount)
     assert engine.docker.wait("mounting") == 0, engine.docker.logs("mounting")
 
@@ -50,11 +48,7 @@ def test_the_host_network_is_the_beds(engine: Engine) -> None:
 def interfaces(table: str) -> set[str]:
     """Name the interfaces in /proc/net/dev, but for those that the kernel puts into every namespace."""
     names = {line.partition(":")[0].strip() for line in table.splitlines()[2:]}
-    return {
-        name
-        for name in names
-        if not name.startswith(("ifb", "tunl", "gre", "erspan", "ip_vti", "ip6", "sit"))
-    }
+    return {name for name in names if not name.startswith(("ifb", "tunl", "gre", "erspan", "ip_vti", "ip6", "sit"))}
 
 
 def test_a_killed_engine_finds_its_containers_again(engine: Engine) -> None:
@@ -134,10 +128,7 @@ def test_signals_reach_the_program_in_the_bed() -> None:
 
 def test_a_program_runs_where_and_as_it_is_told() -> None:
     with Bed() as bed:
-        assert (
-            bed.run(["sh", "-c", "pwd; echo $WORD"], cwd=bed.dir, env={"WORD": "x"}).stdout
-            == f"{bed.dir}\nx\n"
-        )
+        assert bed.run(["sh", "-c", "pwd; echo $WORD"], cwd=bed.dir, env={"WORD": "x"}).stdout == f"{bed.dir}\nx\n"
         open_files = bed.run(["sh", "-c", "ls /proc/$$/fd; exit"]).stdout.split()
         assert open_files == ["0", "1", "2"]
         assert bed.run(["false"], check=False).returncode == 1
@@ -148,9 +139,7 @@ def test_a_program_runs_where_and_as_it_is_told() -> None:
 
 
 def test_a_killed_test_run_takes_its_bed_with_it() -> None:
-    program = (
-        "from tests.bed.bed import Bed; bed = Bed(); print(bed.ident, bed.init_pid, flush=True); input()"
-    )
+    program = "from tests.bed.bed import Bed; bed = Bed(); print(bed.ident, bed.init_pid, flush=True); input()"
     owner = subprocess.Popen(
         [sys.executable, "-c", program],
         cwd=REPOSITORY,

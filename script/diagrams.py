@@ -1,0 +1,122 @@
+"""Writes what the tables say into the documentation, or checks that it is there: ``--write`` and ``--check``.
+
+ARCHITECTURE.md gets the glossary and one state diagram per kind; docs/reference/transitions.md every row and every
+ignored cell with its reason. Between the markers nothing is written by hand.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+from units import commands, events
+from units.kernel import TABLES
+from units.machine import Table
+from units.unit import MEANING
+
+ROOT = Path(__file__).resolve().parent.parent
+BEGIN, END = "<!-- generated: {} -->", "<!-- end of generated: {} -->"
+
+
+def glossary() -> str:
+    """Phases, facts and orders, each with its one sentence."""
+    lines = ["| phase | what it means |", "| --- | --- |"]
+    lines += [f"| `{phase}` | {text} |" for phase, text in MEANING.items()]
+    lines += ["", "| fact | what happened |", "| --- | --- |"]
+    lines += [_row(fact) for fact in get_args(events.Event)]
+    lines += ["", "| order | what is asked |", "| --- | --- |"]
+    lines += [_row(order) for order in get_args(commands.Command)]
+    return "\n".join(lines)
+
+
+def _row(kind: type) -> str:
+    text = inspect.getdoc(kind) or ""
+    told = "" if text.startswith(f"{kind.__name__}(") else text.split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
+    return f"| `{kind.__name__}` | {told or _spelled(kind.__name__)} |"
+
+
+def _spelled(name: str) -> str:
+    """``ContainerDied`` -> ``container died``."""
+    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()
+
+
+def diagram(rules: Table) -> str:
+    """One arrow for each pair of phases, labelled with the facts that lead there."""
+    arrows: dict[tuple[str, str], dict[str, None]] = {}
+    for edge in rules.edges:
+        if edge.at is not edge.to:
+            arrows.setdefault((_state(edge.at), _state(edge.to)), {})[edge.on.__name__] = None
+    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> waiting"]
+    lines += [f"    {at} --> {to}: {_facts(list(facts))}" for (at, to), facts in arrows.items()]
+    return "\n".join([*lines, "```"])
+
+
+def _state(phase: str) -> str:
+    return phase.replace("-", "_")
+
+
+def _facts(names: list[str]) -> str:
+    shown = names[:3]
+    return ", ".join(shown) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def transitions() -> str:
+    """Every row in order, then every ignored cell."""
+    parts = []
+    for rules in TABLES.values():
+        parts += [f"## {rules.name}", "", "| in | on | when | do | to |", "| --- | --- | --- | --- | --- |"]
+        parts += [
+            f"| {edge.at} | {edge.on.__name__} | {_plain(edge.when.__name__)} | {_plain(edge.do.__name__)} | {edge.to} |"
+            for edge in rules.edges
+        ]
+        parts += ["", f"### Ignored by a {rules.name}", "", "| in | on | why |", "| --- | --- | --- |"]
+        for entry in rules.ignored:
+            at = ", ".join(phase for phase in entry.at if phase in rules.phases)
+            parts.append(f"| {at} | {', '.join(on.__name__ for on in entry.on)} | {entry.why} |")
+        parts.append("")
+    return "\n".join(parts).rstrip()
+
+
+def _plain(name: str) -> str:
+    return "" if name == "always" else name.replace("_", " ")
+
+
+SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
+    "glossary": ("ARCHITECTURE.md", glossary),
+    **{
+        f"diagram of a {rules.name}": ("ARCHITECTURE.md", lambda rules=rules: diagram(rules))  # type: ignore[misc]
+        for rules in TABLES.values()
+    },
+    "transitions": ("docs/reference/transitions.md", transitions),
+}
+
+
+def replaced(text: str, name: str, content: str) -> str:
+    """``text`` with what stands between the markers of ``name`` exchanged."""
+    begin, end = BEGIN.format(name), END.format(name)
+    if begin not in text or end not in text:
+        raise SystemExit(f"no markers for '{name}': {begin} ... {end}")
+    before, rest = text.split(begin, 1)
+    after = rest.split(end, 1)[1]
+    return f"{before}{begin}\n\n{content}\n\n{end}{after}"
+
+
+def main(arguments: list[str]) -> int:
+    stale = []
+    for name, (file, render) in SECTIONS.items():
+        path = ROOT / file
+        text = path.read_text()
+        wanted = replaced(text, name, render())
+        if wanted != text:
+            stale.append(f"{file}: {name}")
+            if "--write" in arguments:
+                path.write_text(wanted)
+    if "--write" in arguments or not stale:
+        return 0
+    print("not what the tables say (python -m script.diagrams --write):", *stale, sep="\n  ", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,334 @@
+"""The composition root of ``dockwarden boot``: the one place that knows concrete classes, and what ends with which code."""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from metrics import Metrics
+from supervisor import config
+from supervisor.control import Control
+from supervisor.docker_engine import DockerEngine
+from supervisor.engine import EngineError
+from supervisor.images import load_images
+from supervisor.journal import Journal, configure_logging
+from supervisor.keeper import Boot, Keeper, Kept, read
+from supervisor.lock import LockError, LockHeld, RunLock
+from supervisor.loop import Inbox
+from supervisor.pages import PagesError, serve_pages
+from supervisor.settings import ConfigError, Settings
+from supervisor.shell import Shell, Timing
+from supervisor.state import StateError, StateFile
+from supervisor.status import Context, status
+from supervisor.system_docker import DaemonState, SystemDocker, SystemDockerError, plan
+from supervisor.watch import EngineTooOldError
+from units import links
+from units.events import ConfigRead, ConfigRefused, Event
+from units.kernel import World, new_world
+from units.memory import Clocks, recall
+from units.unit import Instant, Seconds
+
+ENGINE_GRACE = Seconds(30)
+"""SIGTERM to SIGKILL for an engine of our own; without live-restore it stops its containers first (15 s)."""
+
+
+class Exit:
+    """Exit codes of ``dockwarden boot``, after sysexits.h; docs/reference/cli.md lists them."""
+
+    OK = 0
+    FAILED = 1
+    ENGINE = 69
+    STATE = 73
+    HELD = 75
+    PERMISSION = 77
+    CONFIG = 78
+
+
+class BootError(Exception):
+    """The supervisor cannot start; nothing has been touched."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command line of ``dockwarden boot``."""
+
+    config: tuple[Path, ...]
+    engine: str | None
+    state_dir: Path
+    run_dir: Path
+    images: Path | None
+    listen: str | None
+    log_format: str
+    log_level: str
+
+
+def boot(options: Options, runner: Callable[..., int]) -> int:
+    """Check everything that can be checked before anything is touched, then run until the host goes down."""
+    configure_logging(options.log_format, options.log_level)
+    log: FilteringBoundLogger = structlog.get_logger()
+    try:
+        settings = read_settings(options.config)
+        check_links(settings)
+        with RunLock(options.run_dir):
+            store = open_state(options.state_dir, log)
+            return runner(lambda: Host(options, settings, store, log).run())
+    except BootError as error:
+        log.error("boot.refused", reason=str(error), exit_code=error.code)
+        return error.code
+    except LockHeld as error:
+        log.error("boot.refused", reason=str(error), exit_code=Exit.HELD)
+        return Exit.HELD
+    except LockError as error:
+        log.error("boot.refused", reason=str(error), exit_code=Exit.STATE)
+        return Exit.STATE
+
+
+def read_settings(paths: tuple[Path, ...]) -> Settings:
+    try:
+        return config.read(paths, kernel_command_line())
+    except ConfigError as error:
+        raise BootError(Exit.CONFIG, str(error)) from error
+
+
+def kernel_command_line() -> str:
+    """Only ``rancher.*`` tokens of it matter; a host without /proc has none."""
+    try:
+        return Path("/proc/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def check_links(settings: Settings) -> links.Check:
+    checked = links.check(settings.units)
+    if checked.errors:
+        raise BootError(Exit.CONFIG, "\n".join(f"rancher.services: {error}" for error in checked.errors))
+    return checked
+
+
+def open_state(state_dir: Path, log: FilteringBoundLogger) -> StateFile:
+    """A state directory that cannot be written is found out now, not after the first crash."""
+    store = StateFile(state_dir / "state.json", log)
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = state_dir / ".probe"
+        probe.write_bytes(b"x" * 4096)
+        probe.unlink()
+        store.load()
+    except (OSError, StateError) as error:
+        (state_dir / ".probe").unlink(missing_ok=True)
+        raise BootError(
+            Exit.STATE, f"the state directory {state_dir} cannot be used: {error}; free it or choose another --state-dir"
+        ) from error
+    return store
+
+
+class Host:
+    """One run of ``dockwarden boot``."""
+
+    def __init__(self, options: Options, settings: Settings, store: StateFile, log: FilteringBoundLogger) -> None:
+        self._options = options
+        self._settings = settings
+        self._store = store
+        self._log = log
+        self._started = time.time()
+        self._daemon_state: DaemonState | None = None
+        self._docker = self._system_docker()
+        self._url = options.engine or f"unix://{self._docker.plan.socket}" if self._docker else str(options.engine)
+        self._check_socket()
+
+    def _system_docker(self) -> SystemDocker | None:
+        if self._options.engine is not None:
+            return None
+        wanted = self._settings.system_docker
+        try:
+            daemon = SystemDocker(
+                plan(wanted.args, wanted.extra_args, os.environ | dict(wanted.environment)),
+                self._log,
+                self._note_daemon,
+                self._options.state_dir / "system-docker.log",
+            )
+            daemon.check()
+        except SystemDockerError as error:
+            raise BootError(Exit.ENGINE, str(error)) from error
+        return daemon
+
+    def _note_daemon(self, state: DaemonState) -> None:
+        self._daemon_state = state
+
+    def _check_socket(self) -> None:
+        """A socket that is not there may come; one that we may not use will not change its mind."""
+        path = self._url.removeprefix("unix://")
+        if self._url.startswith("unix://") and Path(path).exists() and not os.access(path, os.R_OK | os.W_OK):
+            raise BootError(Exit.PERMISSION, f"no permission on the engine's socket {path}: run as root or join its group")
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        metrics = Metrics(wall=time.time)
+        inbox = Inbox(loop.time, f"{random.SystemRandom().randrange(16**4):04x}")
+        try:
+            engine = DockerEngine(self._url, on_call=metrics.engine_call)
+        except EngineError as error:
+            raise BootError(Exit.ENGINE, str(error)) from error
+        boot_id = Boot(_host_boot_id())
+        kept = read(self._store, boot_id)
+        metrics.restore(kept.counters)
+        journal = Journal(self._log, self._to_wall)
+        keeper = Keeper(
+            self._store, boot_id, self._clocks, self._log, counters=metrics.counted, failed=metrics.state_failed
+        )
+        world = self._first_world(kept)
+        control = Control(
+            inbox=inbox,
+            world=lambda: shell.world,
+            status=lambda: self._status(shell.world),
+            journal=journal,
+            engine=engine,
+            run_dir=self._options.run_dir,
+        )
+        shell = Shell(
+            world,
+            engine,
+            inbox,
+            self._log,
+            gauges=metrics,
+            keeper=keeper,
+            observers=(control, journal, metrics),
+            chance=random.SystemRandom().random,
+            timing=Timing(self._settings.supervisor.snapshot_period, self._settings.supervisor.shutdown_total),
+            read_config=self._read_config,
+            prepare=lambda: self._load_images(engine),
+        )
+        metrics.watch_world(lambda: shell.world, self._to_wall, lambda: inbox.depth)
+        self._handle_signals(shell, inbox)
+        self._log.info("boot.started", units=len(world.units), engine=self._url, mode=self._mode, run_dir=str(self._options.run_dir))
+        try:
+            return await self._serve(shell, control, metrics)
+        finally:
+            await engine.close()
+
+    async def _serve(self, shell: Shell, control: Control, metrics: Metrics) -> int:
+        pages = None
+        docker_run = None if self._docker is None else asyncio.create_task(self._docker.run(), name="system-docker")
+        try:
+            await control.start()
+            if self._options.listen:
+                pages = await serve_pages(self._options.listen, metrics, lambda: shell.world)
+            await shell.run()
+        except PagesError as error:
+            raise BootError(Exit.FAILED, str(error)) from error
+        except* EngineTooOldError as group:
+            raise BootError(Exit.ENGINE, str(group.exceptions[0])) from group
+        finally:
+            if pages is not None:
+                await pages.close()
+            await control.close()
+            if docker_run is not None:
+                docker_run.cancel()
+        if self._docker is not None:
+            await self._docker.stop(ENGINE_GRACE)
+        self._log.info("shutdown.done", left_running=shell.gave_up)
+        return Exit.FAILED if shell.gave_up else Exit.OK
+
+    @property
+    def _mode(self) -> str:
+        return "attached" if self._docker is None else "embedded"
+
+    def _first_world(self, kept: Kept) -> World:
+        units = recall(
+            self._settings.units,
+            kept.units,
+            self._clocks(),
+            same_boot=kept.same_boot,
+            same_host_boot=kept.same_host_boot,
+        )
+        checked = check_links(self._settings)
+        for warning in (*map(str, self._settings.warnings), *checked.warnings):
+            self._log.warning("config.warning", problem=warning)
+        return new_world(units, checked.links)
+
+    async def _read_config(self) -> Event:
+        try:
+            settings = await asyncio.to_thread(read_settings, self._options.config)
+        except BootError as error:
+            return ConfigRefused(str(error))
+        return ConfigRead(settings.units)
+
+    async def _load_images(self, engine: DockerEngine) -> None:
+        if self._options.images is None:
+            return
+        stamps = self._options.state_dir / "images"
+        report = await load_images(self._options.images, engine, self._log, stamps=stamps, identity=self._identity())
+        if report.loaded or report.failed:
+            self._log.info("images.loaded", loaded=len(report.loaded), failed=len(report.failed))
+
+    def _identity(self) -> str:
+        """Another one when the engine's images are gone: a wiped data root is a new directory."""
+        if self._docker is None:
+            return self._url
+        root = self._docker.plan.data_root
+        try:
+            return f"{root}:{root.stat().st_ino}:{(root / 'image').stat().st_ino}"
+        except OSError:
+            return str(root)
+
+    def _handle_signals(self, shell: Shell, inbox: Inbox) -> None:
+        loop = asyncio.get_running_loop()
+
+        def end(name: str) -> None:
+            if shell.shut_down(name) >= 3:
+                self._log.error("shutdown.forced", reason="asked three times")
+                os._exit(Exit.FAILED)
+
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(sign, end, sign.name)
+
+        async def reread() -> None:
+            inbox.put(await self._read_config())
+
+        rereads: set[asyncio.Task[None]] = set()
+
+        def reload() -> None:
+            task = asyncio.create_task(reread(), name="reload")
+            rereads.add(task)
+            task.add_done_callback(rereads.discard)
+
+        loop.add_signal_handler(signal.SIGHUP, reload)
+
+    def _clocks(self) -> Clocks:
+        return Clocks(Instant(asyncio.get_running_loop().time()), time.time())
+
+    def _to_wall(self, instant: Instant) -> float:
+        return self._clocks().to_wall(instant)
+
+    def _status(self, world: World) -> dict[str, Any]:
+        daemon = self._daemon_state
+        return status(
+            world,
+            Context(
+                mode=self._mode,
+                url=self._url,
+                to_wall=self._to_wall,
+                started=self._started,
+                daemon=None if daemon is None else f"{daemon.phase}: {daemon.reason}",
+                daemon_pid=None if daemon is None else daemon.pid,
+            ),
+        )
+
+
+def _host_boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

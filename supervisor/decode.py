@@ -1,0 +1,225 @@
+"""Docker's JSON, read into our own types: the only place that knows its field names and its sentences.
+
+Pure, and never raises on what it does not know: engines of several versions speak here, and an odd field of one
+container must not blind the supervisor to all others.
+"""
+
+import datetime
+import json
+import re
+import signal as signals
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from supervisor.engine import LABEL_HASH, LABEL_UNIT, EngineInfo, Heard
+from units.events import (
+    ContainerCreated,
+    ContainerDestroyed,
+    ContainerDied,
+    ContainerKilled,
+    ContainerOomed,
+    ContainerStarted,
+    ContainerStopped,
+    EngineFact,
+    HealthReported,
+    Observed,
+)
+from units.unit import ContainerId, Failure, Health, Seconds, UnitName
+
+ACTIONS = ("create", "start", "kill", "die", "stop", "oom", "destroy", "health_status")
+"""The actions that say something to us; to be filtered for at the engine, so that exec probes never reach us."""
+
+UNKNOWN_EXIT = 255
+"""What engines themselves report for a death that they did not see."""
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_EXITED = re.compile(r"^Exited \((-?\d+)\)")
+_HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)$")
+
+_SENTENCES: Final = (
+    ("is already in use by container", Failure.NAME_TAKEN),
+    ("is not running", Failure.NOT_RUNNING),
+    ("cannot kill container", Failure.CONFLICT),
+    ("no such image", Failure.IMAGE_MISSING),
+    ("no such container", Failure.NOT_FOUND),
+)
+_BY_STATUS: Final = {304: Failure.CONFLICT, 400: Failure.UNRECOVERABLE, 404: Failure.NOT_FOUND, 409: Failure.CONFLICT}
+
+
+def event(raw: Any) -> Heard:
+    """One message of ``/events``. Actions carry text after a colon: ``health_status: healthy``."""
+    actor = _map(_map(raw).get("Actor"))
+    attributes = _map(actor.get("Attributes"))
+    action, _, detail = _text(_map(raw).get("Action")).partition(": ")
+    container = ContainerId(_text(actor.get("ID")))
+    unit = UnitName(_text(attributes.get(LABEL_UNIT)))
+    fact = _fact(action, detail, unit, container, attributes) if unit and container else None
+    return Heard(
+        fact=fact,
+        kind=action if fact is not None else "other",
+        at=_number(_map(raw).get("timeNano"), 0),
+        key=f"{action}:{detail}:{container[:12]}",
+    )
+
+
+def _fact(
+    action: str, detail: str, unit: UnitName, container: ContainerId, attributes: Mapping[str, Any]
+) -> EngineFact | None:
+    match action:
+        case "create":
+            return ContainerCreated(unit, container, _text(attributes.get(LABEL_HASH)))
+        case "start":
+            return ContainerStarted(unit, container)
+        case "kill":
+            return ContainerKilled(unit, container, signal_number(_text(attributes.get("signal"))))
+        case "die":
+            return ContainerDied(unit, container, _number(attributes.get("exitCode"), UNKNOWN_EXIT))
+        case "stop":
+            return ContainerStopped(unit, container)
+        case "oom":
+            return ContainerOomed(unit, container)
+        case "destroy":
+            return ContainerDestroyed(unit, container)
+        case "health_status" if (health := _health(detail)) is not Health.NONE:
+            return HealthReported(unit, container, health)
+        case _:
+            return None
+
+
+def signal_number(text: str) -> int:
+    """``9``, ``KILL`` and ``SIGKILL`` alike; 0 for what is no signal. Engines say the number."""
+    if text.isdecimal():
+        return int(text)
+    name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
+    return int(signals.Signals[name]) if name in signals.Signals.__members__ else 0
+
+
+def observed(row: Any) -> Observed | None:
+    """One row of ``/containers/json``; ``None`` for a container that is not ours.
+
+    A row tells exit code and health only inside its sentence: ``Exited (137) 2 minutes ago``, ``Up 3 minutes (healthy)``.
+    """
+    labels = _map(_map(row).get("Labels"))
+    names = _map(row).get("Names")
+    state = _text(_map(row).get("State"))
+    status = _text(_map(row).get("Status"))
+    exited, health = _EXITED.match(status), _HEALTH.search(status)
+    return _ours(
+        labels,
+        container=ContainerId(_text(_map(row).get("Id"))),
+        name=_own_name(names if isinstance(names, list) else []),
+        running=state in {"running", "paused"},
+        created=state == "created",
+        exit_code=int(exited[1]) if exited else 0,
+        health=Health(health[1]) if health else Health.NONE,
+    )
+
+
+def inspected(found: Any, now: float) -> Observed | None:
+    """One answer of ``/containers/ID/json``. ``now``: seconds since 1970, the clock that the engine stamps with."""
+    config, state = _map(_map(found).get("Config")), _map(_map(found).get("State"))
+    running = state.get("Running") is True
+    return _ours(
+        _map(config.get("Labels")),
+        container=ContainerId(_text(_map(found).get("Id"))),
+        name=_text(_map(found).get("Name")).lstrip("/"),
+        running=running,
+        created=state.get("Status") == "created",
+        exit_code=0 if running else _number(state.get("ExitCode"), 0),
+        oom=state.get("OOMKilled") is True,
+        health=_health_of(found),
+        ran_for=_age(_text(state.get("StartedAt")), now) if running else Seconds(0),
+    )
+
+
+def declares_health(found: Any) -> bool:
+    """Whether an inspected container has a health check; an image's own is part of it from its creation on."""
+    test = _map(_map(_map(found).get("Config")).get("Healthcheck")).get("Test")
+    return isinstance(test, list) and bool(test) and test[0] != "NONE"
+
+
+def owner(found: Any) -> UnitName | None:
+    return UnitName(_text(_map(_map(_map(found).get("Config")).get("Labels")).get(LABEL_UNIT))) or None
+
+
+def info(version: Any) -> EngineInfo:
+    """The answer of ``/version``. Engines before 1.12 name no minimum."""
+    told = _map(version)
+    return EngineInfo(_text(told.get("Version")), _text(told.get("ApiVersion")), _text(told.get("MinAPIVersion")))
+
+
+def sentence(body: str) -> str:
+    """What the engine said in an error's body: JSON, but plain text when it refuses the API version itself."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        said = None
+    return _text(_map(said).get("message")) or body.strip()
+
+
+def failure(status: int, message: str, what: str) -> Failure:
+    """What a refused call means. ``what`` is the call's name, as in the metrics: ``create``, ``start``, ``signal``…
+
+    The sentences are those of 20.10 and 26.1; a status alone decides where no sentence is known.
+    """
+    said = message.lower()
+    for words, meaning in _SENTENCES:
+        if words in said:
+            return _in_context(meaning, what)
+    if what in {"create", "start"} and status in {400, 404}:
+        return Failure.UNRECOVERABLE
+    return _BY_STATUS.get(status, Failure.OTHER)
+
+
+def _in_context(meaning: Failure, what: str) -> Failure:
+    return meaning
+
+
+def _ours(labels: Mapping[str, Any], **fields: Any) -> Observed | None:
+    unit = _text(labels.get(LABEL_UNIT))
+    if not unit or not fields["container"]:
+        return None
+    return Observed(unit=UnitName(unit), config_hash=_text(labels.get(LABEL_HASH)), **fields)
+
+
+def _own_name(names: list[Any]) -> str:
+    """A container goes by one name of its own, and by one for each legacy link: ``/taker/alias``."""
+    return next((name[1:] for name in map(_text, names) if name.startswith("/") and name.count("/") == 1), "")
+
+
+def _health_of(found: Any) -> Health:
+    """A check that is declared and has said nothing yet counts as starting; what a dead container said is void."""
+    if not declares_health(found):
+        return Health.NONE
+    state = _map(_map(found).get("State"))
+    said = _health(_text(_map(state.get("Health")).get("Status"))) if state.get("Running") is True else Health.NONE
+    return said if said is not Health.NONE else Health.STARTING
+
+
+def _health(text: str) -> Health:
+    return Health(text) if text in Health.__members__.values() else Health.NONE
+
+
+def _age(started: str, now: float) -> Seconds:
+    """Never negative: a wall clock may have been set back meanwhile. A time that is none counts as just now."""
+    try:
+        return Seconds(max(0.0, now - datetime.datetime.fromisoformat(started).timestamp()))
+    except (ValueError, OverflowError):
+        return Seconds(0)
+
+
+def _map(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else _NOTHING
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: Any, otherwise: int) -> int:
+    """Event attributes are all text, inspect's fields are numbers."""
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return otherwise

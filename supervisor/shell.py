@@ -1,0 +1,120 @@
+"""The moving parts around the core, wired: the same for a real host and for a simulated one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from structlog.typing import FilteringBoundLogger
+
+from supervisor.effects import Effects
+from supervisor.engine import Engine
+from supervisor.keeper import Keeper
+from supervisor.loop import Entry, Inbox, Loop, Observer
+from supervisor.watch import Gauges, Watch
+from units.events import Event, ShutdownAsked, ShutdownHurried
+from units.kernel import Reaction, World
+from units.machine import Moment
+from units.unit import Seconds
+
+LAST_GRACE = Seconds(15)
+"""After the total deadline: three SIGKILLs, 2, 4 and 8 s apart. Then we go, whatever still runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long things may take; from ``rancher.supervisor``."""
+
+    period: Seconds = Seconds(30)
+    """Between two looks at the engine when nothing gives cause for one."""
+    shutdown: Seconds = Seconds(60)
+
+
+class _Drained:
+    """An observer that notices the end of a shutdown."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+
+    def observe(self, _entry: Entry, _moment: Moment, reaction: Reaction) -> None:
+        if reaction.world.drained:
+            self.event.set()
+
+
+class Shell:
+    """One supervisor. ``run`` ends when a shutdown is through; cancel it to stop without touching any unit."""
+
+    def __init__(
+        self,
+        world: World,
+        engine: Engine,
+        inbox: Inbox,
+        log: FilteringBoundLogger,
+        *,
+        gauges: Gauges,
+        keeper: Keeper,
+        observers: Sequence[Observer],
+        chance: Callable[[], float],
+        timing: Timing,
+        read_config: Callable[[], Awaitable[Event]],
+        prepare: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._start_world = world
+        self._engine = engine
+        self._inbox = inbox
+        self._log = log
+        self._keeper = keeper
+        self._observers = observers
+        self._chance = chance
+        self._timing = timing
+        self._read_config = read_config
+        self._watch = Watch(engine, inbox, gauges, log, period=timing.period, prepare=prepare, chance=chance)
+        self._loop: Loop | None = None
+        self._drained = _Drained()
+        self._asked = 0
+        self.gave_up = False
+        """The shutdown's last deadline passed with units still running."""
+
+    @property
+    def world(self) -> World:
+        return self._start_world if self._loop is None else self._loop.world
+
+    def shut_down(self, reason: str) -> int:
+        """The first call asks, a second one hurries. Returns how often it was asked."""
+        self._asked += 1
+        if self._asked == 1:
+            self._inbox.put(ShutdownAsked(reason, self._timing.shutdown))
+            later = asyncio.get_running_loop().call_later
+            later(self._timing.shutdown, self._hurry, "the total deadline is over")
+            later(self._timing.shutdown + LAST_GRACE, self._give_up)
+        elif self._asked == 2:
+            self._hurry(reason)
+        return self._asked
+
+    def _hurry(self, reason: str) -> None:
+        self._inbox.put(ShutdownHurried(reason))
+
+    def _give_up(self) -> None:
+        self.gave_up = not self._drained.event.is_set()
+        self._drained.event.set()
+
+    async def run(self) -> None:
+        """Until a shutdown is through. Raises EngineTooOldError (in a group)."""
+        clock = asyncio.get_running_loop().time
+        async with asyncio.TaskGroup() as tasks:
+            effects = Effects(
+                self._engine, self._inbox, tasks, self._log, read_config=self._read_config, snapshot=self._watch.doubt
+            )
+            told = (*self._observers, self._keeper, self._drained)
+            self._loop = Loop(self._start_world, self._inbox, self._chance, effects, told)
+            lasting = [
+                tasks.create_task(self._loop.run(clock), name="loop"),
+                tasks.create_task(self._watch.run(), name="watch"),
+                tasks.create_task(self._keeper.run(), name="keeper"),
+            ]
+            try:
+                await self._drained.event.wait()
+            finally:
+                effects.close()
+                for task in lasting:
+                    task.cancel()
+        await self._keeper.write(ended=not self.gave_up)

@@ -1,0 +1,294 @@
+"""Histories, told in the core's own words."""
+
+import pytest
+
+from tests.pure.story import Story, after, needs, seen, spec
+from units import events as fact
+from units.unit import Failure, Health, Kind, Phase, Policy, Seconds, StoppedBy, UnitName, Via
+
+
+def test_units_start_when_what_they_need_runs() -> None:
+    """A chain comes up from its end; each unit waits for its peer by name."""
+    story = Story.of(spec("web", needs("db")), spec("db"))
+    assert story.connect() == "db: waiting -> creating\narm db deadline 45\ncreate db".replace(
+        "arm db deadline 45\ncreate db", "create db\narm db deadline 45"
+    )
+    assert story.unit("web").reason == "waiting for db (creating)"
+    assert story.created("db") == "db: creating -> starting\nstart db-1\narm db deadline 45"
+    assert story.started("db") == "db: starting -> ready\nweb: waiting -> creating\ncreate web\narm web deadline 45"
+
+
+def test_a_killed_service_is_started_again_within_the_same_step() -> None:
+    """The first death after a good run leads to the start order at once."""
+    story = Story.of(spec("db"))
+    story.connect()
+    story.up("db").later(60)
+    assert story.died("db", 137) == "db: ready -> starting\nstart db-1\narm db deadline 45"
+    story.started("db")
+    assert story.unit("db").reason == "restarted after: exit code 137 (SIGKILL)"
+    assert story.unit("db").restarts == 1
+
+
+def test_a_second_death_backs_off() -> None:
+    """The second death in a row waits 200 ms; the timer's token is the one that counts."""
+    story = Story.of(spec("db"))
+    story.connect()
+    story.up("db").later(1)
+    story.died("db")
+    story.up("db").later(1)
+    assert story.died("db") == "db: ready -> backoff\narm db retry 0.2"
+    assert story.feed(fact.RetryDue(UnitName("db"), story.token("db") - 1)) == ""
+    assert story.feed(fact.RetryDue(UnitName("db"), story.token("db"))).startswith("db: backoff -> starting")
+
+
+@pytest.mark.parametrize("order", [("die", "stop"), ("stop", "die")])
+def test_docker_stop_is_respected_in_either_order_of_events(order: tuple[str, str]) -> None:
+    """20.10 says die, stop; 26.1 says stop, die. Both are a person's wish."""
+    story = Story.of(spec("db"))
+    story.connect()
+    story.up("db").later(60)
+    story.killed("db", 15)
+    for word in order:
+        if word == "die":
+            story.died("db", 143)
+        else:
+            story.stopped("db")
+    unit = story.unit("db")
+    assert (unit.phase, unit.wanted, unit.stopped_by) == (Phase.INACTIVE, False, StoppedBy.OUTSIDE)
+
+
+def test_docker_kill_with_sigterm_is_a_crash_after_a_second_of_doubt() -> None:
+    """A die after a stop signal, and no stop: nobody wished it."""
+    story = Story.of(spec("db"))
+    story.connect()
+    story.up("db").later(60)
+    story.killed("db", 15)
+    assert story.died("db", 143) == "db: ready -> exited\narm db verdict 1"
+    assert story.feed(fact.VerdictDue(UnitName("db"), story.token("db"))).startswith("db: exited -> starting")
+
+
+def test_docker_restart_by_a_person_leaves_the_unit_up() -> None:
+    """kill, die, stop, start, restart: the engine starts it itself, and it is wanted again."""
+    story = Story.of(spec("db"))
+    story.connect()
+    story.up("db").later(60)
+    story.killed("db", 15)
+    story.died("db", 0)
+    story.stopped("db")
+    assert story.started("db") == "db: inactive -> ready"
+    assert story.unit("db").wanted
+    assert story.unit("db").reason == "started from outside"
+
+
+def test_a_removed_container_is_made_anew() -> None:
+    """docker rm -f: the start finds no container, and one is created."""
+    story = Story.of(spec("db"))
+    story.connect()
+    story.up("db").later(60)
+    story.died("db", 137)
+    story.destroyed("db")
+    assert story.unit("db").phase in {Phase.CREATING, Phase.BACKOFF}
+    story.feed(fact.StartFailed(UnitName("db"), story.id("db"), Failure.NOT_FOUND, "no such container"))
+    if story.unit("db").phase is Phase.BACKOFF:
+        story.feed(fact.RetryDue(UnitName("db"), story.token("db")))
+    assert story.unit("db").phase is Phase.CREATING
+
+
+def test_a_crash_loop_is_entered_and_left_by_reset_failed() -> None:
+    """After five restarts in a minute it waits for five minutes, or for a person."""
+    story = Story.of(spec("db"))
+    story.connect()
+    story.up("db")
+    for _ in range(20):
+        story.later(0.1)
+        story.died("db")
+        if story.unit("db").phase is Phase.CRASH_LOOP:
+            break
+        if story.unit("db").phase is Phase.BACKOFF:
+            story.feed(fact.RetryDue(UnitName("db"), story.token("db")))
+        story.started("db")
+    assert story.unit("db").phase is Phase.CRASH_LOOP
+    assert story.unit("db").restarts == 5
+    assert story.feed(fact.ResetAsked(UnitName("db"), 7)).startswith("db: crash-loop -> starting")
+    assert story.last is not None
+    assert story.last.answers[0].accepted
+
+
+def test_a_failed_dependency_holds_its_dependents_with_a_reason() -> None:
+    """A hard edge holds, an after edge proceeds."""
+    story = Story.of(
+        spec("net", kind=Kind.ONESHOT, policy=Policy.NO), spec("web", needs("net")), spec("ntp", after("net"))
+    )
+    story.connect()
+    story.up("net")
+    story.died("net", 3)
+    assert story.phases() == {"net": "failed", "web": "waiting", "ntp": "creating"}
+    assert "held: it is failed: exit code 3" in story.unit("web").reason
+
+
+def test_a_oneshot_completes_and_lets_its_followers_go() -> None:
+    """Followers of a oneshot wait for its end, not for its start."""
+    story = Story.of(spec("net", kind=Kind.ONESHOT, policy=Policy.NO), spec("ntp", after("net")))
+    story.connect()
+    story.up("net")
+    assert story.unit("ntp").phase is Phase.WAITING
+    assert story.died("net", 0).splitlines()[:2] == ["net: running -> completed", "ntp: waiting -> creating"]
+
+
+def test_a_volume_holder_is_made_and_never_started() -> None:
+    """Its existence is its completion; when it is destroyed it is made anew."""
+    story = Story.of(spec("vols", kind=Kind.VOLUME), spec("web", needs("vols", Via.VOLUMES)))
+    story.connect()
+    assert story.created("vols").splitlines()[0] == "vols: creating -> completed"
+    assert story.destroyed("vols") == "vols: completed -> creating\ncreate vols\narm vols deadline 45"
+
+
+def test_a_missing_image_is_pulled_then_looked_for_now_and_then() -> None:
+    """404 on create, one pull, then image-missing with a delay that doubles."""
+    story = Story.of(spec("db"))
+    story.connect()
+    missing = fact.CreateFailed(UnitName("db"), Failure.IMAGE_MISSING, "no such image")
+    assert story.feed(missing).startswith("db: creating -> pulling")
+    failed = fact.PullFailed(UnitName("db"), Failure.IMAGE_MISSING, "no such image")
+    assert story.feed(failed) == "db: pulling -> image-missing\narm db retry 5"
+    story.feed(fact.RetryDue(UnitName("db"), story.token("db")))
+    story.feed(missing)
+    assert story.feed(failed) == "db: pulling -> image-missing\narm db retry 10"
+
+
+def test_adoption_touches_nothing_that_runs_as_defined() -> None:
+    """A running container of the same definition leads to no order at all."""
+    story = Story.of(spec("db"), spec("web", needs("db")))
+    assert story.connect(seen("db"), seen("web")) == "db: waiting -> ready\nweb: waiting -> ready"
+
+
+def test_adoption_replaces_what_was_made_from_another_definition() -> None:
+    """A running container of an old definition is stopped, made anew under the same name, and started."""
+    story = Story.of(spec("db", config_hash="h2"))
+    assert story.connect(seen("db")) == "db: waiting -> stopping\nsignal db-1 SIGTERM\narm db kill 10"
+    assert story.died("db", 143) == "db: stopping -> creating\ncreate db replacing db-1\narm db deadline 45"
+
+
+def test_leftovers_of_a_crash_are_removed_at_the_connect_and_only_then() -> None:
+    """Two containers of one unit: the one with its name stays."""
+    story = Story.of(spec("db"))
+    told = story.connect(seen("db"), seen("db", number=2, running=False, bears="db_abcdef"))
+    assert "RemoveContainer(unit='db', container='db-2'" in told
+    assert "Remove" not in story.look(seen("db"), seen("db", number=2, running=False, bears="db_abcdef"))
+
+
+def test_shutdown_ends_dependents_first() -> None:
+    """web goes before db; the world is drained when both are gone."""
+    story = Story.of(spec("db"), spec("web", needs("db")))
+    story.connect()
+    story.up("db", "web")
+    told = story.feed(fact.ShutdownAsked("SIGTERM", Seconds(60)))
+    assert "signal web-1 SIGTERM" in told
+    assert "signal db-1" not in told
+    assert story.phases() == {"db": "draining", "web": "stopping"}
+    assert story.died("web", 143).splitlines()[:2] == ["web: stopping -> inactive", "db: draining -> stopping"]
+    assert not story.world.drained
+    story.died("db", 143)
+    assert story.world.drained
+
+
+def test_a_second_signal_kills_everything_at_once() -> None:
+    """Hurried, no order is kept any more."""
+    story = Story.of(spec("db"), spec("web", needs("db")))
+    story.connect()
+    story.up("db", "web")
+    story.feed(fact.ShutdownAsked("SIGTERM", Seconds(60)))
+    told = story.feed(fact.ShutdownHurried("SIGTERM"))
+    assert "signal db-1 SIGKILL" in told
+    assert "signal web-1 SIGKILL" in told
+
+
+def test_a_process_that_survives_three_sigkills_is_given_up() -> None:
+    """10 s, then SIGKILL after SIGKILL 2, 4 and 8 s apart, then failed."""
+    story = Story.of(spec("db"))
+    story.connect()
+    story.up("db")
+    story.feed(fact.StopAsked(UnitName("db")))
+    waits = []
+    for _ in range(3):
+        waits.append(story.feed(fact.KillDue(UnitName("db"), story.token("db"))))
+    assert waits == [f"signal db-1 SIGKILL\narm db kill {wait}" for wait in (2, 4, 8)]
+    assert story.feed(fact.KillDue(UnitName("db"), story.token("db"))) == "db: stopping -> failed"
+    assert "survived 3 SIGKILLs" in story.unit("db").reason
+
+
+def test_the_engine_going_down_is_not_a_person() -> None:
+    """Stops seen just before the stream ended were the engine's own: the units are wanted again."""
+    story = Story.of(spec("db"))
+    story.connect()
+    story.up("db").later(60)
+    story.killed("db", 15)
+    story.stopped("db")
+    story.died("db", 143)
+    story.later(3).feed(fact.EngineLost("stream cut"))
+    assert story.unit("db").phase is Phase.WAITING
+    assert story.connect(seen("db", running=False, exit_code=143)).startswith("db: waiting -> starting")
+
+
+def test_a_health_check_decides_readiness() -> None:
+    """With a check declared, ready comes with its first success and goes with its failure."""
+    story = Story.of(spec("db"), spec("web", needs("db", Via.DEPENDS_ON)))
+    story.connect()
+    story.created("db")
+    story.feed(fact.HealthReported(UnitName("db"), story.id("db"), Health.STARTING))
+    assert story.started("db").splitlines()[0] == "db: starting -> running"
+    healthy = fact.HealthReported(UnitName("db"), story.id("db"), Health.HEALTHY)
+    assert story.feed(healthy) == "db: running -> ready"
+    unhealthy = fact.HealthReported(UnitName("db"), story.id("db"), Health.UNHEALTHY)
+    assert story.feed(unhealthy) == "db: ready -> running"
+
+
+def test_followers_of_a_reloadconfig_unit_wait_for_the_new_configuration() -> None:
+    """Its success orders a reading; only what is affected by the result moves."""
+    first = (
+        spec("init", kind=Kind.ONESHOT, policy=Policy.NO, reloads=True),
+        spec("web", after("init")),
+        spec("db"),
+    )
+    story = Story.of(*first)
+    story.connect()
+    story.up("db", "init")
+    assert story.died("init", 0) == "init: running -> completed\nReadConfig(unit='init')"
+    assert story.unit("web").phase is Phase.WAITING
+    told = story.feed(fact.ConfigRead((*first, spec("new"))))
+    assert told.splitlines()[:2] == ["web: waiting -> creating", "new: waiting -> creating"]
+    assert "db" not in told
+
+
+def test_asks_are_answered() -> None:
+    """An ask that changes nothing says why; an unknown unit is named."""
+    story = Story.of(spec("db"))
+    story.connect()
+    story.up("db")
+    story.feed(fact.StartAsked(UnitName("db"), 5))
+    assert story.last is not None
+    assert (story.last.answers[0].accepted, story.last.answers[0].text) == (
+        False,
+        "db is ready: it runs, or is about to",
+    )
+    story.feed(fact.StopAsked(UnitName("nope"), 6))
+    assert story.last.answers[0].text == "there is no unit 'nope'"
+
+
+def test_reconcile_finds_nothing_the_second_time() -> None:
+    """The same snapshot again leads to no fact and no order."""
+    story = Story.of(spec("db"), spec("web"), spec("vols", kind=Kind.VOLUME))
+    view = (seen("db"), seen("web", running=False, exit_code=1), seen("vols", running=False))
+    story.connect(*view)
+    story.feed(fact.ContainerStarted(UnitName("web"), story.id("web")))
+    again = (seen("db"), seen("web"), seen("vols", running=False))
+    story.look(*again)
+    assert story.look(*again) == ""
+
+
+def test_a_foreign_container_with_the_name_is_not_touched() -> None:
+    """A name clash fails the unit, says so, and is tried again later."""
+    story = Story.of(spec("db"))
+    story.connect()
+    told = story.feed(fact.CreateFailed(UnitName("db"), Failure.NAME_TAKEN, "the name 'db' is taken"))
+    assert told == "db: creating -> failed\narm db retry 300"
