@@ -1,0 +1,489 @@
+"""The only place that tells what happened: one log line per transition, and the last ones kept for ``why`` and ``events``.
+
+Looking on never waits: a reader that is slow loses records and is told how many.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self, TextIO
+
+import structlog
+from structlog.typing import FilteringBoundLogger, WrappedLogger
+
+from supervisor.loop import Entry
+from supervisor.status import as_iso, unit_row
+from units import events as fact
+from units.commands import ArmTimer, Command, Timer
+from units.events import Event, UnitEvent
+from units.kernel import Reaction, Transition, World
+from units.machine import Moment
+from units.unit import MEANING, NEVER, Instant, Phase, StoppedBy, Unit, UnitName
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+KEPT = 4096
+KEPT_PER_UNIT = 64
+"""What a unit that moves once a week keeps while its neighbour crashes all day."""
+QUEUE = 1024
+"""Records that wait for one follower."""
+
+BAD = frozenset({Phase.CRASH_LOOP, Phase.FAILED, Phase.IMAGE_MISSING})
+DEAD = BAD | {Phase.EXITED, Phase.BACKOFF, Phase.COMPLETED}
+NOTED = (
+    fact.StartAsked,
+    fact.StopAsked,
+    fact.RestartAsked,
+    fact.ResetAsked,
+    fact.ContainerKilled,
+    fact.ContainerOomed,
+    fact.SignalFailed,
+)
+"""Facts that explain a later transition without making one."""
+ASKS = (fact.StartAsked, fact.StopAsked, fact.RestartAsked, fact.ResetAsked)
+
+
+# Logging: structlog on its own, no detour through the standard library's handlers.
+
+
+class LineLogger:
+    """Writes finished lines. A reader that went away, or a full disk, costs the line and not the supervisor."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.lost = 0
+
+    def msg(self, line: str) -> None:
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            self.lost += 1
+
+    log = debug = info = warn = warning = error = critical = fatal = exception = msg
+
+
+def configure_logging(format: str, level: str, stream: TextIO | None = None) -> None:  # noqa: A002 - the option's name
+    """Make structlog write ``json`` or ``console`` lines of at least this level to ``stream`` (stdout).
+
+    Raises:
+        ValueError: no such format or level.
+    """
+    if format not in {"json", "console"} or level not in LEVELS:
+        raise ValueError(f"no such log format or level: {format}, {level}")
+    target = sys.stdout if stream is None else stream
+    line_logger = LineLogger(target)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            stamp,
+            structlog.processors.format_exc_info,
+            as_json if format == "json" else ForPeople(colour=target.isatty()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=lambda *_args: line_logger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def stamp(_logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """First the moment, the level and the event's name: the eye finds them there."""
+    first = {"timestamp": as_iso(time.time()), "level": event.pop("level", ""), "event": event.pop("event", "")}
+    return first | dict(event)
+
+
+def as_json(_logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> str:
+    # ASCII only: a unit's name may hold what no terminal and no log shipper should interpret.
+    return json.dumps(event, default=str, separators=(",", ":"))
+
+
+class ForPeople:
+    """``12:00:01.123 warning unit.transition unit=console before=running ...``; values are escaped."""
+
+    _COLOURS = {"debug": "2", "warning": "33", "error": "31", "critical": "31"}  # noqa: RUF012 - never changed
+
+    def __init__(self, *, colour: bool) -> None:
+        self._colour = colour
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> str:
+        rest = dict(event)
+        at, level, name = str(rest.pop("timestamp"))[11:23], str(rest.pop("level")), str(rest.pop("event"))
+        trace = str(rest.pop("exception", ""))
+        shown = " ".join(f"{key}={_readable(value)}" for key, value in rest.items())
+        head = f"{level:<7} {_readable(name, quote=False)}"
+        if self._colour and level in self._COLOURS:
+            head = f"\033[{self._COLOURS[level]}m{head}\033[0m"
+        return f"{at} {head} {shown}".rstrip() + (f"\n{trace}" if trace else "")
+
+
+def _readable(value: object, *, quote: bool = True) -> str:
+    text = str(value)
+    if text.isprintable() and text and not (quote and " " in text):
+        return text
+    return json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+# The journal.
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One thing that happened. Empty fields say nothing and are left out of its JSON."""
+
+    seq: int
+    """Counts records from the start of the supervisor; the same number as in the log line."""
+    time: float
+    """Seconds since 1970, when it was decided."""
+    event: str
+    """``unit.transition``, ``unit.fact``, ``engine.lost``, ..."""
+    cause: str = ""
+    taken: int = 0
+    """Number of the fact it came of, counted from the start of the supervisor; one fact may make many records."""
+    unit: str = ""
+    before: str = ""
+    after: str = ""
+    on: str = ""
+    """Name of the fact that the unit answered to."""
+    reason: str = ""
+    fact: str = ""
+    """The fact that began it all, with its fields, in words."""
+    engine_ns: int = 0
+    """The engine's own stamp of that fact, nanoseconds since 1970."""
+    exit_code: int | None = None
+    container: str = ""
+    restarts: int | None = None
+    restart: str = ""
+    """Why this counts as a restart."""
+
+    def as_dict(self) -> dict[str, Any]:
+        told = {key: value for key, value in asdict(self).items() if value not in {"", None}}
+        told["time"] = as_iso(self.time)
+        del told["engine_ns"]
+        if self.engine_ns:
+            told["engine_time"] = as_iso(self.engine_ns / 1e9)
+        return told
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A follower was too slow: so many records were not shown to it."""
+
+    count: int
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"event": "dropped", "count": self.count}
+
+
+class Subscription:
+    """What happens from now on. Iterate it; leave it by ``with`` or ``close``, which also ends a waiting iteration."""
+
+    def __init__(self, leave: Callable[["Subscription"], None]) -> None:
+        self._leave = leave
+        self._queue: deque[Record] = deque()
+        self._dropped = 0
+        self._closed = False
+        self._wake = asyncio.Event()
+
+    def offer(self, record: Record) -> None:
+        if len(self._queue) >= QUEUE:
+            self._queue.popleft()
+            self._dropped += 1
+        self._queue.append(record)
+        self._wake.set()
+
+    def close(self) -> None:
+        self._closed = True
+        self._leave(self)
+        self._wake.set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __aiter__(self) -> AsyncIterator[Record | Dropped]:
+        return self
+
+    async def __anext__(self) -> Record | Dropped:
+        while not self._queue:
+            if self._closed:
+                raise StopAsyncIteration
+            self._wake.clear()
+            await self._wake.wait()
+        if self._dropped:
+            count, self._dropped = self._dropped, 0
+            return Dropped(count)
+        return self._queue.popleft()
+
+
+class Journal:
+    """An observer that logs each reaction and remembers the last records.
+
+    ``wall`` turns a moment of the monotonic clock into seconds since 1970.
+    """
+
+    def __init__(self, log: FilteringBoundLogger, wall: Callable[[Instant], float]) -> None:
+        self._log = log
+        self._wall = wall
+        self._numbered = 0
+        self._ring: deque[Record] = deque(maxlen=KEPT)
+        self._by_unit: dict[str, deque[Record]] = {}
+        self._due: dict[UnitName, Instant] = {}
+        self._followers: set[Subscription] = set()
+
+    def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
+        told = _Telling(self, entry, moment, reaction)
+        for transition in reaction.transitions:
+            told.transition(transition)
+        if isinstance(entry.event, UnitEvent):
+            if not reaction.transitions and isinstance(entry.event, NOTED):
+                told.noted(entry.event)
+        else:
+            told.world_event()
+        for notice in reaction.notices:
+            told.notice(notice)
+        for command in reaction.commands:
+            if isinstance(command, ArmTimer) and command.timer is Timer.RETRY:
+                self._due[command.unit] = Instant(moment.now + command.delay)
+            self._log_order(command, reaction.world, moment)
+
+    def records(self, unit: str | None = None, after_seq: int = 0) -> list[Record]:
+        """What is kept, oldest first: of all, or of one unit."""
+        kept: Iterable[Record] = self._ring if unit is None else self._by_unit.get(unit, ())
+        return [record for record in kept if record.seq > after_seq]
+
+    def subscribe(self) -> Subscription:
+        """Follow what happens from now on."""
+        subscription = Subscription(self._followers.discard)
+        self._followers.add(subscription)
+        return subscription
+
+    def close(self) -> None:
+        """End all subscriptions, after what they still have to show."""
+        for subscription in list(self._followers):
+            subscription.close()
+
+    def why(self, world: World, name: UnitName) -> dict[str, Any]:
+        """Why the unit stands where it stands: its row, what comes next, and the chain of what led there.
+
+        Raises:
+            KeyError: no such unit.
+        """
+        unit = world.units[name]
+        due = self._due.get(name, NEVER)
+        waits = unit.phase in {Phase.BACKOFF, Phase.CRASH_LOOP, Phase.IMAGE_MISSING, Phase.FAILED} and due > unit.since
+        return {
+            "unit": unit_row(unit, self._wall),
+            "meaning": MEANING[unit.phase],
+            "next": what_next(unit, world),
+            "next_try": as_iso(self._wall(due)) if waits else None,
+            "chain": [record.as_dict() for record in self._chain(world, unit)],
+        }
+
+    def _chain(self, world: World, unit: Unit) -> list[Record]:
+        """Its own records, and those of the present cause that may have pushed it: its peers', the host's, the root."""
+        own = self._by_unit.get(unit.name, deque())
+        links = world.links
+        peers = {edge.target for edge in links.leaders.get(unit.name, ())} | set(links.followers.get(unit.name, ()))
+        chain = {record.seq: record for record in own}
+        if unit.cause and own:
+            shared = [r for r in self._ring if r.cause == unit.cause and r.seq < own[-1].seq and r.unit != unit.name]
+            chain |= {r.seq: r for i, r in enumerate(shared) if i == 0 or not r.unit or r.unit in peers}
+        return [chain[seq] for seq in sorted(chain)]
+
+    def _keep(self, **said: Any) -> Record:
+        self._numbered += 1
+        record = Record(seq=self._numbered, **said)
+        self._ring.append(record)
+        if record.unit:
+            self._by_unit.setdefault(record.unit, deque(maxlen=KEPT_PER_UNIT)).append(record)
+        for follower in self._followers:
+            follower.offer(record)
+        return record
+
+    def _log_order(self, command: Command, world: World, moment: Moment) -> None:
+        name = getattr(command, "unit", None)
+        unit = None if name is None else world.units.get(name)
+        said: dict[str, Any] = {} if name is None else {"unit": name}
+        if isinstance(command, ArmTimer):
+            said |= {"timer": command.timer.value, "delay": round(command.delay, 3)}
+        elif (container := getattr(command, "container", None)) is not None:
+            said["container"] = container[:12]
+        cause = (unit.cause if unit is not None else "") or moment.cause
+        self._log.debug("order.given", order=type(command).__name__, **said, cause=cause)
+
+
+class _Telling:
+    """The records and lines of one reaction."""
+
+    def __init__(self, journal: Journal, entry: Entry, moment: Moment, reaction: Reaction) -> None:
+        self._journal = journal
+        self._log = journal._log  # noqa: SLF001 - two halves of one thing
+        self._entry = entry
+        self._reaction = reaction
+        self._common = {
+            "time": journal._wall(moment.now),  # noqa: SLF001
+            "taken": moment.seq,
+            "fact": in_words(entry.event),
+            "engine_ns": entry.engine_ns,
+        }
+        self._cause = moment.cause
+
+    def _keep(self, **said: Any) -> Record:
+        return self._journal._keep(**(self._common | said))  # noqa: SLF001
+
+    def transition(self, transition: Transition) -> None:
+        before, after = transition.before, transition.after
+        restart = transition.restart
+        record = self._keep(
+            event="unit.transition",
+            cause=after.cause,
+            unit=after.name,
+            before=before.phase.value,
+            after=after.phase.value,
+            on=transition.on,
+            reason=after.reason,
+            exit_code=after.exit_code if after.phase in DEAD else None,
+            container=(after.container or "")[:12],
+            restarts=after.restarts,
+            restart="" if restart is None else restart.value,
+        )
+        say = self._log.warning if after.phase in BAD else self._log.info
+        say(
+            "unit.transition",
+            unit=record.unit,
+            before=record.before,
+            after=record.after,
+            state=record.after,
+            reason=record.reason,
+            cause=record.cause,
+            on=record.on,
+            seq=record.seq,
+            container=record.container,
+            restarts=record.restarts,
+            **({} if restart is None else {"restart": record.restart}),
+            **({} if record.exit_code is None else {"exit_code": record.exit_code}),
+        )
+
+    def noted(self, event: UnitEvent) -> None:
+        """It moved nothing, yet explains what may follow; or a person's wish was refused, or changed nothing."""
+        unit = self._reaction.world.units.get(event.unit)
+        if unit is None or getattr(event, "container", unit.container) != unit.container:
+            return
+        refused = next((answer.text for answer in self._reaction.answers if not answer.accepted), "")
+        on = type(event).__name__
+        record = self._keep(
+            event="unit.fact", cause=self._cause, unit=unit.name, after=unit.phase.value, on=on, reason=refused
+        )
+        say = self._log.info if isinstance(event, ASKS) else self._log.debug
+        say(
+            "unit.fact",
+            unit=unit.name,
+            state=unit.phase.value,
+            fact=record.fact,
+            **({"refused": refused} if refused else {}),
+            cause=self._cause,
+            seq=record.seq,
+        )
+
+    def world_event(self) -> None:
+        match self._entry.event:
+            case fact.EngineLost(reason=reason):
+                self._tell("engine.lost", reason, level="warning")
+            case fact.EngineBack(version=version):
+                self._tell("engine.back", "the event stream is open", version=version)
+            case fact.SnapshotTaken():
+                self._snapshot(self._entry.event)
+            case fact.ConfigRead(specs=specs):
+                self._tell("config.read", f"{len(specs)} units are defined", units=len(specs))
+            case fact.ConfigRefused(problems=problems):
+                self._tell("config.refused", problems, level="error")
+            case fact.ShutdownAsked(reason=reason, total=total):
+                self._tell("shutdown.asked", reason, total=total)
+            case fact.ShutdownHurried(reason=reason):
+                self._tell("shutdown.hurried", reason, level="warning")
+
+    def _snapshot(self, event: fact.SnapshotTaken) -> None:
+        corrected = sum(transition.on != "PeerChanged" for transition in self._reaction.transitions)
+        said: dict[str, Any] = {"trigger": event.trigger, "containers": len(event.containers), "corrected": corrected}
+        if corrected:
+            self._tell("snapshot.taken", f"{corrected} corrections", **said)
+        else:
+            # Twice a minute, and nothing new: not worth a place in the ring.
+            self._log.debug("snapshot.taken", **said, cause=self._cause)
+
+    def notice(self, text: str) -> None:
+        self._tell("supervisor.notice", text, level="warning")
+
+    def _tell(self, event: str, reason: str, *, level: str = "info", **said: Any) -> None:
+        record = self._keep(event=event, cause=self._cause, reason=reason)
+        getattr(self._log, level)(event, reason=reason, **said, cause=self._cause, seq=record.seq)
+
+
+_HIDDEN = frozenset({"unit", "container", "request", "token", "config_hash", "asked_after"})
+
+
+def in_words(event: Event) -> str:
+    """A fact's name and what it says, such as ``ContainerDied exit_code=137``."""
+    name = type(event).__name__
+    if isinstance(event, fact.SnapshotTaken):
+        return f"{name} trigger={event.trigger} containers={len(event.containers)}"
+    if isinstance(event, fact.ConfigRead):
+        return f"{name} units={len(event.specs)}"
+    if isinstance(event, fact.SpecChanged):
+        return name
+    said = []
+    for field in fields(event):
+        value = getattr(event, field.name)
+        if field.name in _HIDDEN or value in {"", False, StoppedBy.NOBODY}:
+            continue
+        value = getattr(value, "value", value)
+        said.append(field.name if value is True else f"{field.name}={value}")
+    return " ".join((name, *said))
+
+
+def what_next(unit: Unit, world: World) -> str:
+    """What would change the unit's state: what it waits for, and what a person can do."""
+    name = unit.name
+    start, reset = f"`dockwarden start {name}`", f"`dockwarden reset-failed {name}`"
+    if world.draining:
+        return "the host goes down; nothing starts any more"
+    if not world.engine_up and unit.phase is not Phase.INACTIVE:
+        return f"first the engine must answer ({world.engine_reason})"
+    match unit.phase:
+        case Phase.INACTIVE:
+            return _while_inactive(unit, start)
+        case Phase.WAITING:
+            return f"it goes on when what it waits for is there ({unit.reason}); see `dockwarden why` of that unit"
+        case Phase.PULLING | Phase.CREATING | Phase.STARTING:
+            return "the engine's answer to the order that is out"
+        case Phase.RUNNING:
+            return "its health check passes or its process ends" if unit.health != "none" else "its process ends"
+        case Phase.READY:
+            return f"its process ends, its health check fails, or `dockwarden stop {name}`"
+        case Phase.DRAINING | Phase.STOPPING:
+            return "its process ends, or is killed when its stop timeout is over"
+        case Phase.EXITED:
+            return "within a second it is known whether a person stopped it"
+        case Phase.BACKOFF:
+            return f"it is started again when its delay is over; at once with {start}"
+        case Phase.CRASH_LOOP:
+            return f"it is tried again at its slow probe, every {unit.spec.restart.probe:g} s; at once with {reset}"
+        case Phase.IMAGE_MISSING:
+            return f"load or tag {unit.spec.image}; it is looked for again by itself, at once with {reset}"
+        case Phase.COMPLETED:
+            return f"nothing: it is done; again with `dockwarden restart {name}`"
+        case Phase.FAILED:
+            return f"mend what its reason says, then {reset}"
+
+
+def _while_inactive(unit: Unit, start: str) -> str:
+    if unit.stopped_by is StoppedBy.CONFIG:
+        return "it is no longer in the configuration; it comes back when it is defined there again"
+    return f"nothing by itself: it is not wanted; {start} wants it again"
