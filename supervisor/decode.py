@@ -4,11 +4,11 @@ Pure, and never raises on what it does not know: engines of several versions spe
 container must not blind the supervisor to all others.
 """
 
-import datetime
+import datetime as dt
 import json
 import re
 import signal as signals
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -33,7 +33,14 @@ ACTIONS = ("create", "start", "kill", "die", "stop", "oom", "destroy", "health_s
 UNKNOWN_EXIT = 255
 """What engines themselves report for a death that they did not see."""
 
+_PLAIN: Final[Mapping[str, Callable[[UnitName, ContainerId], EngineFact]]] = {
+    "start": ContainerStarted,
+    "stop": ContainerStopped,
+    "oom": ContainerOomed,
+    "destroy": ContainerDestroyed,
+}
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+_LOADED = re.compile(r"^Loaded image(?: ID)?: (\S+)", re.MULTILINE)
 _EXITED = re.compile(r"^Exited \((-?\d+)\)")
 _HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)$")
 
@@ -69,22 +76,16 @@ def _fact(
     match action:
         case "create":
             return ContainerCreated(unit, container, _text(attributes.get(LABEL_HASH)))
-        case "start":
-            return ContainerStarted(unit, container)
         case "kill":
             return ContainerKilled(unit, container, signal_number(_text(attributes.get("signal"))))
         case "die":
             return ContainerDied(unit, container, _number(attributes.get("exitCode"), UNKNOWN_EXIT))
-        case "stop":
-            return ContainerStopped(unit, container)
-        case "oom":
-            return ContainerOomed(unit, container)
-        case "destroy":
-            return ContainerDestroyed(unit, container)
-        case "health_status" if (health := _health(detail)) is not Health.NONE:
-            return HealthReported(unit, container, health)
+        case "health_status":
+            health = _health(detail)
+            return HealthReported(unit, container, health) if health is not Health.NONE else None
         case _:
-            return None
+            plain = _PLAIN.get(action)
+            return plain(unit, container) if plain else None
 
 
 def signal_number(text: str) -> int:
@@ -98,7 +99,7 @@ def signal_number(text: str) -> int:
 def observed(row: Any) -> Observed | None:
     """One row of ``/containers/json``; ``None`` for a container that is not ours.
 
-    A row tells exit code and health only inside its sentence: ``Exited (137) 2 minutes ago``, ``Up 3 minutes (healthy)``.
+    A row tells exit code and health only in its sentence: ``Exited (137) 2 minutes ago``, ``Up 3 minutes (healthy)``.
     """
     labels = _map(_map(row).get("Labels"))
     names = _map(row).get("Names")
@@ -123,7 +124,7 @@ def inspected(found: Any, now: float) -> Observed | None:
     return _ours(
         _map(config.get("Labels")),
         container=ContainerId(_text(_map(found).get("Id"))),
-        name=_text(_map(found).get("Name")).lstrip("/"),
+        name=name_of(found),
         running=running,
         created=state.get("Status") == "created",
         exit_code=0 if running else _number(state.get("ExitCode"), 0),
@@ -141,6 +142,19 @@ def declares_health(found: Any) -> bool:
 
 def owner(found: Any) -> UnitName | None:
     return UnitName(_text(_map(_map(_map(found).get("Config")).get("Labels")).get(LABEL_UNIT))) or None
+
+
+def name_of(found: Any) -> str:
+    return _text(_map(found).get("Name")).lstrip("/")
+
+
+def has_terminal(found: Any) -> bool:
+    return _map(_map(found).get("Config")).get("Tty") is True
+
+
+def loaded(line: Any) -> list[str]:
+    """The image that a line of ``/images/load`` tells of: ``Loaded image: name:tag``, or an id when it has no name."""
+    return _LOADED.findall(_text(_map(line).get("stream")))
 
 
 def info(version: Any) -> EngineInfo:
@@ -204,7 +218,7 @@ def _health(text: str) -> Health:
 def _age(started: str, now: float) -> Seconds:
     """Never negative: a wall clock may have been set back meanwhile. A time that is none counts as just now."""
     try:
-        return Seconds(max(0.0, now - datetime.datetime.fromisoformat(started).timestamp()))
+        return Seconds(max(0.0, now - dt.datetime.fromisoformat(started).timestamp()))
     except (ValueError, OverflowError):
         return Seconds(0)
 

@@ -1,4 +1,4 @@
-"""The only place that tells what happened: one log line per transition, and the last ones kept for ``why`` and ``events``.
+"""The only place that tells what happened: a log line for each transition, and the last ones kept for ``why``.
 
 Looking on never waits: a reader that is slow loses records and is told how many.
 """
@@ -16,13 +16,13 @@ import structlog
 from structlog.typing import FilteringBoundLogger, WrappedLogger
 
 from supervisor.loop import Entry
-from supervisor.status import as_iso, unit_row
+from supervisor.status import as_iso, unit_row, what_next
 from units import events as fact
 from units.commands import ArmTimer, Command, Timer
 from units.events import Event, UnitEvent
 from units.kernel import Reaction, Transition, World
 from units.machine import Moment
-from units.unit import MEANING, NEVER, Instant, Phase, StoppedBy, Unit, UnitName
+from units.unit import MEANING, NEVER, Instant, Phase, Unit, UnitName
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -327,7 +327,7 @@ class _Telling:
         self._log = journal._log  # noqa: SLF001 - two halves of one thing
         self._entry = entry
         self._reaction = reaction
-        self._common = {
+        self._common: dict[str, Any] = {
             "time": journal._wall(moment.now),  # noqa: SLF001
             "taken": moment.seq,
             "fact": in_words(entry.event),
@@ -341,8 +341,10 @@ class _Telling:
     def transition(self, transition: Transition) -> None:
         before, after = transition.before, transition.after
         restart = transition.restart
+        root = getattr(self._entry.event, "unit", after.name)
         record = self._keep(
             event="unit.transition",
+            fact=self._common["fact"] + ("" if root == after.name else f" of {root}"),
             cause=after.cause,
             unit=after.name,
             before=before.phase.value,
@@ -408,6 +410,8 @@ class _Telling:
                 self._tell("shutdown.asked", reason, total=total)
             case fact.ShutdownHurried(reason=reason):
                 self._tell("shutdown.hurried", reason, level="warning")
+            case _:
+                pass  # A unit's fact: its transitions are told.
 
     def _snapshot(self, event: fact.SnapshotTaken) -> None:
         corrected = sum(transition.on != "PeerChanged" for transition in self._reaction.transitions)
@@ -441,49 +445,7 @@ def in_words(event: Event) -> str:
     said = []
     for field in fields(event):
         value = getattr(event, field.name)
-        if field.name in _HIDDEN or value in {"", False, StoppedBy.NOBODY}:
-            continue
         value = getattr(value, "value", value)
-        said.append(field.name if value is True else f"{field.name}={value}")
+        if field.name == "exit_code" or (field.name not in _HIDDEN and value is not False and value not in {"", 0.0}):
+            said.append(field.name if value is True else f"{field.name}={value}")
     return " ".join((name, *said))
-
-
-def what_next(unit: Unit, world: World) -> str:
-    """What would change the unit's state: what it waits for, and what a person can do."""
-    name = unit.name
-    start, reset = f"`dockwarden start {name}`", f"`dockwarden reset-failed {name}`"
-    if world.draining:
-        return "the host goes down; nothing starts any more"
-    if not world.engine_up and unit.phase is not Phase.INACTIVE:
-        return f"first the engine must answer ({world.engine_reason})"
-    match unit.phase:
-        case Phase.INACTIVE:
-            return _while_inactive(unit, start)
-        case Phase.WAITING:
-            return f"it goes on when what it waits for is there ({unit.reason}); see `dockwarden why` of that unit"
-        case Phase.PULLING | Phase.CREATING | Phase.STARTING:
-            return "the engine's answer to the order that is out"
-        case Phase.RUNNING:
-            return "its health check passes or its process ends" if unit.health != "none" else "its process ends"
-        case Phase.READY:
-            return f"its process ends, its health check fails, or `dockwarden stop {name}`"
-        case Phase.DRAINING | Phase.STOPPING:
-            return "its process ends, or is killed when its stop timeout is over"
-        case Phase.EXITED:
-            return "within a second it is known whether a person stopped it"
-        case Phase.BACKOFF:
-            return f"it is started again when its delay is over; at once with {start}"
-        case Phase.CRASH_LOOP:
-            return f"it is tried again at its slow probe, every {unit.spec.restart.probe:g} s; at once with {reset}"
-        case Phase.IMAGE_MISSING:
-            return f"load or tag {unit.spec.image}; it is looked for again by itself, at once with {reset}"
-        case Phase.COMPLETED:
-            return f"nothing: it is done; again with `dockwarden restart {name}`"
-        case Phase.FAILED:
-            return f"mend what its reason says, then {reset}"
-
-
-def _while_inactive(unit: Unit, start: str) -> str:
-    if unit.stopped_by is StoppedBy.CONFIG:
-        return "it is no longer in the configuration; it comes back when it is defined there again"
-    return f"nothing by itself: it is not wanted; {start} wants it again"

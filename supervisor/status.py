@@ -8,7 +8,7 @@ from typing import Any
 
 from supervisor.version import VERSION
 from units.kernel import World
-from units.unit import NEVER, Instant, Unit
+from units.unit import NEVER, Health, Instant, Phase, StoppedBy, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +70,38 @@ def unit_row(unit: Unit, to_wall: Callable[[Instant], float]) -> dict[str, Any]:
 def as_iso(wall: float) -> str:
     """Seconds since 1970 as ISO 8601 in UTC with milliseconds, ``2026-01-02T03:04:05.678Z``."""
     return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+NEXT: dict[Phase, str] = {
+    Phase.INACTIVE: "nothing by itself: it is not wanted; `dockwarden start {name}` wants it again",
+    Phase.WAITING: "what it waits for gets there ({reason}); `dockwarden why` of that unit says when",
+    Phase.PULLING: "the engine has fetched {image}, or says why not",
+    Phase.CREATING: "the engine's answer to the order to make its container",
+    Phase.STARTING: "the engine's answer to the order to start it",
+    Phase.RUNNING: "its process ends",
+    Phase.READY: "its process ends, its health check fails, or `dockwarden stop {name}`",
+    Phase.DRAINING: "the units that depend on it have ended; then it is stopped",
+    Phase.STOPPING: "its process ends, or is killed when its stop timeout is over",
+    Phase.EXITED: "within a second it is known whether a person stopped it",
+    Phase.BACKOFF: "it is started again when its delay is over; at once with `dockwarden start {name}`",
+    Phase.CRASH_LOOP: "it is tried again every {probe:g} s; at once with `dockwarden reset-failed {name}`",
+    Phase.IMAGE_MISSING: "load or tag {image}; looked for at once with `dockwarden reset-failed {name}`",
+    Phase.COMPLETED: "nothing: it is done; again with `dockwarden restart {name}`",
+    Phase.FAILED: "mend what its reason says, then `dockwarden reset-failed {name}`",
+}
+"""What would change a unit's state, and what a person can do."""
+
+
+def what_next(unit: Unit, world: World) -> str:
+    """What would change the unit's state, in a sentence."""
+    if world.draining:
+        return "the host goes down; nothing starts any more"
+    if not world.engine_up and unit.phase is not Phase.INACTIVE:
+        return f"first the engine must answer ({world.engine_reason})"
+    if unit.phase is Phase.INACTIVE and unit.stopped_by is StoppedBy.CONFIG:
+        return "it comes back when the configuration defines it again"
+    if unit.phase is Phase.RUNNING and unit.health is not Health.NONE:
+        return f"its health check passes (it is {unit.health}), or its process ends"
+    return NEXT[unit.phase].format(
+        name=unit.name, reason=unit.reason, image=unit.spec.image, probe=unit.spec.restart.probe
+    )

@@ -634,6 +634,10 @@ def after_wish_to_restart(unit: Unit, _event: Any, _view: View) -> Unit:
     return replace(_wished(unit), pending=None if unit.fresh else Reason.MANUAL)
 
 
+def after_revocation(unit: Unit, _event: Any, _view: View) -> Unit:
+    return replace(unit, wanted=True, stopped_by=StoppedBy.NOBODY, reason="the engine stopped it")
+
+
 def after_pause(unit: Unit, _event: Any, _view: View) -> Unit:
     return unit
 

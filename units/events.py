@@ -34,6 +34,13 @@ class ResetAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class StopRevoked:
+    """What looked like a person's ``docker stop`` was the engine going down: the unit is wanted as before."""
+
+    unit: UnitName
+
+
+@dataclass(frozen=True, slots=True)
 class SpecChanged:
     """The unit's definition is another one now. The old one is gone from the world before a row sees this."""
 
@@ -201,6 +208,7 @@ UnitEvent: TypeAlias = (
     | StopAsked
     | RestartAsked
     | ResetAsked
+    | StopRevoked
     | SpecChanged
     | DrainAsked
     | HurryAsked

@@ -241,7 +241,7 @@ def _lose_engine(step: _Step, reason: str) -> None:
         return
     for unit in list(step.units.values()):
         if unit.stopped_by is StoppedBy.OUTSIDE and step.moment.now - unit.since < ENGINE_STOP:
-            step.push(fact.StartAsked(unit.name))
+            step.push(fact.StopRevoked(unit.name))
 
 
 def _take_snapshot(step: _Step, event: fact.SnapshotTaken) -> None:

@@ -145,7 +145,7 @@ def advance(rules: Table, unit: Unit, event: UnitEvent, view: View) -> Advance:
         if edge.when(unit, event, view):
             step = edge.do(unit, event, view)
             after = step.unit
-            if edge.to is not unit.phase:
+            if edge.to is not unit.phase or after.restarts != unit.restarts:
                 cause = cause_of(unit, event, view.moment)
                 after = replace(after, phase=edge.to, since=view.now, moved=view.moment.seq, cause=cause)
             return Advance(after, step.commands, edge)

@@ -13,6 +13,7 @@ from units.kernel import World, fresh_unit
 from units.unit import (
     Budget,
     ContainerId,
+    Health,
     Instant,
     Phase,
     Policy,
@@ -57,6 +58,7 @@ def _remember(unit: Unit, clocks: Clocks) -> dict[str, Any]:
         "stopped_by": unit.stopped_by.value,
         "container": unit.container or "",
         "config_hash": unit.config_hash,
+        "health": unit.health.value,
         "failures": unit.budget.failures,
         "restart_times": [clocks.to_wall(at) for at in unit.budget.restarts],
         "delay": unit.budget.delay,
@@ -135,6 +137,7 @@ def _believe(unit: Unit, record: Mapping[str, Any]) -> Unit:
         unit,
         container=ContainerId(container) if container else None,
         config_hash=str(record["config_hash"]),
+        health=Health(record["health"]),
         fresh=bool(record["fresh"]),
         reloaded=bool(record["reloaded"]),
         pending=Reason(pending) if pending else None,

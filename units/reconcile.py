@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from units import events as fact
 from units.commands import Command, RemoveContainer
 from units.events import EngineFact, Observed, SnapshotTaken, SpecChanged
-from units.unit import Health, Phase, Rebuild, Unit, UnitName
+from units.unit import Health, Kind, Phase, Rebuild, Unit, UnitName
 
 P = Phase
 BELIEVED_UP = frozenset({P.RUNNING, P.READY, P.DRAINING})
@@ -81,7 +81,8 @@ def _explain(unit: Unit, seen: Observed | None) -> list[EngineFact | SpecChanged
     if seen.container != unit.container:
         facts.append(fact.ContainerCreated(unit.name, seen.container, seen.config_hash))
         facts.extend(_tell_health(unit, seen))
-    facts.extend(_tell_state(unit, seen))
+    if unit.spec.kind is not Kind.VOLUME:  # Whether somebody runs a volume holder means nothing to it.
+        facts.extend(_tell_state(unit, seen))
     return facts
 
 

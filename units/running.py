@@ -101,6 +101,7 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         *rows(stopping, fact.StartAsked, None, do.want_again),
         *rows(stopping, fact.RestartAsked, None, do.want_again),
         *rows(stopping, fact.ResetAsked, None, do.forgive),
+        *go(kind, (P.INACTIVE,), fact.StopRevoked, do.after_revocation),
         *rows((P.FAILED,), fact.ContainerDied, P.INACTIVE, do.end, do.unwanted),
         # the host goes down
         *rows(begun, fact.DrainAsked, P.DRAINING, do.drain, do.followers_busy),
@@ -127,6 +128,11 @@ def silence(up: tuple[Phase, ...]) -> tuple[Ignored, ...]:
         Ignored((P.DRAINING,), (fact.RestartAsked, fact.ResetAsked), "the host goes down"),
         Ignored((P.DRAINING,), (fact.DrainAsked,), "asked already"),
         Ignored(still, (fact.HurryAsked,), "nothing of it runs"),
+        Ignored(
+            tuple(phase for phase in (*begun, *still, *going) if phase is not P.INACTIVE),
+            (fact.StopRevoked,),
+            "it is wanted anyway, or has gone on since",
+        ),
         Ignored(
             (P.INACTIVE, P.PULLING, P.CREATING, P.STARTING, P.EXITED, *going),
             (fact.SpecChanged,),

@@ -17,7 +17,7 @@ EDGES = (
 
 IGNORED = (
     Ignored((P.COMPLETED,), (fact.StartAsked, fact.RestartAsked), "it holds its volumes; it never runs"),
-    Ignored(ALL, (fact.HurryAsked,), "nothing of it runs"),
+    Ignored(ALL, (fact.HurryAsked, fact.StopRevoked), "nothing of it runs"),
     Ignored(
         (P.INACTIVE, P.PULLING, P.CREATING),
         (fact.SpecChanged,),

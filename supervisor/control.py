@@ -1,0 +1,457 @@
+"""The only place that people and programs ask through: HTTP and JSON over a unix socket that is its owner's alone.
+
+Whoever asks shares a thread with the supervision of the host, so nobody may hold it up: requests have no body worth
+reading, answers are small, streams are bounded, and a client that neither asks nor reads is cut off.
+"""
+
+import asyncio
+import errno
+import json
+import os
+import socket
+import stat
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from supervisor.engine import Engine, EngineError
+from supervisor.journal import KEPT, Journal
+from supervisor.loop import Entry, Inbox
+from supervisor.version import VERSION
+from units.events import ResetAsked, RestartAsked, StartAsked, StopAsked
+from units.kernel import Answer, Reaction, World
+from units.machine import Moment
+from units.unit import Health, Kind, Phase, Unit, UnitName
+
+SOCKET = "control.sock"
+
+CLIENTS = 256
+"""Requests at a time; the next one is told to come back."""
+IDLE = 10.0
+"""Seconds a connection may exist without a whole request on it."""
+STUCK = 10.0
+"""Seconds a client may leave what we write unread."""
+ANSWER = 10.0
+"""Seconds within which the one loop takes a fact; more means that it is stuck."""
+LONGEST_WAIT = 3600.0
+MOST_LINES = 10_000
+
+ASKS = {"start": StartAsked, "stop": StopAsked, "restart": RestartAsked, "reset-failed": ResetAsked}
+BAD = frozenset({Phase.FAILED, Phase.CRASH_LOOP, Phase.IMAGE_MISSING})
+DOWN = frozenset({Phase.INACTIVE, Phase.COMPLETED})
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class ControlError(Exception):
+    """The control socket cannot be opened; the text says why and what to do."""
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, not a failure of ours
+    """The request is answered with an error."""
+
+    def __init__(self, code: int, error: str, hint: str) -> None:
+        super().__init__(error)
+        self.code = code
+        self.hint = hint
+
+
+@dataclass(slots=True)
+class _Ask:
+    """One request that waits: first for its answer, then perhaps for its unit to settle."""
+
+    verb: str
+    unit: UnitName
+    answer: Answer | None = None
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Control:
+    """Serves ``run_dir/control.sock``. An observer, to see what became of what was asked."""
+
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        world: Callable[[], World],
+        status: Callable[[], dict[str, Any]],
+        journal: Journal,
+        engine: Engine | None,
+        run_dir: Path,
+    ) -> None:
+        self.path = run_dir / SOCKET
+        self._inbox = inbox
+        self._world = world
+        self._status = status
+        self._journal = journal
+        self._engine = engine
+        self._asks: dict[int, _Ask] = {}
+        self._numbered = 0
+        self._busy: set[asyncio.Transport] = set()
+        self._closing = asyncio.Event()
+        self._runner: web.AppRunner | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+        self._inode = 0
+
+    def observe(self, _entry: Entry, _moment: Moment, reaction: Reaction) -> None:
+        for answer in reaction.answers:
+            if (ask := self._asks.get(answer.request)) is not None:
+                ask.answer = answer
+                ask.answered.set()
+        for ask in self._asks.values():
+            unit = reaction.world.units.get(ask.unit)
+            if ask.answer is not None and unit is not None and settled(ask.verb, unit):
+                ask.settled.set()
+
+    async def start(self) -> None:
+        """Open the socket and serve it until ``close``. Raises ControlError."""
+        app = web.Application(middlewares=[self._guard], client_max_size=64 * 1024)
+        app.add_routes(self._routes())
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            handler_cancellation=True,
+            keepalive_timeout=IDLE,
+            lingering_time=0.5,
+            shutdown_timeout=1.0,
+            max_line_size=4096,
+            max_field_size=4096,
+        )
+        await runner.setup()
+        try:
+            listener = self._listen()
+        except OSError as error:
+            await runner.cleanup()
+            raise ControlError(_way_out(error, self.path)) from error
+        except ControlError:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        await web.SockSite(runner, listener, backlog=64).start()
+        self._sweeper = asyncio.create_task(self._sweep(), name="control-sweeper")
+
+    async def close(self) -> None:
+        """End all streams and waits, and take the socket away. Idempotent."""
+        self._closing.set()
+        for ask in self._asks.values():
+            ask.answered.set()
+            ask.settled.set()
+        self._journal.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        if self._runner is not None:
+            # First the name: nobody new comes while the present ones are let go.
+            with suppress(OSError):
+                if self.path.lstat().st_ino == self._inode:
+                    self.path.unlink()
+            runner, self._runner = self._runner, None
+            await runner.cleanup()
+
+    def _listen(self) -> socket.socket:
+        _clear_away(self.path)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        # The umask, not a chmod afterwards: before it anybody could connect. A thread that makes a file just now gets
+        # it as private as the socket, which harms nobody.
+        before = os.umask(0o177)
+        try:
+            listener.bind(str(self.path))
+        except BaseException:
+            listener.close()
+            raise
+        finally:
+            os.umask(before)
+        listener.setblocking(False)
+        self._inode = self.path.lstat().st_ino
+        return listener
+
+    async def _sweep(self) -> None:
+        """Cut off connections on which nothing is asked: half a request, or an answer that nobody reads."""
+        known: set[object] = set()
+        while True:
+            await asyncio.sleep(IDLE)
+            server = None if self._runner is None else self._runner.server
+            idle = {c for c in (server.connections if server else ()) if c.transport not in self._busy}
+            for connection in idle & known:
+                if (transport := getattr(connection, "transport", None)) is not None:
+                    transport.abort()
+            known = set(idle)
+
+    # What every request goes through.
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Turn every refusal into JSON, and no more than so many at a time."""
+        transport = request.transport
+        if transport is None or self._closing.is_set():
+            return _error(503, "the supervisor is ending", "see whether the host goes down")
+        if len(self._busy) >= CLIENTS:
+            return _error(503, f"{CLIENTS} requests are being served already", "try again, with fewer at a time")
+        self._busy.add(transport)
+        try:
+            return await handler(request)
+        except Refusal as refusal:
+            return _error(refusal.code, str(refusal), refusal.hint)
+        except web.HTTPException as error:
+            return _error(error.status, error.reason.lower(), "docs/reference/control.md lists the paths")
+        finally:
+            self._busy.discard(transport)
+
+    def _routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/v1/status", self._get_status),
+            web.get("/v1/units", self._get_units),
+            web.get("/v1/units/{name}", self._get_unit),
+            web.get("/v1/units/{name}/why", self._get_why),
+            web.get("/v1/units/{name}/logs", self._get_logs),
+            web.get("/v1/events", self._get_events),
+            web.get("/v1/version", self._get_version),
+            web.post("/v1/units/{name}/{verb}", self._post),
+        ]
+
+    def _unit(self, request: web.Request) -> Unit:
+        return self._named(request.match_info["name"])
+
+    def _named(self, name: str) -> Unit:
+        unit = self._world().units.get(UnitName(name))
+        if unit is None:
+            raise Refusal(404, f"there is no unit '{name[:80]}'", "GET /v1/units lists them")
+        return unit
+
+    def _row(self, name: str) -> dict[str, Any]:
+        row: dict[str, Any] = next(row for row in self._status()["units"] if row["name"] == name)
+        return row
+
+    # What can be read.
+
+    async def _get_status(self, _request: web.Request) -> web.Response:
+        return _json(self._status())
+
+    async def _get_units(self, _request: web.Request) -> web.Response:
+        return _json(self._status()["units"])
+
+    async def _get_unit(self, request: web.Request) -> web.Response:
+        return _json(self._row(self._unit(request).name))
+
+    async def _get_why(self, request: web.Request) -> web.Response:
+        return _json(self._journal.why(self._world(), self._unit(request).name))
+
+    async def _get_version(self, _request: web.Request) -> web.Response:
+        return _json({"version": VERSION, "api": "v1", "pid": os.getpid()})
+
+    async def _get_events(self, request: web.Request) -> web.StreamResponse:
+        """What is kept and, with ``follow``, what comes."""
+        follow, after, tail = _flag(request, "follow"), _number(request, "after", 0), _number(request, "tail", KEPT)
+        unit = self._named(name).name if (name := request.query.get("unit")) else None
+        with self._journal.subscribe() as coming:
+            kept = self._journal.records(unit, after)
+            stream = await _open(request)
+            for record in kept[max(len(kept) - tail, 0) :]:
+                await _write(request, stream, record.as_dict())
+            if follow:
+                async for item in coming:
+                    if unit is None or getattr(item, "unit", unit) == unit:
+                        await _write(request, stream, item.as_dict())
+            return stream
+
+    async def _get_logs(self, request: web.Request) -> web.StreamResponse:
+        """What the unit's container wrote, line by line."""
+        unit = self._unit(request)
+        tail, follow = min(_number(request, "tail", 100), MOST_LINES), _flag(request, "follow")
+        if self._engine is None:
+            raise Refusal(503, "there is no engine to ask", "wait until the engine is up")
+        if unit.container is None:
+            raise Refusal(409, f"{unit.name} has no container: {unit.reason}", f"see 'dockwarden why {unit.name}'")
+        lines = self._engine.logs(unit.container, tail=tail, follow=follow)
+        stream: web.StreamResponse | None = None
+        try:
+            async for line in lines:
+                stream = stream or await _open(request)
+                await _write(request, stream, {"stream": line.stream, "text": line.text})
+        except EngineError as error:
+            if stream is None:
+                raise Refusal(503, f"the engine gives no output of {unit.name}: {error}", "try again") from error
+            await _write(request, stream, {"error": str(error)})
+        finally:
+            await _end(lines)
+        return stream or await _open(request)
+
+    # What can be asked for.
+
+    async def _post(self, request: web.Request) -> web.Response:
+        verb, wait = request.match_info["verb"], _seconds(request, "wait")
+        if verb not in ASKS:
+            raise Refusal(404, f"units cannot be asked to '{verb[:80]}'", f"verbs: {', '.join(ASKS)}")
+        unit = self._unit(request)
+        self._numbered += 1
+        number, ask = self._numbered, _Ask(verb, unit.name)
+        self._asks[number] = ask
+        try:
+            self._inbox.put(ASKS[verb](unit.name, number))
+            answer = await self._answer(ask)
+            world = self._world()
+            unit = world.units[unit.name]
+            if not answer.accepted and (world.draining or not fulfilled(verb, unit)):
+                raise Refusal(409, answer.text, f"see 'dockwarden why {unit.name}'")
+            if wait and not settled(verb, unit):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await ask.settled.wait()
+            return self._outcome(ask, answer, waited=bool(wait))
+        finally:
+            del self._asks[number]
+
+    async def _answer(self, ask: _Ask) -> Answer:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER):
+                await ask.answered.wait()
+        if ask.answer is None:
+            why = "ends" if self._closing.is_set() else f"did not take the request within {ANSWER:g} s"
+            raise Refusal(503, f"the supervisor {why}", "see its log")
+        return ask.answer
+
+    def _outcome(self, ask: _Ask, answer: Answer, *, waited: bool) -> web.Response:
+        unit = self._world().units[ask.unit]
+        is_settled = settled(ask.verb, unit)
+        good = succeeded(ask.verb, unit) if is_settled or waited else True
+        return _json(
+            {
+                "unit": self._row(ask.unit),
+                "verb": ask.verb,
+                "accepted": answer.accepted,
+                "settled": is_settled,
+                "ok": good,
+                "answer": answer.text,
+            }
+        )
+
+
+def up(unit: Unit) -> bool:
+    """Its process runs, as well as it can be known."""
+    if unit.phase is Phase.READY:
+        return True
+    return unit.phase is Phase.RUNNING and unit.spec.kind is Kind.SERVICE and unit.health is Health.NONE
+
+
+def settled(verb: str, unit: Unit) -> bool:
+    """What was asked has come true, or will not by itself."""
+    match verb:
+        case "stop":
+            return not unit.busy and unit.phase is not Phase.EXITED and not unit.wanted
+        case _:
+            return up(unit) or unit.phase in DOWN or unit.phase in BAD
+
+
+def succeeded(verb: str, unit: Unit) -> bool:
+    """A settled unit stands where the verb wanted it."""
+    match verb:
+        case "stop":
+            return settled(verb, unit) and unit.phase is not Phase.FAILED
+        case "reset-failed":
+            return up(unit) or unit.phase in DOWN
+        case _:
+            return up(unit) or unit.phase is Phase.COMPLETED
+
+
+def fulfilled(verb: str, unit: Unit) -> bool:
+    """Nothing was done, and nothing needs to be: it is so already, or on its way."""
+    match verb:
+        case "start":
+            return unit.phase in {Phase.STARTING, Phase.RUNNING, Phase.READY, Phase.COMPLETED}
+        case "restart":
+            return unit.phase is Phase.STARTING
+        case "stop":
+            return unit.phase is Phase.INACTIVE
+        case _:
+            return True
+
+
+def _json(value: Any, code: int = 200) -> web.Response:
+    return web.Response(
+        body=json.dumps(value, separators=(",", ":")).encode() + b"\n", status=code, content_type="application/json"
+    )
+
+
+def _error(code: int, error: str, hint: str) -> web.Response:
+    return _json({"error": error, "hint": hint}, code)
+
+
+def _flag(request: web.Request, key: str) -> bool:
+    value = request.query.get(key, "0")
+    if value not in {"", "0", "1", "true", "false"}:
+        raise Refusal(400, f"{key}: expected 0 or 1", f"{key}=1 turns it on")
+    return value in {"", "1", "true"}
+
+
+def _number(request: web.Request, key: str, default: int) -> int:
+    value = request.query.get(key, str(default))
+    if not (value.isascii() and value.isdecimal() and len(value) <= 15):
+        raise Refusal(400, f"{key}: expected a whole number", f"such as {key}={default or 10}")
+    return int(value)
+
+
+def _seconds(request: web.Request, key: str) -> float:
+    try:
+        value = float(request.query.get(key, "0"))
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= LONGEST_WAIT:
+        raise Refusal(400, f"{key}: expected 0 to {LONGEST_WAIT:g} seconds", f"such as {key}=30")
+    return value
+
+
+async def _open(request: web.Request) -> web.StreamResponse:
+    """A stream of JSON lines. It ends its connection, so that a cut one cannot be taken for a whole one."""
+    stream = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+    await stream.prepare(request)
+    return stream
+
+
+async def _write(request: web.Request, stream: web.StreamResponse, value: dict[str, Any]) -> None:
+    """Waits for a slow reader a while, then cuts it off."""
+    try:
+        async with asyncio.timeout(STUCK):
+            await stream.write(json.dumps(value, separators=(",", ":")).encode() + b"\n")
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the client does not read") from None
+
+
+async def _end(lines: AsyncIterator[Any]) -> None:
+    if isinstance(lines, AsyncGenerator):
+        await lines.aclose()
+
+
+def _clear_away(path: Path) -> None:
+    """A dead supervisor's socket is in the way, and nobody answers on it."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise ControlError(f"{path} is in the way and is no socket: remove it, or choose another --run-dir")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            path.unlink(missing_ok=True)
+            return
+    raise ControlError(f"somebody answers on {path}: stop that supervisor, or choose another --run-dir")
+
+
+def _way_out(error: OSError, path: Path) -> str:
+    advice = "choose another --run-dir"
+    if "too long" in str(error):
+        return f"{path} is longer than a unix socket's name may be (107 bytes): choose a shorter --run-dir"
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        advice = f"run as root or {advice}"
+    if error.errno == errno.ENOENT:
+        advice = f"make its directory or {advice}"
+    return f"cannot open {path}: {error.strerror}; {advice}"

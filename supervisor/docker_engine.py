@@ -1,0 +1,291 @@
+"""Docker as the engine: the only module that knows aiodocker.
+
+Each call has a deadline and ends in a result or an EngineError that names the call. Two roads lead to the engine:
+aiodocker for what takes its time anyway, and ``wire`` for the event stream and the start order. aiodocker's own event
+reader stays unused: it ends for good at a line over 512 KiB, never resumes, and tells each end alike.
+"""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+from urllib.parse import quote, urlencode
+
+import aiohttp
+from aiodocker import Docker, DockerError
+
+from supervisor import decode
+from supervisor.engine import LABEL_UNIT, EngineError, EngineInfo, Heard, OutputLine
+from supervisor.http1 import WireError
+from supervisor.output import Output
+from supervisor.wire import Answer, Caller, Listener, listen, unreachable
+from units.events import Observed
+from units.unit import ContainerId, Failure, UnitName
+
+API: Final = "v1.41"
+"""Pinned: aiodocker's ``auto`` is found out once, and wrong after the engine was replaced by an older one."""
+LOOK, ACT, PROGRESS = 10.0, 30.0, 120.0
+"""Deadlines in seconds: for what only looks or signals, for a create or a start, and between two signs of progress."""
+LOOKS = 8
+"""Inspects at once."""
+PIECE = 256 * 1024
+"""Bytes of an archive that are read at once."""
+NO_CONNECTION = 900
+"""aiodocker's own status."""
+
+_EVENTS: Final = {"type": ["container"], "label": [LABEL_UNIT], "event": list(decode.ACTIONS)}
+_OURS: Final = json.dumps({"label": [LABEL_UNIT]})
+_REFUSALS = (TimeoutError, DockerError, EngineError, WireError, aiohttp.ClientError, OSError, ValueError, KeyError)
+
+OnCall = Callable[[str, str, float], None]
+"""Operation, outcome (``ok`` or a failure's name in lower case), seconds."""
+
+
+class DockerEngine:
+    """To be made and used on a running loop.
+
+    Args:
+        url: ``unix:///path/of/the.sock``.
+        api: Version of the API that all calls speak.
+        on_call: Told of each call that has ended.
+
+    Raises:
+        EngineError: the URL is none we can use.
+    """
+
+    def __init__(self, url: str, api: str = API, *, on_call: OnCall = lambda *_: None) -> None:
+        self.url = url
+        self._path = socket_path(url)
+        self._base = f"/{api}"
+        self._on_call = on_call
+        self._loop = asyncio.get_running_loop()
+        self._starts = Caller(self._path)
+        self._listeners: set[Listener] = set()
+        self._looks = asyncio.Semaphore(LOOKS)
+        # With one pool for both, 100 open streams would leave the next call waiting for ever.
+        self._connectors = (aiohttp.UnixConnector(self._path), aiohttp.UnixConnector(self._path, limit=0))
+        self._calls, self._streams = (
+            Docker("http://docker", connector=connector, timeout=timeout, api_version=api)
+            for connector, timeout in zip(
+                self._connectors,
+                (aiohttp.ClientTimeout(total=ACT), aiohttp.ClientTimeout(total=None, sock_connect=LOOK)),
+                strict=True,
+            )
+        )
+
+    @property
+    def backlog(self) -> int:
+        """Messages of the event stream that were read and not yet taken."""
+        return sum(listener.backlog for listener in self._listeners)
+
+    async def info(self) -> EngineInfo:
+        async with self._order("info", "", LOOK):
+            return decode.info(await self._ask("version", versioned_api=False))
+
+    async def events(self, since_ns: int | None) -> AsyncIterator[tuple[Heard, ...]]:
+        async with self._order("events", "", LOOK):
+            await self._starts.warm()
+            listener = await listen(self._path)
+        self._listeners.add(listener)
+        try:
+            async with self._order("events", "", LOOK):
+                answer = await listener.open(self._events_target(since_ns))
+                if answer.status != 200:
+                    raise _refusal("events", answer)
+            yield ()
+            while True:
+                try:
+                    lines = await listener.lines()
+                except WireError as error:
+                    raise EngineError(Failure.UNREACHABLE, f"events: {error}") from error
+                yield tuple(decode.event(_parsed(line)) for line in lines)
+        finally:
+            self._listeners.discard(listener)
+            listener.close()
+
+    async def snapshot(self, *, thorough: bool) -> tuple[Observed, ...]:
+        async with self._order("list", "", LOOK):
+            rows = await self._ask("containers/json", params={"all": "1", "filters": _OURS})
+            listed = [seen for row in rows if (seen := decode.observed(row)) is not None]
+            del rows
+        if not thorough:
+            return tuple(listed)
+        looks = []
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                looks = [tasks.create_task(self._look(seen.container)) for seen in listed]
+        except* EngineError as group:
+            raise group.exceptions[0] from None
+        return tuple(seen for look in looks if (seen := look.result()) is not None)
+
+    async def pull(self, image: str) -> None:
+        async with self._order("pull", image, PROGRESS) as deadline:
+            async for _ in self._streams.images.pull(image, stream=True):
+                self._extend(deadline)
+            # aiodocker takes a cut connection for the end of the stream.
+            await self._calls.images.inspect(image)
+
+    async def create(self, name: str, body: str) -> ContainerId:
+        async with self._order("create", name, ACT):
+            made = await self._ask("containers/create", "POST", params={"name": name}, data=body)
+            return ContainerId(made["Id"])
+
+    async def declares_health(self, container: ContainerId) -> bool:
+        return decode.declares_health(await self._inspect(container))
+
+    async def owner(self, name: str) -> UnitName | None:
+        found = await self._inspect(name)
+        if decode.name_of(found) != name:  # A name that no container has may be the beginning of an id.
+            raise EngineError(Failure.NOT_FOUND, f"inspect of {name}: no such container")
+        return decode.owner(found)
+
+    async def start(self, container: ContainerId) -> None:
+        async with self._order("start", container[:12], ACT):
+            answer = await self._starts.call("POST", f"{self._base}/containers/{quote(container, safe='')}/start")
+            if answer.status not in {200, 204}:
+                raise _refusal("start", answer, container)
+
+    async def signal(self, container: ContainerId, signal: str) -> None:
+        async with self._order("signal", container[:12], LOOK):
+            await self._calls.containers.container(container).kill(signal=signal)
+
+    async def rename(self, container: ContainerId, name: str) -> None:
+        async with self._order("rename", container[:12], LOOK):
+            await self._calls.containers.container(container).rename(name)
+
+    async def remove(self, container: ContainerId) -> None:
+        async with self._order("remove", container[:12], ACT):
+            await self._calls.containers.container(container).delete(force=True)
+
+    async def logs(self, container: ContainerId, *, tail: int, follow: bool) -> AsyncIterator[OutputLine]:
+        output = Output(terminal=decode.has_terminal(await self._inspect(container)))
+        asked = {"stdout": "1", "stderr": "1", "tail": str(tail), "follow": str(int(follow))}
+        async with contextlib.AsyncExitStack() as stack:
+            async with self._order("logs", container[:12], LOOK):
+                query = self._streams._query(f"containers/{container}/logs", params=asked)  # noqa: SLF001
+                response = await stack.enter_async_context(query)
+            stack.callback(response.close)
+            try:
+                async for data in response.content.iter_any():
+                    for line in output.feed(data):
+                        yield line
+            except (aiohttp.ClientError, OSError) as error:
+                raise EngineError(Failure.UNREACHABLE, f"logs {container[:12]}: the connection was cut") from error
+            for line in output.end():
+                yield line
+
+    async def load(self, path: str) -> list[str]:
+        try:
+            archive = await asyncio.to_thread(Path(path).open, "rb")
+        except OSError as error:
+            raise EngineError(Failure.OTHER, f"load {path}: {error.strerror}") from error
+        names: list[str] = []
+        with archive:
+            async with self._order("load", path, PROGRESS) as deadline:
+                told = self._streams.images.import_image(self._pieces(archive, deadline), stream=True)
+                async for line in told:
+                    self._extend(deadline)
+                    names += decode.loaded(line)
+                if not names:
+                    raise EngineError(Failure.OTHER, "the engine named no image")
+        return names
+
+    async def close(self) -> None:
+        for listener in tuple(self._listeners):
+            listener.close()
+        self._starts.close()
+        await self._calls.close()
+        await self._streams.close()
+        for connector in self._connectors:
+            await connector.close()
+
+    async def _look(self, container: ContainerId) -> Observed | None:
+        """``None``: it has gone since it was listed."""
+        try:
+            async with self._looks:
+                return decode.inspected(await self._inspect(container), time.time())
+        except EngineError as error:
+            if error.failure is Failure.NOT_FOUND:
+                return None
+            raise
+
+    async def _inspect(self, container: str) -> Any:
+        async with self._order("inspect", container[:64], LOOK):
+            return await self._ask(f"containers/{quote(container, safe='')}/json")
+
+    async def _ask(self, path: str, method: str = "GET", **query: Any) -> Any:
+        """aiodocker's objects keep whole answers; this gives them to us, to be decoded and forgotten."""
+        return await self._calls._query_json(path, method, **query)  # noqa: SLF001
+
+    @contextlib.asynccontextmanager
+    async def _order(self, operation: str, subject: str, patience: float) -> AsyncIterator[asyncio.Timeout]:
+        """One call: its deadline, its name in what goes wrong, and its place in the metrics."""
+        began = self._loop.time()
+        try:
+            async with asyncio.timeout(patience) as deadline:
+                yield deadline
+        except _REFUSALS as error:
+            failure, text = self._meaning(error, operation, patience)
+            self._on_call(operation, failure.name.lower(), self._loop.time() - began)
+            raise EngineError(failure, f"{operation} {subject}".rstrip() + f": {text}") from error
+        self._on_call(operation, "ok", self._loop.time() - began)
+
+    def _meaning(self, error: Exception, operation: str, patience: float) -> tuple[Failure, str]:
+        match error:
+            case EngineError():
+                return error.failure, str(error)
+            case TimeoutError():
+                return Failure.TIMEOUT, f"no answer within {patience:g} s"
+            case DockerError(status=status) if status == NO_CONNECTION:
+                cause = error.__context__
+                if isinstance(cause, aiohttp.ClientConnectorError):
+                    return Failure.UNREACHABLE, str(unreachable(self._path, cause.os_error))
+                return Failure.UNREACHABLE, f"{self._path}: the connection was cut"
+            case DockerError(status=status, message=message):
+                return decode.failure(status, message, operation), message.strip()
+            case WireError() | aiohttp.ClientError() | OSError():
+                return Failure.UNREACHABLE, f"{self._path}: {error or 'the connection was cut'}"
+            case _:
+                return Failure.OTHER, f"not an answer that we know: {error!r}"
+
+    def _events_target(self, since_ns: int | None) -> str:
+        asked = {"filters": json.dumps(_EVENTS)}
+        if since_ns is not None:
+            asked["since"] = f"{since_ns // 1_000_000_000}.{since_ns % 1_000_000_000:09d}"
+        return f"{self._base}/events?{urlencode(asked)}"
+
+    def _extend(self, deadline: asyncio.Timeout) -> None:
+        """Something moves: another ``PROGRESS`` seconds."""
+        with contextlib.suppress(RuntimeError):  # An upload may move once more after its call is over.
+            deadline.reschedule(self._loop.time() + PROGRESS)
+
+    async def _pieces(self, archive: BinaryIO, deadline: asyncio.Timeout) -> AsyncIterator[bytes]:
+        """A large archive must not hold up the loop while it is read."""
+        while piece := await asyncio.to_thread(archive.read, PIECE):
+            self._extend(deadline)
+            yield piece
+
+
+def socket_path(url: str) -> str:
+    """Raises EngineError for what is no unix socket."""
+    path = url.removeprefix("unix://")
+    if path == url:
+        raise EngineError(Failure.UNRECOVERABLE, f"{url}: only unix:///path sockets are spoken to, not other URLs")
+    if not path.startswith("/"):
+        raise EngineError(Failure.UNRECOVERABLE, f"{url}: a socket's path must be absolute: unix:///path")
+    return path
+
+
+def _refusal(operation: str, answer: Answer, subject: str = "") -> EngineError:
+    text = decode.sentence(answer.body.decode(errors="replace")) or f"status {answer.status}"
+    return EngineError(decode.failure(answer.status, text, operation), text)
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None  # decode.event makes a message of no meaning of it.

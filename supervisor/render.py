@@ -1,0 +1,229 @@
+"""The only place that makes text for people of what the supervisor answers. It must load fast.
+
+Names and reasons come from files, images and engines: whatever could steer a terminal is replaced here.
+"""
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, TextIO
+
+BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
+COLOURS = {
+    "ready": GREEN,
+    "completed": GREEN,
+    "healthy": GREEN,
+    "up": GREEN,
+    "failed": RED,
+    "crash-loop": RED,
+    "image-missing": RED,
+    "unhealthy": RED,
+    "down": RED,
+    "backoff": YELLOW,
+    "exited": YELLOW,
+    "draining": YELLOW,
+    "stopping": YELLOW,
+    "inactive": DIM,
+}
+NARROWEST = 20
+"""Columns that the last column keeps, however narrow the terminal."""
+_COLOUR_CODE = re.compile(r"(\x1b\[[0-9;]{0,32}m)")
+
+
+class Screen:
+    """Where text goes, and what it can show."""
+
+    def __init__(self, stream: TextIO, environ: Mapping[str, str] = os.environ) -> None:
+        self.stream = stream
+        self.terminal = stream.isatty()
+        self.colour = self.terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+        self.width = shutil.get_terminal_size().columns if self.terminal else 0
+        """0: as wide as it needs."""
+
+    def line(self, text: str = "") -> None:
+        encoding = self.stream.encoding or "ascii"
+        self.stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+    def paint(self, text: str, colour: str | None) -> str:
+        return f"\033[{colour}m{text}\033[0m" if self.colour and colour else text
+
+    def fit(self, text: str, used: int = 0) -> str:
+        """Cut to what is left of the line."""
+        return cut(text, max(self.width - used, NARROWEST)) if self.width else text
+
+
+def clean(value: object) -> str:
+    """Text without anything that a terminal would obey: control, format and private characters become ``?``."""
+    text = "" if value is None else str(value)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else " " if char in "\n\t" else "?" for char in text)
+
+
+def clean_output(text: str, screen: Screen) -> str:
+    """A line of a container: as it is for a pipe; on a terminal colours stay, and all else that steers it goes."""
+    if not screen.terminal:
+        return text
+    parts = _COLOUR_CODE.split(text.replace("\t", "        ").rstrip("\r"))
+    shown = "".join(part if i % 2 and screen.colour else "" if i % 2 else clean(part) for i, part in enumerate(parts))
+    return shown + ("\033[0m" if len(parts) > 1 and screen.colour else "")
+
+
+def cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(width - 3, 0)] + "..."
+
+
+def table(screen: Screen, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Columns as wide as they need; the last one gets what is left of the line."""
+    texts = [[clean(cell) or "-" for cell in row] for row in rows]
+    longest = max(screen.width // 3, 8) if screen.width else 1000
+    texts = [[*(cut(cell, longest) for cell in row[:-1]), row[-1]] for row in texts]
+    widths = [max(len(line[i]) for line in [list(heads), *texts]) for i in range(len(heads) - 1)]
+    used = sum(widths) + 2 * len(widths)
+    head = "  ".join(f"{name:<{width}}" for name, width in zip(heads, widths, strict=False))
+    screen.line(screen.paint(f"{head}  {heads[-1]}", BOLD))
+    for row in texts:
+        cells = [screen.paint(f"{c:<{w}}", COLOURS.get(c)) for c, w in zip(row, widths, strict=False)]
+        screen.line("  ".join([*cells, screen.fit(row[-1], used)]).rstrip())
+
+
+def lasted(seconds: float) -> str:
+    """A span in its two largest units: ``3 min 20 s``, ``2 d 4 h``."""
+    left = max(int(seconds), 0)
+    parts: list[str] = []
+    for name, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count or (name == "s" and not parts):
+            parts.append(f"{count} {name}")
+        elif parts:
+            break
+    return " ".join(parts[:2])
+
+
+def since(stamp: object, now: float | None = None) -> str:
+    """How long ago an ISO time was; ``-`` for none."""
+    at = seconds(stamp)
+    return "-" if at is None else lasted((time.time() if now is None else now) - at)
+
+
+def seconds(stamp: object) -> float | None:
+    try:
+        return datetime.fromisoformat(str(stamp)).timestamp()
+    except ValueError:
+        return None
+
+
+def clock(stamp: object) -> str:
+    """An ISO time as the local clock shows it, with the date unless it is today's."""
+    at = seconds(stamp)
+    if at is None:
+        return "-"
+    local, today = datetime.fromtimestamp(at).astimezone(), datetime.now().astimezone().date()
+    return local.strftime("%H:%M:%S" if local.date() == today else "%Y-%m-%d %H:%M:%S") + local.strftime(".%f")[:4]
+
+
+def show_status(screen: Screen, answer: Mapping[str, Any]) -> None:
+    engine, boss, units = answer["engine"], answer["supervisor"], answer["units"]
+    word = "up" if engine["up"] else "down"
+    version = clean(engine["version"] or "")
+    said = f"{engine['mode']}, {version + ', ' if version else ''}{engine['url']}: {engine['reason']}"
+    screen.line(f"engine      {screen.paint(word, COLOURS[word])}, {screen.fit(clean(said), 18)}")
+    going = ", going down" if boss["draining"] else ""
+    screen.line(f"supervisor  {boss['version']}, pid {boss['pid']}, for {since(boss['started'])}{going}")
+    good = sum(unit["state"] in {"ready", "completed"} for unit in units)
+    screen.line(f"units       {good} of {len(units)} ready or completed")
+    screen.line()
+    show_units(screen, units)
+
+
+def show_units(screen: Screen, units: Sequence[Mapping[str, Any]]) -> None:
+    table(
+        screen,
+        ("UNIT", "KIND", "STATE", "HEALTH", "RESTARTS", "SINCE", "REASON"),
+        [
+            (
+                unit["name"],
+                unit["kind"],
+                unit["state"],
+                "-" if unit["health"] == "none" else unit["health"],
+                unit["restarts"],
+                since(unit["since"]),
+                unit["reason"],
+            )
+            for unit in units
+        ],
+    )
+
+
+def show_event(screen: Screen, event: Mapping[str, Any]) -> None:
+    if event.get("event") == "dropped":
+        screen.line(screen.paint(f"... {event.get('count')} records were dropped: this reader is too slow", YELLOW))
+        return
+    at, unit = clock(event.get("time")), clean(event.get("unit") or "-")
+    after = str(event.get("after", ""))
+    if event.get("event") == "unit.transition":
+        what = f"{clean(event.get('before'))} -> {screen.paint(clean(after), COLOURS.get(after))}"
+        plain = len(clean(event.get("before"))) + 4 + len(clean(after))
+    elif event.get("event") == "unit.fact":
+        what = clean(event.get("fact"))
+        plain = len(what)
+    else:
+        what = clean(event.get("event"))
+        plain = len(what)
+    reason = clean(event.get("reason", ""))
+    used = len(at) + 2 + max(len(unit), 16) + 2 + plain + 2
+    screen.line(f"{at}  {unit:<16}  {what}{': ' + screen.fit(reason, used) if reason else ''}")
+
+
+def show_why(screen: Screen, answer: Mapping[str, Any]) -> None:
+    unit = answer["unit"]
+    state, name = clean(unit["state"]), clean(unit["name"])
+    when = f" since {clock(unit['since'])} ({since(unit['since'])})" if unit["since"] else ""
+    screen.line(f"{screen.paint(name, BOLD)} is {screen.paint(state, COLOURS.get(state))}{when}")
+    screen.line(f"  because  {clean(unit['reason'])}")
+    screen.line(f"  meaning  {clean(answer['meaning'])}")
+    screen.line(f"  next     {clean(answer['next'])}{_next_try(answer)}")
+    exited = "" if unit["exit_code"] is None else f", last exit code {unit['exit_code']}"
+    container = f", container {clean(unit['container_id'])[:12]}" if unit["container_id"] else ""
+    health = "" if unit["health"] == "none" else f", health {clean(unit['health'])}"
+    screen.line(f"  facts    {unit['restarts']} restarts{exited}{health}{container}")
+    screen.line()
+    if not answer["chain"]:
+        screen.line("Nothing has happened to it since the supervisor started.")
+        return
+    screen.line("How it came to this (oldest first):")
+    for event in answer["chain"]:
+        _show_link(screen, event, name)
+
+
+def _next_try(answer: Mapping[str, Any]) -> str:
+    at = seconds(answer.get("next_try"))
+    if at is None:
+        return ""
+    left = at - time.time()
+    return f" (next try in {lasted(left)})" if left >= 1 else " (next try within a second)"
+
+
+def _show_link(screen: Screen, event: Mapping[str, Any], name: str) -> None:
+    """One fact, and what was decided on it."""
+    whose = clean(event.get("unit", ""))
+    other = f"{whose}: " if whose and whose != name else ""
+    stamp = f", engine's stamp {clock(event['engine_time'])}" if event.get("engine_time") else ""
+    on, fact = clean(event.get("on", "")), clean(event.get("fact", ""))
+    via = f" ({on})" if on and not fact.startswith(on) else ""
+    tail = screen.paint(f"[{clean(event.get('cause') or '-')}{stamp}]", DIM)
+    screen.line(f"  {clock(event.get('time'))}  {other}{fact}{via} {tail}")
+    reason = clean(event.get("reason", ""))
+    after = clean(event.get("after", ""))
+    if event.get("event") == "unit.transition":
+        arrow = f"{clean(event.get('before'))} -> {screen.paint(after, COLOURS.get(after))}"
+        again = f" (restart {event.get('restarts')}: {clean(event.get('restart'))})" if event.get("restart") else ""
+        screen.line(f"      {arrow}{again}: {reason}")
+    elif reason:
+        screen.line(f"      {reason}")

@@ -1,0 +1,260 @@
+"""HTTP/1.1 over a unix socket, for the two things where latency is the product: the event stream, and the start order.
+
+Bytes are parsed in the moment they arrive, with no task in between, and an order is written in the loop tick that
+gives it. Everything that goes wrong with a connection is an EngineError.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+from supervisor.engine import EngineError
+from supervisor.http1 import Lines, Response, WireError
+from units.unit import Failure
+
+CONNECTIONS = 16
+"""More starts at once than this only make each other wait: an engine's rate is flat from about two per core on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: bytes
+
+
+def unreachable(path: str, error: OSError) -> EngineError:
+    """Say why there is no connection, and what to do about it."""
+    match error:
+        case PermissionError():
+            text = f"permission denied on {path}: run as root or join its group"
+        case FileNotFoundError():
+            text = f"{path} does not exist: the engine is not running, or listens elsewhere"
+        case ConnectionRefusedError():
+            text = f"nobody listens on {path}: the engine has died"
+        case _:
+            text = f"{path}: {error.strerror or error}"
+    return EngineError(Failure.UNREACHABLE, text)
+
+
+def request(method: str, target: str) -> bytes:
+    """A request without a body. Raises ValueError for a target that could smuggle in a second one."""
+    if not target.isascii() or not target.isprintable() or " " in target:
+        raise ValueError(f"not a request target: {target!r}")
+    return f"{method} {target} HTTP/1.1\r\nHost: docker\r\nContent-Length: 0\r\n\r\n".encode()
+
+
+class Caller:
+    """Short calls without a body, each on a connection of its own, which is kept open for the next."""
+
+    def __init__(self, path: str, connections: int = CONNECTIONS) -> None:
+        self._path = path
+        self._turns = asyncio.Semaphore(connections)
+        self._idle: list[_Caller] = []
+
+    async def warm(self) -> None:
+        """Have a connection ready. Raises EngineError."""
+        if not any(peer.alive for peer in self._idle):
+            self._idle.append(await self._connect())
+
+    async def call(self, method: str, target: str) -> Answer:
+        """Raises EngineError (UNREACHABLE). Has no deadline; a cancelled call closes its connection.
+
+        A kept connection that turns out to be closed before it has answered anything is no failure: the engine closes
+        idle ones. The request is sent once more, on a new one, and so must be one that may come twice.
+        """
+        message = request(method, target)
+        async with self._turns:
+            while self._idle:
+                if (peer := self._idle.pop()).alive:
+                    try:
+                        return await self._ask(peer, message)
+                    except _UnansweredError:
+                        self._idle.clear()
+            try:
+                return await self._ask(await self._connect(), message)
+            except _UnansweredError as error:
+                raise EngineError(Failure.UNREACHABLE, f"{self._path}: {error}") from error
+
+    def close(self) -> None:
+        for peer in self._idle:
+            peer.close()
+        self._idle.clear()
+
+    async def _connect(self) -> "_Caller":
+        try:
+            _, peer = await asyncio.get_running_loop().create_unix_connection(_Caller, self._path)
+        except OSError as error:
+            raise unreachable(self._path, error) from error
+        return peer
+
+    async def _ask(self, peer: "_Caller", message: bytes) -> Answer:
+        try:
+            answer = await peer.ask(message)
+        except _UnansweredError:
+            raise
+        except WireError as error:
+            raise EngineError(Failure.UNREACHABLE, f"{self._path}: {error}") from error
+        finally:
+            if not peer.reusable:
+                peer.close()
+        if peer.reusable:
+            self._idle.append(peer)
+        return answer
+
+
+class _UnansweredError(WireError):
+    """The connection was cut before the first byte of an answer."""
+
+
+class _Connection(asyncio.Protocol):
+    """What both kinds of connections share: bytes go to the response, each end of it to ``_over``."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._response: Response | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self._response is None:
+            self.close()  # Nobody asked.
+            return
+        try:
+            self._response.feed(data)
+        except WireError as error:
+            self._over(error)
+        else:
+            self._fed(self._response)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        try:
+            if self._response is not None:
+                self._response.end()
+        except WireError as error:
+            self._over(WireError(f"{error}: {exc}") if exc else error)
+        else:
+            self._over(None)
+
+    def _write(self, message: bytes, response: Response) -> None:
+        assert self._transport is not None
+        self._response = response
+        self._transport.write(message)
+
+    def _fed(self, response: Response) -> None:
+        """Bytes have been taken."""
+        raise NotImplementedError
+
+    def _over(self, error: WireError | None) -> None:
+        """Nothing more will come."""
+        raise NotImplementedError
+
+
+class _Caller(_Connection):
+    """One call at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: list[bytes] = []
+        self._answer: asyncio.Future[Answer] | None = None
+        self._keep = True
+
+    @property
+    def reusable(self) -> bool:
+        return self.alive and self._response is None and self._keep
+
+    def ask(self, message: bytes) -> asyncio.Future[Answer]:
+        self._parts = []
+        self._answer = asyncio.get_running_loop().create_future()
+        self._write(message, Response(self._parts.append))
+        return self._answer
+
+    def _fed(self, response: Response) -> None:
+        if response.done:
+            self._over(None)
+
+    def _over(self, error: WireError | None) -> None:
+        response, self._response = self._response, None
+        if response is None or self._answer is None or self._answer.done():
+            return
+        if error is None:
+            self._keep = response.keep_alive
+            self._answer.set_result(Answer(response.status, b"".join(self._parts)))
+            return
+        self._keep = False
+        self._answer.set_exception(error if response.begun else _UnansweredError(str(error)))
+
+
+class Listener(_Connection):
+    """One endless answer, line by line. Reading never waits for who takes the lines: a slow reader slows the engine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: list[bytes] = []
+        self._cut = Lines()
+        self._refusal: list[bytes] = []
+        self._news = asyncio.Event()
+        self._error: WireError | None = None
+
+    @property
+    def backlog(self) -> int:
+        """Lines that nobody has taken yet."""
+        return len(self._lines)
+
+    async def open(self, target: str) -> Answer:
+        """Send the request and wait for the head of the answer; other statuses than 200 come with their body.
+
+        Raises WireError.
+        """
+        response = Response(self._take)
+        self._write(request("GET", target), response)
+        while not response.status or (response.status != 200 and not response.done):
+            await self._wait()
+        return Answer(response.status, b"".join(self._refusal))
+
+    async def lines(self) -> list[bytes]:
+        """All lines that came since the last call, at least one. Raises WireError when the stream is over."""
+        while not self._lines:
+            await self._wait()
+        taken, self._lines = self._lines, []
+        return taken
+
+    async def _wait(self) -> None:
+        if self._error is not None:
+            raise self._error
+        self._news.clear()
+        await self._news.wait()
+
+    def _take(self, part: bytes) -> None:
+        assert self._response is not None
+        if self._response.status == 200:
+            self._lines += self._cut.feed(part)
+        else:
+            self._refusal.append(part)
+
+    def _fed(self, response: Response) -> None:
+        if response.done and response.status == 200:
+            self._over(None)
+        self._news.set()
+
+    def _over(self, error: WireError | None) -> None:
+        self._error = self._error or error or WireError("the stream has ended")
+        self._news.set()
+        self.close()
+
+
+async def listen(path: str) -> Listener:
+    """Raises EngineError (UNREACHABLE)."""
+    try:
+        _, listener = await asyncio.get_running_loop().create_unix_connection(Listener, path)
+    except OSError as error:
+        raise unreachable(path, error) from error
+    return listener

@@ -1,0 +1,377 @@
+"""Each transition is told once, remembered for a while, and leads back to what caused it."""
+
+import asyncio
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from supervisor.journal import KEPT, KEPT_PER_UNIT, QUEUE, Dropped, Journal, Record, configure_logging, in_words
+from supervisor.loop import Entry
+from units import events as fact
+from units.kernel import Reaction, World, fresh_unit, new_world, react
+from units.links import check
+from units.machine import Moment
+from units.unit import ContainerId, Dependency, Health, Instant, Kind, Policy, RestartPolicy, UnitName, UnitSpec, Via
+
+CONSOLE, DOCKER = UnitName("console"), UnitName("docker")
+BOX = ContainerId("c" * 64)
+
+
+def spec(name: UnitName, *needs: UnitName) -> UnitSpec:
+    return UnitSpec(
+        name,
+        Kind.SERVICE,
+        f"os-{name}",
+        "{}",
+        "abc",
+        dependencies=tuple(Dependency(need, Via.DEPENDS_ON) for need in needs),
+        restart=RestartPolicy(Policy.ALWAYS),
+    )
+
+
+class Story:
+    """A world, a journal, and what has happened to both."""
+
+    def __init__(self, *specs: UnitSpec) -> None:
+        links = check(specs).links
+        self.world: World = new_world([fresh_unit(one, Instant(0), "") for one in specs], links)
+        self.journal = Journal(structlog.get_logger(), lambda instant: 1_700_000_000 + instant)
+        self.now, self.seq = 0.0, 0
+
+    def tell(self, event: fact.Event, engine_ns: int = 0) -> Reaction:
+        self.now += 0.1
+        self.seq += 1
+        moment = Moment(Instant(self.now), 0.5, f"b-{self.seq}", self.seq)
+        reaction = react(self.world, event, moment)
+        self.world = reaction.world
+        self.journal.observe(Entry(event, moment.cause, moment.now, engine_ns), moment, reaction)
+        return reaction
+
+    def boot(self) -> None:
+        self.tell(fact.EngineBack("26.1"))
+        self.tell(fact.SnapshotTaken((), "connect"))
+
+    def up(self, name: UnitName = CONSOLE, box: ContainerId = BOX) -> None:
+        self.tell(fact.ContainerCreated(name, box, "abc"))
+        self.tell(fact.ContainerStarted(name, box))
+
+    def crash(self, times: int) -> None:
+        for _ in range(times):
+            self.tell(fact.ContainerDied(CONSOLE, BOX, 1))
+            token = self.world.units[CONSOLE].token
+            if self.world.units[CONSOLE].phase == "backoff":
+                self.tell(fact.RetryDue(CONSOLE, token))
+            if self.world.units[CONSOLE].phase == "crash-loop":
+                return
+            self.tell(fact.ContainerStarted(CONSOLE, BOX))
+
+
+@pytest.fixture(autouse=True)
+def _plain_structlog() -> Iterator[None]:
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def lines() -> Iterator[list[Any]]:
+    with capture_logs() as captured:
+        yield captured
+
+
+def of(lines: list[Any], event: str) -> list[dict[str, Any]]:
+    return [line for line in lines if line["event"] == event]
+
+
+def test_each_transition_is_one_line(lines: list[Any]) -> None:
+    """From waiting to ready: creating, starting, ready, each with its cause and its number."""
+    story = Story(spec(CONSOLE))
+    story.boot()
+    story.up()
+    told = of(lines, "unit.transition")
+    assert [(line["before"], line["after"], line["on"]) for line in told] == [
+        ("waiting", "creating", "PeerChanged"),
+        ("creating", "starting", "ContainerCreated"),
+        ("starting", "ready", "ContainerStarted"),
+    ]
+    assert told[2] == {
+        "event": "unit.transition",
+        "log_level": "info",
+        "unit": "console",
+        "before": "starting",
+        "after": "ready",
+        "state": "ready",
+        "reason": story.world.units[CONSOLE].reason,
+        "cause": story.world.units[CONSOLE].cause,
+        "on": "ContainerStarted",
+        "seq": 4,
+        "container": "c" * 12,
+        "restarts": 0,
+    }
+
+
+def test_a_death_tells_its_exit_code_and_the_restart_its_reason(lines: list[Any]) -> None:
+    """The line of the restart says why it is one."""
+    story = Story(spec(CONSOLE))
+    story.boot()
+    story.up()
+    story.tell(fact.ContainerDied(CONSOLE, BOX, 137))
+    last = of(lines, "unit.transition")[-1]
+    assert (last["after"], last["restart"], last["restarts"]) == ("starting", "exit", 1)
+    story.tell(fact.ContainerDied(CONSOLE, BOX, 3))
+    last = of(lines, "unit.transition")[-1]
+    assert (last["after"], last["exit_code"]) == ("backoff", 3)
+
+
+def test_a_crash_loop_is_a_warning(lines: list[Any]) -> None:
+    """What a person should look at stands out."""
+    story = Story(spec(CONSOLE))
+    story.boot()
+    story.up()
+    story.crash(8)
+    last = of(lines, "unit.transition")[-1]
+    assert (last["after"], last["log_level"]) == ("crash-loop", "warning")
+
+
+def test_the_world_s_events_are_told(lines: list[Any]) -> None:
+    """Engine, configuration, shutdown; and a snapshot that corrected nothing only for who debugs."""
+    story = Story(spec(CONSOLE))
+    story.boot()
+    story.up()
+    story.tell(fact.SnapshotTaken((fact.Observed(CONSOLE, BOX, "console", running=True, created=False),), "period"))
+    story.tell(fact.SnapshotTaken((fact.Observed(CONSOLE, BOX, "console", running=False, created=False),), "doubt"))
+    story.tell(fact.EngineLost("connection refused"))
+    story.tell(fact.ConfigRefused("services: no image"))
+    story.tell(fact.ShutdownAsked("SIGTERM", story.world.units[CONSOLE].spec.stop.timeout))
+    levels = [(line["event"], line["log_level"]) for line in lines if not line["event"].startswith(("unit.", "order."))]
+    assert levels == [
+        ("engine.back", "info"),
+        ("snapshot.taken", "debug"),
+        ("snapshot.taken", "debug"),
+        ("snapshot.taken", "info"),
+        ("engine.lost", "warning"),
+        ("config.refused", "error"),
+        ("supervisor.notice", "warning"),
+        ("shutdown.asked", "info"),
+    ]
+
+
+def test_orders_are_told_at_debug(lines: list[Any]) -> None:
+    """Each order names its unit and its cause."""
+    story = Story(spec(CONSOLE))
+    story.boot()
+    first = of(lines, "order.given")[0]
+    assert (first["order"], first["unit"], first["log_level"]) == ("CreateContainer", "console", "debug")
+    assert first["cause"] == story.world.units[CONSOLE].cause
+
+
+def test_a_refused_wish_is_told(lines: list[Any]) -> None:
+    """Who asked in vain finds it in the log."""
+    story = Story(spec(CONSOLE))
+    story.boot()
+    story.up()
+    story.tell(fact.StartAsked(CONSOLE, 1))
+    assert of(lines, "unit.fact")[-1]["refused"].startswith("console is ready")
+
+
+def test_records_can_be_read_by_unit_and_from_a_number_on() -> None:
+    """What a follower missed, it asks for by the last number that it saw."""
+    story = Story(spec(CONSOLE), spec(DOCKER, CONSOLE))
+    story.boot()
+    story.up()
+    everything = story.journal.records()
+    assert [record.seq for record in everything] == list(range(1, len(everything) + 1))
+    assert {record.unit for record in story.journal.records("docker")} == {"docker"}
+    assert story.journal.records(after_seq=3) == everything[3:]
+    assert story.journal.records("nobody") == []
+
+
+def test_memory_is_bounded_and_a_quiet_unit_is_not_forgotten() -> None:
+    """4096 records in all, 64 a unit, and those of a unit that rarely moves outlive its neighbour's storm."""
+    story = Story(spec(CONSOLE), spec(DOCKER))
+    story.boot()
+    story.up(DOCKER, ContainerId("d" * 64))
+    story.up()
+    for _ in range(KEPT):
+        story.tell(fact.ContainerKilled(CONSOLE, BOX, 1))
+    assert len(story.journal.records()) == KEPT
+    assert len(story.journal.records("console")) == KEPT_PER_UNIT
+    assert story.journal.records("docker")[-1].after == "ready"
+
+
+def test_why_leads_from_the_engine_s_fact_to_the_present_state() -> None:
+    """The chain has the fact with its exit code, the engine's own stamp, and the decision."""
+    story = Story(spec(CONSOLE))
+    story.boot()
+    story.up()
+    story.tell(fact.ContainerDied(CONSOLE, BOX, 0))
+    story.tell(fact.ContainerDied(CONSOLE, BOX, 137), engine_ns=1_700_000_000_250_000_000)
+    told = story.journal.why(story.world, CONSOLE)
+    assert json.loads(json.dumps(told)) == told
+    assert told["unit"]["state"] == "backoff"
+    assert told["next_try"] == "2023-11-14T22:13:20.800Z"
+    assert told["chain"][-1]["fact"] == "ContainerDied exit_code=137"
+    assert told["chain"][-1]["engine_time"] == "2023-11-14T22:13:20.250Z"
+    assert told["chain"][-1]["reason"] == told["unit"]["reason"]
+    assert told["chain"][-2]["fact"] == "ContainerDied exit_code=0"
+    assert [link["seq"] for link in told["chain"]] == sorted(link["seq"] for link in told["chain"])
+
+
+def test_why_shows_the_peer_that_pushed_a_unit() -> None:
+    """A dependent that starts because another is up shows that other's record, and not the rest of the host's."""
+    story = Story(spec(CONSOLE), spec(DOCKER, CONSOLE), spec(UnitName("other")))
+    story.boot()
+    story.up()
+    told = story.journal.why(story.world, DOCKER)
+    assert told["chain"][-1]["fact"] == "ContainerStarted of console"
+    assert {link.get("unit", "") for link in told["chain"]} <= {"docker", "console", ""}
+
+
+def test_why_of_a_crash_loop_says_the_way_out() -> None:
+    """When it is tried again, and the command that does so now."""
+    story = Story(spec(CONSOLE))
+    story.boot()
+    story.up()
+    story.crash(8)
+    told = story.journal.why(story.world, CONSOLE)
+    assert told["unit"]["state"] == "crash-loop"
+    assert "`dockwarden reset-failed console`" in told["next"]
+    assert told["next_try"] is not None
+
+
+def test_why_of_an_unknown_unit_is_a_key_error() -> None:
+    """Who asks has looked the name up."""
+    with pytest.raises(KeyError):
+        Story().journal.why(Story().world, CONSOLE)
+
+
+def test_facts_are_told_in_words() -> None:
+    """Name and fields, without what says nothing; an exit code of 0 says something."""
+    assert in_words(fact.ContainerDied(CONSOLE, BOX, 0)) == "ContainerDied exit_code=0"
+    assert in_words(fact.ContainerDied(CONSOLE, BOX, 137, oom=True)) == "ContainerDied exit_code=137 oom"
+    assert in_words(fact.HealthReported(CONSOLE, BOX, Health.HEALTHY)) == "HealthReported health=healthy"
+    assert in_words(fact.StopAsked(CONSOLE, 5)) == "StopAsked by=person"
+    assert in_words(fact.SnapshotTaken((), "doubt")) == "SnapshotTaken trigger=doubt containers=0"
+    assert in_words(fact.ContainerStarted(CONSOLE, BOX)) == "ContainerStarted"
+    assert in_words(fact.SpecChanged(CONSOLE, spec(CONSOLE))) == "SpecChanged"
+    assert in_words(fact.ConfigRead((spec(CONSOLE),))) == "ConfigRead units=1"
+
+
+def test_a_follower_sees_what_comes_in_order() -> None:
+    """From the subscription on, each record once; closing ends the iteration."""
+
+    async def follow() -> list[str]:
+        story = Story(spec(CONSOLE))
+        story.boot()
+        seen: list[str] = []
+        with story.journal.subscribe() as coming:
+            story.up()
+            story.journal.close()
+            async for item in coming:
+                assert isinstance(item, Record)
+                seen.append(item.after)
+        return seen
+
+    assert asyncio.run(follow()) == ["starting", "ready"]
+
+
+def test_a_slow_follower_loses_the_oldest_and_is_told_how_many() -> None:
+    """The queue never grows beyond its bound, and supervision never waits."""
+
+    async def follow() -> tuple[object, object, int]:
+        story = Story(spec(CONSOLE))
+        story.boot()
+        story.up()
+        with story.journal.subscribe() as coming:
+            for _ in range(QUEUE + 3):
+                story.tell(fact.ContainerKilled(CONSOLE, BOX, 1))
+            story.journal.close()
+            items = [item async for item in coming]
+        return items[0], items[1], len(items)
+
+    dropped, first, count = asyncio.run(follow())
+    assert dropped == Dropped(3)
+    assert isinstance(first, Record)
+    assert first.seq == 4 + 3 + 1
+    assert count == QUEUE + 1
+
+
+def test_a_follower_that_left_is_forgotten() -> None:
+    """Leaving the block frees its queue."""
+    story = Story(spec(CONSOLE))
+    with story.journal.subscribe():
+        assert len(story.journal._followers) == 1
+    assert not story.journal._followers
+
+
+def test_json_lines_are_json_with_an_utc_stamp_first() -> None:
+    """One object a line, ASCII only, whatever a name holds."""
+    stream = io.StringIO()
+    configure_logging("json", "info", stream)
+    log = structlog.get_logger()
+    log.info("unit.transition", unit="\x1b[31mred\nline", n=1)
+    log.debug("order.given")
+    text = stream.getvalue()
+    assert text.isascii()
+    assert text.count("\n") == 1
+    told = json.loads(text)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", told.pop("timestamp"))
+    assert told == {"level": "info", "event": "unit.transition", "unit": "\x1b[31mred\nline", "n": 1}
+
+
+def test_console_lines_hold_nothing_that_steers_a_terminal() -> None:
+    """A unit's name cannot colour, move or forge a line."""
+    stream = io.StringIO()
+    configure_logging("console", "debug", stream)
+    structlog.get_logger().warning("unit.transition", unit="\x1b[31mred\nline", reason="two words", n=1)
+    line = stream.getvalue()
+    assert line.endswith('warning unit.transition unit="\\u001b[31mred\\nline" reason="two words" n=1\n')
+
+
+def test_an_exception_is_told_with_its_trace() -> None:
+    """In both formats."""
+    for form in ("json", "console"):
+        stream = io.StringIO()
+        configure_logging(form, "info", stream)
+        try:
+            raise ZeroDivisionError("nought")
+        except ZeroDivisionError:
+            structlog.get_logger().exception("it.broke")
+        assert "ZeroDivisionError: nought" in stream.getvalue()
+
+
+def test_a_log_that_cannot_be_written_stops_nothing() -> None:
+    """A full disk or a reader that went away costs the line."""
+    stream = io.StringIO()
+    configure_logging("json", "info", stream)
+    log = structlog.get_logger()
+    stream.close()
+    log.info("engine.back")
+
+
+def test_an_unknown_format_or_level_is_refused() -> None:
+    """Before anything is logged in a way that nobody asked for."""
+    for form, level in (("yaml", "info"), ("json", "loud")):
+        with pytest.raises(ValueError, match="no such"):
+            configure_logging(form, level)
+
+
+def test_empty_fields_are_left_out_of_a_record_s_json() -> None:
+    """But an exit code of 0 and no restarts are said."""
+    record = Record(seq=1, time=0, event="unit.transition", exit_code=0, restarts=0)
+    assert record.as_dict() == {
+        "seq": 1,
+        "time": "1970-01-01T00:00:00.000Z",
+        "event": "unit.transition",
+        "taken": 0,
+        "exit_code": 0,
+        "restarts": 0,
+    }
+    assert replace(record, engine_ns=1_000_000_000).as_dict()["engine_time"] == "1970-01-01T00:00:01.000Z"

@@ -1,0 +1,621 @@
+"""A container engine in memory that obeys what real engines do, on whatever clock the running loop has.
+
+It speaks the engine's own event messages, so ``decode`` is part of every simulation. What it obeys is checked by
+``tests/engine/test_engine_contract.py``, which runs against real engines too:
+
+- crash: ``die``. kill: ``kill``, ``die``. rm -f: ``kill``, ``die``, ``destroy``. OOM: ``oom`` and ``die``, or ``oom`` alone.
+- stop: ``kill`` [``kill`` 9], then ``die``, ``stop`` (20.10) or ``stop``, ``die`` (26.1). restart: the same, ``start``.
+- The last 256 events can be replayed; a restart of the engine loses them all.
+- Containers outlive their engine. Who dies meanwhile dies in silence.
+
+One seed, one history: chance comes from the one ``random.Random`` given, and everything runs on one loop.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import random
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from supervisor import decode
+from supervisor.engine import LABEL_HASH, LABEL_UNIT, EngineError, EngineInfo, Heard, OutputLine
+from units.events import Observed
+from units.unit import ContainerId, Failure, Health, Seconds, UnitName
+
+T = TypeVar("T")
+Order = Literal["20.10", "26.1"]
+
+RING = 256
+EPOCH_NS = 1_700_000_000_000_000_000
+PATIENCE: Mapping[str, float] = {"create": 30, "start": 30, "pull": 120, "load": 120}
+"""The deadlines of the real adapter, in seconds; 10 for every other call."""
+STOP_TIMEOUT = 10.0
+TERMINAL = frozenset({1, 2, 3, 15})
+"""Signals that a program which honours TERM dies of."""
+VERSIONS: Mapping[Order, EngineInfo] = {
+    "20.10": EngineInfo("20.10.24", "1.41", "1.12"),
+    "26.1": EngineInfo("26.1.5", "1.45", "1.24"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """How the containers of a unit behave. Durations are seconds."""
+
+    lifetime: Callable[[random.Random], float] | None = None
+    """Drawn at each start; ``None``: runs until it is ended."""
+    exit_codes: tuple[int, ...] = (0,)
+    """One is drawn when a lifetime ends."""
+    ooms: float = 0.0
+    """Chance that a lifetime ends in an OOM kill instead."""
+    term: float | None = 0.05
+    """From a TERM to its exit; ``None``: ignores it."""
+    term_code: int = 0
+    healthy_after: float | None = None
+    """Declares a health check, which turns healthy after this; ``inf``: stays starting. ``None``: declares none."""
+    sick_after: float | None = None
+    """Turns unhealthy this long after it turned healthy."""
+    start_failure: Failure | None = None
+    """Each start fails like this."""
+    output: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """Chances from 0 to 1 for each call or event, and how long things take."""
+
+    before: float = 0.0
+    """A call fails, and nothing was done."""
+    after: float = 0.0
+    """A call fails, though it was done."""
+    late: float = 0.0
+    """A call times out, and is done up to 20 s after that."""
+    cut: float = 0.0
+    """An event is not delivered, and its streams end."""
+    latency: tuple[float, float] = (0.001, 0.03)
+    """Of each half of a call."""
+    lag: tuple[float, float] = (0.0002, 0.005)
+    """From an event to its reader."""
+
+
+@dataclass(slots=True, eq=False)
+class Container:
+    ident: ContainerId
+    name: str
+    labels: Mapping[str, str]
+    image: str
+    command: tuple[str, ...]
+    program: Program
+    state: Literal["created", "running", "exited"] = "created"
+    exit_code: int = 0
+    oom: bool = False
+    health: Health = Health.NONE
+    started_at: float = 0.0
+    runs: int = 0
+    """Starts so far; what was planned for an earlier run is void."""
+    stopping: Literal["", "stop", "restart"] = ""
+    """A stop call is at work."""
+    ending: bool = False
+    """Its process is gone, and its ``die`` is on the way."""
+    output: list[str] = field(default_factory=list)
+    ended: list[asyncio.Future[None]] = field(default_factory=list)
+    """Who follows its output."""
+
+    @property
+    def unit(self) -> UnitName | None:
+        return UnitName(self.labels[LABEL_UNIT]) if LABEL_UNIT in self.labels else None
+
+    @property
+    def running(self) -> bool:
+        return self.state == "running"
+
+
+class _Stream:
+    """One reader of the events."""
+
+    def __init__(self) -> None:
+        self.pending: deque[Heard] = deque()
+        self.wake = asyncio.Event()
+        self.end = ""
+
+    def put(self, heard: Heard) -> None:
+        self.pending.append(heard)
+        self.wake.set()
+
+    def cut(self, why: str) -> None:
+        self.end = why
+        self.wake.set()
+
+
+class FakeEngine:
+    """Implements ``supervisor.engine.Engine``; the other public methods are what the world does to it.
+
+    Args:
+        chance: All chance comes from here.
+        order: Whose order of ``stop`` and ``die`` to keep.
+        programs: Behaviour by unit name or image; what is not named runs until it is ended.
+        images: Images that are there.
+        registry: Images that a pull can bring.
+        archives: What a load of each path brings.
+        missing_commands: First words of commands that no image has.
+    """
+
+    url = "fake://engine"
+
+    def __init__(
+        self,
+        chance: random.Random,
+        *,
+        order: Order = "26.1",
+        faults: Faults | None = None,
+        programs: Mapping[str, Program] | None = None,
+        images: set[str] | None = None,
+        registry: set[str] | None = None,
+        archives: Mapping[str, list[str]] | None = None,
+        missing_commands: frozenset[str] = frozenset({"/no/such/command"}),
+    ) -> None:
+        self.chance = chance
+        self.order = order
+        self.faults = faults or Faults()
+        self.programs = dict(programs or {})
+        self.images = set(images or ())
+        self.registry = set(registry or ())
+        self.archives = dict(archives or {})
+        self.missing_commands = missing_commands
+        self.up = True
+        self.containers: dict[ContainerId, Container] = {}
+        self.violations: list[str] = []
+        """Two containers of one unit ran at once, and the second start was ours."""
+        self.calls: list[tuple[float, str, str]] = []
+        """Time, operation, and its object, of each call that reached the engine."""
+        self.emitted: list[tuple[float, str, str]] = []
+        """Time, action, and the container's name, of each event; also of those that nobody heard."""
+        self._ring: deque[Heard] = deque(maxlen=RING)
+        self._streams: list[_Stream] = []
+        self._generation = 0
+        self._last_ns = 0
+        self._idents = itertools.count(1)
+        self._loop = asyncio.get_running_loop()
+
+    # -- the port
+
+    async def info(self) -> EngineInfo:
+        return await self._call("info", "", lambda: VERSIONS[self.order])
+
+    async def events(self, since_ns: int | None) -> AsyncIterator[tuple[Heard, ...]]:
+        await self._call("events", "", lambda: None)
+        stream = _Stream()
+        if since_ns is not None:
+            stream.pending.extend(heard for heard in self._ring if heard.at >= since_ns)
+        self._streams.append(stream)
+        try:
+            yield ()
+            while True:
+                if not stream.pending and not stream.end:
+                    stream.wake.clear()
+                    await stream.wake.wait()
+                    await asyncio.sleep(self._draw(self.faults.lag))
+                if stream.pending:
+                    batch = tuple(stream.pending)
+                    stream.pending.clear()
+                    yield batch
+                elif stream.end:
+                    raise EngineError(Failure.UNREACHABLE, f"events: {stream.end}")
+        finally:
+            self._streams.remove(stream)
+
+    async def snapshot(self, *, thorough: bool) -> tuple[Observed, ...]:
+        return await self._call(
+            "snapshot",
+            "",
+            lambda: tuple(self._observed(each, thorough) for each in self.containers.values() if each.unit),
+        )
+
+    async def pull(self, image: str) -> None:
+        def effect() -> None:
+            if image not in self.registry:
+                raise EngineError(Failure.IMAGE_MISSING, f"pull of {image}: manifest unknown")
+            self.images.add(image)
+
+        await self._call("pull", image, effect, takes=(0.1, 5.0))
+
+    async def create(self, name: str, body: str) -> ContainerId:
+        return await self._call("create", name, lambda: self._create(name, body).ident)
+
+    async def declares_health(self, container: ContainerId) -> bool:
+        return await self._call("inspect", container, lambda: self._get(container).program.healthy_after is not None)
+
+    async def owner(self, name: str) -> UnitName | None:
+        def effect() -> UnitName | None:
+            found = self.named(name)
+            if found is None:
+                raise EngineError(Failure.NOT_FOUND, f"inspect of {name}: No such container: {name}")
+            return found.unit
+
+        return await self._call("inspect", name, effect)
+
+    async def start(self, container: ContainerId) -> None:
+        await self._call("start", container, lambda: self._start(self._get(container)))
+
+    async def signal(self, container: ContainerId, signal: str) -> None:
+        await self._call(
+            "signal", f"{container} {signal}", lambda: self._signal(self._get(container), decode.signal_number(signal))
+        )
+
+    async def rename(self, container: ContainerId, name: str) -> None:
+        def effect() -> None:
+            found = self._get(container)
+            self._refuse_taken(name)
+            found.name = name
+
+        await self._call("rename", f"{container} {name}", effect)
+
+    async def remove(self, container: ContainerId) -> None:
+        await self._call("remove", container, lambda: self._remove(self._get(container)))
+
+    async def logs(self, container: ContainerId, *, tail: int, follow: bool) -> AsyncIterator[OutputLine]:
+        found = await self._call("logs", container, lambda: self._get(container))
+        for line in found.output[-tail:] if tail else []:
+            yield OutputLine("stdout", line)
+        told = len(found.output)
+        if follow and found.running:
+            ended = self._loop.create_future()
+            found.ended.append(ended)
+            await ended
+            for line in found.output[told:]:
+                yield OutputLine("stdout", line)
+
+    async def load(self, path: str) -> list[str]:
+        def effect() -> list[str]:
+            if path not in self.archives:
+                raise EngineError(Failure.OTHER, f"load of {path}: no such file")
+            self.images.update(self.archives[path])
+            return list(self.archives[path])
+
+        return await self._call("load", path, effect, takes=(0.1, 2.0))
+
+    async def close(self) -> None:
+        self.cut_streams("closed")
+
+    # -- what tests ask
+
+    def live(self, unit: str) -> list[Container]:
+        """The running containers that carry this unit's label."""
+        return [each for each in self.containers.values() if each.running and each.unit == unit]
+
+    def named(self, name: str) -> Container | None:
+        return next((each for each in self.containers.values() if each.name == name), None)
+
+    # -- what the world does; a name that there is not is no error, for histories are drawn by lot
+
+    def crash(self, name: str, exit_code: int = 1) -> None:
+        """The container's program ends by itself."""
+        if (found := self.named(name)) is not None:
+            self._end(found, exit_code)
+
+    def oom(self, name: str, *, main: bool = True) -> None:
+        """The kernel kills the container's main process, or just a child of it."""
+        found = self.named(name)
+        if found is None or not found.running or found.ending:
+            return
+        found.oom = True
+        self._emit("oom", found)
+        if main:
+            self._end(found, 137)
+
+    def sicken(self, name: str, health: Health = Health.UNHEALTHY) -> None:
+        """The health check of the container says something else from now on."""
+        if (found := self.named(name)) is not None and found.health is not Health.NONE:
+            self._turn(found, health)
+
+    def person_start(self, name: str) -> None:
+        if (found := self.named(name)) is not None and not found.running and self.up and not self._refusal(found):
+            self._begin(found, ours=False)
+
+    def person_stop(self, name: str) -> None:
+        self._stop(name, "stop")
+
+    def person_restart(self, name: str) -> None:
+        """``docker restart``; it starts a container that does not run, too."""
+        found = self.named(name)
+        if found is not None and not found.running:
+            self.person_start(name)
+        else:
+            self._stop(name, "restart")
+
+    def person_kill(self, name: str, signal: int = 9) -> None:
+        if (found := self.named(name)) is not None and found.running and self.up:
+            self._signal(found, signal)
+
+    def person_remove(self, name: str) -> None:
+        """``docker rm -f``."""
+        if (found := self.named(name)) is not None and self.up:
+            self._remove(found)
+
+    def person_run(self, name: str, labels: Mapping[str, str] | None = None) -> None:
+        """A foreign container, unless ``labels`` say otherwise; created and started."""
+        if self.named(name) is None and self.up:
+            self._begin(self._add(name, "foreign", (), labels or {}), ours=False)
+
+    def cut_streams(self, why: str = "the connection was cut") -> None:
+        for stream in self._streams:
+            stream.cut(why)
+
+    def engine_down(self) -> None:
+        """The engine dies; its containers live on, and nobody hears of their deaths."""
+        if self.up:
+            self.up = False
+            self._generation += 1
+            self.cut_streams("the engine has gone")
+            for each in self.containers.values():
+                each.stopping = ""  # A stop call goes with its engine.
+
+    def engine_up(self) -> None:
+        """A new engine takes over: no memory of events, and every health check begins anew, in silence."""
+        if self.up:
+            return
+        self.up = True
+        self._ring.clear()
+        for each in self.containers.values():
+            if each.running and each.health is not Health.NONE:
+                each.health = Health.STARTING
+                self._plan_health(each)
+
+    # -- calls
+
+    async def _call(
+        self, operation: str, subject: str, effect: Callable[[], T], takes: tuple[float, float] | None = None
+    ) -> T:
+        generation = self._reach(operation)
+        await asyncio.sleep(self._draw(takes or self.faults.latency))
+        self._reach(operation, generation)
+        self.calls.append((self._loop.time(), operation, subject))
+        lot = self.chance.random() - self.faults.before
+        if lot < 0:
+            raise await self._fault(operation)
+        if lot < self.faults.late:
+            self._loop.call_later(self._patience(operation) + self.chance.uniform(0, 20), self._do_late, effect)
+            raise await self._fault(operation, Failure.TIMEOUT)
+        result = effect()
+        if lot < self.faults.late + self.faults.after:
+            raise await self._fault(operation)
+        await asyncio.sleep(self._draw(self.faults.latency))
+        self._reach(operation, generation)
+        return result
+
+    def _reach(self, operation: str, generation: int | None = None) -> int:
+        if not self.up or generation not in {None, self._generation}:
+            raise EngineError(Failure.UNREACHABLE, f"{operation}: the engine does not answer")
+        return self._generation
+
+    async def _fault(self, operation: str, failure: Failure | None = None) -> EngineError:
+        failure = failure or self.chance.choice((Failure.OTHER, Failure.TIMEOUT))
+        if failure is Failure.TIMEOUT:
+            await asyncio.sleep(self._patience(operation))
+        return EngineError(failure, f"{operation}: drawn by lot")
+
+    def _do_late(self, effect: Callable[[], object]) -> None:
+        if self.up:
+            with contextlib.suppress(EngineError):  # Nobody waits for the answer any more.
+                effect()
+
+    @staticmethod
+    def _patience(operation: str) -> float:
+        return PATIENCE.get(operation, 10)
+
+    def _draw(self, span: tuple[float, float]) -> float:
+        return self.chance.uniform(*span)
+
+    # -- effects
+
+    def _get(self, container: ContainerId) -> Container:
+        found = self.containers.get(container)
+        if found is None:
+            raise EngineError(Failure.NOT_FOUND, f"No such container: {container}")
+        return found
+
+    def _refuse_taken(self, name: str) -> None:
+        if (holder := self.named(name)) is not None:
+            raise EngineError(Failure.NAME_TAKEN, f'The name "/{name}" is already in use by container "{holder.ident}"')
+
+    def _create(self, name: str, body: str) -> Container:
+        try:
+            wanted: dict[str, Any] = json.loads(body)
+            image = str(wanted["Image"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise EngineError(Failure.UNRECOVERABLE, f"create of {name}: bad body: {error}") from error
+        self._refuse_taken(name)
+        if image not in self.images:
+            raise EngineError(Failure.IMAGE_MISSING, f"No such image: {image}")
+        return self._add(name, image, tuple(wanted.get("Cmd") or ()), wanted.get("Labels") or {})
+
+    def _add(self, name: str, image: str, command: tuple[str, ...], labels: Mapping[str, str]) -> Container:
+        ident = ContainerId(f"{next(self._idents):012x}{self.chance.getrandbits(208):052x}")
+        program = self.programs.get(labels.get(LABEL_UNIT, ""), self.programs.get(image, Program()))
+        made = Container(ident, name, dict(labels), image, command, program)
+        if program.healthy_after is not None:
+            made.health = Health.STARTING
+        self.containers[ident] = made
+        self._emit("create", made)
+        return made
+
+    def _refusal(self, container: Container) -> Failure | None:
+        if container.command and container.command[0] in self.missing_commands:
+            return Failure.UNRECOVERABLE
+        return container.program.start_failure
+
+    def _start(self, container: Container) -> None:
+        if container.running:
+            raise EngineError(Failure.CONFLICT, f"container {container.ident} is already started")
+        if (refusal := self._refusal(container)) is not None:
+            container.state, container.exit_code = "created", 127
+            raise EngineError(refusal, f"start of {container.name}: refused")
+        self._begin(container, ours=True)
+
+    def _begin(self, container: Container, *, ours: bool) -> None:
+        container.state, container.exit_code, container.oom, container.ending = "running", 0, False, False
+        container.runs += 1
+        container.started_at = self._loop.time()
+        container.output.extend(container.program.output)
+        self._emit("start", container)
+        if ours and container.unit is not None and len(both := self.live(container.unit)) > 1:
+            self.violations.append(
+                f"{self._loop.time():.3f}: two of {container.unit} run: {[each.name for each in both]}"
+            )
+        program = container.program
+        if program.lifetime is not None:
+            end = self._end_in_oom if self.chance.random() < program.ooms else self._end_by_itself
+            self._later(program.lifetime(self.chance), container, end)
+        if program.healthy_after is not None:
+            container.health = Health.STARTING
+            self._plan_health(container)
+
+    def _plan_health(self, container: Container) -> None:
+        program = container.program
+        if program.healthy_after is None or program.healthy_after == float("inf"):
+            return
+        self._later(program.healthy_after, container, lambda one: self._turn(one, Health.HEALTHY))
+        if program.sick_after is not None:
+            self._later(
+                program.healthy_after + program.sick_after, container, lambda one: self._turn(one, Health.UNHEALTHY)
+            )
+
+    def _turn(self, container: Container, health: Health) -> None:
+        if container.running and self.up and container.health is not health:
+            container.health = health
+            self._emit(f"health_status: {health}", container)
+
+    def _end_by_itself(self, container: Container) -> None:
+        self._end(container, self.chance.choice(container.program.exit_codes))
+
+    def _end_in_oom(self, container: Container) -> None:
+        self.oom(container.name)
+
+    def _signal(self, container: Container, number: int) -> None:
+        if not container.running:
+            raise EngineError(Failure.NOT_RUNNING, f"Container {container.ident} is not running")
+        self._emit("kill", container, signal=str(number))
+        if number == 9:
+            self._later(self.chance.uniform(0.005, 0.05), container, lambda one: self._end(one, 137))
+        elif number in TERMINAL and (delay := container.program.term) is not None:
+            self._later(delay, container, lambda one: self._end(one, one.program.term_code))
+
+    def _stop(self, name: str, how: Literal["stop", "restart"]) -> None:
+        found = self.named(name)
+        if found is None or not found.running or found.stopping or not self.up:
+            return
+        found.stopping = how
+        self._signal(found, 15)
+        self._later(STOP_TIMEOUT, found, self._lose_patience)
+
+    def _lose_patience(self, container: Container) -> None:
+        if container.stopping and not container.ending:
+            self._signal(container, 9)
+
+    def _end(self, container: Container, exit_code: int) -> None:
+        """The process is gone. From a stop call 26.1 tells ``stop`` first, 20.10 ``die``; never at the same moment."""
+        if not container.running or container.ending:
+            return
+        if not container.stopping or self.order == "20.10":
+            self._die(container, exit_code)
+            if container.stopping:  # Even if it has been started again by then.
+                self._loop.call_later(self.chance.uniform(0.001, 0.05), self._conclude_stop, container)
+            return
+        container.ending = True
+        self._emit("stop", container)
+        self._later(self.chance.uniform(0.001, 0.05), container, lambda one: self._die_and_conclude(one, exit_code))
+
+    def _conclude_stop(self, container: Container) -> None:
+        if not container.stopping or container.ident not in self.containers:
+            return
+        self._emit("stop", container)
+        self._start_again(container)
+
+    def _die_and_conclude(self, container: Container, exit_code: int) -> None:
+        self._die(container, exit_code)
+        self._start_again(container)
+
+    def _start_again(self, container: Container) -> None:
+        how, container.stopping = container.stopping, ""
+        if how == "restart" and self.up and not container.running and container.ident in self.containers:
+            self._later(self.chance.uniform(0.05, 0.3), container, self._begin_again)
+
+    def _begin_again(self, container: Container) -> None:
+        if not container.running and self.up:
+            self._begin(container, ours=False)
+
+    def _die(self, container: Container, exit_code: int) -> None:
+        container.state, container.exit_code, container.ending = "exited", exit_code, False
+        if not self.up and self.chance.random() < 0.5:
+            container.exit_code = decode.UNKNOWN_EXIT  # An engine that did not see it may not know better.
+        for ended in container.ended:
+            if not ended.done():
+                ended.set_result(None)
+        container.ended.clear()
+        self._emit("die", container, exitCode=str(exit_code))
+
+    def _remove(self, container: Container) -> None:
+        if container.running:
+            self._emit("kill", container, signal="9")
+            self._die(container, 137)
+        del self.containers[container.ident]
+        container.runs += 1
+        self._emit("destroy", container)
+
+    def _later(self, delay: float, container: Container, act: Callable[[Container], None]) -> None:
+        """Do something to this run of a container; void when another run has begun."""
+        run = container.runs
+
+        def due() -> None:
+            if container.runs == run:
+                act(container)
+
+        self._loop.call_later(delay, due)
+
+    # -- events
+
+    def _emit(self, action: str, container: Container, **attributes: str) -> None:
+        self.emitted.append((self._loop.time(), action, container.name))
+        self._last_ns = max(self._last_ns + 1, EPOCH_NS + int(self._loop.time() * 1e9))
+        if not self.up or container.unit is None:
+            return
+        raw = {
+            "Type": "container",
+            "Action": action,
+            "Actor": {
+                "ID": container.ident,
+                "Attributes": {**container.labels, **attributes, "image": container.image, "name": container.name},
+            },
+            "scope": "local",
+            "time": self._last_ns // 1_000_000_000,
+            "timeNano": self._last_ns,
+        }
+        heard = decode.event(raw)
+        self._ring.append(heard)
+        lost = self.chance.random() < self.faults.cut
+        for stream in self._streams:
+            if stream.end:
+                continue
+            if lost:
+                stream.cut("the connection was cut")
+            else:
+                stream.put(heard)
+
+    def _observed(self, container: Container, thorough: bool) -> Observed:
+        health = container.health if container.running or thorough else Health.NONE
+        return Observed(
+            unit=UnitName(container.labels[LABEL_UNIT]),
+            container=container.ident,
+            name=container.name,
+            running=container.running,
+            created=container.state == "created",
+            exit_code=container.exit_code,
+            oom=container.oom and thorough,
+            health=health,
+            config_hash=container.labels.get(LABEL_HASH, ""),
+            ran_for=Seconds(self._loop.time() - container.started_at if container.running and thorough else 0.0),
+        )

@@ -1,0 +1,325 @@
+"""A simulated host: the real shell over a fake engine on virtual time, with a life that a seed draws."""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from supervisor.keeper import Boot, Keeper, read
+from supervisor.loop import Entry, Inbox
+from supervisor.shell import Shell, Timing
+from tests.simulation.engine_model import FakeEngine, Faults, Program
+from units import links
+from units.events import ConfigRead, Event, ResetAsked, RestartAsked, StartAsked, StopAsked
+from units.kernel import Reaction, World, new_world, react
+from units.machine import Moment
+from units.memory import Clocks, recall
+from units.unit import (
+    Condition,
+    Dependency,
+    Instant,
+    Kind,
+    OnFailure,
+    Phase,
+    Policy,
+    Reason,
+    Rebuild,
+    RestartPolicy,
+    Seconds,
+    StopPolicy,
+    UnitName,
+    UnitSpec,
+    Via,
+)
+
+NIGHT = 1_700_000_000.0
+"""Wall clock at virtual second 0."""
+
+SILENT = structlog.wrap_logger(None, processors=[], wrapper_class=structlog.make_filtering_bound_logger(50))
+
+
+class Memory:
+    """A state file that is a variable. ``torn``: it was lost."""
+
+    def __init__(self) -> None:
+        self.state: dict[str, Any] | None = None
+
+    def load(self) -> dict[str, Any] | None:
+        return self.state
+
+    def save(self, state: dict[str, Any]) -> None:
+        self.state = state
+
+
+class NoGauges:
+    def stream_connected(self, *, connected: bool) -> None: ...
+    def duplicate(self) -> None: ...
+    def reconnected(self) -> None: ...
+    def heard(self, kind: str) -> None: ...
+
+
+class Recorder:
+    """Everything a replay needs, and the restarts and starts that were ordered."""
+
+    def __init__(self) -> None:
+        self.first: World | None = None
+        self.history: list[tuple[Event, Moment]] = []
+        self.rows: set[tuple[str, str, str]] = set()
+        self.restarts: dict[UnitName, list[Instant]] = defaultdict(list)
+
+    def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
+        self.history.append((entry.event, moment))
+        for step in reaction.transitions:
+            self.rows.add((step.before.phase, step.on, step.after.phase))
+            if step.restart not in {None, Reason.MANUAL, Reason.CONFIG, Reason.EXTERNAL}:
+                self.restarts[step.after.name].append(moment.now)
+
+    def replay(self) -> World:
+        assert self.first is not None
+        world = self.first
+        for event, moment in self.history:
+            world = react(world, event, moment).world
+        return world
+
+
+async def directly(work: Callable[..., None], *arguments: Any) -> None:
+    """No threads on a virtual clock."""
+    work(*arguments)
+
+
+async def nothing() -> None:
+    return
+
+
+@dataclass
+class Life:
+    """One supervisor's run on the host."""
+
+    shell: Shell
+    recorder: Recorder
+    inbox: Inbox
+    task: "asyncio.Task[None]"
+
+
+class SimulatedHost:
+    """An engine, a state file and a clock that survive; supervisors that come and go."""
+
+    def __init__(self, chance: random.Random, specs: tuple[UnitSpec, ...], engine: FakeEngine) -> None:
+        self.chance = chance
+        self.specs = specs
+        self.engine = engine
+        self.memory = Memory()
+        self.life: Life | None = None
+        self.lives: list[Life] = []
+
+    def boot(self) -> Life:
+        loop = asyncio.get_running_loop()
+        inbox = Inbox(loop.time, str(len(self.lives)))
+        boot = Boot("host")
+        kept = read(self.memory, boot)
+        clocks = Clocks(Instant(loop.time()), NIGHT + loop.time())
+        units = recall(self.specs, kept.units, clocks, same_boot=kept.same_boot, same_host_boot=kept.same_host_boot)
+        checked = links.check(self.specs)
+        assert not checked.errors
+        world = new_world(units, checked.links)
+        recorder = Recorder()
+        recorder.first = world
+        keeper = Keeper(
+            self.memory,
+            boot,
+            lambda: Clocks(Instant(loop.time()), NIGHT + loop.time()),
+            SILENT,
+            counters=dict,
+            failed=lambda: None,
+            in_thread=directly,
+        )
+        shell = Shell(
+            world,
+            self.engine,
+            inbox,
+            SILENT,
+            gauges=NoGauges(),
+            keeper=keeper,
+            observers=(recorder,),
+            chance=self.chance.random,
+            timing=Timing(),
+            read_config=self._read_config,
+            prepare=nothing,
+        )
+        self.life = Life(shell, recorder, inbox, asyncio.ensure_future(shell.run()))
+        self.lives.append(self.life)
+        return self.life
+
+    async def _read_config(self) -> Event:
+        await asyncio.sleep(self.chance.uniform(0, 0.2))
+        return ConfigRead(self.specs)
+
+    async def kill9(self) -> None:
+        """The supervisor is gone between two instructions; nothing is tidied up."""
+        assert self.life is not None
+        life, self.life = self.life, None
+        life.task.cancel()
+        await asyncio.wait({life.task})
+
+    def ask(self, event: Event) -> None:
+        if self.life is not None:
+            self.life.inbox.put(event)
+
+    @property
+    def world(self) -> World:
+        assert self.life is not None
+        return self.life.shell.world
+
+    async def until(self, holds: Callable[[World], bool], seconds: float) -> bool:
+        """Virtual seconds are free: look often."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < deadline:
+            assert self.life is not None
+            if self.life.task.done():
+                self.life.task.result()
+            if holds(self.world):
+                return True
+            await asyncio.sleep(0.25)
+        return holds(self.world)
+
+
+def draw_specs(chance: random.Random) -> tuple[UnitSpec, ...]:
+    """A configuration without cycles: a unit only needs units drawn before it."""
+    names = [UnitName(f"u{number}") for number in range(chance.randint(1, 7))]
+    specs = []
+    for index, name in enumerate(names):
+        kind = chance.choices((Kind.SERVICE, Kind.ONESHOT, Kind.VOLUME), (6, 2, 1))[0]
+        image = "missing" if chance.random() < 0.04 else "image"
+        specs.append(
+            UnitSpec(
+                name,
+                kind,
+                image,
+                body(name, image, "h1"),
+                "h1",
+                tuple(draw_edges(chance, names[:index])),
+                RestartPolicy(chance.choices(tuple(Policy), (1, 2, 6, 3))[0], probe=Seconds(70)),
+                StopPolicy(timeout=Seconds(chance.choice((0.5, 3, 10)))),
+                chance.choices(tuple(Rebuild), (2, 6, 1))[0],
+                reloads=chance.random() < 0.1,
+                deadline=Seconds(chance.choice((0, 0, 30))) if kind is Kind.ONESHOT else Seconds(0),
+            )
+        )
+    return tuple(specs)
+
+
+def body(name: str, image: str, config_hash: str) -> str:
+    return (
+        f'{{"Image": "{image}", "Labels": {{"dockwarden.unit": "{name}", "dockwarden.config-hash": "{config_hash}"}}}}'
+    )
+
+
+def draw_edges(chance: random.Random, before: list[UnitName]) -> list[Dependency]:
+    edges = []
+    for target in chance.sample(before, min(len(before), chance.randint(0, 2))):
+        via = chance.choice((Via.LINK, Via.VOLUMES, Via.NET, Via.DEPENDS_ON, Via.AFTER))
+        if via is Via.AFTER:
+            edges.append(Dependency(target, via, hard=False, on_failure=OnFailure.PROCEED))
+        else:
+            condition = chance.choice(tuple(Condition)) if via is Via.DEPENDS_ON else Condition.STARTED
+            edges.append(Dependency(target, via, condition))
+    return edges
+
+
+def draw_program(chance: random.Random, spec: UnitSpec) -> Program:
+    term = chance.choice((0.02, 0.05, 1.0, None))
+    if spec.kind is Kind.ONESHOT:
+        longest = chance.choice((2.0, 20.0))
+        return Program(lambda lot: lot.uniform(0.05, longest), chance.choice(((0,), (0,), (0, 3))), term=term)
+    lifetime: Callable[[random.Random], float] | None = None
+    mood = chance.random()
+    if mood < 0.15:
+        lifetime = lambda lot: lot.uniform(0.05, 3)  # noqa: E731
+    elif mood < 0.4:
+        lifetime = lambda lot: lot.expovariate(1 / 60)  # noqa: E731
+    healthy = chance.choice((None, None, None, 0.5, 5.0))
+    return Program(lifetime, (0, 1, 137), 0.1, term, 0, healthy, chance.choice((None, None, 20.0)) if healthy else None)
+
+
+def draw_faults(chance: random.Random) -> Faults:
+    return Faults(
+        before=chance.choice((0, 0, 0.05)),
+        after=chance.choice((0, 0, 0.05)),
+        late=chance.choice((0, 0, 0.02)),
+        cut=chance.choice((0, 0, 0.02)),
+    )
+
+
+ASKS = (StartAsked, StopAsked, RestartAsked, ResetAsked)
+
+
+async def misfortune(host: SimulatedHost) -> None:
+    """One thing that happens to a host."""
+    chance, engine = host.chance, host.engine
+    name = chance.choice(host.specs).name
+    deeds: list[Callable[[], Awaitable[None] | None]] = [
+        lambda: engine.crash(name, chance.choice((0, 1, 139))),
+        lambda: engine.oom(name, main=chance.random() < 0.7),
+        lambda: engine.person_kill(name, chance.choice((9, 9, 15, 1))),
+        lambda: engine.person_stop(name),
+        lambda: engine.person_start(name),
+        lambda: engine.person_restart(name),
+        lambda: engine.person_remove(name),
+        lambda: engine.sicken(name),
+        lambda: host.ask(chance.choice(ASKS)(name)),
+        lambda: engine.cut_streams(),
+        lambda: outage(host),
+        lambda: relaunch(host),
+    ]
+    done = chance.choices(deeds, (6, 1, 4, 2, 2, 2, 2, 1, 4, 1, 1, 1))[0]()
+    if done is not None:
+        await done
+
+
+async def outage(host: SimulatedHost) -> None:
+    host.engine.engine_down()
+    await asyncio.sleep(host.chance.uniform(0.1, 15))
+    host.engine.engine_up()
+
+
+async def relaunch(host: SimulatedHost) -> None:
+    """kill -9 of the supervisor, things go on meanwhile, and it comes again."""
+    await host.kill9()
+    if host.chance.random() < 0.1:
+        host.memory.state = None
+    await asyncio.sleep(host.chance.choice((0.05, 2, 20)))
+    host.boot()
+
+
+def stranded(world: World) -> list[str]:
+    """Wanted units that are neither where they belong nor waiting for something that is not there either."""
+    bad = []
+    for unit in world.units.values():
+        if not unit.wanted:
+            continue
+        if unit.phase in {Phase.READY, Phase.RUNNING, Phase.COMPLETED}:
+            continue
+        if unit.phase in {Phase.FAILED, Phase.CRASH_LOOP, Phase.BACKOFF, Phase.IMAGE_MISSING}:
+            continue
+        if unit.phase is Phase.WAITING and excused(world, unit.name):
+            continue
+        bad.append(f"{unit.name} is {unit.phase} since {unit.since:.1f}: {unit.reason}")
+    return bad
+
+
+def excused(world: World, name: UnitName) -> bool:
+    """Some hard dependency is not what it should be."""
+    for edge in world.links.leaders[name]:
+        target = world.units[edge.target]
+        settled = target.phase in {Phase.FAILED, Phase.CRASH_LOOP, Phase.INACTIVE, Phase.IMAGE_MISSING, Phase.BACKOFF}
+        if settled or target.phase is Phase.WAITING:
+            return True
+        if edge.condition is not Condition.STARTED and target.phase in {Phase.RUNNING, Phase.READY}:
+            return True
+        if target.spec.kind is Kind.ONESHOT and target.phase is Phase.RUNNING:
+            return True
+    return False

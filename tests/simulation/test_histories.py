@@ -1,0 +1,183 @@
+"""What must hold, in thousands of invented histories of the real shell.
+
+A failing history prints its seed: ``pytest tests/simulation --seed N`` plays it again.
+"""
+
+import asyncio
+import os
+import random
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+import pytest
+
+from tests.simulation.engine_model import FakeEngine, Faults
+from tests.simulation.host import SimulatedHost, draw_faults, draw_program, draw_specs, misfortune, stranded
+from tests.simulation.virtual_loop import run
+from units.kernel import TABLES, World
+from units.reconcile import reconcile
+from units.events import SnapshotTaken
+from units.unit import Kind, Phase
+
+CHUNK = 100
+QUIET = {Phase.STARTING, Phase.CREATING, Phase.STOPPING, Phase.DRAINING, Phase.EXITED, Phase.PULLING}
+
+
+@dataclass
+class Outcome:
+    seed: int
+    faults: list[str]
+    rows: set[tuple[str, str, str]]
+    events: int
+    seconds: float
+
+
+async def history(seed: int) -> Outcome:
+    """Live through one host's life, then judge it."""
+    chance = random.Random(seed)
+    specs = draw_specs(chance)
+    engine = FakeEngine(
+        chance,
+        order=chance.choice(("20.10", "26.1")),
+        faults=draw_faults(chance),
+        programs={spec.name: draw_program(chance, spec) for spec in specs},
+        images={"image"},
+    )
+    host = SimulatedHost(chance, specs, engine)
+    host.boot()
+    await asyncio.sleep(chance.uniform(0, 20))
+    for _ in range(chance.randint(0, 12)):
+        await misfortune(host)
+        await asyncio.sleep(chance.choice((0.01, 0.3, 2, 15)))
+    faults = await judge(host)
+    rows = set[tuple[str, str, str]]().union(*(life.recorder.rows for life in host.lives))
+    events = sum(len(life.recorder.history) for life in host.lives)
+    return Outcome(seed, faults, rows, events, asyncio.get_running_loop().time())
+
+
+async def judge(host: SimulatedHost) -> list[str]:
+    engine = host.engine
+    # Trouble ends: no more faults of the engine, programs that live on, and time for what is under way.
+    engine.faults = Faults()
+    engine.engine_up()
+    await asyncio.sleep(150)
+    told = [*engine.violations]
+    await host.until(lambda world: not stranded(world), 120)
+    told += [f"stranded: {text}" for text in stranded(host.world)]
+    told += await disagreements(host)
+    told += too_many_restarts(host)
+    told += replay_differs(host)
+    told += await shut_down(host)
+    return told
+
+
+async def disagreements(host: SimulatedHost) -> list[str]:
+    """In a quiet moment the world equals a fresh snapshot: reconcile finds nothing."""
+    if not await host.until(quiet, 300):
+        return []  # A unit that dies every second leaves no quiet moment.
+    engine, world = host.engine, host.world
+    seen = await engine.snapshot(thorough=True)
+    if host.world is not world:
+        return []
+    return [f"not what the engine says: {fact}" for fact in reconcile(world.units, SnapshotTaken(seen, "period"))]
+
+
+def quiet(world: World) -> bool:
+    return world.engine_up and not any(unit.phase in QUIET for unit in world.units.values())
+
+
+def too_many_restarts(host: SimulatedHost) -> list[str]:
+    """Restarts in any window of the interval stay within the burst."""
+    told = []
+    for life in host.lives:
+        for spec in host.specs:
+            times = life.recorder.restarts[spec.name]
+            for last in times:
+                count = sum(1 for at in times if 0 <= last - at < spec.restart.interval)
+                if count > spec.restart.burst and not forgiven(life.recorder, spec.name):
+                    told.append(f"{spec.name}: {count} restarts in the minute before {last:.1f}")
+    return told
+
+
+def forgiven(recorder: object, name: str) -> bool:
+    """A person's wish gives a new budget; then the window says nothing."""
+    history = getattr(recorder, "history", [])
+    return any(
+        type(event).__name__ in {"StartAsked", "RestartAsked", "ResetAsked"} and event.unit == name
+        for event, _ in history
+    )
+
+
+def replay_differs(host: SimulatedHost) -> list[str]:
+    """Replaying the journal gives the same world."""
+    assert host.life is not None
+    return [] if host.life.recorder.replay() == host.world else ["the replay gives another world"]
+
+
+async def shut_down(host: SimulatedHost) -> list[str]:
+    """A shutdown ends in time, and leaves nothing running."""
+    assert host.life is not None
+    host.life.shell.shut_down("the end")
+    done, _ = await asyncio.wait({host.life.task}, timeout=80)
+    if not done:
+        return [f"the shutdown hangs: {[(u.name, u.phase, u.reason) for u in host.world.units.values() if u.busy]}"]
+    host.life.task.result()
+    left = [spec.name for spec in host.specs if spec.kind is not Kind.VOLUME and host.engine.live(spec.name)]
+    return [f"left running: {left}"] if left else []
+
+
+def play(seed: int) -> Outcome:
+    try:
+        outcome: Outcome = run(history(seed))
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the seed must be told
+        return Outcome(seed, [f"{type(error).__name__}: {error}"], set(), 0, 0)
+    return outcome
+
+
+def play_all(seeds: list[int]) -> list[Outcome]:
+    return [play(seed) for seed in seeds]
+
+
+def test_histories(pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]) -> None:
+    """No wanted unit is stranded, no unit runs twice, restarts keep to the burst, a replay gives the same world."""
+    seed, count = pytestconfig.getoption("--seed"), pytestconfig.getoption("--histories")
+    seeds = [seed] if seed is not None else list(range(count))
+    chunks = [seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK)]
+    if len(chunks) == 1:
+        outcomes = play_all(chunks[0])
+    else:
+        with ProcessPoolExecutor(os.cpu_count()) as pool:
+            outcomes = [outcome for chunk in pool.map(play_all, chunks) for outcome in chunk]
+    bad = [outcome for outcome in outcomes if outcome.faults]
+    with capsys.disabled():
+        report(outcomes)
+    assert not bad, (
+        "\n".join(f"--seed {one.seed}: {'; '.join(one.faults[:3])}" for one in bad[:20])
+        + f"\n{len(bad)} of {len(outcomes)} histories"
+    )
+
+
+def report(outcomes: list[Outcome]) -> None:
+    """How far the histories reach: rows of the tables that some history took."""
+    rows = set[tuple[str, str, str]]().union(*(outcome.rows for outcome in outcomes))
+    known = {(edge.at, edge.on.__name__, edge.to) for rules in TABLES.values() for edge in rules.edges}
+    events, seconds = sum(one.events for one in outcomes), sum(one.seconds for one in outcomes)
+    print(
+        f"\n{len(outcomes)} histories, {events} events, {seconds / 3600:.0f} simulated hours; "
+        f"{len(rows)} of {len({row for row in known if row[0] != row[2]})} transitions were taken"
+    )
+    if "DOCKWARDEN_ROWS" in os.environ:
+        print(*sorted(map(str, known - rows)), sep="\n")
+    strange = rows - known
+    assert strange == set()
+
+
+def test_a_seed_gives_the_same_history_twice() -> None:
+    """Everything that is drawn is drawn from the seed."""
+    first, second = play(11), play(11)
+    assert (first.faults, first.rows, first.events, first.seconds) == (
+        second.faults,
+        second.rows,
+        second.events,
+        second.seconds,
+    )
