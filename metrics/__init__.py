@@ -1,0 +1,8 @@
+"""Looks on and counts. ``catalog`` lists all metrics; counters are fed by the core's reactions, gauges read at scrape.
+
+``Metrics`` is all that the shell sees: it alone in this project is built upon prometheus_client.
+"""
+
+from metrics.observer import Metrics
+
+__all__ = ["Metrics"]

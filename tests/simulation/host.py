@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -274,10 +274,33 @@ async def misfortune(host: SimulatedHost) -> None:
         lambda: engine.cut_streams(),
         lambda: outage(host),
         lambda: relaunch(host),
+        lambda: reconfigure(host),
+        lambda: reboot(host),
     ]
-    done = chance.choices(deeds, (6, 1, 4, 2, 2, 2, 2, 1, 4, 1, 1, 1))[0]()
+    done = chance.choices(deeds, (6, 1, 4, 2, 2, 2, 2, 1, 4, 1, 1, 1, 2, 1))[0]()
     if done is not None:
         await done
+
+
+def reconfigure(host: SimulatedHost) -> None:
+    """Somebody edits one unit's definition, or takes a unit out, and the configuration is read again."""
+    index = host.chance.randrange(len(host.specs))
+    spec = host.specs[index]
+    changed = f"h{host.chance.randint(1, 3)}"
+    new = replace(spec, config_hash=changed, body=body(spec.name, spec.image, changed))
+    host.specs = (*host.specs[:index], new, *host.specs[index + 1 :])
+    needed = {edge.target for other in host.specs for edge in other.dependencies}
+    absent = spec.name not in needed and host.chance.random() < 0.3
+    host.ask(ConfigRead(tuple(one for one in host.specs if not absent or one.name != spec.name)))
+
+
+async def reboot(host: SimulatedHost) -> None:
+    """An orderly shutdown, and another boot."""
+    assert host.life is not None
+    host.life.shell.shut_down("a person")
+    await asyncio.wait({host.life.task})
+    host.life.task.result()
+    host.boot()
 
 
 async def outage(host: SimulatedHost) -> None:
