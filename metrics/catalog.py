@@ -129,7 +129,9 @@ RECONNECTS = _counter("event_stream_reconnects_total", "Times the event stream w
 SNAPSHOTS = _counter("snapshots_total", "Looks at all containers, by what gave cause for them.", trigger=TRIGGERS)
 CORRECTIONS = _counter("snapshot_corrections_total", "Transitions that a snapshot led to and the event stream had not.")
 ENGINE_UP = _gauge("engine_up", "1 while the engine serves: its stream is open and a snapshot has been taken since.")
-ENGINE_INFO = _gauge("engine_info", "The engine's version; always 1.", version=OPEN)
+ENGINE_INFO = _gauge(
+    "engine_info", "The engine's version; always 1; no series before the engine has told it.", version=OPEN
+)
 ENGINE_CALLS = _counter("engine_calls_total", "Calls to the engine.", operation=OPERATIONS, outcome=OUTCOMES)
 ENGINE_SECONDS = _histogram("engine_call_seconds", "How long calls to the engine took.", CALL, operation=OPERATIONS)
 ORDERS_TOTAL = _counter("orders_total", "What the core asked for.", order=tuple(ORDERS.values()))
@@ -177,7 +179,7 @@ Besides these: `process_*`, `python_gc_*` and `python_info` of the Prometheus cl
 
 | question | query |
 | --- | --- |
-| what is wanted and not up | `dockwarden_unit_desired == 1 unless on(unit) dockwarden_unit_state{state=~"ready\\|completed"} == 1` |
+| what is wanted and not up | `dockwarden_unit_desired > on(unit) sum by(unit) (dockwarden_unit_state{state=~"ready\\|completed"})` |
 | what keeps falling over | `increase(dockwarden_unit_restarts_total{reason=~"exit\\|oom\\|start-failed"}[15m]) > 5` |
 | what was killed for its memory | `increase(dockwarden_unit_restarts_total{reason="oom"}[1h]) > 0` |
 | what gave up for now | `dockwarden_unit_crash_loop == 1` |

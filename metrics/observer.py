@@ -142,7 +142,7 @@ class Metrics:
                 self._snapshots.add(trigger)
                 self._corrections.add(by=sum(moved.on != "PeerChanged" for moved in reaction.transitions))
             case ConfigRead():
-                self._reread(_took(entry.event, reaction.world))
+                self._reread(taken=_took(entry.event, reaction.world))
             case ConfigRefused():
                 self._reread(taken=False)
             case _:
@@ -174,7 +174,7 @@ class Metrics:
             case _:
                 pass
 
-    def _reread(self, taken: bool) -> None:  # noqa: FBT001
+    def _reread(self, *, taken: bool) -> None:
         self._reloads.add("success" if taken else "refused")
         if taken:
             self._config_read = self._wall()
@@ -226,7 +226,8 @@ class Metrics:
     def render(self, accept: str = "") -> tuple[str, bytes]:
         """Content type and page, as the ``Accept`` header wants it."""
         if "application/openmetrics-text" in accept:
-            return openmetrics.CONTENT_TYPE_LATEST, openmetrics.generate_latest(self._registry)
+            page: bytes = openmetrics.generate_latest(self._registry)  # type: ignore[no-untyped-call]
+            return openmetrics.CONTENT_TYPE_LATEST, page
         return TEXT, generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:

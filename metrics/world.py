@@ -32,7 +32,7 @@ class WorldCollector:
         world = self._world()
         yield from self._units(shown(world))
         yield single(catalog.ENGINE_UP, world.engine_up)
-        yield filled(catalog.ENGINE_INFO, [((world.engine_version,), 1)])
+        yield filled(catalog.ENGINE_INFO, [((world.engine_version,), 1)] if world.engine_version else [])
         yield single(catalog.SHUTTING_DOWN, world.draining)
         yield single(catalog.INBOX_DEPTH, self._depth())
 
@@ -53,7 +53,7 @@ class WorldCollector:
         yield filled(catalog.UNIT_CRASH_LOOP, loops)
 
     def _steady_epoch(self) -> float:
-        """The wall time of instant 0, the same at each scrape unless the clock was set: `changes()` must not see noise."""
+        """The wall time of instant 0, the same until the clock is set: PromQL's ``changes()`` must see no noise."""
         epoch = self._to_wall(Instant(0))
         if abs(epoch - self._epoch) > STEP:
             self._epoch = epoch

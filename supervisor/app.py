@@ -15,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from metrics import Metrics
 from supervisor import config
-from supervisor.control import Control
+from supervisor.control import Control, ControlError
 from supervisor.docker_engine import DockerEngine
 from supervisor.engine import EngineError
 from supervisor.images import load_images
@@ -29,6 +29,7 @@ from supervisor.shell import Shell, Timing
 from supervisor.state import StateError, StateFile
 from supervisor.status import Context, status
 from supervisor.system_docker import DaemonState, SystemDocker, SystemDockerError, plan
+from supervisor.version import VERSION
 from supervisor.watch import EngineTooOldError
 from units import links
 from units.events import ConfigRead, ConfigRefused, Event
@@ -129,7 +130,8 @@ def open_state(state_dir: Path, log: FilteringBoundLogger) -> StateFile:
     except (OSError, StateError) as error:
         (state_dir / ".probe").unlink(missing_ok=True)
         raise BootError(
-            Exit.STATE, f"the state directory {state_dir} cannot be used: {error}; free it or choose another --state-dir"
+            Exit.STATE,
+            f"the state directory {state_dir} cannot be used: {error}; free it or choose another --state-dir",
         ) from error
     return store
 
@@ -171,11 +173,13 @@ class Host:
         """A socket that is not there may come; one that we may not use will not change its mind."""
         path = self._url.removeprefix("unix://")
         if self._url.startswith("unix://") and Path(path).exists() and not os.access(path, os.R_OK | os.W_OK):
-            raise BootError(Exit.PERMISSION, f"no permission on the engine's socket {path}: run as root or join its group")
+            raise BootError(
+                Exit.PERMISSION, f"no permission on the engine's socket {path}: run as root or join its group"
+            )
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
-        metrics = Metrics(wall=time.time)
+        metrics = Metrics(wall=time.time, now=loop.time, version=VERSION)
         inbox = Inbox(loop.time, f"{random.SystemRandom().randrange(16**4):04x}")
         try:
             engine = DockerEngine(self._url, on_call=metrics.engine_call)
@@ -212,7 +216,13 @@ class Host:
         )
         metrics.watch_world(lambda: shell.world, self._to_wall, lambda: inbox.depth)
         self._handle_signals(shell, inbox)
-        self._log.info("boot.started", units=len(world.units), engine=self._url, mode=self._mode, run_dir=str(self._options.run_dir))
+        self._log.info(
+            "boot.started",
+            units=len(world.units),
+            engine=self._url,
+            mode=self._mode,
+            run_dir=str(self._options.run_dir),
+        )
         try:
             return await self._serve(shell, control, metrics)
         finally:
@@ -225,11 +235,9 @@ class Host:
             await control.start()
             if self._options.listen:
                 pages = await serve_pages(self._options.listen, metrics, lambda: shell.world)
-            await shell.run()
-        except PagesError as error:
+            await _run(shell)
+        except (PagesError, ControlError) as error:
             raise BootError(Exit.FAILED, str(error)) from error
-        except* EngineTooOldError as group:
-            raise BootError(Exit.ENGINE, str(group.exceptions[0])) from group
         finally:
             if pages is not None:
                 await pages.close()
@@ -325,6 +333,13 @@ class Host:
                 daemon_pid=None if daemon is None else daemon.pid,
             ),
         )
+
+
+async def _run(shell: Shell) -> None:
+    try:
+        await shell.run()
+    except* EngineTooOldError as group:
+        raise BootError(Exit.ENGINE, str(group.exceptions[0])) from group
 
 
 def _host_boot_id() -> str:

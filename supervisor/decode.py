@@ -46,12 +46,25 @@ _HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)$")
 
 _SENTENCES: Final = (
     ("is already in use by container", Failure.NAME_TAKEN),
-    ("is not running", Failure.NOT_RUNNING),
-    ("cannot kill container", Failure.CONFLICT),
     ("no such image", Failure.IMAGE_MISSING),
-    ("no such container", Failure.NOT_FOUND),
+    ("cannot join network of a non running container", Failure.CONFLICT),
+    ("is not running", Failure.NOT_RUNNING),
+    ("invalid signal", Failure.OTHER),
+    ("unable to find user", Failure.UNRECOVERABLE),
+    ("cannot unmarshal", Failure.UNRECOVERABLE),
+    ("invalid mode", Failure.UNRECOVERABLE),
 )
-_BY_STATUS: Final = {304: Failure.CONFLICT, 400: Failure.UNRECOVERABLE, 404: Failure.NOT_FOUND, 409: Failure.CONFLICT}
+"""What 20.10 and 26.1 say, in lower case; their status is 500 for half of it. A signal that the engine does not know
+leaves a running container behind, so it must not count as a refusal for good."""
+_BY_STATUS: Final = {304: Failure.CONFLICT, 404: Failure.NOT_FOUND, 409: Failure.CONFLICT}
+_SPECIAL: Final = {
+    ("create", 400): Failure.UNRECOVERABLE,
+    ("create", 404): Failure.UNRECOVERABLE,
+    ("start", 400): Failure.UNRECOVERABLE,
+    ("start", 404): Failure.UNRECOVERABLE,
+    ("pull", 400): Failure.UNRECOVERABLE,
+    ("pull", 404): Failure.IMAGE_MISSING,
+}
 
 
 def event(raw: Any) -> Heard:
@@ -172,22 +185,23 @@ def sentence(body: str) -> str:
     return _text(_map(said).get("message")) or body.strip()
 
 
-def failure(status: int, message: str, what: str) -> Failure:
-    """What a refused call means. ``what`` is the call's name, as in the metrics: ``create``, ``start``, ``signal``…
+def failure(status: int, message: str, what: str, subject: str = "") -> Failure:
+    """What a refused call means.
 
-    The sentences are those of 20.10 and 26.1; a status alone decides where no sentence is known.
+    Args:
+        status: Of HTTP; 0 when the refusal came in the middle of a stream.
+        message: The engine's sentence.
+        what: The call's name, as in the metrics: ``create``, ``start``, ``signal``.
+        subject: The container that was called for. A missing one may also be another that it is to join, and that
+            one may come back.
     """
     said = message.lower()
+    if "no such container" in said:
+        return Failure.OTHER if what == "create" or subject.lower() not in said else Failure.NOT_FOUND
     for words, meaning in _SENTENCES:
         if words in said:
-            return _in_context(meaning, what)
-    if what in {"create", "start"} and status in {400, 404}:
-        return Failure.UNRECOVERABLE
-    return _BY_STATUS.get(status, Failure.OTHER)
-
-
-def _in_context(meaning: Failure, what: str) -> Failure:
-    return meaning
+            return meaning
+    return _SPECIAL.get((what, status)) or _BY_STATUS.get(status, Failure.OTHER)
 
 
 def _ours(labels: Mapping[str, Any], **fields: Any) -> Observed | None:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 from urllib.parse import quote, urlencode
@@ -217,7 +217,7 @@ class DockerEngine:
             return await self._ask(f"containers/{quote(container, safe='')}/json")
 
     async def _ask(self, path: str, method: str = "GET", **query: Any) -> Any:
-        """aiodocker's objects keep whole answers; this gives them to us, to be decoded and forgotten."""
+        """Past the objects of aiodocker, which keep whole answers: these are decoded and forgotten."""
         return await self._calls._query_json(path, method, **query)  # noqa: SLF001
 
     @contextlib.asynccontextmanager
@@ -247,7 +247,7 @@ class DockerEngine:
             case DockerError(status=status, message=message):
                 return decode.failure(status, message, operation), message.strip()
             case WireError() | aiohttp.ClientError() | OSError():
-                return Failure.UNREACHABLE, f"{self._path}: {error or 'the connection was cut'}"
+                return Failure.UNREACHABLE, f"{self._path}: {str(error) or 'the connection was cut'}"
             case _:
                 return Failure.OTHER, f"not an answer that we know: {error!r}"
 
@@ -280,8 +280,10 @@ def socket_path(url: str) -> str:
 
 
 def _refusal(operation: str, answer: Answer, subject: str = "") -> EngineError:
-    text = decode.sentence(answer.body.decode(errors="replace")) or f"status {answer.status}"
-    return EngineError(decode.failure(answer.status, text, operation), text)
+    text = decode.sentence(answer.body.decode(errors="replace"))
+    if answer.status == 304:
+        text = "it is in that state already"
+    return EngineError(decode.failure(answer.status, text, operation, subject), text or f"status {answer.status}")
 
 
 def _parsed(line: bytes) -> Any:

@@ -169,15 +169,30 @@ class Effects:
             moved = await self._move_away(old, f"{spec.container}_{old[:12]}")
         try:
             new = await self._engine.create(spec.container, spec.body)
-        except EngineError:
+        except EngineError as error:
             if old is not None and moved:
                 await self._best_effort(self._engine.rename(old, spec.container), order, "moved back")
-            raise
+            raise (await self._clash(order, error) if error.failure is Failure.NAME_TAKEN else error) from error
         self._inbox.put(ContainerCreated(order.unit, new, spec.config_hash), cause=cause)
         if await self._declares_health(new):
             self._inbox.put(HealthReported(order.unit, new, Health.STARTING), cause=cause)
         if old is not None:
             await self._best_effort(self._engine.remove(old), order, "removed")
+
+    async def _clash(self, order: CreateContainer, error: EngineError) -> EngineError:
+        """Whose container bears the name? Our own is one that an earlier create made and could not tell of."""
+        name = order.spec.container
+        try:
+            owner = await self._engine.owner(name)
+        except EngineError:
+            return error
+        if owner == order.unit:
+            return EngineError(Failure.CONFLICT, f"a container '{name}' of this unit exists already")
+        return EngineError(
+            Failure.NAME_TAKEN,
+            f"the name '{name}' is taken by a container that is not ours; nothing was touched:"
+            f" rename it (docker rename {name} {name}-old) or remove it",
+        )
 
     async def _move_away(self, old: ContainerId, name: str) -> bool:
         """Free the name. A container that is gone has freed it already."""

@@ -6,6 +6,7 @@ gives it. Everything that goes wrong with a connection is an EngineError.
 
 import asyncio
 from dataclasses import dataclass
+from typing import cast
 
 from supervisor.engine import EngineError
 from supervisor.http1 import Lines, Response, WireError
@@ -121,7 +122,7 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast("asyncio.Transport", transport)  # uvloop has transports of its own
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:

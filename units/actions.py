@@ -627,11 +627,11 @@ def after_stop(unit: Unit, event: Any, _view: View) -> Unit:
 
 
 def after_wish(unit: Unit, _event: Any, _view: View) -> Unit:
-    return _wished(unit)
+    return replace(_wished(unit), reason="asked to start")
 
 
 def after_wish_to_restart(unit: Unit, _event: Any, _view: View) -> Unit:
-    return replace(_wished(unit), pending=None if unit.fresh else Reason.MANUAL)
+    return replace(_wished(unit), reason="asked to restart", pending=None if unit.fresh else Reason.MANUAL)
 
 
 def after_revocation(unit: Unit, _event: Any, _view: View) -> Unit:

@@ -3,7 +3,7 @@
 It speaks the engine's own event messages, so ``decode`` is part of every simulation. What it obeys is checked by
 ``tests/engine/test_engine_contract.py``, which runs against real engines too:
 
-- crash: ``die``. kill: ``kill``, ``die``. rm -f: ``kill``, ``die``, ``destroy``. OOM: ``oom`` and ``die``, or ``oom`` alone.
+- crash: ``die``. kill: ``kill``, ``die``. rm -f: ``kill``, ``die``, ``destroy``. OOM: ``oom`` with or without ``die``.
 - stop: ``kill`` [``kill`` 9], then ``die``, ``stop`` (20.10) or ``stop``, ``die`` (26.1). restart: the same, ``start``.
 - The last 256 events can be replayed; a restart of the engine loses them all.
 - Containers outlive their engine. Who dies meanwhile dies in silence.
@@ -606,7 +606,11 @@ class FakeEngine:
                 stream.put(heard)
 
     def _observed(self, container: Container, thorough: bool) -> Observed:
-        health = container.health if container.running or thorough else Health.NONE
+        health = Health.NONE
+        if container.running:
+            health = container.health
+        elif thorough and container.program.healthy_after is not None:
+            health = Health.STARTING  # Declared, and that is all that is known.
         return Observed(
             unit=UnitName(container.labels[LABEL_UNIT]),
             container=container.ident,

@@ -1,0 +1,153 @@
+"""The pages for monitoring, asked over a real socket of this machine."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+import pytest
+
+from supervisor.pages import PagesError, address, serve_pages
+from tests.pure.story import Story, seen, spec
+from units import events as fact
+from units.kernel import World
+from units.unit import Seconds
+
+
+class Numbers:
+    """Renders what it was asked for."""
+
+    def render(self, accept: str) -> tuple[str, bytes]:
+        return "text/plain; version=0.0.4; charset=utf-8", f"# {accept}\n".encode()
+
+
+def serve(story: Story, ask: Callable[[aiohttp.ClientSession], Awaitable[None]]) -> None:
+    async def run() -> None:
+        pages = await serve_pages("127.0.0.1:0", Numbers(), lambda: story.world)
+        try:
+            async with aiohttp.ClientSession(f"http://127.0.0.1:{pages.port}") as session:
+                await ask(session)
+        finally:
+            await pages.close()
+
+    asyncio.run(run())
+
+
+async def get(session: aiohttp.ClientSession, path: str, method: str = "GET") -> tuple[int, str]:
+    async with session.request(method, path) as response:
+        return response.status, await response.text()
+
+
+def test_metrics_are_rendered_for_who_asks() -> None:
+    """The Accept header decides, and the content type is the renderer's."""
+
+    async def ask(session: aiohttp.ClientSession) -> None:
+        async with session.get("/metrics", headers={"Accept": "application/openmetrics-text"}) as response:
+            assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+            assert (response.status, await response.text()) == (200, "# application/openmetrics-text\n")
+
+    serve(Story.of(), ask)
+
+
+def test_ready_is_a_snapshot_taken_and_no_shutdown() -> None:
+    """While not ready the page says why in one line; alive it is all the time."""
+    story = Story.of(spec("console"))
+
+    async def ask(session: aiohttp.ClientSession) -> None:
+        assert await get(session, "/readyz") == (503, "the engine does not serve yet: not asked yet\n")
+        story.feed(fact.EngineBack("26.1"))
+        assert await get(session, "/readyz") == (503, "the engine does not serve yet: connected, being looked at\n")
+        story.connect(seen("console"))
+        assert await get(session, "/readyz") == (200, "ready\n")
+        story.feed(fact.EngineLost("connection refused"))
+        assert await get(session, "/readyz") == (503, "the engine does not serve yet: connection refused\n")
+        story.feed(fact.ShutdownAsked("SIGTERM", Seconds(60)))
+        assert await get(session, "/readyz") == (503, "the host goes down\n")
+        assert await get(session, "/healthz") == (200, "ok\n")
+
+    serve(story, ask)
+
+
+def test_index_names_the_pages() -> None:
+    """Whoever finds the port finds the rest."""
+
+    async def ask(session: aiohttp.ClientSession) -> None:
+        status, text = await get(session, "/")
+        assert (status, [line.split()[0] for line in text.splitlines()]) == (
+            200,
+            ["dockwarden", "/metrics", "/healthz", "/readyz"],
+        )
+
+    serve(Story.of(), ask)
+
+
+def test_only_reading_is_allowed() -> None:
+    """HEAD is GET without a body; every other method is refused on every page, and unknown pages are not there."""
+
+    async def ask(session: aiohttp.ClientSession) -> None:
+        for path in ("/", "/metrics", "/healthz"):
+            assert await get(session, path, "HEAD") == (200, "")
+            for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+                assert (await get(session, path, method))[0] == 405
+        assert (await get(session, "/secret"))[0] == 404
+
+    serve(Story.of(), ask)
+
+
+def test_an_address_in_use_is_named() -> None:
+    """The operator learns which address, and which option changes it."""
+
+    def world() -> World:
+        return Story.of().world
+
+    async def run() -> str:
+        first = await serve_pages("127.0.0.1:0", Numbers(), world)
+        try:
+            with pytest.raises(PagesError) as caught:
+                await serve_pages(f"127.0.0.1:{first.port}", Numbers(), world)
+            return str(caught.value).replace(str(first.port), "PORT")
+        finally:
+            await first.close()
+
+    said = asyncio.run(run())
+    assert said == (
+        "cannot serve metrics at 127.0.0.1:PORT: address already in use; "
+        "choose another address with --listen, or '' for none"
+    )
+
+
+def test_a_closed_page_frees_its_port() -> None:
+    """Also when a client keeps its connection open."""
+
+    async def run() -> None:
+        story = Story.of()
+        pages = await serve_pages("127.0.0.1:0", Numbers(), lambda: story.world)
+        port = pages.port
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+            assert await get(session, "/healthz") == (200, "ok\n")
+            async with asyncio.timeout(5):
+                await pages.close()
+            again = await serve_pages(f"127.0.0.1:{port}", Numbers(), lambda: story.world)
+            await again.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("listen", "meant"),
+    [
+        ("127.0.0.1:9779", ("127.0.0.1", 9779)),
+        ("[::1]:1", ("::1", 1)),
+        (":9779", (None, 9779)),
+        ("host:0", ("host", 0)),
+    ],
+)
+def test_addresses(listen: str, meant: tuple[str | None, int]) -> None:
+    """HOST:PORT, IPv6 in brackets, no host for all addresses."""
+    assert address(listen) == meant
+
+
+@pytest.mark.parametrize("listen", ["9779", "localhost", "localhost:", "localhost:http", "::1:9779", "a:65536", "a:-1"])
+def test_what_is_no_address_is_refused(listen: str) -> None:
+    """And the text shows what one looks like."""
+    with pytest.raises(PagesError, match="expected HOST:PORT, as in 127.0.0.1:9779"):
+        address(listen)
