@@ -45,11 +45,10 @@ EVENTS = ("create", "start", "kill", "die", "stop", "oom", "destroy", "health_st
 OPERATIONS = (
     "info",
     "events",
-    "snapshot",
+    "list",
     "inspect",
     "pull",
     "create",
-    "owner",
     "start",
     "signal",
     "rename",
@@ -179,7 +178,7 @@ Besides these: `process_*`, `python_gc_*` and `python_info` of the Prometheus cl
 
 | question | query |
 | --- | --- |
-| what is wanted and not up | `dockwarden_unit_desired > on(unit) sum by(unit) (dockwarden_unit_state{state=~"ready\\|completed"})` |
+| what is wanted and fails | `dockwarden_unit_state{state=~"failed\\|backoff\\|crash-loop\\|image-missing"} == 1` |
 | what keeps falling over | `increase(dockwarden_unit_restarts_total{reason=~"exit\\|oom\\|start-failed"}[15m]) > 5` |
 | what was killed for its memory | `increase(dockwarden_unit_restarts_total{reason="oom"}[1h]) > 0` |
 | what gave up for now | `dockwarden_unit_crash_loop == 1` |

@@ -147,8 +147,8 @@ class Metrics:
                 self._reread(taken=False)
             case _:
                 pass
-        if not self._booted and reaction.world.engine_up and _at_rest(reaction.world):
-            self._booted = self._now() - self._started
+        if not self._booted and (reaction.transitions or isinstance(entry.event, SnapshotTaken)):
+            self._booted = self._now() - self._started if _at_rest(reaction.world) else 0.0
 
     def _count_transitions(self, reaction: Reaction) -> None:
         for moved in reaction.transitions:

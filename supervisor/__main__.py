@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 from supervisor import client
-from supervisor.version import VERSION
 
 RUN_DIR = Path(os.environ.get("DOCKWARDEN_RUN_DIR", "/run/dockwarden"))
 STATE_DIR = Path("/var/lib/dockwarden")

@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from metrics import Metrics
 from supervisor import config
+from supervisor.checking import link_problems
 from supervisor.control import Control, ControlError
 from supervisor.docker_engine import DockerEngine
 from supervisor.engine import EngineError
@@ -29,6 +30,7 @@ from supervisor.shell import Shell, Timing
 from supervisor.state import StateError, StateFile
 from supervisor.status import Context, status
 from supervisor.system_docker import DaemonState, SystemDocker, SystemDockerError, plan
+from supervisor.tree import Problem
 from supervisor.version import VERSION
 from supervisor.watch import EngineTooOldError
 from units import links
@@ -86,14 +88,17 @@ def boot(options: Options, runner: Callable[..., int]) -> int:
             store = open_state(options.state_dir, log)
             return runner(lambda: Host(options, settings, store, log).run())
     except BootError as error:
-        log.error("boot.refused", reason=str(error), exit_code=error.code)
-        return error.code
+        return refuse(log, str(error), error.code)
     except LockHeld as error:
-        log.error("boot.refused", reason=str(error), exit_code=Exit.HELD)
-        return Exit.HELD
+        return refuse(log, str(error), Exit.HELD)
     except LockError as error:
-        log.error("boot.refused", reason=str(error), exit_code=Exit.STATE)
-        return Exit.STATE
+        return refuse(log, str(error), Exit.STATE)
+
+
+def refuse(log: FilteringBoundLogger, reason: str, code: int) -> int:
+    """Say why there is no supervisor: one line in the log, and nothing else was done."""
+    log.error("boot.refused", reason=reason, exit_code=code)
+    return code
 
 
 def read_settings(paths: tuple[Path, ...]) -> Settings:
@@ -111,11 +116,12 @@ def kernel_command_line() -> str:
         return ""
 
 
-def check_links(settings: Settings) -> links.Check:
-    checked = links.check(settings.units)
-    if checked.errors:
-        raise BootError(Exit.CONFIG, "\n".join(f"rancher.services: {error}" for error in checked.errors))
-    return checked
+def check_links(settings: Settings) -> tuple[Problem, ...]:
+    """The graph's warnings. Raises BootError for an unknown unit or a cycle."""
+    problems, warnings = link_problems(settings)
+    if problems:
+        raise BootError(Exit.CONFIG, "\n".join(map(str, problems)))
+    return warnings
 
 
 def open_state(state_dir: Path, log: FilteringBoundLogger) -> StateFile:
@@ -261,10 +267,9 @@ class Host:
             same_boot=kept.same_boot,
             same_host_boot=kept.same_host_boot,
         )
-        checked = check_links(self._settings)
-        for warning in (*map(str, self._settings.warnings), *checked.warnings):
-            self._log.warning("config.warning", problem=warning)
-        return new_world(units, checked.links)
+        for warning in (*self._settings.warnings, *check_links(self._settings)):
+            self._log.warning("config.warning", problem=str(warning))
+        return new_world(units, links.check(self._settings.units).links)
 
     async def _read_config(self) -> Event:
         try:

@@ -52,7 +52,7 @@ class OutputLine:
 
 
 class Engine(Protocol):
-    """All calls have a deadline of their own and raise EngineError; none waits for ever, except a stream's next item."""
+    """All calls have a deadline of their own and raise EngineError; only a stream's next item may take for ever."""
 
     @property
     def url(self) -> str: ...
@@ -60,7 +60,7 @@ class Engine(Protocol):
     async def info(self) -> EngineInfo: ...
 
     def events(self, since_ns: int | None) -> AsyncIterator[tuple[Heard, ...]]:
-        """Batches of what the stream says, from the moment the engine accepted it, or replayed from ``since_ns`` (inclusive).
+        """Batches of what the stream says from its opening on, or replayed from ``since_ns`` (inclusive).
 
         The first item is an empty batch: the stream is open. Ends with EngineError when the stream is cut.
         Reading never waits for the consumer: a slow reader would slow the whole engine.

@@ -58,7 +58,7 @@ def read(store: Store, boot: Boot) -> Kept:
 
 
 class Keeper:
-    """An observer that notices changes, and a task that writes them. A write that fails is told once, and tried again."""
+    """An observer that notices changes, and a task that writes them. A failed write is told once, and tried again."""
 
     def __init__(
         self,

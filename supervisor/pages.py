@@ -48,10 +48,10 @@ class Pages:
 async def serve_pages(listen: str, metrics: Rendering, world: Callable[[], World]) -> Pages:
     """Serve at ``HOST:PORT``. Raises PagesError."""
     host, port = address(listen)
-    runner = web.AppRunner(application(metrics, world), access_log=None, handle_signals=False)
+    runner = web.AppRunner(application(metrics, world), access_log=None, shutdown_timeout=LAST_GRACE)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, shutdown_timeout=LAST_GRACE).start()
+        await web.TCPSite(runner, host, port).start()
     except OSError as error:
         await runner.cleanup()
         raise PagesError(_refusal(listen, error)) from error

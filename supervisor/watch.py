@@ -53,7 +53,7 @@ def refuse_old(info: EngineInfo) -> None:
     wanted = ".".join(map(str, API))
     if as_version(info.api) < API:
         raise EngineTooOldError(
-            f"the engine {info.version} serves API {info.api} at most, {wanted} is needed: install Docker 20.10 or later"
+            f"the engine {info.version} serves API {info.api} at most, {wanted} is needed: install Docker 20.10+"
         )
     if as_version(info.api_min) > API:
         raise EngineTooOldError(

@@ -1,6 +1,7 @@
 """What a scrape says: of a world as it stands, of what has happened, and after a restart of the supervisor."""
 
 import platform
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,7 +33,8 @@ from units.unit import (
     UnitName,
 )
 
-PAGE = Path(__file__).parents[2] / "docs/reference/metrics.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/reference/metrics.md"
 EPOCH = 1_700_000_000.0
 """The wall time of instant 0 in these tests."""
 
@@ -47,7 +49,7 @@ class Watched:
 
     def feed(self, event: Event, *, waited: float = 0.0, at: float | None = None) -> None:
         """``waited``: seconds in the inbox. ``at``: the engine's stamp, as an instant of the story's clock."""
-        stamp = 0 if at is None else round((EPOCH + at) * 1e9)
+        stamp = 0 if at is None else round(EPOCH) * 10**9 + round(at * 1e9)
         self.story.feed(event)
         assert self.story.last is not None
         moment = Moment(Instant(self.story.now), 0.5, "c", self.story.seq)
@@ -64,7 +66,7 @@ class Watched:
         self.feed(fact.ContainerStarted(UnitName(name), self.story.id(name)), at=at)
 
     def scrape(self, *names: str) -> list[str]:
-        """The samples of these metrics, as `name{labels} value` without the prefix; of all units' when none is named."""
+        """The samples of these metrics, as `name{labels} value` without the prefix."""
         return [line for line in samples(self.metrics) if line.partition("{")[0].partition(" ")[0] in names]
 
 
@@ -78,7 +80,10 @@ def samples(metrics: Metrics) -> list[str]:
 
 
 def show(labels: dict[str, str]) -> str:
-    return "{" + ",".join(f"{name}={value}" for name, value in labels.items()) + "}" if labels else ""
+    """In the catalogue's order: the client sorts them by name."""
+    order = [name for one in catalog.CATALOG for name in one.labels]
+    shown = sorted(labels.items(), key=lambda item: order.index(item[0]) if item[0] in order else -1)
+    return "{" + ",".join(f"{name}={value}" for name, value in shown) + "}" if labels else ""
 
 
 def nonzero(lines: list[str]) -> list[str]:
@@ -218,6 +223,19 @@ def test_restart_latency_is_what_the_engine_stamped() -> None:
     assert watched.scrape("restart_latency_seconds_count") == ["restart_latency_seconds_count 1"]
 
 
+def test_a_death_that_moves_nobody_starts_no_clock() -> None:
+    """Neither that of a container long gone nor what else the engine says makes a measure of a later start."""
+    watched = Watched(Story.of(spec("console")))
+    watched.connect("console")
+    watched.feed(fact.ContainerDied(UnitName("console"), ContainerId("older"), 1), at=100.0)
+    watched.feed(fact.ContainerOomed(UnitName("console"), watched.story.id("console")), at=100.1)
+    watched.started("console", at=100.2)
+    assert watched.scrape("restart_latency_seconds_count", "event_lag_seconds_count") == [
+        "restart_latency_seconds_count 0",
+        "event_lag_seconds_count 3",
+    ]
+
+
 def test_event_lag_and_decision_time() -> None:
     """Lag is from the engine's stamp, decision from the arrival; a clock that was set back counts as no time."""
     watched = Watched(Story.of(spec("console")))
@@ -343,8 +361,10 @@ def test_what_the_shell_tells() -> None:
 
 
 def test_closed_sets_are_those_of_the_shell() -> None:
-    """The stream's kinds are the engine's actions that we ask for; the outcomes are ours."""
+    """The stream's kinds are the actions that we ask for, the operations those of the adapter, the outcomes ours."""
     assert (*ACTIONS, "other") == catalog.EVENTS
+    adapter = (ROOT / "supervisor/docker_engine.py").read_text()
+    assert {*re.findall(r'self\._order\("(\w+)"', adapter), "other"} == set(catalog.OPERATIONS)
     assert catalog.OUTCOMES[1:] == tuple(failure.name.lower() for failure in Failure)
 
 

@@ -24,7 +24,9 @@ def world(*units: Unit) -> World:
 
 def test_the_status_is_exactly_this() -> None:
     """Engine, units by name, supervisor: the keys that programs read."""
-    unit = replace(fresh_unit(SPEC, Instant(1.5), "b-1"), phase=Phase.READY, container=ContainerId("c" * 64), restarts=2)
+    unit = replace(
+        fresh_unit(SPEC, Instant(1.5), "b-1"), phase=Phase.READY, container=ContainerId("c" * 64), restarts=2
+    )
     first = fresh_unit(replace(SPEC, name=UnitName("acpid")), Instant(2), "b-1")
     up = replace(world(unit, first), engine_up=True, engine_version="26.1", engine_reason="serving")
     told = status(up, CONTEXT)

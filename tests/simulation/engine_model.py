@@ -452,7 +452,8 @@ class FakeEngine:
         if container.running:
             raise EngineError(Failure.CONFLICT, f"container {container.ident} is already started")
         if (refusal := self._refusal(container)) is not None:
-            container.state, container.exit_code = "created", 127
+            if not container.runs:  # One that has run keeps the state of its last run.
+                container.exit_code = 127
             raise EngineError(refusal, f"start of {container.name}: refused")
         self._begin(container, ours=True)
 

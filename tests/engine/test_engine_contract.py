@@ -1,0 +1,605 @@
+"""What the supervisor relies on in an engine: the same tests for the fake one and for real ones of two versions.
+
+So a simulation proves something: whatever the fake does here, a real engine does too.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import replace
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import pytest
+import uvloop
+
+from supervisor.docker_engine import DockerEngine
+from supervisor.engine import LABEL_HASH, LABEL_UNIT, Engine, EngineError, Heard
+from tests.bed import engines, images
+from tests.bed.bed import Bed
+from tests.bed.bed import Engine as BedEngine
+from tests.simulation.engine_model import FakeEngine, Order, Program
+from tests.simulation.virtual_loop import run as run_virtually
+from units.events import ContainerDied, ContainerKilled, HealthReported, Observed
+from units.unit import ContainerId, Failure, Health, Seconds, UnitName
+
+T = TypeVar("T")
+IMAGE = "busybox:contract"
+PATIENCE = 30.0  # seconds until a test is taken for hung
+
+
+class Act(Enum):
+    """What a container does: what the fake is told, and the command and more that make a real one do it."""
+
+    OBEY = (
+        Program(output=("up",)),
+        {"Cmd": ["sh", "-c", "trap 'exit 0' TERM; echo up; sleep 1000 & wait"]},
+    )
+    IGNORE_TERM = (Program(term=None), {"Cmd": ["sleep", "1000"]})
+    CRASH = (Program(lifetime=lambda _: 0.1, exit_codes=(3,)), {"Cmd": ["sh", "-c", "sleep 0.1; exit 3"]})
+    TALK = (
+        Program(lifetime=lambda _: 0.1, output=("one", "two", "three")),
+        {"Cmd": ["sh", "-c", "echo one; echo two; echo three"]},
+    )
+    LACK = (Program(), {"Cmd": ["/no/such/command"]})
+    EAT = (
+        Program(lifetime=lambda _: 0.1, ooms=1),
+        {"Cmd": ["tail", "/dev/zero"], "HostConfig": {"Memory": 16 << 20, "MemorySwap": 16 << 20}},
+    )
+    FEED_A_CHILD = (
+        Program(),
+        {
+            "Cmd": ["sh", "-c", "(tail /dev/zero); sleep 1; exit 7"],
+            "HostConfig": {"Memory": 16 << 20, "MemorySwap": 16 << 20},
+        },
+    )
+    SICKEN = (
+        Program(healthy_after=0.2, sick_after=1.0),
+        {
+            "Cmd": ["sh", "-c", "trap 'exit 0' TERM; (sleep 1.5; touch /tmp/sick; sleep 1000) & wait"],
+            "Healthcheck": {"Test": ["CMD-SHELL", "! test -e /tmp/sick"], "Interval": 200_000_000, "Retries": 1},
+        },
+    )
+
+
+class Rig(Protocol):
+    """An engine under test, and what the world does to it behind its back."""
+
+    order: Order
+
+    def run(self, main: Callable[[Engine], Coroutine[Any, Any, T]], acts: dict[str, Act]) -> T:
+        """Give an engine to ``main``, in which units behave as told."""
+        ...
+
+    async def stop(self, name: str) -> None: ...
+    async def restart(self, name: str) -> None: ...
+    async def run_foreign(self, name: str) -> None: ...
+    async def feed_child(self, name: str) -> None: ...
+    async def die_unseen(self, name: str) -> None:
+        """The container's process ends while the engine is away, gracefully, for a moment."""
+        ...
+
+    async def kill_engine(self) -> None: ...
+    async def revive_engine(self) -> None: ...
+    def archive(self, tmp_path: Path, suffix: str, tag: str) -> str:
+        """An image to be loaded."""
+        ...
+
+
+class FakeRig:
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self._archives: dict[str, list[str]] = {}
+
+    def run(self, main: Callable[[Engine], Coroutine[Any, Any, T]], acts: dict[str, Act]) -> T:
+        async def with_engine() -> T:
+            self._engine = FakeEngine(
+                random.Random(1),
+                order=self.order,
+                programs={unit: act.value[0] for unit, act in acts.items()},
+                images={IMAGE},
+                archives=self._archives,
+            )
+            return await main(self._engine)
+
+        result: T = run_virtually(with_engine())
+        return result
+
+    async def stop(self, name: str) -> None:
+        self._engine.person_stop(name)
+
+    async def restart(self, name: str) -> None:
+        self._engine.person_restart(name)
+
+    async def run_foreign(self, name: str) -> None:
+        self._engine.person_run(name)
+
+    async def feed_child(self, name: str) -> None:
+        self._engine.oom(name, main=False)
+        self._engine.crash(name, 7)
+
+    async def die_unseen(self, name: str) -> None:
+        self._engine.engine_down()
+        self._engine.crash(name, 137)
+        self._engine.engine_up()
+
+    async def kill_engine(self) -> None:
+        self._engine.engine_down()
+
+    async def revive_engine(self) -> None:
+        self._engine.engine_up()
+
+    def archive(self, tmp_path: Path, suffix: str, tag: str) -> str:
+        path = str(tmp_path / f"image.tar{suffix}")
+        self._archives[path] = [tag]
+        return path
+
+
+class RealRig:
+    def __init__(self, engine: BedEngine) -> None:
+        self.order: Order = "20.10" if engine.version.startswith("20.") else "26.1"
+        self._engine = engine
+        self._docker = engine.docker
+
+    def run(self, main: Callable[[Engine], Coroutine[Any, Any, T]], acts: dict[str, Act]) -> T:
+        del acts
+
+        async def with_engine() -> T:
+            engine = DockerEngine(f"unix://{self._engine.socket}")
+            try:
+                return await main(engine)
+            finally:
+                await engine.close()
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(with_engine())
+
+    async def stop(self, name: str) -> None:
+        await asyncio.to_thread(self._docker.post, f"/containers/{name}/stop?t=1")
+
+    async def restart(self, name: str) -> None:
+        await asyncio.to_thread(self._docker.post, f"/containers/{name}/restart?t=1")
+
+    async def run_foreign(self, name: str) -> None:
+        config = {"Cmd": ["sleep", "1000"], "HostConfig": {"NetworkMode": "none"}}
+        await asyncio.to_thread(self._docker.run, name, IMAGE, config)
+
+    async def feed_child(self, name: str) -> None:
+        """It does so by itself."""
+
+    async def die_unseen(self, name: str) -> None:
+        pid = self._docker.inspect(name)["State"]["Pid"]
+        await asyncio.to_thread(self._engine.terminate)
+        await asyncio.to_thread(self._engine.bed.run, ["kill", "-9", str(pid)])
+        await asyncio.to_thread(self._engine.start)
+
+    async def kill_engine(self) -> None:
+        await asyncio.to_thread(self._engine.kill)
+
+    async def revive_engine(self) -> None:
+        await asyncio.to_thread(self._engine.start)
+
+    def archive(self, tmp_path: Path, suffix: str, tag: str) -> str:
+        return str(images.busybox_tar(tmp_path / f"image.tar{suffix}", tag))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "kind" in metafunc.fixturenames:
+        versions = metafunc.config.getoption("--engine-version") or engines.default_versions()
+        kinds = ["fake-20.10", "fake-26.1", *(f"real-{version}" for version in versions)]
+        metafunc.parametrize("kind", kinds, scope="module")
+
+
+@pytest.fixture(scope="module")
+def rig(kind: str) -> Iterator[Rig]:
+    where, _, version = kind.partition("-")
+    if where == "fake":
+        yield FakeRig("20.10" if version == "20.10" else "26.1")
+        return
+    with Bed() as bed:
+        engine = bed.engine(version).start()
+        engine.docker.load(images.busybox_tar(bed.dir / "busybox.tar", IMAGE))
+        yield RealRig(engine)
+
+
+NUMBERS = itertools.count()
+
+
+def fresh(word: str) -> str:
+    """A unit's name that no other test has."""
+    return f"{word}-{next(NUMBERS)}"
+
+
+def body(unit: str, act: Act, image: str = IMAGE) -> str:
+    more: dict[str, Any] = act.value[1]
+    host = {"NetworkMode": "none", **more.get("HostConfig", {})}
+    labels = {LABEL_UNIT: unit, LABEL_HASH: f"hash-of-{unit}"}
+    return json.dumps({"Image": image, "Labels": labels, **more, "HostConfig": host})
+
+
+def in_words(heard: Heard) -> str:
+    match heard.fact:
+        case ContainerKilled(signal=signal):
+            return f"kill {signal}"
+        case ContainerDied(exit_code=code):
+            return f"die {code}"
+        case HealthReported(health=health):
+            return str(health)
+        case _:
+            return heard.kind
+
+
+class Ear:
+    """Listens for one unit."""
+
+    def __init__(self, stream: AsyncIterator[tuple[Heard, ...]], unit: str) -> None:
+        self._stream = stream
+        self._unit = unit
+        self.heard: list[Heard] = []
+
+    async def until(self, last: str, *others: str) -> list[str]:
+        """All it has heard, once it has heard each of these."""
+        while not {last, *others} <= set(map(in_words, self.heard)):
+            for heard in await anext(self._stream):
+                assert heard.kind != "other", "the engine has sent what was not asked for"
+                if heard.fact is not None and heard.fact.unit == self._unit:
+                    self.heard.append(heard)
+        return [in_words(heard) for heard in self.heard]
+
+
+@contextlib.asynccontextmanager
+async def ear(engine: Engine, unit: str, since_ns: int | None = None) -> AsyncIterator[Ear]:
+    """From the moment it is entered, nothing is missed."""
+    stream = engine.events(since_ns)
+    assert await anext(stream) == ()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield Ear(stream, unit)
+    finally:
+        await stream.aclose()  # type: ignore[attr-defined]
+
+
+def lives(rig: Rig, act: Act, live: Callable[[Engine, Ear, str, ContainerId], Coroutine[Any, Any, T]]) -> T:
+    """Create and start a container, listening, and see what it does with ``live``; its name is its unit's."""
+    unit = fresh(act.name.lower().replace("_", "-"))
+
+    async def main(engine: Engine) -> T:
+        async with ear(engine, unit) as heard:
+            container = await engine.create(unit, body(unit, act))
+            await engine.start(container)
+            if act is Act.OBEY:
+                await until_up(engine, container)
+            return await live(engine, heard, unit, container)
+
+    return rig.run(main, {unit: act})
+
+
+async def until_up(engine: Engine, container: ContainerId) -> None:
+    """Until its program has set its trap: the first process of a container is deaf to all else."""
+    lines = engine.logs(container, tail=10, follow=True)
+    async for line in lines:
+        if line.text == "up":
+            break
+    await lines.aclose()  # type: ignore[attr-defined]
+
+
+async def failure(call: Coroutine[Any, Any, object]) -> Failure:
+    with pytest.raises(EngineError) as caught:
+        await call
+    return caught.value.failure
+
+
+def in_order(rig: Rig, *, die: str) -> tuple[str, str]:
+    """What a stop call ends with."""
+    return (die, "stop") if rig.order == "20.10" else ("stop", die)
+
+
+def test_a_container_tells_its_life(rig: Rig) -> None:
+    async def live(engine: Engine, heard: Ear, unit: str, container: ContainerId) -> None:
+        await engine.signal(container, "KILL")
+        await heard.until("die 137")
+        await engine.remove(container)
+        assert await heard.until("destroy") == ["create", "start", "kill 9", "die 137", "destroy"]
+        facts = [each.fact for each in heard.heard]
+        assert {(fact.unit, fact.container) for fact in facts if fact} == {(unit, container)}
+        assert getattr(facts[0], "config_hash", "") == f"hash-of-{unit}"
+        stamps = [each.at for each in heard.heard]
+        assert stamps == sorted(stamps)
+        assert len({(each.at, each.key) for each in heard.heard}) == 5
+
+    lives(rig, Act.OBEY, live)
+
+
+def test_a_crash_is_a_die_alone(rig: Rig) -> None:
+    async def live(_engine: Engine, heard: Ear, _unit: str, _container: ContainerId) -> None:
+        assert await heard.until("die 3") == ["create", "start", "die 3"]
+
+    lives(rig, Act.CRASH, live)
+
+
+def test_a_stop_tells_stop_and_die_in_the_order_of_its_version(rig: Rig) -> None:
+    async def live(_engine: Engine, heard: Ear, unit: str, _container: ContainerId) -> None:
+        await rig.stop(unit)
+        assert await heard.until("stop", "die 0") == ["create", "start", "kill 15", *in_order(rig, die="die 0")]
+
+    lives(rig, Act.OBEY, live)
+
+
+def test_a_stop_that_is_ignored_ends_in_a_kill(rig: Rig) -> None:
+    async def live(_engine: Engine, heard: Ear, unit: str, _container: ContainerId) -> None:
+        await rig.stop(unit)
+        words = await heard.until("stop", "die 137")
+        assert words == ["create", "start", "kill 15", "kill 9", *in_order(rig, die="die 137")]
+
+    lives(rig, Act.IGNORE_TERM, live)
+
+
+def test_a_restart_is_a_stop_and_a_start(rig: Rig) -> None:
+    async def live(engine: Engine, heard: Ear, unit: str, container: ContainerId) -> None:
+        await heard.until("start")
+        heard.heard.clear()
+        await rig.restart(unit)
+        assert await heard.until("start") == ["kill 15", *in_order(rig, die="die 0"), "start"]
+        await engine.remove(container)
+
+    lives(rig, Act.OBEY, live)
+
+
+def test_a_running_container_can_be_removed(rig: Rig) -> None:
+    async def live(engine: Engine, heard: Ear, _unit: str, container: ContainerId) -> None:
+        await engine.remove(container)
+        assert await heard.until("destroy") == ["create", "start", "kill 9", "die 137", "destroy"]
+        assert await failure(engine.remove(container)) is Failure.NOT_FOUND
+
+    lives(rig, Act.IGNORE_TERM, live)
+
+
+def test_the_kernel_kills_who_eats_too_much(rig: Rig) -> None:
+    async def live(engine: Engine, heard: Ear, unit: str, container: ContainerId) -> None:
+        words = await heard.until("oom", "die 137")
+        assert sorted(set(words)) == ["create", "die 137", "oom", "start"]
+        (seen,) = await observed(engine, unit, thorough=True)
+        assert seen == Observed(**whose(unit, container), running=False, created=False, exit_code=137, oom=True)
+
+    lives(rig, Act.EAT, live)
+
+
+def test_an_oom_need_not_be_the_end(rig: Rig) -> None:
+    async def live(engine: Engine, heard: Ear, unit: str, container: ContainerId) -> None:
+        await rig.feed_child(unit)
+        words = await heard.until("oom", "die 7")
+        assert (words.index("oom"), words[-1]) == (2, "die 7")
+        (seen,) = await observed(engine, unit, thorough=True)
+        assert seen == Observed(**whose(unit, container), running=False, created=False, exit_code=7, oom=True)
+
+    lives(rig, Act.FEED_A_CHILD, live)
+
+
+def test_health_is_told_on_change(rig: Rig) -> None:
+    async def live(engine: Engine, heard: Ear, unit: str, container: ContainerId) -> None:
+        assert await engine.declares_health(container)
+        words = await heard.until("unhealthy")
+        assert words == ["create", "start", "healthy", "unhealthy"]
+        for thorough in (True, False):
+            (seen,) = await observed(engine, unit, thorough=thorough)
+            assert seen.health is Health.UNHEALTHY
+        await engine.remove(container)
+
+    lives(rig, Act.SICKEN, live)
+
+
+def test_a_declared_check_is_known_before_the_first_start(rig: Rig) -> None:
+    unit, plain = fresh("checked"), fresh("plain")
+
+    async def main(engine: Engine) -> None:
+        container = await engine.create(unit, body(unit, Act.SICKEN))
+        assert await engine.declares_health(container)
+        assert [seen.health for seen in await observed(engine, unit, thorough=True)] == [Health.STARTING]
+        container = await engine.create(plain, body(plain, Act.OBEY))
+        assert not await engine.declares_health(container)
+        assert [seen.health for seen in await observed(engine, plain, thorough=True)] == [Health.NONE]
+
+    rig.run(main, {unit: Act.SICKEN, plain: Act.OBEY})
+
+
+def whose(unit: str, container: ContainerId) -> dict[str, Any]:
+    return {"unit": UnitName(unit), "container": container, "name": unit, "config_hash": f"hash-of-{unit}"}
+
+
+async def observed(engine: Engine, unit: str, *, thorough: bool) -> list[Observed]:
+    return [seen for seen in await engine.snapshot(thorough=thorough) if seen.unit == unit]
+
+
+def test_a_snapshot_tells_how_things_are(rig: Rig) -> None:
+    async def live(engine: Engine, heard: Ear, unit: str, container: ContainerId) -> None:
+        for thorough in (False, True):
+            (seen,) = await observed(engine, unit, thorough=thorough)
+            assert (seen.ran_for > 0) == thorough
+            assert seen.ran_for < PATIENCE
+            expected = Observed(**whose(unit, container), running=True, created=False)
+            assert replace(seen, ran_for=Seconds(0)) == expected
+        await engine.signal(container, "SIGKILL")
+        await heard.until("die 137")
+        for thorough in (False, True):
+            (seen,) = await observed(engine, unit, thorough=thorough)
+            assert seen == Observed(**whose(unit, container), running=False, created=False, exit_code=137)
+        other = await engine.create(f"{unit}_", body(unit, Act.OBEY))
+        for thorough in (False, True):
+            found = await observed(engine, unit, thorough=thorough)
+            assert {(each.container, each.created) for each in found} == {(container, False), (other, True)}
+
+    lives(rig, Act.OBEY, live)
+
+
+def test_containers_of_others_are_none_of_our_business(rig: Rig) -> None:
+    foreign, unit = fresh("foreign"), fresh("ours")
+
+    async def main(engine: Engine) -> None:
+        async with ear(engine, unit) as heard:
+            await rig.run_foreign(foreign)
+            container = await engine.create(unit, body(unit, Act.OBEY))
+            assert await heard.until("create") == ["create"]
+        assert foreign not in {seen.name for seen in await engine.snapshot(thorough=True)}
+        assert await engine.owner(foreign) is None
+        assert await engine.owner(unit) == unit
+        assert await failure(engine.owner("nobody")) is Failure.NOT_FOUND
+        assert await failure(engine.owner(container[:12])) is Failure.NOT_FOUND, "it is an id, not a name"
+
+    rig.run(main, {})
+
+
+def test_a_stream_replays_from_a_moment_on_inclusively(rig: Rig) -> None:
+    async def live(engine: Engine, heard: Ear, unit: str, container: ContainerId) -> None:
+        await engine.remove(container)
+        await heard.until("destroy")
+        start, *later = heard.heard[1:]
+        async with ear(engine, unit, start.at) as again:
+            assert await again.until("destroy") == ["start", "kill 9", "die 137", "destroy"]
+            assert again.heard == [start, *later]
+        async with ear(engine, unit, start.at + 1) as again:
+            assert await again.until("destroy") == ["kill 9", "die 137", "destroy"]
+
+    lives(rig, Act.OBEY, live)
+
+
+def test_a_restart_of_the_engine_loses_what_was_told(rig: Rig) -> None:
+    dying, staying = fresh("dying"), fresh("staying")
+
+    async def main(engine: Engine) -> None:
+        containers = [await engine.create(unit, body(unit, Act.IGNORE_TERM)) for unit in (dying, staying)]
+        async with ear(engine, staying) as heard:
+            for container in containers:
+                await engine.start(container)
+            await heard.until("start")
+        await rig.die_unseen(dying)
+        async with ear(engine, dying, heard.heard[0].at) as again:
+            assert [seen.running for seen in await observed(engine, staying, thorough=True)] == [True]
+            assert [seen.running for seen in await observed(engine, dying, thorough=True)] == [False]
+            await engine.remove(containers[0])
+            assert await again.until("destroy") == ["destroy"]
+
+    rig.run(main, {dying: Act.IGNORE_TERM, staying: Act.IGNORE_TERM})
+
+
+def test_a_cut_stream_and_a_missing_engine_are_told(rig: Rig) -> None:
+    async def main(engine: Engine) -> None:
+        stream = engine.events(None)
+        await anext(stream)
+        await rig.kill_engine()
+        with pytest.raises(EngineError) as caught:
+            await anext(stream)
+        assert caught.value.failure is Failure.UNREACHABLE
+        for call in (
+            engine.info(),
+            engine.snapshot(thorough=True),
+            engine.create("nobody", body("nobody", Act.OBEY)),
+            engine.start(ContainerId("nobody")),
+            engine.signal(ContainerId("nobody"), "TERM"),
+            anext(engine.events(None)),
+        ):
+            assert await failure(as_coroutine(call)) is Failure.UNREACHABLE
+        await rig.revive_engine()
+        assert (await engine.info()).version.startswith(rig.order)
+        assert await failure(engine.start(ContainerId("nobody"))) is Failure.NOT_FOUND
+
+    rig.run(main, {})
+
+
+async def as_coroutine(call: Any) -> object:
+    return await call
+
+
+def test_refusals_are_told_apart(rig: Rig) -> None:
+    unit, lacking = fresh("refused"), fresh("lacking")
+
+    async def main(engine: Engine) -> None:
+        missing = body(unit, Act.OBEY, image="nowhere/no-such-image:1")
+        assert await failure(engine.create(unit, missing)) is Failure.IMAGE_MISSING
+        assert await failure(engine.create(unit, "no JSON")) in {Failure.UNRECOVERABLE, Failure.OTHER}
+        container = await engine.create(unit, body(unit, Act.OBEY))
+        assert await failure(engine.create(unit, body(unit, Act.OBEY))) is Failure.NAME_TAKEN
+        assert await failure(engine.signal(container, "KILL")) is Failure.NOT_RUNNING
+        await engine.start(container)
+        assert await failure(engine.start(container)) is Failure.CONFLICT
+        other = await engine.create(lacking, body(lacking, Act.LACK))
+        assert await failure(engine.rename(other, unit)) is Failure.NAME_TAKEN
+        nobody = ContainerId("0" * 64)
+        assert await failure(engine.start(nobody)) is Failure.NOT_FOUND
+        assert await failure(engine.signal(nobody, "KILL")) is Failure.NOT_FOUND
+        assert await failure(engine.rename(nobody, "somebody")) is Failure.NOT_FOUND
+        assert await failure(engine.remove(nobody)) is Failure.NOT_FOUND
+        assert await failure(engine.declares_health(nobody)) is Failure.NOT_FOUND
+
+    rig.run(main, {unit: Act.OBEY, lacking: Act.LACK})
+
+
+def test_a_start_that_is_refused_leaves_no_event_behind(rig: Rig) -> None:
+    unit = fresh("lacking")
+
+    async def main(engine: Engine) -> None:
+        async with ear(engine, unit) as heard:
+            container = await engine.create(unit, body(unit, Act.LACK))
+            assert await failure(engine.start(container)) is Failure.UNRECOVERABLE
+            assert [(seen.created, seen.running) for seen in await observed(engine, unit, thorough=True)] == [
+                (True, False)
+            ]
+            await engine.remove(container)
+            assert await heard.until("destroy") == ["create", "destroy"]
+
+    rig.run(main, {unit: Act.LACK})
+
+
+def test_a_signal_that_nobody_dies_of_is_told_too(rig: Rig) -> None:
+    async def live(engine: Engine, heard: Ear, _unit: str, container: ContainerId) -> None:
+        await engine.signal(container, "WINCH")
+        await heard.until("kill 28")
+        await engine.signal(container, "SIGTERM")
+        assert await heard.until("die 0") == ["create", "start", "kill 28", "kill 15", "die 0"]
+
+    lives(rig, Act.OBEY, live)
+
+
+def test_a_renamed_container_keeps_its_unit(rig: Rig) -> None:
+    async def live(engine: Engine, _heard: Ear, unit: str, container: ContainerId) -> None:
+        await engine.rename(container, f"{unit}_moved")
+        assert [seen.name for seen in await observed(engine, unit, thorough=False)] == [f"{unit}_moved"]
+        assert await engine.owner(f"{unit}_moved") == unit
+        await engine.remove(container)
+
+    lives(rig, Act.IGNORE_TERM, live)
+
+
+def test_output_can_be_read_and_followed(rig: Rig) -> None:
+    async def live(engine: Engine, heard: Ear, _unit: str, container: ContainerId) -> None:
+        followed = [line.text async for line in engine.logs(container, tail=100, follow=True)]
+        assert followed == ["one", "two", "three"]
+        await heard.until("die 0")
+        last = [(line.stream, line.text) async for line in engine.logs(container, tail=2, follow=False)]
+        assert last == [("stdout", "two"), ("stdout", "three")]
+
+    lives(rig, Act.TALK, live)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".xz"])
+def test_an_image_archive_can_be_loaded(rig: Rig, tmp_path: Path, suffix: str) -> None:
+    tag = f"loaded:{suffix.strip('.') or 'plain'}"
+    path = rig.archive(tmp_path, suffix, tag)
+    unit = fresh("loaded")
+
+    async def main(engine: Engine) -> None:
+        assert await engine.load(path) == [tag]
+        await engine.create(unit, body(unit, Act.OBEY, image=tag))
+        assert await failure(engine.load(str(tmp_path / "none.tar"))) is Failure.OTHER
+
+    rig.run(main, {})
+
+
+def test_an_image_that_no_registry_has_cannot_be_pulled(rig: Rig) -> None:
+    async def main(engine: Engine) -> None:
+        assert await failure(engine.pull("127.0.0.1:9/none:1")) in {Failure.IMAGE_MISSING, Failure.OTHER}
+
+    rig.run(main, {})
