@@ -50,24 +50,26 @@ class Response:
             if len(self._buffer) > LONGEST_HEAD:
                 raise WireError("an endless head")
             return False
-        first, *fields = bytes(self._buffer[:end]).decode("latin-1").split("\r\n")
+        head = self._buffer[:end].decode("latin-1")
         del self._buffer[: end + 4]
+        first, _, fields = head.partition("\r\n")
         version, _, rest = first.partition(" ")
         if not version.startswith("HTTP/1.") or not (code := rest[:3]).isdecimal():
             raise WireError(f"no status line: {first[:80]!r}")
-        headers = {name.strip().lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
         if code.startswith("1"):
             return True  # An interim answer; the real one follows.
         self.status = int(code)
-        self.keep_alive = version == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
-        self._choose_framing(headers)
+        fields = fields.lower()
+        self.keep_alive = version == "HTTP/1.1" and "connection: close" not in fields
+        if self.status in {204, 304}:
+            self.done = True
+        else:
+            self._choose_framing({name: value.strip() for name, _, value in map(_parted, fields.split("\r\n"))})
         return True
 
     def _choose_framing(self, headers: dict[str, str]) -> None:
-        if self.status in {204, 304}:
-            self.done = True
-        elif "transfer-encoding" in headers:
-            if headers["transfer-encoding"].lower() != "chunked":
+        if "transfer-encoding" in headers:
+            if headers["transfer-encoding"] != "chunked":
                 raise WireError(f"transfer encoding {headers['transfer-encoding'][:80]!r}")
             self._step = self._chunk_size
         elif "content-length" in headers:
@@ -126,6 +128,10 @@ class Response:
             del self._buffer[: len(part)]
             self._left -= len(part)
             self._body(part)
+
+
+def _parted(field: str) -> tuple[str, str, str]:
+    return field.partition(":")
 
 
 def _size(digits: bytes, base: int) -> int:

@@ -56,29 +56,40 @@ class Caller:
         if not any(peer.alive for peer in self._idle):
             self._idle.append(await self._connect())
 
-    async def call(self, method: str, target: str) -> Answer:
-        """Raises EngineError (UNREACHABLE). Has no deadline; a cancelled call closes its connection.
+    async def call(self, method: str, target: str, patience: float) -> Answer:
+        """Raises EngineError (UNREACHABLE), TimeoutError. A call that is given up closes its connection.
 
         A kept connection that turns out to be closed before it has answered anything is no failure: the engine closes
         idle ones. The request is sent once more, on a new one, and so must be one that may come twice.
         """
         message = request(method, target)
-        async with self._turns:
-            while self._idle:
-                if (peer := self._idle.pop()).alive:
-                    try:
-                        return await self._ask(peer, message)
-                    except _UnansweredError:
-                        self._idle.clear()
-            try:
-                return await self._ask(await self._connect(), message)
-            except _UnansweredError as error:
-                raise EngineError(Failure.UNREACHABLE, f"{self._path}: {error}") from error
+        if self._turns.locked():
+            async with asyncio.timeout(patience):
+                await self._turns.acquire()
+        else:
+            await self._turns.acquire()  # At once: the request is to leave in this tick.
+        try:
+            return await self._send(message, patience)
+        except WireError as error:
+            raise EngineError(Failure.UNREACHABLE, f"{self._path}: {error}") from error
+        finally:
+            self._turns.release()
 
     def close(self) -> None:
         for peer in self._idle:
             peer.close()
         self._idle.clear()
+
+    async def _send(self, message: bytes, patience: float) -> Answer:
+        while self._idle:
+            if (peer := self._idle.pop()).alive:
+                try:
+                    return await self._ask(peer, message, patience)
+                except _UnansweredError:
+                    self._idle.clear()
+        async with asyncio.timeout(patience):
+            peer = await self._connect()
+        return await self._ask(peer, message, patience)
 
     async def _connect(self) -> "_Caller":
         try:
@@ -87,19 +98,14 @@ class Caller:
             raise unreachable(self._path, error) from error
         return peer
 
-    async def _ask(self, peer: "_Caller", message: bytes) -> Answer:
+    async def _ask(self, peer: "_Caller", message: bytes, patience: float) -> Answer:
         try:
-            answer = await peer.ask(message)
-        except _UnansweredError:
-            raise
-        except WireError as error:
-            raise EngineError(Failure.UNREACHABLE, f"{self._path}: {error}") from error
+            return await peer.ask(message, patience)
         finally:
-            if not peer.reusable:
+            if peer.reusable:
+                self._idle.append(peer)
+            else:
                 peer.close()
-        if peer.reusable:
-            self._idle.append(peer)
-        return answer
 
 
 class _UnansweredError(WireError):
@@ -166,17 +172,25 @@ class _Caller(_Connection):
         super().__init__()
         self._parts: list[bytes] = []
         self._answer: asyncio.Future[Answer] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
         self._keep = True
 
     @property
     def reusable(self) -> bool:
         return self.alive and self._response is None and self._keep
 
-    def ask(self, message: bytes) -> asyncio.Future[Answer]:
+    def ask(self, message: bytes, patience: float) -> asyncio.Future[Answer]:
+        loop = asyncio.get_running_loop()
         self._parts = []
-        self._answer = asyncio.get_running_loop().create_future()
+        self._answer = loop.create_future()
+        self._deadline = loop.call_later(patience, self._expire)
         self._write(message, Response(self._parts.append))
         return self._answer
+
+    def _expire(self) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(TimeoutError())
+            self._keep = False
 
     def _fed(self, response: Response) -> None:
         if response.done:
@@ -184,6 +198,8 @@ class _Caller(_Connection):
 
     def _over(self, error: WireError | None) -> None:
         response, self._response = self._response, None
+        if self._deadline is not None:
+            self._deadline.cancel()
         if response is None or self._answer is None or self._answer.done():
             return
         if error is None:

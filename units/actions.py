@@ -19,7 +19,6 @@ from units.unit import (
     NEVER,
     Budget,
     Condition,
-    ContainerId,
     Dependency,
     Failure,
     Health,
@@ -287,14 +286,15 @@ def pending_reason(unit: Unit, event: Any) -> Reason:
 
 
 def mourn(unit: Unit, event: Any, view: View) -> Unit:
-    """A death that is to be followed by another run."""
+    """A death that is to be followed by another run. A start that failed is no death: what died before it did."""
     judged = verdict(unit, event, view)
+    failed = isinstance(event, fact.StartFailed | fact.CreateFailed | fact.DeadlineDue)
     return replace(
         dead(unit, event),
         budget=judged.budget,
-        pending=pending_reason(unit, event),
+        pending=(unit.pending if failed else None) or pending_reason(unit, event),
         reason=judged.reason,
-        death=death(unit, event, view).what,
+        death=unit.death if failed else death(unit, event, view).what,
         oom=False,
     )
 
@@ -363,16 +363,15 @@ def create(unit: Unit, _event: Any, _view: View) -> Step:
 
 
 def start(unit: Unit, _event: Any, view: View) -> Step:
-    """Order the start; here, and nowhere else, a restart is counted."""
+    """Order the start; every one that follows a death is charged to the budget, also if it fails."""
     assert unit.container is not None
-    budget, restarts = unit.budget, unit.restarts
-    if unit.pending is not None:
-        restarts += 1
-        if unit.pending not in {Reason.MANUAL, Reason.CONFIG, Reason.EXTERNAL}:
-            window = recent(budget.restarts, unit.spec.restart.interval, view.now)
-            budget = replace(budget, restarts=(*window, view.now))
-    unit = replace(unit, budget=budget, restarts=restarts, fresh=False, kill_seen=False, stop_seen=False)
-    return arm(unit, Timer.DEADLINE, ANSWER_DEADLINE, (StartContainer(unit.name, unit.container or ContainerId("")),))
+    budget = unit.budget
+    if unit.pending not in {None, Reason.MANUAL, Reason.CONFIG, Reason.EXTERNAL}:
+        window = recent(budget.restarts, unit.spec.restart.interval, view.now)
+        budget = replace(budget, restarts=(*window, view.now))
+    order = StartContainer(unit.name, unit.container)
+    unit = replace(unit, budget=budget, fresh=False, kill_seen=False, stop_seen=False)
+    return arm(unit, Timer.DEADLINE, ANSWER_DEADLINE, (order,))
 
 
 def adopt_id(unit: Unit, event: fact.ContainerCreated, _view: View) -> Step:
@@ -400,7 +399,7 @@ def hold_volumes(unit: Unit, _event: Any, _view: View) -> Step:
 
 
 def _start_reason(unit: Unit) -> str:
-    return unit.death if unit.pending is not None else "first start"
+    return f"after: {unit.death}" if unit.pending is not None and unit.death else "a new container"
 
 
 def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
@@ -421,7 +420,7 @@ def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
             started_at=Instant(view.now - event.ran_for),
             health=Health.NONE if unit.health is Health.NONE else Health.STARTING,
             reason=reason,
-            restarts=unit.restarts + (1 if outside and not unit.fresh else 0),
+            restarts=unit.restarts + (1 if unit.pending is not None or (outside and not unit.fresh) else 0),
             fresh=False,
             pending=None,
             again=None,
@@ -546,7 +545,9 @@ def halt(unit: Unit, event: Any, view: View) -> Step:
     """Stop it for good."""
     unit = replace(unwant(unit, event, view).unit, reason="stopping as asked")
     if isinstance(event, fact.DrainAsked):
-        unit = replace(unit, reason="the host goes down", grace=event.timeout)
+        unit = replace(unit, grace=event.timeout)
+    if unit.grace is not None:
+        unit = replace(unit, reason="the host goes down")
     return _stop_orders(unit, unit.spec.stop.timeout if unit.grace is None else unit.grace)
 
 
@@ -639,7 +640,10 @@ def after_revocation(unit: Unit, _event: Any, _view: View) -> Unit:
 
 
 def after_pause(unit: Unit, _event: Any, _view: View) -> Unit:
-    return unit
+    waited = unit.phase is Phase.WAITING
+    return replace(
+        unit, reason="all it waited for is there" if waited else f"tried again after: {unit.death or unit.reason}"
+    )
 
 
 def after_pardon(unit: Unit, event: Any, view: View) -> Unit:

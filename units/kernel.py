@@ -72,7 +72,9 @@ class Transition:
         """Why this transition is a restart; ``None`` when it is none."""
         if self.after.restarts <= self.before.restarts:
             return None
-        return self.before.pending or self.after.pending or Reason.EXTERNAL
+        # A start that nobody here waits for is somebody else's, or one of ours that came after its deadline.
+        ours = self.before.pending if self.before.phase is Phase.STARTING else None
+        return ours or Reason.EXTERNAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +241,9 @@ def _lose_engine(step: _Step, reason: str) -> None:
     step.world = replace(step.world, engine_up=False, engine_reason=reason)
     if not was_up or step.world.draining:
         return
-    for unit in list(step.units.values()):
+    if any(unit.phase in {Phase.RUNNING, Phase.READY} for unit in step.units.values()):
+        return  # It left units running, so it stopped none: whoever was stopped was stopped by a person.
+    for unit in step.units.values():
         if unit.stopped_by is StoppedBy.OUTSIDE and step.moment.now - unit.since < ENGINE_STOP:
             step.push(fact.StopRevoked(unit.name))
 

@@ -123,8 +123,9 @@ def test_a_death_tells_its_exit_code_and_the_restart_its_reason(lines: list[Any]
     story.boot()
     story.up()
     story.tell(fact.ContainerDied(CONSOLE, BOX, 137))
+    story.tell(fact.ContainerStarted(CONSOLE, BOX))
     last = of(lines, "unit.transition")[-1]
-    assert (last["after"], last["restart"], last["restarts"]) == ("starting", "exit", 1)
+    assert (last["after"], last["restart"], last["restarts"]) == ("ready", "exit", 1)
     story.tell(fact.ContainerDied(CONSOLE, BOX, 3))
     last = of(lines, "unit.transition")[-1]
     assert (last["after"], last["exit_code"]) == ("backoff", 3)

@@ -81,7 +81,7 @@ def test_docker_restart_by_a_person_leaves_the_unit_up() -> None:
 
 
 def test_a_removed_container_is_made_anew() -> None:
-    """docker rm -f: the start finds no container, and one is created."""
+    """Docker rm -f: the start finds no container, and one is created."""
     story = Story.of(spec("db"))
     story.connect()
     story.up("db").later(60)
@@ -178,7 +178,7 @@ def test_leftovers_of_a_crash_are_removed_at_the_connect_and_only_then() -> None
 
 
 def test_shutdown_ends_dependents_first() -> None:
-    """web goes before db; the world is drained when both are gone."""
+    """Web goes before db; the world is drained when both are gone."""
     story = Story.of(spec("db"), spec("web", needs("db")))
     story.connect()
     story.up("db", "web")

@@ -364,7 +364,7 @@ def test_closed_sets_are_those_of_the_shell() -> None:
     """The stream's kinds are the actions that we ask for, the operations those of the adapter, the outcomes ours."""
     assert (*ACTIONS, "other") == catalog.EVENTS
     adapter = (ROOT / "supervisor/docker_engine.py").read_text()
-    assert {*re.findall(r'self\._order\("(\w+)"', adapter), "other"} == set(catalog.OPERATIONS)
+    assert {*re.findall(r'self\.(?:_order|_on_call)\("(\w+)"', adapter), "other"} == set(catalog.OPERATIONS)
     assert catalog.OUTCOMES[1:] == tuple(failure.name.lower() for failure in Failure)
 
 
@@ -380,6 +380,7 @@ def test_restarts_outlive_the_supervisor() -> None:
     later.metrics.restore(kept)
     later.connect("console")
     later.died("console")
+    later.started("console")
     assert nonzero(later.scrape("unit_restarts_total")) == ["unit_restarts_total{unit=console,reason=exit} 2"]
     assert later.metrics.counted() == {"restarts": {"console": {"exit": 2}}}
 

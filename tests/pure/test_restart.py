@@ -65,7 +65,7 @@ def test_a_crash_loop_lasts_until_a_good_run() -> None:
 
 
 def test_policies_say_who_runs_again() -> None:
-    """no rests or gives up; on-failure rests after success and counts its retries; always always runs again."""
+    """No rests or gives up; on-failure rests after success and counts its retries; always always runs again."""
 
     def verdict(policy: Policy, code: int, *, retries: int = 0, failures: int = 0) -> type:
         rules = RestartPolicy(policy, max_retries=retries)

@@ -198,9 +198,9 @@ def test_calls_share_a_connection(tmp_path: Path) -> None:
         async with peer(tmp_path, script) as path:
             caller = Caller(path)
             await caller.warm()
-            assert await caller.call("POST", "/a") == Answer(204, b"")
-            assert await caller.call("POST", "/b") == Answer(400, b"too old")
-            assert await caller.call("GET", "/c") == Answer(200, b"ok")
+            assert await caller.call("POST", "/a", 10) == Answer(204, b"")
+            assert await caller.call("POST", "/b", 10) == Answer(400, b"too old")
+            assert await caller.call("GET", "/c", 10) == Answer(200, b"ok")
             caller.close()
         assert script.requests == [
             (1, b"POST /a HTTP/1.1"),
@@ -216,8 +216,8 @@ def test_a_kept_connection_that_was_closed_is_replaced(tmp_path: Path) -> None:
         script = Script(OK, None, NO_CONTENT)
         async with peer(tmp_path, script) as path:
             caller = Caller(path)
-            await caller.call("POST", "/a")
-            assert await caller.call("POST", "/b") == Answer(204, b"")
+            await caller.call("POST", "/a", 10)
+            assert await caller.call("POST", "/b", 10) == Answer(204, b"")
             caller.close()
         assert [connection for connection, _ in script.requests] == [1, 1, 2]
 
@@ -234,7 +234,7 @@ def test_a_peer_that_breaks_off_is_unreachable(tmp_path: Path, answer: bytes | N
         async with peer(tmp_path, serve) as path:
             caller = Caller(path)
             with pytest.raises(EngineError) as caught:
-                await caller.call("POST", "/a")
+                await caller.call("POST", "/a", 10)
             assert caught.value.failure is Failure.UNREACHABLE
 
     run(main())
@@ -252,8 +252,7 @@ def test_a_call_that_is_given_up_closes_its_connection(tmp_path: Path) -> None:
         async with peer(tmp_path, serve) as path:
             caller = Caller(path)
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.01):
-                    await caller.call("POST", "/a")
+                await caller.call("POST", "/a", 0.01)
             await closed.wait()
 
     run(main())
@@ -264,7 +263,7 @@ def test_more_calls_than_connections_wait_for_their_turn(tmp_path: Path) -> None
         script = Script(*[NO_CONTENT] * 20)
         async with peer(tmp_path, script) as path:
             caller = Caller(path, connections=2)
-            answers = await asyncio.gather(*(caller.call("POST", f"/{number}") for number in range(20)))
+            answers = await asyncio.gather(*(caller.call("POST", f"/{number}", 10) for number in range(20)))
             assert answers == [Answer(204, b"")] * 20
             caller.close()
         assert {connection for connection, _ in script.requests} == {1, 2}
@@ -274,7 +273,7 @@ def test_more_calls_than_connections_wait_for_their_turn(tmp_path: Path) -> None
 
 def test_nobody_at_the_socket_is_told(tmp_path: Path) -> None:
     async def main() -> None:
-        for call in (Caller(str(tmp_path / "none.sock")).call("GET", "/"), listen(str(tmp_path / "none.sock"))):
+        for call in (Caller(str(tmp_path / "none.sock")).call("GET", "/", 10), listen(str(tmp_path / "none.sock"))):
             with pytest.raises(EngineError, match="does not exist") as caught:
                 await call
             assert caught.value.failure is Failure.UNREACHABLE

@@ -310,7 +310,7 @@ async def outage(host: SimulatedHost) -> None:
 
 
 async def relaunch(host: SimulatedHost) -> None:
-    """kill -9 of the supervisor, things go on meanwhile, and it comes again."""
+    """Kill -9 of the supervisor, things go on meanwhile, and it comes again."""
     await host.kill9()
     if host.chance.random() < 0.1:
         host.memory.state = None

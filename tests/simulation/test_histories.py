@@ -14,9 +14,9 @@ import pytest
 from tests.simulation.engine_model import FakeEngine, Faults
 from tests.simulation.host import SimulatedHost, draw_faults, draw_program, draw_specs, misfortune, stranded
 from tests.simulation.virtual_loop import run
+from units.events import SnapshotTaken
 from units.kernel import TABLES, World
 from units.reconcile import reconcile
-from units.events import SnapshotTaken
 from units.unit import Kind, Phase
 
 CHUNK = 100
@@ -103,8 +103,8 @@ def forgiven(recorder: object, name: str) -> bool:
     """A person's wish gives a new budget; then the window says nothing."""
     history = getattr(recorder, "history", [])
     return any(
-        type(event).__name__ in {"StartAsked", "RestartAsked", "ResetAsked"}
-        and event.unit == name
+        (type(event).__name__ in {"StartAsked", "RestartAsked", "ResetAsked"}
+        and event.unit == name)
         or type(event).__name__ == "ConfigRead"
         for event, _ in history
     )
