@@ -67,7 +67,7 @@ def transitions() -> str:
     for rules in TABLES.values():
         parts += [f"## {rules.name}", "", "| in | on | when | do | to |", "| --- | --- | --- | --- | --- |"]
         parts += [
-            f"| {edge.at} | {edge.on.__name__} | {_plain(edge.when.__name__)} | {_plain(edge.do.__name__)} | {edge.to} |"
+            f"| {edge.at} | {edge.on.__name__} | {_plain(edge.when)} | {_plain(edge.do)} | {edge.to} |"
             for edge in rules.edges
         ]
         parts += ["", f"### Ignored by a {rules.name}", "", "| in | on | why |", "| --- | --- | --- |"]
@@ -78,7 +78,8 @@ def transitions() -> str:
     return "\n".join(parts).rstrip()
 
 
-def _plain(name: str) -> str:
+def _plain(function: Callable[..., object]) -> str:
+    name = function.__name__
     return "" if name == "always" else name.replace("_", " ")
 
 

@@ -119,7 +119,7 @@ def entry() -> None:
         sys.exit(130)
     except BrokenPipeError:
         # The reader of our output went away (`dockwarden events | head`): that is no error of ours.
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
 
 

@@ -1,4 +1,4 @@
-"""The composition root of ``dockwarden boot``: the one place that knows concrete classes, and what ends with which code."""
+"""The composition root of ``dockwarden boot``: the one place that knows concrete classes and exit codes."""
 
 import asyncio
 import os

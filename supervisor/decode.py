@@ -170,6 +170,14 @@ def loaded(line: Any) -> list[str]:
     return _LOADED.findall(_text(_map(line).get("stream")))
 
 
+def trouble(line: Any) -> str:
+    """The error that a line of ``/images/create`` or ``/images/load`` tells of; empty if it tells of none."""
+    told = _map(line)
+    if "error" not in told and "errorDetail" not in told:
+        return ""
+    return _text(_map(told.get("errorDetail")).get("message")) or _text(told.get("error")) or "an error without a word"
+
+
 def info(version: Any) -> EngineInfo:
     """The answer of ``/version``. Engines before 1.12 name no minimum."""
     told = _map(version)

@@ -19,7 +19,7 @@ from aiodocker import Docker, DockerError
 
 from supervisor import decode
 from supervisor.engine import LABEL_UNIT, EngineError, EngineInfo, Heard, OutputLine
-from supervisor.http1 import WireError
+from supervisor.http1 import Lines, WireError
 from supervisor.output import Output
 from supervisor.wire import Answer, Caller, Listener, listen, unreachable
 from units.events import Observed
@@ -38,7 +38,17 @@ NO_CONNECTION = 900
 
 _EVENTS: Final = {"type": ["container"], "label": [LABEL_UNIT], "event": list(decode.ACTIONS)}
 _OURS: Final = json.dumps({"label": [LABEL_UNIT]})
-_REFUSALS = (TimeoutError, DockerError, EngineError, WireError, aiohttp.ClientError, OSError, ValueError, KeyError)
+_REFUSALS = (
+    TimeoutError,
+    DockerError,
+    EngineError,
+    WireError,
+    aiohttp.ClientError,
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+)
 
 OnCall = Callable[[str, str, float], None]
 """Operation, outcome (``ok`` or a failure's name in lower case), seconds."""
@@ -86,12 +96,12 @@ class DockerEngine:
             return decode.info(await self._ask("version", versioned_api=False))
 
     async def events(self, since_ns: int | None) -> AsyncIterator[tuple[Heard, ...]]:
-        async with self._order("events", "", LOOK):
-            await self._starts.warm()
-            listener = await listen(self._path)
-        self._listeners.add(listener)
-        try:
+        with contextlib.ExitStack() as stack:
             async with self._order("events", "", LOOK):
+                await self._starts.warm()
+                listener = await listen(self._path)
+                stack.callback(self._forget, listener)
+                self._listeners.add(listener)
                 answer = await listener.open(self._events_target(since_ns))
                 if answer.status != 200:
                     raise _refusal("events", answer)
@@ -102,9 +112,10 @@ class DockerEngine:
                 except WireError as error:
                     raise EngineError(Failure.UNREACHABLE, f"events: {error}") from error
                 yield tuple(decode.event(_parsed(line)) for line in lines)
-        finally:
-            self._listeners.discard(listener)
-            listener.close()
+
+    def _forget(self, listener: Listener) -> None:
+        self._listeners.discard(listener)
+        listener.close()
 
     async def snapshot(self, *, thorough: bool) -> tuple[Observed, ...]:
         async with self._order("list", "", LOOK):
@@ -113,20 +124,20 @@ class DockerEngine:
             del rows
         if not thorough:
             return tuple(listed)
-        looks = []
         try:
             async with asyncio.TaskGroup() as tasks:
                 looks = [tasks.create_task(self._look(seen.container)) for seen in listed]
-        except* EngineError as group:
-            raise group.exceptions[0] from None
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
         return tuple(seen for look in looks if (seen := look.result()) is not None)
 
     async def pull(self, image: str) -> None:
+        """Without a tag it is ``latest``, as everywhere but in this call, which would bring all there are."""
+        tagged = "@" in image or ":" in image.rpartition("/")[2]
+        asked = {"fromImage": image if tagged else f"{image}:latest"}
         async with self._order("pull", image, PROGRESS) as deadline:
-            async for _ in self._streams.images.pull(image, stream=True):
-                self._extend(deadline)
-            # aiodocker takes a cut connection for the end of the stream.
-            await self._calls.images.inspect(image)
+            async for _ in self._progress(deadline, "images/create", params=asked):
+                pass
 
     async def create(self, name: str, body: str) -> ContainerId:
         async with self._order("create", name, ACT):
@@ -171,9 +182,8 @@ class DockerEngine:
         asked = {"stdout": "1", "stderr": "1", "tail": str(tail), "follow": str(int(follow))}
         async with contextlib.AsyncExitStack() as stack:
             async with self._order("logs", container[:12], LOOK):
-                query = self._streams._query(f"containers/{container}/logs", params=asked)  # noqa: SLF001
+                query = self._stream(f"containers/{container}/logs", "GET", params=asked)
                 response = await stack.enter_async_context(query)
-            stack.callback(response.close)
             try:
                 async for data in response.content.iter_any():
                     for line in output.feed(data):
@@ -191,10 +201,9 @@ class DockerEngine:
         names: list[str] = []
         with archive:
             async with self._order("load", path, PROGRESS) as deadline:
-                told = self._streams.images.import_image(self._pieces(archive, deadline), stream=True)
-                async for line in told:
-                    self._extend(deadline)
-                    names += decode.loaded(line)
+                pieces, kind = self._pieces(archive, deadline), {"Content-Type": "application/x-tar"}
+                async for told in self._progress(deadline, "images/load", data=pieces, headers=kind):
+                    names += decode.loaded(told)
                 if not names:
                     raise EngineError(Failure.OTHER, "the engine named no image")
         return names
@@ -225,6 +234,30 @@ class DockerEngine:
     async def _ask(self, path: str, method: str = "GET", **query: Any) -> Any:
         """Past the objects of aiodocker, which keep whole answers: these are decoded and forgotten."""
         return await self._calls._query_json(path, method, **query)  # noqa: SLF001
+
+    @contextlib.asynccontextmanager
+    async def _stream(self, path: str, method: str, **query: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+        """An answer that comes bit by bit. aiodocker itself leaves one open when its reader gives up."""
+        async with self._streams._query(path, method, **query) as response:  # noqa: SLF001
+            try:
+                yield response
+            finally:
+                response.close()
+
+    async def _progress(self, deadline: asyncio.Timeout, path: str, **query: Any) -> AsyncIterator[Any]:
+        """What a long call tells, line by line; the status was sent long before it fails. Each word is progress.
+
+        aiodocker's own reader takes a cut connection for the end.
+        """
+        lines = Lines()
+        async with self._stream(path, "POST", **query) as response:
+            async for data in response.content.iter_any():
+                self._extend(deadline)
+                for line in lines.feed(data):
+                    told = _parsed(line)
+                    if text := decode.trouble(told):
+                        raise DockerError(0, text)
+                    yield told
 
     @contextlib.asynccontextmanager
     async def _order(self, operation: str, subject: str, patience: float) -> AsyncIterator[asyncio.Timeout]:

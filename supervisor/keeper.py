@@ -1,6 +1,7 @@
 """Writes down what must outlive us, soon after it changed and never in the way of a restart."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -80,18 +81,25 @@ class Keeper:
         self._in_thread = in_thread
         self._world: World | None = None
         self._dirty = asyncio.Event()
+        self._urgent = asyncio.Event()
+        """What a person wishes must not be forgotten for being the last thing that happened."""
         self._complained = False
 
     def observe(self, _entry: Entry, _moment: Moment, reaction: Reaction) -> None:
         self._world = reaction.world
         if reaction.transitions:
             self._dirty.set()
+        if any(step.before.wanted is not step.after.wanted for step in reaction.transitions):
+            self._urgent.set()
 
     async def run(self) -> None:
         while True:
             await self._dirty.wait()
-            await asyncio.sleep(PAUSE)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PAUSE):
+                    await self._urgent.wait()
             self._dirty.clear()
+            self._urgent.clear()
             await self.write(ended=False)
 
     async def write(self, *, ended: bool) -> None:

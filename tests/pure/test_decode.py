@@ -193,6 +193,13 @@ def test_small_answers() -> None:
     assert decode.loaded({"status": "Loading layer", "progressDetail": {}}) == []
 
 
+def test_a_line_may_tell_of_trouble() -> None:
+    assert decode.trouble({"errorDetail": {"message": "denied"}, "error": "denied"}) == "denied"
+    assert decode.trouble({"error": "denied"}) == "denied"
+    assert decode.trouble({"errorDetail": None}) == "an error without a word"
+    assert decode.trouble({"status": "Pulling"}) == ""
+
+
 def test_a_signal_has_a_number() -> None:
     assert [decode.signal_number(text) for text in ("9", "KILL", "SIGKILL", "sigterm", "NOPE", "")] == [
         *(9, 9, 9, 15),
@@ -282,6 +289,7 @@ JSON = st.recursive(
     "read",
     [
         *(decode.event, decode.observed, decode.owner, decode.info, decode.declares_health, decode.loaded),
+        decode.trouble,
         *(decode.name_of, decode.has_terminal, lambda found: decode.inspected(found, 1e9)),
         lambda found: decode.sentence(json.dumps(found)),
     ],

@@ -271,7 +271,7 @@ async def misfortune(host: SimulatedHost) -> None:
         lambda: engine.person_remove(name),
         lambda: engine.sicken(name),
         lambda: host.ask(chance.choice(ASKS)(name)),
-        lambda: engine.cut_streams(),
+        engine.cut_streams,
         lambda: outage(host),
         lambda: relaunch(host),
         lambda: reconfigure(host),

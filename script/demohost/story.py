@@ -1,0 +1,168 @@
+"""The story of ``script/demo --check``: what a newcomer would try, each step seen or not."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from script.demohost.host import UNITS
+from tests.bed import leftovers
+from tests.bed.bed import Bed
+from tests.boot.host import Host, HostError
+
+
+@dataclass
+class Story:
+    """Steps in order; the first that is not seen ends it."""
+
+    host: Host
+    seen: int = 0
+    failed: list[str] = field(default_factory=list)
+
+    def step(self, title: str, act: Callable[[Host], str]) -> None:
+        if self.failed:
+            return
+        began = time.monotonic()
+        try:
+            told = act(self.host)
+        except (HostError, AssertionError, KeyError) as error:
+            self.failed.append(title)
+            print(f"  ✗ {title}: {error}", flush=True)
+            return
+        self.seen += 1
+        print(f"  ✓ {title:<44} {time.monotonic() - began:6.2f} s  {told}", flush=True)
+
+
+def tell(bed: Bed, host: Host) -> bool:
+    """Play it; whether every step was seen."""
+    story = Story(host)
+    for title, act in STEPS:
+        story.step(title, act)
+    ident = bed.ident
+    bed.close()
+    story.step("nothing is left behind", lambda _: _nothing_left(ident))
+    print(f"\n{story.seen} of {len(STEPS) + 1} steps seen", flush=True)
+    return not story.failed
+
+
+def boot(host: Host) -> str:
+    host.boot()
+    units = host.wait_up(*UNITS)
+    return f"{len(units)} units up"
+
+
+def order(host: Host) -> str:
+    began = {name: one["started"] for name, one in host.containers().items()}
+    assert began["syslog"] < began["network"] < began["console"], began
+    assert all(one["policy"] in {"no", ""} for one in host.containers().values())
+    return "syslog, network, console"
+
+
+def kill(host: Host) -> str:
+    before = host.units()["console"]
+    host.docker.post("/containers/console/kill")
+    after = host.wait(
+        "console back",
+        lambda units: units["console"]["restarts"] == before["restarts"] + 1 and units["console"]["state"] == "ready",
+    )
+    return str(after["console"]["reason"])
+
+
+def removed(host: Host) -> str:
+    before = host.units()["ntp"]["container_id"]
+    host.docker.delete("/containers/ntp?force=1")
+    host.wait(
+        "ntp made anew", lambda units: units["ntp"]["state"] == "ready" and units["ntp"]["container_id"] != before
+    )
+    return "docker rm -f, and it has a new container"
+
+
+def stop(host: Host) -> str:
+    host.docker.post("/containers/syslog/stop?t=3")
+    units = host.wait("syslog stays stopped", lambda units: units["syslog"]["state"] == "inactive")
+    return str(units["syslog"]["reason"])
+
+
+def adoption(host: Host) -> str:
+    before, engine = host.containers(), host.engine_pid()
+    restarts = {name: unit["restarts"] for name, unit in host.units().items()}
+    host.kill9()
+    host.boot()
+    host.wait(
+        "adopted", lambda units: units["console"]["state"] == "ready" and units["network"]["state"] == "completed"
+    )
+    after = host.containers()
+    same = [name for name in before if name != "flaky"]
+    assert [after[name] for name in same] == [before[name] for name in same], "a container was touched"
+    assert host.engine_pid() == engine, "the engine was touched"
+    units = host.units()
+    assert units["syslog"]["state"] == "inactive", "a person's stop was forgotten"
+    assert all(units[name]["restarts"] == restarts[name] for name in same), "counters were lost"
+    return "engine and units untouched, the stop and the counters kept"
+
+
+def start_again(host: Host) -> str:
+    assert host.cli("start", "syslog").returncode == 0
+    return str(host.wait_up("syslog")["syslog"]["reason"])
+
+
+def engine_crash(host: Host) -> str:
+    before = {name: one["pid"] for name, one in host.containers().items() if one["running"] and name != "flaky"}
+    pid = host.engine_pid()
+    host.inside("/bin/busybox", "kill", "-9", str(pid))
+    host.wait_for_line(
+        "the engine back",
+        lambda line: (
+            line["event"] == "system_docker.state" and line.get("phase") == "running" and line.get("pid") != pid
+        ),
+    )
+    host.wait("the engine serves", lambda _: '"up": true' in host.cli("status", "--json").stdout)
+    after = {name: one["pid"] for name, one in host.containers().items() if name in before}
+    assert after == before, "a unit was restarted"
+    return "System Docker is back, no unit was touched"
+
+
+def flaky(host: Host) -> str:
+    units = host.wait("flaky restarted", lambda units: units["flaky"]["restarts"] >= 1, 60)
+    why = host.cli("why", "flaky").stdout
+    assert "exit code 3" in why, why
+    return str(units["flaky"]["reason"])
+
+
+def metrics(host: Host) -> str:
+    page = host.get("/metrics")
+    wanted = 'dockwarden_unit_state{state="ready",unit="console"} 1.0'
+    assert wanted in page, f"not on the page: {wanted}"
+    assert 'dockwarden_unit_restarts_total{reason="exit",unit="console"} 1.0' in page
+    assert "dockwarden_engine_up 1.0" in page
+    assert host.get("/readyz") == "ready\n"
+    return f"{len(page.splitlines())} lines, ready"
+
+
+def shutdown(host: Host) -> str:
+    code = host.end()
+    assert code == 0, f"exit code {code}"
+    left = host.processes()
+    assert left == [], f"left: {left}"
+    assert not host.socket.exists()
+    return "exit code 0, no process left in the bed"
+
+
+def _nothing_left(ident: str) -> str:
+    traces = leftovers.traces(ident)
+    assert traces == [], traces
+    return "no process, mount, cgroup or file"
+
+
+STEPS: tuple[tuple[str, Callable[[Host], str]], ...] = (
+    ("the host boots", boot),
+    ("units started in order", order),
+    ("a killed console is back", kill),
+    ("a removed unit is made anew", removed),
+    ("a person's stop is respected", stop),
+    ("kill -9 of the supervisor: all is adopted", adoption),
+    ("a person's start", start_again),
+    ("kill -9 of System Docker", engine_crash),
+    ("a flaky service restarts, and why", flaky),
+    ("the metrics say the same", metrics),
+    ("the host goes down", shutdown),
+)
