@@ -1,6 +1,7 @@
 """The composition root of ``dockwarden boot``: the one place that knows concrete classes and exit codes."""
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -134,7 +135,8 @@ def open_state(state_dir: Path, log: FilteringBoundLogger) -> StateFile:
         probe.unlink()
         store.load()
     except (OSError, StateError) as error:
-        (state_dir / ".probe").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            (state_dir / ".probe").unlink()
         raise BootError(
             Exit.STATE,
             f"the state directory {state_dir} cannot be used: {error}; free it or choose another --state-dir",

@@ -457,7 +457,8 @@ def note_kill(unit: Unit, event: fact.ContainerKilled, _view: View) -> Step:
 
 
 def note_stop(unit: Unit, _event: Any, _view: View) -> Step:
-    return Step(replace(unit, stop_seen=True))
+    """Without a stop signal in this run, it is the late end of a stop of the run before."""
+    return Step(replace(unit, stop_seen=unit.kill_seen))
 
 
 def note_oom(unit: Unit, _event: Any, _view: View) -> Step:

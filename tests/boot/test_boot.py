@@ -1,0 +1,159 @@
+"""``dockwarden boot`` as a program on a real dockerd, as the person on call meets it."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from script.demohost.host import UNITS, demo_host
+from script.demohost.story import STEPS
+from tests.bed.bed import Bed
+from tests.bed.http import Docker
+from tests.bed.leftovers import traces
+
+MORE = """
+    hog:
+      image: busybox:demo
+      command: sh -c 'sleep 1; exec tail /dev/zero'
+      net: host
+      mem_limit: 16m
+      restart: on-failure:1
+      labels: {io.rancher.os.scope: system}
+    heir:
+      image: busybox:demo
+      command: sh -c 'trap "exit 0" TERM; while :; do sleep 60 & wait $$!; done'
+      net: container:ntp
+      restart: always
+      labels: {io.rancher.os.scope: system}
+"""
+
+
+@pytest.fixture
+def bed() -> Iterator[Bed]:
+    with Bed() as one:
+        yield one
+    assert traces(one.ident) == []
+
+
+@pytest.mark.parametrize("skipped", ["flaky"])
+def test_the_demo_story(bed: Bed, engine_version: str, skipped: str) -> None:
+    """Boot, kill, remove, stop, adopt, crash of the engine, metrics, shutdown: each step is seen on each engine."""
+    host = demo_host(bed, engine_version)
+    for title, act in STEPS:
+        if skipped not in title:  # It waits for twenty seconds, and the demo itself shows it.
+            act(host)
+
+
+def test_an_oom_kill_is_told_apart(bed: Bed, engine_version: str) -> None:
+    """The reason names the kernel and the memory, and the metric's label is oom."""
+    host = demo_host(bed, engine_version, extra=MORE)
+    host.boot()
+    host.wait("hog is oom-killed", lambda units: units["hog"]["restarts"] == 1 or units["hog"]["state"] == "failed")
+    units = host.wait("hog has used up its retries", lambda units: units["hog"]["state"] == "failed")
+    assert "lack of memory" in units["hog"]["reason"]
+    assert 'dockwarden_unit_restarts_total{reason="oom",unit="hog"} 1.0' in host.get("/metrics")
+    assert host.end() == 0
+
+
+def test_what_ran_is_in_step_after_a_second_boot(bed: Bed, engine_version: str) -> None:
+    """After a shutdown: oneshots run again, the ephemeral console is a new container, the others are the same ones."""
+    host = demo_host(bed, engine_version)
+    host.boot()
+    host.wait_up(*UNITS)
+    before = host.containers()
+    assert host.end() == 0
+    host.boot()
+    host.wait_up(*UNITS)
+    after = host.containers()
+    assert after["console"]["id"] != before["console"]["id"]
+    assert after["syslog"]["id"] == before["syslog"]["id"]
+    assert after["network"]["id"] == before["network"]["id"]
+    assert after["network"]["started"] != before["network"]["started"]
+    assert host.end() == 0
+
+
+def test_a_shutdown_keeps_the_order(bed: Bed, engine_version: str) -> None:
+    """Who depends on others ends before them."""
+    host = demo_host(bed, engine_version)
+    host.boot()
+    host.wait_up(*UNITS)
+    assert host.end() == 0
+    ended = [
+        line["unit"]
+        for line in map(json.loads, (line for line in host.log if line.startswith("{")))
+        if line["event"] == "unit.transition" and line["after"] == "inactive" and line["before"] == "stopping"
+    ]
+    assert ended.index("flaky") < ended.index("console") < ended.index("syslog")
+
+
+def test_a_unit_that_died_while_nobody_looked_is_restarted(bed: Bed, engine_version: str) -> None:
+    """A container killed while the supervisor was dead is started by the next one, and counted."""
+    host = demo_host(bed, engine_version)
+    host.boot()
+    host.wait_up(*UNITS)
+    host.kill9()
+    host.docker.post("/containers/ntp/kill")
+    host.docker.post("/containers/ntp/wait")
+    host.boot()
+    units = host.wait("ntp back", lambda units: units["ntp"]["state"] == "ready" and units["ntp"]["restarts"] == 1)
+    assert units["network"]["state"] == "completed"
+    assert host.end() == 0
+
+
+def test_an_attached_engine_is_never_stopped(bed: Bed, engine_version: str) -> None:
+    """With --engine, the engine was there before and is there afterwards."""
+    engine = bed.engine(engine_version).start()
+    host = demo_host(bed, engine_version)
+    host.docker = Docker(engine.socket)
+    host.boot("--engine", f"unix://{engine.socket}")
+    host.wait_up(*UNITS)
+    assert host.end() == 0
+    assert engine.process is not None
+    assert engine.process.poll() is None
+    assert not any(one["running"] for one in host.containers().values())
+    engine.terminate()
+
+
+def test_a_graceful_restart_of_an_attached_engine_takes_no_unit(bed: Bed, engine_version: str) -> None:
+    """The engine ends and comes back with live-restore: same processes, and the supervisor says what it saw."""
+    engine = bed.engine(engine_version).start()
+    host = demo_host(bed, engine_version)
+    host.docker = Docker(engine.socket)
+    host.boot("--engine", f"unix://{engine.socket}")
+    host.wait_up(*UNITS)
+    steady = ("syslog", "ntp", "console")
+    before = {name: host.containers()[name]["pid"] for name in steady}
+    engine.terminate()
+    host.wait_for_line("the loss", lambda line: line["event"] == "engine.lost" and "events" in line["reason"])
+    assert "engine_up 0.0" in host.get("/metrics")
+    engine.start()
+    host.wait("the engine is back", lambda _: "dockwarden_engine_up 1.0" in host.get("/metrics"))
+    assert {name: host.containers()[name]["pid"] for name in steady} == before
+    assert host.end() == 0
+    engine.terminate()
+
+
+def test_what_one_sees(bed: Bed) -> None:
+    """Status, units, events, logs, why and version answer, as text and as JSON, and agree."""
+    host = demo_host(bed)
+    host.boot()
+    host.wait_up(*UNITS)
+    status = json.loads(host.cli("status", "--json").stdout)
+    assert set(status) >= {"engine", "units"}
+    keys = {"name", "kind", "state", "health", "container_id", "restarts", "since", "reason"}
+    assert all(set(unit) >= keys for unit in status["units"])
+    assert [unit["name"] for unit in json.loads(host.cli("units", "--json").stdout)] == [
+        unit["name"] for unit in status["units"]
+    ]
+    assert "the network is up" in host.cli("logs", "network").stdout
+    assert re.search(r"network .*running -> completed", host.cli("events").stdout)
+    assert "exit code 0" in host.cli("why", "network").stdout
+    assert json.loads(host.cli("why", "network", "--json").stdout)
+    assert host.cli("restart", "console").returncode == 0
+    assert host.units()["console"]["restarts"] == 1
+    assert host.cli("status", "nonsense").returncode == 2
+    assert host.cli("why", "consle").returncode == 4
+    assert (host.run_dir / "control.sock").stat().st_mode & 0o777 == 0o600
+    assert host.end() == 0
+    assert host.cli("status").returncode == 3
