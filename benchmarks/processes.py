@@ -1,6 +1,8 @@
 """Programs that are measured, or measured against: built and started here, and ended with the benchmark."""
 
 import contextlib
+import json
+import select
 import subprocess
 import sys
 import tempfile
@@ -43,9 +45,9 @@ def build(name: str, directory: Path) -> Path:
     return program
 
 
-def module(name: str, *args: str | Path) -> list[str]:
+def module(name: str, *args: str | Path) -> list[str | Path]:
     """The command line of a Python module of this repository."""
-    return [sys.executable, "-m", name, *map(str, args)]
+    return [sys.executable, "-m", name, *args]
 
 
 @contextlib.contextmanager
@@ -114,8 +116,9 @@ class FakeEngine:
         return int(self._answer())
 
     def _answer(self) -> str:
-        """Waits for ever; who hangs here has a client that does not restart (``timeout`` guards whole runs)."""
         assert self._process.stdout is not None
+        if not select.select([self._process.stdout], [], [], PATIENCE)[0]:
+            raise BenchmarkError(f"nobody started a container again within {PATIENCE:g} s")
         line = self._process.stdout.readline()
         if not line:
             raise BenchmarkError(f"the fake engine ended with {self._process.wait()}")
@@ -135,24 +138,20 @@ def fake_engine(directory: Path, names: Sequence[str]) -> Iterator[FakeEngine]:
         engine.close()
 
 
-def config_text(services: Mapping[str, Mapping[str, object]]) -> str:
-    """A cloud-config of these services; JSON is YAML."""
-    import json
-
-    return json.dumps({"rancher": {"services": services}}, indent=1)
+Services = Mapping[str, Mapping[str, object]]
+"""``rancher.services`` of a cloud-config."""
 
 
-def boot_command(engine: Path, directory: Path, services: Mapping[str, Mapping[str, object]]) -> list[str]:
+def boot_command(engine: Path, directory: Path, services: Services) -> list[str | Path]:
     """Write a supervisor's configuration and return its command line: as a user would start it."""
-    directory.mkdir()
-    config = directory / "cloud-config.yml"
-    config.write_text(config_text(services))
     images = directory / "images"
-    images.mkdir()
+    images.mkdir(parents=True)
+    config = directory / "cloud-config.yml"
+    config.write_text(json.dumps({"rancher": {"services": services}}))  # JSON is YAML
     return module(
         "supervisor",
         "boot",
         *("--config", config, "--engine", f"unix://{engine}"),
         *("--state-dir", directory / "state", "--run-dir", directory / "run", "--images", images),
-        *("--listen", f"127.0.0.1:{free_port()}", "--log-format", "json"),
+        *("--listen", "127.0.0.1:0", "--log-format", "json"),
     )

@@ -31,6 +31,7 @@ from units.unit import (
     Seconds,
     StoppedBy,
     Unit,
+    UnitName,
     Via,
 )
 
@@ -118,8 +119,20 @@ def current(unit: Unit, event: Any, _view: View) -> bool:
     return bool(event.token == unit.token)
 
 
+def busy_followers(unit: Unit, view: View) -> list[str]:
+    """Who depends on it and is not gone yet, also by way of units that are: a finished oneshot passes order on."""
+    seen: dict[UnitName, None] = dict.fromkeys(view.links.followers.get(unit.name, ()))
+    queue = list(seen)
+    for name in queue:
+        for further in view.links.followers.get(name, ()):
+            if further not in seen:
+                seen[further] = None
+                queue.append(further)
+    return sorted(name for name in seen if view.units[name].busy)
+
+
 def followers_busy(unit: Unit, _event: Any, view: View) -> bool:
-    return any(view.units[name].busy for name in view.links.followers.get(unit.name, ()))
+    return bool(busy_followers(unit, view))
 
 
 def followers_gone(unit: Unit, event: Any, view: View) -> bool:
@@ -556,8 +569,7 @@ def drain(unit: Unit, event: Any, view: View) -> Step:
     """Wait for those that depend on it to end first."""
     if isinstance(event, fact.DrainAsked):
         unit = replace(unwant(unit, event, view).unit, grace=event.timeout)
-    busy = [name for name in view.links.followers.get(unit.name, ()) if view.units[name].busy]
-    return Step(replace(unit, reason="the host goes down; first: " + ", ".join(sorted(busy))))
+    return Step(replace(unit, reason="the host goes down; first: " + ", ".join(busy_followers(unit, view))))
 
 
 def cycle(unit: Unit, event: Any, _view: View) -> Step:

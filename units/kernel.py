@@ -188,9 +188,10 @@ class _Step:
         for name in links.followers.get(unit.name, ()):
             if self.units[name].phase is Phase.WAITING:
                 self.push(fact.PeerChanged(name, unit.name))
-        for edge in links.leaders.get(unit.name, ()):
-            if self.units[edge.target].phase is Phase.DRAINING:
-                self.push(fact.PeerChanged(edge.target, unit.name))
+        if self.world.draining and not unit.busy:
+            for other in self.units.values():
+                if other.phase is Phase.DRAINING:
+                    self.push(fact.PeerChanged(other.name, unit.name))
 
     def _answer(self, event: UnitEvent, *, accepted: bool, text: str) -> None:
         if isinstance(event, ASKS) and event.request:

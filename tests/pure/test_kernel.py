@@ -290,3 +290,22 @@ def test_a_foreign_container_with_the_name_is_not_touched() -> None:
     story.connect()
     told = story.feed(fact.CreateFailed(UnitName("db"), Failure.NAME_TAKEN, "the name 'db' is taken"))
     assert told == "db: creating -> failed\narm db retry 300"
+
+
+def test_shutdown_order_passes_through_a_finished_oneshot() -> None:
+    """The console comes after a oneshot that comes after syslog: syslog ends last, though the oneshot is long done."""
+    story = Story.of(
+        spec("syslog"),
+        spec("net", after("syslog"), kind=Kind.ONESHOT, policy=Policy.NO),
+        spec("console", after("net")),
+    )
+    story.connect()
+    story.up("syslog", "net")
+    story.died("net", 0)
+    story.up("console")
+    story.feed(fact.ShutdownAsked("SIGTERM", Seconds(60)))
+    assert story.phases() == {"syslog": "draining", "net": "inactive", "console": "stopping"}
+    assert story.died("console", 143).splitlines()[:2] == [
+        "console: stopping -> inactive",
+        "syslog: draining -> stopping",
+    ]

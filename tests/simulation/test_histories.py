@@ -103,8 +103,7 @@ def forgiven(recorder: object, name: str) -> bool:
     """A person's wish gives a new budget; then the window says nothing."""
     history = getattr(recorder, "history", [])
     return any(
-        (type(event).__name__ in {"StartAsked", "RestartAsked", "ResetAsked"}
-        and event.unit == name)
+        (type(event).__name__ in {"StartAsked", "RestartAsked", "ResetAsked"} and event.unit == name)
         or type(event).__name__ == "ConfigRead"
         for event, _ in history
     )

@@ -1,0 +1,85 @@
+"""``python -m benchmarks [reaction|restart|memory]...``: measure, and print tables with ratios first."""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+from benchmarks import memory, reaction, restart
+from benchmarks.processes import BenchmarkError
+from tests.bed.bed import BedError
+from tests.bed.engines import EngineUnavailableError
+
+PACKAGES = ("aiodocker", "aiohttp", "uvloop", "structlog", "prometheus_client", "pyyaml")
+
+
+class Result(Protocol):
+    def as_text(self) -> str: ...
+
+    def as_json(self) -> dict[str, Any]: ...
+
+
+def measure_reaction(rounds: int, *, quick: bool) -> Result:
+    return reaction.measure(rounds, 5 if quick else 25)
+
+
+def measure_restart(rounds: int, *, quick: bool) -> Result:  # noqa: ARG001 - fewer rounds are all that can be saved
+    return restart.measure(rounds)
+
+
+def measure_memory(rounds: int, *, quick: bool) -> Result:
+    """A process weighs nearly the same each time."""
+    return memory.measure(max(1, rounds // 8), 200 if quick else 2000)
+
+
+BENCHMARKS: dict[str, Callable[..., Result]] = {
+    "reaction": measure_reaction,
+    "restart": measure_restart,
+    "memory": measure_memory,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)} (default: all)")
+    parser.add_argument("--rounds", type=int, metavar="N", help="paired rounds (default: 40; memory does an eighth)")
+    parser.add_argument("--quick", action="store_true", help="8 short rounds: does it run at all?")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every single measurement there")
+    args = parser.parse_args(argv)
+    if unknown := set(args.names) - BENCHMARKS.keys():
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
+    rounds = args.rounds or (8 if args.quick else 40)
+    where = surroundings()
+    print(", ".join(f"{key} {value}" for key, value in where.items()), end="\n\n", flush=True)
+    results = {}
+    for name in args.names or BENCHMARKS:
+        try:
+            result = BENCHMARKS[name](rounds, quick=args.quick)
+        except (BenchmarkError, BedError, EngineUnavailableError) as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            return 1
+        print(result.as_text(), end="\n\n", flush=True)
+        results[name] = result.as_json()
+    if args.json is not None:
+        args.json.write_text(json.dumps({"surroundings": where, **results}, indent=1))
+    return 0
+
+
+def surroundings() -> dict[str, str]:
+    """What the absolute figures belong to."""
+    return {
+        "kernel": platform.release(),
+        "CPUs": str(os.cpu_count()),
+        "load": f"{os.getloadavg()[0]:.1f}",
+        platform.python_implementation(): platform.python_version(),
+        **{package: version(package) for package in PACKAGES},
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

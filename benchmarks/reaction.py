@@ -1,0 +1,136 @@
+"""How long the supervisor itself takes: from a die event on the engine's socket to the start order on it.
+
+The engine is a fake that answers at once, so nothing else is measured. Every client has an engine of its own in the
+same process, and stands ready while the others are measured.
+"""
+
+import contextlib
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.figures import Rounds, of_all, paired, percentile, pooled, table
+from benchmarks.processes import (
+    BenchmarkError,
+    FakeEngine,
+    Services,
+    boot_command,
+    build,
+    fake_engine,
+    module,
+    running,
+    scratch,
+    tail,
+    wait_for,
+)
+from tests.bed.http import Docker
+
+FLOOR, LOOP, OURS, OURS_20 = "C client", "aiodocker loop", "dockwarden", "dockwarden, 20 units"
+PAUSE = (0.01, 0.03)
+"""Seconds between two deaths."""
+SETTLE = 2.0
+"""Seconds that everybody is left alone before the first death."""
+LABEL = "bench.unit=u0"
+OFTEN = {
+    "dockwarden.restart.reset": "0s",
+    "dockwarden.restart.burst": "1000000",
+    "dockwarden.restart.interval": "500ms",
+}
+"""What lets a unit die as often as it likes and be restarted at once. The interval keeps what is remembered of
+earlier restarts as short as it is with the defaults."""
+
+
+@dataclass(frozen=True)
+class Result:
+    rounds: Rounds
+    """Microseconds."""
+
+    def as_text(self) -> str:
+        rows = [
+            [
+                variant,
+                str(paired(self.rounds, variant, FLOOR)),
+                f"{of_all(self.rounds, variant, FLOOR, p99):.2f}",
+                f"{percentile(pooled(self.rounds, variant), 0.5):.0f}",
+                f"{p99(pooled(self.rounds, variant)):.0f}",
+            ]
+            for variant in self.rounds[0]
+        ]
+        events = len(self.rounds[0][FLOOR])
+        against_loop = paired(self.rounds, OURS, LOOP)
+        return "\n".join(
+            (
+                f"reaction (fake engine, {len(self.rounds)} rounds of {events} deaths each)",
+                table(("die event -> start order", "x floor, paired", "x floor, p99", "p50 us", "p99 us"), rows),
+                f"dockwarden / aiodocker loop: {against_loop}, p99 {of_all(self.rounds, OURS, LOOP, p99):.2f}",
+            )
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        return {"unit": "us", "rounds": self.rounds}
+
+
+def p99(values: Sequence[float]) -> float:
+    return percentile(values, 0.99)
+
+
+def services(count: int) -> Services:
+    """Units that may die as often as they like and are restarted at once."""
+    labels = {"bench.unit": "u0", **OFTEN}
+    return {f"u{number}": {"image": "bench:1", "restart": "always", "labels": labels} for number in range(count)}
+
+
+def measure(rounds: int, events: int) -> Result:
+    variants = {FLOOR: "c", LOOP: "aio", OURS: "ours", OURS_20: "ours20"}
+    with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(scratch())
+        engine = stack.enter_context(fake_engine(directory, list(variants.values())))
+        client = build("client", directory)
+        commands: dict[str, list[str | Path]] = {
+            "c": [client, engine.sockets["c"], LABEL],
+            "aio": module("benchmarks.aio_client", engine.sockets["aio"], LABEL),
+            "ours": boot_command(engine.sockets["ours"], directory / "d1", services(1)),
+            "ours20": boot_command(engine.sockets["ours20"], directory / "d20", services(20)),
+        }
+        for name in ("c", "aio"):
+            run_a_container(engine.sockets[name])
+        for name, command in commands.items():
+            stack.enter_context(running(command, directory / f"{name}.log"))
+        for name, count in (("c", 1), ("aio", 1), ("ours", 1), ("ours20", 20)):
+            wait_until_ready(engine, name, count, directory / f"{name}.log")
+        time.sleep(SETTLE)
+        one_round(engine, variants, 5)
+        return Result([one_round(engine, variants, events) for _ in range(rounds)])
+
+
+def wait_until_ready(engine: FakeEngine, name: str, count: int, log: Path) -> None:
+    wait_for(
+        f"{name} brings up {count} containers and listens",
+        lambda: engine.count_running(name) == count and engine.count_listeners(name) == 1,
+        lambda: tail(log),
+    )
+
+
+def run_a_container(socket: Path) -> None:
+    """Its labels are as long as those of our units, so that its events are."""
+    own = {"dockwarden.unit": "u0", "dockwarden.config-hash": "0123456789abcdef"}
+    compose = {f"io.docker.compose.{key}": "u0" for key in ("project", "service", "name", "config-hash")}
+    labels = {"bench.unit": "u0", **OFTEN}
+    Docker(socket).run("u0", "bench:1", {"Labels": {**labels, **own, **compose}})
+
+
+def one_round(engine: FakeEngine, variants: dict[str, str], events: int) -> dict[str, list[float]]:
+    """All variants die equally often, in random order."""
+    measured: dict[str, list[float]] = {variant: [] for variant in variants}
+    deaths = list(variants) * events
+    random.shuffle(deaths)
+    for variant in deaths:
+        time.sleep(random.uniform(*PAUSE))
+        measured[variant].append(engine.die(variants[variant], "u0") / 1e3)
+    for variant, name in variants.items():
+        if engine.count_listeners(name) != 1:
+            raise BenchmarkError(f"{variant} has lost its engine")
+    return measured
