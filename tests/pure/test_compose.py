@@ -1,0 +1,235 @@
+"""Compose services as they are found in the wild, and what becomes of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor import config
+from supervisor.compose import looked_up, ports
+from supervisor.tree import ConfigError
+from units.unit import Condition, Kind, OnFailure, Policy, Rebuild, Seconds, UnitSpec, Via
+
+
+def read(tmp_path: Path, services: str, head: str = "") -> dict[str, UnitSpec]:
+    file = tmp_path / "c.yml"
+    indented = "".join(f"    {line}\n" for line in services.strip("\n").splitlines())
+    file.write_text(f"#cloud-config\nrancher:\n{head}  services:\n{indented}")
+    return {unit.name: unit for unit in config.read([file]).units}
+
+
+def body(unit: UnitSpec) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(unit.body)
+    return made
+
+
+TRAPS = """
+web:
+  image: busybox
+  privileged: "true"
+  restart: no
+  ports: [22:22, "8080:80", 127.0.0.1:53:53/udp, 9000-9001:9000-9001]
+  labels: {n: 1.24, b: false, io.rancher.os.detach: false}
+  command: sh -c "echo 'a b'"
+"""
+
+
+def test_the_traps_of_compose_files(tmp_path: Path) -> None:
+    """Quoted booleans, Norwegian policies, sexagesimal ports, labels of any scalar, commands as a shell splits them."""
+    web = read(tmp_path, TRAPS)["web"]
+    made = body(web)
+    assert made["HostConfig"]["Privileged"] is True
+    assert web.restart.policy is Policy.NO
+    assert made["HostConfig"]["PortBindings"]["22/tcp"] == [{"HostIp": "", "HostPort": "22"}]
+    assert made["HostConfig"]["PortBindings"]["53/udp"] == [{"HostIp": "127.0.0.1", "HostPort": "53"}]
+    assert set(made["ExposedPorts"]) == {"22/tcp", "80/tcp", "53/udp", "9000/tcp", "9001/tcp"}
+    assert (made["Labels"]["n"], made["Labels"]["b"]) == ("1.24", "false")
+    assert web.kind is Kind.ONESHOT
+    assert made["Cmd"] == ["sh", "-c", "echo 'a b'"]
+
+
+def test_the_engine_is_never_given_a_restart_policy(tmp_path: Path) -> None:
+    """Two supervisors of one container would fight."""
+    units = read(tmp_path, "web: {image: x, restart: always}\napp: {image: x, restart: on-failure:3}")
+    assert [body(unit)["HostConfig"]["RestartPolicy"] for unit in units.values()] == [{"Name": "no"}] * 2
+    assert (units["app"].restart.policy, units["app"].restart.max_retries) == (Policy.ON_FAILURE, 3)
+
+
+def test_environment_is_looked_up(tmp_path: Path) -> None:
+    """A bare name and a prefix are looked up, the unit's own entry first; what is not found is dropped."""
+    head = "  environment: {A: 1, web/B: mine, B: all, P_X: x, P_Y: y, EMPTY: ''}\n"
+    web = read(tmp_path, 'web: {image: x, environment: [A, B, "P_*", C=3, NOPE, "D="]}', head)["web"]
+    assert sorted(body(web)["Env"]) == ["A=1", "B=mine", "C=3", "D=", "P_X=x", "P_Y=y"]
+
+
+def test_prefixes_prefer_the_units_own() -> None:
+    """unit/PREFIX* wins as a whole, and loses its slash."""
+    assert looked_up({"web/P_A": "1", "P_A": "2", "P_B": "3"}, "web", "P_*") == {"P_A": "1"}
+
+
+def test_variables_are_put_in_everywhere(tmp_path: Path) -> None:
+    """${VAR}, $VAR, ${VAR:-default} and $$; what is not set is blank, with a warning."""
+    head = "  environment: {TAG: v1}\n"
+    file_units = read(tmp_path, 'web: {image: "x:${TAG}", command: [$TAG, "${NO:-d}", "$$HOME", "${GONE}"]}', head)
+    assert file_units["web"].image == "x:v1"
+    assert body(file_units["web"])["Cmd"] == ["v1", "d", "$HOME", ""]
+
+
+LINKS = """
+db: {image: x}
+vols: {image: x, container_name: volumes-of-all, labels: {io.rancher.os.createonly: "true"}}
+web:
+  image: x
+  links: [db:database]
+  volumes_from: [vols:ro]
+  net: container:db
+  depends_on: {db: {condition: service_healthy}}
+  labels: {io.rancher.os.after: "db, vols", io.rancher.os.before: late}
+late: {image: x, on_dependency_failure: hold}
+"""
+
+
+def test_every_kind_of_dependency(tmp_path: Path) -> None:
+    """Which edges there are, how hard, and that bodies use the names of containers."""
+    units = read(tmp_path, LINKS)
+    edges = {(edge.via, edge.target, edge.condition, edge.hard) for edge in units["web"].dependencies}
+    assert edges == {
+        (Via.LINK, "db", Condition.STARTED, True),
+        (Via.VOLUMES, "vols", Condition.STARTED, True),
+        (Via.NET, "db", Condition.STARTED, True),
+        (Via.DEPENDS_ON, "db", Condition.HEALTHY, True),
+        (Via.AFTER, "db", Condition.STARTED, False),
+        (Via.AFTER, "vols", Condition.STARTED, False),
+    }
+    assert [(edge.via, edge.target, edge.on_failure) for edge in units["late"].dependencies] == [
+        (Via.BEFORE, "web", OnFailure.HOLD)
+    ]
+    host = body(units["web"])["HostConfig"]
+    assert (host["VolumesFrom"], host["Links"], host["NetworkMode"]) == (
+        ["volumes-of-all:ro"],
+        ["db:database"],
+        "container:db",
+    )
+    assert units["vols"].kind is Kind.VOLUME
+
+
+def test_the_hash_follows_the_definition_and_nothing_else(tmp_path: Path) -> None:
+    """Order of volumes and numbers of ours make no other container; a resolved variable does."""
+
+    def hash_of(text: str, head: str = "") -> str:
+        return read(tmp_path, text, head)["web"].config_hash
+
+    base = hash_of("web: {image: x, volumes: [/a:/a, /b:/b]}")
+    assert hash_of("web: {image: x, volumes: [/b:/b, /a:/a]}") == base
+    assert hash_of('web: {image: x, volumes: [/b:/b, /a:/a], labels: {dockwarden.restart.delay: "3"}}') == base
+    assert hash_of("web: {image: x, restart: always, volumes: [/a:/a, /b:/b]}") == base
+    assert hash_of("web: {image: y, volumes: [/a:/a, /b:/b]}") != base
+    assert hash_of("web: {image: x, command: [a, b]}") != hash_of("web: {image: x, command: [b, a]}")
+    changed = [hash_of("web: {image: x, environment: [A]}", f"  environment: {{A: {n}}}\n") for n in (1, 2)]
+    assert changed[0] != changed[1]
+
+
+FULL = """
+web:
+  cap_add: [NET_ADMIN]
+  cap_drop: [MKNOD]
+  cgroup_parent: /x
+  command: [a]
+  container_name: web-1
+  cpu_quota: 5000
+  cpu_shares: 10
+  cpuset: "0,1"
+  devices: ["/dev/fuse:/dev/fuse:rw"]
+  dns: 1.1.1.1
+  dns_search: [example]
+  domainname: d
+  entrypoint: /bin/e
+  environment: {A: 1}
+  expose: [80]
+  external_links: [other:o]
+  extra_hosts: ["a:1.2.3.4"]
+  healthcheck: {test: "true", interval: 2s, retries: 2}
+  hostname: h
+  image: x
+  ipc: host
+  labels: [a=b]
+  log_driver: json-file
+  log_opt: {max-size: 1m}
+  mac_address: 02:42:ac:11:00:02
+  mem_limit: 64m
+  memswap_limit: -1
+  net: host
+  oom_score_adj: -100
+  pid: host
+  privileged: false
+  read_only: true
+  restart: always
+  security_opt: [seccomp=unconfined]
+  stdin_open: true
+  stop_signal: SIGINT
+  stop_grace_period: 3s
+  tty: true
+  ulimits: {nofile: {soft: 10, hard: 20}, nproc: 5}
+  user: "1000:1000"
+  uts: host
+  volume_driver: local
+  volumes: [/data, "/a:/b:ro", "name:/c"]
+  working_dir: /w
+"""
+
+
+def test_the_full_set_of_keys_is_understood(tmp_path: Path) -> None:
+    """Every key leads to where the engine wants it."""
+    web = read(tmp_path, FULL)["web"]
+    made = body(web)
+    assert made["Volumes"] == {"/data": {}}
+    assert made["HostConfig"]["Binds"] == ["/a:/b:ro", "name:/c"]
+    assert made["HostConfig"]["Memory"] == 64 << 20
+    assert made["HostConfig"]["MemorySwap"] == -1
+    assert made["HostConfig"]["Ulimits"] == [
+        {"Name": "nofile", "Soft": 10, "Hard": 20},
+        {"Name": "nproc", "Soft": 5, "Hard": 5},
+    ]
+    assert made["HostConfig"]["OomScoreAdj"] == -100
+    assert made["Healthcheck"] == {"Test": ["CMD-SHELL", "true"], "Interval": 2_000_000_000, "Retries": 2}
+    assert made["MacAddress"] == "02:42:ac:11:00:02"
+    assert (web.stop.signal, web.stop.timeout, made["StopSignal"]) == ("SIGINT", Seconds(3), "SIGINT")
+    assert (web.container, made["Labels"]["dockwarden.unit"]) == ("web-1", "web")
+
+
+@pytest.mark.parametrize(
+    ("service", "wanted"),
+    [
+        ("{image: x, build: .}", "not supported here; build the image elsewhere"),
+        ("{image: x, volumes-from: [a]}", "did you mean 'volumes_from'?"),
+        ("{image: x, ports: [http]}", "no port mapping: http"),
+        ("{image: x, labels: {dockwarden.restart.dely: 1}}", "did you mean 'dockwarden.restart.delay'?"),
+        ("{image: x, labels: {dockwarden.unit: y}}", "is set by dockwarden itself"),
+        ("{image: x, mem_limit: lots}", "expected a size such as 512m or 1g"),
+        ('{image: x, command: "sh -c \'oops"}', "cannot be split into words"),
+        ("{image: x, volumes: [./here:/there]}", "not an absolute path"),
+        ("{image: x, healthcheck: {test: x, interval: often}}", "expected a duration"),
+        ("[image]", "expected a mapping, found a list"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, service: str, wanted: str) -> None:
+    """The message says what is wrong and what would be right."""
+    with pytest.raises(ConfigError, match=r"rancher\.services\.web") as caught:
+        read(tmp_path, f"web: {service}")
+    assert wanted in str(caught.value)
+
+
+def test_rebuild_labels(tmp_path: Path) -> None:
+    """Always, false, and everything else."""
+    text = "\n".join(
+        f"u{n}: {{image: x, labels: {{io.docker.compose.rebuild: {value}}}}}"
+        for n, value in enumerate(("always", "false", "x"))
+    )
+    assert [unit.rebuild for unit in read(tmp_path, text).values()] == [Rebuild.ALWAYS, Rebuild.NEVER, Rebuild.CHANGED]
+
+
+@pytest.mark.parametrize("entry", ["", ":", "a:b", "1-2:3-5", "80/icmp", "99999"])
+def test_what_is_no_port(entry: str) -> None:
+    """Nothing is guessed."""
+    assert ports(entry) is None

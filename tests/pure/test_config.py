@@ -1,0 +1,207 @@
+"""Layers, places and complaints of a cloud-config."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor import config, yaml_source
+from supervisor.checking import validate
+from supervisor.settings import SystemDockerSettings
+from supervisor.shapes import duration
+from supervisor.tree import ConfigError, Node, Place, Report, merged
+from units.unit import Policy, Seconds
+
+BASE = "#cloud-config\nrancher:\n  services:\n"
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def plain(node: Node) -> object:
+    match node.value:
+        case dict():
+            return {key: plain(child) for key, child in node.value.items()}
+        case list():
+            return [plain(child) for child in node.value]
+        case _:
+            return node.value
+
+
+def test_layers_merge_in_the_documented_order(tmp_path: Path) -> None:
+    """cloud-config.d by name, then cloud-config.yml, then the kernel's line; maps merge, lists replace."""
+    write(tmp_path / "cloud-config.d/10-a.yml", "#cloud-config\nrancher: {environment: {A: 1, B: 1}}\n")
+    write(
+        tmp_path / "cloud-config.d/20-b.yml",
+        "#cloud-config\nrancher: {environment: {B: 2}, system_docker: {args: [x, y]}}\n",
+    )
+    write(tmp_path / "cloud-config.d/.hidden.yml", "no: yaml: here")
+    write(tmp_path / "cloud-config.yml", "#cloud-config\nrancher: {system_docker: {args: [z]}}\n")
+    settings = config.read(
+        [tmp_path], "quiet rancher.environment.B=3 rancher.system_docker.extra_args=[p,q] root=/dev/sda"
+    )
+    assert settings.environment == {"A": "1", "B": "3"}
+    assert settings.system_docker == SystemDockerSettings(("z",), ("p", "q"), {})
+
+
+def test_every_value_knows_where_it_comes_from(tmp_path: Path) -> None:
+    """Explain gives the place of the layer that won."""
+    low = write(tmp_path / "low.yml", "#cloud-config\nrancher:\n  environment:\n    A: 1\n    B: 1\n")
+    high = write(tmp_path / "high.yml", "#cloud-config\nrancher:\n  environment:\n    B: 2\n")
+    for key, place in (("A", Place(str(low), 4, 8)), ("B", Place(str(high), 4, 8))):
+        node = config.explain([low, high], f"rancher.environment.{key}")
+        assert node is not None
+        assert node.place == place
+
+
+def test_all_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:
+    """File, line, column, key path, what was expected, and the nearest known key."""
+    one = write(
+        tmp_path / "one.yml",
+        "#cloud-config\nrancher:\n  services:\n    web:\n      imge: x\n      privileged: maybe\n  systm_docker: {}\n",
+    )
+    two = write(tmp_path / "two.yml", "#cloud-config\n- a\n")
+    missing = tmp_path / "three.yml"
+    with pytest.raises(ConfigError) as caught:
+        config.read([one, two, missing])
+    assert str(caught.value).splitlines() == [
+        f"{one}:5:7: rancher.services.web.imge: unknown key; did you mean 'image'?",
+        f"{one}:5:7: rancher.services.web: has no image; every service needs one",
+        f"{one}:6:19: rancher.services.web.privileged: expected true or false, found the text 'maybe'",
+        f"{one}:7:3: rancher.systm_docker: unknown key; did you mean 'system_docker'?",
+        f"{missing}: cannot be read: No such file or directory; name a cloud-config with --config",
+        f"{two}:2:1: expected a mapping, found a list; begin with 'rancher:'",
+    ]
+
+
+def test_what_is_known_and_not_acted_on_is_a_warning(tmp_path: Path) -> None:
+    """RancherOS's other keys are accepted by name, and one is told that nothing happens."""
+    file = write(tmp_path / "c.yml", "#cloud-config\nhostname: x\nrancher: {network: {dns: {}}, docker: {tls: true}}\n")
+    warned = [warning.path for warning in config.read([file]).warnings]
+    assert warned == ["hostname", "rancher.network", "rancher.docker"]
+
+
+def test_defaults_of_all_units_are_set_under_supervisor(tmp_path: Path) -> None:
+    """A service's own labels win over rancher.supervisor."""
+    text = """#cloud-config
+rancher:
+  supervisor:
+    restart: {policy: always, delay: 50ms, burst: 9}
+    stop: {timeout: 3s}
+    shutdown: {total: 20s}
+    pull: never
+  services:
+    web: {image: x, labels: {dockwarden.restart.delay: 1s, dockwarden.stop.timeout: "7"}}
+    app: {image: x}
+"""
+    settings = config.read([write(tmp_path / "c.yml", text)])
+    web, app = settings.units
+    assert (web.restart.policy, web.restart.delay, web.restart.burst, web.stop.timeout) == (
+        Policy.ALWAYS,
+        Seconds(1),
+        9,
+        Seconds(7),
+    )
+    assert (app.restart.delay, app.stop.timeout, app.pull) == (Seconds(0.05), Seconds(3), False)
+    assert settings.supervisor.shutdown_total == Seconds(20)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("22:22", "22:22"),
+        ("no", "no"),
+        ("true", True),
+        ("010", 10),
+        ("0o10", 8),
+        ("1.24", 1.24),
+        ("~", None),
+        ("1_000", "1_000"),
+    ],
+)
+def test_scalars_follow_yaml_1_2(text: str, value: object) -> None:
+    """No sexagesimal ports, no Norwegian booleans, no accidental octals."""
+    assert yaml_source.scalar(text) == value
+
+
+def test_a_small_file_cannot_become_a_large_tree() -> None:
+    """A billion laughs are a problem, not an end of memory."""
+    laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)
+    )
+    report = Report()
+    assert yaml_source.parse(laughs, "bomb", report) is None
+    assert "too large" in report.problems[0].message
+
+
+def test_a_key_written_twice_is_a_problem() -> None:
+    """The second one would silently win; both places are named."""
+    report = Report()
+    yaml_source.parse("a: 1\nb: 2\na: 3\n", "f", report)
+    assert str(report.problems[0]) == "f:3:1: a: written twice; first at f:1:1; remove one of them"
+
+
+def test_merge_keys_and_anchors_work() -> None:
+    """Own keys win over merged ones."""
+    node = yaml_source.parse("x: &x {a: 1, b: 2}\ny: {<<: *x, b: 3}\n", "f", Report())
+    assert node is not None
+    assert plain(node) == {"x": {"a": 1, "b": 2}, "y": {"a": 1, "b": 3}}
+
+
+def test_validate_reports_links_where_the_unit_is_defined(tmp_path: Path) -> None:
+    """A cycle has a file and a line like any other problem."""
+    file = write(tmp_path / "c.yml", BASE + "    aa: {image: x, links: [bb]}\n    bb: {image: x, links: [aa]}\n")
+    verdict = validate([file])
+    assert [str(problem) for problem in verdict.problems] == [
+        f"{file}:4:5: rancher.services.aa: cycle: aa -> bb -> aa; break one of these edges"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("200ms", 0.2), ("10s", 10), ("5m", 300), ("1h30m", 5400), ("2", 2), ("0", 0), ("1us", 1e-6)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    """With a unit, or in seconds."""
+    assert duration(text) == Seconds(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "5 m", "-1", "soon", "inf", "nan", "1s5m"])
+def test_what_is_no_duration(text: str) -> None:
+    """Everything else is refused, not guessed."""
+    assert duration(text) is None
+
+
+TREES = st.recursive(
+    st.integers(0, 3),
+    lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3) | st.lists(inner, max_size=2),
+    max_leaves=8,
+)
+
+
+def tree(value: object) -> Node:
+    place = Place("t")
+    if isinstance(value, dict):
+        return Node({key: tree(child) for key, child in value.items()}, place)
+    if isinstance(value, list):
+        return Node([tree(child) for child in value], place)
+    assert isinstance(value, int)
+    return Node(value, place, str(value))
+
+
+@given(TREES, TREES)
+def test_the_higher_layer_is_always_in_the_result(low: object, high: object) -> None:
+    """Merging high over a result that holds high already changes nothing."""
+    once = merged(tree(low), tree(high))
+    assert plain(merged(once, tree(high))) == plain(once)
+
+
+@given(st.text(max_size=200))
+def test_no_text_breaks_the_reader(text: str) -> None:
+    """Whatever a file holds, the answer is a tree or problems."""
+    report = Report()
+    node = yaml_source.parse(text, "f", report)
+    assert node is not None or report.problems
