@@ -511,7 +511,8 @@ def read_service(name: str, node: Node, path: str, around: Surroundings, shapes:
     if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", name):
         shapes.report.problem(node.place, path, f"no unit name: {name!r}", "use a-z, 0-9, _, . and -")
     elif len(draft.container) < 2:
-        shapes.report.problem(node.place, path, "engines want container names of two letters or more", "set container_name")
+        said = "engines want container names of two letters or more"
+        shapes.report.problem(node.place, path, said, "set container_name")
     read_own_labels(draft, path)
     return draft
 

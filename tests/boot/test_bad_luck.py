@@ -36,7 +36,7 @@ BAD = {
         [":4:5:", "there is no unit 'db'"],
     ),
     "cycle": (
-        "#cloud-config\nrancher:\n  services:\n    aa: {image: x, links: [bb]}\n    bb: {image: x, net: 'container:aa'}\n",
+        "#cloud-config\nrancher:\n  services:\n    aa: {image: x, links: [bb]}\n    bb: {image: x, links: [aa]}\n",
         78,
         ["aa -> bb -> aa"],
     ),
