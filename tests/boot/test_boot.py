@@ -157,3 +157,59 @@ def test_what_one_sees(bed: Bed) -> None:
     assert (host.run_dir / "control.sock").stat().st_mode & 0o777 == 0o600
     assert host.end() == 0
     assert host.cli("status").returncode == 3
+
+
+STUBBORN = """
+    stubborn:
+      image: busybox:demo
+      command: sh -c 'trap "" TERM; while :; do sleep 60 & wait $$!; done'
+      net: host
+      restart: always
+      labels: {io.rancher.os.scope: system}
+"""
+
+
+def test_a_second_signal_hurries(bed: Bed) -> None:
+    """The first SIGTERM would wait for a unit that ignores it; the second one kills it, and all ends well."""
+    host = demo_host(bed, extra=STUBBORN)
+    process = host.boot()
+    host.wait_up(*UNITS, "stubborn")
+    process.terminate()
+    host.wait_for_line("the shutdown", lambda line: line["event"] == "shutdown.asked")
+    process.terminate()
+    assert process.wait(60) == 0
+    last = host.wait_for_line("its end", lambda line: line.get("unit") == "stubborn" and line["after"] == "inactive")
+    assert (last["before"], last["on"]) == ("stopping", "ContainerDied")
+    assert host.processes() == []
+
+
+def test_a_third_signal_leaves_at_once(bed: Bed) -> None:
+    """Exit code 1; what still ran runs on, and the next boot finds it."""
+    host = demo_host(bed, extra=STUBBORN)
+    process = host.boot()
+    host.wait_up(*UNITS, "stubborn")
+    process.terminate()
+    host.wait_for_line("the shutdown", lambda line: line["event"] == "shutdown.asked")
+    for _ in range(2):
+        process.terminate()
+    assert process.wait(60) in {0, 1}
+    host.boot()
+    host.wait_up(*UNITS, "stubborn")
+    assert host.end(120) == 0
+
+
+def test_the_supervisor_goes_on_with_a_full_state_dir(bed: Bed) -> None:
+    """A disk that fills up later is a line in the log and a metric; units are supervised as before."""
+    host = demo_host(bed)
+    state = bed.dir / "state"
+    state.mkdir()
+    bed.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", state])
+    host.boot()
+    host.wait_up(*UNITS)
+    bed.run(["/bin/busybox", "sh", "-c", f"dd if=/dev/zero of={state}/full bs=1k count=64 2>/dev/null; true"])
+    host.docker.post("/containers/console/kill")
+    host.wait("console back", lambda units: units["console"]["restarts"] == 1)
+    host.wait_for_line("the complaint", lambda line: line["event"] == "state.not-written")
+    bed.run(["rm", f"{state}/full"])
+    host.wait_for_line("its end", lambda line: line["event"] == "state.written-again")
+    assert host.end() == 0
