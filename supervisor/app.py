@@ -231,9 +231,11 @@ class Host:
             mode=self._mode,
             run_dir=str(self._options.run_dir),
         )
+        beat = Heartbeat(metrics.observe_loop_lag)
         try:
             return await self._serve(shell, control, metrics)
         finally:
+            beat.stop()
             await engine.close()
 
     async def _serve(self, shell: Shell, control: Control, metrics: Metrics) -> int:
@@ -340,6 +342,27 @@ class Host:
                 daemon_pid=None if daemon is None else daemon.pid,
             ),
         )
+
+
+class Heartbeat:
+    """Once a second: how late does the event loop come to what is due?"""
+
+    PERIOD = 1.0
+
+    def __init__(self, late: Callable[[float], None]) -> None:
+        self._late = late
+        self._loop = asyncio.get_running_loop()
+        self._due = self._loop.time() + self.PERIOD
+        self._handle = self._loop.call_at(self._due, self._beat)
+
+    def _beat(self) -> None:
+        now = self._loop.time()
+        self._late(max(0.0, now - self._due))
+        self._due = now + self.PERIOD
+        self._handle = self._loop.call_at(self._due, self._beat)
+
+    def stop(self) -> None:
+        self._handle.cancel()
 
 
 async def _run(shell: Shell) -> None:
