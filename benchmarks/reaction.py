@@ -37,7 +37,7 @@ LABEL = "bench.unit=u0"
 OFTEN = {
     "dockwarden.restart.reset": "0s",
     "dockwarden.restart.burst": "1000000",
-    "dockwarden.restart.interval": "500ms",
+    "dockwarden.restart.interval": "100ms",
 }
 """What lets a unit die as often as it likes and be restarted at once. The interval keeps what is remembered of
 earlier restarts as short as it is with the defaults."""

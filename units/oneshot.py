@@ -2,6 +2,7 @@
 
 from units import actions as do
 from units import events as fact
+from units import guards as given
 from units.machine import rows, table
 from units.running import running, silence
 from units.shared import IDLE, asked, provided
@@ -14,9 +15,9 @@ FOUND = (*IDLE, P.EXITED)
 EDGES = (
     *asked(Kind.ONESHOT),
     *provided(Kind.ONESHOT),
-    *rows(FOUND, fact.ContainerStarted, P.STOPPING, do.adopt_and_halt, do.going_down),
+    *rows(FOUND, fact.ContainerStarted, P.STOPPING, do.adopt_and_halt, given.going_down),
     *rows((*FOUND, P.STARTING), fact.ContainerStarted, P.RUNNING, do.run_with_deadline),
-    *rows(UP, fact.DeadlineDue, P.STOPPING, do.time_out, do.current),
+    *rows(UP, fact.DeadlineDue, P.STOPPING, do.time_out, given.current),
     *rows((*FOUND, P.PULLING, P.CREATING, P.STARTING, *UP), fact.HealthReported, None, do.note_health),
     *running(Kind.ONESHOT, UP),
 )

@@ -5,6 +5,7 @@ from typing import Any
 
 from units import actions as do
 from units import events as fact
+from units import guards as given
 from units.events import UnitEvent
 from units.machine import Edge, Guard, Ignored, always, rows
 from units.shared import IDLE, RETRYING, both_hold, go
@@ -23,15 +24,15 @@ def died(
     if kind is Kind.ONESHOT:
         # A oneshot that succeeded is done, whatever its restart policy says of exits.
         by_event = on is fact.ContainerDied
-        ended = do.ended_well if by_event else do.exited_well
+        ended = given.ended_well if by_event else given.exited_well
         if by_event or on is fact.VerdictDue:
             well = rows(at, on_, P.COMPLETED, do.finish, both_hold(when, ended))
     return (
         *well,
-        *rows(at, on_, P.COMPLETED, do.finish, both_hold(when, do.rests)),
-        *rows(at, on_, P.FAILED, do.finish, both_hold(when, do.gives_up)),
-        *rows(at, on_, P.CRASH_LOOP, do.loop, both_hold(when, do.loops)),
-        *rows(at, on_, P.BACKOFF, do.back_off, both_hold(when, do.backs_off)),
+        *rows(at, on_, P.COMPLETED, do.finish, both_hold(when, given.rests)),
+        *rows(at, on_, P.FAILED, do.finish, both_hold(when, given.gives_up)),
+        *rows(at, on_, P.CRASH_LOOP, do.loop, both_hold(when, given.loops)),
+        *rows(at, on_, P.BACKOFF, do.back_off, both_hold(when, given.backs_off)),
         *go(kind, at, on, do.after_death, when, container=container),
     )
 
@@ -43,8 +44,8 @@ def ended(
     at = tuple(at)
     on_: type[Any] = on
     return (
-        *rows(at, on_, P.INACTIVE, do.end, both_hold(when, do.unwanted)),
-        *rows(at, on_, P.FAILED, do.fail, both_hold(when, do.failing)),
+        *rows(at, on_, P.INACTIVE, do.end, both_hold(when, given.unwanted)),
+        *rows(at, on_, P.FAILED, do.fail, both_hold(when, given.failing)),
         *go(kind, at, on, do.after_stop, when, container=container),
     )
 
@@ -57,27 +58,27 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         # starting
         *died(kind, (P.STARTING,), fact.ContainerDied),
         *died(kind, (P.STARTING,), fact.ContainerDestroyed, container=False),
-        *rows((P.STARTING, P.BACKOFF), fact.StartFailed, P.FAILED, do.probe_later, do.refused_for_good),
-        *rows((P.STARTING,), fact.StartFailed, P.BACKOFF, do.try_engine_later, do.unreachable),
-        *rows((P.STARTING,), fact.StartFailed, P.CRASH_LOOP, do.loop, do.loops),
+        *rows((P.STARTING, P.BACKOFF), fact.StartFailed, P.FAILED, do.probe_later, given.refused_for_good),
+        *rows((P.STARTING,), fact.StartFailed, P.BACKOFF, do.try_engine_later, given.unreachable),
+        *rows((P.STARTING,), fact.StartFailed, P.CRASH_LOOP, do.loop, given.loops),
         *rows((P.STARTING,), fact.StartFailed, P.BACKOFF, do.doubt_and_back_off),
-        *rows((P.STARTING,), fact.DeadlineDue, P.CRASH_LOOP, do.loop, both_hold(do.current, do.loops)),
-        *rows((P.STARTING,), fact.DeadlineDue, P.BACKOFF, do.doubt_and_back_off, do.current),
+        *rows((P.STARTING,), fact.DeadlineDue, P.CRASH_LOOP, do.loop, both_hold(given.current, given.loops)),
+        *rows((P.STARTING,), fact.DeadlineDue, P.BACKOFF, do.doubt_and_back_off, given.current),
         # up
-        *rows(up, fact.ContainerDied, P.INACTIVE, do.bow, do.was_stopped),
-        *rows(up, fact.ContainerDied, P.EXITED, do.await_verdict, do.maybe_stopped),
+        *rows(up, fact.ContainerDied, P.INACTIVE, do.bow, given.was_stopped),
+        *rows(up, fact.ContainerDied, P.EXITED, do.await_verdict, given.maybe_stopped),
         *died(kind, up, fact.ContainerDied),
         *died(kind, up, fact.ContainerDestroyed, container=False),
         *rows(begun, fact.ContainerKilled, None, do.note_kill),
         *rows(begun, fact.ContainerStopped, None, do.note_stop),
         *rows(begun, fact.ContainerOomed, None, do.note_oom),
-        *rows(up, fact.SpecChanged, P.STOPPING, do.cycle, do.is_stale),
+        *rows(up, fact.SpecChanged, P.STOPPING, do.cycle, given.is_stale),
         *rows(up, fact.RestartAsked, P.STOPPING, do.cycle),
         *rows(begun, fact.ResetAsked, None, do.forgive),
         *rows(begun, fact.StopAsked, P.STOPPING, do.halt),
         # dead, and perhaps meant to be
         *rows((*exited, P.BACKOFF), fact.ContainerStopped, P.INACTIVE, do.bow),
-        *died(kind, exited, fact.VerdictDue, do.current),
+        *died(kind, exited, fact.VerdictDue, given.current),
         *died(kind, exited, fact.ContainerDestroyed, container=False),
         *go(kind, exited, fact.StartAsked, do.after_wish),
         *go(kind, exited, fact.RestartAsked, do.after_wish_to_restart),
@@ -87,31 +88,31 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         # stopping
         *ended(kind, stopping, fact.ContainerDied),
         *ended(kind, stopping, fact.ContainerDestroyed, container=False),
-        *ended(kind, stopping, fact.SignalFailed, do.gone, container=False),
-        *ended(kind, stopping, fact.SignalFailed, do.not_there),
+        *ended(kind, stopping, fact.SignalFailed, given.gone, container=False),
+        *ended(kind, stopping, fact.SignalFailed, given.not_there),
         *rows(stopping, fact.SignalFailed, None, do.doubt),
-        *ended(kind, stopping, fact.StartFailed, do.gone, container=False),
-        *ended(kind, stopping, fact.StartFailed, do.not_there),
+        *ended(kind, stopping, fact.StartFailed, given.gone, container=False),
+        *ended(kind, stopping, fact.StartFailed, given.not_there),
         *rows(stopping, fact.StartFailed, None, do.doubt),
-        *rows(stopping, fact.KillDue, None, do.kill_later, do.engine_down),
-        *rows(stopping, fact.KillDue, P.FAILED, do.leave_unkillable, do.out_of_kills),
-        *rows(stopping, fact.KillDue, None, do.kill, do.current),
+        *rows(stopping, fact.KillDue, None, do.kill_later, given.engine_down),
+        *rows(stopping, fact.KillDue, P.FAILED, do.leave_unkillable, given.out_of_kills),
+        *rows(stopping, fact.KillDue, None, do.kill, given.current),
         *rows(stopping, fact.StopAsked, None, do.unwant),
         *rows(stopping, fact.DrainAsked, None, do.unwant),
         *rows(stopping, fact.StartAsked, None, do.want_again),
         *rows(stopping, fact.RestartAsked, None, do.want_again),
         *rows(stopping, fact.ResetAsked, None, do.forgive),
         *go(kind, (P.INACTIVE,), fact.StopRevoked, do.after_revocation),
-        *rows((P.FAILED,), fact.ContainerDied, P.INACTIVE, do.end, do.unwanted),
+        *rows((P.FAILED,), fact.ContainerDied, P.INACTIVE, do.end, given.unwanted),
         # the host goes down
-        *rows(begun, fact.DrainAsked, P.DRAINING, do.drain, do.followers_busy),
+        *rows(begun, fact.DrainAsked, P.DRAINING, do.drain, given.followers_busy),
         *rows(begun, fact.DrainAsked, P.STOPPING, do.halt),
-        *rows(draining, fact.PeerChanged, P.STOPPING, do.halt, do.followers_gone),
+        *rows(draining, fact.PeerChanged, P.STOPPING, do.halt, given.followers_gone),
         *rows(draining, fact.PeerChanged, None, do.drain),
         *rows(draining, fact.StopAsked, P.STOPPING, do.halt),
         *rows(draining, fact.ContainerDied, P.INACTIVE, do.end),
         *rows(draining, fact.ContainerDestroyed, P.INACTIVE, do.end),
-        *rows(draining, fact.StartFailed, P.INACTIVE, do.end, do.not_there),
+        *rows(draining, fact.StartFailed, P.INACTIVE, do.end, given.not_there),
         *rows(draining, fact.StartFailed, None, do.doubt),
         *rows((*begun, P.DRAINING, P.STOPPING), fact.HurryAsked, P.STOPPING, do.kill),
     )

@@ -2,6 +2,7 @@
 
 from units import actions as do
 from units import events as fact
+from units import guards as given
 from units.machine import Ignored, rows, table
 from units.running import running, silence
 from units.shared import IDLE, asked, provided
@@ -15,12 +16,12 @@ FOUND = (*IDLE, P.EXITED)
 EDGES = (
     *asked(Kind.SERVICE),
     *provided(Kind.SERVICE),
-    *rows(FOUND, fact.ContainerStarted, P.STOPPING, do.adopt_and_halt, do.going_down),
-    *rows((P.WAITING,), fact.ContainerStarted, P.STOPPING, do.adopt_and_cycle, do.is_stale),
-    *rows((*FOUND, P.STARTING), fact.ContainerStarted, P.RUNNING, do.run, do.checked),
+    *rows(FOUND, fact.ContainerStarted, P.STOPPING, do.adopt_and_halt, given.going_down),
+    *rows((P.WAITING,), fact.ContainerStarted, P.STOPPING, do.adopt_and_cycle, given.is_stale),
+    *rows((*FOUND, P.STARTING), fact.ContainerStarted, P.RUNNING, do.run, given.checked),
     *rows((*FOUND, P.STARTING), fact.ContainerStarted, P.READY, do.run),
-    *rows((P.RUNNING,), fact.HealthReported, P.READY, do.become_ready, do.turned_healthy),
-    *rows((P.READY,), fact.HealthReported, P.RUNNING, do.lose_ready, do.turned_unhealthy),
+    *rows((P.RUNNING,), fact.HealthReported, P.READY, do.become_ready, given.turned_healthy),
+    *rows((P.READY,), fact.HealthReported, P.RUNNING, do.lose_ready, given.turned_unhealthy),
     *rows((*FOUND, P.PULLING, P.CREATING, P.STARTING, *UP), fact.HealthReported, None, do.note_health),
     *running(Kind.SERVICE, UP),
 )

@@ -5,6 +5,7 @@ from typing import Any
 
 from units import actions as do
 from units import events as fact
+from units import guards as given
 from units.events import UnitEvent
 from units.machine import Edge, Guard, Step, View, always, rows
 from units.unit import Kind, Phase, Unit
@@ -57,10 +58,10 @@ def go(
     """
     at = tuple(at)
     on_: type[Any] = on
-    waits = rows(at, on_, P.WAITING, then(prepare, do.wait), both_hold(when, do.must_wait))
+    waits = rows(at, on_, P.WAITING, then(prepare, do.wait), both_hold(when, given.must_wait))
     if not container:
         return (*waits, *rows(at, on_, P.CREATING, then(prepare, do.create), when))
-    makes = rows(at, on_, P.CREATING, then(prepare, do.create), both_hold(when, do.needs_container))
+    makes = rows(at, on_, P.CREATING, then(prepare, do.create), both_hold(when, given.needs_container))
     if kind is Kind.VOLUME:
         return (*waits, *makes, *rows(at, on_, P.COMPLETED, then(prepare, do.hold_volumes), when))
     return (*waits, *makes, *rows(at, on_, P.STARTING, then(prepare, do.start), when))
@@ -79,10 +80,10 @@ def asked(kind: Kind) -> tuple[Edge[Any], ...]:
         *rows((P.CREATING,), fact.StopAsked, None, do.unwant),
         *rows(quiet, fact.DrainAsked, P.INACTIVE, do.retire),
         *rows((P.CREATING,), fact.DrainAsked, None, do.unwant),
-        *go(kind, RETRYING, fact.ResetAsked, do.after_pardon, do.wanted_now),
+        *go(kind, RETRYING, fact.ResetAsked, do.after_pardon, given.wanted_now),
         *rows((*IDLE, P.PULLING, P.CREATING), fact.ResetAsked, None, do.forgive),
-        *go(kind, (P.WAITING, *RETRYING), fact.SpecChanged, do.after_pardon, do.wanted_now),
-        *go(kind, (P.COMPLETED,), fact.SpecChanged, do.after_pardon, do.is_stale),
+        *go(kind, (P.WAITING, *RETRYING), fact.SpecChanged, do.after_pardon, given.wanted_now),
+        *go(kind, (P.COMPLETED,), fact.SpecChanged, do.after_pardon, given.is_stale),
     )
 
 
@@ -94,22 +95,22 @@ def provided(kind: Kind) -> tuple[Edge[Any], ...]:
     lasting = tuple(phase for phase in IDLE if (kind, phase) != (Kind.VOLUME, P.COMPLETED))
     return (
         *go(kind, (P.WAITING,), fact.PeerChanged, do.after_pause),
-        *go(kind, RETRYING, fact.RetryDue, do.after_pause, do.current),
-        *rows(creating, fact.ContainerCreated, P.INACTIVE, do.adopt_and_retire, do.unwanted),
+        *go(kind, RETRYING, fact.RetryDue, do.after_pause, given.current),
+        *rows(creating, fact.ContainerCreated, P.INACTIVE, do.adopt_and_retire, given.unwanted),
         *rows(creating, fact.ContainerCreated, made_phase, made),
-        *rows((*IDLE, P.PULLING), fact.ContainerCreated, None, do.adopt_id, do.has_no_container),
+        *rows((*IDLE, P.PULLING), fact.ContainerCreated, None, do.adopt_id, given.has_no_container),
         *rows((*lasting, P.PULLING, P.CREATING), fact.ContainerDestroyed, None, do.forget_container),
-        *rows(creating, fact.CreateFailed, P.INACTIVE, do.retire, do.unwanted),
-        *rows(creating, fact.CreateFailed, P.PULLING, do.pull, do.pullable),
-        *rows(creating, fact.CreateFailed, P.IMAGE_MISSING, do.miss_image, do.image_missing),
-        *rows(creating, fact.CreateFailed, P.FAILED, do.probe_later, do.refused_for_good),
-        *rows(creating, fact.CreateFailed, P.BACKOFF, do.try_engine_later, do.unreachable),
-        *rows(creating, fact.CreateFailed, P.CRASH_LOOP, do.loop, do.loops),
+        *rows(creating, fact.CreateFailed, P.INACTIVE, do.retire, given.unwanted),
+        *rows(creating, fact.CreateFailed, P.PULLING, do.pull, given.pullable),
+        *rows(creating, fact.CreateFailed, P.IMAGE_MISSING, do.miss_image, given.image_missing),
+        *rows(creating, fact.CreateFailed, P.FAILED, do.probe_later, given.refused_for_good),
+        *rows(creating, fact.CreateFailed, P.BACKOFF, do.try_engine_later, given.unreachable),
+        *rows(creating, fact.CreateFailed, P.CRASH_LOOP, do.loop, given.loops),
         *rows(creating, fact.CreateFailed, P.BACKOFF, do.doubt_and_back_off),
-        *rows(creating, fact.DeadlineDue, P.INACTIVE, do.retire, both_hold(do.current, do.unwanted)),
-        *rows(creating, fact.DeadlineDue, P.CRASH_LOOP, do.loop, both_hold(do.current, do.loops)),
-        *rows(creating, fact.DeadlineDue, P.BACKOFF, do.doubt_and_back_off, do.current),
+        *rows(creating, fact.DeadlineDue, P.INACTIVE, do.retire, both_hold(given.current, given.unwanted)),
+        *rows(creating, fact.DeadlineDue, P.CRASH_LOOP, do.loop, both_hold(given.current, given.loops)),
+        *rows(creating, fact.DeadlineDue, P.BACKOFF, do.doubt_and_back_off, given.current),
         *rows((P.PULLING,), fact.ImagePulled, P.CREATING, do.remember_pull),
-        *rows((P.PULLING,), fact.PullFailed, P.BACKOFF, do.try_engine_later, do.unreachable),
+        *rows((P.PULLING,), fact.PullFailed, P.BACKOFF, do.try_engine_later, given.unreachable),
         *rows((P.PULLING,), fact.PullFailed, P.IMAGE_MISSING, do.miss_image),
     )

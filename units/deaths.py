@@ -1,0 +1,63 @@
+"""How a run ended, and what the restart decision makes of it."""
+
+from dataclasses import replace
+from typing import Any
+
+from units import events as fact
+from units.machine import View
+from units.restart import Death, Verdict, decide
+from units.unit import (
+    NEVER,
+    Phase,
+    Policy,
+    Reason,
+    Seconds,
+    Unit,
+)
+
+
+def describe_exit(exit_code: int | None, *, oom: bool = False) -> str:
+    """An exit code in words; above 128 it is a signal's number."""
+    if exit_code is None:
+        return "its container was removed"
+    if oom:
+        return f"killed by the kernel for lack of memory (exit code {exit_code})"
+    names = {129: "SIGHUP", 130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
+    named = f" ({names[exit_code]})" if exit_code in names else ""
+    return f"exit code {exit_code}{named}"
+
+
+def death(unit: Unit, event: Any, view: View) -> Death:
+    """How the present run ended, whichever fact told it."""
+    ran_for = Seconds(0) if unit.started_at == NEVER else Seconds(max(0.0, view.now - unit.started_at))
+    match event:
+        case fact.StartFailed() | fact.CreateFailed():
+            return Death(Seconds(0), None, event.message)
+        case fact.ContainerDied():
+            code: int | None = event.exit_code
+            oom = unit.oom or event.oom
+        case fact.ContainerDestroyed() if unit.phase is not Phase.EXITED:
+            code, oom = None, False
+        case fact.DeadlineDue():
+            return Death(Seconds(0), None, "the engine never said what became of it")
+        case _:
+            code, oom = unit.exit_code, unit.oom
+    return Death(ran_for, code, describe_exit(code, oom=oom), clean=code == 0 and not oom)
+
+
+def verdict(unit: Unit, event: Any, view: View) -> Verdict:
+    """The restart decision for this death. A start that failed is retried whatever the policy says of exits."""
+    policy = unit.spec.restart
+    if isinstance(event, fact.StartFailed | fact.CreateFailed | fact.DeadlineDue):
+        policy = replace(policy, policy=Policy.ALWAYS)
+    return decide(policy, unit.budget, death(unit, event, view), view.now, view.moment.jitter)
+
+
+def pending_reason(unit: Unit, event: Any) -> Reason:
+    match event:
+        case fact.StartFailed() | fact.CreateFailed() | fact.DeadlineDue():
+            return Reason.START_FAILED
+        case fact.ContainerDestroyed():
+            return Reason.DESTROYED
+        case _:
+            return Reason.OOM if unit.oom or getattr(event, "oom", False) else Reason.EXIT

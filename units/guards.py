@@ -1,0 +1,209 @@
+"""Guards: the questions that rows ask of a unit, its event and its surroundings. None changes anything."""
+
+from typing import Any
+
+from units import events as fact
+from units.deaths import verdict
+from units.links import counts, tolerates
+from units.machine import View
+from units.restart import After, CrashLoop, GiveUp, Rest
+from units.unit import (
+    Condition,
+    Dependency,
+    Failure,
+    Health,
+    Kind,
+    Phase,
+    Rebuild,
+    Unit,
+    UnitName,
+    Via,
+)
+
+KILLS = 3
+"""SIGKILLs before a process counts as unkillable; 2, 4 and 8 s apart."""
+
+
+SETTLED = frozenset({Phase.INACTIVE, Phase.CRASH_LOOP, Phase.IMAGE_MISSING, Phase.COMPLETED, Phase.FAILED})
+"""Phases a unit does not leave by itself soon."""
+
+
+def satisfied(edge: Dependency, target: Unit, view: View) -> bool:
+    """Whether a dependency has reached what this edge asks for."""
+    if target.name in view.reloading:
+        return False
+    if target.phase is Phase.COMPLETED:
+        return True
+    if target.spec.kind is not Kind.SERVICE or edge.condition is Condition.COMPLETED:
+        return False
+    if edge.condition is Condition.HEALTHY:
+        return target.phase is Phase.READY
+    return target.phase in {Phase.RUNNING, Phase.READY}
+
+
+def lacking(unit: Unit, view: View) -> tuple[str, ...]:
+    """What a unit still waits for, in words; empty when nothing stands in its way."""
+    if not view.engine_up:
+        return ("the engine",)
+    missing = []
+    for edge in view.links.leaders.get(unit.name, ()):
+        target = view.units[edge.target]
+        if not counts(edge, fresh=unit.fresh) or satisfied(edge, target, view):
+            continue
+        if edge.via is Via.VOLUMES and not unit.fresh and target.container is not None:
+            continue
+        if target.phase in SETTLED and target.name not in view.reloading:
+            if not tolerates(edge):
+                missing.append(f"{target.name} (held: it is {target.phase}: {target.reason})")
+            continue
+        what = "" if edge.condition is Condition.STARTED else f" to be {edge.condition}"
+        missing.append(f"{target.name}{what} ({target.phase})")
+    return tuple(missing)
+
+
+def must_wait(unit: Unit, _event: Any, view: View) -> bool:
+    return bool(lacking(unit, view))
+
+
+def stale(unit: Unit) -> bool:
+    """Its container was made from another definition, and may be made anew."""
+    return unit.config_hash != unit.spec.config_hash and unit.spec.rebuild is not Rebuild.NEVER
+
+
+def needs_container(unit: Unit, _event: Any = None, _view: Any = None) -> bool:
+    if unit.container is None or stale(unit):
+        return True
+    return unit.fresh and unit.spec.rebuild is Rebuild.ALWAYS
+
+
+def has_no_container(unit: Unit, _event: Any, _view: View) -> bool:
+    return unit.container is None
+
+
+def unwanted(unit: Unit, _event: Any, _view: View) -> bool:
+    return not unit.wanted
+
+
+def wanted_now(unit: Unit, _event: Any, _view: View) -> bool:
+    return unit.wanted
+
+
+def is_stale(unit: Unit, _event: Any, _view: View) -> bool:
+    return stale(unit)
+
+
+def current(unit: Unit, event: Any, _view: View) -> bool:
+    """The timer that elapsed is the one that counts."""
+    return bool(event.token == unit.token)
+
+
+def busy_followers(unit: Unit, view: View) -> list[str]:
+    """Who depends on it and is not gone yet, also by way of units that are: a finished oneshot passes order on."""
+    seen: dict[UnitName, None] = dict.fromkeys(view.links.followers.get(unit.name, ()))
+    queue = list(seen)
+    for name in queue:
+        for further in view.links.followers.get(name, ()):
+            if further not in seen:
+                seen[further] = None
+                queue.append(further)
+    return sorted(name for name in seen if view.units[name].busy)
+
+
+def followers_busy(unit: Unit, _event: Any, view: View) -> bool:
+    return bool(busy_followers(unit, view))
+
+
+def followers_gone(unit: Unit, event: Any, view: View) -> bool:
+    return not followers_busy(unit, event, view)
+
+
+def checked(unit: Unit, _event: Any, _view: View) -> bool:
+    """Its container declares a health check, so running is not ready yet."""
+    return unit.health is not Health.NONE
+
+
+def turned_healthy(_unit: Unit, event: fact.HealthReported, _view: View) -> bool:
+    return event.health is Health.HEALTHY
+
+
+def turned_unhealthy(_unit: Unit, event: fact.HealthReported, _view: View) -> bool:
+    return event.health is Health.UNHEALTHY
+
+
+def was_stopped(unit: Unit, _event: Any, _view: View) -> bool:
+    return unit.stop_seen
+
+
+def maybe_stopped(unit: Unit, _event: Any, _view: View) -> bool:
+    return unit.kill_seen
+
+
+def failing(unit: Unit, _event: Any, _view: View) -> bool:
+    return bool(unit.failing)
+
+
+def goes_again(unit: Unit, _event: Any, _view: View) -> bool:
+    return unit.wanted and unit.again is not None
+
+
+def going_down(_unit: Unit, _event: Any, view: View) -> bool:
+    return view.draining
+
+
+def exited_well(unit: Unit, _event: Any, _view: View) -> bool:
+    return unit.exit_code == 0 and not unit.oom
+
+
+def gone(_unit: Unit, event: Any, _view: View) -> bool:
+    """The failed order's container does not exist any more."""
+    return event.failure is Failure.NOT_FOUND
+
+
+def engine_down(unit: Unit, event: fact.KillDue, view: View) -> bool:
+    return current(unit, event, view) and not view.engine_up
+
+
+def out_of_kills(unit: Unit, event: fact.KillDue, view: View) -> bool:
+    return current(unit, event, view) and unit.kills >= KILLS
+
+
+def refused_for_good(_unit: Unit, event: Any, _view: View) -> bool:
+    return event.failure in {Failure.UNRECOVERABLE, Failure.NAME_TAKEN}
+
+
+def unreachable(_unit: Unit, event: Any, _view: View) -> bool:
+    return event.failure is Failure.UNREACHABLE
+
+
+def image_missing(_unit: Unit, event: Any, _view: View) -> bool:
+    return event.failure is Failure.IMAGE_MISSING
+
+
+def pullable(unit: Unit, event: fact.CreateFailed, view: View) -> bool:
+    return image_missing(unit, event, view) and unit.spec.pull and not unit.pulled
+
+
+def not_there(_unit: Unit, event: Any, _view: View) -> bool:
+    """The failed order's container does not run, for certain."""
+    return event.failure in {Failure.NOT_RUNNING, Failure.NOT_FOUND, Failure.UNRECOVERABLE}
+
+
+def rests(unit: Unit, event: Any, view: View) -> bool:
+    return isinstance(verdict(unit, event, view), Rest)
+
+
+def gives_up(unit: Unit, event: Any, view: View) -> bool:
+    return isinstance(verdict(unit, event, view), GiveUp)
+
+
+def loops(unit: Unit, event: Any, view: View) -> bool:
+    return isinstance(verdict(unit, event, view), CrashLoop)
+
+
+def backs_off(unit: Unit, event: Any, view: View) -> bool:
+    judged = verdict(unit, event, view)
+    return isinstance(judged, After) and judged.delay > 0
+
+
+def ended_well(_unit: Unit, event: fact.ContainerDied, _view: View) -> bool:
+    return event.exit_code == 0 and not event.oom
