@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from supervisor.compose import RESTART, Draft, Surroundings, read_service, unit_spec
+from supervisor.compose import read_service, unit_spec
+from supervisor.compose_keys import RESTART, Draft, Surroundings
 from supervisor.shapes import Shapes
 from supervisor.tree import ConfigError, Node, Place, Problem, Report, lookup
 from units.unit import Policy, RestartPolicy, Seconds, StopPolicy, UnitSpec

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from supervisor import config
-from supervisor.compose import looked_up, ports
+from supervisor.compose_keys import looked_up, ports
 from supervisor.tree import ConfigError
 from units.unit import Condition, Kind, OnFailure, Policy, Rebuild, Seconds, UnitSpec, Via
 
