@@ -28,7 +28,8 @@ from benchmarks.processes import (
 )
 from tests.bed.http import Docker
 
-FLOOR, LOOP, OURS, OURS_20 = "C client", "aiodocker loop", "dockwarden", "dockwarden, 20 units"
+FLOOR, RAW, LOOP = "C client", "bare uvloop protocol", "aiodocker loop"
+OURS, OURS_20 = "dockwarden", "dockwarden, 20 units"
 PAUSE = (0.01, 0.03)
 """Seconds between two deaths."""
 SETTLE = 2.0
@@ -60,12 +61,15 @@ class Result:
             for variant in self.rounds[0]
         ]
         events = len(self.rounds[0][FLOOR])
-        against_loop = paired(self.rounds, OURS, LOOP)
         return "\n".join(
             (
                 f"reaction (fake engine, {len(self.rounds)} rounds of {events} deaths each)",
                 table(("die event -> start order", "x floor, paired", "x floor, p99", "p50 us", "p99 us"), rows),
-                f"dockwarden / aiodocker loop: {against_loop}, p99 {of_all(self.rounds, OURS, LOOP, p99):.2f}",
+                *(
+                    f"{OURS} / {peer}: {paired(self.rounds, OURS, peer)}"
+                    f", p99 {of_all(self.rounds, OURS, peer, p99):.2f}"
+                    for peer in (RAW, LOOP)
+                ),
             )
         )
 
@@ -84,22 +88,23 @@ def services(count: int) -> Services:
 
 
 def measure(rounds: int, events: int) -> Result:
-    variants = {FLOOR: "c", LOOP: "aio", OURS: "ours", OURS_20: "ours20"}
+    variants = {FLOOR: "c", RAW: "raw", LOOP: "aio", OURS: "ours", OURS_20: "ours20"}
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(scratch())
         engine = stack.enter_context(fake_engine(directory, list(variants.values())))
         client = build("client", directory)
         commands: dict[str, list[str | Path]] = {
             "c": [client, engine.sockets["c"], LABEL],
+            "raw": module("benchmarks.raw_client", engine.sockets["raw"], LABEL),
             "aio": module("benchmarks.aio_client", engine.sockets["aio"], LABEL),
             "ours": boot_command(engine.sockets["ours"], directory / "d1", services(1)),
             "ours20": boot_command(engine.sockets["ours20"], directory / "d20", services(20)),
         }
-        for name in ("c", "aio"):
+        for name in ("c", "raw", "aio"):
             run_a_container(engine.sockets[name])
         for name, command in commands.items():
             stack.enter_context(running(command, directory / f"{name}.log"))
-        for name, count in (("c", 1), ("aio", 1), ("ours", 1), ("ours20", 20)):
+        for name, count in (("c", 1), ("raw", 1), ("aio", 1), ("ours", 1), ("ours20", 20)):
             wait_until_ready(engine, name, count, directory / f"{name}.log")
         time.sleep(SETTLE)
         one_round(engine, variants, 5)

@@ -18,6 +18,7 @@ from metrics import Metrics
 from supervisor import config
 from supervisor.checking import link_problems
 from supervisor.control import Control, ControlError
+from supervisor.daemon_plan import SystemDockerError, plan
 from supervisor.docker_engine import DockerEngine
 from supervisor.engine import EngineError
 from supervisor.images import load_images
@@ -30,7 +31,7 @@ from supervisor.settings import ConfigError, Settings
 from supervisor.shell import Shell, Timing
 from supervisor.state import StateError, StateFile
 from supervisor.status import Context, status
-from supervisor.system_docker import DaemonState, SystemDocker, SystemDockerError, plan
+from supervisor.system_docker import DaemonState, SystemDocker
 from supervisor.tree import Problem
 from supervisor.version import VERSION
 from supervisor.watch import EngineTooOldError

@@ -20,6 +20,7 @@ from supervisor.version import VERSION
 
 OK, FAILED, USAGE, UNREACHABLE, UNKNOWN = range(5)
 """Exit codes; docs/reference/cli.md says what they mean."""
+INTERRUPTED = 130
 
 SOCKET = "control.sock"
 PATIENCE = 15.0
@@ -184,7 +185,8 @@ def run(args: argparse.Namespace) -> int:
     """Carry out a command of ``add_commands``; returns its exit code."""
     client = Client(Path(args.run_dir))
     try:
-        return _COMMANDS[args.command](client, args)
+        code = _COMMANDS[args.command](client, args)
+        sys.stdout.flush()
     except UnreachableError as error:
         return _complain(str(error), "", UNREACHABLE)
     except RefusedError as error:
@@ -193,8 +195,11 @@ def run(args: argparse.Namespace) -> int:
         # `dockwarden events -f | head`: who wanted to read has read. The interpreter's last flush must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
+    except OSError as error:
+        return _complain(f"cannot write the answer: {_why(error)}", "", FAILED)
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
+    return code
 
 
 def _count(text: str) -> int:

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import yaml
 
-from tests.bed import capabilities, images
+from tests.bed import capabilities, engines, images
 from tests.bed.bed import Bed
 from tests.boot.host import Host, system_docker
 
 CONFIG = Path(__file__).with_name("cloud-config.yml")
 UNITS = tuple(yaml.safe_load(CONFIG.read_text())["rancher"]["services"])
-VERSION = "20.10"
+VERSION = engines.system_version()
 
 
 def demo_host(bed: Bed, version: str = VERSION, *, echo: bool = False, extra: str = "") -> Host:

@@ -39,10 +39,12 @@ class Host:
         self.config = bed.dir / "cloud-config.yml"
         self.config.write_text(config)
         self.socket = bed.dir / "s.sock"
+        self.pidfile = bed.dir / "s.pid"
         self.docker = Docker(self.socket)
         self.process: InsideProcess | None = None
         self.log: list[str] = []
         self._echo = echo
+        self._listener: threading.Thread | None = None
         self._news = threading.Condition()
 
     def boot(self, *options: str, log_format: str = "json") -> InsideProcess:
@@ -65,7 +67,8 @@ class Host:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, args=(self.process,), daemon=True)
+        self._listener.start()
         return self.process
 
     def _listen(self, process: InsideProcess) -> None:
@@ -145,19 +148,27 @@ class Host:
         )
 
     def end(self, patience: float = 90) -> int:
-        """SIGTERM, and its exit code."""
+        """SIGTERM, and its exit code. The log is complete then."""
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(patience)
+        code = self.process.wait(patience)
+        self._hear_out()
+        return code
 
     def kill9(self) -> None:
         assert self.process is not None
         self.process.kill()
         self.process.wait(PATIENCE)
+        self._hear_out()
+
+    def _hear_out(self) -> None:
+        """Until all is read that the last supervisor wrote."""
+        if self._listener is not None:
+            self._listener.join(PATIENCE)
 
     def engine_pid(self) -> int:
         """As the bed counts."""
-        return int((self.dir / "s.pid").read_text())
+        return int(self.pidfile.read_text())
 
     def containers(self) -> Mapping[str, dict[str, Any]]:
         """Id, pid and start of every container of System Docker, by name."""

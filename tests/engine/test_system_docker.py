@@ -17,7 +17,8 @@ import pytest
 import structlog
 import uvloop
 
-from supervisor.system_docker import DaemonState, SystemDocker, plan
+from supervisor.daemon_plan import plan
+from supervisor.system_docker import DaemonState, SystemDocker
 from tests.bed import engines, images
 from tests.bed.bed import Bed, InsideProcess
 from tests.bed.engines import REPOSITORY

@@ -5,18 +5,9 @@ from pathlib import Path
 import pytest
 import structlog
 
-from supervisor.system_docker import (
-    DEFAULT_ARGS,
-    PATH,
-    DaemonPhase,
-    DaemonPlan,
-    DaemonState,
-    SystemDocker,
-    SystemDockerError,
-    describe_exit,
-    next_pause,
-    plan,
-)
+from supervisor.daemon import describe_exit
+from supervisor.daemon_plan import DEFAULT_ARGS, PATH, DaemonPlan, SystemDockerError, plan
+from supervisor.system_docker import DaemonPhase, DaemonState, SystemDocker, next_pause
 from units.unit import Seconds
 
 ADDED = (

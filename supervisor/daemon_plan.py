@@ -1,0 +1,173 @@
+"""System Docker's command line: what an operator says, completed to what keeps it apart from other engines. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+SOCKET = "unix:///var/run/system-docker.sock"
+
+
+DATA_ROOT = "/var/lib/system-docker"
+
+
+EXEC_ROOT = "/var/run/system-docker"
+
+
+PIDFILE = "/var/run/system-docker.pid"
+
+
+NAMESPACE = "system-docker"
+
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+DEFAULT_ARGS: Final = (
+    *("--log-opt", "max-size=25m", "--log-opt", "max-file=2", "--group", "root"),
+    *("--userland-proxy=false", "--bridge", "none", "--iptables=false"),
+)
+
+
+_LONG: Mapping[str, str] = {"-H": "--host", "-g": "--data-root", "--graph": "--data-root", "-p": "--pidfile"}
+
+
+_VALUED = frozenset({"--host", "--data-root", "--exec-root", "--pidfile", "--config-file", "--containerd"}) | {
+    "--containerd-namespace",
+    "--containerd-plugins-namespace",
+}
+
+
+_GONE = frozenset({"--restart", "-r"})
+
+
+_NOT_FOR_DOCKERD = frozenset({"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "WATCHDOG_USEC"})
+"""A dockerd would speak to systemd in the supervisor's name."""
+
+
+class SystemDockerError(Exception):
+    """System Docker cannot run as configured; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonPlan:
+    """How the daemon is started, and where it is then found."""
+
+    argv: tuple[str, ...]
+    """The first is a name to be looked up on the environment's PATH, or an absolute path."""
+    environment: Mapping[str, str]
+    socket: Path
+    data_root: Path
+    exec_root: Path
+    pidfile: Path
+    config_file: Path | None
+    """An empty configuration that is written before each start; ``None``: the operator named a file."""
+    own_containerd: bool
+    """It should start a containerd of its own, below ``exec_root`` and ``data_root``."""
+    warnings: tuple[str, ...] = ()
+
+
+def plan(args: Sequence[str], extra_args: Sequence[str], environment: Mapping[str, str]) -> DaemonPlan:
+    """Complete ``rancher.system_docker.args`` to a command line; old spellings are understood.
+
+    Args:
+        args: may begin with the absolute path of a dockerd and with ``daemon``; empty means DEFAULT_ARGS.
+        extra_args: appended.
+        environment: all that the daemon gets; a missing PATH is added.
+
+    Raises:
+        SystemDockerError: an option has no value.
+    """
+    binary, rest = _command(args)
+    line = CommandLine.read([*(rest or DEFAULT_ARGS), *extra_args])
+    socket = line.socket
+    if socket is None:
+        socket = Path(SOCKET.removeprefix("unix://"))
+        line.add("--host", SOCKET)
+    data_root = Path(line.default("--data-root", DATA_ROOT))
+    exec_root = Path(line.default("--exec-root", EXEC_ROOT))
+    pidfile = Path(line.default("--pidfile", PIDFILE))
+    own_containerd = "--containerd" not in line.values
+    # A containerd of the machine may be used after all (MACHINE_CONTAINERD), and serve another dockerd too.
+    line.default("--containerd-namespace", NAMESPACE)
+    line.default("--containerd-plugins-namespace", f"plugins.{NAMESPACE}")
+    # /etc/docker/daemon.json is user Docker's: an option both in it and on our command line would be fatal.
+    config_file = None if "--config-file" in line.values else exec_root / "daemon.json"
+    if config_file is not None:
+        line.add("--config-file", str(config_file))
+    if not any(word.partition("=")[0] == "--live-restore" for word in line.words):
+        line.words.append("--live-restore")
+    return DaemonPlan(
+        argv=(binary, *line.words),
+        environment={"PATH": PATH} | {k: v for k, v in environment.items() if k not in _NOT_FOR_DOCKERD},
+        socket=socket,
+        data_root=data_root,
+        exec_root=exec_root,
+        pidfile=pidfile,
+        config_file=config_file,
+        own_containerd=own_containerd,
+        warnings=tuple(line.warnings),
+    )
+
+
+def _command(args: Sequence[str]) -> tuple[str, list[str]]:
+    rest = list(args)
+    binary = rest.pop(0) if rest and rest[0].startswith("/") else "dockerd"
+    if rest and rest[0] in {"daemon", "dockerd"}:
+        del rest[0]
+    return binary, rest
+
+
+@dataclass(slots=True)
+class CommandLine:
+    """A dockerd's words, and the values of the options that matter here: the last one counts, but all hosts do."""
+
+    words: list[str]
+    values: dict[str, list[str]]
+    warnings: list[str]
+
+    @classmethod
+    def read(cls, words: Sequence[str]) -> "CommandLine":
+        line = cls([], {}, [])
+        rest = iter(words)
+        for word in rest:
+            name, value = _split(word)
+            name = _LONG.get(name, name)
+            if name in _GONE:
+                line.warnings.append(f"rancher.system_docker.args: dockerd no longer knows {word}: dropped")
+            elif name not in _VALUED:
+                line.words.append(word)
+            elif (value := next(rest, None) if value is None else value) is None:
+                raise SystemDockerError(f"rancher.system_docker.args: {word} needs a value")
+            else:
+                line.add(name, value)
+        return line
+
+    def add(self, name: str, value: str) -> None:
+        self.words += [name, value]
+        self.values.setdefault(name, []).append(value)
+
+    def default(self, name: str, value: str) -> str:
+        """Return an option's value, which is ``value`` if it is not given."""
+        if name not in self.values:
+            self.add(name, value)
+        return self.values[name][-1]
+
+    @property
+    def socket(self) -> Path | None:
+        """The first unix socket that is named."""
+        for host in self.values.get("--host", []):
+            if host.startswith("unix:///"):
+                return Path(host.removeprefix("unix://"))
+        return None
+
+
+def _split(word: str) -> tuple[str, str | None]:
+    """Take ``--name=value``, ``-n=value``, ``-nvalue`` apart; without a value in it, that may be the next word."""
+    if word.startswith("--"):
+        name, equals, value = word.partition("=")
+        return name, value if equals else None
+    name, value = word[:2], word[2:]
+    if name in _LONG or name in _GONE:
+        return name, value.removeprefix("=") if value else None
+    return word, None

@@ -1,0 +1,498 @@
+"""The client asks, shows what people can read and terminals can bear, and its exit code says how it went."""
+
+import argparse
+import asyncio
+import io
+import json
+import random
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from supervisor import client, render
+from supervisor.__main__ import parser
+from supervisor.version import VERSION
+from tests.bed.engines import REPOSITORY
+from tests.pure.desk import Desk, Printer, in_thread, short_directory, until
+from tests.pure.story import needs, spec
+from units import events as fact
+from units.unit import Kind, Policy, Seconds, UnitName, UnitSpec
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2Jweb\r\n\u202e"
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def run_dir() -> Iterator[Path]:
+    with short_directory() as path:
+        yield path
+
+
+def call(run_dir: Path, *words: str) -> int:
+    return client.run(parser().parse_args(["--run-dir", str(run_dir), *words]))
+
+
+class Stage:
+    """Runs commands against a desk, and reads what they printed."""
+
+    def __init__(self, desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+        self.desk = desk
+        self._capsys = capsys
+
+    async def __call__(self, *words: str) -> tuple[int, str, str]:
+        code = await in_thread(lambda: call(self.desk.run_dir, *words))
+        said = self._capsys.readouterr()
+        return code, said.out, said.err
+
+
+Play = Callable[..., None]
+
+
+@pytest.fixture
+def play(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> Play:
+    def perform(scene: Callable[[Stage], Awaitable[None]], *specs: UnitSpec, engine: type[Printer] = Printer) -> None:
+        async def run() -> None:
+            async with asyncio.timeout(20), Desk(run_dir, *specs, engine=engine(random.Random(1))) as desk:
+                await desk.boot()
+                await scene(Stage(desk, capsys))
+
+        asyncio.run(run())
+
+    return perform
+
+
+def test_status_shows_engine_supervisor_and_units(play: Play) -> None:
+    """One table, one line a unit."""
+
+    async def scene(run: Stage) -> None:
+        code, out, err = await run("status")
+        assert (code, err) == (0, "")
+        lines = out.splitlines()
+        assert lines[0] == "engine      up, attached, 26.1, fake://engine: serving"
+        assert re.fullmatch(rf"supervisor  {VERSION}, pid \d+, for \d s", lines[1])
+        assert lines[2] == "units       2 of 2 ready or completed"
+        assert lines[4].split() == ["UNIT", "KIND", "STATE", "HEALTH", "RESTARTS", "SINCE", "REASON"]
+        assert [line.split()[:5] for line in lines[5:]] == [
+            ["db", "service", "ready", "-", "0"],
+            ["web", "service", "ready", "-", "0"],
+        ]
+        assert "\x1b" not in out
+
+    play(scene, spec("web", needs("db")), spec("db"))
+
+
+def test_json_is_what_the_supervisor_said(play: Play) -> None:
+    """Status, units, why, events, logs, version and verbs, each for programs."""
+
+    async def scene(run: Stage) -> None:
+        status = json.loads((await run("status", "--json"))[1])
+        assert list(status) == ["engine", "units", "supervisor"]
+        assert json.loads((await run("units", "--json"))[1]) == status["units"]
+        assert json.loads((await run("why", "web", "--json"))[1])["unit"] == status["units"][0]
+        events = [json.loads(line) for line in (await run("events", "--json"))[1].splitlines()]
+        assert events[-1]["after"] == "ready"
+        logs = [json.loads(line) for line in (await run("logs", "web", "--json", "--tail", "1"))[1].splitlines()]
+        assert logs == [{"stream": "stdout", "text": "three"}]
+        version = json.loads((await run("version", "--json"))[1])
+        assert version["client"] == VERSION
+        assert version["supervisor"]["version"] == VERSION
+        done = json.loads((await run("restart", "web", "--json"))[1])
+        assert done["web"]["ok"] is True
+        code, out, err = await run("restart", "web", "nope", "--json")
+        assert (code, err) == (4, "")
+        assert json.loads(out)["nope"]["error"] == "there is no unit 'nope'"
+
+    play(scene, spec("web"))
+
+
+def test_verbs_wait_and_say_what_came_of_it(play: Play) -> None:
+    """Exit code 0, and a line a unit."""
+
+    async def scene(run: Stage) -> None:
+        assert (await run("stop", "web", "db"))[:2] == (
+            0,
+            "web: inactive, stopped as asked\ndb: inactive, stopped as asked\n",
+        )
+        code, out, _ = await run("start", "web", "db", "web")
+        assert (code, out.count("\n")) == (0, 2)
+        assert run.desk.phase("web") == run.desk.phase("db") == "ready"
+
+    play(scene, spec("web", needs("db")), spec("db"))
+
+
+def test_a_unit_that_does_not_come_up_is_exit_code_1(play: Play) -> None:
+    """With its state, its reason, and where to look further."""
+
+    async def scene(run: Stage) -> None:
+        run.desk.obedient.sick.add("job")
+        code, out, err = await run("restart", "job", "web")
+        assert code == 1
+        assert out.startswith("web: ready, ")
+        assert err.startswith("dockwarden: restart job: it is failed: ")
+        assert err.endswith("; see 'dockwarden why job'\n")
+        run.desk.obedient.deaf.add("web")
+        code, _, err = await run("stop", "web", "--timeout", "0.05")
+        assert code == 1
+        assert "it is stopping (not settled within 0.05 s)" in err
+
+    play(scene, spec("job", kind=Kind.ONESHOT, policy=Policy.NO), spec("web"))
+
+
+def test_no_wait_only_asks(play: Play) -> None:
+    """Exit code 0 as soon as the wish is accepted."""
+
+    async def scene(run: Stage) -> None:
+        run.desk.obedient.deaf.add("web")
+        code, out, _ = await run("stop", "--no-wait", "web")
+        assert code == 0
+        assert out.startswith("web: stopping")
+
+    play(scene, spec("web"))
+
+
+def test_reset_failed_tries_again(play: Play) -> None:
+    """A unit in a crash loop is started at once."""
+
+    async def scene(run: Stage) -> None:
+        run.desk.obedient.sick.add("job")
+        await run("restart", "job")
+        run.desk.obedient.sick.clear()
+        assert (await run("reset-failed", "job"))[0] == 0
+        await run.desk.quiet()
+        assert run.desk.phase("job") == "running"
+
+    play(scene, spec("job", kind=Kind.ONESHOT, policy=Policy.NO))
+
+
+def test_an_unknown_unit_is_exit_code_4_with_a_guess(play: Play) -> None:
+    """A name that is close is offered; when none is, those there are."""
+
+    async def scene(run: Stage) -> None:
+        for words in (("why", "consol"), ("logs", "consol"), ("start", "consol"), ("stop", "--no-wait", "consol")):
+            assert await run(*words) == (
+                4,
+                "",
+                "dockwarden: there is no unit 'consol'; did you mean 'console'?\n",
+            )
+        assert (await run("why", "zzz"))[2] == "dockwarden: there is no unit 'zzz'; there are: console, syslog\n"
+        assert (await run("events", "--unit", "consol"))[0] == 4
+
+    play(scene, spec("console"), spec("syslog"))
+
+
+def test_a_refusal_is_exit_code_1(play: Play) -> None:
+    """With what the supervisor said, and its hint."""
+
+    async def scene(run: Stage) -> None:
+        run.desk.inbox.put(fact.ShutdownAsked("test", Seconds(5)))
+        assert await run("start", "web") == (
+            1,
+            "",
+            "dockwarden: the host goes down; see 'dockwarden why web'\n",
+        )
+
+    play(scene, spec("web"))
+
+
+def test_no_supervisor_is_exit_code_3(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message names the socket and the way out; `version` answers all the same."""
+    for words in (["status"], ["units"], ["why", "x"], ["events"], ["logs", "x"], ["start", "x", "y"]):
+        assert call(run_dir, *words) == 3
+        told = f"no supervisor answers on {run_dir}/control.sock: No such file or directory; start one with 'dockwarden"
+        assert told in capsys.readouterr().err
+    assert call(run_dir, "version") == 0
+    assert f"dockwarden {VERSION}\nno supervisor answers" in capsys.readouterr().out
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(run_dir / "control.sock"))
+    assert call(run_dir, "status") == 3
+    assert "Connection refused; start one" in capsys.readouterr().err
+
+
+def test_no_permission_is_told_as_such() -> None:
+    """It is not the same as no supervisor."""
+    told = client._no_answer(Path("/run/dockwarden/control.sock"), PermissionError(13, "Permission denied"))
+    assert told == "no permission on /run/dockwarden/control.sock: run as root (sudo dockwarden ...)"
+
+
+def test_nonsense_on_the_socket_is_no_answer(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Somebody else's server, or a broken one, is exit code 3 and no traceback."""
+
+    def serve(listener: socket.socket) -> None:
+        for answer in (b"", b"SSH-2.0-x\r\n", b"HTTP/1.1 200 OK\r\n\r\nnot json", b"HTTP/1.1 500 Oh\r\n\r\n\xff"):
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(answer)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(run_dir / "control.sock"))
+        listener.listen()
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        codes = [call(run_dir, "status") for _ in range(4)]
+        thread.join()
+    assert codes == [3, 3, 3, 1]
+    assert capsys.readouterr().err.count("\n") == 4
+
+
+def test_a_supervisor_that_hangs_is_told(
+    run_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After some seconds, not never."""
+    monkeypatch.setattr(client, "PATIENCE", 0.05)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(run_dir / "control.sock"))
+        listener.listen()
+        assert call(run_dir, "status") == 3
+    assert "does not answer within 0.05 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["start"],
+        ["logs"],
+        ["logs", "x", "--tail", "-1"],
+        ["stop", "x", "--timeout", "0"],
+        ["stop", "x", "--timeout", "x"],
+    ],
+)
+def test_wrong_usage_is_exit_code_2(words: list[str], run_dir: Path) -> None:
+    """Told before anybody is asked."""
+    with pytest.raises(SystemExit) as ended:
+        call(run_dir, *words)
+    assert ended.value.code == 2
+
+
+def test_the_run_directory_may_stand_behind_the_command(run_dir: Path) -> None:
+    """`dockwarden status --run-dir DIR` is what people type."""
+    assert parser().parse_args(["status", "--run-dir", str(run_dir)]).run_dir == run_dir
+
+
+def test_why_tells_the_story(play: Play) -> None:
+    """State, reason, meaning, what comes next, and the chain of facts that led there."""
+
+    async def scene(run: Stage) -> None:
+        box = run.desk.loop.world.units[UnitName("web")].container
+        assert box is not None
+        for _ in range(2):
+            run.desk.inbox.put(fact.ContainerDied(UnitName("web"), box, 137), engine_ns=1_700_000_000_000_000_000)
+            await run.desk.quiet()
+        code, out, _ = await run("why", "web")
+        assert code == 0
+        assert re.search(r"^web is backoff since [\d:.]+ \(\d s\)$", out, re.MULTILINE)
+        assert re.search(r"^  because  .*137", out, re.MULTILINE)
+        assert re.search(
+            r"^  next     it is started again .*`dockwarden start web` \(next try within a second\)$", out, re.MULTILINE
+        )
+        assert re.search(r"^  facts    \d restarts, last exit code 137, container web-box$", out, re.MULTILINE)
+        assert re.search(
+            r"^  [\d:.]+  ContainerDied exit_code=137 \[b-\d+, engine's stamp 2023-11-14 .*\]$", out, re.MULTILINE
+        )
+        assert re.search(r"^      ready -> backoff: .*137", out, re.MULTILINE)
+
+    play(scene, spec("web"))
+
+
+def test_events_are_one_line_each(play: Play) -> None:
+    """Time, unit, what happened, why."""
+
+    async def scene(run: Stage) -> None:
+        code, out, _ = await run("events", "--tail", "2")
+        assert code == 0
+        lines = out.splitlines()
+        assert len(lines) == 2
+        assert re.match(r"[\d:.]+  web               starting -> ready: ", lines[1])
+        assert "engine.back" in (await run("events"))[1]
+
+    play(scene, spec("web"))
+
+
+def test_following_ends_with_the_supervisor(play: Play) -> None:
+    """`events -f` shows what comes, and exits with 0 when the supervisor ends in order."""
+
+    async def scene(run: Stage) -> None:
+        following = asyncio.create_task(run("events", "-f"))
+        await until(lambda: run.desk.journal._followers)
+        await run.desk.control.close()
+        code, out, _ = await following
+        assert code == 0
+        assert "starting -> ready" in out
+
+    play(scene, spec("web"))
+
+
+def test_logs_are_printed_as_they_were_written(play: Play) -> None:
+    """To a pipe: byte by byte, colours and all."""
+
+    class Colourful(Printer):
+        output = ("\x1b[31mred\x1b[0m", "gr\u00fcn")
+
+    async def scene(run: Stage) -> None:
+        assert (await run("logs", "web"))[:2] == (0, "\x1b[31mred\x1b[0m\ngr\u00fcn\n")
+
+    play(scene, spec("web"), engine=Colourful)
+
+
+def test_names_cannot_steer_a_terminal(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Escapes, bells, line ends and right-to-left marks of a name are replaced, wherever it is shown."""
+
+    async def scene(run: Stage) -> None:
+        for words in (("status",), ("units",), ("why", HOSTILE), ("events",), ("stop", HOSTILE)):
+            terminal = Terminal()
+            monkeypatch.setattr(sys, "stdout", terminal)
+            code = await in_thread(partial(call, run.desk.run_dir, *words))
+            monkeypatch.undo()
+            bare = re.sub(r"\x1b\[\d+m", "", terminal.getvalue())
+            assert code == 0
+            assert all(char.isprintable() or char == "\n" for char in bare), bare
+            assert "?]0;owned??[2Jweb? ?" in bare
+
+    play(scene, spec(HOSTILE))
+
+
+def screen(width: int = 60, **environ: str) -> render.Screen:
+    made = render.Screen(Terminal(), environ)
+    made.width = width
+    return made
+
+
+def test_colour_is_for_terminals_that_want_it() -> None:
+    """Not for pipes, not with NO_COLOR, not on a dumb terminal."""
+    assert screen().paint("x", "31") == "\033[31mx\033[0m"
+    assert screen(NO_COLOR="1").paint("x", "31") == "x"
+    assert screen(TERM="dumb").paint("x", "31") == "x"
+    assert render.Screen(io.StringIO(), {}).paint("x", "31") == "x"
+
+
+def test_a_table_fits_the_terminal() -> None:
+    """The last column gives way; for a pipe nothing is cut."""
+    rows = [("web", "r" * 200), ("n" * 90, "short")]
+    narrow = screen(60, NO_COLOR="1")
+    render.table(narrow, ("UNIT", "REASON"), rows)
+    assert isinstance(narrow.stream, Terminal)
+    lines = narrow.stream.getvalue().splitlines()
+    assert max(map(len, lines)) <= 60
+    assert lines[1].endswith("...")
+    piped = io.StringIO()
+    render.table(render.Screen(piped, {}), ("UNIT", "REASON"), rows)
+    assert "r" * 200 in piped.getvalue()
+    assert "n" * 90 in piped.getvalue()
+
+
+def test_output_on_a_terminal_keeps_its_colours_and_nothing_else() -> None:
+    """A container may colour its lines; it may not move the cursor, ring, or set the title."""
+    text = "\x1b[1;31mred\x1b[0m\x1b[2J\x1b]0;title\x07\tend\r"
+    assert render.clean_output(text, screen()) == "\x1b[1;31mred\x1b[0m?[2J?]0;title?        end\x1b[0m"
+    assert render.clean_output(text, screen(NO_COLOR="1")) == "red?[2J?]0;title?        end"
+    assert render.clean_output(text, render.Screen(io.StringIO(), {})) == text
+
+
+def test_spans_and_times_are_short() -> None:
+    """Two units at most; nonsense is a dash."""
+    spans = [0, 59.9, 60, 200, 3600, 3661, 90000, -5]
+    assert [render.lasted(span) for span in spans] == [
+        "0 s",
+        "59 s",
+        "1 min",
+        "3 min 20 s",
+        "1 h",
+        "1 h 1 min",
+        "1 d 1 h",
+        "0 s",
+    ]
+    assert render.since("1970-01-01T00:00:10.000Z", 70) == "1 min"
+    assert render.since(None) == render.clock(None) == render.since("soon") == "-"
+
+
+def test_a_dropped_marker_is_told() -> None:
+    """A reader that was too slow sees that it was."""
+    shown = screen(NO_COLOR="1")
+    render.show_event(shown, {"event": "dropped", "count": 7})
+    assert isinstance(shown.stream, Terminal)
+    assert shown.stream.getvalue() == "... 7 records were dropped: this reader is too slow\n"
+
+
+def test_what_an_encoding_cannot_say_is_replaced() -> None:
+    """A C locale is no reason for a traceback."""
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    shown = render.Screen(stream, {})
+    shown.line("gr\u00fcn")
+    shown.flush()
+    assert raw.getvalue() == b"gr?n\n"
+
+
+def program(run_dir: Path, *words: str) -> list[str]:
+    return [sys.executable, "-m", "supervisor", "--run-dir", str(run_dir), *words]
+
+
+def test_a_reader_that_leaves_is_no_error(play: Play) -> None:
+    """`dockwarden events -f | head` ends quietly."""
+
+    async def scene(run: Stage) -> None:
+        process = await asyncio.create_subprocess_exec(
+            *program(run.desk.run_dir, "logs", "web", "-f"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=REPOSITORY,
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        await process.stdout.readline()
+        process.stdout._transport.close()  # type: ignore[attr-defined]
+        assert await process.stderr.read() == b""
+        assert await process.wait() == 0
+
+    class Endless(Printer):
+        endless = True
+
+    play(scene, spec("web"), engine=Endless)
+
+
+def test_an_answer_that_cannot_be_written_is_told(play: Play) -> None:
+    """A full disk behind the shell's redirection is exit code 1 and a sentence, not a traceback."""
+
+    async def scene(run: Stage) -> None:
+        with Path("/dev/full").open("w") as full:
+            process = await asyncio.create_subprocess_exec(
+                *program(run.desk.run_dir, "status"), stdout=full, stderr=subprocess.PIPE, cwd=REPOSITORY
+            )
+            _, said = await process.communicate()
+        assert said.startswith(b"dockwarden: cannot write the answer: No space left on device\n")
+        assert process.returncode == 1
+
+    play(scene, spec("web"))
+
+
+def test_the_client_starts_without_the_daemon_s_modules() -> None:
+    """It must answer before they would even be loaded."""
+    heavy = {"asyncio", "aiohttp", "aiodocker", "uvloop", "structlog", "prometheus_client", "yaml"}
+    code = "import sys, supervisor.client, supervisor.__main__; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True, text=True)
+    assert heavy & set(loaded.stdout.split()) == set()
+
+
+def test_every_command_has_json_help_and_an_example() -> None:
+    """And each says what it does in a line."""
+    top = argparse.ArgumentParser()
+    commands = top.add_subparsers(dest="command")
+    client.add_commands(commands)
+    assert set(commands.choices) == set(client._COMMANDS)
+    for command in commands.choices.values():
+        text = command.format_help()
+        assert "--json" in text
+        assert "example:\n  dockwarden " in text

@@ -1,0 +1,530 @@
+"""The control socket answers its owner, refuses in words, and nobody on it can hold the host up."""
+
+import asyncio
+import json
+import os
+import random
+import socket
+import stat
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import uvloop
+
+from supervisor import control
+from supervisor.control import ControlError, fulfilled, settled, succeeded
+from supervisor.engine import EngineError
+from supervisor.version import VERSION
+from tests.pure.desk import Desk, Printer, open_files, short_directory, until
+from tests.pure.story import needs, spec
+from units import events as fact
+from units.unit import ContainerId, Failure, Health, Kind, Phase, Policy, Seconds, Unit, UnitName, UnitSpec
+
+Scene = Callable[[Desk], Awaitable[None]]
+
+
+def play(scene: Scene, *specs: UnitSpec, engine: type[Printer] = Printer, fast: bool = False) -> None:
+    async def run() -> None:
+        with short_directory() as run_dir:
+            async with asyncio.timeout(20):
+                async with Desk(run_dir, *specs, engine=engine(random.Random(1))) as desk:
+                    await desk.boot()
+                    await scene(desk)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if fast else None, debug=False) as runner:
+        runner.run(run())
+
+
+async def ask(desk: Desk, method: str, path: str, extra: bytes = b"") -> tuple[int, Any]:
+    status, body = await raw(desk, f"{method} {path} HTTP/1.0\r\n\r\n".encode() + extra)
+    return status, json.loads(body)
+
+
+async def raw(desk: Desk, request: bytes) -> tuple[int, bytes]:
+    reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
+    try:
+        writer.write(request)
+        answer = await reader.read()
+    finally:
+        writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+async def lines(desk: Desk, path: str) -> list[dict[str, Any]]:
+    status, body = await raw(desk, f"GET {path} HTTP/1.0\r\n\r\n".encode())
+    assert status == 200
+    return [json.loads(line) for line in body.splitlines()]
+
+
+def test_what_can_be_read() -> None:
+    """Status, units, one unit and the version are the status dictionary and its parts; on uvloop too."""
+
+    async def scene(desk: Desk) -> None:
+        code, told = await ask(desk, "GET", "/v1/status")
+        assert code == 200
+        assert told["engine"]["up"] is True
+        assert [(unit["name"], unit["state"]) for unit in told["units"]] == [("db", "ready"), ("web", "ready")]
+        assert await ask(desk, "GET", "/v1/units") == (200, told["units"])
+        assert await ask(desk, "GET", "/v1/units/web") == (200, told["units"][1])
+        assert await ask(desk, "GET", "/v1/version") == (200, {"version": VERSION, "api": "v1", "pid": os.getpid()})
+        code, why = await ask(desk, "GET", "/v1/units/web/why")
+        assert (code, why["unit"]) == (200, told["units"][1])
+        assert why["chain"][-1]["after"] == "ready"
+
+    play(scene, spec("web", needs("db")), spec("db"))
+    play(scene, spec("web", needs("db")), spec("db"), fast=True)
+
+
+def test_the_socket_is_its_owner_s_alone_and_goes_with_its_supervisor() -> None:
+    """Mode 0600; no file is left, and no open file either."""
+
+    async def run() -> None:
+        with short_directory() as run_dir:
+            before = open_files()
+            async with Desk(run_dir) as desk:
+                mode = desk.control.path.lstat().st_mode
+                assert stat.S_ISSOCK(mode)
+                assert stat.S_IMODE(mode) == 0o600
+                await desk.control.close()
+                assert not desk.control.path.exists()
+            assert open_files() <= before + 2  # The default executor's, if any.
+
+    asyncio.run(run())
+
+
+def test_a_dead_supervisor_s_socket_is_replaced() -> None:
+    """A file on which nobody answers is no obstacle."""
+
+    async def run() -> None:
+        with short_directory() as run_dir:
+            with socket.socket(socket.AF_UNIX) as dead:
+                dead.bind(str(run_dir / "control.sock"))
+            async with Desk(run_dir) as desk:
+                assert (await ask(desk, "GET", "/v1/version"))[0] == 200
+
+    asyncio.run(run())
+
+
+def test_a_live_supervisor_s_socket_stays() -> None:
+    """The second one is refused, and the first goes on answering."""
+
+    async def run() -> None:
+        with short_directory() as run_dir:
+            async with Desk(run_dir) as first:
+                with pytest.raises(ControlError, match="somebody answers on"):
+                    await Desk(run_dir).control.start()
+                assert (await ask(first, "GET", "/v1/version"))[0] == 200
+
+    asyncio.run(run())
+
+
+def test_a_successor_s_socket_is_not_taken_away() -> None:
+    """Closing removes our own file, not another's of the same name."""
+
+    async def run() -> None:
+        with short_directory() as run_dir:
+            async with Desk(run_dir) as desk:
+                desk.control.path.unlink()
+                desk.control.path.write_text("another's")
+            assert desk.control.path.read_text() == "another's"
+
+    asyncio.run(run())
+
+
+def test_a_socket_that_cannot_be_opened_says_why() -> None:
+    """No directory, a name that is too long, something else in the way: each with a way out."""
+
+    async def run() -> None:
+        with short_directory() as run_dir:
+            with pytest.raises(ControlError, match="make its directory"):
+                await Desk(run_dir / "none").control.start()
+            long = run_dir / ("x" * 120)
+            long.mkdir()
+            with pytest.raises(ControlError, match="shorter --run-dir"):
+                await Desk(long).control.start()
+            (run_dir / "control.sock").write_text("precious")
+            with pytest.raises(ControlError, match="is no socket"):
+                await Desk(run_dir).control.start()
+            assert (run_dir / "control.sock").read_text() == "precious"
+
+    asyncio.run(run())
+
+
+def test_verbs_are_carried_out_and_waited_for() -> None:
+    """Stop, start and restart answer when the unit stands where it was wanted."""
+
+    async def scene(desk: Desk) -> None:
+        code, told = await ask(desk, "POST", "/v1/units/web/stop?wait=5")
+        assert (code, told["ok"], told["settled"], told["unit"]["state"]) == (200, True, True, "inactive")
+        assert desk.phase("web") == "inactive"
+        code, told = await ask(desk, "POST", "/v1/units/web/start?wait=5")
+        assert (code, told["ok"], told["unit"]["state"]) == (200, True, "ready")
+        code, told = await ask(desk, "POST", "/v1/units/web/restart?wait=5")
+        assert (code, told["ok"], told["unit"]["state"], told["unit"]["restarts"]) == (200, True, "ready", 1)
+        assert told["verb"] == "restart"
+
+    play(scene, spec("web"))
+
+
+def test_without_a_wait_the_answer_comes_at_once() -> None:
+    """Accepted, not settled, and what the unit is in the middle of."""
+
+    async def scene(desk: Desk) -> None:
+        desk.obedient.deaf.add("web")
+        code, told = await ask(desk, "POST", "/v1/units/web/restart")
+        assert (code, told["accepted"], told["settled"], told["ok"]) == (200, True, False, True)
+        assert told["unit"]["state"] == "stopping"
+
+    play(scene, spec("web"))
+
+
+def test_a_wait_ends_when_its_time_is_over() -> None:
+    """A unit that does not get there in time is no success."""
+
+    async def scene(desk: Desk) -> None:
+        desk.obedient.deaf.add("web")
+        code, told = await ask(desk, "POST", "/v1/units/web/stop?wait=0.05")
+        assert (code, told["settled"], told["ok"], told["unit"]["state"]) == (200, False, False, "stopping")
+
+    play(scene, spec("web"))
+
+
+def test_a_unit_that_fails_ends_the_wait() -> None:
+    """A start that comes to nothing is told as soon as that is known, long before the time is over."""
+
+    async def scene(desk: Desk) -> None:
+        await ask(desk, "POST", "/v1/units/job/stop?wait=5")
+        desk.obedient.sick.add("job")
+        code, told = await ask(desk, "POST", "/v1/units/job/start?wait=60")
+        assert (code, told["settled"], told["ok"], told["unit"]["state"]) == (200, True, False, "failed")
+
+    play(scene, spec("job", kind=Kind.ONESHOT, policy=Policy.NO))
+
+
+def test_asking_for_what_is_so_already_succeeds() -> None:
+    """A start of what runs, and a stop of what is stopped, are done at once."""
+
+    async def scene(desk: Desk) -> None:
+        code, told = await ask(desk, "POST", "/v1/units/web/start?wait=5")
+        assert (code, told["accepted"], told["ok"]) == (200, False, True)
+        for _ in range(2):
+            code, told = await ask(desk, "POST", "/v1/units/web/stop?wait=5")
+            assert (code, told["ok"]) == (200, True)
+
+    play(scene, spec("web"))
+
+
+def test_what_the_core_refuses_is_a_conflict() -> None:
+    """While the host goes down nothing starts, and the answer says so."""
+
+    async def scene(desk: Desk) -> None:
+        desk.inbox.put(fact.ShutdownAsked("test", Seconds(10)))
+        code, told = await ask(desk, "POST", "/v1/units/web/start?wait=5")
+        assert (code, told["error"]) == (409, "the host goes down")
+
+    play(scene, spec("web"))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code", "error"),
+    [
+        ("GET", "/v1/units/nope", 404, "there is no unit 'nope'"),
+        ("GET", "/v1/units/nope/why", 404, "there is no unit 'nope'"),
+        ("GET", "/v1/units/nope/logs", 404, "there is no unit 'nope'"),
+        ("GET", "/v1/events?unit=nope", 404, "there is no unit 'nope'"),
+        ("POST", "/v1/units/nope/start", 404, "there is no unit 'nope'"),
+        ("POST", "/v1/units/web/explode", 404, "units cannot be asked to 'explode'"),
+        ("POST", "/v1/units/web/start?wait=-1", 400, "wait: expected 0 to 3600 seconds"),
+        ("POST", "/v1/units/web/start?wait=nan", 400, "wait: expected 0 to 3600 seconds"),
+        ("POST", "/v1/units/web/start?wait=soon", 400, "wait: expected 0 to 3600 seconds"),
+        ("GET", "/v1/units/web/logs?tail=x", 400, "tail: expected a whole number"),
+        ("GET", "/v1/events?follow=perhaps", 400, "follow: expected 0 or 1"),
+        ("GET", "/v1/nothing", 404, "not found"),
+        ("GET", "/", 404, "not found"),
+        ("DELETE", "/v1/units/web", 405, "method not allowed"),
+    ],
+)
+def test_a_refusal_is_json_with_a_hint(method: str, path: str, code: int, error: str) -> None:
+    """Whatever is wrong, the answer names it and the way out, and nothing has happened."""
+
+    async def scene(desk: Desk) -> None:
+        taken = desk.inbox.taken
+        status, told = await ask(desk, method, path)
+        assert (status, told["error"]) == (code, error)
+        assert told["hint"]
+        assert desk.inbox.taken == taken
+
+    play(scene, spec("web"))
+
+
+def test_odd_names_can_be_asked_for() -> None:
+    """A name is a name, whatever it holds, when it is percent-encoded."""
+
+    async def scene(desk: Desk) -> None:
+        assert (await ask(desk, "GET", "/v1/units/a%2Fb"))[1]["name"] == "a/b"
+        assert (await ask(desk, "GET", "/v1/units/%1b%5B31mred/why"))[1]["unit"]["name"] == "\x1b[31mred"
+        assert (await ask(desk, "POST", "/v1/units/a%2Fb/stop?wait=5"))[1]["ok"] is True
+
+    play(scene, spec("a/b"), spec("\x1b[31mred"))
+
+
+def test_events_are_lines_of_json() -> None:
+    """What is kept, of one unit if asked, from a number on if asked, or the last few."""
+
+    async def scene(desk: Desk) -> None:
+        told = await lines(desk, "/v1/events")
+        assert [record["seq"] for record in told] == list(range(1, len(told) + 1))
+        assert {record["unit"] for record in await lines(desk, "/v1/events?unit=web")} == {"web"}
+        assert await lines(desk, "/v1/events?after=3") == told[3:]
+        assert await lines(desk, "/v1/events?tail=2") == told[-2:]
+        assert await lines(desk, "/v1/events?tail=0") == []
+
+    play(scene, spec("web"), spec("db"))
+
+
+def test_a_follower_sees_what_happens_and_the_end() -> None:
+    """Records come as they are made; the stream ends when the supervisor does."""
+
+    async def scene(desk: Desk) -> None:
+        reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
+        writer.write(b"GET /v1/events?follow=1&tail=0 HTTP/1.0\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        await ask(desk, "POST", "/v1/units/web/stop?wait=5")
+        first = json.loads(await reader.readline())
+        assert (first["unit"], first["before"], first["after"]) == ("web", "ready", "stopping")
+        await desk.control.close()
+        rest = await reader.read()
+        assert rest.count(b"\n") == 1
+        writer.close()
+
+    play(scene, spec("web"))
+
+
+def test_a_follower_that_leaves_is_forgotten() -> None:
+    """Its queue goes with it, though nothing happens that could be written to it."""
+
+    async def scene(desk: Desk) -> None:
+        _reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
+        writer.write(b"GET /v1/events?follow=1 HTTP/1.0\r\n\r\n")
+        await until(lambda: desk.journal._followers)
+        writer.close()
+        await until(lambda: not desk.journal._followers)
+
+    play(scene, spec("web"))
+
+
+def test_output_is_lines_of_json() -> None:
+    """The last so many, with the stream that they were written to."""
+
+    async def scene(desk: Desk) -> None:
+        assert await lines(desk, "/v1/units/web/logs?tail=2") == [
+            {"stream": "stdout", "text": "two"},
+            {"stream": "stdout", "text": "three"},
+        ]
+
+    play(scene, spec("web"))
+
+
+def test_output_that_cannot_be_had_says_why() -> None:
+    """A unit without a container, and an engine that refuses, are refusals; no output is none."""
+
+    class Refusing(Printer):
+        output = ()
+
+        async def logs(self, container: ContainerId, *, tail: int, follow: bool) -> Any:
+            async for line in super().logs(container, tail=tail, follow=follow):
+                yield line
+            if container == "web-box":
+                raise EngineError(Failure.OTHER, "no logging driver")
+
+    async def scene(desk: Desk) -> None:
+        code, told = await ask(desk, "GET", "/v1/units/web/logs")
+        assert (code, told["error"]) == (503, "the engine gives no output of web: no logging driver")
+        assert await lines(desk, "/v1/units/db/logs") == []
+        desk.inbox.put(fact.ContainerDestroyed(UnitName("db"), ContainerId("db-box")))
+        desk.obedient.deaf.add("db")
+        await desk.quiet()
+        assert (await ask(desk, "GET", "/v1/units/db/logs"))[0] == 409
+
+    play(scene, spec("web"), spec("db"), engine=Refusing)
+
+
+def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endless stream to a reader that sleeps ends, and what it held is freed; others are served meanwhile."""
+    monkeypatch.setattr(control, "STUCK", 0.1)
+
+    class Endless(Printer):
+        endless = True
+
+    async def scene(desk: Desk) -> None:
+        with socket.socket(socket.AF_UNIX) as sleeper:
+            sleeper.connect(str(desk.control.path))
+            sleeper.send(b"GET /v1/units/web/logs?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+            await until(lambda: desk.control._busy)
+            assert (await ask(desk, "GET", "/v1/version"))[0] == 200
+            await until(lambda: not desk.control._busy)
+
+    play(scene, spec("web"), engine=Endless)
+
+
+def test_a_client_that_asks_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a request, and answers left unread, do not hold a connection for ever."""
+    monkeypatch.setattr(control, "IDLE", 0.1)
+
+    async def scene(desk: Desk) -> None:
+        half, half_writer = await asyncio.open_unix_connection(str(desk.control.path))
+        half_writer.write(b"GET /v1/status HT")
+        with socket.socket(socket.AF_UNIX) as sleeper:
+            sleeper.connect(str(desk.control.path))
+            sleeper.setblocking(False)
+            with suppress(BlockingIOError):
+                while True:
+                    sleeper.send(b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+                    await asyncio.sleep(0)
+            assert desk.control._runner is not None
+            server = desk.control._runner.server
+            assert server is not None
+            await until(lambda: not server.connections)
+        with suppress(ConnectionResetError):
+            assert await half.read() == b""
+        half_writer.close()
+
+    play(scene, spec("web"))
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x00\x01\x02\x03\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET " + b"/" * 100_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET /v1/status HTTP/1.1\r\n" + b"X: y\r\n" * 50_000 + b"\r\n",
+        b"POST /v1/units/web/stop HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        b"GET /v1/units/%ff%fe/why HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /v1/events?after=99999999999999999999 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET http://[::1 HTTP/1.1\r\n\r\n",
+    ],
+    ids=lambda garbage: repr(garbage[:24]),
+)
+def test_garbage_hurts_nobody(garbage: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    """Bytes that are no request get an error or the door; the next client is served, and nothing is printed."""
+
+    async def scene(desk: Desk) -> None:
+        taken = desk.inbox.taken
+        reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
+        writer.write(garbage)
+        writer.write_eof()
+        try:
+            answer = await reader.read()
+        except ConnectionResetError:
+            answer = b""
+        writer.close()
+        assert answer == b"" or answer.split()[1].startswith(b"4")
+        assert (await ask(desk, "GET", "/v1/version"))[0] == 200
+        assert desk.inbox.taken == taken
+
+    play(scene, spec("web"))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_huge_body_is_not_read() -> None:
+    """A request's body means nothing; whoever sends gigabytes is soon cut off."""
+
+    async def scene(desk: Desk) -> None:
+        _reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
+        writer.write(b"POST /v1/units/web/stop HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\n")
+        with suppress(ConnectionError):
+            while True:
+                writer.write(b"x" * 65536)
+                await writer.drain()
+        writer.close()
+        assert (await ask(desk, "GET", "/v1/version"))[0] == 200
+
+    play(scene, spec("web"))
+
+
+def test_too_many_requests_at_once_are_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit answers, it does not queue."""
+    monkeypatch.setattr(control, "CLIENTS", 1)
+
+    async def scene(desk: Desk) -> None:
+        _reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
+        writer.write(b"GET /v1/events?follow=1 HTTP/1.0\r\n\r\n")
+        await until(lambda: desk.control._busy)
+        assert (await ask(desk, "GET", "/v1/version"))[0] == 503
+        writer.close()
+
+    play(scene, spec("web"))
+
+
+def test_a_client_that_leaves_ends_its_wait() -> None:
+    """Nothing of a request outlives its connection."""
+
+    async def scene(desk: Desk) -> None:
+        desk.obedient.deaf.add("web")
+        _reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
+        writer.write(b"POST /v1/units/web/stop?wait=600 HTTP/1.0\r\n\r\n")
+        await until(lambda: desk.control._asks)
+        writer.close()
+        await until(lambda: not desk.control._asks)
+
+    play(scene, spec("web"))
+
+
+def test_closing_ends_the_waits() -> None:
+    """Who waits for a unit while the supervisor ends gets what is known, not silence."""
+
+    async def scene(desk: Desk) -> None:
+        desk.obedient.deaf.add("web")
+        waiting = asyncio.create_task(ask(desk, "POST", "/v1/units/web/stop?wait=600"))
+        await until(lambda: desk.control._asks)
+        await desk.quiet()
+        await desk.control.close()
+        code, told = await waiting
+        assert (code, told["settled"], told["ok"]) == (200, False, False)
+
+    play(scene, spec("web"))
+
+
+def test_a_loop_that_is_stuck_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fact that nobody takes is an error after a while, not a client that hangs."""
+    monkeypatch.setattr(control, "ANSWER", 0.05)
+
+    async def scene(desk: Desk) -> None:
+        desk._turning.cancel()
+        code, told = await ask(desk, "POST", "/v1/units/web/stop")
+        assert (code, told["error"]) == (503, "the supervisor did not take the request within 0.05 s")
+
+    play(scene, spec("web"))
+
+
+def at(phase: Phase, *, kind: Kind = Kind.SERVICE, health: Health = Health.NONE, wanted: bool = True) -> Unit:
+    return Unit(spec("web", kind=kind), phase, health=health, wanted=wanted)
+
+
+def test_when_a_start_has_settled() -> None:
+    """Ready, or running without a check; a oneshot at work and a check that has not passed are still on their way."""
+    assert settled("start", at(Phase.READY))
+    assert settled("start", at(Phase.RUNNING))
+    assert not settled("start", at(Phase.RUNNING, health=Health.STARTING))
+    assert not settled("start", at(Phase.RUNNING, kind=Kind.ONESHOT))
+    for phase in (Phase.WAITING, Phase.PULLING, Phase.CREATING, Phase.STARTING, Phase.BACKOFF, Phase.STOPPING):
+        assert not settled("start", at(phase))
+    for phase in (Phase.FAILED, Phase.CRASH_LOOP, Phase.IMAGE_MISSING, Phase.INACTIVE):
+        assert settled("restart", at(phase))
+        assert not succeeded("restart", at(phase))
+    assert succeeded("start", at(Phase.COMPLETED, kind=Kind.ONESHOT))
+
+
+def test_when_a_stop_has_settled() -> None:
+    """Nothing of it runs and it is not wanted; one that survived its SIGKILLs is no success."""
+    assert settled("stop", at(Phase.INACTIVE, wanted=False))
+    assert not settled("stop", at(Phase.STOPPING, wanted=False))
+    assert not settled("stop", at(Phase.CREATING, wanted=False))
+    assert settled("stop", at(Phase.FAILED, wanted=False))
+    assert not succeeded("stop", at(Phase.FAILED, wanted=False))
+    assert fulfilled("stop", at(Phase.INACTIVE))
+    assert not fulfilled("stop", at(Phase.READY))
