@@ -351,7 +351,7 @@ class _Telling:
             after=after.phase.value,
             on=transition.on,
             reason=after.reason,
-            exit_code=after.exit_code if after.phase in DEAD else None,
+            exit_code=after.exit_code if after.phase in DEAD or transition.on == "ContainerDied" else None,
             container=(after.container or "")[:12],
             restarts=after.restarts,
             restart="" if restart is None else restart.value,

@@ -143,7 +143,7 @@ class Host:
         good = {"ready", "completed"}
         return self.wait(
             f"{names or 'all'} up",
-            lambda units: all(units[name]["state"] in good for name in names or units),
+            lambda units: all(name in units and units[name]["state"] in good for name in names or units),
             patience,
         )
 

@@ -467,7 +467,7 @@ def test_an_answer_that_cannot_be_written_is_told(play: Play) -> None:
     """A full disk behind the shell's redirection is exit code 1 and a sentence, not a traceback."""
 
     async def scene(run: Stage) -> None:
-        with Path("/dev/full").open("w") as full:
+        with Path("/dev/full").open("w") as full:  # noqa: ASYNC230 - a device
             process = await asyncio.create_subprocess_exec(
                 *program(run.desk.run_dir, "status"), stdout=full, stderr=subprocess.PIPE, cwd=REPOSITORY
             )
@@ -496,3 +496,19 @@ def test_every_command_has_json_help_and_an_example() -> None:
         text = command.format_help()
         assert "--json" in text
         assert "example:\n  dockwarden " in text
+
+
+def test_the_reference_names_every_option() -> None:
+    """Of every command, long and short."""
+    page = (REPOSITORY / "docs/reference/cli.md").read_text()
+    commands = next(action.choices for action in parser()._actions if action.dest == "command")
+    assert commands is not None
+    missing = [
+        (name, option)
+        for name, command in dict(commands).items()
+        for action in command._actions
+        for option in action.option_strings
+        if option not in page and option != "-h"
+    ]
+    assert missing == []
+    assert [name for name in commands if f"`{name}" not in page and f"dockwarden {name}" not in page] == []

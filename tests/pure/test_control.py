@@ -4,10 +4,12 @@ import asyncio
 import json
 import os
 import random
+import re
 import socket
 import stat
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -16,7 +18,9 @@ import uvloop
 from supervisor import control
 from supervisor.control import ControlError, fulfilled, settled, succeeded
 from supervisor.engine import EngineError
+from supervisor.journal import Record
 from supervisor.version import VERSION
+from tests.bed.engines import REPOSITORY
 from tests.pure.desk import Desk, Printer, open_files, short_directory, until
 from tests.pure.story import needs, spec
 from units import events as fact
@@ -528,3 +532,20 @@ def test_when_a_stop_has_settled() -> None:
     assert not succeeded("stop", at(Phase.FAILED, wanted=False))
     assert fulfilled("stop", at(Phase.INACTIVE))
     assert not fulfilled("stop", at(Phase.READY))
+
+
+def test_the_reference_names_every_path() -> None:
+    """What can be asked is on the page, and what is on the page can be asked."""
+
+    async def scene(desk: Desk) -> None:
+        page = (REPOSITORY / "docs/reference/control.md").read_text()
+        told = set(re.findall(r"^\| `((?:GET|POST) /v1/[^?`]+)", page, re.MULTILINE))
+        assert told == {f"{route.method} {route.path}" for route in desk.control._routes()}
+
+    play(scene)
+
+
+def test_the_reference_names_every_field_of_a_record() -> None:
+    """Fields of the records and of the status are explained."""
+    page = (REPOSITORY / "docs/reference/control.md").read_text()
+    assert [f.name for f in fields(Record) if f.name != "engine_ns" and f"`{f.name}`" not in page] == []

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from supervisor.journal import KEPT, KEPT_PER_UNIT, QUEUE, Dropped, Journal, Record, configure_logging, in_words
 from supervisor.loop import Entry
+from tests.bed.engines import REPOSITORY
 from units import events as fact
 from units.kernel import Reaction, World, fresh_unit, new_world, react
 from units.links import check
@@ -123,6 +124,8 @@ def test_a_death_tells_its_exit_code_and_the_restart_its_reason(lines: list[Any]
     story.boot()
     story.up()
     story.tell(fact.ContainerDied(CONSOLE, BOX, 137))
+    last = of(lines, "unit.transition")[-1]
+    assert (last["after"], last["exit_code"]) == ("starting", 137)
     story.tell(fact.ContainerStarted(CONSOLE, BOX))
     last = of(lines, "unit.transition")[-1]
     assert (last["after"], last["restart"], last["restarts"]) == ("ready", "exit", 1)
@@ -376,3 +379,11 @@ def test_empty_fields_are_left_out_of_a_record_s_json() -> None:
         "restarts": 0,
     }
     assert replace(record, engine_ns=1_000_000_000).as_dict()["engine_time"] == "1970-01-01T00:00:01.000Z"
+
+
+def test_the_log_s_reference_names_every_event() -> None:
+    """No line is written whose name the page does not explain, and none is explained that is never written."""
+    sources = "".join(path.read_text() for path in (REPOSITORY / "supervisor").glob("*.py"))
+    written = set(re.findall(r"(?:log\.\w+|say|_tell)\(\s*\"([a-z_]+\.[a-z_-]+)\"", sources))
+    page = (REPOSITORY / "docs/reference/log.md").read_text().partition("## Events of units")[2]
+    assert set(re.findall(r"`([a-z_]+\.[a-z_-]+)`", page)) == written
