@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import random
 import signal
@@ -233,6 +234,7 @@ class Host:
             run_dir=str(self._options.run_dir),
         )
         beat = Heartbeat(metrics.observe_loop_lag)
+        give_back_memory()
         try:
             return await self._serve(shell, control, metrics)
         finally:
@@ -343,6 +345,12 @@ class Host:
                 daemon_pid=None if daemon is None else daemon.pid,
             ),
         )
+
+
+def give_back_memory() -> None:
+    """Start-up leaves holes in the heap (modules compiled, YAML read): about 1 MB that glibc can give back."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 class Heartbeat:

@@ -91,7 +91,9 @@ class Loop:
             self.world = reaction.world
             self._first.observe(entry, moment, reaction)
             if reaction.commands:
-                # One turn of the event loop: the orders leave before the first line about them is written.
+                # The orders leave before the first line about them is written. In the first turn of the event loop
+                # they are handed to the sockets, and at its end uvloop writes them out.
+                await asyncio.sleep(0)
                 await asyncio.sleep(0)
             for observer in self._then:
                 observer.observe(entry, moment, reaction)

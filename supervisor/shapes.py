@@ -2,12 +2,19 @@
 
 import re
 import shlex
+import signal
 from collections.abc import Iterable, Mapping
 
 from supervisor.tree import Node, Report, nearest
 from units.unit import Seconds
 
 DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?(?:(\d+)us)?")
+LONGEST = 1e9
+"""Seconds, some thirty years: a longer duration is a slip, and overflows the engine's nanoseconds."""
+INTEGER = re.compile(r"[-+]?[0-9]+")
+NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+SIGNAL = re.compile(r"(?:SIG)?(?:RTMIN(?:\+[0-9]+)?|RTMAX(?:-[0-9]+)?)|[1-9]|[1-5][0-9]|6[0-4]")
+SIGNALS = frozenset(one.name for one in signal.Signals)
 SIZES = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "gb": 1 << 30}
 
 
@@ -32,26 +39,35 @@ class Shapes:
         names = set(known)
         for key in node.value:
             if key not in names:
-                self.report.unknown_key(node.keys.get(key, node.place), f"{path}.{key}" if path else key, names)
+                place = node.keys.get(key, node.place)
+                self.report.unknown_key(place, f"{path}.{key}" if path else key, key, names)
         return {key: child for key, child in node.value.items() if key in names}
 
     def text(self, node: Node, path: str, default: str = "") -> str:
         """A scalar as it was spelled."""
-        if isinstance(node.value, dict | list) or node.value is None:
-            self.wrong(node, path, "a text")
-            return default
-        return node.text
+        return node.text if self._is_text(node, path) else default
 
     def texts(self, node: Node, path: str, *, single: bool = True) -> list[str]:
         """A list of scalars; with ``single``, one scalar stands for a list of one."""
+        return [item.text for item, _ in self.items(node, path, single=single)]
+
+    def items(self, node: Node, path: str, *, single: bool = True) -> list[tuple[Node, str]]:
+        """As ``texts``, each with its own place and path, for those that may complain of one."""
         if node.value is None:
             return []
         if isinstance(node.value, list):
-            return [self.text(item, f"{path}[{index}]") for index, item in enumerate(node.value)]
+            found = [(item, f"{path}[{index}]") for index, item in enumerate(node.value)]
+            return [(item, below) for item, below in found if self._is_text(item, below)]
         if single and not isinstance(node.value, dict):
-            return [node.text]
+            return [(node, path)]
         self.wrong(node, path, "a list of texts")
         return []
+
+    def _is_text(self, node: Node, path: str) -> bool:
+        if isinstance(node.value, dict | list) or node.value is None:
+            self.wrong(node, path, "a text")
+            return False
+        return True
 
     def words(self, node: Node, path: str) -> list[str]:
         """A command: a list as it is, a text split as a shell would."""
@@ -63,14 +79,17 @@ class Shapes:
             self.report.problem(node.place, path, f"cannot be split into words: {error}", "write it as a list")
             return []
 
-    def pairs(self, node: Node, path: str) -> list[tuple[str, Node | None]]:
-        """``{k: v}`` or ``[k=v, k]``; without a value, ``None``."""
+    def pairs(self, node: Node, path: str) -> list[tuple[str, Node]]:
+        """``{k: v}`` or ``[k=v, k]``; without a value, a node that holds ``None``. Order as written."""
         if isinstance(node.value, dict):
-            return [(key, child if child.value is not None else None) for key, child in node.value.items()]
-        found: list[tuple[str, Node | None]] = []
-        for item in self.texts(node, path, single=False):
-            key, equals, value = item.partition("=")
-            found.append((key, Node(value, node.place, value) if equals else None))
+            return list(node.value.items())
+        found = []
+        for item, below in self.items(node, path, single=False):
+            key, equals, value = item.text.partition("=")
+            if not key:
+                self.report.problem(item.place, below, f"no name before the '=': {item.text}", "as in NAME=value")
+                continue
+            found.append((key, Node(value if equals else None, item.place, value)))
         return found
 
     def boolean(self, node: Node, path: str, default: bool = False) -> bool:
@@ -82,19 +101,15 @@ class Shapes:
         return default
 
     def number(self, node: Node, path: str, default: float = 0.0, *, least: float = 0.0) -> float:
-        try:
-            value = float(node.text)
-        except ValueError:
-            value = float("nan")
-        if isinstance(node.value, dict | list | bool) or not least <= value < float("inf"):
+        value = float(node.text) if NUMBER.fullmatch(node.text) else float("nan")
+        if not least <= value < float("inf"):
             self.wrong(node, path, f"a number of at least {least:g}")
             return default
         return value
 
     def integer(self, node: Node, path: str, default: int = 0, *, least: int | None = 0) -> int:
-        try:
-            value = int(node.text)
-        except ValueError:
+        value = int(node.text) if INTEGER.fullmatch(node.text) and len(node.text) < 20 else None
+        if value is None:
             self.wrong(node, path, "a whole number")
             return default
         if least is not None and value < least:
@@ -112,11 +127,22 @@ class Shapes:
 
     def size(self, node: Node, path: str) -> int:
         """``512m``, ``1g``, or a number of bytes; ``-1`` for no limit."""
-        found = re.fullmatch(r"(-1|\d+(?:\.\d+)?)\s*([a-zA-Z]*)", node.text)
-        if isinstance(node.value, dict | list | bool) or not found or found[2].lower() not in SIZES:
+        if node.text == "-1":
+            return -1
+        found = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]+)?)\s*([a-zA-Z]*)", node.text)
+        if not found or found[2].lower() not in SIZES:
             self.wrong(node, path, "a size such as 512m or 1g")
             return 0
         return int(float(found[1]) * SIZES[found[2].lower()])
+
+    def signal(self, node: Node, path: str, default: str) -> str:
+        """``SIGTERM``, ``TERM``, ``15`` or ``SIGRTMIN+3``, as written."""
+        text = self.text(node, path, default)
+        if text in SIGNALS or f"SIG{text}" in SIGNALS or SIGNAL.fullmatch(text):
+            return text
+        said = f"expected a signal such as SIGTERM, found {node.kind}"
+        self.report.problem(node.place, path, said, nearest(text, SIGNALS))
+        return default
 
     def choice(self, node: Node, path: str, allowed: Mapping[str, object] | Iterable[str], default: str) -> str:
         value = self.text(node, path)
@@ -134,14 +160,12 @@ class Shapes:
 
 def duration(text: str) -> Seconds | None:
     """Seconds of a duration; ``None`` when it is none."""
-    try:
+    if NUMBER.fullmatch(text):
         value = float(text)
-    except ValueError:
-        pass
     else:
-        return Seconds(value) if 0 <= value < float("inf") else None
-    found = DURATION.fullmatch(text.strip())
-    if not text.strip() or found is None:
-        return None
-    factors = (86400.0, 3600.0, 60.0, 1.0, 0.001, 0.000001)
-    return Seconds(sum(float(part) * factor for part, factor in zip(found.groups(), factors, strict=True) if part))
+        found = DURATION.fullmatch(text.strip())
+        if not text.strip() or found is None:
+            return None
+        factors = (86400.0, 3600.0, 60.0, 1.0, 0.001, 0.000001)
+        value = sum(float(part) * factor for part, factor in zip(found.groups(), factors, strict=True) if part)
+    return Seconds(value) if 0 <= value <= LONGEST else None

@@ -95,8 +95,7 @@ class Report:
     def warning(self, place: Place, path: Path, message: str, hint: str = "") -> None:
         self.warnings.append(Problem(place, path, message, hint))
 
-    def unknown_key(self, place: Place, path: Path, known: Iterable[str]) -> None:
-        key = path.rpartition(".")[2]
+    def unknown_key(self, place: Place, path: Path, key: str, known: Iterable[str]) -> None:
         self.problem(place, path, "unknown key", nearest(key, known))
 
 
@@ -107,7 +106,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def merged(low: Node, high: Node) -> Node:
-    """Maps merge, key by key; lists and scalars of the higher layer replace. Places follow the values."""
+    """Maps merge, key by key; lists and scalars of the higher layer replace. Places follow the values.
+
+    Nothing over a map says nothing: a ``services:`` whose entries are all commented out must not end every unit.
+    """
+    if isinstance(low.value, dict) and high.value is None:
+        return low
     if not isinstance(low.value, dict) or not isinstance(high.value, dict):
         return high
     value = dict(low.value)

@@ -14,7 +14,11 @@ from supervisor.tree import Node, Place, Report
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LIMIT = 100_000
 """Nodes of one file after its aliases are followed: a small file may say "a billion laughs"."""
+DEPTH = 64
+"""Levels of nesting. libyaml's composer recurses on the C stack and takes the process with it, so we look before."""
 
+DIGITS = 1000
+"""Longer ones are texts: Python refuses to read numbers of several thousand digits."""
 INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -24,6 +28,7 @@ NULL = {"", "~", "null", "Null", "NULL"}
 def parse(text: str, source: str, report: Report) -> Node | None:
     """The tree of one document; ``None``, and a problem, when there is none. An empty file is an empty mapping."""
     try:
+        _measure(text)
         root = yaml.compose(text, LOADER)
         if root is None:
             return Node({}, Place(source))
@@ -35,7 +40,7 @@ def parse(text: str, source: str, report: Report) -> Node | None:
         report.problem(place, "", f"not YAML: {said}", "check quotes, indentation and tabs")
     except yaml.YAMLError as error:
         report.problem(Place(source), "", f"not YAML: {error}")
-    except (_TooLargeError, RecursionError) as error:
+    except _TooLargeError as error:
         report.problem(Place(source), "", f"too large or too deep to be a configuration: {error}")
     return None
 
@@ -46,7 +51,7 @@ def scalar(text: str) -> str | int | float | bool | None:
         return None
     if text in BOOL:
         return BOOL[text]
-    if INT.fullmatch(text):
+    if INT.fullmatch(text) and len(text) <= DIGITS:
         return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
     if FLOAT.fullmatch(text):
         return float(text)
@@ -54,7 +59,19 @@ def scalar(text: str) -> str | int | float | bool | None:
 
 
 class _TooLargeError(Exception):
-    """More nodes than any configuration has."""
+    """More nodes, or deeper ones, than any configuration has."""
+
+
+def _measure(text: str) -> None:
+    """Events come without recursion, however deep the text."""
+    depth = 0
+    for event in yaml.parse(text, LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEPTH:
+                raise _TooLargeError(f"more than {DEPTH} levels at line {event.start_mark.line + 1}")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 class _Reader:
@@ -71,6 +88,8 @@ class _Reader:
         if id(node) in parents:
             self._report.problem(place, path, "an alias that contains itself")
             return Node(None, place)
+        if len(parents) > DEPTH:
+            raise _TooLargeError(f"more than {DEPTH} levels through its aliases")
         parents = (*parents, id(node))
         if isinstance(node, yaml.ScalarNode):
             return Node(node.value if node.style else scalar(node.value), place, node.value)
@@ -91,7 +110,7 @@ class _Reader:
             key = str(key_node.value)
             below = f"{path}.{key}" if path else key
             if key == "<<" and not key_node.style:
-                self._inherit(self.read(value_node, path, parents), inherited)
+                self._inherit(self.read(value_node, path, parents), path, inherited)
                 continue
             if key in value:
                 self._report.problem(place, below, f"written twice; first at {keys[key]}", "remove one of them")
@@ -102,13 +121,13 @@ class _Reader:
                 value[key], keys[key] = inherited_node, inherited_node.place
         return Node(value, self._place(node), keys=keys)
 
-    @staticmethod
-    def _inherit(merged: Node, inherited: dict[str, Node]) -> None:
-        sources = merged.value if isinstance(merged.value, list) else [merged]
-        for source in sources:
-            if isinstance(source.value, dict):
-                for key, node in source.value.items():
-                    inherited.setdefault(key, node)
+    def _inherit(self, merged: Node, path: str, inherited: dict[str, Node]) -> None:
+        for source in merged.value if isinstance(merged.value, list) else [merged]:
+            if not isinstance(source.value, dict):
+                self._report.problem(source.place, path, f"<< takes a mapping, found {source.kind}", "name an &anchor")
+                continue
+            for key, node in source.value.items():
+                inherited.setdefault(key, node)
 
     def _place(self, node: Any) -> Place:
         return Place(self._source, node.start_mark.line + 1, node.start_mark.column + 1)

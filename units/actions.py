@@ -1,6 +1,5 @@
 """Actions: the steps that rows are made of. Each changes one unit and gives orders; none decides whether."""
 
-from dataclasses import replace
 from typing import Any
 
 from units import events as fact
@@ -15,6 +14,7 @@ from units.commands import (
 from units.deaths import death, describe_exit, pending_reason, verdict
 from units.guards import KILLS, busy_followers, lacking
 from units.machine import Step, View, arm
+from units.records import replace
 from units.restart import After, CrashLoop, recent, spread
 from units.unit import (
     NEVER,

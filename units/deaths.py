@@ -1,10 +1,10 @@
 """How a run ended, and what the restart decision makes of it."""
 
-from dataclasses import replace
 from typing import Any
 
 from units import events as fact
 from units.machine import View
+from units.records import replace
 from units.restart import Death, Verdict, decide
 from units.unit import (
     NEVER,
@@ -47,10 +47,14 @@ def death(unit: Unit, event: Any, view: View) -> Death:
 
 def verdict(unit: Unit, event: Any, view: View) -> Verdict:
     """The restart decision for this death. A start that failed is retried whatever the policy says of exits."""
-    policy = unit.spec.restart
-    if isinstance(event, fact.StartFailed | fact.CreateFailed | fact.DeadlineDue):
-        policy = replace(policy, policy=Policy.ALWAYS)
-    return decide(policy, unit.budget, death(unit, event, view), view.now, view.moment.jitter)
+    known: Verdict | None = view.memo.get("verdict")
+    if known is None:
+        policy = unit.spec.restart
+        if isinstance(event, fact.StartFailed | fact.CreateFailed | fact.DeadlineDue):
+            policy = replace(policy, policy=Policy.ALWAYS)
+        known = decide(policy, unit.budget, death(unit, event, view), view.now, view.moment.jitter)
+        view.memo["verdict"] = known
+    return known
 
 
 def pending_reason(unit: Unit, event: Any) -> Reason:

@@ -7,7 +7,7 @@ through ``react`` gives the same world again.
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import assert_never, get_args
 
 from units import events as fact
@@ -17,6 +17,7 @@ from units.events import EngineFact, Event, UnitEvent, WorldEvent
 from units.links import Links, check, shares
 from units.machine import Advance, Moment, Table, View, advance
 from units.reconcile import leftovers, reconcile
+from units.records import replace
 from units.unit import Instant, Kind, Phase, Reason, Seconds, StoppedBy, Unit, UnitName, UnitSpec
 
 TABLES: Mapping[Kind, Table] = {

@@ -5,12 +5,13 @@ Where a cell has rows and no guard holds, the event changes nothing.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, get_args
 
 from units.commands import ArmTimer, Command, Timer
 from units.events import EngineFact, PeerChanged, UnitEvent
 from units.links import Links
+from units.records import replace
 from units.unit import Instant, Phase, Seconds, Unit, UnitName
 
 
@@ -37,6 +38,8 @@ class View:
     draining: bool
     reloading: frozenset[UnitName]
     moment: Moment
+    memo: dict[str, Any] = field(default_factory=dict, compare=False)
+    """What was worked out for this event already: guards of one cell ask for the same verdict again and again."""
 
     @property
     def now(self) -> Instant:

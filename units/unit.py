@@ -237,9 +237,9 @@ class Budget:
     """The start limit was hit, and no good run has cleared it since."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Unit:
-    """What is known of one unit now."""
+    """What is known of one unit now. Without slots, so that ``records.replace`` is fast: it changes at every step."""
 
     spec: UnitSpec
     phase: Phase = Phase.INACTIVE

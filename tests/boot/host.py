@@ -1,7 +1,9 @@
 """A host to boot: a bed, a cloud-config, and ``dockwarden boot`` as a program in it. Tests and the demo use it."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +22,8 @@ Units = dict[str, dict[str, Any]]
 
 PATIENCE = 30.0
 """Seconds that a loaded machine may need for anything."""
+LOOK_PAUSE = 0.02
+"""Seconds between two looks at what does not tell of its changes."""
 
 
 class HostError(AssertionError):
@@ -147,10 +151,10 @@ class Host:
             patience,
         )
 
-    def end(self, patience: float = 90) -> int:
-        """SIGTERM, and its exit code. The log is complete then."""
+    def end(self, patience: float = 90, *, sign: signal.Signals = signal.SIGTERM) -> int:
+        """Ask the supervisor to end; its exit code. The log is complete then."""
         assert self.process is not None
-        self.process.terminate()
+        self.process.send_signal(sign)
         code = self.process.wait(patience)
         self._hear_out()
         return code
@@ -165,6 +169,17 @@ class Host:
         """Until all is read that the last supervisor wrote."""
         if self._listener is not None:
             self._listener.join(PATIENCE)
+
+    def wait_until_kept(self, name: str, phase: str, patience: float = PATIENCE) -> None:
+        """Until the state file says so, and a kill -9 forgets it no more. A write says nothing, so this looks often."""
+        until = time.monotonic() + patience
+        while True:
+            with contextlib.suppress(OSError, KeyError):
+                if json.loads((self.dir / "state/state.json").read_text())["state"]["units"][name]["phase"] == phase:
+                    return
+            if time.monotonic() > until:
+                raise HostError(f"not kept: {name} {phase}\n{self._evidence(self.units())}")
+            time.sleep(LOOK_PAUSE)
 
     def engine_pid(self) -> int:
         """As the bed counts."""

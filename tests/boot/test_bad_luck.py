@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from script.demohost.host import UNITS, demo_host
+from script.demohost.host import UNITS, VERSION, demo_host
+from tests.bed import images
 from tests.bed.bed import Bed
 from tests.bed.engines import REPOSITORY
 from tests.boot.host import Host
@@ -100,12 +101,23 @@ LUCKLESS = """
       net: host
       restart: always
       labels: {io.rancher.os.scope: system, io.rancher.os.after: console}
+    broken:
+      image: busybox:demo
+      command: sh -c 'exit 7'
+      net: host
+      labels: {io.rancher.os.scope: system, io.rancher.os.detach: "false"}
+    held:
+      image: busybox:demo
+      command: sleep 1000
+      net: host
+      depends_on: {broken: {condition: service_completed_successfully}}
+      labels: {io.rancher.os.scope: system}
 """
 
 
 def test_units_without_luck_hold_up_nobody(bed: Bed) -> None:
-    """A missing image, a missing command and a taken name are states with a reason; all others start."""
-    engine = bed.engine("20.10").start()
+    """A missing image, a missing command, a taken name, a failed oneshot: states with a reason; all others start."""
+    engine = bed.engine(VERSION).start()
     host = demo_host(bed, extra=LUCKLESS)
     host.docker = engine.docker
     for archive in host.images.iterdir():
@@ -123,9 +135,15 @@ def test_units_without_luck_hold_up_nobody(bed: Bed) -> None:
     )
     assert "/no/such/command" in units["deaf"]["reason"]
     assert "taken by a container that is not ours" in units["squatted"]["reason"]
-    host.wait_up(*UNITS)
+    units = host.wait_up(*UNITS)
+    assert units["broken"]["reason"].startswith("exit code 7")
+    assert units["held"]["state"] == "waiting"
+    assert units["held"]["reason"].startswith("waiting for broken (held: it is failed: exit code 7")
     kept = host.docker.inspect("squatted")
     assert (kept["Id"], kept["State"]["Running"]) == (foreign, True)
+    engine.docker.load(images.busybox_tar(bed.dir / "late.tar", "nowhere:never", cmd=["sleep", "1000"]))
+    assert host.cli("start", "ghost").returncode == 0
+    host.wait_up("ghost")
     assert host.end() == 0
     assert host.docker.inspect(foreign)["State"]["Running"]
     engine.terminate()
@@ -192,7 +210,7 @@ def _answer(listening: socket.socket, body: bytes) -> None:
 def test_no_permission_on_the_socket_is_no_riddle(bed: Bed) -> None:
     """Exit code 77, for somebody who is not root."""
     host = demo_host(bed)
-    engine = bed.engine("20.10").start()
+    engine = bed.engine(VERSION).start()
     engine.socket.chmod(0o600)
     for name in ("state", "run"):
         (bed.dir / name).mkdir()
@@ -227,3 +245,20 @@ def test_a_state_dir_that_cannot_be_written_is_told(bed: Bed, options: str) -> N
     assert str(state) in reason
     assert "--state-dir" in reason
     assert not host.socket.exists()
+
+
+@pytest.mark.xfail(reason="the engine is started before the port is bound, and left running", strict=True)
+def test_a_taken_port_is_told_before_anything_starts(bed: Bed) -> None:
+    """Exit code 1, the port, and the way out; no engine was started."""
+    host = demo_host(bed)
+    code = "import socket, time; s = socket.create_server(('127.0.0.1', 9779)); print(1, flush=True); time.sleep(1000)"
+    squatter = bed.popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert squatter.stdout is not None
+    assert squatter.stdout.readline()
+    refused, reason = refusal(host)
+    assert refused == 1, reason
+    assert "127.0.0.1:9779: address already in use" in reason
+    assert "--listen" in reason
+    squatter.kill()
+    squatter.wait(30)
+    assert host.processes() == []

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -24,6 +25,14 @@ MORE = """
       image: busybox:demo
       command: sh -c 'trap "exit 0" TERM; while :; do sleep 60 & wait $$!; done'
       net: container:ntp
+      restart: always
+      labels: {io.rancher.os.scope: system}
+"""
+STUBBORN = """
+    stubborn:
+      image: busybox:demo
+      command: sh -c 'trap "" TERM; while :; do sleep 60 & wait $$!; done'
+      net: host
       restart: always
       labels: {io.rancher.os.scope: system}
 """
@@ -73,12 +82,13 @@ def test_what_ran_is_in_step_after_a_second_boot(bed: Bed, engine_version: str) 
     assert host.end() == 0
 
 
-def test_a_shutdown_keeps_the_order(bed: Bed, engine_version: str) -> None:
-    """Who depends on others ends before them."""
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_a_shutdown_keeps_the_order(bed: Bed, engine_version: str, sign: signal.Signals) -> None:
+    """Who depends on others ends before them, whichever signal asks."""
     host = demo_host(bed, engine_version)
     host.boot()
     host.wait_up(*UNITS)
-    assert host.end() == 0
+    assert host.end(sign=sign) == 0
     ended = [
         line["unit"]
         for line in map(json.loads, (line for line in host.log if line.startswith("{")))
@@ -92,12 +102,68 @@ def test_a_unit_that_died_while_nobody_looked_is_restarted(bed: Bed, engine_vers
     host = demo_host(bed, engine_version)
     host.boot()
     host.wait_up(*UNITS)
+    host.wait_until_kept("ntp", "ready")
     host.kill9()
     host.docker.post("/containers/ntp/kill")
     host.docker.post("/containers/ntp/wait")
     host.boot()
     units = host.wait("ntp back", lambda units: units["ntp"]["state"] == "ready" and units["ntp"]["restarts"] == 1)
     assert units["network"]["state"] == "completed"
+    assert host.end() == 0
+
+
+def test_a_person_s_stop_outlives_the_supervisor(bed: Bed) -> None:
+    """Not only kill -9 (the story): also an orderly end, in which all others are stopped too and start again."""
+    host = demo_host(bed)
+    host.boot()
+    host.wait_up(*UNITS)
+    host.docker.post("/containers/ntp/stop")
+    host.wait("ntp stopped", lambda units: units["ntp"]["state"] == "inactive")
+    assert host.end() == 0
+    host.boot()
+    units = host.wait_up(*(name for name in UNITS if name != "ntp"))
+    assert (units["ntp"]["state"], units["ntp"]["reason"]) == ("inactive", "stopped from outside (docker stop)")
+    assert host.cli("start", "ntp").returncode == 0
+    assert host.end() == 0
+
+
+def test_a_shared_network_is_that_of_the_unit_s_container(bed: Bed, engine_version: str) -> None:
+    """`net: container:UNIT` waits for the unit, names its container, and an adoption touches neither."""
+    host = demo_host(bed, engine_version, extra=MORE)
+    host.boot()
+    host.wait_up("ntp", "heir")
+    before = host.containers()
+    assert before["ntp"]["started"] < before["heir"]["started"]
+    assert host.docker.inspect("heir")["HostConfig"]["NetworkMode"] == f"container:{before['ntp']['id']}"
+    host.kill9()
+    host.boot()
+    host.wait_up("ntp", "heir")
+    assert {name: host.containers()[name] for name in ("ntp", "heir")} == {
+        name: before[name] for name in ("ntp", "heir")
+    }
+    assert host.end() == 0
+
+
+def test_a_changed_configuration_touches_what_it_changes(bed: Bed) -> None:
+    """SIGHUP: a new unit starts, a changed one is made anew, one that is gone stops; a bad file changes nothing."""
+    host = demo_host(bed)
+    process = host.boot()
+    host.wait_up(*UNITS)
+    was, before = host.config.read_text(), host.containers()
+    host.config.write_text(was.replace("sleep 5 &", "sleep 6 &") + STUBBORN)
+    process.send_signal(signal.SIGHUP)
+    host.wait_up("stubborn")
+    host.wait("ntp anew", lambda units: units["ntp"]["state"] == "ready" and units["ntp"]["restarts"] == 1)
+    after = host.containers()
+    assert {name for name in before if after[name]["id"] != before[name]["id"]} == {"ntp"}
+    host.config.write_text("#cloud-config\nrancher: [")
+    process.send_signal(signal.SIGHUP)
+    host.wait_for_line("the refusal", lambda line: line["event"] == "config.refused" and "not YAML" in line["reason"])
+    assert host.units()["stubborn"]["state"] == "ready"
+    host.config.write_text(was)
+    process.send_signal(signal.SIGHUP)
+    units = host.wait("stubborn gone", lambda units: units["stubborn"]["state"] in {"inactive", "failed"})
+    assert units["stubborn"]["reason"] == "no longer in the configuration"
     assert host.end() == 0
 
 
@@ -157,16 +223,6 @@ def test_what_one_sees(bed: Bed) -> None:
     assert (host.run_dir / "control.sock").stat().st_mode & 0o777 == 0o600
     assert host.end() == 0
     assert host.cli("status").returncode == 3
-
-
-STUBBORN = """
-    stubborn:
-      image: busybox:demo
-      command: sh -c 'trap "" TERM; while :; do sleep 60 & wait $$!; done'
-      net: host
-      restart: always
-      labels: {io.rancher.os.scope: system}
-"""
 
 
 def test_a_second_signal_hurries(bed: Bed) -> None:
