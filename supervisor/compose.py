@@ -7,25 +7,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from supervisor.compose_keys import KEYS, OWN, Draft, Surroundings
+from supervisor.compose_keys import KEYS
+from supervisor.draft import Draft, Surroundings
 from supervisor.engine import LABEL_HASH, LABEL_UNIT
+from supervisor.own_labels import RELOAD, kind_of, read_own_labels, soft
 from supervisor.shapes import Shapes
-from supervisor.tree import Node, nearest
-from units.unit import (
-    Dependency,
-    Kind,
-    OnFailure,
-    Rebuild,
-    UnitName,
-    UnitSpec,
-    Via,
-)
+from supervisor.tree import Node
+from units.unit import UnitName, UnitSpec, Via
 
 PROJECT = "os"
 
-
 VARIABLE = re.compile(
-    r"\$(?:(?P<escaped>\$)|\{(?P<braced>[A-Za-z_][\w/]*)(?:(?P<op>:?-)(?P<default>[^}]*))?\}|(?P<bare>[A-Za-z_]\w*))"
+    r"\$(?:(?P<escaped>\$)|\{(?P<braced>[A-Za-z_][\w/]*)(?:(?P<op>:?-)(?P<default>[^${}]*))?\}|(?P<bare>[A-Za-z_]\w*)"
+    r"|(?P<odd>\{))"
 )
 
 
@@ -42,9 +36,15 @@ def interpolated(node: Node, unit: str, around: Surroundings, shapes: Shapes, pa
     if not isinstance(node.value, str) or "$" not in node.value:
         return node
 
+    text = node.value
+
     def put(found: re.Match[str]) -> str:
         if found["escaped"]:
             return "$"
+        if found["odd"]:
+            said = f"no variable: {text[found.start() : found.start() + 40]}"
+            shapes.report.problem(node.place, path, said, "as in ${NAME} or ${NAME:-default}; $$ is a dollar sign")
+            return ""
         name = found["braced"] or found["bare"]
         value = around.environment.get(f"{unit}/{name}", around.environment.get(name))
         if value is None or (not value and found["op"] == ":-"):
@@ -53,7 +53,7 @@ def interpolated(node: Node, unit: str, around: Surroundings, shapes: Shapes, pa
             return found["default"] or ""
         return value
 
-    text = VARIABLE.sub(put, node.value)
+    text = VARIABLE.sub(put, text)
     return replace(node, value=text, text=text)
 
 
@@ -76,43 +76,6 @@ def read_service(name: str, node: Node, path: str, around: Surroundings, shapes:
     return draft
 
 
-def read_own_labels(draft: Draft, path: str) -> None:
-    """What labels of RancherOS, Compose and Dockwarden say to us."""
-    for key, value in draft.labels.items():
-        node = draft.label_places[key]
-        below = f"{path}.labels.{key}"
-        if key in {LABEL_UNIT, LABEL_HASH}:
-            draft.shapes.report.problem(node.place, below, "is set by dockwarden itself", "remove it")
-        elif key.startswith("dockwarden."):
-            reader = OWN.get(key)
-            if reader is None:
-                draft.shapes.report.problem(node.place, below, "unknown label", nearest(key, OWN))
-            else:
-                reader(draft, Node(value, node.place, value), below)
-    for target in listed(draft.labels.get("io.rancher.os.after", "")):
-        draft.edges.append(soft(target, Via.AFTER))
-    draft.before = listed(draft.labels.get("io.rancher.os.before", ""))
-    rebuild = draft.labels.get("io.docker.compose.rebuild")
-    draft.rebuild = {"always": Rebuild.ALWAYS, "false": Rebuild.NEVER}.get(rebuild or "", Rebuild.CHANGED)
-
-
-def listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def soft(target: str, via: Via) -> Dependency:
-    return Dependency(UnitName(target), via, hard=False, on_failure=OnFailure.PROCEED)
-
-
-def kind_of(labels: Mapping[str, str]) -> Kind:
-    """String comparisons, as RancherOS made them: only ``true`` and only ``false`` count."""
-    if labels.get("io.rancher.os.createonly") == "true":
-        return Kind.VOLUME
-    if labels.get("io.rancher.os.detach") == "false":
-        return Kind.ONESHOT
-    return Kind.SERVICE
-
-
 def unit_spec(draft: Draft, before: list[str]) -> UnitSpec:
     """``before``: units that said they come before this one."""
     edges = [*draft.edges, *(soft(target, Via.BEFORE) for target in before)]
@@ -132,14 +95,14 @@ def unit_spec(draft: Draft, before: list[str]) -> UnitSpec:
         name=UnitName(draft.name),
         kind=kind_of(draft.labels),
         image=draft.image,
-        body=canonical(body_of(draft, labels)),
+        body=canonical({**body_of(draft, labels), "StopSignal": draft.stop.signal}),
         config_hash=config_hash,
         dependencies=tuple(dict.fromkeys(edges)),
         restart=draft.restart,
         stop=draft.stop,
         rebuild=draft.rebuild,
         container_name=draft.container if draft.container != draft.name else "",
-        reloads=draft.labels.get("io.rancher.os.reloadconfig") == "true",
+        reloads=draft.labels.get(RELOAD) == "true",
         pull=draft.pull,
         enabled=draft.enabled,
         deadline=draft.deadline,
@@ -147,14 +110,17 @@ def unit_spec(draft: Draft, before: list[str]) -> UnitSpec:
 
 
 def body_of(draft: Draft, labels: Mapping[str, str]) -> dict[str, Any]:
-    """The create body. Always without a restart policy of the engine's: two supervisors would fight."""
-    config = {**draft.config, "Labels": dict(labels), "HostConfig": draft.host, "StopSignal": draft.stop.signal}
+    """The create body, but for the stop signal, which may come from elsewhere than the service's own keys.
+
+    Always without a restart policy of the engine's: two supervisors would fight.
+    """
+    config = {**draft.config, "Labels": dict(labels), "HostConfig": draft.host}
     if draft.env:
         config["Env"] = [f"{key}={value}" for key, value in draft.env.items()]
     return config
 
 
-SETS = ("Binds", "VolumesFrom", "CapAdd", "CapDrop", "SecurityOpt", "Dns", "DnsSearch")
+SETS = ("Binds", "VolumesFrom", "CapAdd", "CapDrop", "SecurityOpt", "Dns", "DnsSearch", "Devices", "Ulimits")
 """Lists whose order means nothing: swapping two lines makes no other container."""
 
 
@@ -162,7 +128,9 @@ def hash_of(draft: Draft) -> str:
     """What makes this container another one than before, as 16 hex digits."""
     labels = {key: value for key, value in draft.labels.items() if not key.startswith("dockwarden.")}
     body = body_of(draft, labels)
-    host = {key: sorted(value) if key in SETS else value for key, value in draft.host.items()}
+    host = {key: sorted(value, key=canonical) if key in SETS else value for key, value in draft.host.items()}
+    bindings: dict[str, list[dict[str, str]]] = draft.host.get("PortBindings", {})
+    host["PortBindings"] = {port: sorted(outer, key=canonical) for port, outer in bindings.items()}
     counted = canonical({**body, "HostConfig": host, "container_name": draft.container})
     return hashlib.sha256(counted.encode()).hexdigest()[:16]
 

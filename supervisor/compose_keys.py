@@ -1,129 +1,35 @@
-"""The keys of a compose service, and the labels that are ours: each knows where in a create body it belongs. Pure."""
+"""The keys of a compose service: each knows where in a create body it belongs. Pure."""
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from supervisor.shapes import Shapes
-from supervisor.tree import Node, nearest
-from units.unit import (
-    Condition,
-    Dependency,
-    OnFailure,
-    Policy,
-    Rebuild,
-    RestartPolicy,
-    Seconds,
-    StopPolicy,
-    UnitName,
-    Via,
+from supervisor.compose_needs import (
+    namespace,
+    read_depends_on,
+    read_external_links,
+    read_links,
+    read_log_driver,
+    read_on_failure,
+    read_volumes_from,
 )
-
-CONDITIONS = {
-    "service_started": Condition.STARTED,
-    "service_healthy": Condition.HEALTHY,
-    "service_completed_successfully": Condition.COMPLETED,
-    **{condition.value: condition for condition in Condition},
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a service is read in."""
-
-    environment: Mapping[str, str]
-    """``rancher.environment``."""
-    containers: Mapping[str, str]
-    """Container name of each unit, for keys that name another container."""
-    restart: RestartPolicy
-    stop: StopPolicy
-    pull: bool
-    env_files: Mapping[str, str]
-    """Text of each ``env_file``, by path as written."""
-
-
-@dataclass
-class Draft:
-    """A service being read."""
-
-    name: str
-    around: Surroundings
-    shapes: Shapes
-    config: dict[str, Any] = field(default_factory=dict)
-    host: dict[str, Any] = field(default_factory=lambda: {"RestartPolicy": {"Name": "no"}})
-    labels: dict[str, str] = field(default_factory=dict)
-    label_places: dict[str, Node] = field(default_factory=dict)
-    edges: list[Dependency] = field(default_factory=list)
-    env: dict[str, str] = field(default_factory=dict)
-    image: str = ""
-    container: str = ""
-    restart: RestartPolicy = field(default_factory=RestartPolicy)
-    stop: StopPolicy = field(default_factory=StopPolicy)
-    on_failure: OnFailure | None = None
-    before: list[str] = field(default_factory=list)
-    rebuild: Rebuild = Rebuild.CHANGED
-    enabled: bool = True
-    pull: bool = True
-    deadline: Seconds = Seconds(0)
-
-    def needs(self, target: str, via: Via, condition: Condition = Condition.STARTED) -> None:
-        self.edges.append(Dependency(UnitName(target), via, condition))
-
-    def container_of(self, unit: str) -> str:
-        return self.around.containers.get(unit, unit)
-
-
-Reader = Callable[[Draft, Node, str], None]
-
-
-def config_text(key: str) -> Reader:
-    def read(draft: Draft, node: Node, path: str) -> None:
-        draft.config[key] = draft.shapes.text(node, path)
-
-    return read
-
-
-def host_text(key: str) -> Reader:
-    def read(draft: Draft, node: Node, path: str) -> None:
-        draft.host[key] = draft.shapes.text(node, path)
-
-    return read
-
-
-def host_texts(key: str) -> Reader:
-    def read(draft: Draft, node: Node, path: str) -> None:
-        draft.host[key] = draft.shapes.texts(node, path)
-
-    return read
-
-
-def host_size(key: str) -> Reader:
-    def read(draft: Draft, node: Node, path: str) -> None:
-        draft.host[key] = draft.shapes.size(node, path)
-
-    return read
-
-
-def host_integer(key: str, *, least: int | None = 0) -> Reader:
-    def read(draft: Draft, node: Node, path: str) -> None:
-        draft.host[key] = draft.shapes.integer(node, path, least=least)
-
-    return read
-
-
-def flag(target: str, key: str) -> Reader:
-    def read(draft: Draft, node: Node, path: str) -> None:
-        (draft.config if target == "config" else draft.host)[key] = draft.shapes.boolean(node, path)
-
-    return read
-
-
-def words(key: str) -> Reader:
-    def read(draft: Draft, node: Node, path: str) -> None:
-        draft.config[key] = draft.shapes.words(node, path)
-
-    return read
+from supervisor.draft import (
+    Draft,
+    Reader,
+    config_text,
+    env_file_path,
+    flag,
+    host_integer,
+    host_size,
+    host_text,
+    host_texts,
+    words,
+)
+from supervisor.own_labels import read_signal, read_timeout
+from supervisor.ports import ports
+from supervisor.tree import Node, nearest
+from units.unit import Policy, Via
 
 
 def read_image(draft: Draft, node: Node, path: str) -> None:
@@ -133,19 +39,21 @@ def read_image(draft: Draft, node: Node, path: str) -> None:
 
 def read_labels(draft: Draft, node: Node, path: str) -> None:
     for key, value in draft.shapes.pairs(node, path):
-        draft.labels[key] = "" if value is None else draft.shapes.text(value, f"{path}.{key}")
-        draft.label_places[key] = value or node
+        draft.labels[key] = "" if value.value is None else draft.shapes.text(value, f"{path}.{key}")
+        draft.label_places[key] = value
 
 
 def read_environment(draft: Draft, node: Node, path: str) -> None:
-    for key, value in draft.shapes.pairs(node, path):
-        if value is not None and value.text:
-            draft.env[key] = draft.shapes.text(value, f"{path}.{key}")
-            continue
-        found = looked_up(draft.around.environment, draft.name, key)
+    """A list keeps its order; of a map it means nothing, and moving a line must make no other container."""
+    pairs = draft.shapes.pairs(node, path)
+    if isinstance(node.value, dict):
+        pairs.sort(key=lambda pair: pair[0])
+    for key, value in pairs:
+        text = "" if value.value is None else draft.shapes.text(value, f"{path}.{key}")
+        found = {} if text else looked_up(draft.around.environment, draft.name, key)
         draft.env.update(found)
-        if not found and value is not None:
-            draft.env[key] = ""
+        if not found and value.value is not None:
+            draft.env[key] = text
 
 
 def looked_up(environment: Mapping[str, str], unit: str, key: str) -> dict[str, str]:
@@ -166,90 +74,39 @@ def looked_up(environment: Mapping[str, str], unit: str, key: str) -> dict[str, 
 
 
 def read_env_file(draft: Draft, node: Node, path: str) -> None:
-    for name in draft.shapes.texts(node, path):
-        text = draft.around.env_files.get(name)
+    """``K=V`` a line, a bare ``K`` is looked up; a later file wins, and ``environment`` over all of them."""
+    for item, below in draft.shapes.items(node, path):
+        text = draft.around.env_files.get(env_file_path(item))
         if text is None:
-            draft.shapes.report.problem(node.place, path, f"cannot be read: {name}")
+            draft.shapes.report.problem(item.place, below, f"cannot be read: {item.text}")
             continue
         for line in text.splitlines():
             key, equals, value = line.strip().partition("=")
-            if key and not key.startswith("#") and equals:
-                draft.env.setdefault(key, value)
+            if not key or key.startswith("#"):
+                continue
+            draft.env.update({key: value} if equals else looked_up(draft.around.environment, draft.name, key))
 
 
 def read_volumes(draft: Draft, node: Node, path: str) -> None:
     binds: list[str] = []
     bare: dict[str, dict[str, str]] = {}
-    for entry in draft.shapes.texts(node, path):
-        source, colon, _ = entry.partition(":")
-        if not colon:
-            bare[source] = {}
-        elif source.startswith((".", "~")):
-            draft.shapes.report.problem(node.place, path, f"not an absolute path: {entry}", "begin it with /")
+    for item, below in draft.shapes.items(node, path):
+        parts = item.text.split(":")
+        inner = parts[1] if len(parts) > 1 else parts[0]
+        if parts[0].startswith((".", "~")) or not inner.startswith("/"):
+            said = f"not an absolute path: {item.text}"
+            draft.shapes.report.problem(item.place, below, said, "as in /path, /host:/path[:mode] or name:/path[:mode]")
+        elif len(parts) > 3 or not all(parts):
+            said = f"no volume: {item.text}"
+            draft.shapes.report.problem(item.place, below, said, "as in /path, /host:/path[:mode] or name:/path[:mode]")
+        elif len(parts) == 1:
+            bare[inner] = {}
         else:
-            binds.append(entry)
+            binds.append(item.text)
     if binds:
         draft.host["Binds"] = binds
     if bare:
         draft.config["Volumes"] = bare
-
-
-def read_volumes_from(draft: Draft, node: Node, path: str) -> None:
-    taken = []
-    for entry in draft.shapes.texts(node, path):
-        if entry.startswith("container:"):
-            taken.append(entry.removeprefix("container:"))
-            continue
-        unit, colon, mode = entry.partition(":")
-        draft.needs(unit, Via.VOLUMES)
-        taken.append(draft.container_of(unit) + colon + mode)
-    draft.host["VolumesFrom"] = taken
-
-
-def read_links(draft: Draft, node: Node, path: str) -> None:
-    links = []
-    for entry in draft.shapes.texts(node, path):
-        unit, _, alias = entry.partition(":")
-        draft.needs(unit, Via.LINK)
-        links.append(f"{draft.container_of(unit)}:{alias or unit}")
-    draft.host["Links"] = [*draft.host.get("Links", []), *links]
-
-
-def read_external_links(draft: Draft, node: Node, path: str) -> None:
-    links = []
-    for entry in draft.shapes.texts(node, path):
-        container, _, alias = entry.partition(":")
-        links.append(f"{container}:{alias or container}")
-    draft.host["Links"] = [*draft.host.get("Links", []), *links]
-
-
-def namespace(key: str, via: Via) -> Reader:
-    """``host``, ``container:UNIT``, and the like."""
-
-    def read(draft: Draft, node: Node, path: str) -> None:
-        mode = draft.shapes.text(node, path)
-        kind, colon, unit = mode.partition(":")
-        if colon and kind in {"container", "service"}:
-            draft.needs(unit, via)
-            mode = f"container:{draft.container_of(unit)}"
-        draft.host[key] = mode
-
-    return read
-
-
-def read_depends_on(draft: Draft, node: Node, path: str) -> None:
-    if not isinstance(node.value, dict):
-        for unit in draft.shapes.texts(node, path, single=False):
-            draft.needs(unit, Via.DEPENDS_ON)
-        return
-    for unit, child in node.value.items():
-        below = f"{path}.{unit}"
-        fields = draft.shapes.mapping(child, below, ("condition", "restart", "required"))
-        condition = Condition.STARTED
-        if "condition" in fields:
-            named = draft.shapes.choice(fields["condition"], f"{below}.condition", CONDITIONS, "started")
-            condition = CONDITIONS[named]
-        draft.needs(unit, Via.DEPENDS_ON, condition)
 
 
 def read_restart(draft: Draft, node: Node, path: str) -> None:
@@ -268,12 +125,11 @@ def read_restart(draft: Draft, node: Node, path: str) -> None:
 
 def read_ports(draft: Draft, node: Node, path: str) -> None:
     bindings: dict[str, list[dict[str, str]]] = {}
-    for index, entry in enumerate(draft.shapes.texts(node, path, single=False)):
-        found = ports(entry)
+    for item, below in draft.shapes.items(node, path, single=False):
+        found = ports(item.text)
         if found is None:
-            draft.shapes.report.problem(
-                node.place, f"{path}[{index}]", f"no port mapping: {entry}", "as in 8080:80, 127.0.0.1:53:53/udp or 80"
-            )
+            said = f"no port mapping: {item.text}"
+            draft.shapes.report.problem(item.place, below, said, "as in 8080:80, 127.0.0.1:53:53/udp or 80")
             continue
         for inner, ip, outer in found:
             bindings.setdefault(inner, []).append({"HostIp": ip, "HostPort": outer})
@@ -281,30 +137,14 @@ def read_ports(draft: Draft, node: Node, path: str) -> None:
     draft.config.setdefault("ExposedPorts", {}).update({inner: {} for inner in bindings})
 
 
-PORT = re.compile(r"(?:(?:\[?([0-9a-fA-F.:]*?)\]?:)?(\d*)(?:-(\d+))?:)?(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?")
-
-
-def ports(entry: str) -> list[tuple[str, str, str]] | None:
-    """``(inner/protocol, host address, host port)`` for each port of an entry; ``None`` when it is none."""
-    found = PORT.fullmatch(entry)
-    if found is None:
-        return None
-    ip, outer_from, outer_to, inner_from, inner_to, protocol = found.groups()
-    inner = range(int(inner_from), int(inner_to or inner_from) + 1)
-    outer = (
-        [str(port) for port in range(int(outer_from), int(outer_to or outer_from) + 1)]
-        if outer_from
-        else [""] * len(inner)
-    )
-    if len(outer) != len(inner) or max(inner, default=0) > 65535:
-        return None
-    return [(f"{port}/{protocol or 'tcp'}", ip or "", out) for port, out in zip(inner, outer, strict=True)]
-
-
 def read_expose(draft: Draft, node: Node, path: str) -> None:
-    exposed: dict[str, dict[str, str]] = {
-        entry if "/" in entry else f"{entry}/tcp": {} for entry in draft.shapes.texts(node, path)
-    }
+    exposed: dict[str, dict[str, str]] = {}
+    for item, below in draft.shapes.items(node, path):
+        found = ports(item.text) if ":" not in item.text else None
+        if found is None:
+            draft.shapes.report.problem(item.place, below, f"no port: {item.text}", "as in 80, 53/udp or 9000-9009")
+        else:
+            exposed.update({inner: {} for inner, _, _ in found})
     draft.config.setdefault("ExposedPorts", {}).update(exposed)
 
 
@@ -313,6 +153,8 @@ def read_devices(draft: Draft, node: Node, path: str) -> None:
     for entry in draft.shapes.texts(node, path):
         outer, _, rest = entry.partition(":")
         inner, _, rights = rest.partition(":")
+        if inner and not rights and set(inner) <= set("rwm"):
+            inner, rights = "", inner
         devices.append({"PathOnHost": outer, "PathInContainer": inner or outer, "CgroupPermissions": rights or "rwm"})
     draft.host["Devices"] = devices
 
@@ -340,13 +182,6 @@ def read_extra_hosts(draft: Draft, node: Node, path: str) -> None:
         draft.host["ExtraHosts"] = draft.shapes.texts(node, path)
 
 
-def read_log_driver(draft: Draft, node: Node, path: str) -> None:
-    driver = draft.shapes.text(node, path)
-    draft.host.setdefault("LogConfig", {})["Type"] = driver
-    if driver == "syslog" and draft.name != "syslog" and "syslog" in draft.around.containers:
-        draft.needs("syslog", Via.LOG_DRIVER)
-
-
 def read_log_opt(draft: Draft, node: Node, path: str) -> None:
     options = {
         key: draft.shapes.text(child, f"{path}.{key}") for key, child in draft.shapes.mapping(node, path).items()
@@ -354,36 +189,40 @@ def read_log_opt(draft: Draft, node: Node, path: str) -> None:
     draft.host.setdefault("LogConfig", {})["Config"] = options
 
 
+TIMES = {"interval": "Interval", "timeout": "Timeout", "start_period": "StartPeriod"}
+
+
 def read_healthcheck(draft: Draft, node: Node, path: str) -> None:
-    known = ("test", "interval", "timeout", "retries", "start_period", "disable")
-    fields = draft.shapes.mapping(node, path, known)
-    check: dict[str, Any] = {}
-    for key, child in fields.items():
-        below = f"{path}.{key}"
-        if key == "test":
-            text = not isinstance(child.value, list)
-            check["Test"] = ["CMD-SHELL", draft.shapes.text(child, below)] if text else draft.shapes.texts(child, below)
-        elif key == "retries":
-            check["Retries"] = draft.shapes.integer(child, below)
-        elif key == "disable":
-            if draft.shapes.boolean(child, below):
-                check["Test"] = ["NONE"]
-        else:
-            name = {"interval": "Interval", "timeout": "Timeout", "start_period": "StartPeriod"}[key]
-            check[name] = int(draft.shapes.seconds(child, below) * 1e9)
+    fields = draft.shapes.mapping(node, path, ("test", "retries", "disable", *TIMES))
+    check: dict[str, Any] = {
+        name: int(draft.shapes.seconds(fields[key], f"{path}.{key}") * 1e9)
+        for key, name in TIMES.items()
+        if key in fields
+    }
+    if "retries" in fields:
+        check["Retries"] = draft.shapes.integer(fields["retries"], f"{path}.retries")
+    if "test" in fields:
+        check["Test"] = health_test(draft, fields["test"], f"{path}.test")
+    if "disable" in fields and draft.shapes.boolean(fields["disable"], f"{path}.disable"):
+        check = {"Test": ["NONE"]}
     draft.config["Healthcheck"] = check
 
 
+def health_test(draft: Draft, node: Node, path: str) -> list[str]:
+    """A text is for a shell; a list says first what it is; ``NONE`` takes the image's own check away."""
+    if not isinstance(node.value, list):
+        text = draft.shapes.text(node, path)
+        return ["NONE"] if text == "NONE" else ["CMD-SHELL", text]
+    test = draft.shapes.texts(node, path)
+    if test != ["NONE"] and (len(test) < 2 or test[0] not in {"CMD", "CMD-SHELL"}):
+        said = "a list begins with CMD or CMD-SHELL and goes on with a command, or is [NONE]"
+        draft.shapes.report.problem(node.place, path, said, "as in [CMD, curl, -f, localhost]")
+    return test
+
+
 def read_stop_signal(draft: Draft, node: Node, path: str) -> None:
-    draft.stop = replace(draft.stop, signal=draft.shapes.text(node, path, "SIGTERM"))
-
-
-def read_stop_grace(draft: Draft, node: Node, path: str) -> None:
-    draft.stop = replace(draft.stop, timeout=draft.shapes.seconds(node, path, draft.stop.timeout))
-
-
-def read_on_failure(draft: Draft, node: Node, path: str) -> None:
-    draft.on_failure = OnFailure(draft.shapes.choice(node, path, [one.value for one in OnFailure], "hold"))
+    read_signal(draft, node, path)
+    draft.config["StopSignal"] = draft.stop.signal
 
 
 def read_container_name(draft: Draft, node: Node, path: str) -> None:
@@ -440,13 +279,13 @@ KEYS: Mapping[str, Reader] = {
     "log_opt": read_log_opt,
     "mac_address": config_text("MacAddress"),
     "mem_limit": host_size("Memory"),
-    "memswap_limit": host_size("MemorySwap"),
+    "memswap_limit": host_size("MemorySwap", least=-1),
     "on_dependency_failure": read_on_failure,
     "oom_score_adj": host_integer("OomScoreAdj", least=-1000),
     "read_only": flag("host", "ReadonlyRootfs"),
     "security_opt": host_texts("SecurityOpt"),
     "stdin_open": flag("config", "OpenStdin"),
-    "stop_grace_period": read_stop_grace,
+    "stop_grace_period": read_timeout,
     "stop_signal": read_stop_signal,
     "tty": flag("config", "Tty"),
     "ulimits": read_ulimits,
@@ -459,53 +298,3 @@ KEYS: Mapping[str, Reader] = {
     "name": not_here("the service's key is its name; container_name names its container"),
 }
 """Every key of a service, in the order in which they are read."""
-
-
-def restart_seconds(key: str) -> Reader:
-    def read(draft: Draft, node: Node, path: str) -> None:
-        value = draft.shapes.seconds(node, path, getattr(draft.restart, key))
-        draft.restart = replace(draft.restart, **{key: value})  # type: ignore[arg-type]
-
-    return read
-
-
-def read_jitter(draft: Draft, node: Node, path: str) -> None:
-    value = draft.shapes.number(node, path, draft.restart.jitter)
-    if value > 1:
-        draft.shapes.wrong(node, path, "a fraction from 0 to 1")
-    draft.restart = replace(draft.restart, jitter=min(1.0, value))
-
-
-def read_burst(draft: Draft, node: Node, path: str) -> None:
-    draft.restart = replace(draft.restart, burst=draft.shapes.integer(node, path, draft.restart.burst))
-
-
-def read_enabled(draft: Draft, node: Node, path: str) -> None:
-    draft.enabled = draft.shapes.boolean(node, path, default=True)
-
-
-def read_pull(draft: Draft, node: Node, path: str) -> None:
-    draft.pull = draft.shapes.boolean(node, path, default=True)
-
-
-def read_deadline(draft: Draft, node: Node, path: str) -> None:
-    draft.deadline = draft.shapes.seconds(node, path)
-
-
-RESTART: Mapping[str, Reader] = {
-    **{key: restart_seconds(key) for key in ("delay", "max_delay", "reset", "interval", "probe")},
-    "jitter": read_jitter,
-    "burst": read_burst,
-}
-
-
-OWN: Mapping[str, Reader] = {
-    **{f"dockwarden.restart.{key}": reader for key, reader in RESTART.items()},
-    "dockwarden.stop.timeout": read_stop_grace,
-    "dockwarden.stop.signal": read_stop_signal,
-    "dockwarden.on_dependency_failure": read_on_failure,
-    "dockwarden.enabled": read_enabled,
-    "dockwarden.pull": read_pull,
-    "dockwarden.deadline": read_deadline,
-}
-"""Labels that only we read. They are no part of what a container is: changing one makes no container anew."""

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from supervisor.compose import read_service, unit_spec
-from supervisor.compose_keys import RESTART, Draft, Surroundings
+from supervisor.compose import interpolated, read_service, unit_spec
+from supervisor.draft import Draft, Surroundings
+from supervisor.own_labels import RESTART
 from supervisor.shapes import Shapes
 from supervisor.tree import ConfigError, Node, Place, Problem, Report, lookup
 from units.unit import Policy, RestartPolicy, Seconds, StopPolicy, UnitSpec
 
-__all__ = ["ConfigError", "Settings", "SupervisorSettings", "SystemDockerSettings", "parse"]
+__all__ = ["ConfigError", "Settings", "SupervisorSettings", "SystemDockerSettings", "env_files", "parse"]
 
 NOT_YET = "accepted, and not acted on yet"
 
@@ -93,7 +94,8 @@ def _environment(shapes: Shapes, node: Node | None, path: str) -> dict[str, str]
     if node is None:
         return {}
     return {
-        key: "" if value is None else shapes.text(value, f"{path}.{key}") for key, value in shapes.pairs(node, path)
+        key: "" if value.value is None else shapes.text(value, f"{path}.{key}")
+        for key, value in shapes.pairs(node, path)
     }
 
 
@@ -137,7 +139,7 @@ def _stop(now: SupervisorSettings, shapes: Shapes, node: Node, path: str) -> Sup
         if key == "timeout":
             stop = replace(stop, timeout=shapes.seconds(child, f"{path}.timeout", stop.timeout))
         else:
-            stop = replace(stop, signal=shapes.text(child, f"{path}.signal", stop.signal))
+            stop = replace(stop, signal=shapes.signal(child, f"{path}.signal", stop.signal))
     return replace(now, stop=stop)
 
 
@@ -182,7 +184,7 @@ def _units(
     supervisor: SupervisorSettings,
     env_files: Mapping[str, str],
 ) -> tuple[UnitSpec, ...]:
-    containers = {name: _container_name(name, node) for name, node in nodes.items()}
+    containers = {name: _container_name(name, node, environment) for name, node in nodes.items()}
     around = Surroundings(environment, containers, supervisor.restart, supervisor.stop, supervisor.pull, env_files)
     drafts = [read_service(name, node, f"rancher.services.{name}", around, shapes) for name, node in nodes.items()]
     _refuse_shared_names(shapes, drafts, nodes)
@@ -199,9 +201,29 @@ def _units(
     return tuple(unit_spec(draft, before.get(draft.name, [])) for draft in drafts)
 
 
-def _container_name(name: str, node: Node) -> str:
-    named = lookup(node, "container_name")
+def env_files(root: Node) -> list[tuple[Node, str]]:
+    """Each ``env_file`` that a service names, with its dotted key. What is wrong is left for ``parse`` to tell."""
+    quiet = Shapes(Report())
+    environment = _environment(quiet, lookup(root, "rancher.environment"), "")
+    services = lookup(root, "rancher.services")
+    found: list[tuple[Node, str]] = []
+    for name, node in quiet.mapping(services, "").items() if services is not None else ():
+        named = _early(name, node, "env_file", environment)
+        if named is not None:
+            found.extend(quiet.items(named, f"rancher.services.{name}.env_file"))
+    return found
+
+
+def _container_name(name: str, node: Node, environment: Mapping[str, str]) -> str:
+    named = _early(name, node, "container_name", environment)
     return named.text if named is not None and named.text else name
+
+
+def _early(name: str, node: Node, key: str, environment: Mapping[str, str]) -> Node | None:
+    """One key of a service, before the service is read; ``read_service`` will complain of it."""
+    named = lookup(node, key)
+    around = Surroundings(environment, {}, RestartPolicy(), StopPolicy(), pull=True, env_files={})
+    return None if named is None else interpolated(named, name, around, Shapes(Report()), "")
 
 
 def _refuse_shared_names(shapes: Shapes, drafts: list[Draft], nodes: Mapping[str, Node]) -> None:

@@ -119,7 +119,7 @@ class Shapes:
 
     def seconds(self, node: Node, path: str, default: Seconds = Seconds(0)) -> Seconds:
         """``200ms``, ``10s``, ``5m``, ``1h30m``, or a number of seconds."""
-        value = duration(node.text) if not isinstance(node.value, dict | list | bool) else None
+        value = duration(node.text)
         if value is None:
             self.wrong(node, path, "a duration such as 200ms, 10s, 5m or 1h30m")
             return default

@@ -69,7 +69,7 @@ def _measure(text: str) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > DEPTH:
-                raise _TooLargeError(f"more than {DEPTH} levels at line {event.start_mark.line + 1}")
+                raise _TooLargeError(f"more than {DEPTH} levels of nesting")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
@@ -89,7 +89,7 @@ class _Reader:
             self._report.problem(place, path, "an alias that contains itself")
             return Node(None, place)
         if len(parents) > DEPTH:
-            raise _TooLargeError(f"more than {DEPTH} levels through its aliases")
+            raise _TooLargeError(f"more than {DEPTH} levels of nesting through its aliases")
         parents = (*parents, id(node))
         if isinstance(node, yaml.ScalarNode):
             return Node(node.value if node.style else scalar(node.value), place, node.value)

@@ -149,8 +149,10 @@ def start(unit: Unit, _event: Any, view: View) -> Step:
     assert unit.container is not None
     budget = unit.budget
     if unit.pending not in {None, Reason.MANUAL, Reason.CONFIG, Reason.EXTERNAL}:
-        window = recent(budget.restarts, unit.spec.restart.interval, view.now)
-        budget = replace(budget, restarts=(*window, view.now))
+        policy = unit.spec.restart
+        window = (*recent(budget.restarts, policy.interval, view.now), view.now)
+        # More than the limit need not be remembered, and without one nothing need be.
+        budget = replace(budget, restarts=window[-policy.burst :] if policy.burst else ())
     order = StartContainer(unit.name, unit.container)
     unit = replace(unit, budget=budget, fresh=False, kill_seen=False, stop_seen=False)
     return arm(unit, Timer.DEADLINE, ANSWER_DEADLINE, (order,))

@@ -87,6 +87,7 @@ LUCKLESS = """
     ghost:
       image: nowhere:never
       net: host
+      stop_signal: SIGKILL
       restart: always
       labels: {io.rancher.os.scope: system}
     deaf:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from supervisor import config
-from supervisor.compose_keys import looked_up, ports
+from supervisor.compose_keys import looked_up
+from supervisor.ports import ports
 from supervisor.tree import ConfigError
 from units.unit import Condition, Kind, OnFailure, Policy, Rebuild, Seconds, UnitSpec, Via
 
