@@ -243,14 +243,20 @@ class Host:
 
     async def _serve(self, shell: Shell, control: Control, metrics: Metrics) -> int:
         pages = None
-        docker_run = None if self._docker is None else asyncio.create_task(self._docker.run(), name="system-docker")
+        docker_run = None
         try:
             await control.start()
             if self._options.listen:
                 pages = await serve_pages(self._options.listen, metrics, lambda: shell.world)
+            if self._docker is not None:
+                docker_run = asyncio.create_task(self._docker.run(), name="system-docker")
             await _run(shell)
         except (PagesError, ControlError) as error:
             raise BootError(Exit.FAILED, str(error)) from error
+        except BootError:
+            if self._docker is not None:
+                await self._docker.stop(ENGINE_GRACE)  # Started by us, and of no use to us.
+            raise
         finally:
             if pages is not None:
                 await pages.close()

@@ -205,7 +205,10 @@ def failure(status: int, message: str, what: str, subject: str = "") -> Failure:
     """
     said = message.lower()
     if "no such container" in said:
-        return Failure.OTHER if what == "create" or subject.lower() not in said else Failure.NOT_FOUND
+        if what == "create" or subject.lower() in said:
+            return Failure.OTHER if what == "create" else Failure.NOT_FOUND
+        # The engine wrote the id of the container to join into this one, and none will bear that id again.
+        return Failure.STALE if what == "start" and re.search("[0-9a-f]{64}", said) else Failure.OTHER
     for words, meaning in _SENTENCES:
         if words in said:
             return meaning

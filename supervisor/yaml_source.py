@@ -51,7 +51,9 @@ def scalar(text: str) -> str | int | float | bool | None:
         return None
     if text in BOOL:
         return BOOL[text]
-    if INT.fullmatch(text) and len(text) <= DIGITS:
+    if len(text) > DIGITS:
+        return text
+    if INT.fullmatch(text):
         return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
     if FLOAT.fullmatch(text):
         return float(text)

@@ -144,6 +144,12 @@ def create(unit: Unit, _event: Any, _view: View) -> Step:
     return arm(replace(unit, reason=reason), Timer.DEADLINE, ANSWER_DEADLINE, (order,))
 
 
+def remake(unit: Unit, event: Any, view: View) -> Step:
+    """Make its container anew, so that it joins the one that lives now."""
+    step = create(mourn(unit, event, view), event, view)
+    return Step(replace(step.unit, reason="the container it joined is gone"), step.commands)
+
+
 def start(unit: Unit, _event: Any, view: View) -> Step:
     """Order the start; every one that follows a death is charged to the budget, also if it fails."""
     assert unit.container is not None

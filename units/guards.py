@@ -163,6 +163,11 @@ def engine_down(unit: Unit, event: fact.KillDue, view: View) -> bool:
     return current(unit, event, view) and not view.engine_up
 
 
+def joins_the_gone(_unit: Unit, event: fact.StartFailed, _view: View) -> bool:
+    """Its container holds the id of another one that was made anew: no start will ever succeed."""
+    return event.failure is Failure.STALE
+
+
 def out_of_kills(unit: Unit, event: fact.KillDue, view: View) -> bool:
     return current(unit, event, view) and unit.kills >= KILLS
 

@@ -61,6 +61,7 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         *rows((P.STARTING, P.BACKOFF), fact.StartFailed, P.FAILED, do.probe_later, given.refused_for_good),
         *rows((P.STARTING,), fact.StartFailed, P.BACKOFF, do.try_engine_later, given.unreachable),
         *rows((P.STARTING,), fact.StartFailed, P.CRASH_LOOP, do.loop, given.loops),
+        *rows((P.STARTING,), fact.StartFailed, P.CREATING, do.remake, given.joins_the_gone),
         *rows((P.STARTING,), fact.StartFailed, P.BACKOFF, do.doubt_and_back_off),
         *rows((P.STARTING,), fact.DeadlineDue, P.CRASH_LOOP, do.loop, both_hold(given.current, given.loops)),
         *rows((P.STARTING,), fact.DeadlineDue, P.BACKOFF, do.doubt_and_back_off, given.current),

@@ -316,6 +316,7 @@ class Failure(Enum):
     NAME_TAKEN = "name taken by a foreign container"
     UNRECOVERABLE = "the engine will refuse it again"
     NOT_FOUND = "no such container"
+    STALE = "it joins a container that is gone"
     NOT_RUNNING = "container is not running"
     CONFLICT = "the engine is busy with the same container"
     UNREACHABLE = "the engine does not answer"

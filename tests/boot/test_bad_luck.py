@@ -248,7 +248,6 @@ def test_a_state_dir_that_cannot_be_written_is_told(bed: Bed, options: str) -> N
     assert not host.socket.exists()
 
 
-@pytest.mark.xfail(reason="the engine is started before the port is bound, and left running", strict=True)
 def test_a_taken_port_is_told_before_anything_starts(bed: Bed) -> None:
     """Exit code 1, the port, and the way out; no engine was started."""
     host = demo_host(bed)

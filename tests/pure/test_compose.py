@@ -131,6 +131,49 @@ def test_the_hash_follows_the_definition_and_nothing_else(tmp_path: Path) -> Non
     assert changed[0] != changed[1]
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("devices: [/dev/a, /dev/b]", "devices: [/dev/b, /dev/a]"),
+        ("ulimits: {a: 1, b: 2}", "ulimits: {b: 2, a: 1}"),
+        ("ports: ['1:80', '2:80']", "ports: ['2:80', '1:80']"),
+        ("external_links: [a, b]", "external_links: [b, a]"),
+        ("environment: {A: 1, B: 2}", "environment: {B: 2, A: 1}"),
+        ("cap_add: [A, B]", "cap_add: [B, A]"),
+        ("labels: {a: 1, b: 2}", "labels: [b=2, a=1]"),
+        ("tty: false", 'labels: {dockwarden.stop.signal: SIGINT, dockwarden.enabled: "false"}, tty: "false"'),
+    ],
+)
+def test_what_means_the_same_makes_no_other_container(tmp_path: Path, one: str, other: str) -> None:
+    """Moving a line of a set or a map, another spelling, or a label of ours: the container stays."""
+    hashes = {read(tmp_path, f"web: {{image: x, {text}}}")["web"].config_hash for text in (one, other)}
+    assert len(hashes) == 1
+
+
+def test_a_new_default_signal_makes_no_new_containers(tmp_path: Path) -> None:
+    """rancher.supervisor changes how all units are stopped, not what they are; the key of a service does."""
+    head = "  supervisor: {stop: {signal: SIGINT}}\n"
+    plain, other = (read(tmp_path, "web: {image: x}", text)["web"] for text in ("", head))
+    assert plain.config_hash == other.config_hash
+    assert (body(plain)["StopSignal"], body(other)["StopSignal"]) == ("SIGTERM", "SIGINT")
+    own = read(tmp_path, "web: {image: x, stop_signal: SIGINT}")["web"]
+    assert own.config_hash != plain.config_hash
+
+
+@pytest.mark.parametrize(
+    ("check", "made"),
+    [
+        ("{test: NONE}", {"Test": ["NONE"]}),
+        ("{test: [NONE]}", {"Test": ["NONE"]}),
+        ("{disable: true, test: x, interval: 1s}", {"Test": ["NONE"]}),
+        ("{test: [CMD, a], start_period: 1m}", {"Test": ["CMD", "a"], "StartPeriod": 60_000_000_000}),
+    ],
+)
+def test_health_checks(tmp_path: Path, check: str, made: dict[str, Any]) -> None:
+    """NONE in any spelling takes the image's own check away."""
+    assert body(read(tmp_path, f"web: {{image: x, healthcheck: {check}}}")["web"])["Healthcheck"] == made
+
+
 FULL = """
 web:
   cap_add: [NET_ADMIN]
@@ -211,6 +254,16 @@ def test_the_full_set_of_keys_is_understood(tmp_path: Path) -> None:
         ('{image: x, command: "sh -c \'oops"}', "cannot be split into words"),
         ("{image: x, volumes: [./here:/there]}", "not an absolute path"),
         ("{image: x, healthcheck: {test: x, interval: often}}", "expected a duration"),
+        ("{image: x, healthcheck: {test: [curl, x]}}", "a list begins with CMD or CMD-SHELL"),
+        ("{image: x, stop_grace_period: 1e308}", "expected a duration"),
+        ("{image: x, stop_signal: SIGTREM}", "did you mean 'SIGTERM'?"),
+        ("{image: x, environment: {A: [1]}}", "environment.A: expected a text, found a list"),
+        ("{image: x, command: '${A?gone}'}", "no variable: ${A?gone}"),
+        ("{image: x, command: '${A:-${B}}'}", "no variable: ${A:-${B}}"),
+        ("{image: x, volumes: [data]}", "volumes[0]: not an absolute path: data"),
+        ("{image: x, volumes: ['/a:/b:ro:z']}", "no volume: /a:/b:ro:z"),
+        ("{image: x, expose: [http]}", "expose[0]: no port: http"),
+        ("{image: x, net: host, network_mode: none}", "net and network_mode say the same"),
         ("[image]", "expected a mapping, found a list"),
     ],
 )
@@ -230,7 +283,50 @@ def test_rebuild_labels(tmp_path: Path) -> None:
     assert [unit.rebuild for unit in read(tmp_path, text).values()] == [Rebuild.ALWAYS, Rebuild.NEVER, Rebuild.CHANGED]
 
 
-@pytest.mark.parametrize("entry", ["", ":", "a:b", "1-2:3-5", "80/icmp", "99999"])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "",
+        ":",
+        "a:b",
+        "1-2:3-5",
+        "80/icmp",
+        "99999",
+        "99999:80",
+        "90-80:90-80",
+        "8080:80:80",
+        "1.2.3:1:1",
+        "::1:80:80",
+        "0",
+    ],
+)
 def test_what_is_no_port(entry: str) -> None:
     """Nothing is guessed."""
     assert ports(entry) is None
+
+
+def test_namespaces_and_logs_of_others(tmp_path: Path) -> None:
+    """container:UNIT and log_driver: syslog are edges; what is no unit is named with container: or external_links."""
+    units = read(
+        tmp_path,
+        """
+web: {image: x, pid: "container:app", ipc: host, log_driver: syslog, log_opt: {tag: w}, volumes_from: ["container:o"]}
+app: {image: x, container_name: app-1, depends_on: [syslog]}
+syslog: {image: x, log_driver: syslog}
+""",
+    )
+    edges = {name: [(str(edge.target), edge.via) for edge in unit.dependencies] for name, unit in units.items()}
+    assert edges == {
+        "web": [("app", Via.PID), ("syslog", Via.LOG_DRIVER)],
+        "app": [("syslog", Via.DEPENDS_ON)],
+        "syslog": [],
+    }
+    host = body(units["web"])["HostConfig"]
+    assert (host["PidMode"], host["IpcMode"], host["VolumesFrom"]) == ("container:app-1", "host", ["o"])
+    assert host["LogConfig"] == {"Type": "syslog", "Config": {"tag": "w"}}
+
+
+def test_ports_with_addresses() -> None:
+    """An address of either family; without a port of the host's, the engine chooses one."""
+    assert ports("127.0.0.1::80") == [("80/tcp", "127.0.0.1", "")]
+    assert ports("[::1]:53:53/udp") == [("53/udp", "::1", "53")]

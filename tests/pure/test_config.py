@@ -121,6 +121,7 @@ rancher:
         ("1.24", 1.24),
         ("~", None),
         ("1_000", "1_000"),
+        ("0x1f", 31),
     ],
 )
 def test_scalars_follow_yaml_1_2(text: str, value: object) -> None:
@@ -136,6 +137,68 @@ def test_a_small_file_cannot_become_a_large_tree() -> None:
     report = Report()
     assert yaml_source.parse(laughs, "bomb", report) is None
     assert "too large" in report.problems[0].message
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "{a: " * 200_000, "- " * 200_000, "a: &a [*a]"])
+def test_a_deep_file_cannot_end_the_process(text: str) -> None:
+    """Libyaml composes on the C stack: some 200 kB of brackets are a segmentation fault if nobody looks before."""
+    report = Report()
+    yaml_source.parse(text, "deep", report)
+    assert report.problems
+
+
+def test_a_chain_of_aliases_is_deep_too() -> None:
+    """Each line is flat, and the tree is not."""
+    chain = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 100))
+    report = Report()
+    assert yaml_source.parse(chain, "chain", report) is None
+    assert "through its aliases" in report.problems[0].message
+
+
+def test_a_number_of_thousands_of_digits_is_a_text() -> None:
+    """Python refuses to read it as a number."""
+    assert yaml_source.scalar("9" * 5000) == "9" * 5000
+
+
+def test_a_merge_of_what_is_no_mapping_is_a_problem() -> None:
+    """It would be left out without a word."""
+    report = Report()
+    yaml_source.parse("a: {<<: 5}\n", "f", report)
+    assert str(report.problems[0]) == "f:1:9: a: << takes a mapping, found the number 5; name an &anchor"
+
+
+def test_a_directory_stands_for_its_files(tmp_path: Path) -> None:
+    """Its own files by name when it has neither of the known ones; one with nothing in it is a problem."""
+    write(tmp_path / "own/b.yml", "#cloud-config\nrancher: {environment: {A: 2}}\n")
+    write(tmp_path / "own/a.yaml", "#cloud-config\nrancher: {environment: {A: 1}}\n")
+    write(tmp_path / "own/notes.txt", "none of ours")
+    assert config.read([tmp_path / "own"]).environment == {"A": "2"}
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match="holds no configuration"):
+        config.read([tmp_path / "empty"])
+
+
+def test_files_that_are_odd(tmp_path: Path) -> None:
+    """A byte order mark is no fault; no header is a warning; a link to nowhere, a huge file, other bytes are told."""
+    marked = tmp_path / "marked.yml"
+    marked.write_bytes(b"\xef\xbb\xbf#cloud-config\r\nrancher: {}\r\n")
+    assert config.read([marked]).warnings == ()
+    bare = write(tmp_path / "bare.yml", "rancher: {}\n")
+    assert [str(warning) for warning in config.read([bare]).warnings] == [
+        f"{bare}:1:1: does not begin with #cloud-config"
+    ]
+    parts = tmp_path / "host" / "cloud-config.d"
+    parts.mkdir(parents=True)
+    (parts / "1-link.yml").symlink_to("/nowhere/at/all")
+    (parts / "2-bytes.yml").write_bytes(b"\xff")
+    (parts / "3-huge.yml").write_bytes(b"#" * (config.LIMIT + 1))
+    with pytest.raises(ConfigError) as caught:
+        config.read([tmp_path / "host"])
+    assert str(caught.value).splitlines() == [
+        f"{parts}/1-link.yml: cannot be read: No such file or directory; name a cloud-config with --config",
+        f"{parts}/2-bytes.yml: not UTF-8 text: invalid start byte at byte 0",
+        f"{parts}/3-huge.yml: larger than 4 MiB: no configuration",
+    ]
 
 
 def test_a_key_written_twice_is_a_problem() -> None:
@@ -197,6 +260,23 @@ def test_the_higher_layer_is_always_in_the_result(low: object, high: object) -> 
     """Merging high over a result that holds high already changes nothing."""
     once = merged(tree(low), tree(high))
     assert plain(merged(once, tree(high))) == plain(once)
+
+
+def shaped(below: st.SearchStrategy[dict[str, object]]) -> st.SearchStrategy[dict[str, object]]:
+    return st.fixed_dictionaries(
+        {}, optional={"map": below, "other": below, "number": st.integers(0, 3), "list": st.lists(st.integers(0, 3))}
+    )
+
+
+SHAPED = shaped(shaped(shaped(st.just({}))))
+
+
+@given(SHAPED, SHAPED, SHAPED)
+def test_layers_merge_in_any_grouping(low: object, middle: object, high: object) -> None:
+    """Where layers agree on what is a map, merging two of them first changes nothing."""
+    left = merged(merged(tree(low), tree(middle)), tree(high))
+    right = merged(tree(low), merged(tree(middle), tree(high)))
+    assert plain(left) == plain(right)
 
 
 @given(st.text(max_size=200))

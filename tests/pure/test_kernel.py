@@ -309,3 +309,23 @@ def test_shutdown_order_passes_through_a_finished_oneshot() -> None:
         "console: stopping -> inactive",
         "syslog: draining -> stopping",
     ]
+
+
+def test_a_container_that_joins_a_gone_one_is_made_anew() -> None:
+    """The engine kept the id of the container whose network it shared; only a new container can share the new one."""
+    story = Story.of(spec("web"))
+    story.connect()
+    story.up("web").later(60)
+    story.died("web", 1)
+    stale = fact.StartFailed(UnitName("web"), story.id("web"), Failure.STALE, "No such container: 0123")
+    assert story.feed(stale) == "web: starting -> creating\ncreate web replacing web-1\narm web deadline 45"
+
+
+def test_a_snapshot_says_nothing_of_units_that_moved_since_it_was_asked() -> None:
+    """The list was made before the start that the stream has told of: it must not look like a death."""
+    story = Story.of(spec("db"))
+    story.connect()
+    asked = story.seq
+    story.up("db")
+    told = story.feed(fact.SnapshotTaken((seen("db", running=False),), "period", asked))
+    assert (told, story.unit("db").phase) == ("", Phase.READY)
