@@ -396,6 +396,8 @@ class _Telling:
 
     def world_event(self) -> None:
         match self._entry.event:
+            case fact.EngineLost(reason=reason) if not self._reaction.world.engine_version:
+                self._tell("engine.awaited", reason)  # A boot begins so: nothing has been lost.
             case fact.EngineLost(reason=reason):
                 self._tell("engine.lost", reason, level="warning")
             case fact.EngineBack(version=version):

@@ -270,3 +270,28 @@ def test_the_supervisor_goes_on_with_a_full_state_dir(bed: Bed) -> None:
     bed.run(["rm", f"{state}/full"])
     host.wait_for_line("its end", lambda line: line["event"] == "state.written-again")
     assert host.end() == 0
+
+
+SIDECAR = """
+    sidecar:
+      image: busybox:demo
+      command: sh -c 'trap "exit 0" TERM; while :; do sleep 60 & wait $$!; done'
+      net: container:console
+      restart: always
+      labels: {io.rancher.os.scope: system}
+"""
+
+
+def test_who_joins_an_ephemeral_unit_follows_it_at_the_next_boot(bed: Bed, engine_version: str) -> None:
+    """The console is a new container at each boot; what shares its network is made anew with it, not stranded."""
+    host = demo_host(bed, engine_version, extra=SIDECAR)
+    host.boot()
+    host.wait_up(*UNITS, "sidecar")
+    before = host.containers()
+    assert host.end() == 0
+    host.boot()
+    host.wait_up(*UNITS, "sidecar")
+    after = host.containers()
+    assert after["console"]["id"] != before["console"]["id"]
+    assert host.docker.inspect("sidecar")["HostConfig"]["NetworkMode"] == f"container:{after['console']['id']}"
+    assert host.end() == 0
