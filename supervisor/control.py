@@ -10,15 +10,14 @@ import json
 import os
 import socket
 import stat
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
-
 from supervisor.engine import Engine, EngineError
+from supervisor.http_server import BaseRequest, HttpServer, NoRouteError, Response, Route, StreamResponse, find
 from supervisor.journal import KEPT, Journal
 from supervisor.loop import Entry, Inbox
 from supervisor.version import VERSION
@@ -44,7 +43,9 @@ ASKS = {"start": StartAsked, "stop": StopAsked, "restart": RestartAsked, "reset-
 BAD = frozenset({Phase.FAILED, Phase.CRASH_LOOP, Phase.IMAGE_MISSING})
 DOWN = frozenset({Phase.INACTIVE, Phase.COMPLETED})
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+Taken = Mapping[str, str]
+"""What the parts in braces of a route's path stand for."""
 
 
 class ControlError(Exception):
@@ -92,9 +93,10 @@ class Control:
         self._engine = engine
         self._asks: dict[int, _Ask] = {}
         self._numbered = 0
+        self._routes = self._table()
         self._busy: set[asyncio.Transport] = set()
         self._closing = asyncio.Event()
-        self._runner: web.AppRunner | None = None
+        self._server: HttpServer | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._inode = 0
 
@@ -110,29 +112,20 @@ class Control:
 
     async def start(self) -> None:
         """Open the socket and serve it until ``close``. Raises ControlError."""
-        app = web.Application(middlewares=[self._guard], client_max_size=64 * 1024)
-        app.add_routes(self._routes())
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            handler_cancellation=True,
-            keepalive_timeout=IDLE,
-            lingering_time=0.5,
-            shutdown_timeout=1.0,
-            max_line_size=4096,
-            max_field_size=4096,
-        )
-        await runner.setup()
         try:
             listener = self._listen()
         except OSError as error:
-            await runner.cleanup()
             raise ControlError(_way_out(error, self.path)) from error
-        except ControlError:
-            await runner.cleanup()
-            raise
-        self._runner = runner
-        await web.SockSite(runner, listener, backlog=64).start()
+        self._server = HttpServer(
+            self._guard,
+            grace=1.0,
+            handler_cancellation=True,
+            keepalive_timeout=IDLE,
+            lingering_time=0.5,
+            max_line_size=4096,
+            max_field_size=4096,
+        )
+        await self._server.listen_unix(listener)
         self._sweeper = asyncio.create_task(self._sweep(), name="control-sweeper")
 
     async def close(self) -> None:
@@ -145,13 +138,13 @@ class Control:
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
-        if self._runner is not None:
+        if self._server is not None:
             # First the name: nobody new comes while the present ones are let go.
             with suppress(OSError):
                 if self.path.lstat().st_ino == self._inode:
                     self.path.unlink()
-            runner, self._runner = self._runner, None
-            await runner.cleanup()
+            server, self._server = self._server, None
+            await server.close()
 
     def _listen(self) -> socket.socket:
         _clear_away(self.path)
@@ -175,8 +168,8 @@ class Control:
         known: set[object] = set()
         while True:
             await asyncio.sleep(IDLE)
-            server = None if self._runner is None else self._runner.server
-            idle = {c for c in (server.connections if server else ()) if c.transport not in self._busy}
+            connections = () if self._server is None else self._server.connections
+            idle = {one for one in connections if one.transport not in self._busy}
             for connection in idle & known:
                 if (transport := getattr(connection, "transport", None)) is not None:
                     transport.abort()
@@ -184,8 +177,7 @@ class Control:
 
     # What every request goes through.
 
-    @web.middleware
-    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _guard(self, request: BaseRequest) -> StreamResponse:
         """Turn every refusal into JSON, and no more than so many at a time."""
         transport = request.transport
         if transport is None or self._closing.is_set():
@@ -194,28 +186,29 @@ class Control:
             return _error(503, f"{CLIENTS} requests are being served already", "try again, with fewer at a time")
         self._busy.add(transport)
         try:
-            return await handler(request)
+            handler, taken = find(self._routes, request.method, request.rel_url.raw_path)
+            return await handler(request, taken)
         except Refusal as refusal:
             return _error(refusal.code, str(refusal), refusal.hint)
-        except web.HTTPException as error:
-            return _error(error.status, error.reason.lower(), "docs/reference/control.md lists the paths")
+        except NoRouteError as error:
+            return _error(error.code, str(error), "docs/reference/control.md lists the paths")
         finally:
             self._busy.discard(transport)
 
-    def _routes(self) -> list[web.RouteDef]:
-        return [
-            web.get("/v1/status", self._get_status),
-            web.get("/v1/units", self._get_units),
-            web.get("/v1/units/{name}", self._get_unit),
-            web.get("/v1/units/{name}/why", self._get_why),
-            web.get("/v1/units/{name}/logs", self._get_logs),
-            web.get("/v1/events", self._get_events),
-            web.get("/v1/version", self._get_version),
-            web.post("/v1/units/{name}/{verb}", self._post),
-        ]
+    def _table(self) -> tuple[Route, ...]:
+        return (
+            Route("GET", "/v1/status", self._get_status),
+            Route("GET", "/v1/units", self._get_units),
+            Route("GET", "/v1/units/{name}", self._get_unit),
+            Route("GET", "/v1/units/{name}/why", self._get_why),
+            Route("GET", "/v1/units/{name}/logs", self._get_logs),
+            Route("GET", "/v1/events", self._get_events),
+            Route("GET", "/v1/version", self._get_version),
+            Route("POST", "/v1/units/{name}/{verb}", self._post),
+        )
 
-    def _unit(self, request: web.Request) -> Unit:
-        return self._named(request.match_info["name"])
+    def _unit(self, taken: Taken) -> Unit:
+        return self._named(taken["name"])
 
     def _named(self, name: str) -> Unit:
         unit = self._world().units.get(UnitName(name))
@@ -229,22 +222,22 @@ class Control:
 
     # What can be read.
 
-    async def _get_status(self, _request: web.Request) -> web.Response:
+    async def _get_status(self, _request: BaseRequest, _taken: Taken) -> Response:
         return _json(self._status())
 
-    async def _get_units(self, _request: web.Request) -> web.Response:
+    async def _get_units(self, _request: BaseRequest, _taken: Taken) -> Response:
         return _json(self._status()["units"])
 
-    async def _get_unit(self, request: web.Request) -> web.Response:
-        return _json(self._row(self._unit(request).name))
+    async def _get_unit(self, _request: BaseRequest, taken: Taken) -> Response:
+        return _json(self._row(self._unit(taken).name))
 
-    async def _get_why(self, request: web.Request) -> web.Response:
-        return _json(self._journal.why(self._world(), self._unit(request).name))
+    async def _get_why(self, _request: BaseRequest, taken: Taken) -> Response:
+        return _json(self._journal.why(self._world(), self._unit(taken).name))
 
-    async def _get_version(self, _request: web.Request) -> web.Response:
+    async def _get_version(self, _request: BaseRequest, _taken: Taken) -> Response:
         return _json({"version": VERSION, "api": "v1", "pid": os.getpid()})
 
-    async def _get_events(self, request: web.Request) -> web.StreamResponse:
+    async def _get_events(self, request: BaseRequest, _taken: Taken) -> StreamResponse:
         """What is kept and, with ``follow``, what comes."""
         follow, after, tail = _flag(request, "follow"), _number(request, "after", 0), _number(request, "tail", KEPT)
         unit = self._named(name).name if (name := request.query.get("unit")) else None
@@ -259,16 +252,16 @@ class Control:
                         await _write(request, stream, item.as_dict())
             return stream
 
-    async def _get_logs(self, request: web.Request) -> web.StreamResponse:
+    async def _get_logs(self, request: BaseRequest, taken: Taken) -> StreamResponse:
         """What the unit's container wrote, line by line."""
-        unit = self._unit(request)
+        unit = self._unit(taken)
         tail, follow = min(_number(request, "tail", 100), MOST_LINES), _flag(request, "follow")
         if self._engine is None:
             raise Refusal(503, "there is no engine to ask", "wait until the engine is up")
         if unit.container is None:
             raise Refusal(409, f"{unit.name} has no container: {unit.reason}", f"see 'dockwarden why {unit.name}'")
         lines = self._engine.logs(unit.container, tail=tail, follow=follow)
-        stream: web.StreamResponse | None = None
+        stream: StreamResponse | None = None
         try:
             async for line in lines:
                 stream = stream or await _open(request)
@@ -283,11 +276,11 @@ class Control:
 
     # What can be asked for.
 
-    async def _post(self, request: web.Request) -> web.Response:
-        verb, wait = request.match_info["verb"], _seconds(request, "wait")
+    async def _post(self, request: BaseRequest, taken: Taken) -> Response:
+        verb, wait = taken["verb"], _seconds(request, "wait")
         if verb not in ASKS:
             raise Refusal(404, f"units cannot be asked to '{verb[:80]}'", f"verbs: {', '.join(ASKS)}")
-        unit = self._unit(request)
+        unit = self._unit(taken)
         self._numbered += 1
         number, ask = self._numbered, _Ask(verb, unit.name)
         self._asks[number] = ask
@@ -315,7 +308,7 @@ class Control:
             raise Refusal(503, f"the supervisor {why}", "see its log")
         return ask.answer
 
-    def _outcome(self, ask: _Ask, answer: Answer, *, waited: bool) -> web.Response:
+    def _outcome(self, ask: _Ask, answer: Answer, *, waited: bool) -> Response:
         unit = self._world().units[ask.unit]
         is_settled = settled(ask.verb, unit)
         good = succeeded(ask.verb, unit) if is_settled or waited else True
@@ -371,31 +364,31 @@ def fulfilled(verb: str, unit: Unit) -> bool:
             return True
 
 
-def _json(value: Any, code: int = 200) -> web.Response:
-    return web.Response(
+def _json(value: Any, code: int = 200) -> Response:
+    return Response(
         body=json.dumps(value, separators=(",", ":")).encode() + b"\n", status=code, content_type="application/json"
     )
 
 
-def _error(code: int, error: str, hint: str) -> web.Response:
+def _error(code: int, error: str, hint: str) -> Response:
     return _json({"error": error, "hint": hint}, code)
 
 
-def _flag(request: web.Request, key: str) -> bool:
+def _flag(request: BaseRequest, key: str) -> bool:
     value = request.query.get(key, "0")
     if value not in {"", "0", "1", "true", "false"}:
         raise Refusal(400, f"{key}: expected 0 or 1", f"{key}=1 turns it on")
     return value in {"", "1", "true"}
 
 
-def _number(request: web.Request, key: str, default: int) -> int:
+def _number(request: BaseRequest, key: str, default: int) -> int:
     value = request.query.get(key, str(default))
     if not (value.isascii() and value.isdecimal() and len(value) <= 15):
         raise Refusal(400, f"{key}: expected a whole number", f"such as {key}={default or 10}")
     return int(value)
 
 
-def _seconds(request: web.Request, key: str) -> float:
+def _seconds(request: BaseRequest, key: str) -> float:
     try:
         value = float(request.query.get(key, "0"))
     except ValueError:
@@ -405,14 +398,14 @@ def _seconds(request: web.Request, key: str) -> float:
     return value
 
 
-async def _open(request: web.Request) -> web.StreamResponse:
+async def _open(request: BaseRequest) -> StreamResponse:
     """A stream of JSON lines. It ends its connection, so that a cut one cannot be taken for a whole one."""
-    stream = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+    stream = StreamResponse(headers={"Content-Type": "application/x-ndjson"})
     await stream.prepare(request)
     return stream
 
 
-async def _write(request: web.Request, stream: web.StreamResponse, value: dict[str, Any]) -> None:
+async def _write(request: BaseRequest, stream: StreamResponse, value: dict[str, Any]) -> None:
     """Waits for a slow reader a while, then cuts it off."""
     try:
         async with asyncio.timeout(STUCK):

@@ -1,10 +1,18 @@
 """The HTTP pages for monitoring: metrics, health, readiness. Read only; nothing here waits for the engine."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from aiohttp import web
-
+from supervisor.http_server import (
+    BaseRequest,
+    Handler,
+    HttpServer,
+    NoRouteError,
+    Response,
+    Route,
+    StreamResponse,
+    find,
+)
 from units.kernel import World
 
 INDEX = """\
@@ -30,32 +38,26 @@ class Rendering(Protocol):
         ...
 
 
-class Pages:
-    """Pages that are being served."""
-
-    def __init__(self, runner: web.AppRunner) -> None:
-        self._runner = runner
-
-    @property
-    def port(self) -> int:
-        """The one in use, also when port 0 was asked for."""
-        return int(self._runner.addresses[0][1])
-
-    async def close(self) -> None:
-        await self._runner.cleanup()
-
-
-async def serve_pages(listen: str, metrics: Rendering, world: Callable[[], World]) -> Pages:
-    """Serve at ``HOST:PORT``. Raises PagesError."""
+async def serve_pages(listen: str, metrics: Rendering, world: Callable[[], World]) -> HttpServer:
+    """Serve at ``HOST:PORT`` until it is closed. Raises PagesError."""
     host, port = address(listen)
-    runner = web.AppRunner(application(metrics, world), access_log=None, shutdown_timeout=LAST_GRACE)
-    await runner.setup()
+    table = routes(metrics, world)
+
+    async def answer(request: BaseRequest) -> StreamResponse:
+        try:
+            handler, taken = find(table, request.method, request.rel_url.raw_path)
+        except NoRouteError as error:
+            allowed = {"Allow": ", ".join(error.allowed)} if error.allowed else {}
+            return Response(text=f"{error}\n", status=error.code, headers=allowed)
+        return await handler(request, taken)
+
+    server = HttpServer(answer, grace=LAST_GRACE)
     try:
-        await web.TCPSite(runner, host, port).start()
+        await server.listen_tcp(host, port)
     except OSError as error:
-        await runner.cleanup()
+        await server.close()
         raise PagesError(_refusal(listen, error)) from error
-    return Pages(runner)
+    return server
 
 
 def address(listen: str) -> tuple[str | None, int]:
@@ -72,23 +74,23 @@ def _refusal(listen: str, error: OSError) -> str:
     return f"cannot serve metrics at {listen}: {said}; choose another address with --listen, or '' for none"
 
 
-def application(metrics: Rendering, world: Callable[[], World]) -> web.Application:
+def routes(metrics: Rendering, world: Callable[[], World]) -> tuple[Route, ...]:
     """All pages. Another method than GET and HEAD is answered 405."""
 
-    async def scrape(request: web.Request) -> web.Response:
+    async def scrape(request: BaseRequest, _taken: Mapping[str, str]) -> Response:
         content_type, body = metrics.render(request.headers.get("Accept", ""))
-        return web.Response(body=body, headers={"Content-Type": content_type})
+        return Response(body=body, headers={"Content-Type": content_type})
 
-    async def ready(_request: web.Request) -> web.Response:
+    async def ready(_request: BaseRequest, _taken: Mapping[str, str]) -> Response:
         reason = unready(world())
-        return web.Response(text=f"{reason or 'ready'}\n", status=503 if reason else 200)
+        return Response(text=f"{reason or 'ready'}\n", status=503 if reason else 200)
 
-    app = web.Application()
-    app.router.add_get("/", _text(INDEX))
-    app.router.add_get("/healthz", _text("ok\n"))
-    app.router.add_get("/readyz", ready)
-    app.router.add_get("/metrics", scrape)
-    return app
+    return (
+        Route("GET", "/", _text(INDEX)),
+        Route("GET", "/healthz", _text("ok\n")),
+        Route("GET", "/readyz", ready),
+        Route("GET", "/metrics", scrape),
+    )
 
 
 def unready(world: World) -> str:
@@ -100,8 +102,8 @@ def unready(world: World) -> str:
     return ""
 
 
-def _text(text: str) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def answer(_request: web.Request) -> web.Response:
-        return web.Response(text=text)
+def _text(text: str) -> Handler:
+    async def answer(_request: BaseRequest, _taken: Mapping[str, str]) -> Response:
+        return Response(text=text)
 
     return answer

@@ -388,8 +388,7 @@ def test_a_client_that_asks_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) 
                 while True:
                     sleeper.send(b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
                     await asyncio.sleep(0)
-            assert desk.control._runner is not None
-            server = desk.control._runner.server
+            server = desk.control._server
             assert server is not None
             await until(lambda: not server.connections)
         with suppress(ConnectionResetError):
@@ -540,7 +539,7 @@ def test_the_reference_names_every_path() -> None:
     async def scene(desk: Desk) -> None:
         page = (REPOSITORY / "docs/reference/control.md").read_text()
         told = set(re.findall(r"^\| `((?:GET|POST) /v1/[^?`]+)", page, re.MULTILINE))
-        assert told == {f"{route.method} {route.path}" for route in desk.control._routes()}
+        assert told == {f"{route.method} {route.path}" for route in desk.control._routes}
 
     play(scene)
 

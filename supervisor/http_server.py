@@ -1,0 +1,108 @@
+"""HTTP for the control socket and the pages: aiohttp's low-level server, and a table of routes.
+
+``aiohttp.web``, the framework above it, would cost 1.4 MiB of a small host for a dozen paths.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response, StreamResponse
+from aiohttp.web_server import Server
+
+__all__ = ["BaseRequest", "Handler", "HttpServer", "NoRouteError", "Response", "Route", "StreamResponse", "find"]
+
+Handler = Callable[[BaseRequest, Mapping[str, str]], Awaitable[StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """``path`` may have parts in braces, as in ``/v1/units/{name}``: each takes one part of a request's path."""
+
+    method: str
+    """``GET`` answers HEAD as well."""
+    path: str
+    handler: Handler
+
+
+class NoRouteError(Exception):
+    """No such path (404), or not with this method (405)."""
+
+    def __init__(self, code: int, reason: str, allowed: Sequence[str] = ()) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.allowed = tuple(allowed)
+
+
+def find(routes: Sequence[Route], method: str, raw_path: str) -> tuple[Handler, dict[str, str]]:
+    """The handler, and what the parts in braces took, decoded. Raises NoRouteError."""
+    parts = raw_path.split("/")
+    allowed: list[str] = []
+    for route in routes:
+        taken = _taken(route.path.split("/"), parts)
+        if taken is None:
+            continue
+        if method == route.method or (method == "HEAD" and route.method == "GET"):
+            return route.handler, taken
+        allowed.append(route.method)
+    if allowed:
+        raise NoRouteError(405, "method not allowed", allowed)
+    raise NoRouteError(404, "not found")
+
+
+def _taken(pattern: list[str], parts: list[str]) -> dict[str, str] | None:
+    if len(pattern) != len(parts):
+        return None
+    taken = {}
+    for wanted, part in zip(pattern, parts, strict=True):
+        if wanted.startswith("{") and part:
+            taken[wanted[1:-1]] = unquote(part)
+        elif wanted != part:
+            return None
+    return taken
+
+
+class HttpServer:
+    """One server on one socket. Options are those of aiohttp's RequestHandler."""
+
+    def __init__(
+        self,
+        answer: Callable[[BaseRequest], Awaitable[StreamResponse]],
+        *,
+        grace: float,
+        handler_cancellation: bool = False,
+        **options: Any,
+    ) -> None:
+        self._server = Server(answer, handler_cancellation=handler_cancellation, access_log=None, **options)
+        self._grace = grace
+        self._listening: asyncio.Server | None = None
+
+    @property
+    def connections(self) -> list[Any]:
+        return list(self._server.connections)
+
+    @property
+    def port(self) -> int:
+        """The one in use, also when port 0 was asked for."""
+        assert self._listening is not None
+        return int(self._listening.sockets[0].getsockname()[1])
+
+    async def listen_unix(self, listener: socket.socket) -> None:
+        self._listening = await asyncio.get_running_loop().create_unix_server(self._server, sock=listener, backlog=64)
+
+    async def listen_tcp(self, host: str | None, port: int) -> None:
+        """Raises OSError."""
+        self._listening = await asyncio.get_running_loop().create_server(self._server, host, port, backlog=64)
+
+    async def close(self) -> None:
+        """No new connection; those that are idle end at once, the others within the grace."""
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
+        await asyncio.sleep(0)
+        self._server.pre_shutdown()
+        await self._server.shutdown(self._grace)
