@@ -7,16 +7,16 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-
-from supervisor import client
 
 RUN_DIR = Path(os.environ.get("DOCKWARDEN_RUN_DIR", "/run/dockwarden"))
 STATE_DIR = Path("/var/lib/dockwarden")
 CONFIG = Path("/var/lib/rancher/conf")
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The commands that this command line may mean: a supervisor does not carry its client around for months."""
     top = argparse.ArgumentParser(
         prog="dockwarden",
         description="Supervise a host on which everything is a container.",
@@ -26,7 +26,10 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_boot(commands)
     _add_config(commands)
-    client.add_commands(commands)
+    if argv[:1] != ["boot"]:
+        from supervisor import client
+
+        client.add_commands(commands)
     return top
 
 
@@ -68,11 +71,14 @@ def _add_config(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    args = parser(argv).parse_args(argv)
     if args.command == "boot":
         return _boot(args)
     if args.command == "config":
         return _validate(args)
+    from supervisor import client
+
     return client.run(args)
 
 

@@ -1,6 +1,5 @@
 """A configuration as a tree that knows where each value was written, and the problems found in it. Pure."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -101,6 +100,8 @@ class Report:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """``did you mean 'image'?``, or nothing when no known word is near."""
+    import difflib  # noqa: PLC0415 - only a mistake pays for it
+
     found = difflib.get_close_matches(word.replace("-", "_"), sorted(known), 1, 0.6)
     return f"did you mean '{found[0]}'?" if found else ""
 
