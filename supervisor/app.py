@@ -26,6 +26,7 @@ from supervisor.images import load_images
 from supervisor.journal import Journal, configure_logging
 from supervisor.keeper import Boot, Keeper, Kept, read
 from supervisor.lock import LockError, LockHeld, RunLock
+from supervisor.log_lines import LineLogger
 from supervisor.loop import Inbox
 from supervisor.pages import PagesError, serve_pages
 from supervisor.settings import ConfigError, Settings
@@ -44,6 +45,10 @@ from units.unit import Instant, Seconds
 
 ENGINE_GRACE = Seconds(30)
 """SIGTERM to SIGKILL for an engine of our own; without live-restore it stops its containers first (15 s)."""
+
+
+LAST_WORDS = 1.0
+"""Seconds at the end for a log reader that is behind."""
 
 
 class Exit:
@@ -82,20 +87,22 @@ class Options:
 
 def boot(options: Options, runner: Callable[..., int]) -> int:
     """Check everything that can be checked before anything is touched, then run until the host goes down."""
-    configure_logging(options.log_format, options.log_level)
+    lines = configure_logging(options.log_format, options.log_level)
     log: FilteringBoundLogger = structlog.get_logger()
     try:
         settings = read_settings(options.config)
         check_links(settings)
         with RunLock(options.run_dir):
             store = open_state(options.state_dir, log)
-            return runner(lambda: Host(options, settings, store, log).run())
+            return runner(lambda: Host(options, settings, store, log, lines).run())
     except BootError as error:
         return refuse(log, str(error), error.code)
     except LockHeld as error:
         return refuse(log, str(error), Exit.HELD)
     except LockError as error:
         return refuse(log, str(error), Exit.STATE)
+    finally:
+        lines.flush(LAST_WORDS)
 
 
 def refuse(log: FilteringBoundLogger, reason: str, code: int) -> int:
@@ -149,11 +156,14 @@ def open_state(state_dir: Path, log: FilteringBoundLogger) -> StateFile:
 class Host:
     """One run of ``dockwarden boot``."""
 
-    def __init__(self, options: Options, settings: Settings, store: StateFile, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, options: Options, settings: Settings, store: StateFile, log: FilteringBoundLogger, lines: LineLogger
+    ) -> None:
         self._options = options
         self._settings = settings
         self._store = store
         self._log = log
+        self._lines = lines
         self._started = time.time()
         self._daemon_state: DaemonState | None = None
         self._docker = self._system_docker()
@@ -233,7 +243,7 @@ class Host:
             mode=self._mode,
             run_dir=str(self._options.run_dir),
         )
-        beat = Heartbeat(metrics.observe_loop_lag)
+        beat = Heartbeat(metrics.observe_loop_lag, self._tend_log)
         give_back_memory()
         try:
             return await self._serve(shell, control, metrics)
@@ -332,6 +342,12 @@ class Host:
 
         loop.add_signal_handler(signal.SIGHUP, reload)
 
+    def _tend_log(self) -> None:
+        """A reader that had stopped gets what waited for it, and is told what it missed."""
+        self._lines.flush()
+        if lost := self._lines.newly_lost():
+            self._log.warning("log.lost", lines=lost)
+
     def _clocks(self) -> Clocks:
         return Clocks(Instant(asyncio.get_running_loop().time()), time.time())
 
@@ -360,12 +376,13 @@ def give_back_memory() -> None:
 
 
 class Heartbeat:
-    """Once a second: how late does the event loop come to what is due?"""
+    """Once a second: how late does the event loop come to what is due? And what has to be done now and then."""
 
     PERIOD = 1.0
 
-    def __init__(self, late: Callable[[float], None]) -> None:
+    def __init__(self, late: Callable[[float], None], tend: Callable[[], None]) -> None:
         self._late = late
+        self._tend = tend
         self._loop = asyncio.get_running_loop()
         self._due = self._loop.time() + self.PERIOD
         self._handle = self._loop.call_at(self._due, self._beat)
@@ -373,6 +390,7 @@ class Heartbeat:
     def _beat(self) -> None:
         now = self._loop.time()
         self._late(max(0.0, now - self._due))
+        self._tend()
         self._due = now + self.PERIOD
         self._handle = self._loop.call_at(self._due, self._beat)
 

@@ -15,6 +15,7 @@ from typing import Any, Self, TextIO
 import structlog
 from structlog.typing import FilteringBoundLogger, WrappedLogger
 
+from supervisor.log_lines import LineLogger
 from supervisor.loop import Entry
 from supervisor.status import as_iso, unit_row, what_next
 from units import events as fact
@@ -50,24 +51,7 @@ ASKS = (fact.StartAsked, fact.StopAsked, fact.RestartAsked, fact.ResetAsked)
 # Logging: structlog on its own, no detour through the standard library's handlers.
 
 
-class LineLogger:
-    """Writes finished lines. A reader that went away, or a full disk, costs the line and not the supervisor."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self.lost = 0
-
-    def msg(self, line: str) -> None:
-        try:
-            self._stream.write(line + "\n")
-            self._stream.flush()
-        except (OSError, ValueError):
-            self.lost += 1
-
-    log = debug = info = warn = warning = error = critical = fatal = exception = msg
-
-
-def configure_logging(format: str, level: str, stream: TextIO | None = None) -> None:  # noqa: A002 - the option's name
+def configure_logging(format: str, level: str, stream: TextIO | None = None) -> LineLogger:  # noqa: A002 - the option's name
     """Make structlog write ``json`` or ``console`` lines of at least this level to ``stream`` (stdout).
 
     Raises:
@@ -89,6 +73,7 @@ def configure_logging(format: str, level: str, stream: TextIO | None = None) -> 
         logger_factory=lambda *_args: line_logger,
         cache_logger_on_first_use=True,
     )
+    return line_logger
 
 
 def stamp(_logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
