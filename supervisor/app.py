@@ -51,6 +51,10 @@ LAST_WORDS = 1.0
 """Seconds at the end for a log reader that is behind."""
 
 
+CATCH_UP = 0.05
+"""Seconds between two pieces for a log reader that is behind; a pipe takes 64 KiB each time."""
+
+
 class Exit:
     """Exit codes of ``dockwarden boot``, after sysexits.h; docs/reference/cli.md lists them."""
 
@@ -164,6 +168,7 @@ class Host:
         self._store = store
         self._log = log
         self._lines = lines
+        self._catching_up: asyncio.TimerHandle | None = None
         self._started = time.time()
         self._daemon_state: DaemonState | None = None
         self._docker = self._system_docker()
@@ -344,9 +349,16 @@ class Host:
 
     def _tend_log(self) -> None:
         """A reader that had stopped gets what waited for it, and is told what it missed."""
-        self._lines.flush()
-        if lost := self._lines.newly_lost():
+        if self._lines.behind and self._catching_up is None:
+            self._catch_up()
+        elif lost := self._lines.newly_lost():
             self._log.warning("log.lost", lines=lost)
+
+    def _catch_up(self) -> None:
+        """By a timer, not by a writer of the loop: that would make the terminal non-blocking for its other users."""
+        self._lines.flush()
+        later = asyncio.get_running_loop().call_later
+        self._catching_up = later(CATCH_UP, self._catch_up) if self._lines.behind else None
 
     def _clocks(self) -> Clocks:
         return Clocks(Instant(asyncio.get_running_loop().time()), time.time())

@@ -52,6 +52,11 @@ class LineLogger:
                 if rest:
                     self._waiting.appendleft(rest)
 
+    @property
+    def behind(self) -> int:
+        """Lines that wait for the reader."""
+        return len(self._waiting)
+
     def newly_lost(self) -> int:
         """How many lines were lost since this was last asked; 0 as long as the reader has not come back."""
         if self._waiting:

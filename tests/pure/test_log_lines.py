@@ -45,6 +45,7 @@ def test_a_reader_that_stops_reading_holds_nobody_up(pipe: Pipe) -> None:
     for number in range(given):
         pipe.lines.msg(f"{number} {'x' * 100}")
     assert pipe.lines.lost > 0
+    assert pipe.lines.behind == WAITING
     assert pipe.lines.newly_lost() == 0  # Whom would one tell?
     told = pipe.read().decode().splitlines()
     assert [int(line.split()[0]) for line in told] == list(range(len(told)))
