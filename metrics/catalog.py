@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import Final, get_args
 
 from units.commands import Command
-from units.unit import Failure, Health, Kind, Phase, Reason
+from units.switching import Result, SwitchStep
+from units.unit import Failure, Health, Kind, Phase, Reason, Switchable
 
 PREFIX = "dockwarden_"
 OPEN: tuple[str, ...] = ()
@@ -47,10 +48,12 @@ OPERATIONS = (
     "events",
     "list",
     "inspect",
+    "image",
     "pull",
     "create",
     "start",
     "signal",
+    "stop",
     "rename",
     "remove",
     "logs",
@@ -60,6 +63,8 @@ OPERATIONS = (
 OUTCOMES = ("ok", *(failure.name.lower() for failure in Failure))
 TRIGGERS = ("connect", "period", "doubt")
 RESULTS = ("success", "refused")
+
+FAILING = tuple(step for step in SwitchStep if step not in {SwitchStep.REVERTING, SwitchStep.RESTORING})
 
 QUICK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 CALL = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -142,6 +147,37 @@ STATE_ERRORS = _counter("state_file_errors_total", "Writes of the state file tha
 BOOT_SECONDS = _gauge(
     "boot_seconds", "From our start to the first moment at which nothing was on its way any more; 0 until then."
 )
+CONSOLE_INFO = _gauge(
+    "console_info",
+    "The console that runs; always 1; no series without one.",
+    console=OPEN,
+    kind=("ephemeral", "persistent"),
+    container_id=OPEN,
+    definition=("clean", "dirty"),
+)
+CONTEXT_INFO = _gauge(
+    "storage_context_info",
+    "Whose file system user Docker runs in; always 1; no series while it runs in none.",
+    context=OPEN,
+    container_id=OPEN,
+)
+USER_DOCKER_UP = _gauge("user_docker_up", "1 while user Docker serves. No series on a host without one.")
+USER_DOCKER_INFO = _gauge(
+    "user_docker_info",
+    "The engine that serves the user; always 1; no series while none does.",
+    version=OPEN,
+    engine=OPEN,
+)
+WITHOUT_CONSOLE = _counter("console_down_seconds_total", "Time without a console that is ready, after the first one.")
+WITHOUT_USER_DOCKER = _counter(
+    "user_docker_down_seconds_total", "Time without a user Docker that serves, after it first did."
+)
+SWITCHES = _counter("switches_total", "Switches that ended, by how.", of=tuple(Switchable), result=tuple(Result))
+ROLLBACKS = _counter(
+    "switch_rollbacks_total", "Switches that were undone, by the step that failed.", of=tuple(Switchable), step=FAILING
+)
+SWITCH_SECONDS = _histogram("switch_step_seconds", "How long the steps of switches took.", CALL, step=tuple(SwitchStep))
+SWITCH_ACTIVE = _gauge("switch_active", "1 while such a switch is under way.", of=tuple(Switchable))
 SHUTTING_DOWN = _gauge("shutting_down", "1 while the host goes down.")
 BUILD_INFO = _gauge("build_info", "What runs here; always 1.", version=OPEN, python=OPEN)
 LOOP_LAG = _histogram("loop_lag_seconds", "How late the event loop woke.", QUICK)
@@ -184,6 +220,9 @@ Besides these: `process_*`, `python_gc_*` and `python_info` of the Prometheus cl
 | what gave up for now | `dockwarden_unit_crash_loop == 1` |
 | is the engine away | `dockwarden_engine_up == 0` |
 | how soon is a dead unit back | `histogram_quantile(0.99, rate(dockwarden_restart_latency_seconds_bucket[1h]))` |
+| how long was there no console | `increase(dockwarden_console_down_seconds_total[1d])` |
+| what switches were undone | `increase(dockwarden_switch_rollbacks_total[1d]) > 0` |
+| does user Docker serve | `dockwarden_user_docker_up == 0` |
 | does the stream miss things | `increase(dockwarden_snapshot_corrections_total[1h]) > 0` |
 """
 

@@ -16,7 +16,8 @@ from metrics.world import WorldCollector, filled, shown, single
 from units.events import ConfigRead, ConfigRefused, ContainerDied, ContainerStarted, Event, SnapshotTaken
 from units.kernel import Reaction, World
 from units.machine import Moment
-from units.unit import Health, Instant, Phase, Reason, UnitName
+from units.switching import Outcome, Result, Switch, SwitchStep
+from units.unit import CONSOLE, USER_DOCKER, Health, Instant, Phase, Reason, UnitName
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 ON_THE_WAY_UP = frozenset({Phase.CREATING, Phase.STARTING})
@@ -75,6 +76,24 @@ class Spread:
         family.add_metric(labels, list(zip(bounds, accumulate(self._counts), strict=True)), self._sum)
 
 
+class Absence:
+    """How long a unit that was there once has been away, all times together."""
+
+    def __init__(self) -> None:
+        self._gone: float | None = None
+        self._seconds = 0.0
+        self._seen = False
+
+    def note(self, *, here: bool, now: float) -> None:
+        if here:
+            self._seconds, self._gone, self._seen = self.seconds(now), None, True
+        elif self._seen and self._gone is None:
+            self._gone = now
+
+    def seconds(self, now: float) -> float:
+        return self._seconds + (0.0 if self._gone is None else now - self._gone)
+
+
 class Metrics:
     """All metrics of one supervisor, in a registry of its own unless it is given one.
 
@@ -116,17 +135,25 @@ class Metrics:
         self._decision = Spread(catalog.DECISION)
         self._loop_lag = Spread(catalog.LOOP_LAG)
         self._call_seconds = {name: Spread(catalog.ENGINE_SECONDS) for name in catalog.OPERATIONS}
+        self._switches = Tally(catalog.SWITCHES)
+        self._rollbacks = Tally(catalog.ROLLBACKS)
+        self._steps = {step.value: Spread(catalog.SWITCH_SECONDS) for step in SwitchStep}
+        self._absences = {CONSOLE: Absence(), USER_DOCKER: Absence()}
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
 
     def watch_world(
-        self, world: Callable[[], World], to_wall: Callable[[Instant], float], depth: Callable[[], int]
+        self,
+        world: Callable[[], World],
+        to_wall: Callable[[Instant], float],
+        depth: Callable[[], int],
+        user_docker: Callable[[], str] = lambda: "",
     ) -> None:
-        """From now on a scrape shows the units. Call it once."""
+        """From now on a scrape shows the units. ``user_docker``: the version that serves. Call it once."""
         self._world = world
-        self._registry.register(WorldCollector(world, to_wall, depth))
+        self._registry.register(WorldCollector(world, to_wall, depth, user_docker))
 
     def observe(self, entry: Entry, _moment: Moment, reaction: Reaction) -> None:
         self._decision.add(self._now() - entry.arrived)
@@ -135,6 +162,8 @@ class Metrics:
             self._time_restart(entry.event, entry.engine_ns, reaction)
         if reaction.transitions:
             self._count_transitions(reaction)
+        for switch in reaction.switches:
+            self._count_switch(switch)
         for command in reaction.commands:
             self._orders.add(catalog.ORDERS[type(command)])
         match entry.event:
@@ -153,6 +182,8 @@ class Metrics:
     def _count_transitions(self, reaction: Reaction) -> None:
         for moved in reaction.transitions:
             name, phase = moved.after.name, moved.after.phase
+            if (absence := self._absences.get(name)) is not None:
+                absence.note(here=phase is Phase.READY, now=self._now())
             if phase is not moved.before.phase:
                 counts = self._transitions.setdefault(name, {})
                 counts[phase] = counts.get(phase, 0) + 1
@@ -161,6 +192,16 @@ class Metrics:
                 by_reason[reason] = by_reason.get(reason, 0) + 1
             if self._died and phase not in ON_THE_WAY_UP:
                 self._died.pop(name, None)  # A delay, a stop or a failure came between: no measure of ours.
+
+    def _count_switch(self, switch: Switch | Outcome) -> None:
+        if not isinstance(switch, Outcome):
+            return
+        self._switches.add(switch.of, switch.result)
+        for step, seconds in switch.spent:
+            self._steps[step].add(seconds)
+        if switch.result in {Result.ROLLED_BACK, Result.STUCK}:
+            taken = [step for step, _ in switch.spent if step not in {SwitchStep.REVERTING, SwitchStep.RESTORING}]
+            self._rollbacks.add(switch.of, taken[-1])
 
     def _time_restart(self, event: Event, engine_ns: int, reaction: Reaction) -> None:
         match event:
@@ -245,8 +286,12 @@ class Metrics:
                 self._orders,
                 self._reloads,
                 self._state_errors,
+                self._switches,
+                self._rollbacks,
             )
         )
+        yield _histogram(catalog.SWITCH_SECONDS, {(step,): spread for step, spread in self._steps.items()})
+        yield from self._without()
         yield _histogram(catalog.RESTART_LATENCY, {(): self._latency})
         yield _histogram(catalog.EVENT_LAG, {(): self._lag})
         yield _histogram(catalog.DECISION, {(): self._decision})
@@ -256,6 +301,14 @@ class Metrics:
         yield single(catalog.RELOADED, self._config_read)
         yield single(catalog.BOOT_SECONDS, self._booted)
         yield filled(catalog.BUILD_INFO, [((self._version, sys.version.split()[0]), 1)])
+
+    def _without(self) -> Iterator[Metric]:
+        units = {} if self._world is None else self._world().units
+        for name, metric in ((CONSOLE, catalog.WITHOUT_CONSOLE), (USER_DOCKER, catalog.WITHOUT_USER_DOCKER)):
+            family = CounterMetricFamily(metric.name, metric.help)
+            if name in units:
+                family.add_metric((), self._absences[name].seconds(self._now()))
+            yield family
 
     def _unit_counters(self) -> Iterator[Metric]:
         names = [] if self._world is None else [unit.name for unit in shown(self._world())]

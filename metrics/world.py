@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Iterator
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from metrics import catalog
+from units.console import dirty, persistent
 from units.kernel import World
-from units.unit import NEVER, Health, Instant, Phase, StoppedBy, Unit
+from units.unit import CONSOLE, NEVER, USER_DOCKER, Health, Instant, Phase, StoppedBy, Switchable, Unit
 
 STEP = 0.05
 """Seconds by which the two clocks may seem to part before it counts as the wall clock being set."""
@@ -21,11 +22,16 @@ class WorldCollector:
     """``to_wall`` turns an instant into seconds since 1970; ``depth`` is that of the inbox."""
 
     def __init__(
-        self, world: Callable[[], World], to_wall: Callable[[Instant], float], depth: Callable[[], int]
+        self,
+        world: Callable[[], World],
+        to_wall: Callable[[Instant], float],
+        depth: Callable[[], int],
+        user_docker: Callable[[], str] = lambda: "",
     ) -> None:
         self._world = world
         self._to_wall = to_wall
         self._depth = depth
+        self._user_docker = user_docker
         self._epoch = to_wall(Instant(0))
 
     def collect(self) -> Iterator[Metric]:
@@ -33,6 +39,7 @@ class WorldCollector:
         yield from self._units(shown(world))
         yield single(catalog.ENGINE_UP, world.engine_up)
         yield filled(catalog.ENGINE_INFO, [((world.engine_version,), 1)] if world.engine_version else [])
+        yield from self._switchable(world)
         yield single(catalog.SHUTTING_DOWN, world.draining)
         yield single(catalog.INBOX_DEPTH, self._depth())
 
@@ -52,12 +59,33 @@ class WorldCollector:
         loops = (((u.name,), u.budget.looping or u.phase is Phase.CRASH_LOOP) for u in units)
         yield filled(catalog.UNIT_CRASH_LOOP, loops)
 
+    def _switchable(self, world: World) -> Iterator[Metric]:
+        console, docker = world.units.get(CONSOLE), world.units.get(USER_DOCKER)
+        yield filled(catalog.CONSOLE_INFO, _console_info(console))
+        place = docker.place if docker is not None and docker.alive else None
+        attached = [((place.context, place.container[:12]), 1.0)] if place is not None else []
+        yield filled(catalog.CONTEXT_INFO, attached)
+        up = docker is not None and docker.phase is Phase.READY
+        yield filled(catalog.USER_DOCKER_UP, [((), up)] if docker is not None else [])
+        version = self._user_docker() if up else ""
+        named = docker.spec.engine if docker is not None else ""
+        yield filled(catalog.USER_DOCKER_INFO, [((version, named), 1)] if version else [])
+        now = world.switch
+        yield filled(catalog.SWITCH_ACTIVE, (((of,), now is not None and now.of is of) for of in Switchable))
+
     def _steady_epoch(self) -> float:
         """The wall time of instant 0, the same until the clock is set: PromQL's ``changes()`` must see no noise."""
         epoch = self._to_wall(Instant(0))
         if abs(epoch - self._epoch) > STEP:
             self._epoch = epoch
         return self._epoch
+
+
+def _console_info(unit: Unit | None) -> list[tuple[tuple[str, ...], float]]:
+    if unit is None or not unit.alive or not unit.spec.variant:
+        return []
+    kind = "persistent" if persistent(unit.spec) else "ephemeral"
+    return [((unit.spec.variant, kind, (unit.container or "")[:12], "dirty" if dirty(unit) else "clean"), 1.0)]
 
 
 def _on_wall(instant: Instant, epoch: float) -> float:

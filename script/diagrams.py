@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
-from units import commands, events
+from units import commands, events, switching
 from units.kernel import TABLES
 from units.machine import Table
 from units.unit import MEANING
@@ -52,6 +52,29 @@ def diagram(rules: Table) -> str:
     return "\n".join([*lines, "```"])
 
 
+def switch_diagram() -> str:
+    """The steps of a switch; its results are its ends."""
+    arrows: dict[tuple[str, str], dict[str, None]] = {}
+    for row in switching.ROWS:
+        if row.to is not row.at:
+            to = f"{row.to}".replace("-", "_")
+            arrows.setdefault((row.at, to), {})[_plain(row.when) or row.on.__name__] = None
+    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> checking"]
+    lines += [f"    {at} --> {to}: {', '.join(why)}" for (at, to), why in arrows.items()]
+    return "\n".join([*lines, "```"])
+
+
+def switch_rows() -> list[str]:
+    """The table of a switch, in its order, and what it ignores."""
+    parts = ["## switch", "", "| at | on | when | do | to |", "| --- | --- | --- | --- | --- |"]
+    parts += [
+        f"| {row.at} | {row.on.__name__} | {_plain(row.when)} | {_plain(row.do)} | {row.to} |" for row in switching.ROWS
+    ]
+    parts += ["", "### Ignored by a switch", "", "| at | on | why |", "| --- | --- | --- |"]
+    parts += [f"| {at} | {on.__name__} | {why} |" for (at, on), why in switching.IGNORED.items()]
+    return [*parts, ""]
+
+
 def _state(phase: str) -> str:
     return phase.replace("-", "_")
 
@@ -75,6 +98,7 @@ def transitions() -> str:
             at = ", ".join(phase for phase in entry.at if phase in rules.phases)
             parts.append(f"| {at} | {', '.join(on.__name__ for on in entry.on)} | {entry.why} |")
         parts.append("")
+    parts += switch_rows()
     return "\n".join(parts).rstrip()
 
 
@@ -89,6 +113,7 @@ SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
         f"diagram of a {rules.name}": ("ARCHITECTURE.md", lambda rules=rules: diagram(rules))  # type: ignore[misc]
         for rules in TABLES.values()
     },
+    "diagram of a switch": ("ARCHITECTURE.md", switch_diagram),
     "transitions": ("docs/reference/transitions.md", transitions),
 }
 

@@ -18,7 +18,9 @@ from structlog.typing import FilteringBoundLogger
 from metrics import Metrics
 from supervisor import config
 from supervisor.checking import link_problems
+from supervisor.choices import Choices
 from supervisor.control import Control, ControlError
+from supervisor.daemon_plan import PATH as DAEMON_PATH
 from supervisor.daemon_plan import SystemDockerError, plan
 from supervisor.docker_engine import DockerEngine
 from supervisor.engine import EngineError
@@ -33,18 +35,24 @@ from supervisor.settings import ConfigError, Settings
 from supervisor.shell import Shell, Timing
 from supervisor.state import StateError, StateFile
 from supervisor.status import Context, status
+from supervisor.switches import Switches
 from supervisor.system_docker import DaemonState, SystemDocker
 from supervisor.tree import Problem
+from supervisor.user_docker import UserDocker
 from supervisor.version import VERSION
 from supervisor.watch import EngineTooOldError
 from units import links
 from units.events import ConfigRead, ConfigRefused, Event
 from units.kernel import World, new_world
 from units.memory import Clocks, recall
-from units.unit import Instant, Seconds
+from units.unit import Instant, Seconds, Switchable
 
 ENGINE_GRACE = Seconds(30)
 """SIGTERM to SIGKILL for an engine of our own; without live-restore it stops its containers first (15 s)."""
+
+
+PASSED_ON = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"})
+"""Of our own environment, what user Docker gets besides ``rancher.docker.environment``."""
 
 
 LAST_WORDS = 1.0
@@ -212,6 +220,9 @@ class Host:
             raise BootError(Exit.ENGINE, str(error)) from error
         boot_id = Boot(_host_boot_id())
         kept = read(self._store, boot_id)
+        choices = self._choose()
+        user_docker = self._user_docker(engine, inbox)
+        switches = Switches(engine, inbox, choices, user_docker, self._log, room=self._room)
         metrics.restore(kept.counters)
         journal = Journal(self._log, self._to_wall)
         keeper = Keeper(
@@ -221,10 +232,12 @@ class Host:
         control = Control(
             inbox=inbox,
             world=lambda: shell.world,
-            status=lambda: self._status(shell.world),
+            status=lambda: self._status(shell.world, user_docker),
             journal=journal,
             engine=engine,
             run_dir=self._options.run_dir,
+            choices=choices,
+            user_docker=user_docker,
         )
         shell = Shell(
             world,
@@ -238,8 +251,11 @@ class Host:
             timing=Timing(self._settings.supervisor.snapshot_period, self._settings.supervisor.shutdown_total),
             read_config=self._read_config,
             prepare=lambda: self._load_images(engine),
+            user_docker=user_docker,
+            switches=switches,
         )
-        metrics.watch_world(lambda: shell.world, self._to_wall, lambda: inbox.depth)
+        version = (lambda: user_docker.report.version) if user_docker is not None else (lambda: "")
+        metrics.watch_world(lambda: shell.world, self._to_wall, lambda: inbox.depth, version)
         self._handle_signals(shell, inbox)
         self._log.info(
             "boot.started",
@@ -287,6 +303,33 @@ class Host:
     def _mode(self) -> str:
         return "attached" if self._docker is None else "embedded"
 
+    def _choose(self) -> Choices:
+        """What the configuration and people's choices at run time come to; from here on the settings are that."""
+        store = StateFile(self._options.state_dir / "choices.json", self._log)
+        self._choices = choices = Choices(store, self._settings.configured)
+        self._settings = self._with_choices(self._settings)
+        if (cut := choices.interrupted) is not None:
+            self._log.warning("switch.interrupted", **cut, reason="the supervisor ended in the middle of it")
+        return choices
+
+    def _with_choices(self, settings: Settings) -> Settings:
+        return settings.choose(*(self._choices.chosen(of) for of in Switchable))
+
+    def _user_docker(self, engine: DockerEngine, inbox: Inbox) -> UserDocker | None:
+        if self._settings.user_docker is None:
+            return None
+        environ = {"PATH": DAEMON_PATH} | {key: value for key, value in os.environ.items() if key in PASSED_ON}
+        return UserDocker(engine, inbox, self._log, state_dir=self._options.state_dir, environ=environ)
+
+    def _room(self) -> tuple[int, int]:
+        """Free and all bytes where System Docker keeps its containers; of another's engine we do not know where."""
+        root = self._docker.plan.data_root if self._docker is not None else Path("/var/lib/docker")
+        try:
+            found = os.statvfs(root if root.exists() else self._options.state_dir)
+        except OSError:
+            return 0, 0
+        return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+
     def _first_world(self, kept: Kept) -> World:
         units = recall(
             self._settings.units,
@@ -297,14 +340,16 @@ class Host:
         )
         for warning in (*self._settings.warnings, *check_links(self._settings)):
             self._log.warning("config.warning", problem=str(warning))
-        return new_world(units, links.check(self._settings.units).links)
+        return new_world(units, links.check(self._settings.units).links, self._settings.consoles)
 
     async def _read_config(self) -> Event:
         try:
             settings = await asyncio.to_thread(read_settings, self._options.config)
         except BootError as error:
             return ConfigRefused(str(error))
-        return ConfigRead(settings.units)
+        self._choices.configure(settings.configured)
+        settings = self._with_choices(settings)
+        return ConfigRead(settings.units, settings.consoles)
 
     async def _load_images(self, engine: DockerEngine) -> None:
         if self._options.images is None:
@@ -366,7 +411,7 @@ class Host:
     def _to_wall(self, instant: Instant) -> float:
         return self._clocks().to_wall(instant)
 
-    def _status(self, world: World) -> dict[str, Any]:
+    def _status(self, world: World, docker: UserDocker | None) -> dict[str, Any]:
         daemon = self._daemon_state
         return status(
             world,
@@ -377,6 +422,8 @@ class Host:
                 started=self._started,
                 daemon=None if daemon is None else f"{daemon.phase}: {daemon.reason}",
                 daemon_pid=None if daemon is None else daemon.pid,
+                enabled={of: self._choices.chosen(of) for of in Switchable},
+                user_docker=None if docker is None else docker.report,
             ),
         )
 

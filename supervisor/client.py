@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from supervisor import render
+from supervisor import client_switch, render
 from supervisor.version import VERSION
 
 OK, FAILED, USAGE, UNREACHABLE, UNKNOWN = range(5)
@@ -71,8 +71,8 @@ class Client:
     def get(self, *path: str, **query: object) -> Any:
         return self._ask("GET", path, query, PATIENCE)
 
-    def post(self, *path: str, wait: float = 0) -> Any:
-        return self._ask("POST", path, {"wait": wait}, PATIENCE + wait)
+    def post(self, *path: str, wait: float = 0, **query: object) -> Any:
+        return self._ask("POST", path, {"wait": wait, **query}, PATIENCE + wait)
 
     def stream(self, *path: str, **query: object) -> Iterator[dict[str, Any]]:
         """JSON lines until the supervisor ends them."""
@@ -92,7 +92,7 @@ class Client:
         connection = _Connection(self.path, timeout)
         try:
             response = self._send(connection, method, path, query)
-            if response.status != http.client.OK:
+            if response.status not in {http.client.OK, http.client.ACCEPTED}:
                 _refuse(response)
             return json.load(response)
         except TimeoutError:
@@ -139,8 +139,10 @@ def _why(error: Exception) -> str:
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the commands that ask a running supervisor; ``run`` carries them out."""
 
-    def add(name: str, help_text: str, example: str) -> argparse.ArgumentParser:
-        command = subparsers.add_parser(
+    def add_below(
+        commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, help_text: str, example: str
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(
             name,
             help=help_text,
             description=help_text[0].upper() + help_text[1:] + ".",
@@ -152,6 +154,9 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
             "--run-dir", type=Path, default=argparse.SUPPRESS, metavar="DIR", help="where control.sock is"
         )
         return command
+
+    def add(name: str, help_text: str, example: str) -> argparse.ArgumentParser:
+        return add_below(subparsers, name, help_text, example)
 
     add("status", "show the engine, the supervisor and all units", "status --json")
     add("units", "list the units", "units")
@@ -178,6 +183,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
             command.add_argument(
                 "--timeout", type=_wait, default=90.0, metavar="SECONDS", help="longest wait (default: %(default)g)"
             )
+    client_switch.add_commands(subparsers, add_below)
     add("version", "show the versions of this program and of the running supervisor", "version")
 
 
@@ -347,6 +353,10 @@ def _verb(client: Client, args: argparse.Namespace) -> int:
     return max(_report(client, args.command, name, results[name], wait) for name in names)
 
 
+def _switchable(client: Client, args: argparse.Namespace) -> int:
+    return client_switch.run(client, args, _print_json)
+
+
 def _code(result: Any) -> int:
     if isinstance(result, UnreachableError):
         return UNREACHABLE
@@ -390,4 +400,7 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "restart": _verb,
     "reset-failed": _verb,
     "version": _version,
+    "console": _switchable,
+    "storage": _switchable,
+    "engine": _switchable,
 }

@@ -9,11 +9,11 @@ from typing import Any
 
 from supervisor.compose_keys import KEYS
 from supervisor.draft import Draft, Surroundings
-from supervisor.engine import LABEL_HASH, LABEL_UNIT
-from supervisor.own_labels import RELOAD, kind_of, read_own_labels, soft
+from supervisor.engine import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
+from supervisor.own_labels import RELOAD, console_name, kind_of, read_own_labels, soft
 from supervisor.shapes import Shapes
 from supervisor.tree import Node
-from units.unit import UnitName, UnitSpec, Via
+from units.unit import CONSOLE, Kind, UnitName, UnitSpec, Via
 
 PROJECT = "os"
 
@@ -82,18 +82,22 @@ def unit_spec(draft: Draft, before: list[str]) -> UnitSpec:
     if draft.on_failure is not None:
         edges = [replace(edge, on_failure=draft.on_failure) for edge in edges]
     config_hash = hash_of(draft)
+    console = console_name(draft.name, draft.labels)
+    name = CONSOLE if console else UnitName(draft.name)
     labels = {
         **draft.labels,
         "io.docker.compose.project": PROJECT,
         "io.docker.compose.service": draft.name,
         "io.docker.compose.name": draft.container,
         "io.docker.compose.config-hash": config_hash,
-        LABEL_UNIT: draft.name,
+        LABEL_UNIT: name,
         LABEL_HASH: config_hash,
+        **({LABEL_CONSOLE: console} if console else {}),
     }
     return UnitSpec(
-        name=UnitName(draft.name),
-        kind=kind_of(draft.labels),
+        name=name,
+        kind=Kind.CONSOLE if console else kind_of(draft.labels),
+        variant=console,
         image=draft.image,
         body=canonical({**body_of(draft, labels), "StopSignal": draft.stop.signal}),
         config_hash=config_hash,
@@ -101,7 +105,7 @@ def unit_spec(draft: Draft, before: list[str]) -> UnitSpec:
         restart=draft.restart,
         stop=draft.stop,
         rebuild=draft.rebuild,
-        container_name=draft.container if draft.container != draft.name else "",
+        container_name=draft.container if draft.container != name else "",
         reloads=draft.labels.get(RELOAD) == "true",
         pull=draft.pull,
         enabled=draft.enabled,

@@ -16,15 +16,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from supervisor.choices import Choices, StateError
 from supervisor.engine import Engine, EngineError
 from supervisor.http_server import BaseRequest, HttpServer, NoRouteError, Response, Route, StreamResponse, find
 from supervisor.journal import KEPT, Journal
 from supervisor.loop import Entry, Inbox
+from supervisor.user_docker import UserDocker
 from supervisor.version import VERSION
-from units.events import ResetAsked, RestartAsked, StartAsked, StopAsked
+from units.events import ResetAsked, RestartAsked, StartAsked, StopAsked, SwitchAsked
 from units.kernel import Answer, Reaction, World
 from units.machine import Moment
-from units.unit import Health, Kind, Phase, Unit, UnitName
+from units.switching import contexts
+from units.unit import CONSOLE, LASTING, USER_DOCKER, Health, Phase, Switchable, Unit, UnitName
 
 SOCKET = "control.sock"
 
@@ -84,6 +87,8 @@ class Control:
         journal: Journal,
         engine: Engine | None,
         run_dir: Path,
+        choices: Choices | None = None,
+        user_docker: UserDocker | None = None,
     ) -> None:
         self.path = run_dir / SOCKET
         self._inbox = inbox
@@ -91,6 +96,8 @@ class Control:
         self._status = status
         self._journal = journal
         self._engine = engine
+        self._choices = choices
+        self._user_docker = user_docker
         self._asks: dict[int, _Ask] = {}
         self._numbered = 0
         self._routes = self._table()
@@ -204,7 +211,11 @@ class Control:
             Route("GET", "/v1/units/{name}/logs", self._get_logs),
             Route("GET", "/v1/events", self._get_events),
             Route("GET", "/v1/version", self._get_version),
+            Route("GET", "/v1/storage/{name}/check", self._get_check),
+            Route("GET", "/v1/engines", self._get_engines),
             Route("POST", "/v1/units/{name}/{verb}", self._post),
+            Route("POST", "/v1/switch/{of}/{name}", self._switch),
+            Route("POST", "/v1/enable/{of}/{name}", self._enable),
         )
 
     def _unit(self, taken: Taken) -> Unit:
@@ -299,6 +310,84 @@ class Control:
         finally:
             del self._asks[number]
 
+    async def _switch(self, request: BaseRequest, taken: Taken) -> Response:
+        """Answered at the end of the switch, or after ``wait`` seconds; it goes on then."""
+        of, name = _switchable(taken)
+        force, wait = _flag(request, "force"), _seconds(request, "wait")
+        self._numbered += 1
+        number, ask = self._numbered, _Ask("switch", CONSOLE)
+        self._asks[number] = ask
+        try:
+            self._inbox.put(SwitchAsked(of, name, number, force))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(wait, 1.0)):
+                    await ask.answered.wait()
+        finally:
+            del self._asks[number]
+        answer, status = ask.answer, self._status()["switch"]
+        if answer is None:
+            return _json({"done": False, "answer": "the switch is under way", "switch": status["now"]}, 202)
+        if not answer.accepted:
+            raise Refusal(409, answer.text, f"see 'dockwarden why {_about(of)}'")
+        return _json({"done": True, "answer": answer.text, "switch": status["last"]})
+
+    async def _enable(self, _request: BaseRequest, taken: Taken) -> Response:
+        """What the next boot begins with; nothing is switched now."""
+        of, name = _switchable(taken)
+        known = self._known(of)
+        if name not in known and known:
+            raise Refusal(404, f"there is no {of} '{name[:80]}'", f"there are: {', '.join(known)}")
+        if self._choices is None:
+            raise Refusal(503, "choices cannot be kept", "see the log")
+        try:
+            await self._choices.choose(of, name)
+        except StateError as error:
+            raise Refusal(503, f"the choice was not written: {error}", "free the state directory") from error
+        return _json({"answer": f"the {of} of the next boot is {name or 'own'}"})
+
+    def _known(self, of: Switchable) -> list[str]:
+        match of:
+            case Switchable.CONSOLE:
+                return sorted(self._world().consoles)
+            case Switchable.STORAGE:
+                return list(map(str, contexts(self._world().units)))
+            case Switchable.ENGINE:
+                return []  # Only a context that runs knows.
+
+    async def _get_check(self, _request: BaseRequest, taken: Taken) -> Response:
+        unit = self._unit(taken)
+        if self._user_docker is None:
+            raise Refusal(409, "there is no user Docker", "configure rancher.docker")
+        if unit.container is None:
+            return _json({"context": unit.name, "fits": False, "problems": [f"{unit.name} has no container"]})
+        try:
+            problems = await self._user_docker.check(unit.container)
+        except EngineError as error:
+            raise Refusal(503, str(error), "try again") from error
+        return _json({"context": unit.name, "fits": not problems, "problems": list(problems)})
+
+    async def _get_engines(self, _request: BaseRequest, _taken: Taken) -> Response:
+        unit = self._world().units.get(USER_DOCKER)
+        if self._user_docker is None or unit is None:
+            raise Refusal(409, "there is no user Docker", "configure rancher.docker")
+        context = self._world().units.get(unit.spec.context) if unit.spec.context else None
+        found: list[dict[str, str]] = []
+        if context is not None and context.container is not None:
+            try:
+                found = await self._user_docker.engines(context.container)
+            except EngineError as error:
+                raise Refusal(503, str(error), "try again") from error
+        engines = [{**one, "name": one["name"] or OWN_ENGINE} for one in found]
+        report = self._user_docker.report
+        return _json(
+            {
+                "current": unit.spec.engine or OWN_ENGINE,
+                "version": report.version or None,
+                "binary": report.binary or None,
+                "engines": engines,
+            }
+        )
+
     async def _answer(self, ask: _Ask) -> Answer:
         with suppress(TimeoutError):
             async with asyncio.timeout(ANSWER):
@@ -324,11 +413,26 @@ class Control:
         )
 
 
+OWN_ENGINE = "own"
+"""How the engine that the context brings is called; it has no name."""
+
+
+def _switchable(taken: Taken) -> tuple[Switchable, str]:
+    if taken["of"] not in set(Switchable):
+        raise Refusal(404, f"'{taken['of'][:80]}' cannot be switched", f"what can: {', '.join(Switchable)}")
+    of = Switchable(taken["of"])
+    return of, "" if of is Switchable.ENGINE and taken["name"] == OWN_ENGINE else taken["name"]
+
+
+def _about(of: Switchable) -> UnitName:
+    return CONSOLE if of is Switchable.CONSOLE else USER_DOCKER
+
+
 def up(unit: Unit) -> bool:
     """Its process runs, as well as it can be known."""
     if unit.phase is Phase.READY:
         return True
-    return unit.phase is Phase.RUNNING and unit.spec.kind is Kind.SERVICE and unit.health is Health.NONE
+    return unit.phase is Phase.RUNNING and unit.spec.kind in LASTING and unit.health is Health.NONE
 
 
 def settled(verb: str, unit: Unit) -> bool:

@@ -1,4 +1,4 @@
-"""System Docker's command line: what an operator says, completed to what keeps it apart from other engines. Pure."""
+"""A dockerd's command line: what an operator says, completed to what keeps it apart from other engines. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,35 +67,72 @@ class DaemonPlan:
     warnings: tuple[str, ...] = ()
 
 
-def plan(args: Sequence[str], extra_args: Sequence[str], environment: Mapping[str, str]) -> DaemonPlan:
-    """Complete ``rancher.system_docker.args`` to a command line; old spellings are understood.
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What one of the two engines is unless its ``args`` say otherwise."""
+
+    key: str
+    """Where its arguments come from, for what is wrong with them."""
+    args: tuple[str, ...]
+    socket: str
+    data_root: str
+    exec_root: str
+    pidfile: str
+    namespace: str
+    ours_alone: bool
+    """With live-restore, and with no regard to /etc/docker/daemon.json."""
+
+
+SYSTEM_DOCKER: Final = Defaults(
+    "rancher.system_docker.args", DEFAULT_ARGS, SOCKET, DATA_ROOT, EXEC_ROOT, PIDFILE, NAMESPACE, ours_alone=True
+)
+
+
+USER_DOCKER: Final = Defaults(
+    "rancher.docker.args",
+    ("--log-opt", "max-size=25m", "--log-opt", "max-file=2", "--storage-driver", "overlay2", "--userland-proxy=false"),
+    "unix:///var/run/docker.sock",
+    "/var/lib/docker",
+    "/var/run/docker",
+    "/var/run/docker.pid",
+    "user-docker",
+    ours_alone=False,
+)
+"""Without live-restore: a container that outlives its context's mount namespace can no longer be entered."""
+
+
+def plan(
+    args: Sequence[str], extra_args: Sequence[str], environment: Mapping[str, str], defaults: Defaults = SYSTEM_DOCKER
+) -> DaemonPlan:
+    """Complete an engine's ``args`` to a command line; old spellings are understood.
 
     Args:
-        args: may begin with the absolute path of a dockerd and with ``daemon``; empty means DEFAULT_ARGS.
+        args: may begin with the absolute path of a dockerd and with ``daemon``; empty means the defaults'.
         extra_args: appended.
         environment: all that the daemon gets; a missing PATH is added.
+        defaults: which engine it is.
 
     Raises:
         SystemDockerError: an option has no value.
     """
     binary, rest = _command(args)
-    line = CommandLine.read([*(rest or DEFAULT_ARGS), *extra_args])
+    line = CommandLine.read([*(rest or defaults.args), *extra_args], defaults.key)
     socket = line.socket
     if socket is None:
-        socket = Path(SOCKET.removeprefix("unix://"))
-        line.add("--host", SOCKET)
-    data_root = Path(line.default("--data-root", DATA_ROOT))
-    exec_root = Path(line.default("--exec-root", EXEC_ROOT))
-    pidfile = Path(line.default("--pidfile", PIDFILE))
+        socket = Path(defaults.socket.removeprefix("unix://"))
+        line.add("--host", defaults.socket)
+    data_root = Path(line.default("--data-root", defaults.data_root))
+    exec_root = Path(line.default("--exec-root", defaults.exec_root))
+    pidfile = Path(line.default("--pidfile", defaults.pidfile))
     own_containerd = "--containerd" not in line.values
     # A containerd of the machine may be used after all (MACHINE_CONTAINERD), and serve another dockerd too.
-    line.default("--containerd-namespace", NAMESPACE)
-    line.default("--containerd-plugins-namespace", f"plugins.{NAMESPACE}")
+    line.default("--containerd-namespace", defaults.namespace)
+    line.default("--containerd-plugins-namespace", f"plugins.{defaults.namespace}")
     # /etc/docker/daemon.json is user Docker's: an option both in it and on our command line would be fatal.
-    config_file = None if "--config-file" in line.values else exec_root / "daemon.json"
+    config_file = None if "--config-file" in line.values or not defaults.ours_alone else exec_root / "daemon.json"
     if config_file is not None:
         line.add("--config-file", str(config_file))
-    if not any(word.partition("=")[0] == "--live-restore" for word in line.words):
+    if defaults.ours_alone and not any(word.partition("=")[0] == "--live-restore" for word in line.words):
         line.words.append("--live-restore")
     return DaemonPlan(
         argv=(binary, *line.words),
@@ -127,18 +164,18 @@ class CommandLine:
     warnings: list[str]
 
     @classmethod
-    def read(cls, words: Sequence[str]) -> "CommandLine":
+    def read(cls, words: Sequence[str], key: str = SYSTEM_DOCKER.key) -> "CommandLine":
         line = cls([], {}, [])
         rest = iter(words)
         for word in rest:
             name, value = _split(word)
             name = _LONG.get(name, name)
             if name in _GONE:
-                line.warnings.append(f"rancher.system_docker.args: dockerd no longer knows {word}: dropped")
+                line.warnings.append(f"{key}: dockerd no longer knows {word}: dropped")
             elif name not in _VALUED:
                 line.words.append(word)
             elif (value := next(rest, None) if value is None else value) is None:
-                raise SystemDockerError(f"rancher.system_docker.args: {word} needs a value")
+                raise SystemDockerError(f"{key}: {word} needs a value")
             else:
                 line.add(name, value)
         return line

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from supervisor.engine import LABEL_HASH, LABEL_UNIT, EngineInfo, Heard
+from supervisor.engine import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT, EngineInfo, Heard
 from units.events import (
     ContainerCreated,
     ContainerDestroyed,
@@ -25,6 +25,7 @@ from units.events import (
     HealthReported,
     Observed,
 )
+from units.storage import REQUIRES, ContextFacts
 from units.unit import ContainerId, Failure, Health, Seconds, UnitName
 
 ACTIONS = ("create", "start", "kill", "die", "stop", "oom", "destroy", "health_status")
@@ -153,6 +154,29 @@ def declares_health(found: Any) -> bool:
     return isinstance(test, list) and bool(test) and test[0] != "NONE"
 
 
+def context(found: Any) -> ContextFacts:
+    """One answer of ``/containers/ID/json``, as a storage context is looked at."""
+    config, state = _map(_map(found).get("Config")), _map(_map(found).get("State"))
+    host = _map(_map(found).get("HostConfig"))
+    added = host.get("CapAdd")
+    return ContextFacts(
+        name=name_of(found),
+        container=_text(_map(found).get("Id")),
+        running=state.get("Running") is True,
+        pid=_number(state.get("Pid"), 0),
+        started=_text(state.get("StartedAt")),
+        privileged=host.get("Privileged") is True,
+        capabilities=frozenset(
+            _text(name).upper().removeprefix("CAP_") for name in (added if isinstance(added, list) else ())
+        ),
+        namespaces=tuple(
+            (name, _text(host.get(key)) or "private")
+            for name, key in (("network", "NetworkMode"), ("pid", "PidMode"), ("ipc", "IpcMode"))
+        ),
+        requires=_text(_map(config.get("Labels")).get(REQUIRES)),
+    )
+
+
 def owner(found: Any) -> UnitName | None:
     return UnitName(_text(_map(_map(_map(found).get("Config")).get("Labels")).get(LABEL_UNIT))) or None
 
@@ -219,7 +243,12 @@ def _ours(labels: Mapping[str, Any], **fields: Any) -> Observed | None:
     unit = _text(labels.get(LABEL_UNIT))
     if not unit or not fields["container"]:
         return None
-    return Observed(unit=UnitName(unit), config_hash=_text(labels.get(LABEL_HASH)), **fields)
+    return Observed(
+        unit=UnitName(unit),
+        config_hash=_text(labels.get(LABEL_HASH)),
+        variant=_text(labels.get(LABEL_CONSOLE)),
+        **fields,
+    )
 
 
 def _own_name(names: list[Any]) -> str:

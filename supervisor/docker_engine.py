@@ -23,7 +23,8 @@ from supervisor.http1 import Lines, WireError
 from supervisor.output import Output
 from supervisor.wire import Answer, Caller, Listener, listen, unreachable
 from units.events import Observed
-from units.unit import ContainerId, Failure, UnitName
+from units.storage import ContextFacts
+from units.unit import ContainerId, Failure, Seconds, UnitName
 
 API: Final = "v1.41"
 """Pinned: aiodocker's ``auto`` is found out once, and wrong after the engine was replaced by an older one."""
@@ -144,6 +145,19 @@ class DockerEngine:
             made = await self._ask("containers/create", "POST", params={"name": name}, data=body)
             return ContainerId(made["Id"])
 
+    async def has_image(self, image: str) -> bool:
+        try:
+            async with self._order("image", image, LOOK):
+                await self._ask(f"images/{quote(image, safe='/:@')}/json")
+        except EngineError as error:
+            if error.failure is Failure.IMAGE_MISSING:
+                return False
+            raise
+        return True
+
+    async def context(self, container: ContainerId) -> ContextFacts:
+        return decode.context(await self._inspect(container))
+
     async def declares_health(self, container: ContainerId) -> bool:
         return decode.declares_health(await self._inspect(container))
 
@@ -168,6 +182,12 @@ class DockerEngine:
     async def signal(self, container: ContainerId, signal: str) -> None:
         async with self._order("signal", container[:12], LOOK):
             await self._calls.containers.container(container).kill(signal=signal)
+
+    async def stop(self, container: ContainerId, grace: Seconds) -> None:
+        async with self._order("stop", container[:12], grace + ACT):
+            query = self._calls._query(f"containers/{container}/stop", "POST", params={"t": str(int(grace))})  # noqa: SLF001
+            async with query:
+                pass
 
     async def rename(self, container: ContainerId, name: str) -> None:
         async with self._order("rename", container[:12], LOOK):

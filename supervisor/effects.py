@@ -13,10 +13,18 @@ from structlog.typing import FilteringBoundLogger
 
 from supervisor.engine import Engine, EngineError
 from supervisor.loop import Entry, Inbox
+from supervisor.switches import Switches
+from supervisor.user_docker import UserDocker
 from units.commands import (
+    ArmSwitch,
     ArmTimer,
+    CheckSwitch,
     Command,
     CreateContainer,
+    DropIntent,
+    KeepChoice,
+    KeepIntent,
+    ParkContainer,
     PullImage,
     ReadConfig,
     RemoveContainer,
@@ -41,7 +49,8 @@ from units.events import (
 )
 from units.kernel import Reaction
 from units.machine import Moment
-from units.unit import ContainerId, Failure, Health, UnitName
+from units.unit import USER_DOCKER, ContainerId, Failure, Health, UnitName
+from units.user_docker import PROCESS
 
 ELAPSED: dict[Timer, Callable[[UnitName, int], Event]] = {
     Timer.RETRY: RetryDue,
@@ -50,7 +59,7 @@ ELAPSED: dict[Timer, Callable[[UnitName, int], Event]] = {
     Timer.DEADLINE: DeadlineDue,
 }
 
-LaneOrder = CreateContainer | StartContainer | SignalContainer | RemoveContainer
+LaneOrder = CreateContainer | StartContainer | SignalContainer | RemoveContainer | ParkContainer | KeepIntent
 
 
 class Effects:
@@ -65,6 +74,8 @@ class Effects:
         *,
         read_config: Callable[[], Awaitable[Event]],
         snapshot: Callable[[str], None],
+        user_docker: UserDocker | None = None,
+        switches: Switches | None = None,
     ) -> None:
         self._engine = engine
         self._inbox = inbox
@@ -72,13 +83,16 @@ class Effects:
         self._log = log
         self._read_config = read_config
         self._snapshot = snapshot
+        self._user_docker = user_docker
+        self._switches = switches
         self._lanes: dict[UnitName, deque[tuple[LaneOrder, str]]] = {}
         self._timers: dict[UnitName, asyncio.TimerHandle] = {}
         self._loop = asyncio.get_running_loop()
 
     def observe(self, _entry: Entry, moment: Moment, reaction: Reaction) -> None:
         for command in reaction.commands:
-            unit = None if isinstance(command, TakeSnapshot) else reaction.world.units.get(command.unit)
+            name: UnitName | None = getattr(command, "unit", None)
+            unit = None if name is None else reaction.world.units.get(name)
             self._order(command, (unit.cause if unit is not None else "") or moment.cause)
 
     def close(self) -> None:
@@ -86,6 +100,8 @@ class Effects:
         for handle in self._timers.values():
             handle.cancel()
         self._timers.clear()
+        if self._switches is not None:
+            self._switches.close()
 
     def _order(self, command: Command, cause: str) -> None:
         match command:
@@ -93,14 +109,30 @@ class Effects:
                 self._arm(command, cause)
             case PullImage():
                 self._tasks.create_task(self._pull(command, cause), name=f"pull:{command.unit}")
-            case CreateContainer() | StartContainer() | SignalContainer() | RemoveContainer():
+            case (
+                CreateContainer()
+                | StartContainer()
+                | SignalContainer()
+                | RemoveContainer()
+                | ParkContainer()
+                | KeepIntent()
+            ):
                 self._enqueue(command, cause)
+            case ArmSwitch():
+                self._switching.arm(command, cause)
+            case CheckSwitch() | KeepChoice() | DropIntent():
+                self._tasks.create_task(self._switching.carry_out(command, cause), name="switch")
             case TakeSnapshot():
                 self._snapshot(command.why)
             case ReadConfig():
                 self._tasks.create_task(self._report_config(cause), name="config")
             case _:
                 assert_never(command)
+
+    @property
+    def _switching(self) -> Switches:
+        assert self._switches is not None
+        return self._switches
 
     def _arm(self, order: ArmTimer, cause: str) -> None:
         if (old := self._timers.get(order.unit)) is not None:
@@ -130,12 +162,19 @@ class Effects:
     async def _carry_out(self, order: LaneOrder, cause: str) -> None:
         try:
             match order:
-                case CreateContainer():
-                    await self._create(order, cause)
+                case KeepIntent():
+                    await self._switching.keep_intent(order, cause)
+                case CreateContainer() | StartContainer() | SignalContainer() if order.unit == USER_DOCKER:
+                    await self._order_user_docker(order, cause)
                 case StartContainer():
                     await self._engine.start(order.container)
+                case CreateContainer():
+                    await self._create(order, cause)
                 case SignalContainer():
                     await self._engine.signal(order.container, order.signal)
+                case ParkContainer():
+                    await self._engine.stop(order.container, order.timeout)
+                    self._log.info("console.parked", container=order.container[:12], reason=order.why)
                 case RemoveContainer():
                     await self._engine.remove(order.container)
                     self._log.info(
@@ -158,8 +197,26 @@ class Effects:
                 self._inbox.put(SignalFailed(order.unit, order.container, error.failure, text), cause=cause)
             case RemoveContainer():
                 self._log.warning("leftover.kept", unit=order.unit, container=order.container[:12], error=text)
+            case ParkContainer():
+                self._log.warning("console.not-parked", container=order.container[:12], error=text)
+            case KeepIntent():
+                pass  # It asks no engine.
             case _:
                 assert_never(order)
+
+    async def _order_user_docker(self, order: CreateContainer | StartContainer | SignalContainer, cause: str) -> None:
+        """It has no container; what stands for one is made of its definition alone."""
+        assert self._user_docker is not None
+        match order:
+            case CreateContainer(spec=spec):
+                self._user_docker.prepare(spec.body, spec.config_hash)
+                self._inbox.put(ContainerCreated(order.unit, PROCESS, spec.config_hash), cause=cause)
+                self._inbox.put(HealthReported(order.unit, PROCESS, Health.STARTING), cause=cause)
+            case StartContainer(place=place):
+                assert place is not None
+                await self._user_docker.start(place, cause)
+            case SignalContainer():
+                self._user_docker.signal(order.signal)
 
     async def _create(self, order: CreateContainer, cause: str) -> None:
         """The reply carries the new id, so it is a fact of its own; the stream tells the same once more."""

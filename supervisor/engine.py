@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from units.events import EngineFact, Observed
-from units.unit import ContainerId, Failure, UnitName
+from units.storage import ContextFacts
+from units.unit import ContainerId, Failure, Seconds, UnitName
 
 LABEL_UNIT = "dockwarden.unit"
 """Every container of ours carries its unit's name under this label; only such containers are ever touched."""
 LABEL_HASH = "dockwarden.config-hash"
+LABEL_CONSOLE = "dockwarden.console"
+"""Which console a container of the unit ``console`` is."""
 
 
 class EngineError(Exception):
@@ -77,6 +80,12 @@ class Engine(Protocol):
         """Raises IMAGE_MISSING, NAME_TAKEN, UNRECOVERABLE."""
         ...
 
+    async def has_image(self, image: str) -> bool: ...
+
+    async def context(self, container: ContainerId) -> ContextFacts:
+        """What a container is like as a storage context; its file system is not looked at. Raises NOT_FOUND."""
+        ...
+
     async def declares_health(self, container: ContainerId) -> bool: ...
 
     async def owner(self, name: str) -> UnitName | None:
@@ -89,6 +98,10 @@ class Engine(Protocol):
 
     async def signal(self, container: ContainerId, signal: str) -> None:
         """Raises NOT_RUNNING, NOT_FOUND."""
+        ...
+
+    async def stop(self, container: ContainerId, grace: Seconds) -> None:
+        """Its stop signal, SIGKILL after ``grace``, and wait for the end. Also when it does not run."""
         ...
 
     async def rename(self, container: ContainerId, name: str) -> None: ...

@@ -22,8 +22,10 @@ from units import events as fact
 from units.commands import ArmTimer, Command, Timer
 from units.events import Event, UnitEvent
 from units.kernel import Reaction, Transition, World
+from units.kernel import in_words as outcome_in_words
 from units.machine import Moment
-from units.unit import MEANING, NEVER, Instant, Phase, Unit, UnitName
+from units.switching import STEP_MEANING, Outcome, Result, Switch
+from units.unit import CONSOLE, MEANING, NEVER, USER_DOCKER, Instant, Phase, Switchable, Unit, UnitName
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -231,6 +233,8 @@ class Journal:
                 told.noted(entry.event)
         else:
             told.world_event()
+        for switch in reaction.switches:
+            told.switch(switch)
         for notice in reaction.notices:
             told.notice(notice)
         for command in reaction.commands:
@@ -409,12 +413,30 @@ class _Telling:
             # Twice a minute, and nothing new: not worth a place in the ring.
             self._log.debug("snapshot.taken", **said, cause=self._cause)
 
+    def switch(self, switch: Switch | Outcome) -> None:
+        """A step, or the end, of a switch; kept with the unit that it is about."""
+        unit = CONSOLE if switch.of is Switchable.CONSOLE else USER_DOCKER
+        said: dict[str, Any] = {"of": switch.of.value, "origin": switch.origin, "target": switch.target}
+        if isinstance(switch, Outcome):
+            good = switch.result in {Result.DONE, Result.REFUSED}
+            said |= {"result": switch.result.value, "steps": dict(switch.spent)}
+            level = "info" if good else "warning"
+            self._tell("switch.ended", outcome_in_words(switch), level=level, unit=unit, cause=switch.cause, **said)
+        else:
+            why = f"; {switch.why}" if switch.why else ""
+            reason = STEP_MEANING[switch.step] + why
+            self._tell("switch.step", reason, unit=unit, cause=switch.cause, step=switch.step.value, **said)
+
     def notice(self, text: str) -> None:
         self._tell("supervisor.notice", text, level="warning")
 
-    def _tell(self, event: str, reason: str, *, level: str = "info", **said: Any) -> None:
-        record = self._keep(event=event, cause=self._cause, reason=reason)
-        getattr(self._log, level)(event, reason=reason, **said, cause=self._cause, seq=record.seq)
+    def _tell(
+        self, event: str, reason: str, *, level: str = "info", unit: str = "", cause: str = "", **said: Any
+    ) -> None:
+        cause = cause or self._cause
+        record = self._keep(event=event, cause=cause, reason=reason, unit=unit)
+        about = {"unit": unit} if unit else {}
+        getattr(self._log, level)(event, **about, reason=reason, **said, cause=cause, seq=record.seq)
 
 
 _HIDDEN = frozenset({"unit", "container", "request", "token", "config_hash", "asked_after"})
@@ -433,6 +455,8 @@ def in_words(event: Event) -> str:
     for field in fields(event):
         value = getattr(event, field.name)
         value = getattr(value, "value", value)
-        if field.name == "exit_code" or (field.name not in _HIDDEN and value is not False and value not in {"", 0.0}):
+        if field.name == "exit_code" or (
+            field.name not in _HIDDEN and value is not False and value not in ("", 0.0, ())
+        ):
             said.append(field.name if value is True else f"{field.name}={value}")
     return " ".join((name, *said))

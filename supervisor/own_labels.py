@@ -5,14 +5,16 @@ from dataclasses import replace
 
 from supervisor.compose_needs import read_on_failure
 from supervisor.draft import Draft, Reader
-from supervisor.engine import LABEL_HASH, LABEL_UNIT
+from supervisor.engine import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
 from supervisor.tree import Node, nearest
-from units.unit import Dependency, Kind, OnFailure, Rebuild, UnitName, Via
+from units.storage import REQUIRES
+from units.unit import CONSOLE, Dependency, Kind, OnFailure, Rebuild, UnitName, Via
 
 AFTER = "io.rancher.os.after"
 BEFORE = "io.rancher.os.before"
 CREATE_ONLY = "io.rancher.os.createonly"
 DETACH = "io.rancher.os.detach"
+CONSOLE_NAME = "io.rancher.os.console"
 REBUILD = "io.docker.compose.rebuild"
 RELOAD = "io.rancher.os.reloadconfig"
 
@@ -79,6 +81,7 @@ OWN: Mapping[str, Reader] = {
     "dockwarden.enabled": read_enabled,
     "dockwarden.pull": read_pull,
     "dockwarden.deadline": read_deadline,
+    REQUIRES: lambda *_: None,
 }
 """Labels that only we read. They are no part of what a container is: changing one makes no container anew."""
 
@@ -87,7 +90,7 @@ def read_own_labels(draft: Draft, path: str) -> None:
     for key, value in draft.labels.items():
         node = draft.label_places[key]
         below = f"{path}.labels.{key}"
-        if key in {LABEL_UNIT, LABEL_HASH}:
+        if key in {LABEL_UNIT, LABEL_HASH, LABEL_CONSOLE}:
             draft.shapes.report.problem(node.place, below, "is set by dockwarden itself", "remove it")
         elif key.startswith("dockwarden."):
             _read_own(draft, key, Node(value, node.place, value), below)
@@ -115,6 +118,13 @@ def listed(text: str) -> list[str]:
 
 def soft(target: str, via: Via) -> Dependency:
     return Dependency(UnitName(target), via, hard=False, on_failure=OnFailure.PROCEED)
+
+
+def console_name(unit: str, labels: Mapping[str, str]) -> str:
+    """Which console a service defines; empty when it is none. The service ``console`` needs no label."""
+    if kind_of(labels) is not Kind.SERVICE:
+        return ""
+    return labels.get(CONSOLE_NAME, "") or ("default" if unit == CONSOLE else "")
 
 
 def kind_of(labels: Mapping[str, str]) -> Kind:

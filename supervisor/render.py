@@ -6,10 +6,11 @@ Names and reasons come from files, images and engines: whatever could steer a te
 import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
 COLOURS = {
@@ -42,6 +43,10 @@ class Screen:
         self.colour = self.terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
         self.width = shutil.get_terminal_size().columns if self.terminal else 0
         """0: as wide as it needs."""
+
+    @classmethod
+    def of_stdout(cls) -> Self:
+        return cls(sys.stdout)
 
     def line(self, text: str = "") -> None:
         encoding = self.stream.encoding or "ascii"

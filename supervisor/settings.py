@@ -1,16 +1,37 @@
 """A merged configuration to typed settings: parsed once, and never looked up by a string again. Pure."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from supervisor.compose import interpolated, read_service, unit_spec
+from supervisor.compose import canonical, interpolated, read_service, unit_spec
 from supervisor.draft import Draft, Surroundings
 from supervisor.own_labels import RESTART
 from supervisor.shapes import Shapes
 from supervisor.tree import ConfigError, Node, Place, Problem, Report, lookup
-from units.unit import Policy, RestartPolicy, Seconds, StopPolicy, UnitSpec
+from units.switching import placed
+from units.unit import (
+    CONSOLE,
+    USER_DOCKER,
+    Kind,
+    Policy,
+    RestartPolicy,
+    Seconds,
+    StopPolicy,
+    Switchable,
+    UnitName,
+    UnitSpec,
+)
 
-__all__ = ["ConfigError", "Settings", "SupervisorSettings", "SystemDockerSettings", "env_files", "parse"]
+__all__ = [
+    "ConfigError",
+    "Settings",
+    "SupervisorSettings",
+    "SystemDockerSettings",
+    "UserDockerSettings",
+    "env_files",
+    "parse",
+]
 
 NOT_YET = "accepted, and not acted on yet"
 
@@ -22,7 +43,7 @@ RANCHER = (
     "no_sharedroot", "recovery", "registry_auths", "defaults", "resize_device", "sysctl", "restart_services",
     "hypervisor_service", "shutdown_timeout", "http_load_retries", "preload_wait", "password",
 )  # fmt: skip
-ACTED_ON = ("services", "environment", "system_docker", "supervisor")
+ACTED_ON = ("services", "environment", "system_docker", "supervisor", "docker", "console")
 DOCKER = (
     "args", "extra_args", "environment", "tls", "tls_args", "server_cert", "server_key", "ca_cert", "ca_key",
     "storage_context", "exec", "engine", "bridge", "bip", "config_file", "containerd", "debug", "exec_root", "group",
@@ -30,6 +51,9 @@ DOCKER = (
     "selinux_enabled", "storage_driver", "userland_proxy", "insecure_registry",
 )  # fmt: skip
 DOCKER_ACTED_ON = ("args", "extra_args", "environment")
+USER_DOCKER_ACTED_ON = (*DOCKER_ACTED_ON, "storage_context", "engine")
+SERVING = Seconds(60)
+"""Longest time from the start of user Docker until it must serve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +63,16 @@ class SystemDockerSettings:
     args: tuple[str, ...] = ()
     extra_args: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UserDockerSettings:
+    """``rancher.docker``. Without that key a host has no user Docker."""
+
+    daemon: SystemDockerSettings = SystemDockerSettings()
+    storage_context: str = CONSOLE
+    engine: str = ""
+    """Empty means: the one that the storage context brings, else the shipped one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +97,34 @@ class Settings:
     warnings: tuple[Problem, ...] = ()
     places: Mapping[str, Place] = field(default_factory=dict)
     """Where each unit was defined."""
+    consoles: tuple[UnitSpec, ...] = ()
+    """All definitions of the unit ``console``; ``units`` has the configured one."""
+    user_docker: UserDockerSettings | None = None
+
+    @property
+    def configured(self) -> dict[Switchable, str]:
+        """What the configuration says of all that can be switched."""
+        docker = self.user_docker or UserDockerSettings()
+        console = next((spec.variant for spec in self.units if spec.name == CONSOLE), "")
+        return {
+            Switchable.CONSOLE: console,
+            Switchable.STORAGE: docker.storage_context,
+            Switchable.ENGINE: docker.engine,
+        }
+
+    def choose(self, console: str, storage: str, engine: str) -> "Settings":
+        """These settings with another console, storage context and engine, as far as they exist."""
+        by_name = {spec.variant: spec for spec in self.consoles}
+        names = {spec.name for spec in self.units}
+        units = []
+        for spec in self.units:
+            if spec.name == CONSOLE:
+                units.append(by_name.get(console, spec))
+            elif spec.name == USER_DOCKER:
+                units.append(replace(placed(spec, UnitName(storage)) if storage in names else spec, engine=engine))
+            else:
+                units.append(spec)
+        return replace(self, units=tuple(units))
 
 
 def parse(root: Node, report: Report, env_files: Mapping[str, str] | None = None) -> Settings:
@@ -77,11 +139,81 @@ def parse(root: Node, report: Report, env_files: Mapping[str, str] | None = None
     system_docker = _system_docker(shapes, rancher.get("system_docker"))
     services = rancher.get("services")
     nodes = shapes.mapping(services, "rancher.services") if services is not None else {}
-    units = _units(shapes, nodes, environment, supervisor, env_files or {})
+    found = _units(shapes, nodes, environment, supervisor, env_files or {})
+    consoles = tuple(spec for spec in found if spec.name == CONSOLE)
+    _refuse_shared_consoles(shapes, consoles, rancher)
+    units = [spec for spec in found if spec.name != CONSOLE]
+    if consoles:
+        units.append(_console(shapes, consoles, rancher.get("console")))
+    docker = _user_docker(shapes, rancher.get("docker"))
+    if docker is not None:
+        units.append(user_docker_spec(docker, supervisor.restart))
+    if USER_DOCKER in nodes:
+        shapes.report.problem(
+            nodes[USER_DOCKER].place, f"rancher.services.{USER_DOCKER}", "is the name of user Docker", "take another"
+        )
     if report.problems:
         raise ConfigError(report.problems)
     places = {name: services.keys.get(name, node.place) for name, node in nodes.items()} if services else {}
-    return Settings(units, system_docker, supervisor, environment, tuple(report.warnings), places)
+    if docker is not None:
+        places[USER_DOCKER] = rancher["docker"].place
+    warnings = tuple(report.warnings)
+    return Settings(tuple(units), system_docker, supervisor, environment, warnings, places, consoles, docker)
+
+
+def _console(shapes: Shapes, consoles: tuple[UnitSpec, ...], node: Node | None) -> UnitSpec:
+    """The configured console; without a word on it ``default``, else the first that is defined."""
+    by_name = {spec.variant: spec for spec in consoles}
+    usual = by_name.get("default", consoles[0])
+    if node is None or node.value is None:
+        return usual
+    name = shapes.text(node, "rancher.console")
+    if name not in by_name:
+        there = ", ".join(sorted(by_name))
+        said = f"there is no console '{name}' (there are: {there}); {usual.variant} is used"
+        shapes.report.warning(node.place, "rancher.console", said)
+    return by_name.get(name, usual)
+
+
+def _refuse_shared_consoles(shapes: Shapes, consoles: tuple[UnitSpec, ...], rancher: Mapping[str, Node]) -> None:
+    names = [spec.variant for spec in consoles]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        shapes.report.problem(
+            rancher["services"].place,
+            "rancher.services",
+            f"two services define the console '{name}'",
+            "give one of them another label io.rancher.os.console",
+        )
+
+
+def _user_docker(shapes: Shapes, node: Node | None) -> UserDockerSettings | None:
+    if node is None:
+        return None
+    path = "rancher.docker"
+    entries = shapes.mapping(node, path, DOCKER) if node.value is not None else {}
+    _not_yet(shapes.report, entries, f"{path}.", USER_DOCKER_ACTED_ON)
+    context = shapes.text(entries["storage_context"], f"{path}.storage_context") if "storage_context" in entries else ""
+    engine = shapes.text(entries["engine"], f"{path}.engine") if "engine" in entries else ""
+    return UserDockerSettings(_daemon(shapes, entries, path), context or CONSOLE, engine)
+
+
+def user_docker_spec(docker: UserDockerSettings, restart: RestartPolicy) -> UnitSpec:
+    """The unit ``user-docker``. Where it runs is no part of its definition's hash: a switch makes nothing stale."""
+    daemon = docker.daemon
+    body = canonical({"args": daemon.args, "extra_args": daemon.extra_args, "environment": dict(daemon.environment)})
+    spec = UnitSpec(
+        name=USER_DOCKER,
+        kind=Kind.USER_DOCKER,
+        image="",
+        body=body,
+        config_hash=hashlib.sha256(body.encode()).hexdigest()[:16],
+        restart=replace(restart, policy=Policy.ALWAYS),
+        stop=StopPolicy("SIGTERM", Seconds(30)),
+        pull=False,
+        deadline=SERVING,
+        engine=docker.engine,
+    )
+    return placed(spec, UnitName(docker.storage_context))
 
 
 def _not_yet(report: Report, entries: Mapping[str, Node], prefix: str, acted_on: tuple[str, ...]) -> None:
@@ -105,6 +237,10 @@ def _system_docker(shapes: Shapes, node: Node | None) -> SystemDockerSettings:
     path = "rancher.system_docker"
     entries = shapes.mapping(node, path, DOCKER)
     _not_yet(shapes.report, entries, f"{path}.", DOCKER_ACTED_ON)
+    return _daemon(shapes, entries, path)
+
+
+def _daemon(shapes: Shapes, entries: Mapping[str, Node], path: str) -> SystemDockerSettings:
     read = {key: tuple(shapes.words(entries[key], f"{path}.{key}")) for key in ("args", "extra_args") if key in entries}
     return SystemDockerSettings(
         read.get("args", ()),
@@ -198,7 +334,16 @@ def _units(
             shapes.report.warning(
                 nodes[name].place, f"rancher.services.{name}.labels", f"before: there is no unit '{target}'; ignored"
             )
-    return tuple(unit_spec(draft, before.get(draft.name, [])) for draft in drafts)
+    specs = [unit_spec(draft, before.get(draft.name, [])) for draft in drafts]
+    consoles = {draft.name for draft, spec in zip(drafts, specs, strict=True) if spec.name == CONSOLE}
+    return tuple(_with_console(spec, consoles) for spec in specs)
+
+
+def _with_console(spec: UnitSpec, consoles: set[str]) -> UnitSpec:
+    """Who names the service of a console means the console, whichever it is."""
+    edges = (replace(edge, target=CONSOLE) if edge.target in consoles else edge for edge in spec.dependencies)
+    kept = tuple(dict.fromkeys(edge for edge in edges if edge.target != spec.name))
+    return spec if kept == spec.dependencies else replace(spec, dependencies=kept)
 
 
 def env_files(root: Node) -> list[tuple[Node, str]]:

@@ -10,6 +10,8 @@ from supervisor.effects import Effects
 from supervisor.engine import Engine
 from supervisor.keeper import Keeper
 from supervisor.loop import Entry, Inbox, Loop, Observer
+from supervisor.switches import Switches
+from supervisor.user_docker import UserDocker
 from supervisor.watch import Gauges, Watch
 from units.events import Event, ShutdownAsked, ShutdownHurried
 from units.kernel import Reaction, World
@@ -57,6 +59,8 @@ class Shell:
         timing: Timing,
         read_config: Callable[[], Awaitable[Event]],
         prepare: Callable[[], Awaitable[None]],
+        user_docker: UserDocker | None = None,
+        switches: Switches | None = None,
     ) -> None:
         self._start_world = world
         self._engine = engine
@@ -67,7 +71,18 @@ class Shell:
         self._chance = chance
         self._timing = timing
         self._read_config = read_config
-        self._watch = Watch(engine, inbox, gauges, log, period=timing.period, prepare=prepare, chance=chance)
+        self._user_docker = user_docker
+        self._switches = switches
+        self._watch = Watch(
+            engine,
+            inbox,
+            gauges,
+            log,
+            period=timing.period,
+            prepare=prepare,
+            chance=chance,
+            besides=None if user_docker is None else user_docker.observed,
+        )
         self._loop: Loop | None = None
         self._drained = _Drained()
         self._asked = 0
@@ -102,7 +117,14 @@ class Shell:
         clock = asyncio.get_running_loop().time
         async with asyncio.TaskGroup() as tasks:
             effects = Effects(
-                self._engine, self._inbox, tasks, self._log, read_config=self._read_config, snapshot=self._watch.doubt
+                self._engine,
+                self._inbox,
+                tasks,
+                self._log,
+                read_config=self._read_config,
+                snapshot=self._watch.doubt,
+                user_docker=self._user_docker,
+                switches=self._switches,
             )
             told = (*self._observers, self._keeper, self._drained)
             self._loop = Loop(self._start_world, self._inbox, self._chance, effects, told)
@@ -115,6 +137,8 @@ class Shell:
                 await self._drained.event.wait()
             finally:
                 effects.close()
+                if self._user_docker is not None:
+                    self._user_docker.close()
                 for task in lasting:
                     task.cancel()
         await self._keeper.write(ended=not self.gave_up)

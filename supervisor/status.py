@@ -1,14 +1,28 @@
 """The only place that says what ``dockwarden status`` says: the world as plain JSON values. Pure."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from supervisor.user_docker import Report
 from supervisor.version import VERSION
+from units.console import dirty, persistent
 from units.kernel import World
-from units.unit import NEVER, Health, Instant, Phase, StoppedBy, Unit
+from units.switching import Outcome, contexts
+from units.unit import (
+    CONSOLE,
+    NEVER,
+    USER_DOCKER,
+    Health,
+    Instant,
+    Phase,
+    StoppedBy,
+    Switchable,
+    Unit,
+    UnitSpec,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +39,9 @@ class Context:
     daemon: str | None = None
     """How the embedded engine's process is, in words."""
     daemon_pid: int | None = None
+    enabled: Mapping[Switchable, str] = field(default_factory=dict)
+    """What the next boot begins with."""
+    user_docker: Report | None = None
     version: str = VERSION
     pid: int = field(default_factory=os.getpid)
 
@@ -40,6 +57,10 @@ def status(world: World, context: Context) -> dict[str, Any]:
             "daemon": context.daemon,
             "daemon_pid": context.daemon_pid,
         },
+        "console": consoles(world, context),
+        "storage": storage(world, context),
+        "user_docker": user_docker(world, context),
+        "switch": switch_row(world, context),
         "units": [unit_row(world.units[name], context.to_wall) for name in sorted(world.units)],
         "supervisor": {
             "version": context.version,
@@ -47,6 +68,91 @@ def status(world: World, context: Context) -> dict[str, Any]:
             "started": as_iso(context.started),
             "draining": world.draining,
         },
+    }
+
+
+def consoles(world: World, context: Context) -> dict[str, Any] | None:
+    """Which consoles there are, and which one truly runs."""
+    unit = world.units.get(CONSOLE)
+    if unit is None:
+        return None
+    return {
+        "current": unit.spec.variant if unit.phase in {Phase.RUNNING, Phase.READY} else None,
+        "enabled": context.enabled.get(Switchable.CONSOLE, unit.spec.variant),
+        "consoles": [_console_row(name, spec, unit, world) for name, spec in sorted(world.consoles.items())],
+    }
+
+
+def _console_row(name: str, spec: UnitSpec, unit: Unit, world: World) -> dict[str, Any]:
+    chosen = name == unit.spec.variant
+    parked = world.parked.get(name)
+    container = unit.container if chosen else (parked.container if parked else None)
+    return {
+        "name": name,
+        "state": unit.phase.value if chosen else ("parked" if parked else "available"),
+        "persistent": persistent(spec),
+        "dirty": dirty(unit) if chosen else bool(parked and parked.config_hash not in {"", spec.config_hash}),
+        "container_id": container,
+        "image": spec.image,
+    }
+
+
+def storage(world: World, context: Context) -> dict[str, Any] | None:
+    """Whose file system user Docker runs in, and whose it could."""
+    docker = world.units.get(USER_DOCKER)
+    if docker is None:
+        return None
+    return {
+        "current": docker.spec.context,
+        "attached": docker.place.container if docker.place and docker.alive else None,
+        "enabled": context.enabled.get(Switchable.STORAGE, docker.spec.context),
+        "contexts": [{"name": name, "state": world.units[name].phase.value} for name in contexts(world.units)],
+    }
+
+
+def user_docker(world: World, context: Context) -> dict[str, Any] | None:
+    unit, report = world.units.get(USER_DOCKER), context.user_docker
+    if unit is None or report is None:
+        return None
+    return {
+        "state": unit.phase.value,
+        "context": unit.spec.context,
+        "engine": unit.spec.engine or None,
+        "version": report.version or None,
+        "binary": report.binary or None,
+        "trouble": report.trouble or None,
+        "exit_code": report.exit_code,
+        "output": list(report.output),
+    }
+
+
+def switch_row(world: World, context: Context) -> dict[str, Any]:
+    """The switch under way, and how the last one ended."""
+    now, last = world.switch, world.switched
+    return {
+        "now": None
+        if now is None
+        else {
+            "of": now.of.value,
+            "origin": now.origin,
+            "target": now.target,
+            "step": now.step.value,
+            "since": as_iso(context.to_wall(now.since)),
+            "why": now.why or None,
+        },
+        "last": None if last is None else outcome_row(last, context.to_wall),
+    }
+
+
+def outcome_row(outcome: Outcome, to_wall: Callable[[Instant], float]) -> dict[str, Any]:
+    return {
+        "of": outcome.of.value,
+        "origin": outcome.origin,
+        "target": outcome.target,
+        "result": outcome.result.value,
+        "why": outcome.why or None,
+        "ended": as_iso(to_wall(outcome.ended)),
+        "steps": [{"step": step, "seconds": round(seconds, 3)} for step, seconds in outcome.spent],
     }
 
 

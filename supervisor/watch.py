@@ -10,7 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from supervisor.engine import Engine, EngineError, EngineInfo, Heard
 from supervisor.loop import Inbox
-from units.events import EngineBack, EngineLost, SnapshotTaken
+from units.events import EngineBack, EngineLost, Observed, SnapshotTaken
 from units.unit import Failure, Seconds
 
 API = (1, 41)
@@ -62,7 +62,10 @@ def refuse_old(info: EngineInfo) -> None:
 
 
 class Watch:
-    """``prepare`` runs at each connection before the units are looked at (it loads images)."""
+    """``prepare`` runs at each connection before the units are looked at (it loads images).
+
+    ``besides``: what a snapshot shows that is no container of the engine's.
+    """
 
     def __init__(
         self,
@@ -74,6 +77,7 @@ class Watch:
         period: Seconds,
         prepare: Callable[[], Awaitable[None]],
         chance: Callable[[], float] = random.random,
+        besides: Callable[[], Awaitable[tuple[Observed, ...]]] | None = None,
     ) -> None:
         self._engine = engine
         self._inbox = inbox
@@ -82,6 +86,7 @@ class Watch:
         self._period = period
         self._prepare = prepare
         self._chance = chance
+        self._besides = besides
         self._doubts = asyncio.Event()
         self._last_ns: int | None = None
         self._seen: set[tuple[int, str]] = set()
@@ -152,6 +157,8 @@ class Watch:
             asked_after = self._inbox.taken
             try:
                 seen = await self._engine.snapshot(thorough=trigger != "period")
+                if self._besides is not None:
+                    seen += await self._besides()
             except EngineError as error:
                 self._log.warning("snapshot.failed", error=str(error))
                 await asyncio.sleep(FIRST_WAIT if error.failure is not Failure.UNREACHABLE else LAST_WAIT / 2)

@@ -23,6 +23,7 @@ from units.unit import (
     Health,
     Instant,
     Phase,
+    Place,
     Reason,
     Seconds,
     StoppedBy,
@@ -154,14 +155,22 @@ def start(unit: Unit, _event: Any, view: View) -> Step:
     """Order the start; every one that follows a death is charged to the budget, also if it fails."""
     assert unit.container is not None
     budget = unit.budget
-    if unit.pending not in {None, Reason.MANUAL, Reason.CONFIG, Reason.EXTERNAL}:
+    if unit.pending not in {None, Reason.MANUAL, Reason.CONFIG, Reason.EXTERNAL, Reason.CONTEXT}:
         policy = unit.spec.restart
         window = (*recent(budget.restarts, policy.interval, view.now), view.now)
         # More than the limit need not be remembered, and without one nothing need be.
         budget = replace(budget, restarts=window[-policy.burst :] if policy.burst else ())
-    order = StartContainer(unit.name, unit.container)
-    unit = replace(unit, budget=budget, fresh=False, kill_seen=False, stop_seen=False)
+    place = _place(unit, view)
+    order = StartContainer(unit.name, unit.container, place)
+    unit = replace(unit, budget=budget, fresh=False, kill_seen=False, stop_seen=False, place=place)
     return arm(unit, Timer.DEADLINE, ANSWER_DEADLINE, (order,))
+
+
+def _place(unit: Unit, view: View) -> Place | None:
+    context = view.units[unit.spec.context] if unit.spec.context else None
+    if context is None or context.container is None:
+        return None
+    return Place(context.name, context.container, unit.spec.engine)
 
 
 def adopt_id(unit: Unit, event: fact.ContainerCreated, _view: View) -> Step:
@@ -198,6 +207,7 @@ def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
         None: "started" if unit.phase is Phase.STARTING else "found running",
         Reason.MANUAL: "restarted as asked",
         Reason.CONFIG: "made anew for its changed definition",
+        Reason.CONTEXT: "followed its storage context",
     }
     outside = unit.phase in {Phase.INACTIVE, Phase.EXITED}
     reason = "started from outside" if outside else told.get(unit.pending, f"restarted after: {unit.death}")
@@ -273,6 +283,7 @@ def _retired(unit: Unit) -> Unit:
         StoppedBy.OUTSIDE: "stopped from outside (docker stop)",
         StoppedBy.SHUTDOWN: "the host goes down",
         StoppedBy.CONFIG: "no longer in the configuration",
+        StoppedBy.SWITCH: "stopped for a switch",
         StoppedBy.NOBODY: "not wanted",
     }[by]
     return replace(unit, wanted=False, pending=None, again=None, failing="", reason=reason, grace=None)
@@ -334,7 +345,9 @@ def _stop_orders(unit: Unit, timeout: Seconds) -> Step:
 
 def halt(unit: Unit, event: Any, view: View) -> Step:
     """Stop it for good."""
-    unit = replace(unwant(unit, event, view).unit, reason="stopping as asked")
+    unit = unwant(unit, event, view).unit
+    asked = "stopping for a switch" if unit.stopped_by is StoppedBy.SWITCH else "stopping as asked"
+    unit = replace(unit, reason=asked)
     if isinstance(event, fact.DrainAsked):
         unit = replace(unit, grace=event.timeout)
     if unit.grace is not None:
@@ -357,6 +370,23 @@ def cycle(unit: Unit, event: Any, _view: View) -> Step:
     if again is Reason.MANUAL:
         unit = replace(unit, budget=Budget())
     return _stop_orders(unit, unit.spec.stop.timeout)
+
+
+def follow(unit: Unit, event: Any, _view: View) -> Step:
+    """Its storage context went, or is another one now: end in the old one, and begin in the new one."""
+    why = event.why if isinstance(event, fact.ContextLost) else f"its storage context {unit.spec.context} has changed"
+    return _stop_orders(replace(unit, again=Reason.CONTEXT, reason=why), unit.spec.stop.timeout)
+
+
+def adopt_and_follow(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
+    """It was ready to go when its context went."""
+    return follow(run(unit, event, view).unit, event, view)
+
+
+def give_up_waiting(unit: Unit, _event: Any, _view: View) -> Step:
+    """It runs and does not serve: end it, and begin again."""
+    told = f"did not serve within {unit.spec.deadline:g} s"
+    return _stop_orders(replace(unit, again=Reason.START_FAILED, death=told, reason=told), unit.spec.stop.timeout)
 
 
 def adopt_and_halt(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:

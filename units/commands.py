@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from units.unit import ContainerId, Seconds, UnitName, UnitSpec
+from units.unit import ContainerId, Place, Seconds, Switchable, UnitName, UnitSpec
 
 
 class Timer(StrEnum):
@@ -39,6 +39,8 @@ class CreateContainer:
 class StartContainer:
     unit: UnitName
     container: ContainerId
+    place: Place | None = None
+    """Only user Docker has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,67 @@ class ReadConfig:
     unit: UnitName
 
 
+@dataclass(frozen=True, slots=True)
+class ParkContainer:
+    """Stop a console that is not the chosen one, and keep it."""
+
+    unit: UnitName
+    container: ContainerId
+    timeout: Seconds
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSwitch:
+    """Find out, without touching anything, whether a switch can succeed."""
+
+    token: int
+    of: Switchable
+    target: str
+    force: bool
+    spec: UnitSpec | None = None
+    """For a console: its definition."""
+    container: ContainerId | None = None
+    """The container that would be the storage context; for a console, the one that runs now."""
+    context: UnitName | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeepIntent:
+    """Write down what is about to be done, before the orders to this unit that follow."""
+
+    unit: UnitName
+    token: int
+    of: Switchable
+    origin: str
+    target: str
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeepChoice:
+    """Make the target the setting: atomically, and not reported before it is on disk."""
+
+    token: int
+    of: Switchable
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropIntent:
+    """The switch is over, and nothing of it is left to be undone."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmSwitch:
+    """The one timer of the one switch: arming replaces the one before."""
+
+    delay: Seconds
+    token: int
+
+
+SwitchOrder: TypeAlias = CheckSwitch | KeepIntent | KeepChoice | DropIntent | ArmSwitch
+
 Command: TypeAlias = (
     PullImage
     | CreateContainer
@@ -88,6 +151,8 @@ Command: TypeAlias = (
     | SignalContainer
     | RemoveContainer
     | ArmTimer
+    | ParkContainer
     | TakeSnapshot
     | ReadConfig
+    | SwitchOrder
 )

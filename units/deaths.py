@@ -29,6 +29,7 @@ def describe_exit(exit_code: int | None, *, oom: bool = False) -> str:
 
 def death(unit: Unit, event: Any, view: View) -> Death:
     """How the present run ended, whichever fact told it."""
+    said = ""
     ran_for = Seconds(0) if unit.started_at == NEVER else Seconds(max(0.0, view.now - unit.started_at))
     match event:
         case fact.StartFailed() | fact.CreateFailed():
@@ -36,13 +37,15 @@ def death(unit: Unit, event: Any, view: View) -> Death:
         case fact.ContainerDied():
             code: int | None = event.exit_code
             oom = unit.oom or event.oom
+            said = event.said
         case fact.ContainerDestroyed() if unit.phase is not Phase.EXITED:
             code, oom = None, False
         case fact.DeadlineDue():
             return Death(Seconds(0), None, "the engine never said what became of it")
         case _:
             code, oom = unit.exit_code, unit.oom
-    return Death(ran_for, code, describe_exit(code, oom=oom), clean=code == 0 and not oom)
+    what = describe_exit(code, oom=oom) + (f": {said}" if said else "")
+    return Death(ran_for, code, what, clean=code == 0 and not oom)
 
 
 def verdict(unit: Unit, event: Any, view: View) -> Verdict:

@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from units.unit import ContainerId, Failure, Health, Seconds, StoppedBy, UnitName, UnitSpec
+from units.unit import ContainerId, Failure, Health, Seconds, StoppedBy, Switchable, UnitName, UnitSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,8 @@ class ContainerDied:
     exit_code: int
     oom: bool = False
     """Only a snapshot knows it here; in the stream an OOM kill is an event of its own."""
+    said: str = ""
+    """For user Docker: the last line it logged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,15 @@ class DeadlineDue:
 
 
 @dataclass(frozen=True, slots=True)
+class ContextLost:
+    """User Docker runs, but not in the file system that its storage context has now."""
+
+    unit: UnitName
+    container: ContainerId
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class PeerChanged:
     """A unit this one depends on, or one that depends on it, has moved; or the engine is back."""
 
@@ -229,6 +240,7 @@ UnitEvent: TypeAlias = (
     | KillDue
     | VerdictDue
     | DeadlineDue
+    | ContextLost
     | PeerChanged
 )
 """What a unit's table answers to."""
@@ -263,6 +275,10 @@ class Observed:
     config_hash: str = ""
     ran_for: Seconds = Seconds(0)
     """For a running one: how long it runs already; 0 when the engine did not say."""
+    variant: str = ""
+    """Which console it is; empty for everything else."""
+    displaced: str = ""
+    """For user Docker: why where it runs is no longer where its storage context is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +309,8 @@ class ConfigRead:
     """The configuration was read again: these are all units now."""
 
     specs: tuple[UnitSpec, ...]
+    consoles: tuple[UnitSpec, ...] = ()
+    """All definitions of the console, of which ``specs`` has the chosen one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,4 +336,54 @@ WorldEvent: TypeAlias = (
     SnapshotTaken | EngineLost | EngineBack | ConfigRead | ConfigRefused | ShutdownAsked | ShutdownHurried
 )
 
-Event: TypeAlias = UnitEvent | WorldEvent
+
+@dataclass(frozen=True, slots=True)
+class SwitchAsked:
+    """A person wants another console, storage context or engine for user Docker."""
+
+    of: Switchable
+    target: str
+    request: int = 0
+    force: bool = False
+    """Also while somebody works in the console."""
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchChecked:
+    """Nothing was touched yet. ``refusals``: why it would fail, in words; none means that it may begin."""
+
+    token: int
+    refusals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceKept:
+    """The setting is on disk: from here on the target is what the host boots with."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceLost:
+    """The intent, or the setting, could not be written."""
+
+    token: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchDue:
+    """A step of a switch has had its time."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnitsMoved:
+    """The units stand where they stand; the core asks itself this after each event, while a switch is under way."""
+
+
+SwitchEvent: TypeAlias = SwitchAsked | SwitchChecked | ChoiceKept | ChoiceLost | SwitchDue | UnitsMoved
+"""What the table of a switch answers to."""
+
+Event: TypeAlias = UnitEvent | WorldEvent | SwitchEvent

@@ -8,11 +8,11 @@ from units.links import counts, tolerates
 from units.machine import View
 from units.restart import After, CrashLoop, GiveUp, Rest
 from units.unit import (
+    LASTING,
     Condition,
     Dependency,
     Failure,
     Health,
-    Kind,
     Phase,
     Rebuild,
     Unit,
@@ -34,7 +34,7 @@ def satisfied(edge: Dependency, target: Unit, view: View) -> bool:
         return False
     if target.phase is Phase.COMPLETED:
         return True
-    if target.spec.kind is not Kind.SERVICE or edge.condition is Condition.COMPLETED:
+    if target.spec.kind not in LASTING or edge.condition is Condition.COMPLETED:
         return False
     if edge.condition is Condition.HEALTHY:
         return target.phase is Phase.READY
@@ -59,6 +59,15 @@ def lacking(unit: Unit, view: View) -> tuple[str, ...]:
         what = "" if edge.condition is Condition.STARTED else f" to be {edge.condition}"
         missing.append(f"{target.name}{what} ({target.phase})")
     return tuple(missing)
+
+
+def displaced(unit: Unit, _event: Any, view: View) -> bool:
+    """Where user Docker runs is not, or no longer, where its storage context is."""
+    place, spec = unit.place, unit.spec
+    context = view.units.get(spec.context) if spec.context else None
+    if place is None or context is None or (place.context, place.engine) != (spec.context, spec.engine):
+        return True
+    return place.container != context.container or context.phase not in {Phase.RUNNING, Phase.READY}
 
 
 def must_wait(unit: Unit, _event: Any, view: View) -> bool:

@@ -7,23 +7,39 @@ through ``react`` gives the same world again.
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import assert_never, get_args
 
+from units import console, oneshot, service, user_docker, volume
 from units import events as fact
-from units import oneshot, service, volume
-from units.commands import Command, ReadConfig
-from units.events import EngineFact, Event, UnitEvent, WorldEvent
+from units.commands import Command, DropIntent, ReadConfig
+from units.events import EngineFact, Event, SwitchEvent, UnitEvent, WorldEvent
 from units.links import Links, check, shares
 from units.machine import Advance, Moment, Table, View, advance
 from units.reconcile import leftovers, reconcile
 from units.records import replace
-from units.unit import Instant, Kind, Phase, Reason, Seconds, StoppedBy, Unit, UnitName, UnitSpec
+from units.switching import Outcome, Result, Scene, Switch, Turn, begin, over, refusal
+from units.switching import advance as advance_switch
+from units.unit import (
+    CONSOLE,
+    USER_DOCKER,
+    Instant,
+    Kind,
+    Phase,
+    Reason,
+    Seconds,
+    StoppedBy,
+    Unit,
+    UnitName,
+    UnitSpec,
+)
 
 TABLES: Mapping[Kind, Table] = {
     Kind.SERVICE: service.TABLE,
     Kind.ONESHOT: oneshot.TABLE,
     Kind.VOLUME: volume.TABLE,
+    Kind.CONSOLE: console.TABLE,
+    Kind.USER_DOCKER: user_docker.TABLE,
 }
 
 ENGINE_STOP = Seconds(20)
@@ -46,6 +62,14 @@ class World:
     draining: bool = False
     reloading: frozenset[UnitName] = frozenset()
     """Units whose success made the configuration be read again; their followers wait for the result."""
+    consoles: Mapping[str, UnitSpec] = field(default_factory=dict)
+    """All definitions of the console, by name."""
+    parked: Mapping[str, console.Parked] = field(default_factory=dict)
+    """Containers of the consoles that are not chosen, by name."""
+    switch: Switch | None = None
+    """The one that is under way."""
+    switched: Outcome | None = None
+    """How the last one ended."""
 
     @property
     def drained(self) -> bool:
@@ -97,14 +121,16 @@ class Reaction:
     answers: tuple[Answer, ...] = ()
     notices: tuple[str, ...] = ()
     """Things a person should know that are no unit's state."""
+    switches: tuple[Switch | Outcome, ...] = ()
+    """Each step that a switch came to, and its end."""
 
 
 class DivergedError(AssertionError):
     """Units pushed one another without end: a defect of the tables."""
 
 
-def new_world(units: Iterable[Unit], links: Links) -> World:
-    return World({unit.name: unit for unit in units}, links)
+def new_world(units: Iterable[Unit], links: Links, consoles: Iterable[UnitSpec] = ()) -> World:
+    return World({unit.name: unit for unit in units}, links, consoles={spec.variant: spec for spec in consoles})
 
 
 def react(world: World, event: Event, moment: Moment) -> Reaction:
@@ -112,6 +138,8 @@ def react(world: World, event: Event, moment: Moment) -> Reaction:
     step = _Step(world, moment)
     if isinstance(event, WorldEvent):
         _take_world_event(step, event)
+    elif isinstance(event, SwitchEvent):
+        _take_switch_event(step, event)
     else:
         step.push(event)
     step.settle()
@@ -130,6 +158,7 @@ class _Step:
         self.commands: list[Command] = []
         self.answers: list[Answer] = []
         self.notices: list[str] = []
+        self.switches: list[Switch | Outcome] = []
 
     def push(self, event: UnitEvent) -> None:
         self.queue.append(event)
@@ -142,15 +171,18 @@ class _Step:
 
     def settle(self) -> None:
         budget = 200 + 60 * len(self.units)
-        while self.queue:
+        while self.queue or (self.world.switch is not None and _look_at_switch(self)):
             budget -= 1
             if budget < 0:
                 raise DivergedError(f"still moving: {list(self.queue)[:4]}")
-            self._take(self.queue.popleft())
+            if self.queue:
+                self._take(self.queue.popleft())
 
-    def view(self) -> View:
-        world = self.world
-        return View(self.units, world.links, world.engine_up, world.draining, world.reloading, self.moment)
+    def view(self, event: UnitEvent) -> View:
+        world, moment = self.world, self.moment
+        if world.switch is not None and isinstance(event, ASKS):
+            moment = replace(moment, cause=world.switch.cause)  # Its own asks: a person's would have been refused.
+        return View(self.units, world.links, world.engine_up, world.draining, world.reloading, moment)
 
     def _take(self, event: UnitEvent) -> None:
         unit = self.units.get(event.unit)
@@ -162,8 +194,12 @@ class _Step:
         if self.world.draining and isinstance(event, fact.StartAsked | fact.RestartAsked):
             self._answer(event, accepted=False, text="the host goes down")
             return
+        if self.world.switch is not None and _would_disturb(event):
+            text = f"a switch of the {self.world.switch.of} is under way ({self.world.switch.step}): wait for its end"
+            self._answer(event, accepted=False, text=text)
+            return
         rules = TABLES[unit.spec.kind]
-        result = advance(rules, unit, event, self.view())
+        result = advance(rules, unit, event, self.view(event))
         if result.edge is None:
             why = rules.silence.get((unit.phase, type(event)), "no rule applies now")
             self._answer(event, accepted=False, text=f"{unit.name} is {unit.phase}: {why}")
@@ -187,7 +223,8 @@ class _Step:
     def _tell_peers(self, unit: Unit) -> None:
         links = self.world.links
         for name in links.followers.get(unit.name, ()):
-            if self.units[name].phase is Phase.WAITING:
+            follower = self.units[name]
+            if follower.phase is Phase.WAITING or follower.spec.context == unit.name:
                 self.push(fact.PeerChanged(name, unit.name))
         if self.world.draining and not unit.busy:
             for other in self.units.values():
@@ -200,7 +237,103 @@ class _Step:
 
     def reaction(self) -> Reaction:
         world = replace(self.world, units=self.units)
-        return Reaction(world, tuple(self.transitions), tuple(self.commands), tuple(self.answers), tuple(self.notices))
+        return Reaction(
+            world,
+            tuple(self.transitions),
+            tuple(self.commands),
+            tuple(self.answers),
+            tuple(self.notices),
+            tuple(self.switches),
+        )
+
+    def scene(self) -> Scene:
+        world = self.world
+        return Scene(self.units, world.consoles, world.engine_up, world.draining, self.moment)
+
+    def turn(self, turn: Turn) -> None:
+        """Do what a row of the switch's table says: first the definitions, then the orders, then what is asked."""
+        self.world = replace(self.world, switch=turn.switch)
+        for spec in turn.specs:
+            self._redefine(spec)
+        self.commands.extend(turn.orders)
+        for ask in turn.asks:
+            self.push(ask)
+
+    def end_switch(self, turn: Turn, result: Result) -> None:
+        self.turn(turn)
+        outcome = over(turn.switch, result, self.moment.now)
+        self.world = replace(self.world, switch=None, switched=outcome)
+        self.switches.append(outcome)
+        if outcome.request:
+            self.answers.append(Answer(outcome.request, result is Result.DONE, in_words(outcome)))
+
+    def _redefine(self, spec: UnitSpec) -> None:
+        """Another console in the console's unit, or another place for user Docker."""
+        unit = self.units[spec.name]
+        if spec.name == CONSOLE:
+            parked = dict(self.world.parked)
+            if unit.container is not None:
+                parked[unit.spec.variant] = console.Parked(unit.container, unit.config_hash)
+            self.units[CONSOLE] = console.become(unit, spec, parked.pop(spec.variant, None))
+            self.world = replace(self.world, parked=parked)
+        else:
+            self.units[spec.name] = replace(unit, spec=spec)
+        self.world = replace(self.world, links=check(unit.spec for unit in self.units.values()).links)
+
+
+def in_words(outcome: Outcome) -> str:
+    """How a switch ended, as a sentence."""
+    what = f"the {outcome.of} {outcome.origin or 'of before'}"
+    match outcome.result:
+        case Result.DONE:
+            return f"the {outcome.of} is {outcome.target} now"
+        case Result.REFUSED:
+            return f"nothing was touched: {outcome.why}"
+        case Result.ROLLED_BACK:
+            return f"{what} is back, for: {outcome.why}"
+        case Result.STUCK:
+            return f"{what} is not back in time, and still being tried; the switch failed for: {outcome.why}"
+        case Result.DROPPED:
+            return f"the host goes down; it comes up with {what}"
+
+
+def _would_disturb(event: UnitEvent) -> bool:
+    """A person's wish for a unit that a switch is moving; the switch's own wishes have no request."""
+    return isinstance(event, ASKS) and bool(event.request) and event.unit in {CONSOLE, USER_DOCKER}
+
+
+def _look_at_switch(step: _Step) -> bool:
+    """Whether the units got to where the switch goes on, or fails; then it has."""
+    return _move_switch(step, fact.UnitsMoved())
+
+
+def _take_switch_event(step: _Step, event: SwitchEvent) -> None:
+    if not isinstance(event, fact.SwitchAsked):
+        _move_switch(step, event)
+        return
+    why = refusal(event, step.world.switch, step.scene())
+    if why:
+        if event.request:
+            step.answers.append(Answer(event.request, accepted=False, text=why))
+        return
+    turn = begin(event, step.scene())
+    step.turn(turn)
+    step.switches.append(turn.switch)
+
+
+def _move_switch(step: _Step, event: SwitchEvent) -> bool:
+    switch = step.world.switch
+    moved = None if switch is None else advance_switch(switch, event, step.scene())
+    if switch is None or moved is None:
+        return False
+    turn, to = moved
+    if isinstance(to, Result):
+        step.end_switch(turn, to)
+        return True
+    step.turn(turn)
+    if to is not switch.step:
+        step.switches.append(turn.switch)
+    return to is not switch.step
 
 
 def _of_another_container(unit: Unit, event: EngineFact) -> bool:
@@ -220,8 +353,8 @@ def _take_world_event(step: _Step, event: WorldEvent) -> None:
             _lose_engine(step, reason)
         case fact.SnapshotTaken():
             _take_snapshot(step, event)
-        case fact.ConfigRead(specs=specs):
-            _change_specs(step, specs)
+        case fact.ConfigRead():
+            _read_config(step, event)
         case fact.ConfigRefused(problems=problems):
             step.world = replace(step.world, reloading=frozenset())
             step.notices.append(f"the configuration does not hold, the present one stays: {problems}")
@@ -259,15 +392,28 @@ def _take_snapshot(step: _Step, event: fact.SnapshotTaken) -> None:
         step.push(correction)
     step.settle()
     step.commands.extend(leftovers(step.units, event))
+    _take_consoles(step, event)
     if came_up:
         step.world = replace(step.world, engine_up=True, engine_reason="serving")
         step.poke("engine")
+
+
+def _take_consoles(step: _Step, event: fact.SnapshotTaken) -> None:
+    """Which other consoles there are; after a switch that was cut off, a second one may run."""
+    chosen = step.units.get(CONSOLE)
+    if chosen is None or step.world.switch is not None:
+        return
+    others = console.parked(step.world.consoles, chosen.spec.variant, event.containers)
+    step.world = replace(step.world, parked=others)
+    step.commands.extend(console.park(step.world.consoles, others, chosen.spec))
 
 
 def _drain(step: _Step, total: Seconds) -> None:
     if step.world.draining:
         return
     step.world = replace(step.world, draining=True)
+    if step.world.switch is not None:
+        step.end_switch(Turn(step.world.switch, (DropIntent(),)), Result.DROPPED)
     timeouts = {name: unit.spec.stop.timeout for name, unit in step.units.items()}
     share = shares(step.world.links, timeouts, total)
     for name in step.units:
@@ -300,6 +446,34 @@ def _change_specs(step: _Step, specs: tuple[UnitSpec, ...]) -> None:
             step.push(fact.StopAsked(spec.name, by=StoppedBy.CONFIG))
     step.settle()
     step.poke("configuration")
+
+
+def _read_config(step: _Step, event: fact.ConfigRead) -> None:
+    if step.world.switch is None:
+        _change_specs(step, _with_present_console(step, event))
+        return
+    step.notices.append("a switch is under way, the present configuration stays: read it again afterwards")
+    step.world = replace(step.world, reloading=frozenset())
+    step.poke("configuration")
+
+
+def _with_present_console(step: _Step, event: fact.ConfigRead) -> tuple[UnitSpec, ...]:
+    """Another console is a switch, never a side effect: the unit keeps the one it has, in its new definition."""
+    unit = step.units.get(CONSOLE)
+    if unit is not None and event.consoles:
+        present = unit.spec.variant
+        consoles = {spec.variant: spec for spec in event.consoles}
+        chosen = next((spec.variant for spec in event.specs if spec.name == CONSOLE), present)
+        if chosen != present:
+            step.notices.append(
+                f"the configuration asks for the console {chosen}, and {present} runs: 'console switch {chosen}'"
+            )
+        # One that lost its definition runs on as it is: a missing definition is no changed one.
+        kept = consoles.setdefault(present, unit.spec)
+        step.world = replace(step.world, consoles=consoles)
+        return tuple(kept if spec.name == CONSOLE else spec for spec in event.specs)
+    step.world = replace(step.world, consoles={spec.variant: spec for spec in event.consoles})
+    return event.specs
 
 
 def _gone(step: _Step, specs: tuple[UnitSpec, ...]) -> tuple[UnitSpec, ...]:

@@ -126,8 +126,8 @@ def shares(links: Links, timeouts: Mapping[UnitName, Seconds], total: Seconds) -
     return {name: Seconds(timeout * factor) for name, timeout in timeouts.items()}
 
 
-BINDING = frozenset({Via.LINK, Via.NET, Via.PID, Via.IPC})
-"""Edges that the engine itself insists on at every start: it refuses to start while the target is down."""
+BINDING = frozenset({Via.LINK, Via.NET, Via.PID, Via.IPC, Via.CONTEXT})
+"""Edges that count at every start: without its target the engine refuses, or user Docker has nowhere to run."""
 
 
 def counts(edge: Dependency, *, fresh: bool) -> bool:

@@ -16,11 +16,13 @@ from units.unit import (
     Health,
     Instant,
     Phase,
+    Place,
     Policy,
     Reason,
     Seconds,
     StoppedBy,
     Unit,
+    UnitName,
     UnitSpec,
 )
 
@@ -69,7 +71,13 @@ def _remember(unit: Unit, clocks: Clocks) -> dict[str, Any]:
         "pending": unit.pending.value if unit.pending else "",
         "fresh": unit.fresh,
         "reloaded": unit.reloaded,
+        "variant": unit.spec.variant,
+        "place": list(_as_words(unit.place)),
     }
+
+
+def _as_words(place: Place | None) -> tuple[str, ...]:
+    return () if place is None else (place.context, place.container, place.engine)
 
 
 def recall(
@@ -118,9 +126,17 @@ def _recall(unit: Unit, record: Mapping[str, Any], clocks: Clocks, *, same_boot:
             reason=str(record["reason"]),
             fresh=bool(record["fresh"]) or not same_boot,
         )
-    if not same_boot:
-        return unit
+    if not same_boot or record.get("variant", "") != unit.spec.variant:
+        return unit  # What is known of another console's container says nothing of this one's.
     return _believe(unit, record)
+
+
+def _as_place(words: object) -> Place | None:
+    match words:
+        case [str(context), str(container), str(engine)]:
+            return Place(UnitName(context), ContainerId(container), engine)
+        case _:
+            return None
 
 
 def _stays_stopped(unit: Unit, by: StoppedBy, *, same_host_boot: bool) -> bool:
@@ -141,6 +157,7 @@ def _believe(unit: Unit, record: Mapping[str, Any]) -> Unit:
         fresh=bool(record["fresh"]),
         reloaded=bool(record["reloaded"]),
         pending=Reason(pending) if pending else None,
+        place=_as_place(record.get("place")),
     )
     phase = Phase(record["phase"])
     if phase not in BELIEVED or not unit.wanted:

@@ -3,7 +3,7 @@
 from units import actions as do
 from units import events as fact
 from units import guards as given
-from units.machine import rows, table
+from units.machine import Ignored, rows, table
 from units.running import running, silence
 from units.shared import IDLE, asked, provided
 from units.unit import Kind, Phase
@@ -22,9 +22,7 @@ EDGES = (
     *running(Kind.ONESHOT, UP),
 )
 
-TABLE = table(
-    "oneshot",
-    (*IDLE, P.PULLING, P.CREATING, P.STARTING, *UP, P.DRAINING, P.STOPPING, P.EXITED),
-    EDGES,
-    silence(UP),
-)
+PHASES = (*IDLE, P.PULLING, P.CREATING, P.STARTING, *UP, P.DRAINING, P.STOPPING, P.EXITED)
+NO_CONTEXT = Ignored(PHASES, (fact.ContextLost,), "only user Docker runs in another unit's file system")
+
+TABLE = table("oneshot", PHASES, EDGES, (*silence(UP), NO_CONTEXT))

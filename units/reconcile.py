@@ -8,10 +8,11 @@ from collections.abc import Mapping
 
 from units import events as fact
 from units.commands import Command, RemoveContainer
-from units.events import EngineFact, Observed, SnapshotTaken, SpecChanged
+from units.events import ContextLost, EngineFact, Observed, SnapshotTaken, SpecChanged
 from units.unit import Health, Kind, Phase, Rebuild, Unit, UnitName
 
 P = Phase
+Correction = EngineFact | SpecChanged | ContextLost
 BELIEVED_UP = frozenset({P.RUNNING, P.READY, P.DRAINING})
 BELIEVED_DOWN = frozenset(
     {
@@ -28,10 +29,10 @@ BELIEVED_DOWN = frozenset(
 )
 
 
-def reconcile(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[EngineFact | SpecChanged, ...]:
+def reconcile(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[Correction, ...]:
     """Facts, in the order of the units, that bring each unit to where its container is."""
     candidates = _by_unit(units, snapshot)
-    facts: list[EngineFact | SpecChanged] = []
+    facts: list[Correction] = []
     for name, unit in units.items():
         if unit.moved <= snapshot.asked_after:
             facts.extend(_explain(unit, keeper(unit, candidates.get(name, ()))))
@@ -65,13 +66,14 @@ def keeper(unit: Unit, seen: tuple[Observed, ...]) -> Observed | None:
 def _by_unit(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> dict[UnitName, tuple[Observed, ...]]:
     found: dict[UnitName, tuple[Observed, ...]] = {}
     for one in snapshot.containers:
-        if one.unit in units:
+        # The containers of other consoles are the same unit's, and none of its business: they are parked.
+        if one.unit in units and one.variant in {"", units[one.unit].spec.variant}:
             found[one.unit] = (*found.get(one.unit, ()), one)
     return found
 
 
-def _explain(unit: Unit, seen: Observed | None) -> list[EngineFact | SpecChanged]:
-    facts: list[EngineFact | SpecChanged] = []
+def _explain(unit: Unit, seen: Observed | None) -> list[Correction]:
+    facts: list[Correction] = []
     if unit.container is not None and (seen is None or seen.container != unit.container):
         if unit.phase is P.CREATING:
             return []  # It is being replaced: the answer is on its way.
@@ -92,7 +94,7 @@ def _tell_health(unit: Unit, seen: Observed) -> list[EngineFact]:
     return [fact.HealthReported(unit.name, seen.container, Health.STARTING)]
 
 
-def _tell_state(unit: Unit, seen: Observed) -> list[EngineFact | SpecChanged]:
+def _tell_state(unit: Unit, seen: Observed) -> list[Correction]:
     name, container = unit.name, seen.container
     if seen.running and unit.phase in BELIEVED_DOWN:
         started = fact.ContainerStarted(name, container, seen.ran_for)
@@ -102,7 +104,9 @@ def _tell_state(unit: Unit, seen: Observed) -> list[EngineFact | SpecChanged]:
     if not seen.running and unit.phase in BELIEVED_UP:
         return [fact.ContainerDied(name, container, seen.exit_code, oom=seen.oom)]
     if seen.running and unit.phase in {P.RUNNING, P.READY}:
-        told: list[EngineFact | SpecChanged] = []
+        told: list[Correction] = []
+        if seen.displaced:
+            told.append(ContextLost(name, container, seen.displaced))
         if seen.health is not unit.health and seen.health is not Health.NONE:
             told.append(fact.HealthReported(name, container, seen.health))
         if unit.config_hash not in {"", unit.spec.config_hash} and unit.spec.rebuild is not Rebuild.NEVER:

@@ -1,9 +1,11 @@
-"""The table of a service: a unit that runs until it is stopped."""
+"""The table of a service: a unit that runs until it is stopped. Consoles and user Docker build on its rows."""
+
+from typing import Any
 
 from units import actions as do
 from units import events as fact
 from units import guards as given
-from units.machine import Ignored, rows, table
+from units.machine import Edge, Ignored, rows, table
 from units.running import running, silence
 from units.shared import IDLE, asked, provided
 from units.unit import Kind, Phase
@@ -13,36 +15,26 @@ UP = (P.RUNNING, P.READY)
 FOUND = (*IDLE, P.EXITED)
 """Phases in which a start is news: an adoption, or somebody started it behind our back."""
 
-EDGES = (
-    *asked(Kind.SERVICE),
-    *provided(Kind.SERVICE),
-    *rows(FOUND, fact.ContainerStarted, P.STOPPING, do.adopt_and_halt, given.going_down),
-    *rows((P.WAITING,), fact.ContainerStarted, P.STOPPING, do.adopt_and_cycle, given.is_stale),
-    *rows((*FOUND, P.STARTING), fact.ContainerStarted, P.RUNNING, do.run, given.checked),
-    *rows((*FOUND, P.STARTING), fact.ContainerStarted, P.READY, do.run),
-    *rows((P.RUNNING,), fact.HealthReported, P.READY, do.become_ready, given.turned_healthy),
-    *rows((P.READY,), fact.HealthReported, P.RUNNING, do.lose_ready, given.turned_unhealthy),
-    *rows((*FOUND, P.PULLING, P.CREATING, P.STARTING, *UP), fact.HealthReported, None, do.note_health),
-    *running(Kind.SERVICE, UP),
-)
+PHASES = (*IDLE, P.PULLING, P.CREATING, P.STARTING, *UP, P.DRAINING, P.STOPPING, P.EXITED)
 
-IGNORED = (
-    *silence(UP),
-    Ignored(UP, (fact.DeadlineDue,), "a timer of an earlier phase: the start was answered"),
-)
 
-TABLE = table(
-    "service",
-    (
-        *IDLE,
-        P.PULLING,
-        P.CREATING,
-        P.STARTING,
-        *UP,
-        P.DRAINING,
-        P.STOPPING,
-        P.EXITED,
-    ),
-    EDGES,
-    IGNORED,
-)
+def lasting(kind: Kind, begins: tuple[Phase, ...] = (*FOUND, P.STARTING)) -> tuple[Edge[Any], ...]:
+    """The rows of whatever runs until it is stopped. ``begins``: where a start leads on as a service's does."""
+    return (
+        *asked(kind),
+        *provided(kind),
+        *rows(FOUND, fact.ContainerStarted, P.STOPPING, do.adopt_and_halt, given.going_down),
+        *rows((P.WAITING,), fact.ContainerStarted, P.STOPPING, do.adopt_and_cycle, given.is_stale),
+        *rows(begins, fact.ContainerStarted, P.RUNNING, do.run, given.checked),
+        *rows(begins, fact.ContainerStarted, P.READY, do.run),
+        *rows((P.RUNNING,), fact.HealthReported, P.READY, do.become_ready, given.turned_healthy),
+        *rows((P.READY,), fact.HealthReported, P.RUNNING, do.lose_ready, given.turned_unhealthy),
+        *rows((*FOUND, P.PULLING, P.CREATING, P.STARTING, *UP), fact.HealthReported, None, do.note_health),
+        *running(kind, UP),
+    )
+
+
+LATE = Ignored(UP, (fact.DeadlineDue,), "a timer of an earlier phase: the start was answered")
+NO_CONTEXT = Ignored(PHASES, (fact.ContextLost,), "only user Docker runs in another unit's file system")
+
+TABLE = table("service", PHASES, lasting(Kind.SERVICE), (*silence(UP), LATE, NO_CONTEXT))

@@ -23,6 +23,14 @@ class Kind(StrEnum):
     """Runs once a boot; its exit code decides (``io.rancher.os.detach: "false"``)."""
     VOLUME = "volume"
     """Is created and never started: it only holds volumes (``io.rancher.os.createonly: "true"``)."""
+    CONSOLE = "console"
+    """The container in which a person works. There is one such unit, and a definition of it for each console's name."""
+    USER_DOCKER = "user-docker"
+    """The user's own engine: no container but a dockerd in the mount namespace of its storage context."""
+
+
+LASTING = frozenset({Kind.SERVICE, Kind.CONSOLE, Kind.USER_DOCKER})
+"""Kinds that run until they are stopped."""
 
 
 class Phase(StrEnum):
@@ -101,6 +109,7 @@ class Via(StrEnum):
     AFTER = "after"
     BEFORE = "before"
     LOG_DRIVER = "log_driver"
+    CONTEXT = "storage_context"
 
 
 class Policy(StrEnum):
@@ -110,6 +119,16 @@ class Policy(StrEnum):
     ON_FAILURE = "on-failure"
     ALWAYS = "always"
     UNLESS_STOPPED = "unless-stopped"
+
+
+class Switchable(StrEnum):
+    """What a switch can exchange."""
+
+    CONSOLE = "console"
+    STORAGE = "storage"
+    """The storage context of user Docker."""
+    ENGINE = "engine"
+    """The program that user Docker runs."""
 
 
 class Rebuild(StrEnum):
@@ -167,6 +186,21 @@ class StopPolicy:
     """From the signal to the first SIGKILL."""
 
 
+CONSOLE = UnitName("console")
+USER_DOCKER = UnitName("user-docker")
+"""Names of the two units of which a host has one each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where user Docker runs: in whose file system, in which incarnation of it, and which engine."""
+
+    context: UnitName
+    container: ContainerId
+    engine: str = ""
+    """Empty means: the context's own, else the shipped one."""
+
+
 @dataclass(frozen=True, slots=True)
 class UnitSpec:
     """What the configuration says of one unit. Equal specs behave equally."""
@@ -191,7 +225,14 @@ class UnitSpec:
     enabled: bool = True
     """``dockwarden.enabled: "false"`` keeps a unit inactive until a person starts it."""
     deadline: Seconds = Seconds(0)
-    """For a oneshot: longest run, then it is stopped and failed. 0 means none."""
+    """For a oneshot: longest run, then it is stopped and failed. For user Docker: longest time until it serves.
+    0 means none."""
+    variant: str = ""
+    """For the console: which of the consoles this defines."""
+    context: UnitName | None = None
+    """For user Docker: the unit in whose file system it runs."""
+    engine: str = ""
+    """For user Docker: name of the engine to run, as in Place."""
 
     @property
     def container(self) -> str:
@@ -209,6 +250,8 @@ class StoppedBy(StrEnum):
     """Asked of the engine behind our back (``docker stop``)."""
     SHUTDOWN = "shutdown"
     CONFIG = "config"
+    SWITCH = "switch"
+    """For the length of a switch."""
 
 
 class Reason(StrEnum):
@@ -221,6 +264,8 @@ class Reason(StrEnum):
     MANUAL = "manual"
     EXTERNAL = "external"
     CONFIG = "config"
+    CONTEXT = "context"
+    """User Docker follows its storage context."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +335,8 @@ class Unit:
     """SIGKILLs sent in the present stop."""
     token: int = 0
     """Number of the timer that counts; an elapsed timer with another number is stale."""
+    place: Place | None = None
+    """Where user Docker was last started."""
 
     @property
     def name(self) -> UnitName:

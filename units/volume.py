@@ -37,6 +37,7 @@ IGNORED = (
         ),
         "we never run it; if somebody else does, its volumes do not mind",
     ),
+    Ignored(ALL, (fact.ContextLost,), "only user Docker runs in another unit's file system"),
     Ignored((*IDLE, P.CREATING), (fact.ImagePulled, fact.PullFailed), "a pull that nobody waits for any more"),
     Ignored((*IDLE, P.PULLING), (fact.CreateFailed,), "a create that nobody waits for any more"),
     Ignored(

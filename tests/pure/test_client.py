@@ -99,7 +99,7 @@ def test_json_is_what_the_supervisor_said(play: Play) -> None:
 
     async def scene(run: Stage) -> None:
         status = json.loads((await run("status", "--json"))[1])
-        assert list(status) == ["engine", "units", "supervisor"]
+        assert list(status) == ["engine", "console", "storage", "user_docker", "switch", "units", "supervisor"]
         assert json.loads((await run("units", "--json"))[1]) == status["units"]
         assert json.loads((await run("why", "web", "--json"))[1])["unit"] == status["units"][0]
         events = [json.loads(line) for line in (await run("events", "--json"))[1].splitlines()]
@@ -492,7 +492,9 @@ def test_every_command_has_json_help_and_an_example() -> None:
     commands = top.add_subparsers(dest="command")
     client.add_commands(commands)
     assert set(commands.choices) == set(client._COMMANDS)
-    for command in commands.choices.values():
+    below = [action.choices for one in commands.choices.values() for action in one._actions if action.dest == "verb"]
+    single = [one for name, one in commands.choices.items() if name not in {"console", "storage", "engine"}]
+    for command in (*single, *(one for verbs in below if verbs is not None for one in dict(verbs).values())):
         text = command.format_help()
         assert "--json" in text
         assert "example:\n  dockwarden " in text

@@ -80,9 +80,11 @@ def test_all_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:
 
 def test_what_is_known_and_not_acted_on_is_a_warning(tmp_path: Path) -> None:
     """RancherOS's other keys are accepted by name, and one is told that nothing happens."""
-    file = write(tmp_path / "c.yml", "#cloud-config\nhostname: x\nrancher: {network: {dns: {}}, docker: {tls: true}}\n")
+    file = write(
+        tmp_path / "c.yml", "#cloud-config\nhostname: x\nrancher: {network: {dns: {}}, docker: {bip: 10.0.0.1/24}}\n"
+    )
     warned = [warning.path for warning in config.read([file]).warnings]
-    assert warned == ["hostname", "rancher.network", "rancher.docker"]
+    assert warned == ["hostname", "rancher.network", "rancher.docker.bip"]
 
 
 def test_defaults_of_all_units_are_set_under_supervisor(tmp_path: Path) -> None:

@@ -1,11 +1,15 @@
 """The tables are total, have no dead row, and every phase has a way out."""
 
 from collections import Counter
+from typing import get_args
 
 import pytest
 
+from units import switching
+from units.events import ChoiceLost, SwitchAsked, SwitchDue, SwitchEvent
 from units.kernel import TABLES
 from units.machine import EVENTS, Table
+from units.switching import Result, SwitchStep
 from units.unit import Phase
 
 ALL = pytest.mark.parametrize("rules", TABLES.values(), ids=lambda rules: rules.name)
@@ -60,3 +64,37 @@ def test_every_phase_can_be_reached_and_left(rules: Table) -> None:
     assert reach(Phase.WAITING) == set(rules.phases)
     for phase in rules.phases:
         assert reach(phase) >= (RESTING & set(rules.phases))
+
+
+def test_a_switch_answers_every_event_at_every_step() -> None:
+    """Each (step, event) has rows or stands among the ignored; ``SwitchAsked`` is answered outside of the table."""
+    events = [event for event in get_args(SwitchEvent) if event is not SwitchAsked]
+    cells = {(step, event) for step in SwitchStep for event in events}
+    assert switching.CELLS.keys() | switching.IGNORED.keys() == cells
+    assert not switching.CELLS.keys() & switching.IGNORED.keys()
+
+
+def test_a_switch_has_no_dead_row_and_always_an_end() -> None:
+    """A row without a guard is the last of its cell, and from each step an end can be reached."""
+    for rows in switching.CELLS.values():
+        unguarded = [row for row in rows if row.when.__name__ == "always"]
+        assert len(unguarded) <= 1
+        assert not unguarded or rows[-1] is unguarded[0]
+    for step in SwitchStep:
+        seen, queue = {step}, [step]
+        ends = set()
+        for here in queue:
+            for row in switching.ROWS:
+                if row.at is here and isinstance(row.to, Result):
+                    ends.add(row.to)
+                elif row.at is here and isinstance(row.to, SwitchStep) and row.to not in seen:
+                    seen.add(row.to)
+                    queue.append(row.to)
+        assert ends
+
+
+def test_every_working_step_has_a_way_back() -> None:
+    """A deadline and a note that cannot be written lead back from each of them."""
+    for step in switching.WORKING:
+        for event in (SwitchDue, ChoiceLost):
+            assert SwitchStep.REVERTING in {row.to for row in switching.CELLS[step, event]}

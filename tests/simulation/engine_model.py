@@ -22,8 +22,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from supervisor import decode
-from supervisor.engine import LABEL_HASH, LABEL_UNIT, EngineError, EngineInfo, Heard, OutputLine
+from supervisor.engine import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT, EngineError, EngineInfo, Heard, OutputLine
 from units.events import Observed
+from units.storage import ContextFacts
 from units.unit import ContainerId, Failure, Health, Seconds, UnitName
 
 T = TypeVar("T")
@@ -228,6 +229,22 @@ class FakeEngine:
 
     async def declares_health(self, container: ContainerId) -> bool:
         return await self._call("inspect", container, lambda: self._get(container).program.healthy_after is not None)
+
+    async def has_image(self, image: str) -> bool:
+        return await self._call("image", image, lambda: image in self.images)
+
+    async def context(self, container: ContainerId) -> ContextFacts:
+        def effect() -> ContextFacts:
+            found = self._get(container)
+            return ContextFacts(found.name, found.ident, found.running, pid=1, privileged=True)
+
+        return await self._call("inspect", container, effect)
+
+    async def stop(self, container: ContainerId, grace: Seconds) -> None:  # noqa: ARG002 - the model has its own
+        found = await self._call("stop", container, lambda: self._get(container))
+        self._stop(found.name, "stop")
+        while found.running and self.up:  # noqa: ASYNC110 - a real one answers after the end, too
+            await asyncio.sleep(0.01)
 
     async def owner(self, name: str) -> UnitName | None:
         def effect() -> UnitName | None:
@@ -622,5 +639,6 @@ class FakeEngine:
             oom=container.oom and thorough,
             health=health,
             config_hash=container.labels.get(LABEL_HASH, ""),
+            variant=container.labels.get(LABEL_CONSOLE, ""),
             ran_for=Seconds(self._loop.time() - container.started_at if container.running and thorough else 0.0),
         )

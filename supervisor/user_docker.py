@@ -1,0 +1,525 @@
+"""User Docker's process: one dockerd in the mount namespace of its storage context, started, watched and ended.
+
+It is entered, not contained: ``nsenter`` into the context's mount namespace and then the engine itself, so that there
+is one process to watch and to signal, with an exit code of its own, which outlives us as System Docker does. Nothing
+is decided here: what it does is reported as facts of the unit ``user-docker``.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal as signals
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from structlog.typing import FilteringBoundLogger
+
+from supervisor.daemon import Daemon, describe_exit, dockerd_command, last_lines, pid_in, spawn_detached
+from supervisor.daemon_plan import USER_DOCKER as DEFAULTS
+from supervisor.daemon_plan import DaemonPlan, SystemDockerError, plan
+from supervisor.engine import Engine, EngineError
+from supervisor.loop import Inbox
+from supervisor.wire import Caller
+from units.events import ContainerDied, ContainerStarted, Event, HealthReported, Observed
+from units.records import replace
+from units.storage import ContextFacts, lacks, wanted
+from units.unit import USER_DOCKER, ContainerId, Failure, Health, Place, Seconds
+from units.user_docker import PROCESS
+
+ENGINES = "/opt/engines"
+"""Where named engines are looked for: ``<name>/bin/dockerd``."""
+SHIPPED = "shipped"
+"""The named engine that serves when the context brings none."""
+OWN = ("/usr/local/bin", "/opt/bin")
+"""Where a context's own engine is looked for first: what a person dropped there is meant to be used."""
+ORDINARY = ("/usr/bin", "/usr/sbin")
+
+FIRST_LOOK, LAST_LOOK, SERVING_LOOK = 0.05, 1.0, 10.0
+"""Seconds between two looks whether it serves: doubling until it does, then steady."""
+MISSES = 3
+"""Looks in a row that fail before it counts as not serving any more."""
+ANSWER = 5.0
+END_GRACE, KILL_GRACE = 30.0, 10.0
+LOG_LIMIT = 10 * 2**20
+UNKNOWN_EXIT = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a later supervisor must know to take the process up: written before anything else can go wrong."""
+
+    pid: int
+    start: str
+    """The process's start time, in the kernel's own ticks: a pid alone may be another's by then."""
+    container: str
+    context: str
+    engine: str
+    config_hash: str
+    socket: str
+    data_root: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What ``status`` shows beside the unit."""
+
+    version: str = ""
+    binary: str = ""
+    output: tuple[str, ...] = ()
+    """The last lines of the run that ended last."""
+    exit_code: int | None = None
+    trouble: str = ""
+    """Why it does not serve, as the last look found it."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """One process, from its start or its adoption to its end."""
+
+    daemon: Daemon
+    record: Record
+    began: float
+    cause: str
+    serving: bool = False
+    looks: asyncio.Task[None] | None = None
+    misses: int = field(default=0)
+
+
+class UserDocker:
+    """To be made on a running loop. ``environ`` is what the engine inherits, ``settings`` on top of it."""
+
+    def __init__(
+        self, engine: Engine, inbox: Inbox, log: FilteringBoundLogger, *, state_dir: Path, environ: Mapping[str, str]
+    ) -> None:
+        self.report = Report()
+        self._engine = engine
+        self._inbox = inbox
+        self._log = log
+        self._record_file = state_dir / "user-docker.json"
+        self._log_file = state_dir / "user-docker.log"
+        self._environ = environ
+        self._plan: DaemonPlan | None = None
+        self._config_hash = ""
+        self._run: _Run | None = None
+        self._callers: dict[str, Caller] = {}
+
+    # Orders.
+
+    def prepare(self, body: str, config_hash: str) -> None:
+        """Read the definition. Raises EngineError when no command line can be made of it."""
+        self._plan, self._config_hash = self._read(body), config_hash
+
+    def _read(self, body: str) -> DaemonPlan:
+        try:
+            settings = json.loads(body)
+            return plan(settings["args"], settings["extra_args"], self._environ | settings["environment"], DEFAULTS)
+        except SystemDockerError as error:
+            raise EngineError(Failure.UNRECOVERABLE, str(error)) from error
+
+    async def start(self, place: Place, cause: str) -> None:
+        """Begin a run in this place. Raises EngineError; what keeps it from starting has not touched anything."""
+        assert self._plan is not None
+        facts = await self._look_into(place.container, self._plan)
+        if short := lacks(facts):
+            raise EngineError(Failure.OTHER, "; ".join(short))
+        await self._clear_the_way(facts, self._plan)
+        binary = await asyncio.to_thread(find_engine, facts.pid, place.engine)
+        run = self._begin(place, facts, binary, self._plan, cause)
+        self._log.info("user_docker.started", pid=run.daemon.pid, binary=binary, context=place.context, cause=cause)
+        self._tell(run, ContainerStarted(USER_DOCKER, PROCESS))
+
+    def signal(self, name: str) -> None:
+        """Raises EngineError when nothing of it runs."""
+        if self._run is None:
+            raise EngineError(Failure.NOT_RUNNING, "user Docker does not run")
+        sign = signals.Signals[name] if name in signals.Signals.__members__ else signals.SIGTERM
+        self._run.daemon.send(sign)
+
+    # What can be seen.
+
+    async def observed(self) -> tuple[Observed, ...]:
+        """The process as a snapshot shows it; found again first, if an earlier supervisor started it."""
+        if self._run is None:
+            self._adopt()
+        run = self._run
+        if run is None:
+            code = self.report.exit_code
+            return (
+                Observed(
+                    USER_DOCKER,
+                    PROCESS,
+                    USER_DOCKER,
+                    running=False,
+                    created=False,
+                    exit_code=UNKNOWN_EXIT if code is None else code,
+                    health=Health.STARTING,
+                    config_hash=self._config_hash,
+                ),
+            )
+        return (
+            Observed(
+                USER_DOCKER,
+                PROCESS,
+                USER_DOCKER,
+                running=True,
+                created=False,
+                health=Health.HEALTHY if run.serving else Health.STARTING,
+                config_hash=run.record.config_hash,
+                ran_for=Seconds(time.monotonic() - run.began),
+                displaced=await self._displaced(run),
+            ),
+        )
+
+    async def _displaced(self, run: _Run) -> str:
+        """Why it runs elsewhere than its context; no event tells of that when the context was made anew."""
+        try:
+            facts = await self._engine.context(ContainerId(run.record.container))
+        except EngineError as error:
+            return "" if error.failure is not Failure.NOT_FOUND else "the container of its storage context is gone"
+        if not facts.running or same_mounts(run.daemon.pid, facts.pid):
+            return ""
+        return f"it runs in a file system that its storage context {run.record.context} no longer has"
+
+    async def check(self, container: ContainerId) -> tuple[str, ...]:
+        """What keeps a container from being the storage context, in words. Raises EngineError."""
+        return lacks(await self._look_into(container, self._plan or plan((), (), {}, DEFAULTS)))
+
+    async def check_engine(self, container: ContainerId, name: str) -> tuple[str, ...]:
+        """What keeps a named engine from being run in this context, in words. Raises EngineError."""
+        facts = await self._engine.context(container)
+        if not facts.running:
+            return lacks(facts)
+        binary = await asyncio.to_thread(find_engine, facts.pid, name)
+        return await _try_out(facts.pid, binary)
+
+    async def engines(self, container: ContainerId) -> list[dict[str, str]]:
+        """The engines that can be switched to, by name. Raises EngineError."""
+        facts = await self._engine.context(container)
+        return await asyncio.to_thread(engines_in, facts.pid) if facts.running else []
+
+    def close(self) -> None:
+        """Stop watching. The process goes on."""
+        if self._run is not None:
+            if self._run.looks is not None:
+                self._run.looks.cancel()
+            self._run.daemon.release()
+        for caller in self._callers.values():
+            caller.close()
+
+    # A run.
+
+    def _begin(self, place: Place, facts: ContextFacts, binary: str, how: DaemonPlan, cause: str) -> _Run:
+        entering = shutil.which("nsenter", path=self._environ.get("PATH", os.defpath)) or "/usr/bin/nsenter"
+        argv = [entering, f"--mount=/proc/{facts.pid}/ns/mnt", "--", binary]
+        if binary.endswith("/docker"):
+            argv.append("daemon")  # Engines before 1.12 were one program with their client.
+        path = f"{Path(binary).parent}:{how.environment['PATH']}"
+        log = self._open_log()
+        try:
+            start = os.fstat(log).st_size
+            pid = spawn_detached(entering, [*argv, *how.argv[1:]], {**how.environment, "PATH": path}, log)
+        except OSError as error:
+            raise EngineError(Failure.OTHER, f"cannot run {entering}: {error.strerror}") from error
+        finally:
+            os.close(log)
+        record = Record(
+            pid,
+            started_at(pid),
+            place.container,
+            place.context,
+            place.engine,
+            self._config_hash,
+            str(how.socket),
+            str(how.data_root),
+        )
+        self._write(record)
+        self.report.binary, self.report.version, self.report.trouble = binary, "", "just started"
+        return self._hold(Daemon(pid, adopted=False, log_from=start), record, cause)
+
+    def _hold(self, daemon: Daemon, record: Record, cause: str) -> _Run:
+        run = _Run(daemon, record, time.monotonic(), cause)
+        self._run = run
+        daemon.exited.add_done_callback(lambda _: self._ended(run))
+        run.looks = asyncio.get_running_loop().create_task(self._watch(run), name="user-docker")
+        return run
+
+    def _adopt(self) -> None:
+        record = self._recorded()
+        if record is None or not lives(record):
+            return
+        try:
+            daemon = Daemon(record.pid, adopted=True)
+        except ProcessLookupError:
+            return
+        self._log.info("user_docker.adopted", pid=record.pid, context=record.context)
+        self._hold(daemon, record, "")
+
+    def _ended(self, run: _Run) -> None:
+        code = run.daemon.exited.result()
+        if run.looks is not None:
+            run.looks.cancel()
+        if self._run is run:
+            self._run = None
+        self.report.exit_code, self.report.trouble = code, "it does not run"
+        self.report.output = last_lines(self._log_file, run.daemon.log_from)
+        self._record_file.unlink(missing_ok=True)
+        said = self.report.output[-1] if self.report.output else ""
+        clean = code in {0, None}
+        output = {} if clean else {"output": self.report.output}
+        self._log.info("user_docker.ended", pid=run.daemon.pid, how=describe_exit(code), **output)
+        number = 0 if clean else (128 - code if code is not None and code < 0 else code or UNKNOWN_EXIT)
+        self._inbox.put(ContainerDied(USER_DOCKER, PROCESS, number, said="" if clean else said[-200:]))
+
+    def _tell(self, run: _Run, event: Event) -> None:
+        self._inbox.put(event, cause=run.cause)
+
+    # Whether it serves.
+
+    async def _watch(self, run: _Run) -> None:
+        pause = FIRST_LOOK
+        while True:
+            trouble = await self._trouble(run)
+            self._judge(run, trouble)
+            if run.serving:
+                pause = SERVING_LOOK
+            await asyncio.sleep(pause)
+            pause = min(LAST_LOOK, pause * 2)
+
+    def _judge(self, run: _Run, trouble: str) -> None:
+        self.report.trouble = trouble
+        run.misses = run.misses + 1 if trouble else 0
+        if not trouble and not run.serving:
+            run.serving = True
+            self._tell(run, HealthReported(USER_DOCKER, PROCESS, Health.HEALTHY))
+        elif run.serving and run.misses >= MISSES:
+            run.serving = False
+            self._log.warning("user_docker.silent", pid=run.daemon.pid, trouble=trouble)
+            self._tell(run, HealthReported(USER_DOCKER, PROCESS, Health.UNHEALTHY))
+
+    async def _trouble(self, run: _Run) -> str:
+        """Why it does not serve; empty when it does: it answers, and its data is where it should be."""
+        socket, root = run.record.socket, run.record.data_root
+        caller = self._caller(f"/proc/{run.daemon.pid}/root{socket}")
+        try:
+            async with asyncio.timeout(ANSWER):
+                ping = await caller.call("GET", "/_ping", ANSWER)
+                told = await caller.call("GET", "/v1.41/info", ANSWER)
+            if ping.status != 200 or told.status != 200:
+                return f"its socket {socket} answers with {ping.status} and {told.status}"
+            info = json.loads(told.body)
+        except (EngineError, TimeoutError, ValueError) as error:
+            return f"its socket {socket} does not answer: {str(error) or 'no answer in time'}"
+        self.report.version = str(info.get("ServerVersion", ""))
+        if info.get("DockerRootDir") != root:
+            return f"another engine answers on {socket}: its data is in {info.get('DockerRootDir')}, not in {root}"
+        on = filesystem_of(run.daemon.pid, root)
+        return f"{root} is on the context's own {on} file system" if on in {"overlay", "aufs", ""} else ""
+
+    def _caller(self, path: str) -> Caller:
+        if path not in self._callers:
+            for caller in self._callers.values():
+                caller.close()
+            self._callers = {path: Caller(path, 2)}
+        return self._callers[path]
+
+    # The context, and what is in the way in it.
+
+    async def _look_into(self, container: ContainerId, how: DaemonPlan) -> ContextFacts:
+        facts = await self._engine.context(container)
+        return await asyncio.to_thread(look_into, facts, str(how.data_root)) if facts.running else facts
+
+    async def _clear_the_way(self, facts: ContextFacts, how: DaemonPlan) -> None:
+        """No second engine on the same data, and no file of a dead one in the way. Raises EngineError."""
+        record = self._recorded()
+        if self._run is None and record is not None and lives(record):
+            await self._end_earlier(record)
+        root = Path(f"/proc/{facts.pid}/root")
+        pidfile = root / how.pidfile.relative_to("/")
+        pid = await asyncio.to_thread(pid_in, pidfile)
+        if pid and pid != os.getpid() and dockerd_command(pid, "dockerd"):
+            raise EngineError(
+                Failure.OTHER, f"a dockerd that is not ours (pid {pid}) holds {how.pidfile} in {facts.name}: stop it"
+            )
+        if pid:
+            self._log.info("user_docker.stale_pidfile", path=str(how.pidfile), pid=pid)
+            await asyncio.to_thread(pidfile.unlink, missing_ok=True)
+
+    async def _end_earlier(self, record: Record) -> None:
+        """One that a supervisor before us started elsewhere. Raises EngineError when it does not end."""
+        with contextlib.suppress(ProcessLookupError):
+            daemon = Daemon(record.pid, adopted=True)
+            self._log.warning("user_docker.second", pid=record.pid, context=record.context)
+            for sign, patience in ((signals.SIGTERM, END_GRACE), (signals.SIGKILL, KILL_GRACE)):
+                daemon.send(sign)
+                await asyncio.wait([daemon.exited], timeout=patience)
+                if daemon.exited.done():
+                    return
+            daemon.release()
+            raise EngineError(Failure.OTHER, f"the dockerd of before (pid {record.pid}) survived SIGKILL")
+
+    # Files of ours.
+
+    def _write(self, record: Record) -> None:
+        new = self._record_file.with_suffix(".new")
+        try:
+            new.write_text(json.dumps(asdict(record)))
+            new.replace(self._record_file)
+        except OSError as error:
+            # It runs all the same; only a supervisor after us would not know it.
+            self._log.warning("user_docker.no_record", path=str(self._record_file), error=str(error))
+
+    def _recorded(self) -> Record | None:
+        try:
+            return Record(**json.loads(self._record_file.read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def _open_log(self) -> int:
+        try:
+            if self._log_file.exists() and self._log_file.stat().st_size > LOG_LIMIT:
+                self._log_file.replace(self._log_file.with_name(f"{self._log_file.name}.1"))
+            return os.open(self._log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        except OSError as error:
+            self._log.warning("user_docker.no_log", path=str(self._log_file), error=str(error))
+            return os.open(os.devnull, os.O_WRONLY)
+
+
+def started_at(pid: int) -> str:
+    """A process's start time as the kernel counts it; empty for one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def lives(record: Record) -> bool:
+    return bool(record.start) and started_at(record.pid) == record.start
+
+
+def same_mounts(one: int, other: int) -> bool:
+    """Whether two processes see the same file systems."""
+    try:
+        return os.readlink(f"/proc/{one}/ns/mnt") == os.readlink(f"/proc/{other}/ns/mnt")  # noqa: PTH115
+    except OSError:
+        return False
+
+
+def filesystem_of(pid: int, path: str) -> str:
+    """Type of the file system that a process sees at a path; empty when nobody can tell."""
+    best, kind = "", ""
+    try:
+        lines = Path(f"/proc/{pid}/mountinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        place = before.split(" ")[4].replace("\\040", " ")
+        inside = path == place or path.startswith(place.rstrip("/") + "/")
+        if inside and len(place) >= len(best):
+            best, kind = place, after.split(" ")[0]
+    return kind
+
+
+def mounted(pid: int, path: str) -> bool:
+    try:
+        lines = Path(f"/proc/{pid}/mountinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return False
+    return any(line.split(" ")[4].replace("\\040", " ") == path.rstrip("/") for line in lines)
+
+
+def look_into(facts: ContextFacts, data_root: str) -> ContextFacts:
+    """Complete the facts with what the context's file system says."""
+    absent = tuple(
+        what
+        for what in wanted(facts.requires)
+        if not (mounted(facts.pid, what) if what.startswith("/") else installed(facts.pid, what))
+    )
+    on = filesystem_of(facts.pid, data_root)
+    return replace(facts, absent=absent, data_root=data_root, data_root_on=on)
+
+
+def installed(pid: int, name: str) -> bool:
+    places = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin", "/opt/bin")
+    return any(inside(pid, f"{place}/{name}") is not None for place in places)
+
+
+def inside(pid: int, path: str) -> Path | None:
+    """An executable file of a process's file system, followed through links as that process would; else ``None``."""
+    root = Path(f"/proc/{pid}/root")
+    for _ in range(8):
+        here = root / path.lstrip("/")
+        if not here.is_symlink():
+            return here if here.is_file() and os.access(here, os.X_OK) else None
+        path = os.path.normpath(Path(path).parent / os.readlink(here))  # noqa: PTH115
+    return None
+
+
+def engines_in(pid: int) -> list[dict[str, str]]:
+    """Named engines of a context, and its own one under an empty name."""
+    found = [{"name": "", "binary": own}] if (own := _own(pid)) else []
+    with contextlib.suppress(OSError):
+        names = sorted(entry.name for entry in Path(f"/proc/{pid}/root{ENGINES}").iterdir())
+        found += [
+            {"name": name, "binary": f"{ENGINES}/{name}/bin/dockerd"}
+            for name in names
+            if inside(pid, f"{ENGINES}/{name}/bin/dockerd")
+        ]
+    return found
+
+
+def _own(pid: int) -> str:
+    """The context's own engine: a ``dockerd``, in the order of the places; an old all-in-one ``docker`` comes last."""
+    places = [f"{place}/dockerd" for place in (*OWN, *ORDINARY)]
+    return next((path for path in places if inside(pid, path)), "")
+
+
+def find_engine(pid: int, name: str) -> str:
+    """The engine to run, as a path in the context's file system. Raises EngineError with what there is."""
+    known = engines_in(pid)
+    if name:
+        for one in known:
+            if one["name"] == name:
+                return one["binary"]
+        there = ", ".join(one["name"] for one in known if one["name"]) or "none"
+        raise EngineError(
+            Failure.UNRECOVERABLE,
+            f"there is no engine '{name}' (no executable {ENGINES}/{name}/bin/dockerd); there are: {there}",
+        )
+    for one in known:
+        if not one["name"] or one["name"] == SHIPPED:
+            return one["binary"]
+    if known:
+        return known[-1]["binary"]
+    raise EngineError(
+        Failure.UNRECOVERABLE,
+        f"the storage context has no dockerd in {', '.join((*OWN, *ORDINARY))} nor below {ENGINES}: bring one",
+    )
+
+
+async def _try_out(pid: int, binary: str) -> tuple[str, ...]:
+    """Ask a dockerd for its version: one that cannot say that will not serve."""
+    path = f"{Path(binary).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
+    command: Sequence[str] = ("nsenter", f"--mount=/proc/{pid}/ns/mnt", "--", binary, "--version")
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={"PATH": path},
+    )
+    try:
+        async with asyncio.timeout(ANSWER):
+            output, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return (f"{binary} does not tell its version within {ANSWER:g} s",)
+    if process.returncode:
+        last = output.decode(errors="replace").strip().splitlines()[-1:] or ["no word"]
+        return (f"{binary} --version failed with {process.returncode}: {last[0]}",)
+    return ()

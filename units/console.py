@@ -1,0 +1,78 @@
+"""The console: the unit in which a person works, and the definitions it can have.
+
+It runs by the rows of a service. What is its own is identity: each console (``default``, ``debian``, ...) has a
+container of its own, told apart by its name and not by how it is rebuilt. One of them is the unit's; the others are
+*parked*: stopped and kept, so that going back finds them as they were left.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from units.commands import Command, ParkContainer
+from units.events import Observed
+from units.machine import table
+from units.records import replace
+from units.running import silence
+from units.service import LATE, NO_CONTEXT, PHASES, UP, lasting
+from units.unit import CONSOLE, Budget, ContainerId, Health, Kind, Rebuild, Unit, UnitSpec
+
+TABLE = table("console", PHASES, lasting(Kind.CONSOLE), (*silence(UP), LATE, NO_CONTEXT))
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """The container of a console that is not the chosen one."""
+
+    container: ContainerId
+    config_hash: str
+    running: bool = False
+
+
+def persistent(spec: UnitSpec) -> bool:
+    """Its file system outlives its restarts."""
+    return spec.rebuild is not Rebuild.ALWAYS
+
+
+def dirty(unit: Unit) -> bool:
+    """Its definition changed, and its container was not made anew for it: that is for a person to say."""
+    known = unit.config_hash and unit.spec.config_hash
+    return bool(known) and unit.config_hash != unit.spec.config_hash
+
+
+def parked(consoles: Mapping[str, UnitSpec], chosen: str, seen: Iterable[Observed]) -> dict[str, Parked]:
+    """The other consoles' containers: of several with one name the one that bears its container's name."""
+    found: dict[str, Parked] = {}
+    for one in sorted(seen, key=lambda one: one.running):
+        if one.unit == CONSOLE and one.variant not in {"", chosen}:
+            spec = consoles.get(one.variant)
+            if one.variant not in found or spec is None or one.name == spec.container:
+                found[one.variant] = Parked(one.container, one.config_hash, one.running)
+    return found
+
+
+def park(consoles: Mapping[str, UnitSpec], others: Mapping[str, Parked], chosen: UnitSpec) -> tuple[Command, ...]:
+    """There is one console at a time: what else runs is stopped, as it is asked to stop itself, and kept."""
+    return tuple(
+        ParkContainer(
+            CONSOLE, one.container, consoles.get(name, chosen).stop.timeout, f"the console is {chosen.variant}"
+        )
+        for name, one in others.items()
+        if one.running
+    )
+
+
+def become(unit: Unit, spec: UnitSpec, container: Parked | None) -> Unit:
+    """The unit with another console's definition and container. How often it was restarted is the unit's to keep."""
+    return replace(
+        unit,
+        spec=spec,
+        container=container.container if container else None,
+        config_hash=container.config_hash if container else "",
+        health=Health.NONE,
+        budget=Budget(),
+        fresh=True,
+        exit_code=None,
+        death="",
+        pulled=False,
+        misses=0,
+    )

@@ -1,0 +1,68 @@
+"""The storage context: what a container must be so that user Docker can run in its file system."""
+
+from dataclasses import dataclass
+
+REQUIRES = "dockwarden.storage.requires"
+"""Label of a storage container: binaries it must have on its PATH, and (absolute paths) what must be mounted in it."""
+
+NEEDED = ("SYS_ADMIN", "NET_ADMIN", "SYS_CHROOT", "MKNOD", "SYS_PTRACE")
+"""Capabilities beyond the engine's defaults without which a dockerd cannot make containers."""
+
+ON_MEMORY = frozenset({"overlay", "aufs", "rootfs", ""})
+"""File systems of a container's own root: an engine on top of one cannot use overlay2, and falls back to copying."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContextFacts:
+    """What was found out about a container that is to be a storage context."""
+
+    name: str
+    container: str
+    running: bool
+    pid: int = 0
+    started: str = ""
+    """The engine's own words; with the id and the pid they name one incarnation."""
+    privileged: bool = False
+    capabilities: frozenset[str] = frozenset()
+    """Those added, without ``CAP_``; ``ALL`` for all."""
+    namespaces: tuple[tuple[str, str], ...] = ()
+    """Which namespace, and its mode: ``host`` is what we need."""
+    requires: str = ""
+    """The value of its label."""
+    absent: tuple[str, ...] = ()
+    """Of what it requires, what was not found in it."""
+    data_root: str = ""
+    """Where user Docker's data would be, in its file system."""
+    data_root_on: str = "?"
+    """The type of the file system there; ``?`` when nobody looked."""
+
+
+def lacks(facts: ContextFacts) -> tuple[str, ...]:
+    """What keeps the container from being a storage context, each with the way out; empty when it is one."""
+    if not facts.running:
+        return (f"{facts.name} does not run: start it first (dockwarden start {facts.name})",)
+    said: list[str] = []
+    capable = facts.privileged or "ALL" in facts.capabilities
+    if not capable and (short := [name for name in NEEDED if name not in facts.capabilities]):
+        said.append(f"{facts.name} may not do enough: set privileged: true (or cap_add: {', '.join(short)})")
+    said.extend(
+        f"{facts.name} has a {name} namespace of its own: set {key}: host"
+        for name, mode in facts.namespaces
+        if mode != "host"
+        for key in ({"network": "net"}.get(name, name),)
+    )
+    if facts.data_root_on in ON_MEMORY:
+        said.append(
+            f"{facts.data_root} in {facts.name} is on the container's own {facts.data_root_on or 'root'} file system:"
+            f" add the volume {facts.data_root}:{facts.data_root}:rshared"
+        )
+    said.extend(
+        f"{facts.name} requires {what}, which is not {'mounted' if what.startswith('/') else 'installed'} in it"
+        for what in facts.absent
+    )
+    return tuple(said)
+
+
+def wanted(requires: str) -> tuple[str, ...]:
+    """The label's value taken apart: commas and blanks separate."""
+    return tuple(requires.replace(",", " ").split())
