@@ -45,7 +45,7 @@ from units import links
 from units.events import ConfigRead, ConfigRefused, Event
 from units.kernel import World, new_world
 from units.memory import Clocks, recall
-from units.unit import Instant, Seconds, Switchable
+from units.unit import USER_DOCKER, Instant, Seconds, Switchable
 
 ENGINE_GRACE = Seconds(30)
 """SIGTERM to SIGKILL for an engine of our own; without live-restore it stops its containers first (15 s)."""
@@ -316,10 +316,16 @@ class Host:
         return settings.choose(*(self._choices.chosen(of) for of in Switchable))
 
     def _user_docker(self, engine: DockerEngine, inbox: Inbox) -> UserDocker | None:
-        if self._settings.user_docker is None:
+        spec = next((unit for unit in self._settings.units if unit.name == USER_DOCKER), None)
+        if spec is None:
             return None
         environ = {"PATH": DAEMON_PATH} | {key: value for key, value in os.environ.items() if key in PASSED_ON}
-        return UserDocker(engine, inbox, self._log, state_dir=self._options.state_dir, environ=environ)
+        docker = UserDocker(engine, inbox, self._log, state_dir=self._options.state_dir, environ=environ)
+        try:
+            docker.prepare(spec.body, spec.config_hash)
+        except EngineError as error:
+            raise BootError(Exit.CONFIG, str(error)) from error
+        return docker
 
     def _room(self) -> tuple[int, int]:
         """Free and all bytes where System Docker keeps its containers; of another's engine we do not know where."""

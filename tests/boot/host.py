@@ -123,10 +123,10 @@ class Host:
                 self._news.wait(min(left, 1.0))
 
     def wait_for_line(
-        self, what: str, holds: Callable[[dict[str, Any]], bool], patience: float = PATIENCE
+        self, what: str, holds: Callable[[dict[str, Any]], bool], patience: float = PATIENCE, since: int = 0
     ) -> dict[str, Any]:
-        """Until the log has a line (JSON) of which this holds."""
-        until, seen = time.monotonic() + patience, 0
+        """Until the log has a line (JSON) of which this holds, from line ``since`` on."""
+        until, seen = time.monotonic() + patience, since
         with self._news:
             while True:
                 for line in self.log[seen:]:

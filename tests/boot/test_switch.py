@@ -1,0 +1,217 @@
+"""Consoles, storage contexts and user Docker on real engines: each claim seen from outside."""
+
+import json
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.bed import engines, images
+from tests.bed.bed import Bed
+from tests.bed.leftovers import traces
+from tests.boot.consoles import console_host, user_docker
+from tests.boot.host import Host, Units
+from units.switching import SwitchStep
+
+VERSION = engines.system_version()
+WORK = ["sh", "-c", 'trap "exit 0" TERM; while :; do sleep 60 & wait $!; done']
+STEPS = [step.value for step in SwitchStep if step not in {SwitchStep.REVERTING, SwitchStep.RESTORING}]
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    with Bed() as bed:
+        host = console_host(bed, VERSION)
+        host.boot()
+        host.wait("console and user Docker up", settled)
+        yield host
+    assert traces(bed.ident) == []
+
+
+def settled(units: Units) -> bool:
+    return {units["console"]["state"], units["user-docker"]["state"]} == {"ready"}
+
+
+def status(host: Host) -> dict[str, object]:
+    found: dict[str, object] = json.loads(host.cli("status", "--json", check=True).stdout)
+    return found
+
+
+def switch(host: Host, what: str, name: str, *options: str) -> str:
+    done = host.cli(what, "switch", name, *options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def foo(host: Host) -> str:
+    """What a container of the user sees of the context's /foo."""
+    docker = user_docker(host)
+    docker.run("look", "busybox:demo", {"Cmd": ["cat", "/foo/who"], "HostConfig": {"Binds": ["/foo:/foo"]}})
+    assert docker.wait("look") == 0
+    said = docker.logs("look")
+    docker.delete("/containers/look?force=1")
+    return said
+
+
+def load_image(host: Host) -> None:
+    user_docker(host).load(images.busybox_tar(host.dir / "user.tar"))
+
+
+def consoles(host: Host) -> dict[str, bool]:
+    """Every console's container by name, and whether it runs."""
+    return {name: seen["running"] for name, seen in host.containers().items() if name.endswith("console")}
+
+
+def user_engines(host: Host) -> list[str]:
+    return [line for line in host.processes() if "/vld" not in line and "dockerd --storage-driver" in line]
+
+
+def assert_whole(host: Host) -> None:
+    """One console, the one that the choice says, user Docker in it, and no second engine."""
+    host.wait("console and user Docker up", settled, 60)
+    said = status(host)["console"]
+    assert isinstance(said, dict)
+    assert said["current"] == said["enabled"] in {"default", "other"}
+    running = [name for name, runs in consoles(host).items() if runs]
+    assert running == [{"default": "console", "other": "other-console"}[said["current"]]]
+    assert len(user_engines(host)) == 1
+    assert foo(host) == said["current"]
+
+
+def test_what_the_user_sees_follows_console_and_context(host: Host) -> None:
+    """A volume of the user shows the context's files; what should run again does, what a person stopped does not."""
+    load_image(host)
+    docker = user_docker(host)
+    for name, policy in (("always", "always"), ("stopped", "unless-stopped"), ("once", "no")):
+        docker.run(name, "busybox:demo", {"Cmd": WORK, "HostConfig": {"RestartPolicy": {"Name": policy}}})
+    docker.post("/containers/stopped/stop")
+    assert foo(host) == "default"
+    switch(host, "storage", "gluster")
+    assert foo(host) == "gluster"
+    switch(host, "console", "other")
+    assert foo(host) == "gluster"
+    switch(host, "storage", "console")
+    assert foo(host) == "other"
+    runs = {name: docker.inspect(name)["State"]["Running"] for name in ("always", "stopped", "once")}
+    assert runs == {"always": True, "stopped": False, "once": False}
+    switch(host, "console", "default")
+    assert_whole(host)
+    assert docker.inspect("always")["State"]["Running"]
+
+
+def test_a_persistent_console_is_found_as_it_was_left(host: Host) -> None:
+    """And an ephemeral one is not: the first keeps its container and its files, the second is made anew."""
+    switch(host, "console", "other")
+    left = host.containers()["other-console"]["id"]
+    host.docker.post("/containers/other-console/exec", {})
+    first = host.containers()["console"]["id"]
+    switch(host, "console", "default")
+    switch(host, "console", "other")
+    now = host.containers()
+    assert now["other-console"]["id"] == left
+    assert now["console"]["id"] != first
+    host.kill9()
+    host.boot()
+    host.wait("up again", settled)
+    assert host.containers()["other-console"]["id"] == left
+    assert host.cli("console", "current").stdout.strip() == "other"
+
+
+def test_a_console_that_falls_over_changes_nothing(host: Host) -> None:
+    """The old one is back and serves; the answer says why; so does the metric."""
+    load_image(host)
+    refused = host.cli("console", "switch", "broken")
+    assert refused.returncode == 1
+    assert "the console default is back" in refused.stderr
+    assert "exit code 1" in refused.stderr
+    assert_whole(host)
+    page = host.get("/metrics")
+    assert 'dockwarden_switches_total{of="console",result="rolled-back"} 1.0' in page
+    assert "dockwarden_user_docker_up 1.0" in page
+    assert host.containers()["broken-console"]["running"] is False
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_supervisor_killed_at_any_step_leaves_a_whole_host(host: Host, step: str) -> None:
+    """The next one brings up the old console or the new one, and user Docker in it."""
+    load_image(host)
+    switch(host, "console", "other")
+    switch(host, "console", "default")
+    kept = host.containers()["other-console"]["id"]
+    begun, reached = len(host.log), {"event": "switch.step", "step": step, "target": "other"}
+    host.cli("console", "switch", "other", "--no-wait")
+    host.wait_for_line(f"step {step}", lambda line: reached.items() <= line.items(), since=begun)
+    host.kill9()
+    host.boot()
+    assert_whole(host)
+    assert host.containers()["other-console"]["id"] == kept
+
+
+def test_only_one_switch_at_a_time_and_nothing_else_in_between(host: Host) -> None:
+    """The second one, and a person's stop, are told which switch is under way."""
+    host.cli("console", "switch", "other", "--no-wait")
+    second = host.cli("storage", "switch", "gluster")
+    if "under way" not in second.stderr:
+        pytest.skip("the first one was over already")
+    assert "a switch of the console from default to other" in second.stderr
+    host.wait_for_line("its end", lambda line: line["event"] == "switch.ended" and line["result"] == "done")
+    unknown = host.cli("console", "switch", "nix")
+    assert "there are: broken, default, other" in unknown.stderr
+    bad = host.cli("storage", "switch", "plain")
+    assert "set privileged: true" in bad.stderr
+    assert "nothing was touched" in bad.stderr
+    none = host.cli("engine", "switch", "nix")
+    assert "there is no engine 'nix'" in none.stderr
+
+
+def test_user_docker_follows_its_context_once(host: Host) -> None:
+    """A console that was killed, and one that was made anew, is the one that user Docker then runs in."""
+    load_image(host)
+    host.docker.post("/containers/console/kill")
+    followed = {"event": "unit.transition", "restart": "context", "unit": "user-docker"}
+    host.wait_for_line("it followed", lambda line: followed.items() <= line.items())
+    host.wait("serving", settled)
+    assert foo(host) == "default"
+    host.docker.delete("/containers/console?force=1")
+    host.wait("twice", lambda units: units["user-docker"]["restarts"] == 2 and settled(units))
+    assert foo(host) == "default"
+    assert_whole(host)
+
+
+def test_user_docker_outlives_supervisor_and_engine(host: Host) -> None:
+    """The next supervisor adopts it, a crash of System Docker leaves it alone, and after its own it is back."""
+    pid = user_engines(host)[0].split()[0]
+    host.kill9()
+    host.boot()
+    host.wait("adopted", settled)
+    assert user_engines(host)[0].split()[0] == pid
+    host.bed.run(["/bin/busybox", "kill", "-9", str(host.engine_pid())])
+    host.wait_for_line("the engine is back", lambda line: line["event"] == "system_docker.lost")
+    host.wait("up", settled)
+    assert user_engines(host)[0].split()[0] == pid
+    host.bed.run(["/bin/busybox", "kill", "-9", pid])
+    host.wait("back", lambda units: units["user-docker"]["restarts"] == 1 and settled(units))
+    said = status(host)["user_docker"]
+    assert isinstance(said, dict)
+    assert said["exit_code"] in {-signal.SIGKILL, None}
+
+
+def test_nothing_leaks(host: Host) -> None:
+    """Switch after switch leaves the same mounts, processes and containers."""
+
+    def counted() -> tuple[int, int, int]:
+        mounts = len(host.inside("/bin/busybox", "cat", "/proc/self/mountinfo").splitlines())
+        return mounts, len(host.processes()), len(host.containers())
+
+    def round_trip() -> None:
+        switch(host, "console", "other")
+        switch(host, "storage", "gluster")
+        switch(host, "console", "default")
+        switch(host, "storage", "console")
+
+    round_trip()
+    before = counted()
+    for _ in range(3):
+        round_trip()
+    assert counted() == before
+    assert host.end() == 0
