@@ -5,7 +5,7 @@ one. The last who spoke wins.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from supervisor.keeper import Store
@@ -18,8 +18,14 @@ __all__ = ["Choices", "StateError"]
 class Choices:
     """``configured``: what the configuration says, by what can be switched."""
 
-    def __init__(self, store: Store, configured: Mapping[Switchable, str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        configured: Mapping[Switchable, str],
+        in_thread: Callable[..., Awaitable[None]] = asyncio.to_thread,
+    ) -> None:
         self._store = store
+        self._in_thread = in_thread
         self._configured = dict(configured)
         self._saved: dict[str, Any] = store.load() or {}
         self._turn = asyncio.Lock()
@@ -63,5 +69,5 @@ class Choices:
                 await self._save({key: value for key, value in self._saved.items() if key != "intent"})
 
     async def _save(self, content: dict[str, Any]) -> None:
-        await asyncio.to_thread(self._store.save, content)
+        await self._in_thread(self._store.save, content)
         self._saved = content

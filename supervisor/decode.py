@@ -35,7 +35,6 @@ UNKNOWN_EXIT = 255
 """What engines themselves report for a death that they did not see."""
 
 _PLAIN: Final[Mapping[str, Callable[[UnitName, ContainerId], EngineFact]]] = {
-    "start": ContainerStarted,
     "stop": ContainerStopped,
     "oom": ContainerOomed,
     "destroy": ContainerDestroyed,
@@ -87,9 +86,12 @@ def event(raw: Any) -> Heard:
 def _fact(
     action: str, detail: str, unit: UnitName, container: ContainerId, attributes: Mapping[str, Any]
 ) -> EngineFact | None:
+    variant = _text(attributes.get(LABEL_CONSOLE))
     match action:
         case "create":
-            return ContainerCreated(unit, container, _text(attributes.get(LABEL_HASH)))
+            return ContainerCreated(unit, container, _text(attributes.get(LABEL_HASH)), variant)
+        case "start":
+            return ContainerStarted(unit, container, variant=variant)
         case "kill":
             return ContainerKilled(unit, container, signal_number(_text(attributes.get("signal"))))
         case "die":

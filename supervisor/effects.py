@@ -11,10 +11,9 @@ from typing import assert_never
 
 from structlog.typing import FilteringBoundLogger
 
-from supervisor.engine import Engine, EngineError
+from supervisor.engine import Engine, EngineError, UserEngine
 from supervisor.loop import Entry, Inbox
 from supervisor.switches import Switches
-from supervisor.user_docker import UserDocker
 from units.commands import (
     ArmSwitch,
     ArmTimer,
@@ -74,7 +73,7 @@ class Effects:
         *,
         read_config: Callable[[], Awaitable[Event]],
         snapshot: Callable[[str], None],
-        user_docker: UserDocker | None = None,
+        user_docker: UserEngine | None = None,
         switches: Switches | None = None,
     ) -> None:
         self._engine = engine
@@ -230,7 +229,7 @@ class Effects:
             if old is not None and moved:
                 await self._best_effort(self._engine.rename(old, spec.container), order, "moved back")
             raise (await self._clash(order, error) if error.failure is Failure.NAME_TAKEN else error) from error
-        self._inbox.put(ContainerCreated(order.unit, new, spec.config_hash), cause=cause)
+        self._inbox.put(ContainerCreated(order.unit, new, spec.config_hash, spec.variant), cause=cause)
         if await self._declares_health(new):
             self._inbox.put(HealthReported(order.unit, new, Health.STARTING), cause=cause)
         if old is not None:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from units.events import EngineFact, Observed
 from units.storage import ContextFacts
-from units.unit import ContainerId, Failure, Seconds, UnitName
+from units.unit import ContainerId, Failure, Place, Seconds, UnitName
 
 LABEL_UNIT = "dockwarden.unit"
 """Every container of ours carries its unit's name under this label; only such containers are ever touched."""
@@ -117,3 +117,35 @@ class Engine(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class UserEngine(Protocol):
+    """The port to user Docker's process. What it does is told as facts of the unit ``user-docker``."""
+
+    def prepare(self, body: str, config_hash: str) -> None:
+        """Take over a definition. Raises EngineError when no command line can be made of it."""
+        ...
+
+    async def start(self, place: Place, cause: str) -> None:
+        """Raises EngineError; nothing runs then."""
+        ...
+
+    def signal(self, name: str) -> None:
+        """Raises NOT_RUNNING."""
+        ...
+
+    async def observed(self) -> tuple[Observed, ...]:
+        """The process as a snapshot shows it; one that an earlier supervisor started is found again."""
+        ...
+
+    async def check(self, container: ContainerId) -> tuple[str, ...]:
+        """What keeps a container from being the storage context, in words. Raises EngineError."""
+        ...
+
+    async def check_engine(self, container: ContainerId, name: str) -> tuple[str, ...]:
+        """What keeps a named engine from being run in this context, in words. Raises EngineError."""
+        ...
+
+    def close(self) -> None:
+        """Stop watching. The process goes on."""
+        ...

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from structlog.typing import FilteringBoundLogger
 
 from supervisor.effects import Effects
-from supervisor.engine import Engine
+from supervisor.engine import Engine, UserEngine
 from supervisor.keeper import Keeper
 from supervisor.loop import Entry, Inbox, Loop, Observer
 from supervisor.switches import Switches
-from supervisor.user_docker import UserDocker
 from supervisor.watch import Gauges, Watch
 from units.events import Event, ShutdownAsked, ShutdownHurried
 from units.kernel import Reaction, World
@@ -59,7 +58,7 @@ class Shell:
         timing: Timing,
         read_config: Callable[[], Awaitable[Event]],
         prepare: Callable[[], Awaitable[None]],
-        user_docker: UserDocker | None = None,
+        user_docker: UserEngine | None = None,
         switches: Switches | None = None,
     ) -> None:
         self._start_world = world

@@ -9,9 +9,8 @@ from typing import assert_never
 from structlog.typing import FilteringBoundLogger
 
 from supervisor.choices import Choices, StateError
-from supervisor.engine import Engine, EngineError
+from supervisor.engine import Engine, EngineError, UserEngine
 from supervisor.loop import Inbox
-from supervisor.user_docker import UserDocker
 from units.commands import ArmSwitch, CheckSwitch, DropIntent, KeepChoice, KeepIntent
 from units.events import ChoiceKept, ChoiceLost, SwitchChecked, SwitchDue
 from units.unit import Switchable, UnitSpec
@@ -21,17 +20,21 @@ ROOM, SHARE = 500 * 2**20, 0.05
 
 
 class Switches:
-    """``room`` tells how many bytes are free where System Docker keeps its containers, and how many there are."""
+    """``room`` tells how many bytes are free where System Docker keeps its containers, and how many there are.
+
+    ``people`` tells who works in the container of a process, in words.
+    """
 
     def __init__(
         self,
         engine: Engine,
         inbox: Inbox,
         choices: Choices,
-        user_docker: UserDocker | None,
+        user_docker: UserEngine | None,
         log: FilteringBoundLogger,
         *,
         room: Callable[[], tuple[int, int]],
+        people: Callable[[int], Awaitable[str]] | None = None,
     ) -> None:
         self._engine = engine
         self._inbox = inbox
@@ -39,6 +42,7 @@ class Switches:
         self._user_docker = user_docker
         self._log = log
         self._room = room
+        self._terminals = people or (lambda pid: asyncio.to_thread(terminals, pid))
         self._timer: asyncio.TimerHandle | None = None
 
     def arm(self, order: ArmSwitch, cause: str) -> None:
@@ -121,7 +125,7 @@ class Switches:
         """Who has a terminal in the console, in words; whoever came by ssh or by exec alike."""
         assert order.container is not None
         facts = await self._engine.context(order.container)
-        return await asyncio.to_thread(terminals, facts.pid) if facts.running else ""
+        return await self._terminals(facts.pid) if facts.running else ""
 
     async def _check_storage(self, order: CheckSwitch) -> tuple[str, ...]:
         if self._user_docker is None:

@@ -69,6 +69,8 @@ class ContainerCreated:
     unit: UnitName
     container: ContainerId
     config_hash: str = ""
+    variant: str = ""
+    """Which console it is; empty for everything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class ContainerStarted:
     container: ContainerId
     ran_for: Seconds = Seconds(0)
     """How long it had been running when this became known; above 0 for a container found in a snapshot."""
+    variant: str = ""
+    """Which console it is; empty for everything else."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -338,10 +338,11 @@ def _move_switch(step: _Step, event: SwitchEvent) -> bool:
 
 def _of_another_container(unit: Unit, event: EngineFact) -> bool:
     """Facts about an incarnation that is gone already are normal, and count for nothing."""
-    if isinstance(event, fact.ContainerCreated):
-        return False
-    if isinstance(event, fact.ContainerStarted) and unit.container is None:
-        return False
+    if isinstance(event, fact.ContainerCreated | fact.ContainerStarted):
+        if event.variant not in {"", unit.spec.variant}:
+            return True  # Another console's, of before a switch or by somebody else's hand.
+        if unit.container is None or isinstance(event, fact.ContainerCreated):
+            return False
     return event.container != unit.container
 
 

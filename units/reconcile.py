@@ -81,7 +81,7 @@ def _explain(unit: Unit, seen: Observed | None) -> list[Correction]:
     if seen is None:
         return facts
     if seen.container != unit.container:
-        facts.append(fact.ContainerCreated(unit.name, seen.container, seen.config_hash))
+        facts.append(fact.ContainerCreated(unit.name, seen.container, seen.config_hash, seen.variant))
         facts.extend(_tell_health(unit, seen))
     if unit.spec.kind is not Kind.VOLUME:  # Whether somebody runs a volume holder means nothing to it.
         facts.extend(_tell_state(unit, seen))
@@ -97,7 +97,7 @@ def _tell_health(unit: Unit, seen: Observed) -> list[EngineFact]:
 def _tell_state(unit: Unit, seen: Observed) -> list[Correction]:
     name, container = unit.name, seen.container
     if seen.running and unit.phase in BELIEVED_DOWN:
-        started = fact.ContainerStarted(name, container, seen.ran_for)
+        started = fact.ContainerStarted(name, container, seen.ran_for, seen.variant)
         if seen.health in {Health.HEALTHY, Health.UNHEALTHY}:
             return [started, fact.HealthReported(name, container, seen.health)]
         return [started]

@@ -1,0 +1,325 @@
+"""A simulated host with two consoles, a storage container and user Docker, and what can go wrong in a switch."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from supervisor.choices import Choices
+from supervisor.engine import EngineError
+from supervisor.keeper import Boot, Keeper, read
+from supervisor.loop import Inbox
+from supervisor.settings import Settings, UserDockerSettings, user_docker_spec
+from supervisor.shell import Shell, Timing
+from supervisor.state import StateError
+from supervisor.switches import Switches
+from tests.simulation.engine_model import FakeEngine, Program
+from tests.simulation.host import NIGHT, SILENT, Life, Memory, NoGauges, Recorder, directly, nothing
+from units import links
+from units.events import ContainerDied, ContainerStarted, Event, HealthReported, Observed, SwitchAsked
+from units.kernel import World, new_world
+from units.memory import Clocks, recall
+from units.switching import SwitchStep
+from units.unit import (
+    CONSOLE,
+    USER_DOCKER,
+    ContainerId,
+    Failure,
+    Health,
+    Instant,
+    Kind,
+    Phase,
+    Place,
+    Policy,
+    Rebuild,
+    RestartPolicy,
+    Seconds,
+    StopPolicy,
+    Switchable,
+    UnitName,
+    UnitSpec,
+)
+from units.user_docker import PROCESS
+
+HASH = "h1"
+
+
+class Disk(Memory):
+    """A file of choices on a disk that may be full."""
+
+    full = False
+
+    def save(self, state: dict[str, Any]) -> None:
+        if self.full:
+            raise StateError("No space left on device")
+        super().save(state)
+
+
+@dataclass(eq=False)
+class Process:
+    """One dockerd of the user."""
+
+    place: Place
+    serving: bool = False
+    alive: bool = True
+    stops_after: float = 0.1
+
+
+class Machine:
+    """What of user Docker outlives a supervisor: its process. ``barren``: places in which none ever serves."""
+
+    def __init__(self) -> None:
+        self.process: Process | None = None
+        self.barren: set[str] = set()
+        self.watcher: FakeUserEngine | None = None
+        """Who learns of its end: the supervisor that started or adopted it last."""
+
+    @property
+    def alive(self) -> Process | None:
+        return self.process if self.process is not None and self.process.alive else None
+
+
+class FakeUserEngine:
+    """Implements ``supervisor.engine.UserEngine`` for one supervisor."""
+
+    def __init__(self, machine: Machine, engine: FakeEngine, inbox: Inbox) -> None:
+        self._machine = machine
+        self._engine = engine
+        self._inbox = inbox
+        self._hash = HASH
+        self._closed = False
+
+    def prepare(self, _body: str, config_hash: str) -> None:
+        self._hash = config_hash
+
+    async def start(self, place: Place, cause: str) -> None:
+        facts = await self._engine.context(place.container)
+        if not facts.running:
+            raise EngineError(Failure.OTHER, "the context does not run")
+        if self._machine.alive is not None:
+            await self._end(self._machine.alive, 0)
+        await asyncio.sleep(0.01)
+        if place.engine == "bad":
+            raise EngineError(Failure.UNRECOVERABLE, "there is no engine 'bad'")
+        process = self._machine.process = Process(place)
+        self._machine.watcher = self
+        self._tell(ContainerStarted(USER_DOCKER, PROCESS), cause)
+        if f"{place.context}:{place.engine}" not in self._machine.barren:
+            asyncio.get_running_loop().call_later(0.4, self._serve, process)
+
+    def _serve(self, process: Process) -> None:
+        if process.alive:
+            process.serving = True
+            if self._machine.watcher is not None:
+                self._machine.watcher._tell(HealthReported(USER_DOCKER, PROCESS, Health.HEALTHY))
+
+    def signal(self, name: str) -> None:
+        process = self._machine.alive
+        if process is None:
+            raise EngineError(Failure.NOT_RUNNING, "user Docker does not run")
+        later = asyncio.get_running_loop().call_later
+        later(0.01 if name == "SIGKILL" else process.stops_after, self.die, process, 137 if name == "SIGKILL" else 0)
+
+    def die(self, process: Process, code: int) -> None:
+        if process.alive and self._machine.watcher is not None:
+            process.alive = False
+            self._machine.watcher._tell(ContainerDied(USER_DOCKER, PROCESS, code))
+
+    async def _end(self, process: Process, code: int) -> None:
+        await asyncio.sleep(process.stops_after)
+        self.die(process, code)
+
+    async def observed(self) -> tuple[Observed, ...]:
+        process = self._machine.alive
+        self._machine.watcher = self
+        health = Health.HEALTHY if process is not None and process.serving else Health.STARTING
+        displaced = ""
+        if process is not None:
+            container = self._engine.containers.get(process.place.container)
+            displaced = "" if container is not None and container.running else "its context is gone"
+        return (
+            Observed(
+                USER_DOCKER,
+                PROCESS,
+                USER_DOCKER,
+                running=process is not None,
+                created=False,
+                health=health,
+                config_hash=self._hash,
+                displaced=displaced,
+            ),
+        )
+
+    async def check(self, container: ContainerId) -> tuple[str, ...]:
+        facts = await self._engine.context(container)
+        return () if facts.running else ("it does not run",)
+
+    async def check_engine(self, _container: ContainerId, name: str) -> tuple[str, ...]:
+        return ("there is no engine 'bad'",) if name == "bad" else ()
+
+    def close(self) -> None:
+        self._closed = True
+
+    def _tell(self, event: Event, cause: str = "") -> None:
+        if not self._closed:
+            self._inbox.put(event, cause=cause)
+
+
+def spec_of(name: str, variant: str = "", rebuild: Rebuild = Rebuild.NEVER) -> UnitSpec:
+    unit = CONSOLE if variant else UnitName(name)
+    labels = f'{{"dockwarden.unit": "{unit}", "dockwarden.config-hash": "{HASH}", "dockwarden.console": "{variant}"}}'
+    return UnitSpec(
+        unit,
+        Kind.CONSOLE if variant else Kind.SERVICE,
+        f"{name}-image",
+        f'{{"Image": "{name}-image", "Labels": {labels}}}',
+        HASH,
+        restart=RestartPolicy(Policy.ALWAYS, probe=Seconds(70)),
+        stop=StopPolicy(timeout=Seconds(3)),
+        rebuild=rebuild,
+        container_name=name,
+        variant=variant,
+    )
+
+
+CONSOLES = (
+    spec_of("console", "default", Rebuild.ALWAYS),
+    spec_of("other-console", "other"),
+    spec_of("broken-console", "broken"),
+    spec_of("sick-console", "sick"),
+)
+DOCKER = UserDockerSettings()
+SETTINGS = Settings(
+    units=(CONSOLES[0], spec_of("gluster"), user_docker_spec(DOCKER, RestartPolicy(probe=Seconds(70)))),
+    consoles=CONSOLES,
+    user_docker=DOCKER,
+)
+PROGRAMS = {
+    "broken-console-image": Program(lambda _: 0.05, (1,)),
+    "sick-console-image": Program(healthy_after=float("inf")),
+}
+IMAGES = {f"{name}-image" for name in ("console", "other-console", "broken-console", "sick-console", "gluster")}
+
+
+class SwitchingHost:
+    """An engine, user Docker's process, a state file and a file of choices that survive; supervisors come and go."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.engine = FakeEngine(chance, order=chance.choice(("20.10", "26.1")), programs=PROGRAMS, images=set(IMAGES))
+        self.memory, self.disk, self.machine = Memory(), Disk(), Machine()
+        self.life: Life | None = None
+        self.lives: list[Life] = []
+        self.choices: Choices | None = None
+        self.user: FakeUserEngine | None = None
+
+    def boot(self) -> None:
+        loop = asyncio.get_running_loop()
+        inbox = Inbox(loop.time, str(len(self.lives)))
+        self.choices = Choices(self.disk, SETTINGS.configured, in_thread=directly)
+        settings = SETTINGS.choose(*(self.choices.chosen(of) for of in Switchable))
+        kept = read(self.memory, Boot("host"))
+        clocks = Clocks(Instant(loop.time()), NIGHT + loop.time())
+        units = recall(settings.units, kept.units, clocks, same_boot=kept.same_boot, same_host_boot=kept.same_host_boot)
+        world = new_world(units, links.check(settings.units).links, settings.consoles)
+        recorder = Recorder()
+        recorder.first = world
+        self.user = FakeUserEngine(self.machine, self.engine, inbox)
+        switches = Switches(
+            self.engine, inbox, self.choices, self.user, SILENT, room=lambda: (2**30, 2**34), people=nobody
+        )
+        keeper = Keeper(
+            self.memory,
+            Boot("host"),
+            lambda: Clocks(Instant(loop.time()), NIGHT + loop.time()),
+            SILENT,
+            counters=dict,
+            failed=lambda: None,
+            in_thread=directly,
+        )
+        shell = Shell(
+            world,
+            self.engine,
+            inbox,
+            SILENT,
+            gauges=NoGauges(),
+            keeper=keeper,
+            observers=(recorder,),
+            chance=self.chance.random,
+            timing=Timing(),
+            read_config=unasked,
+            prepare=nothing,
+            user_docker=self.user,
+            switches=switches,
+        )
+        self.life = Life(shell, recorder, inbox, asyncio.ensure_future(shell.run()))
+        self.lives.append(self.life)
+
+    @property
+    def world(self) -> World:
+        assert self.life is not None
+        return self.life.shell.world
+
+    def ask(self, of: Switchable, target: str) -> None:
+        assert self.life is not None
+        self.life.inbox.put(SwitchAsked(of, target))
+
+    async def kill9(self) -> None:
+        assert self.life is not None
+        life, self.life = self.life, None
+        life.task.cancel()
+        await asyncio.wait({life.task})
+
+    async def until(self, holds: Callable[[], bool], seconds: float, pause: float = 0.25) -> bool:
+        deadline = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < deadline:
+            if self.life is not None and self.life.task.done():
+                self.life.task.result()
+            if holds():
+                return True
+            await asyncio.sleep(pause)
+        return holds()
+
+    def whole(self) -> bool:
+        """No switch is under way, the console is ready and user Docker serves."""
+        units = self.world.units
+        ready = all(units[name].phase is Phase.READY for name in (CONSOLE, USER_DOCKER))
+        return self.world.engine_up and self.world.switch is None and ready
+
+    def faults(self) -> list[str]:
+        """What is wrong with a host that should be whole."""
+        assert self.choices is not None
+        told = []
+        world = self.world
+        if not self.whole():
+            told.append(f"not whole: {[(unit.name, unit.phase, unit.reason) for unit in world.units.values()]}")
+        running = [one.labels["dockwarden.console"] for one in self.engine.live(CONSOLE)]
+        chosen = self.choices.chosen(Switchable.CONSOLE)
+        if running != [chosen]:
+            told.append(f"the consoles {running} run, {chosen} is chosen")
+        process = self.machine.alive
+        docker = world.units[USER_DOCKER]
+        context = world.units[docker.spec.context] if docker.spec.context else None
+        if process is None or context is None or process.place.container != context.container:
+            told.append(
+                f"user Docker runs in {process and process.place}, its context is {context and context.container}"
+            )
+        if docker.spec.context != self.choices.chosen(Switchable.STORAGE):
+            told.append(f"the context is {docker.spec.context}, another one is chosen")
+        if process is not None and process.place.engine != self.choices.chosen(Switchable.ENGINE):
+            told.append(f"the engine is {process.place.engine!r}, another one is chosen")
+        if self.life is not None and self.life.recorder.replay() != world:
+            told.append("a replay gives another world")
+        return told
+
+
+async def nobody(_pid: int) -> str:
+    return ""
+
+
+async def unasked() -> Event:
+    raise AssertionError("nobody reads the configuration again")
+
+
+STEPS = tuple(SwitchStep)

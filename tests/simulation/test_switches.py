@@ -1,0 +1,144 @@
+"""A fault at each step of each switch, and in the end one whole host.
+
+A failing history prints its seed: ``pytest tests/simulation --seed N`` plays it again.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.simulation.switches import STEPS, SwitchingHost
+from tests.simulation.virtual_loop import run
+from units.kernel import World
+from units.switching import Result, SwitchStep
+from units.unit import CONSOLE, Switchable
+
+TARGETS = {
+    Switchable.CONSOLE: ("other", "broken", "sick"),
+    Switchable.STORAGE: ("gluster",),
+    Switchable.ENGINE: ("new", "bad"),
+}
+WORKING = tuple(step for step in STEPS if step not in {SwitchStep.REVERTING, SwitchStep.RESTORING})
+
+
+async def kill9(host: SwitchingHost) -> None:
+    await host.kill9()
+    await asyncio.sleep(host.chance.choice((0.0, 0.05, 2.0, 40.0)))
+    host.boot()
+
+
+async def outage(host: SwitchingHost) -> None:
+    host.engine.engine_down()
+    await asyncio.sleep(host.chance.choice((0.2, 8.0, 90.0)))
+    host.engine.engine_up()
+
+
+async def full_disk(host: SwitchingHost) -> None:
+    host.disk.full = True
+    await asyncio.sleep(host.chance.choice((0.5, 100.0)))
+    host.disk.full = False
+
+
+async def console_crash(host: SwitchingHost) -> None:
+    for one in host.engine.live(CONSOLE):
+        host.engine.crash(one.name, 139)
+
+
+async def context_crash(host: SwitchingHost) -> None:
+    host.engine.crash("gluster", 139)
+
+
+async def engine_crash(host: SwitchingHost) -> None:
+    if (process := host.machine.alive) is not None and host.user is not None:
+        host.user.die(process, 2)
+
+
+async def hang(host: SwitchingHost) -> None:
+    """User Docker stops as slowly as it may."""
+    if (process := host.machine.alive) is not None:
+        process.stops_after = 1000.0
+
+
+async def barren(host: SwitchingHost) -> None:
+    host.machine.barren |= {"console:", "gluster:", "console:new"} - {"console:"}
+
+
+async def nothing_happens(_host: SwitchingHost) -> None:
+    return
+
+
+FAULTS: tuple[Callable[[SwitchingHost], Awaitable[None]], ...] = (
+    *(nothing_happens, kill9, outage, full_disk, console_crash, context_crash, engine_crash, hang, barren),
+)
+
+
+async def history(seed: int) -> list[str]:
+    """One switch with one fault at one step; then another switch, to see that nothing is stuck."""
+    chance = random.Random(seed)
+    host = SwitchingHost(chance)
+    host.boot()
+    assert await host.until(host.whole, 60), host.faults()
+    kept = await persistent_console(host) if chance.random() < 0.5 else None
+    of = chance.choice(tuple(Switchable))
+    target = chance.choice(TARGETS[of])
+    step, fault = chance.choice(WORKING), chance.choice(FAULTS)
+    told = [f"seed {seed}: {of} to {target}, {fault.__name__} at {step}"]
+    host.ask(of, target)
+    await host.until(lambda: reached(host, step), 5, pause=0.001)
+    await fault(host)
+    await asyncio.sleep(5)
+    await host.until(host.whole, 900)
+    host.machine.barren.clear()
+    await host.until(host.whole, 900)
+    told += host.faults()
+    if kept is not None and kept not in host.engine.containers:
+        told.append("the persistent console's container was removed")
+    if fault is nothing_happens:
+        told += judged(host.world, target)
+    await again(host, told)
+    await host.kill9()
+    return told
+
+
+def reached(host: SwitchingHost, step: SwitchStep) -> bool:
+    switch = host.world.switch
+    return switch is not None and switch.step is step
+
+
+def judged(world: World, target: str) -> list[str]:
+    """Without a fault the outcome follows from the target alone."""
+    outcome = world.switched
+    wanted = {"broken": Result.ROLLED_BACK, "sick": Result.ROLLED_BACK, "bad": Result.REFUSED}.get(target, Result.DONE)
+    if outcome is None or outcome.result is not wanted:
+        return [f"{outcome and (outcome.result, outcome.why)} instead of {wanted}"]
+    return []
+
+
+async def persistent_console(host: SwitchingHost) -> str:
+    """Use it once and leave it, so that there is something to lose."""
+    host.ask(Switchable.CONSOLE, "other")
+    assert await host.until(lambda: host.whole() and host.world.switched is not None, 60)
+    kept = host.world.units[CONSOLE].container
+    host.ask(Switchable.CONSOLE, "default")
+    assert await host.until(lambda: host.whole() and host.world.units[CONSOLE].spec.variant == "default", 60)
+    assert kept is not None
+    return kept
+
+
+async def again(host: SwitchingHost, told: list[str]) -> None:
+    target = "default" if host.world.units[CONSOLE].spec.variant == "other" else "other"
+    host.ask(Switchable.CONSOLE, target)
+    if not await host.until(lambda: host.whole() and host.world.units[CONSOLE].spec.variant == target, 120):
+        told.append(f"a later switch does not work: {host.world.switch}, {host.world.switched}")
+    told += host.faults()
+
+
+def test_in_the_end_there_is_one_whole_host(request: pytest.FixtureRequest) -> None:
+    """Whatever fails, at whichever step, of whichever switch."""
+    seed = request.config.getoption("--seed")
+    count = request.config.getoption("--histories")
+    seeds = [seed] if seed is not None else range(min(count, 1500))
+    failed = [told for each in seeds if len(told := run(history(each))) > 1]
+    assert not failed, "\n".join("\n  ".join(told) for told in failed[:5]) + f"\n{len(failed)} histories failed"
