@@ -17,7 +17,7 @@ LONGEST = 900.0
 """Seconds: a switch may pull an image first."""
 
 VERBS = {
-    "console": ("list", "current", "switch", "enable"),
+    "console": ("list", "current", "switch", "enable", "recreate"),
     "storage": ("list", "current", "switch", "enable", "check"),
     "engine": ("list", "current", "switch", "enable"),
 }
@@ -31,6 +31,7 @@ HELP = {
     "current": "which one truly runs",
     "switch": "change over now, and at every boot; if it fails, all is as before",
     "enable": "change over at the next boot",
+    "recreate": "make the present console anew from its definition; if that fails, the old one is back",
     "check": "whether a unit could be the storage context, and what it lacks",
 }
 
@@ -44,39 +45,54 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
             command = add(below, verb, HELP[verb], f"{name} {verb}" + (" NAME" if taker else ""))
             if taker:
                 command.add_argument("name", metavar="NAME")
-            if verb == "switch":
+            if verb in {"switch", "recreate"}:
                 command.add_argument("--force", action="store_true", help="also while somebody works in the console")
                 command.add_argument("--no-wait", action="store_true", help="only ask")
 
 
 def run(client: "Client", args: argparse.Namespace, show_json: "Callable[[Any], None]") -> int:
-    screen = render.Screen.of_stdout()
-    match args.verb:
-        case "switch":
-            answer = client.post(
-                "switch", args.command, args.name, wait=0 if args.no_wait else LONGEST, force=int(args.force)
-            )
-        case "enable":
-            answer = client.post("enable", args.command, args.name)
-        case "check":
-            answer = client.get("storage", args.name, "check")
-        case _:
-            answer = _looked_up(client, args.command)
+    answer = _ask(client, args)
     if args.json:
         show_json(answer)
-    elif args.verb == "list":
-        _show_list(screen, args.command, answer)
-    elif args.verb == "current":
-        screen.line(render.clean(answer["current"] or "none"))
-    elif args.verb == "check":
-        for line in answer["problems"] or [f"{args.name} can be the storage context"]:
-            screen.line(render.clean(line))
-        return OK if answer["fits"] else FAILED
     else:
-        screen.line(render.clean(answer["answer"]))
-        for step in (answer.get("switch") or {}).get("steps", ()):
-            screen.line(f"  {step['step']:<12}{step['seconds']:8.3f} s")
-    return OK
+        _show(render.Screen.of_stdout(), args, answer)
+    return FAILED if args.verb == "check" and not answer["fits"] else OK
+
+
+def _ask(client: "Client", args: argparse.Namespace) -> Any:
+    wait = 0.0 if getattr(args, "no_wait", False) else LONGEST
+    match args.verb:
+        case "switch":
+            return client.post("switch", args.command, args.name, wait=wait, force=int(args.force))
+        case "recreate":
+            return client.post("switch", "console", _present(client), wait=wait, force=int(args.force), anew=1)
+        case "enable":
+            return client.post("enable", args.command, args.name)
+        case "check":
+            return client.get("storage", args.name, "check")
+        case _:
+            return _looked_up(client, args.command)
+
+
+def _present(client: "Client") -> str:
+    """The console that is the unit's, also while it does not run; a dash is the name of none."""
+    known = (client.get("status")["console"] or {}).get("consoles", ())
+    return next((str(one["name"]) for one in known if one["state"] not in {"parked", "available"}), "-")
+
+
+def _show(screen: render.Screen, args: argparse.Namespace, answer: dict[str, Any]) -> None:
+    match args.verb:
+        case "list":
+            _show_list(screen, args.command, answer)
+        case "current":
+            screen.line(render.clean(answer["current"] or "none"))
+        case "check":
+            for line in answer["problems"] or [f"{args.name} can be the storage context"]:
+                screen.line(render.clean(line))
+        case _:
+            screen.line(render.clean(answer["answer"]))
+            for step in (answer.get("switch") or {}).get("steps", ()):
+                screen.line(f"  {step['step']:<12}{step['seconds']:8.3f} s")
 
 
 def _looked_up(client: "Client", what: str) -> Any:

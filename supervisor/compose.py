@@ -13,7 +13,7 @@ from supervisor.engine import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
 from supervisor.own_labels import RELOAD, console_name, kind_of, read_own_labels, soft
 from supervisor.shapes import Shapes
 from supervisor.tree import Node
-from units.unit import CONSOLE, Kind, UnitName, UnitSpec, Via
+from units.unit import CONSOLE, Kind, Rebuild, UnitName, UnitSpec, Via
 
 PROJECT = "os"
 
@@ -104,7 +104,8 @@ def unit_spec(draft: Draft, before: list[str]) -> UnitSpec:
         dependencies=tuple(dict.fromkeys(edges)),
         restart=draft.restart,
         stop=draft.stop,
-        rebuild=draft.rebuild,
+        # A persistent console is a person's: a changed definition is shown as dirty, and never carried out unasked.
+        rebuild=Rebuild.NEVER if console and draft.rebuild is not Rebuild.ALWAYS else draft.rebuild,
         container_name=draft.container if draft.container != name else "",
         reloads=draft.labels.get(RELOAD) == "true",
         pull=draft.pull,

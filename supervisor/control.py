@@ -313,12 +313,12 @@ class Control:
     async def _switch(self, request: BaseRequest, taken: Taken) -> Response:
         """Answered at the end of the switch, or after ``wait`` seconds; it goes on then."""
         of, name = _switchable(taken)
-        force, wait = _flag(request, "force"), _seconds(request, "wait")
+        force, anew, wait = _flag(request, "force"), _flag(request, "anew"), _seconds(request, "wait")
         self._numbered += 1
         number, ask = self._numbered, _Ask("switch", CONSOLE)
         self._asks[number] = ask
         try:
-            self._inbox.put(SwitchAsked(of, name, number, force))
+            self._inbox.put(SwitchAsked(of, name, number, force, anew))
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(wait, 1.0)):
                     await ask.answered.wait()

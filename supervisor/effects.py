@@ -29,6 +29,7 @@ from units.commands import (
     RemoveContainer,
     SignalContainer,
     StartContainer,
+    SwapBack,
     TakeSnapshot,
     Timer,
 )
@@ -58,7 +59,7 @@ ELAPSED: dict[Timer, Callable[[UnitName, int], Event]] = {
     Timer.DEADLINE: DeadlineDue,
 }
 
-LaneOrder = CreateContainer | StartContainer | SignalContainer | RemoveContainer | ParkContainer | KeepIntent
+LaneOrder = CreateContainer | StartContainer | SignalContainer | RemoveContainer | ParkContainer | SwapBack | KeepIntent
 
 
 class Effects:
@@ -114,6 +115,7 @@ class Effects:
                 | SignalContainer()
                 | RemoveContainer()
                 | ParkContainer()
+                | SwapBack()
                 | KeepIntent()
             ):
                 self._enqueue(command, cause)
@@ -171,6 +173,8 @@ class Effects:
                     await self._create(order, cause)
                 case SignalContainer():
                     await self._engine.signal(order.container, order.signal)
+                case SwapBack():
+                    await self._swap_back(order)
                 case ParkContainer():
                     await self._engine.stop(order.container, order.timeout)
                     self._log.info("console.parked", container=order.container[:12], reason=order.why)
@@ -196,6 +200,8 @@ class Effects:
                 self._inbox.put(SignalFailed(order.unit, order.container, error.failure, text), cause=cause)
             case RemoveContainer():
                 self._log.warning("leftover.kept", unit=order.unit, container=order.container[:12], error=text)
+            case SwapBack():
+                self._log.warning("console.not-swapped", container=order.container[:12], error=text)
             case ParkContainer():
                 self._log.warning("console.not-parked", container=order.container[:12], error=text)
             case KeepIntent():
@@ -232,8 +238,17 @@ class Effects:
         self._inbox.put(ContainerCreated(order.unit, new, spec.config_hash, spec.variant), cause=cause)
         if await self._declares_health(new):
             self._inbox.put(HealthReported(order.unit, new, Health.STARTING), cause=cause)
-        if old is not None:
+        if old is not None and not order.keep:
             await self._best_effort(self._engine.remove(old), order, "removed")
+
+    async def _swap_back(self, order: SwapBack) -> None:
+        if order.discards is not None:
+            try:
+                await self._engine.remove(order.discards)
+            except EngineError as error:
+                if error.failure is not Failure.NOT_FOUND:
+                    raise
+        await self._engine.rename(order.container, order.name)
 
     async def _clash(self, order: CreateContainer, error: EngineError) -> EngineError:
         """Whose container bears the name? Our own is one that an earlier create made and could not tell of."""

@@ -9,6 +9,7 @@ from supervisor.draft import Draft, Surroundings
 from supervisor.own_labels import RESTART
 from supervisor.shapes import Shapes
 from supervisor.tree import ConfigError, Node, Place, Problem, Report, lookup
+from units.console import undefined
 from units.switching import placed
 from units.unit import (
     CONSOLE,
@@ -115,6 +116,8 @@ class Settings:
     def choose(self, console: str, storage: str, engine: str) -> "Settings":
         """These settings with another console, storage context and engine, as far as they exist."""
         by_name = {spec.variant: spec for spec in self.consoles}
+        if console and self.consoles and console not in by_name:
+            by_name[console] = undefined(console)
         names = {spec.name for spec in self.units}
         units = []
         for spec in self.units:
@@ -124,7 +127,7 @@ class Settings:
                 units.append(replace(placed(spec, UnitName(storage)) if storage in names else spec, engine=engine))
             else:
                 units.append(spec)
-        return replace(self, units=tuple(units))
+        return replace(self, units=tuple(units), consoles=tuple(by_name.values()))
 
 
 def parse(root: Node, report: Report, env_files: Mapping[str, str] | None = None) -> Settings:
@@ -144,7 +147,9 @@ def parse(root: Node, report: Report, env_files: Mapping[str, str] | None = None
     _refuse_shared_consoles(shapes, consoles, rancher)
     units = [spec for spec in found if spec.name != CONSOLE]
     if consoles:
-        units.append(_console(shapes, consoles, rancher.get("console")))
+        chosen = _console(shapes, consoles, rancher.get("console"))
+        units.append(chosen)
+        consoles = tuple(dict.fromkeys((*consoles, chosen)))
     docker = _user_docker(shapes, rancher.get("docker"))
     if docker is not None:
         units.append(user_docker_spec(docker, supervisor.restart))
@@ -170,9 +175,9 @@ def _console(shapes: Shapes, consoles: tuple[UnitSpec, ...], node: Node | None) 
     name = shapes.text(node, "rancher.console")
     if name not in by_name:
         there = ", ".join(sorted(by_name))
-        said = f"there is no console '{name}' (there are: {there}); {usual.variant} is used"
+        said = f"nothing defines the console '{name}' (there are: {there}); its container is used if there is one"
         shapes.report.warning(node.place, "rancher.console", said)
-    return by_name.get(name, usual)
+    return by_name.get(name) or undefined(name)
 
 
 def _refuse_shared_consoles(shapes: Shapes, consoles: tuple[UnitSpec, ...], rancher: Mapping[str, Node]) -> None:

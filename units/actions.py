@@ -137,11 +137,13 @@ def wait(unit: Unit, _event: Any, view: View) -> Step:
 def create(unit: Unit, _event: Any, _view: View) -> Step:
     if unit.container is None:
         reason = "it has no container yet"
+    elif unit.renew:
+        reason = "made anew as asked"
     elif unit.config_hash == unit.spec.config_hash:
         reason = "made anew at each boot"
     else:
         reason = "its definition changed"
-    order = CreateContainer(unit.name, unit.spec, unit.container)
+    order = CreateContainer(unit.name, unit.spec, unit.container, keep=unit.renew)
     return arm(replace(unit, reason=reason), Timer.DEADLINE, ANSWER_DEADLINE, (order,))
 
 
@@ -174,9 +176,8 @@ def _place(unit: Unit, view: View) -> Place | None:
 
 
 def adopt_id(unit: Unit, event: fact.ContainerCreated, _view: View) -> Step:
-    return Step(
-        replace(unit, container=event.container, config_hash=event.config_hash, health=Health.NONE, pulled=False)
-    )
+    made = replace(unit, container=event.container, config_hash=event.config_hash, health=Health.NONE)
+    return Step(replace(made, pulled=False, renew=False))
 
 
 def adopt_and_start(unit: Unit, event: fact.ContainerCreated, view: View) -> Step:

@@ -33,6 +33,8 @@ class CreateContainer:
     unit: UnitName
     spec: UnitSpec
     replaces: ContainerId | None = None
+    keep: bool = False
+    """The replaced one stays, under that other name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,16 @@ class ReadConfig:
     """A ``reloadconfig`` unit has succeeded: read the configuration again and report it."""
 
     unit: UnitName
+
+
+@dataclass(frozen=True, slots=True)
+class SwapBack:
+    """Remove the container that was to replace ``container``, and give that its name back."""
+
+    unit: UnitName
+    container: ContainerId
+    name: str
+    discards: ContainerId | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +164,7 @@ Command: TypeAlias = (
     | RemoveContainer
     | ArmTimer
     | ParkContainer
+    | SwapBack
     | TakeSnapshot
     | ReadConfig
     | SwitchOrder

@@ -6,7 +6,6 @@ container of its own, told apart by its name and not by how it is rebuilt. One o
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from units.commands import Command, ParkContainer
 from units.events import Observed
@@ -14,18 +13,9 @@ from units.machine import table
 from units.records import replace
 from units.running import silence
 from units.service import LATE, NO_CONTEXT, PHASES, UP, lasting
-from units.unit import CONSOLE, Budget, ContainerId, Health, Kind, Rebuild, Unit, UnitSpec
+from units.unit import CONSOLE, Budget, Health, Kind, Policy, Rebuild, RestartPolicy, Spare, Unit, UnitSpec
 
 TABLE = table("console", PHASES, lasting(Kind.CONSOLE), (*silence(UP), LATE, NO_CONTEXT))
-
-
-@dataclass(frozen=True, slots=True)
-class Parked:
-    """The container of a console that is not the chosen one."""
-
-    container: ContainerId
-    config_hash: str
-    running: bool = False
 
 
 def persistent(spec: UnitSpec) -> bool:
@@ -39,18 +29,18 @@ def dirty(unit: Unit) -> bool:
     return bool(known) and unit.config_hash != unit.spec.config_hash
 
 
-def parked(consoles: Mapping[str, UnitSpec], chosen: str, seen: Iterable[Observed]) -> dict[str, Parked]:
+def parked(consoles: Mapping[str, UnitSpec], chosen: str, seen: Iterable[Observed]) -> dict[str, Spare]:
     """The other consoles' containers: of several with one name the one that bears its container's name."""
-    found: dict[str, Parked] = {}
+    found: dict[str, Spare] = {}
     for one in sorted(seen, key=lambda one: one.running):
         if one.unit == CONSOLE and one.variant not in {"", chosen}:
             spec = consoles.get(one.variant)
             if one.variant not in found or spec is None or one.name == spec.container:
-                found[one.variant] = Parked(one.container, one.config_hash, one.running)
+                found[one.variant] = Spare(one.container, one.config_hash, one.running)
     return found
 
 
-def park(consoles: Mapping[str, UnitSpec], others: Mapping[str, Parked], chosen: UnitSpec) -> tuple[Command, ...]:
+def park(consoles: Mapping[str, UnitSpec], others: Mapping[str, Spare], chosen: UnitSpec) -> tuple[Command, ...]:
     """There is one console at a time: what else runs is stopped, as it is asked to stop itself, and kept."""
     return tuple(
         ParkContainer(
@@ -61,7 +51,14 @@ def park(consoles: Mapping[str, UnitSpec], others: Mapping[str, Parked], chosen:
     )
 
 
-def become(unit: Unit, spec: UnitSpec, container: Parked | None) -> Unit:
+def undefined(variant: str) -> UnitSpec:
+    """A console that has no definition any more: its container, if there is one, runs on as it is."""
+    return UnitSpec(
+        CONSOLE, Kind.CONSOLE, "", "", "", restart=RestartPolicy(Policy.ALWAYS), rebuild=Rebuild.NEVER, variant=variant
+    )
+
+
+def become(unit: Unit, spec: UnitSpec, container: Spare | None) -> Unit:
     """The unit with another console's definition and container. How often it was restarted is the unit's to keep."""
     return replace(
         unit,
@@ -75,4 +72,6 @@ def become(unit: Unit, spec: UnitSpec, container: Parked | None) -> Unit:
         death="",
         pulled=False,
         misses=0,
+        renew=False,
+        spare=None,
     )

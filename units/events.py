@@ -350,6 +350,8 @@ class SwitchAsked:
     request: int = 0
     force: bool = False
     """Also while somebody works in the console."""
+    anew: bool = False
+    """For the present console: in a new container."""
 
 
 @dataclass(frozen=True, slots=True)

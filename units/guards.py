@@ -80,7 +80,7 @@ def stale(unit: Unit) -> bool:
 
 
 def needs_container(unit: Unit, _event: Any = None, _view: Any = None) -> bool:
-    if unit.container is None or stale(unit):
+    if unit.container is None or unit.renew or stale(unit):
         return True
     return unit.fresh and unit.spec.rebuild is Rebuild.ALWAYS
 

@@ -12,13 +12,13 @@ from typing import assert_never, get_args
 
 from units import console, oneshot, service, user_docker, volume
 from units import events as fact
-from units.commands import Command, DropIntent, ReadConfig
+from units.commands import Command, DropIntent, ReadConfig, RemoveContainer, SwapBack
 from units.events import EngineFact, Event, SwitchEvent, UnitEvent, WorldEvent
 from units.links import Links, check, shares
 from units.machine import Advance, Moment, Table, View, advance
 from units.reconcile import leftovers, reconcile
 from units.records import replace
-from units.switching import Outcome, Result, Scene, Switch, Turn, begin, over, refusal
+from units.switching import Outcome, Result, Scene, SpareUse, Switch, Turn, begin, over, refusal, stopgap
 from units.switching import advance as advance_switch
 from units.unit import (
     CONSOLE,
@@ -28,6 +28,7 @@ from units.unit import (
     Phase,
     Reason,
     Seconds,
+    Spare,
     StoppedBy,
     Unit,
     UnitName,
@@ -64,12 +65,14 @@ class World:
     """Units whose success made the configuration be read again; their followers wait for the result."""
     consoles: Mapping[str, UnitSpec] = field(default_factory=dict)
     """All definitions of the console, by name."""
-    parked: Mapping[str, console.Parked] = field(default_factory=dict)
+    parked: Mapping[str, Spare] = field(default_factory=dict)
     """Containers of the consoles that are not chosen, by name."""
     switch: Switch | None = None
     """The one that is under way."""
     switched: Outcome | None = None
     """How the last one ended."""
+    given_up: frozenset[str] = frozenset()
+    """Consoles for which another one has taken their place already."""
 
     @property
     def drained(self) -> bool:
@@ -171,7 +174,7 @@ class _Step:
 
     def settle(self) -> None:
         budget = 200 + 60 * len(self.units)
-        while self.queue or (self.world.switch is not None and _look_at_switch(self)):
+        while self.queue or _look_at_switch(self):
             budget -= 1
             if budget < 0:
                 raise DivergedError(f"still moving: {list(self.queue)[:4]}")
@@ -253,8 +256,11 @@ class _Step:
     def turn(self, turn: Turn) -> None:
         """Do what a row of the switch's table says: first the definitions, then the orders, then what is asked."""
         self.world = replace(self.world, switch=turn.switch)
-        for spec in turn.specs:
-            self._redefine(spec)
+        if turn.spare is SpareUse.NONE:
+            for spec in turn.specs:
+                self._redefine(spec)
+        else:
+            self._use_spare(turn.spare, turn.specs)
         self.commands.extend(turn.orders)
         for ask in turn.asks:
             self.push(ask)
@@ -267,13 +273,29 @@ class _Step:
         if outcome.request:
             self.answers.append(Answer(outcome.request, result is Result.DONE, in_words(outcome)))
 
+    def _use_spare(self, use: SpareUse, specs: tuple[UnitSpec, ...]) -> None:
+        """The console is made anew: its old container is kept until the new one has proved itself."""
+        unit = self.units[CONSOLE]
+        spare = unit.spare
+        if use is SpareUse.KEEP:
+            kept = None if unit.container is None else Spare(unit.container, unit.config_hash)
+            self.units[CONSOLE] = replace(console.become(unit, specs[0], kept), renew=True, spare=kept)
+        elif use is SpareUse.USE and spare is not None:
+            if unit.container != spare.container:
+                order = SwapBack(CONSOLE, spare.container, unit.spec.container, unit.container)
+                self.commands.append(order)
+            self.units[CONSOLE] = replace(console.become(unit, unit.spec, spare), fresh=False)
+        elif use is SpareUse.DROP and spare is not None:
+            self.commands.append(RemoveContainer(CONSOLE, spare.container, "the console was made anew"))
+            self.units[CONSOLE] = replace(unit, spare=None)
+
     def _redefine(self, spec: UnitSpec) -> None:
         """Another console in the console's unit, or another place for user Docker."""
         unit = self.units[spec.name]
         if spec.name == CONSOLE:
             parked = dict(self.world.parked)
             if unit.container is not None:
-                parked[unit.spec.variant] = console.Parked(unit.container, unit.config_hash)
+                parked[unit.spec.variant] = Spare(unit.container, unit.config_hash)
             self.units[CONSOLE] = console.become(unit, spec, parked.pop(spec.variant, None))
             self.world = replace(self.world, parked=parked)
         else:
@@ -303,8 +325,21 @@ def _would_disturb(event: UnitEvent) -> bool:
 
 
 def _look_at_switch(step: _Step) -> bool:
-    """Whether the units got to where the switch goes on, or fails; then it has."""
-    return _move_switch(step, fact.UnitsMoved())
+    """Whether the units got to where the switch goes on, or fails, or where one must begin; then it has."""
+    if step.world.switch is not None:
+        return _move_switch(step, fact.UnitsMoved())
+    if len(step.world.consoles) < 2:
+        return False
+    asked = stopgap(step.scene(), step.world.given_up)
+    if asked is None:
+        return False
+    failed = step.units[CONSOLE]
+    step.notices.append(f"the console {failed.spec.variant} does not run ({failed.reason}); default takes its place")
+    step.world = replace(step.world, given_up=step.world.given_up | {failed.spec.variant})
+    turn = begin(asked, step.scene(), stopgap=True)
+    step.turn(turn)
+    step.switches.append(turn.switch)
+    return True
 
 
 def _take_switch_event(step: _Step, event: SwitchEvent) -> None:

@@ -45,6 +45,8 @@ def leftovers(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[
         return ()  # In mid-life a second container may be one that is just being replaced.
     orders: list[Command] = []
     for name, seen in _by_unit(units, snapshot).items():
+        if units[name].spec.kind is Kind.CONSOLE and units[name].spec.rebuild is Rebuild.NEVER:
+            continue  # A person's files are in it, whatever it was left over from.
         kept = keeper(units[name], seen)
         orders.extend(
             RemoveContainer(name, extra.container, f"left over beside {kept.container[:12]}")

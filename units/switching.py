@@ -7,7 +7,7 @@ killed in between has nothing to undo: the next one reads the choice, and brings
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any
 
 from units.commands import ArmSwitch, CheckSwitch, Command, DropIntent, KeepChoice, KeepIntent
@@ -101,6 +101,10 @@ class Switch:
     """User Docker was wanted when it began, and has to serve when it ends."""
     moved: bool = False
     """The new console or place is in force."""
+    anew: bool = False
+    """The same console, in a new container."""
+    stopgap: bool = False
+    """Nobody asked: the chosen console does not run, and another takes its place until the next boot."""
     spent: tuple[tuple[str, float], ...] = ()
     """Steps that are over, and how many seconds each took."""
 
@@ -139,6 +143,15 @@ class Scene:
         return self.units.get(USER_DOCKER)
 
 
+class SpareUse(Enum):
+    """What becomes of the console's old container when it is made anew."""
+
+    NONE = "nothing"
+    KEEP = "it is kept, and a new one is made"
+    USE = "it is used again, and the new one removed"
+    DROP = "the new one has proved itself, and the old one is removed"
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """What a row makes of the switch, and asks of others. The step is the row's business."""
@@ -148,6 +161,7 @@ class Turn:
     asks: tuple[UnitEvent, ...] = ()
     specs: tuple[UnitSpec, ...] = ()
     """Definitions that come into force before ``asks`` are put."""
+    spare: SpareUse = SpareUse.NONE
 
 
 Action = Callable[[Switch, Any, Scene], Turn]
@@ -211,6 +225,10 @@ def serves(switch: Switch, _event: Any, scene: Scene) -> bool:
     return switch.serving and scene.docker is not None and scene.docker.phase is Phase.READY
 
 
+def needs_no_choice(switch: Switch, _event: Any, _scene: Scene) -> bool:
+    return switch.stopgap
+
+
 def need_not_serve(switch: Switch, _event: Any, _scene: Scene) -> bool:
     return not switch.serving
 
@@ -268,14 +286,19 @@ def refusal(asked: SwitchAsked, under_way: Switch | None, scene: Scene) -> str:
         return "System Docker does not answer: wait until it does"
     match asked.of:
         case Switchable.CONSOLE:
-            return _console_refusal(asked.target, scene)
+            return _console_refusal(asked, scene)
         case Switchable.STORAGE:
             return _storage_refusal(asked.target, scene)
         case Switchable.ENGINE:
             return "" if scene.docker is not None else "there is no user Docker: configure rancher.docker"
 
 
-def _console_refusal(target: str, scene: Scene) -> str:
+def _console_refusal(asked: SwitchAsked, scene: Scene) -> str:
+    target = asked.target
+    if asked.anew:
+        unit = scene.console
+        gone = unit is None or unit.spec.variant != target or not unit.spec.body
+        return f"{target} is not the present console, or has no definition" if gone else ""
     if target not in scene.consoles:
         return f"there is no console '{target}'; there are: {', '.join(sorted(scene.consoles)) or 'none'}"
     console = scene.console
@@ -301,7 +324,7 @@ def contexts(units: Mapping[UnitName, Unit]) -> list[UnitName]:
     return sorted(name for name, unit in units.items() if unit.spec.kind in LASTING and name != USER_DOCKER)
 
 
-def begin(asked: SwitchAsked, scene: Scene) -> Turn:
+def begin(asked: SwitchAsked, scene: Scene, *, stopgap: bool = False) -> Turn:
     """The first step. Nothing is touched in it."""
     docker, console, moment = scene.docker, scene.console, scene.moment
     origin = {
@@ -320,6 +343,8 @@ def begin(asked: SwitchAsked, scene: Scene) -> Turn:
         asked.request,
         moment.cause,
         serving=docker is not None and docker.wanted and user_docker_follows(asked.of, scene),
+        anew=asked.anew,
+        stopgap=stopgap,
     )
     context = UnitName(asked.target) if asked.of is Switchable.STORAGE else (docker.spec.context if docker else None)
     looked_at = CONSOLE if asked.of is Switchable.CONSOLE else context
@@ -364,7 +389,8 @@ def stop(switch: Switch, _event: Any, scene: Scene) -> Turn:
 
 def start(switch: Switch, _event: Any, scene: Scene) -> Turn:
     turn = _next(switch, SwitchStep.STARTING, READY, CONSOLE, moved=True)
-    return replace(turn, specs=(scene.consoles[switch.target],), asks=(StartAsked(CONSOLE),))
+    spare = SpareUse.KEEP if switch.anew else SpareUse.NONE
+    return replace(turn, specs=(scene.consoles[switch.target],), asks=(StartAsked(CONSOLE),), spare=spare)
 
 
 def prove(switch: Switch, _event: Any, scene: Scene) -> Turn:
@@ -392,6 +418,8 @@ def placed(spec: UnitSpec, context: UnitName) -> UnitSpec:
 
 def commit(switch: Switch, _event: Any, _scene: Scene) -> Turn:
     turn = _next(switch, SwitchStep.COMMITTING, COMMIT, CONSOLE)
+    if switch.stopgap:
+        return turn
     return replace(turn, orders=(*turn.orders, KeepChoice(turn.switch.token, switch.of, switch.target)))
 
 
@@ -422,10 +450,16 @@ def restore(switch: Switch, _event: Any, scene: Scene) -> Turn:
             specs = _placed(switch, switch.origin, scene)
         elif switch.origin in scene.consoles:
             specs = (scene.consoles[switch.origin],)
+    spare = SpareUse.USE if switch.anew and switch.moved else SpareUse.NONE
     asks: list[UnitEvent] = [StartAsked(CONSOLE)] if switch.of is Switchable.CONSOLE else []
     if switch.serving:
         asks.append(StartAsked(USER_DOCKER))
-    return replace(turn, specs=specs, asks=tuple(asks))
+    return replace(turn, specs=specs, asks=tuple(asks), spare=spare)
+
+
+def conclude(switch: Switch, _event: Any, _scene: Scene) -> Turn:
+    """All is as it was wanted."""
+    return Turn(switch, (DropIntent(),), spare=SpareUse.DROP if switch.anew else SpareUse.NONE)
 
 
 def finish(switch: Switch, _event: Any, _scene: Scene) -> Turn:
@@ -475,7 +509,8 @@ ROWS: tuple[Row, ...] = (
     Row(S.PROVING, UnitsMoved, S.COMMITTING, commit, serves),
     Row(S.PROVING, UnitsMoved, S.REVERTING, _failed("user Docker: does not run in the new place"), engine_lost),
     Row(S.COMMITTING, ChoiceKept, S.COMMITTING, nothing, stale),
-    Row(S.COMMITTING, ChoiceKept, Result.DONE, finish),
+    Row(S.COMMITTING, ChoiceKept, Result.DONE, conclude),
+    Row(S.COMMITTING, UnitsMoved, Result.DONE, conclude, needs_no_choice),
     *(Row(step, SwitchDue, step, nothing, stale) for step in WORKING),
     *(Row(step, SwitchDue, step, wait_on, engine_down) for step in WORKING),
     Row(S.DRAINING, SwitchDue, S.REVERTING, _failed("user Docker: did not end in time")),
@@ -504,7 +539,6 @@ IGNORED: Mapping[tuple[SwitchStep, type[SwitchEvent]], str] = {
     **{(S.CHECKING, on): "the check's answer decides, not the units" for on in (UnitsMoved, ChoiceKept)},
     **{(step, SwitchChecked): "a check that nobody waits for any more" for step in S if step is not S.CHECKING},
     **{(step, ChoiceKept): "only committing waits for it" for step in S if step not in {S.CHECKING, S.COMMITTING}},
-    (S.COMMITTING, UnitsMoved): "what was proved is proved; a later fall is an ordinary restart",
     **{(step, ChoiceLost): "the note of a way back; the way back needs none" for step in (S.REVERTING, S.RESTORING)},
 }
 """Cells without rows, and why that is right. ``SwitchAsked`` is answered outside of the table: one at a time."""
@@ -522,6 +556,16 @@ def advance(switch: Switch, event: SwitchEvent, scene: Scene) -> tuple[Turn, Swi
                     turn = replace(turn, switch=replace(turn.switch, step=row.to))
             return turn, row.to
     return None
+
+
+def stopgap(scene: Scene, tried: frozenset[str]) -> SwitchAsked | None:
+    """The chosen console cannot run by itself: ``default`` has to do, so that a person can get in. Once for each."""
+    unit = scene.console
+    if unit is None or scene.draining or not scene.engine_up or unit.spec.variant in {"default", *tried}:
+        return None
+    if not unit.wanted or unit.phase not in {Phase.CRASH_LOOP, Phase.IMAGE_MISSING, Phase.FAILED}:
+        return None
+    return SwitchAsked(Switchable.CONSOLE, "default", force=True) if "default" in scene.consoles else None
 
 
 def over(switch: Switch, result: Result, now: Instant) -> Outcome:

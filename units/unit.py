@@ -282,6 +282,15 @@ class Budget:
     """The start limit was hit, and no good run has cleared it since."""
 
 
+@dataclass(frozen=True, slots=True)
+class Spare:
+    """A container that is kept though it is not the unit's now."""
+
+    container: ContainerId
+    config_hash: str
+    running: bool = False
+
+
 @dataclass(frozen=True)
 class Unit:
     """What is known of one unit now. Without slots, so that ``records.replace`` is fast: it changes at every step."""
@@ -337,6 +346,10 @@ class Unit:
     """Number of the timer that counts; an elapsed timer with another number is stale."""
     place: Place | None = None
     """Where user Docker was last started."""
+    renew: bool = False
+    """Its next start is in a new container, whatever the old one is like; the old one is kept as ``spare``."""
+    spare: Spare | None = None
+    """The container that is used again if the new one proves no good."""
 
     @property
     def name(self) -> UnitName:

@@ -62,6 +62,10 @@ def consoles(host: Host) -> dict[str, bool]:
     return {name: seen["running"] for name, seen in host.containers().items() if name.endswith("console")}
 
 
+def running(host: Host) -> list[str]:
+    return [name for name, runs in consoles(host).items() if runs]
+
+
 def user_engines(host: Host) -> list[str]:
     return [line for line in host.processes() if "/vld" not in line and "dockerd --storage-driver" in line]
 
@@ -72,8 +76,7 @@ def assert_whole(host: Host) -> None:
     said = status(host)["console"]
     assert isinstance(said, dict)
     assert said["current"] == said["enabled"] in {"default", "other"}
-    running = [name for name, runs in consoles(host).items() if runs]
-    assert running == [{"default": "console", "other": "other-console"}[said["current"]]]
+    assert running(host) == [{"default": "console", "other": "other-console"}[said["current"]]]
     assert len(user_engines(host)) == 1
     assert foo(host) == said["current"]
 
@@ -115,6 +118,52 @@ def test_a_persistent_console_is_found_as_it_was_left(host: Host) -> None:
     host.wait("up again", settled)
     assert host.containers()["other-console"]["id"] == left
     assert host.cli("console", "current").stdout.strip() == "other"
+
+
+def test_a_console_is_made_anew_when_asked(host: Host) -> None:
+    """In a new container with a new file system; the old one is gone only then."""
+    switch(host, "console", "other")
+    old = host.containers()["other-console"]["id"]
+    done = host.cli("console", "recreate")
+    assert done.returncode == 0, done.stderr
+    now = host.containers()
+    assert now["other-console"]["id"] != old
+    assert [name for name in now if name.startswith("other-console")] == ["other-console"]
+    host.wait("up", settled)
+
+
+def test_a_changed_or_missing_definition_takes_no_console_away(host: Host) -> None:
+    """A changed one shows as dirty, a missing one is no change: the container is the same, and runs on."""
+    load_image(host)
+    switch(host, "console", "other")
+    kept = host.containers()["other-console"]
+    text = host.config.read_text()
+    host.config.write_text(text.replace("io.rancher.os.console: other", "changed: yes, io.rancher.os.console: other"))
+    host.kill9()
+    host.boot()
+    host.wait("up", settled)
+    assert host.containers()["other-console"] == kept
+    assert "definition changed" in host.cli("console", "list").stdout
+    start, end = text.index("    other-console:"), text.index("    broken-console:")
+    host.config.write_text(text[:start] + text[end:])
+    host.kill9()
+    host.boot()
+    host.wait("up", settled)
+    assert host.containers()["other-console"] == kept
+    assert host.cli("console", "current").stdout.strip() == "other"
+
+
+def test_a_chosen_console_that_does_not_run_lets_default_in(host: Host) -> None:
+    """Nobody is locked out; the choice stays what it was, and the log says what happened."""
+    assert host.cli("console", "enable", "broken").returncode == 0
+    assert host.end() == 0
+    host.boot()
+    notice = host.wait_for_line("told", lambda line: line["event"] == "supervisor.notice")
+    assert "default takes its place" in notice["reason"]
+    host.wait("up", lambda units: settled(units) and running(host) == ["console"])
+    said = status(host)["console"]
+    assert isinstance(said, dict)
+    assert (said["current"], said["enabled"]) == ("default", "broken")
 
 
 def test_a_console_that_falls_over_changes_nothing(host: Host) -> None:

@@ -261,9 +261,9 @@ class SwitchingHost:
         assert self.life is not None
         return self.life.shell.world
 
-    def ask(self, of: Switchable, target: str) -> None:
+    def ask(self, of: Switchable, target: str, *, anew: bool = False) -> None:
         assert self.life is not None
-        self.life.inbox.put(SwitchAsked(of, target))
+        self.life.inbox.put(SwitchAsked(of, target, anew=anew))
 
     async def kill9(self) -> None:
         assert self.life is not None
