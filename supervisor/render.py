@@ -141,6 +141,9 @@ def show_status(screen: Screen, answer: Mapping[str, Any]) -> None:
     screen.line(f"engine      {screen.paint(word, COLOURS[word])}, {screen.fit(clean(said), 18)}")
     going = ", going down" if boss["draining"] else ""
     screen.line(f"supervisor  {boss['version']}, pid {boss['pid']}, for {since(boss['started'])}{going}")
+    docker = answer.get("user_docker")
+    if docker is not None and docker["trouble"]:
+        screen.line(f"user-docker {screen.fit(clean(docker['trouble']), 12)}")
     good = sum(unit["state"] in {"ready", "completed"} for unit in units)
     screen.line(f"units       {good} of {len(units)} ready or completed")
     screen.line()

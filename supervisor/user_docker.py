@@ -303,7 +303,7 @@ class UserDocker:
     async def _trouble(self, run: _Run) -> str:
         """Why it does not serve; empty when it does: it answers, and its data is where it should be."""
         socket, root = run.record.socket, run.record.data_root
-        caller = self._caller(f"/proc/{run.daemon.pid}/root{socket}")
+        caller = self._caller(str(within(Path(f"/proc/{run.daemon.pid}/root"), socket)))
         try:
             async with asyncio.timeout(ANSWER):
                 ping = await caller.call("GET", "/_ping", ANSWER)
@@ -337,8 +337,7 @@ class UserDocker:
         record = self._recorded()
         if self._run is None and record is not None and lives(record):
             await self._end_earlier(record)
-        root = Path(f"/proc/{facts.pid}/root")
-        pidfile = root / how.pidfile.relative_to("/")
+        pidfile = within(Path(f"/proc/{facts.pid}/root"), str(how.pidfile))
         pid = await asyncio.to_thread(pid_in, pidfile)
         if pid and pid != os.getpid() and dockerd_command(pid, "dockerd"):
             raise EngineError(
@@ -448,22 +447,36 @@ def installed(pid: int, name: str) -> bool:
     return any(inside(pid, f"{place}/{name}") is not None for place in places)
 
 
+def within(root: Path, path: str, links: int = 40) -> Path:
+    """Where a path leads in another process's file system: its links are followed there, and not in ours."""
+    left, here = [part for part in reversed(path.split("/")) if part not in {"", "."}], list[str]()
+    while left:
+        part = left.pop()
+        if part == "..":
+            here = here[:-1]
+            continue
+        found = root.joinpath(*here, part)
+        if links and found.is_symlink():
+            links -= 1
+            target = os.readlink(found)  # noqa: PTH115 - as text: it may be absolute, and then means that root
+            here = [] if target.startswith("/") else here
+            left += [one for one in reversed(target.split("/")) if one not in {"", "."}]
+        else:
+            here.append(part)
+    return root.joinpath(*here)
+
+
 def inside(pid: int, path: str) -> Path | None:
-    """An executable file of a process's file system, followed through links as that process would; else ``None``."""
-    root = Path(f"/proc/{pid}/root")
-    for _ in range(8):
-        here = root / path.lstrip("/")
-        if not here.is_symlink():
-            return here if here.is_file() and os.access(here, os.X_OK) else None
-        path = os.path.normpath(Path(path).parent / os.readlink(here))  # noqa: PTH115
-    return None
+    """An executable file of a process's file system, as we can reach it; else ``None``."""
+    found = within(Path(f"/proc/{pid}/root"), path)
+    return found if found.is_file() and os.access(found, os.X_OK) else None
 
 
 def engines_in(pid: int) -> list[dict[str, str]]:
     """Named engines of a context, and its own one under an empty name."""
     found = [{"name": "", "binary": own}] if (own := _own(pid)) else []
     with contextlib.suppress(OSError):
-        names = sorted(entry.name for entry in Path(f"/proc/{pid}/root{ENGINES}").iterdir())
+        names = sorted(entry.name for entry in within(Path(f"/proc/{pid}/root"), ENGINES).iterdir())
         found += [
             {"name": name, "binary": f"{ENGINES}/{name}/bin/dockerd"}
             for name in names

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from types import FrameType
 
-from script.demohost.host import UNITS, VERSION, demo_host
+from script.demohost.host import USER_UNITS, VERSION, demo_host, with_user
 from script.demohost.story import tell
 from tests.bed import engines, leftovers
 from tests.bed.bed import Bed
@@ -25,6 +25,9 @@ The host is up. In another terminal, as root, in {repository}:
             .venv/bin/dockwarden --run-dir {run} events -f
             .venv/bin/dockwarden --run-dir {run} why flaky
             .venv/bin/dockwarden --run-dir {run} logs network
+  switch    .venv/bin/dockwarden --run-dir {run} console switch debian
+            .venv/bin/dockwarden --run-dir {run} storage switch storage
+            {user} run --rm -v /etc:/context busybox:demo ls /context
   metrics   nsenter -t {init} -n busybox wget -qO- http://127.0.0.1:9779/metrics
   break it  {docker} kill console        # it is back at once
             {docker} rm -f ntp           # it is made anew
@@ -49,7 +52,7 @@ def main(arguments: list[str]) -> int:
         signal.signal(sign, _interrupt)
     try:
         with Bed() as bed:
-            host = demo_host(bed, options.engine_version, echo=not options.check)
+            host = with_user(demo_host(bed, options.engine_version, echo=not options.check))
             if options.check:
                 return 0 if tell(bed, host) else 1
             return show(bed, host)
@@ -84,7 +87,7 @@ def boot(host: Host) -> None:
     with held_back(signal.SIGINT):
         host.boot(log_format="console")
     settled = {"ready", "completed", "inactive", "backoff", "crash-loop", "failed"}
-    host.wait("all units settled", lambda units: all(units[name]["state"] in settled for name in UNITS))
+    host.wait("all units settled", lambda units: all(units[name]["state"] in settled for name in USER_UNITS))
 
 
 @contextlib.contextmanager
@@ -106,6 +109,7 @@ def invitation(bed: Bed, host: Host) -> str:
         run=host.run_dir,
         init=bed.init_pid,
         docker=f"docker -H unix://{host.socket}",
+        user=f"docker -H unix://{host.dir}/user-run/docker.sock",
         supervisor=host.process.outer_pid,
         pidfile=host.pidfile,
         hint="" if client else HINT,

@@ -1,12 +1,14 @@
 """The story of ``script/demo --check``: what a newcomer would try, each step seen or not."""
 
+import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from script.demohost.host import UNITS
-from tests.bed import leftovers
+from tests.bed import engines, leftovers
 from tests.bed.bed import Bed
 from tests.boot.host import Host, HostError
 
@@ -39,12 +41,12 @@ class Story:
 def tell(bed: Bed, host: Host) -> bool:
     """Play it; whether every step was seen."""
     story = Story(host)
-    for title, act in STEPS:
+    for title, act in (*STEPS[:-1], *USER_STEPS, STEPS[-1]):
         story.step(title, act)
     ident = bed.ident
     bed.close()
     story.step("nothing is left behind", lambda _: _nothing_left(ident))
-    print(f"\n{story.seen} of {len(STEPS) + 1} steps seen", flush=True)
+    print(f"\n{story.seen} of {len(STEPS) + len(USER_STEPS) + 1} steps seen", flush=True)
     return not story.failed
 
 
@@ -184,6 +186,115 @@ def _nothing_left(ident: str) -> str:
     assert traces == [], traces
     return "no process, mount, cgroup or file"
 
+
+def user_docker(host: Host) -> str:
+    """A person's container, with the real client where there is one."""
+    host.wait_up("user-docker", "storage", patience=60)
+    docker(host, "load", "-i", str(host.images / "images.tar.gz"))
+    docker(host, "run", "-d", "--name", "web", "--restart", "always", "busybox:demo", *WORK)
+    docker(host, "run", "-d", "--name", "resting", "--restart", "unless-stopped", "busybox:demo", *WORK)
+    docker(host, "stop", "-t", "1", "resting")
+    assert seen(host) == "busybox"
+    return "docker run -v shows the console's files"
+
+
+def console_there(host: Host) -> str:
+    told = switched(host, "console", "debian")
+    assert seen(host) == "debian"
+    assert running(host) == ["web"], "restart policies of the user's containers were not kept"
+    docker(host, "run", "--rm", "-v", "/root:/root", "busybox:demo", "touch", "/root/kept")
+    return told
+
+
+def console_back(host: Host) -> str:
+    told = switched(host, "console", "default")
+    assert seen(host) == "busybox"
+    assert running(host) == ["web"]
+    return told
+
+
+def console_kept(host: Host) -> str:
+    switched(host, "console", "debian")
+    assert "kept" in docker(host, "run", "--rm", "-v", "/root:/root", "busybox:demo", "ls", "/root")
+    switched(host, "console", "default")
+    return "a file that was left in it is there"
+
+
+def broken_console(host: Host) -> str:
+    refused = host.cli("console", "switch", "broken")
+    assert refused.returncode == 1, refused
+    assert seen(host) == "busybox"
+    assert running(host) == ["web"]
+    return refused.stderr.partition("for: ")[2].partition(";")[0]
+
+
+def storage_there(host: Host) -> str:
+    told = switched(host, "storage", "storage")
+    assert "from FUSE" in docker(host, "run", "--rm", "-v", "/mnt/files:/files", "busybox:demo", "cat", "/files/note")
+    assert running(host) == ["web"]
+    return f"{told}; a container reads a file system in user space"
+
+
+def storage_back(host: Host) -> str:
+    told = switched(host, "storage", "console")
+    assert seen(host) == "busybox"
+    return told
+
+
+def engine_there(host: Host) -> str:
+    """Another version on the same data, and the containers are there."""
+    other = next((name for name in engines.default_versions() if f"{name}." not in user_version(host)), "")
+    if not other:
+        return "there is only one engine on this machine"
+    switched(host, "engine", other)
+    assert running(host) == ["web"]
+    return user_version(host)
+
+
+def docker(host: Host, *arguments: str) -> str:
+    """The real client, on the user's socket."""
+    client = shutil.which("docker", path=engines.SYSTEM_PATH)
+    assert client is not None, "there is no docker client on this machine"
+    command = [client, "-H", f"unix://{host.dir}/user-run/docker.sock", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr.strip()}"
+    return done.stdout
+
+
+WORK = ("sh", "-c", 'trap "exit 0" TERM; while :; do sleep 60 & wait $!; done')
+
+
+def seen(host: Host) -> str:
+    """Which system a container of the user sees as its context."""
+    files = docker(host, "run", "--rm", "-v", "/etc:/context:ro", "busybox:demo", "ls", "/context").split()
+    return "debian" if "debian_version" in files else "busybox"
+
+
+def running(host: Host) -> list[str]:
+    return docker(host, "ps", "--format", "{{.Names}}").split()
+
+
+def user_version(host: Host) -> str:
+    return docker(host, "version", "--format", "{{.Server.Version}}").strip()
+
+
+def switched(host: Host, what: str, name: str) -> str:
+    done = host.cli(what, "switch", name)
+    assert done.returncode == 0, done.stderr
+    taken = sum(float(line.split()[1]) for line in done.stdout.splitlines()[1:])
+    return f"{done.stdout.splitlines()[0]}, in {taken:.2f} s"
+
+
+USER_STEPS: tuple[tuple[str, Callable[[Host], str]], ...] = (
+    ("user Docker serves in the console", user_docker),
+    ("the console becomes Debian, live", console_there),
+    ("and busybox again", console_back),
+    ("a persistent console is as it was left", console_kept),
+    ("a console that falls over changes nothing", broken_console),
+    ("the storage context becomes the storage container", storage_there),
+    ("and the console again", storage_back),
+    ("another engine on the same data", engine_there),
+)
 
 STEPS: tuple[tuple[str, Callable[[Host], str]], ...] = (
     ("the host boots", boot),

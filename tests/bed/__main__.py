@@ -1,8 +1,8 @@
-"""`python -m tests.bed sweep` removes what dead beds left; `fetch` gets the engines that tests need."""
+"""`python -m tests.bed sweep` removes what dead beds left; `fetch` gets engines, `images` builds images and bundles."""
 
 import sys
 
-from tests.bed import engines
+from tests.bed import bundles, debian, engines
 from tests.bed.leftovers import sweep
 
 
@@ -14,6 +14,9 @@ def main(arguments: list[str]) -> int:
         case ["fetch", *named]:
             for version in named or engines.default_versions():
                 print(f"engine {version}: {engines.find(version).dockerd}")
+        case ["images"]:
+            print(f"engine bundles: {bundles.all_bundles()}")
+            print(f"console: {debian.debian_tar()}")
         case _:
             print(__doc__)
             return 2

@@ -42,6 +42,8 @@ class Host:
         self.images.mkdir(exist_ok=True)
         self.config = bed.dir / "cloud-config.yml"
         self.config.write_text(config)
+        self.layers: list[Path] = []
+        """More configuration, later ones win."""
         self.socket = bed.dir / "s.sock"
         self.pidfile = bed.dir / "s.pid"
         self.docker = Docker(self.socket)
@@ -63,6 +65,8 @@ class Host:
             "--state-dir",
             self.dir / "state",
         ]
+        for layer in self.layers:
+            command += ["--config", layer]
         command += ["--run-dir", self.run_dir, "--images", self.images, "--log-format", log_format, *options]
         self.process = self.bed.popen(
             command,

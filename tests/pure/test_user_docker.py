@@ -1,0 +1,74 @@
+"""What is looked up in another process's file system, without an engine."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from supervisor.user_docker import filesystem_of, find_engine, same_mounts, started_at, within
+from units.storage import ContextFacts, lacks, wanted
+
+
+def test_links_of_another_root_lead_within_it(tmp_path: Path) -> None:
+    """Debian's /var/run is a link to /run: followed from outside it would lead to the host's."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var/run").symlink_to("/run")
+    (tmp_path / "up").symlink_to("../../../etc")
+    (tmp_path / "self").symlink_to("self")
+    assert within(tmp_path, "/var/run/docker.sock") == tmp_path / "run/docker.sock"
+    assert within(tmp_path, "/up/passwd") == tmp_path / "etc/passwd"
+    assert within(tmp_path, "/self/x") == tmp_path / "self/x"
+    assert within(tmp_path, "/../../etc") == tmp_path / "etc"
+
+
+def test_a_process_is_told_from_its_successor() -> None:
+    """By its start time; and it sees the same mounts as itself."""
+    assert started_at(os.getpid())
+    assert started_at(2**22 + 1) == ""
+    assert same_mounts(os.getpid(), os.getpid())
+    assert not same_mounts(os.getpid(), 2**22 + 1)
+    assert filesystem_of(os.getpid(), "/proc") == "proc"
+
+
+FIT = ContextFacts(
+    "web",
+    "c1",
+    running=True,
+    privileged=True,
+    namespaces=(("network", "host"), ("pid", "host"), ("ipc", "host")),
+    data_root="/var/lib/docker",
+    data_root_on="ext4",
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"running": False}, "web does not run"),
+        ({"privileged": False}, "set privileged: true (or cap_add: SYS_ADMIN, NET_ADMIN"),
+        ({"privileged": False, "capabilities": frozenset({"ALL"})}, ""),
+        ({"namespaces": (("network", "bridge"),)}, "set net: host"),
+        ({"data_root_on": "overlay"}, "add the volume /var/lib/docker:/var/lib/docker:rshared"),
+        ({"absent": ("mount.nfs", "/mnt/data")}, "web requires mount.nfs, which is not installed in it"),
+        ({"absent": ("/mnt/data",)}, "web requires /mnt/data, which is not mounted in it"),
+        ({}, ""),
+    ],
+)
+def test_the_contract_says_what_is_missing_and_the_way_out(change: dict[str, object], said: str) -> None:
+    """Each lack in a sentence with what to set; none for a container that fits."""
+    told = lacks(ContextFacts(**{field: getattr(FIT, field) for field in FIT.__slots__} | change))
+    assert said in "; ".join(told)
+    assert bool(told) == bool(said)
+
+
+def test_requirements_are_separated_by_commas_and_blanks() -> None:
+    """As people write lists in labels."""
+    assert wanted("mount.nfs, /mnt/data zfs") == ("mount.nfs", "/mnt/data", "zfs")
+    assert wanted("") == ()
+
+
+def test_an_unknown_engine_names_the_known_ones() -> None:
+    """This machine's root stands in for a context: it has none by that name."""
+    with pytest.raises(Exception, match=r"there is no engine 'nix'.*there are: "):
+        find_engine(os.getpid(), "nix")
