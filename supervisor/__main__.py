@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from supervisor import client_tls
+
 RUN_DIR = Path(os.environ.get("DOCKWARDEN_RUN_DIR", "/run/dockwarden"))
 STATE_DIR = Path("/var/lib/dockwarden")
 CONFIG = Path("/var/lib/rancher/conf")
@@ -26,6 +28,7 @@ def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_boot(commands)
     _add_config(commands)
+    client_tls.add_commands(commands)
     if argv[:1] != ["boot"]:
         from supervisor import client
 
@@ -77,6 +80,8 @@ def main(argv: list[str] | None = None) -> int:
         return _boot(args)
     if args.command == "config":
         return _validate(args)
+    if args.command == "tls":
+        return client_tls.run(args)
     from supervisor import client
 
     return client.run(args)

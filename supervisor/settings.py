@@ -52,7 +52,15 @@ DOCKER = (
     "selinux_enabled", "storage_driver", "userland_proxy", "insecure_registry",
 )  # fmt: skip
 DOCKER_ACTED_ON = ("args", "extra_args", "environment")
-USER_DOCKER_ACTED_ON = (*DOCKER_ACTED_ON, "storage_context", "engine")
+TLS_FILES = ("ca_cert", "server_cert", "server_key")
+USER_DOCKER_ACTED_ON = (*DOCKER_ACTED_ON, "storage_context", "engine", "tls", "tls_args", "ca_key", *TLS_FILES)
+TLS_ARGS = (
+    "--tlsverify",
+    "--tlscacert=/etc/docker/tls/ca.pem",
+    "--tlscert=/etc/docker/tls/server-cert.pem",
+    "--tlskey=/etc/docker/tls/server-key.pem",
+    "--host=tcp://0.0.0.0:2376",
+)
 SERVING = Seconds(60)
 """Longest time from the start of user Docker until it must serve."""
 
@@ -74,6 +82,10 @@ class UserDockerSettings:
     storage_context: str = CONSOLE
     engine: str = ""
     """Empty means: the one that the storage context brings, else the shipped one."""
+    tls: bool = False
+    tls_args: tuple[str, ...] = TLS_ARGS
+    pem: Mapping[str, str] = field(default_factory=dict)
+    """Of TLS_FILES, those that are configured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,13 +211,28 @@ def _user_docker(shapes: Shapes, node: Node | None) -> UserDockerSettings | None
     _not_yet(shapes.report, entries, f"{path}.", USER_DOCKER_ACTED_ON)
     context = shapes.text(entries["storage_context"], f"{path}.storage_context") if "storage_context" in entries else ""
     engine = shapes.text(entries["engine"], f"{path}.engine") if "engine" in entries else ""
-    return UserDockerSettings(_daemon(shapes, entries, path), context or CONSOLE, engine)
+    return UserDockerSettings(
+        _daemon(shapes, entries, path),
+        context or CONSOLE,
+        engine,
+        tls="tls" in entries and shapes.boolean(entries["tls"], f"{path}.tls"),
+        tls_args=tuple(shapes.words(entries["tls_args"], f"{path}.tls_args")) if "tls_args" in entries else TLS_ARGS,
+        pem={key: shapes.text(entries[key], f"{path}.{key}") for key in TLS_FILES if key in entries},
+    )
 
 
 def user_docker_spec(docker: UserDockerSettings, restart: RestartPolicy) -> UnitSpec:
     """The unit ``user-docker``. Where it runs is no part of its definition's hash: a switch makes nothing stale."""
     daemon = docker.daemon
-    body = canonical({"args": daemon.args, "extra_args": daemon.extra_args, "environment": dict(daemon.environment)})
+    tls = {"args": docker.tls_args, "pem": dict(docker.pem)} if docker.tls else None
+    body = canonical(
+        {
+            "args": daemon.args,
+            "extra_args": daemon.extra_args,
+            "environment": dict(daemon.environment),
+            **({"tls": tls} if tls else {}),
+        }
+    )
     spec = UnitSpec(
         name=USER_DOCKER,
         kind=Kind.USER_DOCKER,

@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
@@ -104,6 +105,8 @@ class UserDocker:
         self._environ = environ
         self._plan: DaemonPlan | None = None
         self._config_hash = ""
+        self._tls: dict[str, Any] | None = None
+        self._tls_dir = state_dir / "tls"
         self._run: _Run | None = None
         self._callers: dict[str, Caller] = {}
 
@@ -116,7 +119,9 @@ class UserDocker:
     def _read(self, body: str) -> DaemonPlan:
         try:
             settings = json.loads(body)
-            return plan(settings["args"], settings["extra_args"], self._environ | settings["environment"], DEFAULTS)
+            self._tls = settings.get("tls")
+            more = [*settings["extra_args"], *(self._tls["args"] if self._tls else ())]
+            return plan(settings["args"], more, self._environ | settings["environment"], DEFAULTS)
         except SystemDockerError as error:
             raise EngineError(Failure.UNRECOVERABLE, str(error)) from error
 
@@ -128,6 +133,8 @@ class UserDocker:
             raise EngineError(Failure.OTHER, "; ".join(short))
         await self._clear_the_way(facts, self._plan)
         binary = await asyncio.to_thread(find_engine, facts.pid, place.engine)
+        if self._tls is not None:
+            await asyncio.to_thread(give_certificates, facts.pid, self._tls_dir, self._tls["pem"])
         run = self._begin(place, facts, binary, self._plan, cause)
         self._log.info("user_docker.started", pid=run.daemon.pid, binary=binary, context=place.context, cause=cause)
         self._tell(run, ContainerStarted(USER_DOCKER, PROCESS))
@@ -385,6 +392,25 @@ class UserDocker:
         except OSError as error:
             self._log.warning("user_docker.no_log", path=str(self._log_file), error=str(error))
             return os.open(os.devnull, os.O_WRONLY)
+
+
+def give_certificates(pid: int, kept: Path, configured: Mapping[str, str]) -> None:
+    """Put what the engine serves TLS with into a context: what is configured, else what is kept or made.
+
+    Raises:
+        EngineError: what is configured cannot be used, or nothing can be written.
+    """
+    from supervisor import certificates as tls  # noqa: PLC0415 - a large library, only for who uses TLS
+
+    try:
+        if configured:
+            authority, pair = tls.configured(configured)
+        else:
+            pair, authority = tls.server_in(kept), tls.authority_in(kept).certificate
+        place = within(Path(f"/proc/{pid}/root"), "/etc/docker/tls")
+        tls.write(place, {tls.CA: authority, tls.SERVER: pair.certificate, tls.SERVER_KEY: pair.key})
+    except (tls.CertificateError, OSError) as error:
+        raise EngineError(Failure.UNRECOVERABLE, f"user Docker over TLS: {error}") from error
 
 
 def started_at(pid: int) -> str:

@@ -30,6 +30,7 @@ from units.unit import (
     Seconds,
     Spare,
     StoppedBy,
+    Switchable,
     Unit,
     UnitName,
     UnitSpec,
@@ -305,10 +306,11 @@ class _Step:
 
 def in_words(outcome: Outcome) -> str:
     """How a switch ended, as a sentence."""
-    what = f"the {outcome.of} {outcome.origin or 'of before'}"
+    kind = "storage context" if outcome.of is Switchable.STORAGE else outcome.of.value
+    what = f"the {kind} {outcome.origin or 'of before'}"
     match outcome.result:
         case Result.DONE:
-            return f"the {outcome.of} is {outcome.target} now"
+            return f"the {kind} is {outcome.target or 'the own one'} now"
         case Result.REFUSED:
             return f"nothing was touched: {outcome.why}"
         case Result.ROLLED_BACK:

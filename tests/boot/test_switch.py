@@ -8,6 +8,7 @@ import pytest
 
 from tests.bed import engines, images
 from tests.bed.bed import Bed
+from tests.bed.inside import BedError
 from tests.bed.leftovers import traces
 from tests.boot.consoles import console_host, user_docker
 from tests.boot.host import Host, Units
@@ -243,6 +244,32 @@ def test_user_docker_outlives_supervisor_and_engine(host: Host) -> None:
     said = status(host)["user_docker"]
     assert isinstance(said, dict)
     assert said["exit_code"] in {-signal.SIGKILL, None}
+
+
+def test_only_who_has_a_certificate_gets_in_over_tls() -> None:
+    """And a key that is not the certificate's keeps user Docker down, with a sentence that says so."""
+    with Bed() as bed:
+        host = console_host(bed, VERSION)
+        text = host.config.read_text().replace("  docker:\n", "  docker:\n    tls: true\n", 1)
+        host.config.write_text(text)
+        host.boot()
+        host.wait("up", settled)
+        kept, client = host.dir / "state" / "tls", host.dir / "client"
+        made = host.cli("tls", "generate", "--ca-dir", str(kept), "--dir", str(client))
+        assert made.returncode == 0, made.stderr
+        docker = engines.program("docker")
+        ask = [docker, "-H", "tcp://127.0.0.1:2376", "--tlsverify", "--tlscacert", str(client / "ca.pem")]
+        mine = ["--tlscert", str(client / "cert.pem"), "--tlskey", str(client / "key.pem")]
+        assert "Server Version" in host.inside(*ask, *mine, "info")
+        with pytest.raises(BedError, match="certificate"):
+            host.inside(*ask, "info")
+        bad = {"ca_cert": (kept / "ca.pem").read_text(), "server_cert": (kept / "server-cert.pem").read_text()}
+        bad["server_key"] = (client / "key.pem").read_text()
+        host.config.write_text(text.replace("    tls: true\n", f"    tls: true\n    <<: {json.dumps(bad)}\n", 1))
+        assert host.end() == 0
+        host.boot()
+        units = host.wait("it stays down", lambda units: units["user-docker"]["state"] == "failed")
+        assert "rancher.docker.server_key is not the key of" in units["user-docker"]["reason"]
 
 
 def test_nothing_leaks(host: Host) -> None:
