@@ -172,6 +172,9 @@ WITHOUT_CONSOLE = _counter("console_down_seconds_total", "Time without a console
 WITHOUT_USER_DOCKER = _counter(
     "user_docker_down_seconds_total", "Time without a user Docker that serves, after it first did."
 )
+SERVING_SECONDS = _histogram(
+    "user_docker_serving_seconds", "From the start of user Docker's process until it serves.", LATENCY
+)
 SWITCHES = _counter("switches_total", "Switches that ended, by how.", of=tuple(Switchable), result=tuple(Result))
 ROLLBACKS = _counter(
     "switch_rollbacks_total", "Switches that were undone, by the step that failed.", of=tuple(Switchable), step=FAILING

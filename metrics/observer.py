@@ -135,6 +135,7 @@ class Metrics:
         self._decision = Spread(catalog.DECISION)
         self._loop_lag = Spread(catalog.LOOP_LAG)
         self._call_seconds = {name: Spread(catalog.ENGINE_SECONDS) for name in catalog.OPERATIONS}
+        self._serving = Spread(catalog.SERVING_SECONDS)
         self._switches = Tally(catalog.SWITCHES)
         self._rollbacks = Tally(catalog.ROLLBACKS)
         self._steps = {step.value: Spread(catalog.SWITCH_SECONDS) for step in SwitchStep}
@@ -184,6 +185,8 @@ class Metrics:
             name, phase = moved.after.name, moved.after.phase
             if (absence := self._absences.get(name)) is not None:
                 absence.note(here=phase is Phase.READY, now=self._now())
+            if name == USER_DOCKER and moved.before.phase is Phase.RUNNING and phase is Phase.READY:
+                self._serving.add(moved.after.since - moved.before.since)
             if phase is not moved.before.phase:
                 counts = self._transitions.setdefault(name, {})
                 counts[phase] = counts.get(phase, 0) + 1
@@ -291,6 +294,7 @@ class Metrics:
             )
         )
         yield _histogram(catalog.SWITCH_SECONDS, {(step,): spread for step, spread in self._steps.items()})
+        yield _histogram(catalog.SERVING_SECONDS, {(): self._serving})
         yield from self._without()
         yield _histogram(catalog.RESTART_LATENCY, {(): self._latency})
         yield _histogram(catalog.EVENT_LAG, {(): self._lag})

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import signal as signals
+import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -314,7 +315,7 @@ class UserDocker:
         try:
             async with asyncio.timeout(ANSWER):
                 ping = await caller.call("GET", "/_ping", ANSWER)
-                told = await caller.call("GET", "/v1.41/info", ANSWER)
+                told = await caller.call("GET", "/info", ANSWER)  # Without a version: any engine's own.
             if ping.status != 200 or told.status != 200:
                 return f"its socket {socket} answers with {ping.status} and {told.status}"
             info = json.loads(told.body)
@@ -512,9 +513,25 @@ def engines_in(pid: int) -> list[dict[str, str]]:
 
 
 def _own(pid: int) -> str:
-    """The context's own engine: a ``dockerd``, in the order of the places; an old all-in-one ``docker`` comes last."""
-    places = [f"{place}/dockerd" for place in (*OWN, *ORDINARY)]
-    return next((path for path in places if inside(pid, path)), "")
+    """The context's own engine. A ``docker`` in the places of a person's choice counts if it is an engine, too."""
+    for place in (*OWN, *ORDINARY):
+        if inside(pid, f"{place}/dockerd"):
+            return f"{place}/dockerd"
+        if place in OWN and inside(pid, f"{place}/docker") and _is_engine(pid, f"{place}/docker"):
+            return f"{place}/docker"
+    return ""
+
+
+def _is_engine(pid: int, docker: str) -> bool:
+    """Up to 1.11 engine and client were one program; today's ``docker`` is a client, and knows no ``daemon``."""
+    command = ["nsenter", f"--mount=/proc/{pid}/ns/mnt", "--", docker, "daemon", "--help"]
+    try:
+        done = subprocess.run(  # noqa: S603 - to run what a person dropped there is the purpose
+            command, capture_output=True, timeout=ANSWER, check=False, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return (done.returncode == 0 and b"--data-root" in done.stdout + done.stderr) or b"--graph" in done.stdout
 
 
 def find_engine(pid: int, name: str) -> str:

@@ -25,7 +25,7 @@ DIRECTORIES = (
     *("usr/local/bin", "var", "var/lib", "var/log", "var/tmp", "tmp"),
 )
 FILES: Mapping[str, FileSpec] = {
-    "etc/group": b"root:x:0:\nnogroup:x:65534:\n",
+    "etc/group": b"root:x:0:\ndocker:x:999:\nnogroup:x:65534:\n",
     "etc/os-release": b'ID=busybox\nPRETTY_NAME="busybox"\n',
     "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
     "var/run": "../run",

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from script.demohost.host import UNITS, demo_host
-from script.demohost.story import STEPS
+from script.demohost.host import UNITS, demo_host, with_user
+from script.demohost.story import STEPS, USER_STEPS
+from tests.bed import engines
 from tests.bed.bed import Bed
 from tests.bed.http import Docker
 from tests.bed.leftovers import traces
@@ -53,6 +54,16 @@ def test_the_demo_story(bed: Bed, engine_version: str, skipped: str) -> None:
     for title, act in STEPS:
         if skipped not in title:  # It waits for twenty seconds, and the demo itself shows it.
             act(host)
+
+
+def test_the_demo_story_of_the_user(bed: Bed) -> None:
+    """Consoles, storage context and engine switched live, a FUSE file system served, seen by the real client."""
+    host = with_user(demo_host(bed, "20.10" if "20.10" in engines.default_versions() else engines.system_version()))
+    host.boot()
+    host.wait_up("console", "storage", "user-docker", patience=60)
+    for _title, act in USER_STEPS:
+        act(host)
+    assert host.end() == 0
 
 
 def test_an_oom_kill_is_told_apart(bed: Bed, engine_version: str) -> None:

@@ -214,6 +214,40 @@ def test_only_one_switch_at_a_time_and_nothing_else_in_between(host: Host) -> No
     assert "there is no engine 'nix'" in none.stderr
 
 
+def test_somebody_in_the_console_is_not_thrown_out_unasked(host: Host) -> None:
+    """A switch names who works there, and goes on with --force."""
+    _, made = host.docker.post("/containers/console/exec", {"Cmd": ["sleep", "600"], "Tty": True, "AttachStdin": True})
+    host.docker.post(f"/exec/{made['Id']}/start", {"Detach": True, "Tty": True})
+    refused = host.cli("console", "switch", "other")
+    assert refused.returncode == 1
+    assert "somebody works in the console (sleep, pid" in refused.stderr
+    switch(host, "console", "other", "--force")
+
+
+FAKES = {
+    "crashing": ("echo no such flag >&2; exit 2", "refused"),
+    "hanging": ("exec sleep 600", "refused"),
+    "lying": ('[ "$1" = --version ] && exit 0; echo "unknown flag: $1" >&2; exit 125', "rolled-back"),
+}
+
+
+@pytest.mark.parametrize("name", FAKES)
+def test_an_engine_that_does_not_serve_changes_nothing(host: Host, name: str) -> None:
+    """Refused before anything stops where that can be found out; else the engine of before serves again."""
+    load_image(host)
+    script, result = FAKES[name]
+    program = host.dir / "engines" / name / "bin" / "dockerd"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    assert "there is no engine" in host.cli("engine", "switch", name).stderr  # It is not executable yet.
+    program.chmod(0o755)
+    said = host.cli("engine", "switch", name)
+    assert said.returncode == 1
+    assert ("is back" in said.stderr) is (result == "rolled-back")
+    assert {"crashing": "no such flag", "hanging": "within 5 s", "lying": "unknown flag"}[name] in said.stderr
+    assert_whole(host)
+
+
 def test_user_docker_follows_its_context_once(host: Host) -> None:
     """A console that was killed, and one that was made anew, is the one that user Docker then runs in."""
     load_image(host)
@@ -273,7 +307,7 @@ def test_only_who_has_a_certificate_gets_in_over_tls() -> None:
 
 
 def test_nothing_leaks(host: Host) -> None:
-    """Switch after switch leaves the same mounts, processes and containers."""
+    """Fifty switches leave the same mounts, processes and containers."""
 
     def counted() -> tuple[int, int, int]:
         mounts = len(host.inside("/bin/busybox", "cat", "/proc/self/mountinfo").splitlines())
@@ -287,7 +321,7 @@ def test_nothing_leaks(host: Host) -> None:
 
     round_trip()
     before = counted()
-    for _ in range(3):
+    for _ in range(12):
         round_trip()
     assert counted() == before
     assert host.end() == 0
