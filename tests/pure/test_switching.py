@@ -14,6 +14,7 @@ from units.unit import (
     CONSOLE,
     USER_DOCKER,
     ContainerId,
+    Failure,
     Health,
     Instant,
     Kind,
@@ -79,6 +80,9 @@ class SwitchStory(Story):
     def serves(self) -> list[str]:
         begun = self.tell(fact.ContainerStarted(USER_DOCKER, PROCESS))
         return begun + self.tell(fact.HealthReported(USER_DOCKER, PROCESS, Health.HEALTHY))
+
+    def step(self) -> SwitchStep | None:
+        return self.world.switch and self.world.switch.step
 
     def answer(self) -> str:
         assert self.last is not None
@@ -224,22 +228,10 @@ def test_a_console_that_falls_over_is_taken_back_at_once() -> None:
     """Its first death is enough; the old one is started again, and user Docker in it."""
     story = booted()
     to_proving(story)
-    assert (
-        story.tell(fact.ContainerDied(CONSOLE, story.id("console"), 1))[-5:]
-        == [
-            "* reverting",
-            "note reverting before user-docker",
-            "within 120 s",
-            "signal user-docker SIGTERM",
-            "signal console-2 SIGTERM",
-        ]
-        or story.world.switch is not None
-    )
-    assert story.world.switch is not None
-    assert story.world.switch.step is SwitchStep.REVERTING
+    assert "* reverting" in story.tell(fact.ContainerDied(CONSOLE, story.id("console"), 1))
     story.ends()
     story.died("console", 0)
-    assert story.world.switch.step is SwitchStep.RESTORING
+    assert story.step() is SwitchStep.RESTORING
     assert story.unit("console").spec.variant == "default"
     story.created("console")
     story.started("console")
@@ -267,10 +259,7 @@ def test_every_step_has_a_way_back(step: str, fault: str) -> None:
         story.serves()
     assert story.world.switch is not None
     assert story.world.switch.step == step
-    if fault == "late":
-        told = story.due()
-    else:
-        told = story.tell(fact.ChoiceLost(story.token, "no space left"))
+    told = story.due() if fault == "late" else story.tell(fact.ChoiceLost(story.token, "no space left"))
     assert "* reverting" in told
     assert story.world.switched is None
 
@@ -317,7 +306,7 @@ def test_what_cannot_begin_says_what_there_is(of: Switchable, target: str, why: 
     """Known names are listed, and what is so already is said."""
     story = booted()
     assert story.asked(of, target) == []
-    assert story.answer() == f"no: {why}"
+    assert story.answer().startswith(f"no: {why}")
 
 
 def test_a_shutdown_drops_a_switch() -> None:
@@ -351,7 +340,7 @@ def test_made_anew_the_old_container_is_kept_until_the_new_one_serves() -> None:
         to_proving_anew(story)
         if good:
             story.serves()
-            assert story.tell(fact.ChoiceKept(story.token)) == ["* done", "drop the note", REMOVED]
+            assert story.tell(fact.ChoiceKept(story.token)) == ["* done", REMOVED, "drop the note"]
         else:
             story.due()
             story.ends()
@@ -387,8 +376,7 @@ def test_a_chosen_console_that_cannot_run_lets_default_in_once() -> None:
     fresh = SwitchStory.of(*specs)
     story = SwitchStory(new_world(fresh.world.units.values(), check(specs).links, CONSOLES))
     story.connect()
-    story.change("console", phase=fresh.unit("console").phase)
-    told = story.tell(fact.CreateFailed(CONSOLE, fact.Failure.UNRECOVERABLE, "no such command"))
+    told = story.tell(fact.CreateFailed(CONSOLE, Failure.UNRECOVERABLE, "no such command"))
     assert "console: creating -> failed" in told
     assert "* checking" in told
     assert story.last is not None
