@@ -1,4 +1,4 @@
-"""``python -m benchmarks [reaction|restart|memory]...``: measure, and print tables with ratios first."""
+"""``python -m benchmarks [reaction|restart|memory|switch]...``: measure, and print tables with ratios first."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks import memory, reaction, restart
+from benchmarks import memory, reaction, restart, switch
 from benchmarks.processes import BenchmarkError
 from tests.bed.bed import BedError
 from tests.bed.engines import EngineUnavailableError
@@ -38,17 +38,24 @@ def measure_memory(rounds: int, *, quick: bool) -> Result:
     return memory.measure(max(1, rounds // 8), 200 if quick else 2000)
 
 
+def measure_switch(rounds: int, *, quick: bool) -> Result:  # noqa: ARG001 - fewer rounds are all that can be saved
+    return switch.measure(max(2, rounds // 4))
+
+
 BENCHMARKS: dict[str, Callable[..., Result]] = {
     "reaction": measure_reaction,
     "restart": measure_restart,
     "memory": measure_memory,
+    "switch": measure_switch,
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)} (default: all)")
-    parser.add_argument("--rounds", type=int, metavar="N", help="paired rounds (default: 40; memory does an eighth)")
+    parser.add_argument(
+        "--rounds", type=int, metavar="N", help="paired rounds (default: 40; memory does an eighth, switch a quarter)"
+    )
     parser.add_argument("--quick", action="store_true", help="8 short rounds: does it run at all?")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single measurement there")
     args = parser.parse_args(argv)

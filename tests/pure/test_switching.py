@@ -82,7 +82,7 @@ class SwitchStory(Story):
         return begun + self.tell(fact.HealthReported(USER_DOCKER, PROCESS, Health.HEALTHY))
 
     def step(self) -> SwitchStep | None:
-        return self.world.switch and self.world.switch.step
+        return None if self.world.switch is None else self.world.switch.step
 
     def answer(self) -> str:
         assert self.last is not None
