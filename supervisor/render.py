@@ -141,13 +141,38 @@ def show_status(screen: Screen, answer: Mapping[str, Any]) -> None:
     screen.line(f"engine      {screen.paint(word, COLOURS[word])}, {screen.fit(clean(said), 18)}")
     going = ", going down" if boss["draining"] else ""
     screen.line(f"supervisor  {boss['version']}, pid {boss['pid']}, for {since(boss['started'])}{going}")
-    docker = answer.get("user_docker")
-    if docker is not None and docker["trouble"]:
-        screen.line(f"user-docker {screen.fit(clean(docker['trouble']), 12)}")
+    _show_places(screen, answer)
     good = sum(unit["state"] in {"ready", "completed"} for unit in units)
     screen.line(f"units       {good} of {len(units)} ready or completed")
     screen.line()
     show_units(screen, units)
+
+
+def _show_places(screen: Screen, answer: Mapping[str, Any]) -> None:
+    """Which console, and which user Docker where; and the switch that is under way, or how the last one ended."""
+
+    def line(head: str, said: str, why: object) -> None:
+        screen.line(f"{head:<12}" + screen.fit(clean(f"{said}: {why}" if why else said), 12))
+
+    console, docker = answer.get("console"), answer.get("user_docker")
+    switch = answer.get("switch") or {}
+    if console is not None:
+        enabled = "" if console["enabled"] == console["current"] else f", {console['enabled']} at the next boot"
+        line("console", f"{console['current'] or 'none'}{enabled}", None)
+    if docker is not None:
+        what = docker["version"] or docker["binary"] or "unknown version"
+        line("user-docker", f"{docker['state']}, {what}, in {docker['context']}", docker["trouble"])
+    if (now := switch.get("now")) is not None:
+        said = (
+            f"{now['of']} {now['origin'] or 'own'} -> {now['target'] or 'own'}, {now['step']} for {since(now['since'])}"
+        )
+        line("switch", said, now["why"])
+    elif (last := switch.get("last")) is not None:
+        line(
+            "switch",
+            f"{last['of']} -> {last['target'] or 'own'}, {last['result']} {since(last['ended'])} ago",
+            last["why"],
+        )
 
 
 def show_units(screen: Screen, units: Sequence[Mapping[str, Any]]) -> None:

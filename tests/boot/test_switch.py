@@ -20,9 +20,10 @@ STEPS = [step.value for step in SwitchStep if step not in {SwitchStep.REVERTING,
 
 
 @pytest.fixture
-def host() -> Iterator[Host]:
+def host(engine_version: str) -> Iterator[Host]:
+    """System Docker is each engine in turn; user Docker is the machine's own."""
     with Bed() as bed:
-        host = console_host(bed, VERSION)
+        host = console_host(bed, engine_version)
         host.boot()
         host.wait("console and user Docker up", settled)
         yield host
