@@ -102,6 +102,7 @@ class UserDocker:
         self._inbox = inbox
         self._log = log
         self._record_file = state_dir / "user-docker.json"
+        self._last_file = state_dir / "user-docker.last.json"
         self._log_file = state_dir / "user-docker.log"
         self._environ = environ
         self._plan: DaemonPlan | None = None
@@ -110,6 +111,7 @@ class UserDocker:
         self._tls_dir = state_dir / "tls"
         self._run: _Run | None = None
         self._callers: dict[str, Caller] = {}
+        self._recall_end()
 
     # Orders.
 
@@ -275,6 +277,7 @@ class UserDocker:
         self.report.exit_code, self.report.trouble = code, "it does not run"
         self.report.output = last_lines(self._log_file, run.daemon.log_from)
         self._record_file.unlink(missing_ok=True)
+        self._remember_end()
         said = self.report.output[-1] if self.report.output else ""
         clean = code in {0, None}
         output = {} if clean else {"output": self.report.output}
@@ -378,6 +381,21 @@ class UserDocker:
         except OSError as error:
             # It runs all the same; only a supervisor after us would not know it.
             self._log.warning("user_docker.no_record", path=str(self._record_file), error=str(error))
+
+    def _remember_end(self) -> None:
+        """For a supervisor after us: how the last run ended, and with which words."""
+        kept = {"exit_code": self.report.exit_code, "output": list(self.report.output)}
+        try:
+            self._last_file.write_text(json.dumps(kept))
+        except OSError as error:
+            self._log.warning("user_docker.no_record", path=str(self._last_file), error=str(error))
+
+    def _recall_end(self) -> None:
+        try:
+            kept = json.loads(self._last_file.read_text())
+            self.report.exit_code, self.report.output = kept["exit_code"], tuple(map(str, kept["output"]))
+        except (OSError, ValueError, TypeError, KeyError):
+            return  # None has ended yet, or nobody can tell.
 
     def _recorded(self) -> Record | None:
         try:

@@ -25,6 +25,7 @@ CONTEXT = """
         - /etc/alternatives:/etc/alternatives:ro
         - {dir}/engines:/opt/engines:ro
         - {dir}:{dir}
+        - {dir}/mnt:/mnt:rshared
 """
 """What makes a busybox container one in whose file system the machine's own engine runs."""
 
@@ -69,7 +70,7 @@ def console_host(bed: Bed, version: str, *, extra: str = "", echo: bool = False)
         wrapper = bed.dir / "runc-caps"
         capabilities.write_wrapper(wrapper, host.binaries.runc, lacking)
         runtime = ("--add-runtime", f"caps={wrapper}", "--default-runtime", "caps")
-    for name in ("vld", "default", "other", "gluster", "crun", "engines"):
+    for name in ("vld", "default", "other", "gluster", "crun", "engines", "mnt"):
         (bed.dir / name).mkdir(exist_ok=True)
         (bed.dir / name / "who").write_text(name)
     context = {name: CONTEXT.format(dir=bed.dir, name=name) for name in ("default", "other", "gluster")}

@@ -2,15 +2,17 @@
 
 import json
 import signal
+import stat
 from collections.abc import Iterator
 
 import pytest
 
 from tests.bed import engines, images
 from tests.bed.bed import Bed
+from tests.bed.http import Docker, demultiplexed
 from tests.bed.inside import BedError
 from tests.bed.leftovers import traces
-from tests.boot.consoles import console_host, user_docker
+from tests.boot.consoles import console_host, user_docker, user_socket
 from tests.boot.host import Host, Units
 from units.switching import SwitchStep
 
@@ -102,6 +104,30 @@ def test_what_the_user_sees_follows_console_and_context(host: Host) -> None:
     switch(host, "console", "default")
     assert_whole(host)
     assert docker.inspect("always")["State"]["Running"]
+
+
+def test_the_user_s_socket_and_mounts_are_as_people_know_them(host: Host) -> None:
+    """Group docker may use the socket; what is mounted below /mnt of the context is seen by a container that runs."""
+    seen = user_socket(host).stat()
+    assert (seen.st_uid, seen.st_gid, stat.S_IMODE(seen.st_mode)) == (0, 999, 0o660)
+    load_image(host)
+    docker = user_docker(host)
+    docker.run("long", "busybox:demo", {"Cmd": WORK, "HostConfig": {"Binds": ["/mnt:/mnt:rslave"]}})
+    mount = "mkdir -p /mnt/late && mount -t tmpfs none /mnt/late && echo seen >/mnt/late/file"
+    run_in(host.docker, "console", "sh", "-c", mount)
+    assert run_in(docker, "long", "cat", "/mnt/late/file").strip() == "seen"
+    run_in(host.docker, "console", "umount", "/mnt/late")
+
+
+def run_in(docker: Docker, container: str, *command: str) -> str:
+    """``docker exec``, to its end."""
+    asked = {"Cmd": list(command), "AttachStdout": True, "AttachStderr": True}
+    _, made = docker.post(f"/containers/{container}/exec", asked)
+    _, answer = docker.raw("POST", f"/exec/{made['Id']}/start", {})
+    _, end = docker.get(f"/exec/{made['Id']}/json")
+    said = demultiplexed(answer).decode()
+    assert end["ExitCode"] == 0, said
+    return said
 
 
 def test_a_persistent_console_is_found_as_it_was_left(host: Host) -> None:
@@ -276,9 +302,13 @@ def test_user_docker_outlives_supervisor_and_engine(host: Host) -> None:
     assert user_engines(host)[0].split()[0] == pid
     host.bed.run(["/bin/busybox", "kill", "-9", pid])
     host.wait("back", lambda units: units["user-docker"]["restarts"] == 1 and settled(units))
+    host.kill9()
+    host.boot()
+    host.wait("adopted again", settled)
     said = status(host)["user_docker"]
     assert isinstance(said, dict)
     assert said["exit_code"] in {-signal.SIGKILL, None}
+    assert len(said["output"]) == 20
 
 
 def test_only_who_has_a_certificate_gets_in_over_tls() -> None:
