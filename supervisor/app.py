@@ -254,8 +254,7 @@ class Host:
             user_docker=user_docker,
             switches=switches,
         )
-        version = (lambda: user_docker.report.version) if user_docker is not None else (lambda: "")
-        metrics.watch_world(lambda: shell.world, self._to_wall, lambda: inbox.depth, version)
+        metrics.watch_world(lambda: shell.world, self._to_wall, lambda: inbox.depth, lambda: user_docker.report.version)
         self._handle_signals(shell, inbox)
         self._log.info(
             "boot.started",
@@ -315,14 +314,14 @@ class Host:
     def _with_choices(self, settings: Settings) -> Settings:
         return settings.choose(*(self._choices.chosen(of) for of in Switchable))
 
-    def _user_docker(self, engine: DockerEngine, inbox: Inbox) -> UserDocker | None:
+    def _user_docker(self, engine: DockerEngine, inbox: Inbox) -> UserDocker:
+        """Also where none is configured: the next reading of the configuration may want one."""
         spec = next((unit for unit in self._settings.units if unit.name == USER_DOCKER), None)
-        if spec is None:
-            return None
         environ = {"PATH": DAEMON_PATH} | {key: value for key, value in os.environ.items() if key in PASSED_ON}
         docker = UserDocker(engine, inbox, self._log, state_dir=self._options.state_dir, environ=environ)
         try:
-            docker.prepare(spec.body, spec.config_hash)
+            if spec is not None:
+                docker.prepare(spec.body, spec.config_hash)
         except EngineError as error:
             raise BootError(Exit.CONFIG, str(error)) from error
         return docker
@@ -417,7 +416,7 @@ class Host:
     def _to_wall(self, instant: Instant) -> float:
         return self._clocks().to_wall(instant)
 
-    def _status(self, world: World, docker: UserDocker | None) -> dict[str, Any]:
+    def _status(self, world: World, docker: UserDocker) -> dict[str, Any]:
         daemon = self._daemon_state
         return status(
             world,
@@ -429,7 +428,7 @@ class Host:
                 daemon=None if daemon is None else f"{daemon.phase}: {daemon.reason}",
                 daemon_pid=None if daemon is None else daemon.pid,
                 enabled={of: self._choices.chosen(of) for of in Switchable},
-                user_docker=None if docker is None else docker.report,
+                user_docker=docker.report,
             ),
         )
 

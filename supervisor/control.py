@@ -269,21 +269,26 @@ class Control:
         tail, follow = min(_number(request, "tail", 100), MOST_LINES), _flag(request, "follow")
         if self._engine is None:
             raise Refusal(503, "there is no engine to ask", "wait until the engine is up")
+        if unit.name == USER_DOCKER and self._user_docker is not None:
+            stream = await _open(request)
+            for text in self._user_docker.tail(tail):
+                await _write(request, stream, {"stream": "stderr", "text": text})
+            return stream
         if unit.container is None:
             raise Refusal(409, f"{unit.name} has no container: {unit.reason}", f"see 'dockwarden why {unit.name}'")
         lines = self._engine.logs(unit.container, tail=tail, follow=follow)
-        stream: StreamResponse | None = None
+        opened: StreamResponse | None = None
         try:
             async for line in lines:
-                stream = stream or await _open(request)
-                await _write(request, stream, {"stream": line.stream, "text": line.text})
+                opened = opened or await _open(request)
+                await _write(request, opened, {"stream": line.stream, "text": line.text})
         except EngineError as error:
-            if stream is None:
+            if opened is None:
                 raise Refusal(503, f"the engine gives no output of {unit.name}: {error}", "try again") from error
-            await _write(request, stream, {"error": str(error)})
+            await _write(request, opened, {"error": str(error)})
         finally:
             await _end(lines)
-        return stream or await _open(request)
+        return opened or await _open(request)
 
     # What can be asked for.
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal as signals
 import subprocess
@@ -22,7 +23,7 @@ from structlog.typing import FilteringBoundLogger
 
 from supervisor.daemon import Daemon, describe_exit, dockerd_command, last_lines, pid_in, spawn_detached
 from supervisor.daemon_plan import USER_DOCKER as DEFAULTS
-from supervisor.daemon_plan import DaemonPlan, SystemDockerError, plan
+from supervisor.daemon_plan import CommandLine, DaemonPlan, SystemDockerError, plan
 from supervisor.engine import Engine, EngineError
 from supervisor.loop import Inbox
 from supervisor.wire import Caller
@@ -156,6 +157,8 @@ class UserDocker:
         if self._run is None:
             self._adopt()
         run = self._run
+        if run is None and self._plan is None:
+            return ()  # The configuration wants none, and none was left.
         if run is None:
             code = self.report.exit_code
             return (
@@ -205,6 +208,15 @@ class UserDocker:
             return lacks(facts)
         binary = await asyncio.to_thread(find_engine, facts.pid, name)
         return await _try_out(facts.pid, binary)
+
+    def tail(self, lines: int) -> tuple[str, ...]:
+        """The last lines of the engine's own log."""
+        try:
+            with self._log_file.open("rb") as file:
+                file.seek(max(file.seek(0, os.SEEK_END) - 200 * lines, 0))
+                return tuple(file.read().decode(errors="replace").splitlines()[-lines:])
+        except OSError:
+            return ()
 
     async def engines(self, container: ContainerId) -> list[dict[str, str]]:
         """The engines that can be switched to, by name. Raises EngineError."""
@@ -278,12 +290,13 @@ class UserDocker:
         self.report.output = last_lines(self._log_file, run.daemon.log_from)
         self._record_file.unlink(missing_ok=True)
         self._remember_end()
-        said = self.report.output[-1] if self.report.output else ""
         clean = code in {0, None}
         output = {} if clean else {"output": self.report.output}
         self._log.info("user_docker.ended", pid=run.daemon.pid, how=describe_exit(code), **output)
         number = 0 if clean else (128 - code if code is not None and code < 0 else code or UNKNOWN_EXIT)
-        self._inbox.put(ContainerDied(USER_DOCKER, PROCESS, number, said="" if clean else said[-200:]))
+        self._inbox.put(
+            ContainerDied(USER_DOCKER, PROCESS, number, said="" if clean else last_words(self.report.output))
+        )
 
     def _tell(self, run: _Run, event: Event) -> None:
         self._inbox.put(event, cause=run.cause)
@@ -347,29 +360,33 @@ class UserDocker:
         """No second engine on the same data, and no file of a dead one in the way. Raises EngineError."""
         record = self._recorded()
         if self._run is None and record is not None and lives(record):
-            await self._end_earlier(record)
+            await self._end_earlier(record.pid)
         pidfile = within(Path(f"/proc/{facts.pid}/root"), str(how.pidfile))
         pid = await asyncio.to_thread(pid_in, pidfile)
-        if pid and pid != os.getpid() and dockerd_command(pid, "dockerd"):
+        command = dockerd_command(pid, "dockerd") if pid else []
+        if pid and command[1:] == list(how.argv[1:]):
+            # Ours: the supervisor before us died between its start and its record.
+            await self._end_earlier(pid)
+        elif pid and command and data_root_of(command) == str(how.data_root):
             raise EngineError(
                 Failure.OTHER, f"a dockerd that is not ours (pid {pid}) holds {how.pidfile} in {facts.name}: stop it"
             )
-        if pid:
+        elif pid:
             self._log.info("user_docker.stale_pidfile", path=str(how.pidfile), pid=pid)
             await asyncio.to_thread(pidfile.unlink, missing_ok=True)
 
-    async def _end_earlier(self, record: Record) -> None:
-        """One that a supervisor before us started elsewhere. Raises EngineError when it does not end."""
+    async def _end_earlier(self, pid: int) -> None:
+        """One that a supervisor before us started. Raises EngineError when it does not end."""
         with contextlib.suppress(ProcessLookupError):
-            daemon = Daemon(record.pid, adopted=True)
-            self._log.warning("user_docker.second", pid=record.pid, context=record.context)
+            daemon = Daemon(pid, adopted=True)
+            self._log.warning("user_docker.second", pid=pid)
             for sign, patience in ((signals.SIGTERM, END_GRACE), (signals.SIGKILL, KILL_GRACE)):
                 daemon.send(sign)
                 await asyncio.wait([daemon.exited], timeout=patience)
                 if daemon.exited.done():
                     return
             daemon.release()
-            raise EngineError(Failure.OTHER, f"the dockerd of before (pid {record.pid}) survived SIGKILL")
+            raise EngineError(Failure.OTHER, f"the dockerd of before (pid {pid}) survived SIGKILL")
 
     # Files of ours.
 
@@ -430,6 +447,21 @@ def give_certificates(pid: int, kept: Path, configured: Mapping[str, str]) -> No
         tls.write(place, {tls.CA: authority, tls.SERVER: pair.certificate, tls.SERVER_KEY: pair.key})
     except (tls.CertificateError, OSError) as error:
         raise EngineError(Failure.UNRECOVERABLE, f"user Docker over TLS: {error}") from error
+
+
+def last_words(output: Sequence[str]) -> str:
+    """What an engine said last, without the trimmings of its log: two lines, for the last one is often advice."""
+    spoken = (re.search(r'msg="((?:[^"\\]|\\.)*)"', line) for line in output[-2:])
+    texts = [found[1] if found else line for found, line in zip(spoken, output[-2:], strict=True)]
+    return "; ".join(text.strip().rstrip(".")[:160] for text in texts if text.strip())
+
+
+def data_root_of(command: Sequence[str]) -> str:
+    """Where a living dockerd keeps its data, by its command line."""
+    try:
+        return CommandLine.read(command[1:]).values.get("--data-root", [str(DEFAULTS.data_root)])[-1]
+    except SystemDockerError:
+        return DEFAULTS.data_root
 
 
 def started_at(pid: int) -> str:

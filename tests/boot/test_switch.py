@@ -337,6 +337,31 @@ def test_only_who_has_a_certificate_gets_in_over_tls() -> None:
         assert "rancher.docker.server_key is not the key of" in units["user-docker"]["reason"]
 
 
+def test_user_docker_comes_and_goes_with_the_configuration(engine_version: str) -> None:
+    """Read again, the configuration wants a user Docker, and then none; wrong options show its own last words."""
+    with Bed() as bed:
+        host = console_host(bed, engine_version)
+        text = host.config.read_text()
+        start, end = text.index("  docker:"), text.index("  services:")
+        without = text[:start] + text[end:]
+        host.config.write_text(without)
+        host.boot()
+        host.wait_up("console")
+        assert host.process is not None
+        host.config.write_text(text)
+        host.process.send_signal(signal.SIGHUP)
+        host.wait("it came", lambda units: "user-docker" in units and settled(units))
+        assert "API listen on" in host.cli("logs", "user-docker").stdout
+        host.config.write_text(text.replace("--userland-proxy=false", "--no-such-option"))
+        host.process.send_signal(signal.SIGHUP)
+        units = host.wait("it fails", lambda units: units["user-docker"]["state"] == "crash-loop")
+        assert "no-such-option" in units["user-docker"]["reason"]
+        host.config.write_text(without)
+        host.process.send_signal(signal.SIGHUP)
+        host.wait("it went", lambda units: units["user-docker"]["state"] == "inactive")
+        assert host.end() == 0
+
+
 def test_nothing_leaks(host: Host) -> None:
     """Fifty switches leave the same mounts, processes and containers."""
 

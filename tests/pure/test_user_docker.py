@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.user_docker import filesystem_of, find_engine, same_mounts, started_at, within
+from supervisor.user_docker import filesystem_of, find_engine, last_words, same_mounts, started_at, within
 from units.storage import ContextFacts, lacks, wanted
 
 
@@ -66,6 +66,15 @@ def test_requirements_are_separated_by_commas_and_blanks() -> None:
     """As people write lists in labels."""
     assert wanted("mount.nfs, /mnt/data zfs") == ("mount.nfs", "/mnt/data", "zfs")
     assert wanted("") == ()
+
+
+def test_last_words_are_what_was_said() -> None:
+    """Without time stamps and levels, and with the line before: the last one is often advice."""
+    assert last_words(["unknown flag: --x", "See 'dockerd --help'., Code: 125"]) == (
+        "unknown flag: --x; See 'dockerd --help'., Code: 125"
+    )
+    assert last_words(['time="2026" level=error msg="no \\"overlay2\\""']) == 'no \\"overlay2\\"'
+    assert last_words([]) == ""
 
 
 def test_an_unknown_engine_names_the_known_ones() -> None:
