@@ -5,7 +5,7 @@ import contextlib
 import ctypes
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 LAST_LINES = 20
@@ -107,6 +107,21 @@ def last_lines(path: Path, start: int) -> tuple[str, ...]:
     except OSError:
         return ()
     return tuple(text.splitlines()[-LAST_LINES:])
+
+
+LOG_LIMIT = 10 * 1024 * 1024
+
+
+def open_log(path: Path, complain: Callable[[OSError], None]) -> int:
+    """Open a daemon's log for its next run. A full disk must not keep the daemon down: then it runs without."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.stat().st_size > LOG_LIMIT:
+            path.replace(path.with_name(f"{path.name}.1"))
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError as error:
+        complain(error)
+        return os.open(os.devnull, os.O_WRONLY)
 
 
 def unmount_namespace(path: Path) -> None:

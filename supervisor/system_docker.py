@@ -22,6 +22,7 @@ from supervisor.daemon import (
     describe_exit,
     dockerd_command,
     last_lines,
+    open_log,
     pid_in,
     spawn_detached,
     unmount_namespace,
@@ -44,9 +45,6 @@ LONGEST_PAUSE = Seconds(60)
 
 KILL_PATIENCE = Seconds(10)
 """From SIGKILL until we no longer wait: such a process hangs in the kernel."""
-
-
-LOG_LIMIT = 10 * 1024 * 1024
 
 
 class DaemonPhase(StrEnum):
@@ -214,7 +212,7 @@ class SystemDocker:
         if self.plan.config_file is not None:
             self.plan.config_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.plan.config_file.write_text("{}\n")
-        log = self._open_log()
+        log = open_log(self._log_file, self._no_log)
         try:
             start = os.fstat(log).st_size
             pid = spawn_detached(binary, self.plan.argv, self.plan.environment, log)
@@ -222,16 +220,8 @@ class SystemDocker:
             os.close(log)
         return Daemon(pid, adopted=False, log_from=start)
 
-    def _open_log(self) -> int:
-        """Open the log for the next run. A full disk must not keep the daemon down: then it runs without."""
-        try:
-            self._log_file.parent.mkdir(parents=True, exist_ok=True)
-            if self._log_file.exists() and self._log_file.stat().st_size > LOG_LIMIT:
-                self._log_file.replace(self._log_file.with_name(f"{self._log_file.name}.1"))
-            return os.open(self._log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        except OSError as error:
-            self._log.warning("system_docker.no_log", path=str(self._log_file), error=str(error))
-            return os.open(os.devnull, os.O_WRONLY)
+    def _no_log(self, error: OSError) -> None:
+        self._log.warning("system_docker.no_log", path=str(self._log_file), error=str(error))
 
     def _show_lost(self, lost: DaemonState, pause: Seconds) -> None:
         again = f"again in {pause:g} s" if pause else "again at once"

@@ -21,7 +21,7 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
-from supervisor.daemon import Daemon, describe_exit, dockerd_command, last_lines, pid_in, spawn_detached
+from supervisor.daemon import Daemon, describe_exit, dockerd_command, last_lines, open_log, pid_in, spawn_detached
 from supervisor.daemon_plan import USER_DOCKER as DEFAULTS
 from supervisor.daemon_plan import CommandLine, DaemonPlan, SystemDockerError, plan
 from supervisor.engine import Engine, EngineError
@@ -47,7 +47,6 @@ MISSES = 3
 """Looks in a row that fail before it counts as not serving any more."""
 ANSWER = 5.0
 END_GRACE, KILL_GRACE = 30.0, 10.0
-LOG_LIMIT = 10 * 2**20
 UNKNOWN_EXIT = 255
 
 
@@ -240,7 +239,7 @@ class UserDocker:
         if binary.endswith("/docker"):
             argv.append("daemon")  # Engines before 1.12 were one program with their client.
         path = f"{Path(binary).parent}:{how.environment['PATH']}"
-        log = self._open_log()
+        log = open_log(self._log_file, self._no_log)
         try:
             start = os.fstat(log).st_size
             pid = spawn_detached(entering, [*argv, *how.argv[1:]], {**how.environment, "PATH": path}, log)
@@ -420,14 +419,8 @@ class UserDocker:
         except (OSError, ValueError, TypeError):
             return None
 
-    def _open_log(self) -> int:
-        try:
-            if self._log_file.exists() and self._log_file.stat().st_size > LOG_LIMIT:
-                self._log_file.replace(self._log_file.with_name(f"{self._log_file.name}.1"))
-            return os.open(self._log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        except OSError as error:
-            self._log.warning("user_docker.no_log", path=str(self._log_file), error=str(error))
-            return os.open(os.devnull, os.O_WRONLY)
+    def _no_log(self, error: OSError) -> None:
+        self._log.warning("user_docker.no_log", path=str(self._log_file), error=str(error))
 
 
 def give_certificates(pid: int, kept: Path, configured: Mapping[str, str]) -> None:
