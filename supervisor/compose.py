@@ -111,6 +111,7 @@ def unit_spec(draft: Draft, before: list[str]) -> UnitSpec:
         pull=draft.pull,
         enabled=draft.enabled,
         deadline=draft.deadline,
+        on_unhealthy=draft.on_unhealthy,
     )
 
 

@@ -127,7 +127,9 @@ class DockerEngine:
             return tuple(listed)
         try:
             async with asyncio.TaskGroup() as tasks:
-                looks = [tasks.create_task(self._look(seen.container)) for seen in listed]
+                # One moment for all, so that who was started first stays so.
+                now = time.time()
+                looks = [tasks.create_task(self._look(seen.container, now)) for seen in listed]
         except ExceptionGroup as group:
             raise group.exceptions[0] from group
         return tuple(seen for look in looks if (seen := look.result()) is not None)
@@ -237,11 +239,11 @@ class DockerEngine:
         for connector in self._connectors:
             await connector.close()
 
-    async def _look(self, container: ContainerId) -> Observed | None:
+    async def _look(self, container: ContainerId, now: float) -> Observed | None:
         """``None``: it has gone since it was listed."""
         try:
             async with self._looks:
-                return decode.inspected(await self._inspect(container), time.time())
+                return decode.inspected(await self._inspect(container), now)
         except EngineError as error:
             if error.failure is Failure.NOT_FOUND:
                 return None

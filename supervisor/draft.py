@@ -11,6 +11,7 @@ from units.unit import (
     Condition,
     Dependency,
     OnFailure,
+    OnUnhealthy,
     Rebuild,
     RestartPolicy,
     Seconds,
@@ -58,6 +59,7 @@ class Draft:
     enabled: bool = True
     pull: bool = True
     deadline: Seconds = Seconds(0)
+    on_unhealthy: OnUnhealthy = OnUnhealthy.RESTART
 
     def needs(self, target: str, via: Via, condition: Condition = Condition.STARTED) -> None:
         self.edges.append(Dependency(UnitName(target), via, condition))

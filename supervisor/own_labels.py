@@ -8,7 +8,7 @@ from supervisor.draft import Draft, Reader
 from supervisor.engine import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
 from supervisor.tree import Node, nearest
 from units.storage import REQUIRES
-from units.unit import CONSOLE, Dependency, Kind, OnFailure, Rebuild, UnitName, Via
+from units.unit import CONSOLE, Dependency, Kind, OnFailure, OnUnhealthy, Rebuild, UnitName, Via
 
 AFTER = "io.rancher.os.after"
 BEFORE = "io.rancher.os.before"
@@ -66,6 +66,11 @@ def read_deadline(draft: Draft, node: Node, path: str) -> None:
     draft.deadline = draft.shapes.seconds(node, path)
 
 
+def read_on_unhealthy(draft: Draft, node: Node, path: str) -> None:
+    chosen = draft.shapes.choice(node, path, list(OnUnhealthy), OnUnhealthy.RESTART.value)
+    draft.on_unhealthy = OnUnhealthy(chosen)
+
+
 RESTART: Mapping[str, Reader] = {
     **{key: restart_seconds(key) for key in ("delay", "max_delay", "reset", "interval", "probe")},
     "jitter": read_jitter,
@@ -78,6 +83,7 @@ OWN: Mapping[str, Reader] = {
     "dockwarden.stop.timeout": read_timeout,
     "dockwarden.stop.signal": read_signal,
     "dockwarden.on_dependency_failure": read_on_failure,
+    "dockwarden.health.action": read_on_unhealthy,
     "dockwarden.enabled": read_enabled,
     "dockwarden.pull": read_pull,
     "dockwarden.deadline": read_deadline,

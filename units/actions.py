@@ -12,7 +12,7 @@ from units.commands import (
     Timer,
 )
 from units.deaths import death, describe_exit, pending_reason, verdict
-from units.guards import KILLS, busy_followers, lacking
+from units.guards import KILLS, busy_followers, lacking, outlived
 from units.machine import Step, View, arm
 from units.records import replace
 from units.restart import After, CrashLoop, recent, spread
@@ -153,11 +153,15 @@ def remake(unit: Unit, event: Any, view: View) -> Step:
     return Step(replace(step.unit, reason="the container it joined is gone"), step.commands)
 
 
+FREE = frozenset({None, Reason.MANUAL, Reason.CONFIG, Reason.EXTERNAL, Reason.CONTEXT, Reason.RELINK})
+"""Starts that are no fault of the unit's, and cost it nothing."""
+
+
 def start(unit: Unit, _event: Any, view: View) -> Step:
     """Order the start; every one that follows a death is charged to the budget, also if it fails."""
     assert unit.container is not None
     budget = unit.budget
-    if unit.pending not in {None, Reason.MANUAL, Reason.CONFIG, Reason.EXTERNAL, Reason.CONTEXT}:
+    if unit.pending not in FREE:
         policy = unit.spec.restart
         window = (*recent(budget.restarts, policy.interval, view.now), view.now)
         # More than the limit need not be remembered, and without one nothing need be.
@@ -209,6 +213,7 @@ def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
         Reason.MANUAL: "restarted as asked",
         Reason.CONFIG: "made anew for its changed definition",
         Reason.CONTEXT: "followed its storage context",
+        Reason.RELINK: "joined again what was started anew",
     }
     outside = unit.phase in {Phase.INACTIVE, Phase.EXITED}
     reason = "started from outside" if outside else told.get(unit.pending, f"restarted after: {unit.death}")
@@ -377,6 +382,18 @@ def follow(unit: Unit, event: Any, _view: View) -> Step:
     """Its storage context went, or is another one now: end in the old one, and begin in the new one."""
     why = event.why if isinstance(event, fact.ContextLost) else f"its storage context {unit.spec.context} has changed"
     return _stop_orders(replace(unit, again=Reason.CONTEXT, reason=why), unit.spec.stop.timeout)
+
+
+def relink(unit: Unit, _event: Any, view: View) -> Step:
+    """It lives in the namespaces of a run that is over: only another start joins those of the present one."""
+    why = ", ".join(outlived(unit, view)) + " was started since: what they share is of the run before"
+    return _stop_orders(replace(unit, again=Reason.RELINK, reason=why), unit.spec.stop.timeout)
+
+
+def heal(unit: Unit, event: fact.HealthReported, _view: View) -> Step:
+    told = "its health check failed"
+    unit = replace(unit, again=Reason.UNHEALTHY, health=event.health, death=told, reason=f"{told}; restarting")
+    return _stop_orders(unit, unit.spec.stop.timeout)
 
 
 def adopt_and_follow(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:

@@ -11,11 +11,11 @@ from units.commands import Command, ParkContainer
 from units.events import Observed
 from units.machine import table
 from units.records import replace
-from units.running import silence
-from units.service import LATE, NO_CONTEXT, PHASES, UP, lasting
+from units.service import IGNORED as SERVICE_IGNORED
+from units.service import LATE, NO_CONTEXT, PHASES, lasting
 from units.unit import CONSOLE, Budget, Health, Kind, Policy, Rebuild, RestartPolicy, Spare, Unit, UnitSpec
 
-TABLE = table("console", PHASES, lasting(Kind.CONSOLE), (*silence(UP), LATE, NO_CONTEXT))
+TABLE = table("console", PHASES, lasting(Kind.CONSOLE), (*SERVICE_IGNORED, LATE, NO_CONTEXT))
 
 
 def persistent(spec: UnitSpec) -> bool:

@@ -6,13 +6,15 @@ from units import events as fact
 from units.deaths import verdict
 from units.links import counts, tolerates
 from units.machine import View
-from units.restart import After, CrashLoop, GiveUp, Rest
+from units.restart import After, CrashLoop, GiveUp, Rest, recent
 from units.unit import (
     LASTING,
+    NEVER,
     Condition,
     Dependency,
     Failure,
     Health,
+    OnUnhealthy,
     Phase,
     Rebuild,
     Unit,
@@ -68,6 +70,36 @@ def displaced(unit: Unit, _event: Any, view: View) -> bool:
     if place is None or context is None or (place.context, place.engine) != (spec.context, spec.engine):
         return True
     return place.container != context.container or context.phase not in {Phase.RUNNING, Phase.READY}
+
+
+SHARED = frozenset({Via.NET, Via.PID, Via.IPC})
+"""Edges by which a unit lives in another one's namespaces, which are made anew with each run of that one."""
+
+
+def outlived(unit: Unit, view: View) -> list[UnitName]:
+    """Units in whose namespaces it lives and that have been started since: what it holds is of a run that is over."""
+    if view.draining or unit.started_at == NEVER:
+        return []
+    return [
+        edge.target
+        for edge in view.links.leaders.get(unit.name, ())
+        if edge.via in SHARED
+        and (leader := view.units[edge.target]).phase in {Phase.RUNNING, Phase.READY}
+        and leader.started_at > unit.started_at
+    ]
+
+
+def unlinked(unit: Unit, _event: Any, view: View) -> bool:
+    return bool(outlived(unit, view))
+
+
+def heals(unit: Unit, event: fact.HealthReported, view: View) -> bool:
+    """Its check fails, a restart is what is wanted then, and its budget has one left."""
+    if event.health is not Health.UNHEALTHY or unit.spec.on_unhealthy is not OnUnhealthy.RESTART:
+        return False
+    policy = unit.spec.restart
+    spent = len(recent(unit.budget.restarts, policy.interval, view.now))
+    return unit.wanted and not view.draining and (not policy.burst or spent < policy.burst)
 
 
 def must_wait(unit: Unit, _event: Any, view: View) -> bool:

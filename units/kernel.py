@@ -48,6 +48,8 @@ ENGINE_STOP = Seconds(20)
 """An engine that goes down without live-restore stops its containers first, as a person would, in at most 15 s."""
 
 ENGINE_FACTS = get_args(EngineFact)
+LOOKING = frozenset({Phase.WAITING, Phase.RUNNING, Phase.READY})
+"""Phases in which a unit looks at what its peers do: it waits for them, or lives in what is theirs."""
 ASKS = (fact.StartAsked, fact.StopAsked, fact.RestartAsked, fact.ResetAsked)
 
 
@@ -227,8 +229,7 @@ class _Step:
     def _tell_peers(self, unit: Unit) -> None:
         links = self.world.links
         for name in links.followers.get(unit.name, ()):
-            follower = self.units[name]
-            if follower.phase is Phase.WAITING or follower.spec.context == unit.name:
+            if self.units[name].phase in LOOKING:
                 self.push(fact.PeerChanged(name, unit.name))
         if self.world.draining and not unit.busy:
             for other in self.units.values():

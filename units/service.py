@@ -27,6 +27,8 @@ def lasting(kind: Kind, begins: tuple[Phase, ...] = (*FOUND, P.STARTING)) -> tup
         *rows((P.WAITING,), fact.ContainerStarted, P.STOPPING, do.adopt_and_cycle, given.is_stale),
         *rows(begins, fact.ContainerStarted, P.RUNNING, do.run, given.checked),
         *rows(begins, fact.ContainerStarted, P.READY, do.run),
+        *rows(UP, fact.HealthReported, P.STOPPING, do.heal, given.heals),
+        *rows(UP, fact.PeerChanged, P.STOPPING, do.relink, given.unlinked),
         *rows((P.RUNNING,), fact.HealthReported, P.READY, do.become_ready, given.turned_healthy),
         *rows((P.READY,), fact.HealthReported, P.RUNNING, do.lose_ready, given.turned_unhealthy),
         *rows((*FOUND, P.PULLING, P.CREATING, P.STARTING, *UP), fact.HealthReported, None, do.note_health),
@@ -37,4 +39,11 @@ def lasting(kind: Kind, begins: tuple[Phase, ...] = (*FOUND, P.STARTING)) -> tup
 LATE = Ignored(UP, (fact.DeadlineDue,), "a timer of an earlier phase: the start was answered")
 NO_CONTEXT = Ignored(PHASES, (fact.ContextLost,), "only user Docker runs in another unit's file system")
 
-TABLE = table("service", PHASES, lasting(Kind.SERVICE), (*silence(UP), LATE, NO_CONTEXT))
+NO_PEERS = Ignored(
+    tuple(phase for phase in PHASES if phase not in {*UP, P.WAITING, P.DRAINING}),
+    (fact.PeerChanged,),
+    "only who waits for a peer, or runs in its namespaces or file system, looks at it",
+)
+IGNORED = (*(entry for entry in silence(UP) if fact.PeerChanged not in entry.on), NO_PEERS)
+
+TABLE = table("service", PHASES, lasting(Kind.SERVICE), (*IGNORED, LATE, NO_CONTEXT))

@@ -131,6 +131,13 @@ class Switchable(StrEnum):
     """The program that user Docker runs."""
 
 
+class OnUnhealthy(StrEnum):
+    """What is done about a unit whose health check fails."""
+
+    RESTART = "restart"
+    NONE = "none"
+
+
 class Rebuild(StrEnum):
     """When a container is made anew (label ``io.docker.compose.rebuild``)."""
 
@@ -227,6 +234,7 @@ class UnitSpec:
     deadline: Seconds = Seconds(0)
     """For a oneshot: longest run, then it is stopped and failed. For user Docker: longest time until it serves.
     0 means none."""
+    on_unhealthy: OnUnhealthy = OnUnhealthy.RESTART
     variant: str = ""
     """For the console: which of the consoles this defines."""
     context: UnitName | None = None
@@ -266,6 +274,9 @@ class Reason(StrEnum):
     CONFIG = "config"
     CONTEXT = "context"
     """User Docker follows its storage context."""
+    UNHEALTHY = "unhealthy"
+    RELINK = "relink"
+    """What it shared with another container went with that one's last run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from units import actions as do
 from units import events as fact
 from units import guards as given
 from units.machine import Edge, Ignored, rows, table
-from units.running import silence
 from units.service import FOUND, PHASES, UP, lasting
+from units.service import IGNORED as SERVICE_IGNORED
 from units.unit import ContainerId, Kind, Phase
 
 P = Phase
@@ -31,13 +31,8 @@ EDGES: tuple[Edge[Any], ...] = (
 )
 
 IGNORED = (
-    *(entry for entry in silence(UP) if fact.PeerChanged not in entry.on),
+    *SERVICE_IGNORED,
     Ignored((P.READY,), (fact.DeadlineDue,), "a timer of an earlier phase: it serves"),
-    Ignored(
-        tuple(phase for phase in PHASES if phase not in {*UP, P.WAITING, P.DRAINING}),
-        (fact.PeerChanged,),
-        "only who waits for a peer, or runs in its file system, looks at it",
-    ),
     Ignored(
         tuple(phase for phase in PHASES if phase not in UP),
         (fact.ContextLost,),

@@ -1,10 +1,12 @@
 """Histories, told in the core's own words."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.pure.story import Story, after, needs, seen, spec
 from units import events as fact
-from units.unit import Failure, Health, Kind, Phase, Policy, Seconds, StoppedBy, UnitName, Via
+from units.unit import Failure, Health, Kind, OnUnhealthy, Phase, Policy, Seconds, StoppedBy, UnitName, Via
 
 
 def test_units_start_when_what_they_need_runs() -> None:
@@ -230,7 +232,8 @@ def test_the_engine_going_down_is_not_a_person() -> None:
 
 def test_a_health_check_decides_readiness() -> None:
     """With a check declared, ready comes with its first success and goes with its failure."""
-    story = Story.of(spec("db"), spec("web", needs("db", Via.DEPENDS_ON)))
+    quiet = replace(spec("db"), on_unhealthy=OnUnhealthy.NONE)
+    story = Story.of(quiet, spec("web", needs("db", Via.DEPENDS_ON)))
     story.connect()
     story.created("db")
     story.feed(fact.HealthReported(UnitName("db"), story.id("db"), Health.STARTING))
@@ -239,6 +242,50 @@ def test_a_health_check_decides_readiness() -> None:
     assert story.feed(healthy) == "db: running -> ready"
     unhealthy = fact.HealthReported(UnitName("db"), story.id("db"), Health.UNHEALTHY)
     assert story.feed(unhealthy) == "db: ready -> running"
+
+
+def sick(story: Story, name: str) -> str:
+    return story.feed(fact.HealthReported(UnitName(name), story.id(name), Health.UNHEALTHY))
+
+
+def test_an_unhealthy_unit_is_restarted_within_its_budget() -> None:
+    """Each restart is charged; the one over the limit is not made, and the unit is left as it is."""
+    story = Story.of(spec("db"))
+    story.connect()
+    story.created("db")
+    story.feed(fact.HealthReported(UnitName("db"), story.id("db"), Health.STARTING))
+    story.started("db")
+    for number in range(5):
+        assert sick(story, "db").splitlines()[:2] == ["db: running -> stopping", "signal db-1 SIGTERM"]
+        story.died("db", 0)
+        story.started("db")
+        assert story.unit("db").restarts == number + 1
+        assert story.unit("db").reason == "restarted after: its health check failed"
+    assert sick(story, "db") == ""
+    assert story.unit("db").health is Health.UNHEALTHY
+    story.later(60)
+    assert sick(story, "db").startswith("db: running -> stopping")
+
+
+@pytest.mark.parametrize("via", [Via.NET, Via.PID, Via.IPC])
+def test_who_shares_a_namespace_is_started_again_after_its_owner(via: Via) -> None:
+    """Once, in order along a chain, and at no cost; a mere dependency is left alone."""
+    story = Story.of(
+        spec("vpn"), spec("app", needs("vpn", via)), spec("log", needs("app", via)), spec("web", needs("vpn"))
+    )
+    story.connect()
+    story.up("vpn", "app", "web", "log").later(60)
+    assert story.died("vpn").splitlines()[0] == "vpn: ready -> starting"
+    assert story.phases() == {"vpn": "starting", "app": "ready", "log": "ready", "web": "ready"}
+    assert story.later(1).started("vpn").splitlines()[:2] == ["vpn: starting -> ready", "app: ready -> stopping"]
+    story.died("app", 0)
+    assert story.later(1).started("app").splitlines()[:2] == ["app: starting -> ready", "log: ready -> stopping"]
+    story.died("log", 0)
+    story.later(1).started("log")
+    assert story.unit("app").reason == "joined again what was started anew"
+    assert [story.unit(name).restarts for name in ("vpn", "app", "log", "web")] == [1, 1, 1, 0]
+    assert story.unit("app").budget.restarts == ()
+    assert set(story.phases().values()) == {"ready"}
 
 
 def test_followers_of_a_reloadconfig_unit_wait_for_the_new_configuration() -> None:

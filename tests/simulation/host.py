@@ -14,6 +14,7 @@ from supervisor.loop import Entry, Inbox
 from supervisor.shell import Shell, Timing
 from tests.simulation.engine_model import FakeEngine, Faults, Program
 from units import links
+from units.actions import FREE
 from units.events import ConfigRead, Event, ResetAsked, RestartAsked, StartAsked, StopAsked
 from units.kernel import Reaction, World, new_world, react
 from units.machine import Moment
@@ -26,7 +27,6 @@ from units.unit import (
     OnFailure,
     Phase,
     Policy,
-    Reason,
     Rebuild,
     RestartPolicy,
     Seconds,
@@ -75,7 +75,7 @@ class Recorder:
         self.history.append((entry.event, moment))
         for step in reaction.transitions:
             self.rows.add((step.before.phase, step.on, step.after.phase))
-            if step.restart not in {None, Reason.MANUAL, Reason.CONFIG, Reason.EXTERNAL}:
+            if step.restart not in FREE:
                 self.restarts[step.after.name].append(moment.now)
 
     def replay(self) -> World:

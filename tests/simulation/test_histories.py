@@ -15,9 +15,11 @@ from tests.simulation.engine_model import FakeEngine, Faults
 from tests.simulation.host import SimulatedHost, draw_faults, draw_program, draw_specs, misfortune, stranded
 from tests.simulation.virtual_loop import run
 from units.events import SnapshotTaken
+from units.guards import outlived
 from units.kernel import TABLES, World
+from units.machine import Moment, View
 from units.reconcile import reconcile
-from units.unit import Kind, Phase
+from units.unit import Instant, Kind, Phase
 
 CHUNK = 100
 QUIET = {Phase.STARTING, Phase.CREATING, Phase.STOPPING, Phase.DRAINING, Phase.EXITED, Phase.PULLING}
@@ -65,6 +67,7 @@ async def judge(host: SimulatedHost) -> list[str]:
     await host.until(lambda world: not stranded(world), 120)
     told += [f"stranded: {text}" for text in stranded(host.world)]
     told += await disagreements(host)
+    told += dead_namespaces(host.world)
     told += too_many_restarts(host)
     told += replay_differs(host)
     told += await shut_down(host)
@@ -80,6 +83,15 @@ async def disagreements(host: SimulatedHost) -> list[str]:
     if host.world is not world:
         return []
     return [f"not what the engine says: {fact}" for fact in reconcile(world.units, SnapshotTaken(seen, "period"))]
+
+
+def dead_namespaces(world: World) -> list[str]:
+    """Nobody lives on in a namespace whose owner has been started since."""
+    moment = Moment(Instant(0), 0, "")
+    view = View(world.units, world.links, world.engine_up, world.draining, world.reloading, moment)
+    up = (unit for unit in world.units.values() if unit.phase in {Phase.RUNNING, Phase.READY})
+    services = (unit for unit in up if unit.spec.kind is Kind.SERVICE)
+    return [f"{unit.name} sits in a dead namespace of {gone}" for unit in services if (gone := outlived(unit, view))]
 
 
 def quiet(world: World) -> bool:
