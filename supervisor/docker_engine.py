@@ -11,14 +11,14 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NoReturn
 from urllib.parse import quote, urlencode
 
 import aiohttp
 from aiodocker import Docker, DockerError
 
 from supervisor import decode
-from supervisor.engine import LABEL_UNIT, EngineError, EngineInfo, Heard, OutputLine
+from supervisor.engine import LABEL_UNIT, EngineError, EngineInfo, HandOver, Heard, OutputLine
 from supervisor.http1 import Lines, WireError
 from supervisor.output import Output
 from supervisor.wire import Answer, Caller, Listener, listen, unreachable
@@ -87,16 +87,12 @@ class DockerEngine:
             )
         )
 
-    @property
-    def backlog(self) -> int:
-        """Messages of the event stream that were read and not yet taken."""
-        return sum(listener.backlog for listener in self._listeners)
-
     async def info(self) -> EngineInfo:
         async with self._order("info", "", LOOK):
             return decode.info(await self._ask("version", versioned_api=False))
 
-    async def events(self, since_ns: int | None) -> AsyncIterator[tuple[Heard, ...]]:
+    @contextlib.asynccontextmanager
+    async def events(self, since_ns: int | None) -> AsyncIterator[HandOver]:
         with contextlib.ExitStack() as stack:
             async with self._order("events", "", LOOK):
                 await self._starts.warm()
@@ -106,13 +102,14 @@ class DockerEngine:
                 answer = await listener.open(self._events_target(since_ns))
                 if answer.status != 200:
                     raise _refusal("events", answer)
-            yield ()
-            while True:
+
+            async def hand_over(hear: Callable[[Heard], None]) -> NoReturn:
                 try:
-                    lines = await listener.lines()
+                    await listener.hand_over(lambda line: hear(decode.event(_parsed(line))))
                 except WireError as error:
                     raise EngineError(Failure.UNREACHABLE, f"events: {error}") from error
-                yield tuple(decode.event(_parsed(line)) for line in lines)
+
+            yield hand_over
 
     def _forget(self, listener: Listener) -> None:
         self._listeners.discard(listener)

@@ -1,8 +1,9 @@
 """The port to a container engine: what we ask of it, and how it may fail. Knows no engine by name."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from units.events import EngineFact, Observed
 from units.storage import ContextFacts
@@ -54,6 +55,10 @@ class OutputLine:
     text: str
 
 
+HandOver = Callable[[Callable[[Heard], None]], Awaitable[NoReturn]]
+"""Tells a stream's messages, one by one, until it is cut: an EngineError."""
+
+
 class Engine(Protocol):
     """All calls have a deadline of their own and raise EngineError; only a stream's next item may take for ever."""
 
@@ -62,11 +67,11 @@ class Engine(Protocol):
 
     async def info(self) -> EngineInfo: ...
 
-    def events(self, since_ns: int | None) -> AsyncIterator[tuple[Heard, ...]]:
-        """Batches of what the stream says from its opening on, or replayed from ``since_ns`` (inclusive).
+    def events(self, since_ns: int | None) -> AbstractAsyncContextManager[HandOver]:
+        """What the stream says from its opening on, or replayed from ``since_ns`` (inclusive): open when entered.
 
-        The first item is an empty batch: the stream is open. Ends with EngineError when the stream is cut.
-        Reading never waits for the consumer: a slow reader would slow the whole engine.
+        A message is handed over in the moment its bytes arrive, and whoever takes it must not wait: a slow reader would
+        slow the whole engine.
         """
         ...
 

@@ -40,24 +40,26 @@ class Inbox:
         self._now = now
         self._boot = boot
         self._entries: deque[Entry] = deque()
-        self._wake = asyncio.Event()
+        self._wake: Callable[[], None] | None = None
         self._numbered = 0
         self.taken = 0
         """Events consumed so far: the number of the last one."""
 
     def put(self, event: Event, *, cause: str = "", engine_ns: int = 0) -> str:
-        """Enqueue, and return the event's cause id: the given one, or a new one."""
+        """Enqueue, wake the consumer, and return the event's cause id: the given one, or a new one."""
         if not cause:
             self._numbered += 1
             cause = f"{self._boot}-{self._numbered}"
         self._entries.append(Entry(event, cause, Instant(self._now()), engine_ns))
-        self._wake.set()
+        if self._wake is not None:
+            self._wake()
         return cause
 
-    async def take(self) -> Entry:
-        while not self._entries:
-            self._wake.clear()
-            await self._wake.wait()
+    def feed(self, wake: Callable[[], None]) -> None:
+        """From now on ``wake`` is called after each ``put``, before that returns."""
+        self._wake = wake
+
+    def take(self) -> Entry:
         self.taken += 1
         return self._entries.popleft()
 
@@ -67,7 +69,11 @@ class Inbox:
 
 
 class Loop:
-    """Turns the crank. ``first`` acts on the reaction; ``then`` tells of it, after the orders are on their way."""
+    """Turns the crank. ``first`` acts on the reaction; ``then`` tells of it, after the orders are on their way.
+
+    When nothing else is under way, an event is reacted to within its ``put``: a task that had to be woken first would
+    take longer to wake than to decide. What comes before that reaction has been told waits in the inbox.
+    """
 
     def __init__(
         self,
@@ -82,18 +88,34 @@ class Loop:
         self._chance = chance
         self._first = first
         self._then = tuple(then)
+        self._idle: asyncio.Future[tuple[Entry, Moment, Reaction]] | None = None
+        """What ``run`` waits for while nothing is under way: the next reaction, to tell of it."""
 
     async def run(self, now: Callable[[], float]) -> None:
+        loop = asyncio.get_running_loop()
+        self._inbox.feed(lambda: self._turn(now))
         while True:
-            entry = await self._inbox.take()
+            self._idle = loop.create_future()
+            loop.call_soon(self._turn, now)  # For what came meanwhile.
+            # Takes a turn of the event loop, in which the orders' tasks begin: they leave before the first line about
+            # them is written.
+            entry, moment, reaction = await self._idle
+            for observer in self._then:
+                observer.observe(entry, moment, reaction)
+
+    def _turn(self, now: Callable[[], float]) -> None:
+        """React to the next event, if there is one and nothing is under way."""
+        idle = self._idle
+        if idle is None or idle.done() or not self._inbox.depth:
+            return
+        self._idle = None
+        try:
+            entry = self._inbox.take()
             moment = Moment(Instant(now()), self._chance(), entry.cause, self._inbox.taken)
             reaction = react(self.world, entry.event, moment)
             self.world = reaction.world
             self._first.observe(entry, moment, reaction)
-            if reaction.commands:
-                # The orders leave before the first line about them is written. In the first turn of the event loop
-                # they are handed to the sockets, and at its end uvloop writes them out.
-                await asyncio.sleep(0)
-                await asyncio.sleep(0)
-            for observer in self._then:
-                observer.observe(entry, moment, reaction)
+        except Exception as error:  # noqa: BLE001 - ends ``run``, and is no business of whoever put the event in
+            idle.set_exception(error)
+        else:
+            idle.set_result((entry, moment, reaction))

@@ -118,22 +118,20 @@ class Watch:
     async def _listen(self, info: EngineInfo) -> None:
         """One connection, from its first byte to its end, which is always an EngineError."""
         since = None if self._last_ns is None else self._last_ns - OVERLAP_NS
-        stream = self._engine.events(since)
-        await anext(stream)
-        self._gauges.stream_connected(connected=True)
-        if since is not None:
-            self._gauges.reconnected()
-        self._inbox.put(EngineBack(info.version))
-        looking = asyncio.ensure_future(self._look())
-        try:
-            async for batch in stream:
-                for heard in batch:
-                    self._hear(heard)
-                if looking.done():
-                    looking.result()
-        finally:
-            looking.cancel()
-            await asyncio.wait({looking})
+        async with self._engine.events(since) as hand_over:
+            self._gauges.stream_connected(connected=True)
+            if since is not None:
+                self._gauges.reconnected()
+            self._inbox.put(EngineBack(info.version))
+            both = {asyncio.ensure_future(self._look()), asyncio.ensure_future(hand_over(self._hear))}
+            try:
+                done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+                for ended in done:
+                    ended.result()
+            finally:
+                for each in both:
+                    each.cancel()
+                await asyncio.wait(both)
 
     def _hear(self, heard: Heard) -> None:
         self._gauges.heard(heard.kind)

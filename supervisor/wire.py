@@ -5,8 +5,9 @@ gives it. Everything that goes wrong with a connection is an EngineError.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import NoReturn, cast
 
 from supervisor.engine import EngineError
 from supervisor.http1 import Lines, Response, WireError
@@ -160,7 +161,7 @@ class _Connection(asyncio.Protocol):
         """Bytes have been taken."""
         raise NotImplementedError
 
-    def _over(self, error: WireError | None) -> None:
+    def _over(self, error: Exception | None) -> None:
         """Nothing more will come."""
         raise NotImplementedError
 
@@ -196,7 +197,7 @@ class _Caller(_Connection):
         if response.done:
             self._over(None)
 
-    def _over(self, error: WireError | None) -> None:
+    def _over(self, error: Exception | None) -> None:
         response, self._response = self._response, None
         if self._deadline is not None:
             self._deadline.cancel()
@@ -211,20 +212,16 @@ class _Caller(_Connection):
 
 
 class Listener(_Connection):
-    """One endless answer, line by line. Reading never waits for who takes the lines: a slow reader slows the engine."""
+    """One endless answer, line by line. Whoever hears a line must not wait: a slow reader slows the engine."""
 
     def __init__(self) -> None:
         super().__init__()
         self._lines: list[bytes] = []
+        self._hear: Callable[[bytes], None] | None = None
         self._cut = Lines()
         self._refusal: list[bytes] = []
         self._news = asyncio.Event()
-        self._error: WireError | None = None
-
-    @property
-    def backlog(self) -> int:
-        """Lines that nobody has taken yet."""
-        return len(self._lines)
+        self._error: Exception | None = None
 
     async def open(self, target: str) -> Answer:
         """Send the request and wait for the head of the answer; other statuses than 200 come with their body.
@@ -237,12 +234,16 @@ class Listener(_Connection):
             await self._wait()
         return Answer(response.status, b"".join(self._refusal))
 
-    async def lines(self) -> list[bytes]:
-        """All lines that came since the last call, at least one. Raises WireError when the stream is over."""
-        while not self._lines:
+    async def hand_over(self, hear: Callable[[bytes], None]) -> NoReturn:
+        """Tell ``hear`` each line in the moment it comes, first those that came before this call.
+
+        Raises WireError when the stream is over, and what ``hear`` raises.
+        """
+        for line in self._lines:
+            hear(line)
+        self._lines, self._hear = [], hear
+        while True:
             await self._wait()
-        taken, self._lines = self._lines, []
-        return taken
 
     async def _wait(self) -> None:
         if self._error is not None:
@@ -250,19 +251,27 @@ class Listener(_Connection):
         self._news.clear()
         await self._news.wait()
 
+    def data_received(self, data: bytes) -> None:
+        try:
+            super().data_received(data)
+        except Exception as error:  # noqa: BLE001 - a defect: not the connection's, which would only be made anew
+            self._over(error)
+
     def _take(self, part: bytes) -> None:
         assert self._response is not None
-        if self._response.status == 200:
-            self._lines += self._cut.feed(part)
-        else:
+        if self._response.status != 200:
             self._refusal.append(part)
+            return
+        for line in self._cut.feed(part):
+            (self._hear or self._lines.append)(line)
 
     def _fed(self, response: Response) -> None:
         if response.done and response.status == 200:
             self._over(None)
-        self._news.set()
+        elif self._hear is None:
+            self._news.set()
 
-    def _over(self, error: WireError | None) -> None:
+    def _over(self, error: Exception | None) -> None:
         self._error = self._error or error or WireError("the stream has ended")
         self._news.set()
         self.close()

@@ -236,31 +236,37 @@ def in_words(heard: Heard) -> str:
 class Ear:
     """Listens for one unit."""
 
-    def __init__(self, stream: AsyncIterator[tuple[Heard, ...]], unit: str) -> None:
-        self._stream = stream
+    def __init__(self, unit: str) -> None:
         self._unit = unit
+        self._news = asyncio.Event()
         self.heard: list[Heard] = []
 
     async def until(self, last: str, *others: str) -> list[str]:
         """All it has heard, once it has heard each of these."""
         while not {last, *others} <= set(map(in_words, self.heard)):
-            for heard in await anext(self._stream):
-                assert heard.kind != "other", "the engine has sent what was not asked for"
-                if heard.fact is not None and heard.fact.unit == self._unit:
-                    self.heard.append(heard)
+            self._news.clear()
+            await self._news.wait()
         return [in_words(heard) for heard in self.heard]
+
+    def hear(self, heard: Heard) -> None:
+        assert heard.kind != "other", "the engine has sent what was not asked for"
+        if heard.fact is not None and heard.fact.unit == self._unit:
+            self.heard.append(heard)
+            self._news.set()
 
 
 @contextlib.asynccontextmanager
 async def ear(engine: Engine, unit: str, since_ns: int | None = None) -> AsyncIterator[Ear]:
     """From the moment it is entered, nothing is missed."""
-    stream = engine.events(since_ns)
-    assert await anext(stream) == ()
-    try:
-        async with asyncio.timeout(PATIENCE):
-            yield Ear(stream, unit)
-    finally:
-        await stream.aclose()  # type: ignore[attr-defined]
+    heard = Ear(unit)
+    async with engine.events(since_ns) as hand_over, asyncio.timeout(PATIENCE):
+        listening = asyncio.ensure_future(hand_over(heard.hear))
+        try:
+            yield heard
+        finally:
+            listening.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await listening
 
 
 def lives(rig: Rig, act: Act, live: Callable[[Engine, Ear, str, ContainerId], Coroutine[Any, Any, T]]) -> T:
@@ -487,11 +493,10 @@ def test_a_restart_of_the_engine_loses_what_was_told(rig: Rig) -> None:
 
 def test_a_cut_stream_and_a_missing_engine_are_told(rig: Rig) -> None:
     async def main(engine: Engine) -> None:
-        stream = engine.events(None)
-        await anext(stream)
-        await rig.kill_engine()
-        with pytest.raises(EngineError) as caught:
-            await anext(stream)
+        async with engine.events(None) as hand_over:
+            await rig.kill_engine()
+            with pytest.raises(EngineError) as caught:
+                await hand_over(lambda _: None)
         assert caught.value.failure is Failure.UNREACHABLE
         for call in (
             engine.info(),
@@ -499,7 +504,7 @@ def test_a_cut_stream_and_a_missing_engine_are_told(rig: Rig) -> None:
             engine.create("nobody", body("nobody", Act.OBEY)),
             engine.start(ContainerId("nobody")),
             engine.signal(ContainerId("nobody"), "TERM"),
-            anext(engine.events(None)),
+            engine.events(None).__aenter__(),
         ):
             assert await failure(as_coroutine(call)) is Failure.UNREACHABLE
         await rig.revive_engine()

@@ -348,8 +348,8 @@ def test_output_that_cannot_be_had_says_why() -> None:
         code, told = await ask(desk, "GET", "/v1/units/web/logs")
         assert (code, told["error"]) == (503, "the engine gives no output of web: no logging driver")
         assert await lines(desk, "/v1/units/db/logs") == []
-        desk.inbox.put(fact.ContainerDestroyed(UnitName("db"), ContainerId("db-box")))
         desk.obedient.deaf.add("db")
+        desk.inbox.put(fact.ContainerDestroyed(UnitName("db"), ContainerId("db-box")))
         await desk.quiet()
         assert (await ask(desk, "GET", "/v1/units/db/logs"))[0] == 409
 

@@ -12,7 +12,7 @@ import pytest
 
 from supervisor import docker_engine
 from supervisor.docker_engine import DockerEngine
-from supervisor.engine import EngineError, EngineInfo
+from supervisor.engine import EngineError, EngineInfo, Heard
 from units.events import ContainerStarted, Observed
 from units.unit import ContainerId, Failure, UnitName
 
@@ -87,6 +87,11 @@ def run(
     return calls
 
 
+async def open_events(engine: DockerEngine) -> None:
+    async with engine.events(None):
+        pass
+
+
 async def refusal(call: Any) -> tuple[Failure, str]:
     with pytest.raises(EngineError) as caught:
         await call
@@ -133,7 +138,7 @@ def test_an_answer_that_is_none_is_the_engines_failure(tmp_path: Path, body: byt
 
 def test_a_refusal_may_be_plain_text(tmp_path: Path) -> None:
     async def main(engine: DockerEngine, _peer: Peer) -> None:
-        for call in (engine.snapshot(thorough=False), engine.start(ContainerId(ID)), anext(engine.events(None))):
+        for call in (engine.snapshot(thorough=False), engine.start(ContainerId(ID)), open_events(engine)):
             assert "too old" in (await refusal(call))[1]
 
     run(tmp_path, {"/": answer(400, b"client is too old\n", "text/plain")}, main)
@@ -151,7 +156,7 @@ def test_an_engine_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Mo
             *(engine.info(), engine.snapshot(thorough=True), engine.create("uu", "{}"), engine.start(container)),
             *(engine.signal(container, "TERM"), engine.rename(container, "vv"), engine.remove(container)),
             *(engine.declares_health(container), engine.owner("uu"), engine.pull("x:1"), engine.load(str(archive))),
-            anext(engine.events(None)),
+            open_events(engine),
         ):
             failure, text = await refusal(call)
             assert (failure, text.endswith("no answer within 0.05 s")) == (Failure.TIMEOUT, True), text
@@ -217,14 +222,13 @@ def test_an_event_may_be_longer_than_any_buffer(tmp_path: Path) -> None:
     event = {"Action": "start", "Actor": {"ID": ID, "Attributes": attributes}, "timeNano": 5}
 
     async def main(engine: DockerEngine, peer: Peer) -> None:
-        events = engine.events(1_700_000_000_000_000_005)
-        assert await anext(events) == ()
-        (heard,) = await anext(events)
-        assert (heard.fact, heard.at) == (ContainerStarted(UnitName("console"), ContainerId(ID)), 5)
-        assert engine.backlog == 0
-        with pytest.raises(EngineError, match="cut") as caught:
-            await anext(events)
+        heard: list[Heard] = []
+        async with engine.events(1_700_000_000_000_000_005) as hand_over:
+            with pytest.raises(EngineError, match="cut") as caught:
+                await hand_over(heard.append)
         assert caught.value.failure is Failure.UNREACHABLE
+        (told,) = heard
+        assert (told.fact, told.at) == (ContainerStarted(UnitName("console"), ContainerId(ID)), 5)
         assert peer.requests[0].endswith("&since=1700000000.000000005")
 
     run(tmp_path, {"/events": stream(event, end=False)}, main)
@@ -232,10 +236,10 @@ def test_an_event_may_be_longer_than_any_buffer(tmp_path: Path) -> None:
 
 def test_a_message_that_is_no_json_is_passed_over(tmp_path: Path) -> None:
     async def main(engine: DockerEngine, _peer: Peer) -> None:
-        events = engine.events(None)
-        assert await anext(events) == ()
-        heard = [(each.fact, each.kind) for each in await anext(events)]
-        assert heard == [(None, "other"), (None, "other")]
-        await events.aclose()  # type: ignore[attr-defined]
+        heard: list[Heard] = []
+        async with engine.events(None) as hand_over:
+            with pytest.raises(EngineError):
+                await hand_over(heard.append)
+        assert [(each.fact, each.kind) for each in heard] == [(None, "other"), (None, "other")]
 
     run(tmp_path, {"/events": stream("text", end=False).replace(b'"text"', b"{brok?") + b"3\r\n[]\n\r\n"}, main)

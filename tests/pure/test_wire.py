@@ -294,12 +294,12 @@ def test_a_stream_hands_over_what_has_come(tmp_path: Path) -> None:
         async with peer(tmp_path, serve) as path:
             listener = await listen(path)
             assert await listener.open("/events") == Answer(200, b"")
-            assert listener.backlog == 0
             more.set()
-            assert await listener.lines() == [b'{"a":1}', b'{"b":2}']
+            lines: list[bytes] = []
             for _ in range(2):
                 with pytest.raises(WireError, match="cut"):
-                    await listener.lines()
+                    await listener.hand_over(lines.append)
+            assert lines == [b'{"a":1}', b'{"b":2}']
 
     run(main())
 
@@ -316,9 +316,40 @@ def test_a_long_line_arrives_whole(tmp_path: Path) -> None:
         async with peer(tmp_path, serve) as path:
             listener = await listen(path)
             await listener.open("/events")
-            assert await listener.lines() == [line]
+            lines: list[bytes] = []
             with pytest.raises(WireError, match="ended"):
-                await listener.lines()
+                await listener.hand_over(lines.append)
+            assert lines == [line]
+
+    run(main())
+
+
+def test_who_hears_is_told_within_the_tick_and_may_fail(tmp_path: Path) -> None:
+    """Lines that came before anybody listened come first; a hearer's defect is not taken for a cut connection."""
+
+    async def main() -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await until_blank_line(reader)
+            writer.write(OPEN + chunk(b"early\n"))
+            await more.wait()
+            writer.write(chunk(b"late\n"))
+            await reader.read()
+
+        def hear(line: bytes) -> None:
+            heard.append(line)
+            if line == b"early":
+                more.set()
+            else:
+                raise ZeroDivisionError
+
+        more, heard = asyncio.Event(), list[bytes]()
+        async with peer(tmp_path, serve) as path:
+            listener = await listen(path)
+            await listener.open("/events")
+            with pytest.raises(ZeroDivisionError):
+                await listener.hand_over(hear)
+            assert heard == [b"early", b"late"]
+            assert not listener.alive
 
     run(main())
 

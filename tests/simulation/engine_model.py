@@ -19,10 +19,19 @@ import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 from supervisor import decode
-from supervisor.engine import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT, EngineError, EngineInfo, Heard, OutputLine
+from supervisor.engine import (
+    LABEL_CONSOLE,
+    LABEL_HASH,
+    LABEL_UNIT,
+    EngineError,
+    EngineInfo,
+    HandOver,
+    Heard,
+    OutputLine,
+)
 from units.events import Observed
 from units.storage import ContextFacts
 from units.unit import ContainerId, Failure, Health, Seconds, UnitName
@@ -187,27 +196,28 @@ class FakeEngine:
     async def info(self) -> EngineInfo:
         return await self._call("info", "", lambda: VERSIONS[self.order])
 
-    async def events(self, since_ns: int | None) -> AsyncIterator[tuple[Heard, ...]]:
+    @contextlib.asynccontextmanager
+    async def events(self, since_ns: int | None) -> AsyncIterator[HandOver]:
         await self._call("events", "", lambda: None)
         stream = _Stream()
         if since_ns is not None:
             stream.pending.extend(heard for heard in self._ring if heard.at >= since_ns)
         self._streams.append(stream)
         try:
-            yield ()
-            while True:
-                if not stream.pending and not stream.end:
-                    stream.wake.clear()
-                    await stream.wake.wait()
-                    await asyncio.sleep(self._draw(self.faults.lag))
-                if stream.pending:
-                    batch = tuple(stream.pending)
-                    stream.pending.clear()
-                    yield batch
-                elif stream.end:
-                    raise EngineError(Failure.UNREACHABLE, f"events: {stream.end}")
+            yield lambda hear: self._hand_over(stream, hear)
         finally:
             self._streams.remove(stream)
+
+    async def _hand_over(self, stream: _Stream, hear: Callable[[Heard], None]) -> NoReturn:
+        while True:
+            if not stream.pending and not stream.end:
+                stream.wake.clear()
+                await stream.wake.wait()
+                await asyncio.sleep(self._draw(self.faults.lag))
+            while stream.pending:
+                hear(stream.pending.popleft())
+            if stream.end:
+                raise EngineError(Failure.UNREACHABLE, f"events: {stream.end}")
 
     async def snapshot(self, *, thorough: bool) -> tuple[Observed, ...]:
         return await self._call(
