@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NoReturn
 from urllib.parse import quote, urlencode
@@ -21,7 +21,7 @@ from supervisor import decode
 from supervisor.engine import LABEL_UNIT, EngineError, EngineInfo, HandOver, Heard, OutputLine
 from supervisor.http1 import Lines, WireError
 from supervisor.output import Output
-from supervisor.wire import Answer, Caller, Listener, listen, unreachable
+from supervisor.wire import Answer, Asked, Caller, Listener, listen, unreachable
 from units.events import Observed
 from units.storage import ContextFacts
 from units.unit import ContainerId, Failure, Seconds, UnitName
@@ -166,12 +166,14 @@ class DockerEngine:
             raise EngineError(Failure.NOT_FOUND, f"inspect of {name}: no such container")
         return decode.owner(found)
 
-    async def start(self, container: ContainerId) -> None:
+    def start(self, container: ContainerId) -> Coroutine[Any, Any, None]:
+        asked = self._starts.ask("POST", f"{self._base}/containers/{quote(container, safe='')}/start", ACT)
+        return self._started(container, asked, self._loop.time())
+
+    async def _started(self, container: ContainerId, asked: Asked, began: float) -> None:
         """Without ``_order``, whose context manager and timer cost as much as all the rest."""
-        began = self._loop.time()
         try:
-            target = f"{self._base}/containers/{quote(container, safe='')}/start"
-            answer = await self._starts.call("POST", target, ACT)
+            answer = await self._starts.answer(asked)
             if answer.status not in {200, 204}:
                 raise _refusal("start", answer, container)
         except _REFUSALS as error:

@@ -6,8 +6,8 @@ must not wait for it. What an order does is told by the engine's stream; only it
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import assert_never
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, assert_never
 
 from structlog.typing import FilteringBoundLogger
 
@@ -150,43 +150,52 @@ class Effects:
         if lane is not None:
             lane.append((order, cause))
             return
-        self._lanes[order.unit] = deque([(order, cause)])
-        self._tasks.create_task(self._drain(order.unit), name=f"lane:{order.unit}")
+        self._lanes[order.unit] = deque()
+        call = self._call(order, cause)  # Now, not in the task: a start leaves in this turn of the event loop.
+        task = self._tasks.create_task(self._drain(order, cause, call), name=f"lane:{order.unit}")
+        task.add_done_callback(lambda _: call.close())  # Nobody awaits it if the task is cancelled before it begins.
 
-    async def _drain(self, unit: UnitName) -> None:
-        lane = self._lanes[unit]
-        while lane:
+    async def _drain(self, order: LaneOrder, cause: str, call: Coroutine[Any, Any, None]) -> None:
+        lane = self._lanes[order.unit]
+        while True:
+            try:
+                await call
+            except EngineError as error:
+                self._report(order, error, cause)
+            if not lane:
+                break
             order, cause = lane.popleft()
-            await self._carry_out(order, cause)
-        del self._lanes[unit]
+            call = self._call(order, cause)
+        del self._lanes[order.unit]
 
-    async def _carry_out(self, order: LaneOrder, cause: str) -> None:
-        try:
-            match order:
-                case KeepIntent():
-                    await self._switching.keep_intent(order, cause)
-                case CreateContainer() | StartContainer() | SignalContainer() if order.unit == USER_DOCKER:
-                    await self._order_user_docker(order, cause)
-                case StartContainer():
-                    await self._engine.start(order.container)
-                case CreateContainer():
-                    await self._create(order, cause)
-                case SignalContainer():
-                    await self._engine.signal(order.container, order.signal)
-                case SwapBack():
-                    await self._swap_back(order)
-                case ParkContainer():
-                    await self._engine.stop(order.container, order.timeout)
-                    self._log.info("console.parked", container=order.container[:12], reason=order.why)
-                case RemoveContainer():
-                    await self._engine.remove(order.container)
-                    self._log.info(
-                        "leftover.removed", unit=order.unit, container=order.container[:12], reason=order.why
-                    )
-                case _:
-                    assert_never(order)
-        except EngineError as error:
-            self._report(order, error, cause)
+    def _call(self, order: LaneOrder, cause: str) -> Coroutine[Any, Any, None]:
+        match order:
+            case KeepIntent():
+                return self._switching.keep_intent(order, cause)
+            case CreateContainer() | StartContainer() | SignalContainer() if order.unit == USER_DOCKER:
+                return self._order_user_docker(order, cause)
+            case StartContainer():
+                return self._engine.start(order.container)
+            case CreateContainer():
+                return self._create(order, cause)
+            case SignalContainer():
+                return self._engine.signal(order.container, order.signal)
+            case SwapBack():
+                return self._swap_back(order)
+            case ParkContainer():
+                return self._park(order)
+            case RemoveContainer():
+                return self._remove(order)
+            case _:
+                assert_never(order)
+
+    async def _park(self, order: ParkContainer) -> None:
+        await self._engine.stop(order.container, order.timeout)
+        self._log.info("console.parked", container=order.container[:12], reason=order.why)
+
+    async def _remove(self, order: RemoveContainer) -> None:
+        await self._engine.remove(order.container)
+        self._log.info("leftover.removed", unit=order.unit, container=order.container[:12], reason=order.why)
 
     def _report(self, order: LaneOrder, error: EngineError, cause: str) -> None:
         text = str(error)

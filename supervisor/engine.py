@@ -1,9 +1,9 @@
 """The port to a container engine: what we ask of it, and how it may fail. Knows no engine by name."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 from units.events import EngineFact, Observed
 from units.storage import ContextFacts
@@ -97,8 +97,11 @@ class Engine(Protocol):
         """The unit whose label the container of this name carries; ``None`` when it is foreign. Raises NOT_FOUND."""
         ...
 
-    async def start(self, container: ContainerId) -> None:
-        """Raises CONFLICT when it runs already, NOT_FOUND, UNRECOVERABLE (no such command, bad mount)."""
+    def start(self, container: ContainerId) -> Coroutine[Any, Any, None]:
+        """The order leaves within this call, as far as it can; await what is returned to learn how it went.
+
+        Raises CONFLICT when it runs already, NOT_FOUND, UNRECOVERABLE (no such command, bad mount).
+        """
         ...
 
     async def signal(self, container: ContainerId, signal: str) -> None:

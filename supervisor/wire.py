@@ -5,6 +5,7 @@ gives it. Everything that goes wrong with a connection is an EngineError.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn, cast
@@ -44,53 +45,74 @@ def request(method: str, target: str) -> bytes:
     return f"{method} {target} HTTP/1.1\r\nHost: docker\r\nContent-Length: 0\r\n\r\n".encode()
 
 
+@dataclass(slots=True)
+class Asked:
+    """A request, and the connection on which it has left, if one was at hand."""
+
+    message: bytes
+    patience: float
+    peer: "_Caller | None"
+    answer: asyncio.Future[Answer] | None
+
+
 class Caller:
     """Short calls without a body, each on a connection of its own, which is kept open for the next."""
 
     def __init__(self, path: str, connections: int = CONNECTIONS) -> None:
         self._path = path
-        self._turns = asyncio.Semaphore(connections)
-        self._idle: list[_Caller] = []
+        self._peers: asyncio.LifoQueue[_Caller] = asyncio.LifoQueue()
+        for _ in range(connections):
+            self._peers.put_nowait(_Caller())
 
     async def warm(self) -> None:
         """Have a connection ready. Raises EngineError."""
-        if not any(peer.alive for peer in self._idle):
-            self._idle.append(await self._connect())
+        if not self._peers.empty():
+            peer = self._peers.get_nowait()
+            try:
+                peer = peer if peer.alive else await self._connect()
+            finally:
+                self._peers.put_nowait(peer)
 
     async def call(self, method: str, target: str, patience: float) -> Answer:
+        """``ask`` and ``answer`` in one."""
+        return await self.answer(self.ask(method, target, patience))
+
+    def ask(self, method: str, target: str, patience: float) -> Asked:
+        """Send the request in this very tick where a connection is at hand; ``answer`` must be awaited in any case."""
+        message = request(method, target)
+        peer = None if self._peers.empty() else self._peers.get_nowait()
+        return Asked(message, patience, peer, peer.ask(message, patience) if peer is not None and peer.alive else None)
+
+    async def answer(self, asked: Asked) -> Answer:
         """Raises EngineError (UNREACHABLE), TimeoutError. A call that is given up closes its connection.
 
         A kept connection that turns out to be closed before it has answered anything is no failure: the engine closes
         idle ones. The request is sent once more, on a new one, and so must be one that may come twice.
         """
-        message = request(method, target)
-        if self._turns.locked():
-            async with asyncio.timeout(patience):
-                await self._turns.acquire()
-        else:
-            await self._turns.acquire()  # At once: the request is to leave in this tick.
+        peer = asked.peer
+        if peer is None:
+            async with asyncio.timeout(asked.patience):
+                peer = await self._peers.get()
         try:
-            return await self._send(message, patience)
+            answer = asked.answer
+            if answer is None and peer.alive:
+                answer = peer.ask(asked.message, asked.patience)
+            if answer is not None:
+                with contextlib.suppress(_UnansweredError):
+                    return await answer
+            async with asyncio.timeout(asked.patience):
+                peer = await self._connect()
+            return await peer.ask(asked.message, asked.patience)
         except WireError as error:
             raise EngineError(Failure.UNREACHABLE, f"{self._path}: {error}") from error
         finally:
-            self._turns.release()
+            if not peer.reusable:
+                peer.close()
+            self._peers.put_nowait(peer)
 
     def close(self) -> None:
-        for peer in self._idle:
-            peer.close()
-        self._idle.clear()
-
-    async def _send(self, message: bytes, patience: float) -> Answer:
-        while self._idle:
-            if (peer := self._idle.pop()).alive:
-                try:
-                    return await self._ask(peer, message, patience)
-                except _UnansweredError:
-                    self._idle.clear()
-        async with asyncio.timeout(patience):
-            peer = await self._connect()
-        return await self._ask(peer, message, patience)
+        while not self._peers.empty():
+            self._peers.get_nowait().close()
 
     async def _connect(self) -> "_Caller":
         try:
@@ -98,15 +120,6 @@ class Caller:
         except OSError as error:
             raise unreachable(self._path, error) from error
         return peer
-
-    async def _ask(self, peer: "_Caller", message: bytes, patience: float) -> Answer:
-        try:
-            return await peer.ask(message, patience)
-        finally:
-            if peer.reusable:
-                self._idle.append(peer)
-            else:
-                peer.close()
 
 
 class _UnansweredError(WireError):
@@ -183,9 +196,9 @@ class _Caller(_Connection):
     def ask(self, message: bytes, patience: float) -> asyncio.Future[Answer]:
         loop = asyncio.get_running_loop()
         self._parts = []
+        self._write(message, Response(self._parts.append))
         self._answer = loop.create_future()
         self._deadline = loop.call_later(patience, self._expire)
-        self._write(message, Response(self._parts.append))
         return self._answer
 
     def _expire(self) -> None:

@@ -211,6 +211,25 @@ def test_calls_share_a_connection(tmp_path: Path) -> None:
     run(main())
 
 
+def test_a_request_leaves_before_anybody_waits_for_its_answer(tmp_path: Path) -> None:
+    async def main() -> None:
+        came = asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await until_blank_line(reader)
+            came.set()
+            writer.write(NO_CONTENT)
+
+        async with peer(tmp_path, serve) as path:
+            caller = Caller(path)
+            await caller.warm()
+            asked = caller.ask("POST", "/a", 10)
+            await came.wait()
+            assert await caller.answer(asked) == Answer(204, b"")
+
+    run(main())
+
+
 def test_a_kept_connection_that_was_closed_is_replaced(tmp_path: Path) -> None:
     async def main() -> None:
         script = Script(OK, None, NO_CONTENT)
@@ -273,9 +292,10 @@ def test_more_calls_than_connections_wait_for_their_turn(tmp_path: Path) -> None
 
 def test_nobody_at_the_socket_is_told(tmp_path: Path) -> None:
     async def main() -> None:
-        for call in (Caller(str(tmp_path / "none.sock")).call("GET", "/", 10), listen(str(tmp_path / "none.sock"))):
+        missing = str(tmp_path / "none.sock")
+        for attempt in (Caller(missing).call("GET", "/", 10), listen(missing)):
             with pytest.raises(EngineError, match="does not exist") as caught:
-                await call
+                await attempt
             assert caught.value.failure is Failure.UNREACHABLE
 
     run(main())
