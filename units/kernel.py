@@ -12,7 +12,7 @@ from typing import assert_never, get_args
 
 from units import console, oneshot, service, user_docker, volume
 from units import events as fact
-from units.commands import Command, DropIntent, ReadConfig, RemoveContainer, SwapBack
+from units.commands import Command, DropIntent, ReadConfig, RemoveContainer, SwapBack, TakeSnapshot
 from units.events import EngineFact, Event, SwitchEvent, UnitEvent, WorldEvent
 from units.links import Links, check, shares
 from units.machine import Advance, Moment, Table, View, advance
@@ -196,6 +196,8 @@ class _Step:
             self._answer(event, accepted=False, text=f"there is no unit '{event.unit}'")
             return
         if isinstance(event, ENGINE_FACTS) and _of_another_container(unit, event):
+            if isinstance(event, fact.ContainerStarted):
+                self.commands.append(TakeSnapshot(f"{unit.name}: another container of it was started"))
             return
         if self.world.draining and isinstance(event, fact.StartAsked | fact.RestartAsked):
             self._answer(event, accepted=False, text="the host goes down")

@@ -40,20 +40,31 @@ def reconcile(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[
 
 
 def leftovers(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[Command, ...]:
-    """Containers that a crash between two calls of a replacement left behind. Never one that runs."""
-    if snapshot.trigger != "connect":
-        return ()  # In mid-life a second container may be one that is just being replaced.
+    """Containers that a crash between two calls of a replacement left behind.
+
+    One that runs is removed only if it bears the name of a replaced one beside a unit that is up: somebody started it
+    again just as it was being replaced, and the two would share ports and files.
+    """
     orders: list[Command] = []
     for name, seen in _by_unit(units, snapshot).items():
-        if units[name].spec.kind is Kind.CONSOLE and units[name].spec.rebuild is Rebuild.NEVER:
+        unit = units[name]
+        if unit.spec.kind is Kind.CONSOLE and unit.spec.rebuild is Rebuild.NEVER:
             continue  # A person's files are in it, whatever it was left over from.
-        kept = keeper(units[name], seen)
-        orders.extend(
-            RemoveContainer(name, extra.container, f"left over beside {kept.container[:12]}")
-            for extra in seen
-            if kept is not None and extra.container != kept.container and not extra.running
-        )
+        kept = keeper(unit, seen)
+        for extra in seen:
+            if kept is None or extra.container == kept.container:
+                continue
+            # In mid-life a second container that does not run may be one that is just being replaced.
+            dead = not extra.running and snapshot.trigger == "connect"
+            twin = extra.running and _replaced(unit, extra) and unit.phase in BELIEVED_UP
+            if dead or (twin and unit.container == kept.container):
+                orders.append(RemoveContainer(name, extra.container, f"left over beside {kept.container[:12]}"))
     return tuple(orders)
+
+
+def _replaced(unit: Unit, seen: Observed) -> bool:
+    """It was moved out of the way of its successor."""
+    return seen.name == f"{unit.spec.container}_{seen.container[:12]}"
 
 
 def keeper(unit: Unit, seen: tuple[Observed, ...]) -> Observed | None:

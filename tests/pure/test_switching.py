@@ -366,7 +366,8 @@ def test_late_news_of_another_console_is_not_this_one_s() -> None:
     story = booted()
     before = story.unit("console")
     assert story.tell(fact.ContainerCreated(CONSOLE, ContainerId("late"), "h1", "debian")) == []
-    assert story.tell(fact.ContainerStarted(CONSOLE, ContainerId("late"), variant="debian")) == []
+    looked = story.tell(fact.ContainerStarted(CONSOLE, ContainerId("late"), variant="debian"))
+    assert looked == ["TakeSnapshot(why='console: another container of it was started')"]
     assert story.unit("console") == before
 
 
