@@ -11,7 +11,7 @@ from units.commands import (
     TakeSnapshot,
     Timer,
 )
-from units.deaths import death, describe_exit, pending_reason, verdict
+from units.deaths import NEVER_RAN, death, describe_exit, pending_reason, verdict
 from units.guards import KILLS, busy_followers, lacking, outlived
 from units.machine import Step, View, arm
 from units.records import replace
@@ -48,32 +48,28 @@ ENDING_SIGNALS = frozenset({2, 3, 6, 15, 30, 37})
 """INT, QUIT, ABRT, TERM, PWR and RTMIN+3: what images declare as their stop signal. SIGKILL is a kill, not a stop."""
 
 
-def dead(unit: Unit, event: Any) -> Unit:
-    """What every death leaves behind."""
-    code = event.exit_code if isinstance(event, fact.ContainerDied) else unit.exit_code
-    oom = unit.oom or (isinstance(event, fact.ContainerDied) and event.oom)
-    gone = isinstance(event, fact.ContainerDestroyed) or (
-        isinstance(event, fact.StartFailed | fact.SignalFailed) and event.failure is Failure.NOT_FOUND
-    )
-    return replace(
-        unit,
-        exit_code=code,
-        oom=oom,
-        container=None if gone else unit.container,
-        health=Health.NONE if gone else unit.health,
-        started_at=NEVER,
-        kill_seen=False,
-        stop_seen=False,
-        kills=0,
-    )
+ORDER_FAILED = (fact.StartFailed, fact.SignalFailed)
+
+
+def dead(unit: Unit, event: Any, **changes: Any) -> Unit:
+    """What every death leaves behind, and ``changes``."""
+    left: dict[str, Any] = {"started_at": NEVER, "kill_seen": False, "stop_seen": False, "kills": 0}
+    if isinstance(event, fact.ContainerDied):
+        left |= {"exit_code": event.exit_code, "oom": unit.oom or event.oom}
+    elif isinstance(event, fact.ContainerDestroyed) or (
+        isinstance(event, ORDER_FAILED) and event.failure is Failure.NOT_FOUND
+    ):
+        left |= {"container": None, "health": Health.NONE}
+    return replace(unit, **(left | changes))
 
 
 def mourn(unit: Unit, event: Any, view: View) -> Unit:
     """A death that is to be followed by another run. A start that failed is no death: what died before it did."""
     judged = verdict(unit, event, view)
-    failed = isinstance(event, fact.StartFailed | fact.CreateFailed | fact.DeadlineDue)
-    return replace(
-        dead(unit, event),
+    failed = isinstance(event, NEVER_RAN)
+    return dead(
+        unit,
+        event,
         budget=judged.budget,
         pending=(unit.pending if failed else None) or pending_reason(unit, event),
         reason=judged.reason,
@@ -84,7 +80,7 @@ def mourn(unit: Unit, event: Any, view: View) -> Unit:
 
 def finish(unit: Unit, event: Any, view: View) -> Step:
     judged = verdict(unit, event, view)
-    return Step(replace(dead(unit, event), budget=judged.budget, reason=judged.reason, pending=None))
+    return Step(dead(unit, event, budget=judged.budget, reason=judged.reason, pending=None))
 
 
 def back_off(unit: Unit, event: Any, view: View) -> Step:
@@ -105,7 +101,7 @@ def probe_later(unit: Unit, event: Any, _view: View) -> Step:
     """The engine will refuse this start again; somebody has to change something first."""
     delay = unit.spec.restart.probe
     reason = f"{event.message}; tried again every {delay:g} s, or after 'reset-failed'"
-    return arm(replace(dead(unit, event), reason=reason, pending=Reason.START_FAILED), Timer.RETRY, delay)
+    return arm(dead(unit, event, reason=reason, pending=Reason.START_FAILED), Timer.RETRY, delay)
 
 
 def try_engine_later(unit: Unit, event: Any, view: View) -> Step:
@@ -168,8 +164,8 @@ def start(unit: Unit, _event: Any, view: View) -> Step:
         budget = replace(budget, restarts=window[-policy.burst :] if policy.burst else ())
     place = _place(unit, view)
     order = StartContainer(unit.name, unit.container, place)
-    unit = replace(unit, budget=budget, fresh=False, kill_seen=False, stop_seen=False, place=place)
-    return arm(unit, Timer.DEADLINE, ANSWER_DEADLINE, (order,))
+    begun = {"budget": budget, "fresh": False, "kill_seen": False, "stop_seen": False, "place": place}
+    return arm(unit, Timer.DEADLINE, ANSWER_DEADLINE, (order,), **begun)
 
 
 def _place(unit: Unit, view: View) -> Place | None:
@@ -279,7 +275,7 @@ def await_verdict(unit: Unit, event: fact.ContainerDied, _view: View) -> Step:
     """A stop signal came from outside before this death: was it ``docker stop``, or only ``docker kill``?"""
     started_at = unit.started_at
     reason = f"{describe_exit(event.exit_code)} after a stop signal from outside; was it a stop?"
-    return arm(replace(dead(unit, event), reason=reason, started_at=started_at), Timer.VERDICT, VERDICT_GRACE)
+    return arm(dead(unit, event, reason=reason, started_at=started_at), Timer.VERDICT, VERDICT_GRACE)
 
 
 def _retired(unit: Unit) -> Unit:
@@ -297,7 +293,7 @@ def _retired(unit: Unit) -> Unit:
 
 def bow(unit: Unit, event: Any, _view: View) -> Step:
     """A person stopped it behind our back, and that is respected."""
-    return Step(_retired(replace(dead(unit, event), stopped_by=StoppedBy.OUTSIDE)))
+    return Step(_retired(dead(unit, event, stopped_by=StoppedBy.OUTSIDE)))
 
 
 def retire(unit: Unit, event: Any, _view: View) -> Step:
@@ -323,7 +319,7 @@ def end(unit: Unit, event: Any, _view: View) -> Step:
 
 
 def fail(unit: Unit, event: Any, _view: View) -> Step:
-    return Step(replace(dead(unit, event), reason=unit.failing, failing="", pending=None))
+    return Step(dead(unit, event, reason=unit.failing, failing="", pending=None))
 
 
 def want(unit: Unit, _event: Any, _view: View) -> Step:
@@ -462,7 +458,7 @@ def after_death(unit: Unit, event: Any, view: View) -> Unit:
 
 
 def after_stop(unit: Unit, event: Any, _view: View) -> Unit:
-    return replace(dead(unit, event), pending=unit.again, again=None)
+    return dead(unit, event, pending=unit.again, again=None)
 
 
 def after_wish(unit: Unit, _event: Any, _view: View) -> Unit:

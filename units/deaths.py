@@ -15,6 +15,11 @@ from units.unit import (
     Unit,
 )
 
+SIGNALS = {129: "SIGHUP", 130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
+
+NEVER_RAN = (fact.StartFailed, fact.CreateFailed, fact.DeadlineDue)
+"""Facts that end a run which never began."""
+
 
 def describe_exit(exit_code: int | None, *, oom: bool = False) -> str:
     """An exit code in words; above 128 it is a signal's number."""
@@ -22,8 +27,7 @@ def describe_exit(exit_code: int | None, *, oom: bool = False) -> str:
         return "its container was removed"
     if oom:
         return f"killed by the kernel for lack of memory (exit code {exit_code})"
-    names = {129: "SIGHUP", 130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
-    named = f" ({names[exit_code]})" if exit_code in names else ""
+    named = f" ({SIGNALS[exit_code]})" if exit_code in SIGNALS else ""
     return f"exit code {exit_code}{named}"
 
 
@@ -32,12 +36,12 @@ def death(unit: Unit, event: Any, view: View) -> Death:
     said = ""
     ran_for = Seconds(0) if unit.started_at == NEVER else Seconds(max(0.0, view.now - unit.started_at))
     match event:
-        case fact.StartFailed() | fact.CreateFailed():
-            return Death(Seconds(0), None, event.message)
         case fact.ContainerDied():
             code: int | None = event.exit_code
             oom = unit.oom or event.oom
             said = event.said
+        case fact.StartFailed() | fact.CreateFailed():
+            return Death(Seconds(0), None, event.message)
         case fact.ContainerDestroyed() if unit.phase is not Phase.EXITED:
             code, oom = None, False
         case fact.DeadlineDue():
@@ -53,7 +57,7 @@ def verdict(unit: Unit, event: Any, view: View) -> Verdict:
     known: Verdict | None = view.memo.get("verdict")
     if known is None:
         policy = unit.spec.restart
-        if isinstance(event, fact.StartFailed | fact.CreateFailed | fact.DeadlineDue):
+        if isinstance(event, NEVER_RAN):
             policy = replace(policy, policy=Policy.ALWAYS)
         known = decide(policy, unit.budget, death(unit, event, view), view.now, view.moment.jitter)
         view.memo["verdict"] = known
@@ -61,10 +65,8 @@ def verdict(unit: Unit, event: Any, view: View) -> Verdict:
 
 
 def pending_reason(unit: Unit, event: Any) -> Reason:
-    match event:
-        case fact.StartFailed() | fact.CreateFailed() | fact.DeadlineDue():
-            return Reason.START_FAILED
-        case fact.ContainerDestroyed():
-            return Reason.DESTROYED
-        case _:
-            return Reason.OOM if unit.oom or getattr(event, "oom", False) else Reason.EXIT
+    if isinstance(event, NEVER_RAN):
+        return Reason.START_FAILED
+    if isinstance(event, fact.ContainerDestroyed):
+        return Reason.DESTROYED
+    return Reason.OOM if unit.oom or getattr(event, "oom", False) else Reason.EXIT

@@ -84,7 +84,7 @@ class Ignored:
 
 
 EVENTS: tuple[type[UnitEvent], ...] = get_args(UnitEvent)
-FACTS: tuple[type[EngineFact], ...] = get_args(EngineFact)
+FACTS = frozenset(get_args(EngineFact))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +128,15 @@ class Advance:
 ANSWERING = frozenset({Phase.CREATING, Phase.STARTING, Phase.PULLING, Phase.DRAINING, Phase.STOPPING, Phase.EXITED})
 """Phases in which the engine's facts answer to something already under way, and so belong to its cause."""
 
-OF_ITS_OWN = frozenset({"RetryDue", "KillDue", "VerdictDue", "DeadlineDue"})
+OF_ITS_OWN = frozenset(event for event in EVENTS if event.__name__.endswith(("Due", "Failed")))
+"""Timers that the unit has armed, and orders of its own that failed."""
 
 
 def cause_of(unit: Unit, event: UnitEvent, moment: Moment) -> str:
     """The id that a transition carries: the event's own, unless it only continues what the unit is in the middle of."""
-    if type(event).__name__ in OF_ITS_OWN or type(event).__name__.endswith("Failed"):
+    if type(event) in OF_ITS_OWN:
         return unit.cause or moment.cause
-    if unit.phase in ANSWERING and isinstance(event, FACTS):
+    if unit.phase in ANSWERING and type(event) in FACTS:
         return unit.cause or moment.cause
     if unit.phase is Phase.WAITING and isinstance(event, PeerChanged):
         return unit.cause or moment.cause

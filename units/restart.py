@@ -1,8 +1,9 @@
 """The restart decision: what becomes of a unit that died. A value with a reason; nothing is remembered here."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
+from units.records import replace
 from units.unit import Budget, Instant, Policy, RestartPolicy, Seconds
 
 
@@ -76,7 +77,7 @@ def decide(policy: RestartPolicy, budget: Budget, death: Death, now: Instant, ji
     failures = 0 if good else budget.failures
     window = recent(budget.restarts, policy.interval, now)
     left = Budget(failures + 1, window, Seconds(0), looping=budget.looping and not good)
-    if policy.policy in {Policy.NO, Policy.ON_FAILURE} and death.clean:
+    if death.clean and policy.policy in {Policy.NO, Policy.ON_FAILURE}:
         return Rest(replace(left, failures=0), death.what)
     if policy.policy is Policy.NO:
         return GiveUp(left, f"{death.what}; its restart policy is no")

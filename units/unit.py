@@ -279,9 +279,12 @@ class Reason(StrEnum):
     """What it shared with another container went with that one's last run."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Budget:
-    """What the restart decision remembers of a unit. Kept over a restart of the supervisor."""
+    """What the restart decision remembers of a unit, also over a restart of the supervisor.
+
+    Without slots, as ``Unit``.
+    """
 
     failures: int = 0
     """Deaths in a row without a good run between them."""
