@@ -26,6 +26,7 @@ from supervisor.daemon_plan import USER_DOCKER as DEFAULTS
 from supervisor.daemon_plan import CommandLine, DaemonPlan, SystemDockerError, plan
 from supervisor.engine import Engine, EngineError
 from supervisor.loop import Inbox
+from supervisor.rooted import within
 from supervisor.wire import Caller
 from units.events import ContainerDied, ContainerStarted, Event, HealthReported, Observed
 from units.records import replace
@@ -515,25 +516,6 @@ def look_into(facts: ContextFacts, data_root: str) -> ContextFacts:
 def installed(pid: int, name: str) -> bool:
     places = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin", "/opt/bin")
     return any(inside(pid, f"{place}/{name}") is not None for place in places)
-
-
-def within(root: Path, path: str, links: int = 40) -> Path:
-    """Where a path leads in another process's file system: its links are followed there, and not in ours."""
-    left, here = [part for part in reversed(path.split("/")) if part not in {"", "."}], list[str]()
-    while left:
-        part = left.pop()
-        if part == "..":
-            here = here[:-1]
-            continue
-        found = root.joinpath(*here, part)
-        if links and found.is_symlink():
-            links -= 1
-            target = os.readlink(found)  # noqa: PTH115 - as text: it may be absolute, and then means that root
-            here = [] if target.startswith("/") else here
-            left += [one for one in reversed(target.split("/")) if one not in {"", "."}]
-        else:
-            here.append(part)
-    return root.joinpath(*here)
 
 
 def inside(pid: int, path: str) -> Path | None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.user_docker import filesystem_of, find_engine, last_words, same_mounts, started_at, within
+from supervisor.rooted import within
+from supervisor.user_docker import filesystem_of, find_engine, last_words, same_mounts, started_at
 from units.storage import ContextFacts, lacks, wanted
 
 
