@@ -1,12 +1,20 @@
-"""``dockwarden tls``: certificates for user Docker over TLS. Asks no supervisor."""
+"""``dockwarden tls generate``: certificates for user Docker and for who may reach it. Needs no supervisor."""
 
 import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-OK, FAILED = 0, 1
-DIRECTORY = Path("/var/lib/dockwarden/tls")
+from supervisor import render
+from supervisor.tls import KEPT, REFUSED, UNUSABLE, TlsError, UnusableError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from supervisor.tls_files import Outcome
+
+OK, USAGE = 0, 2
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -15,38 +23,75 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     generate = verbs.add_parser(
         "generate",
-        help="make a client certificate, or with --server the server's",
+        aliases=["gen"],
+        help="make a client certificate, or with --server the server's; keep what is good",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example:\n  dockwarden tls generate --server --hostname host.example\n  dockwarden tls generate",
+        epilog="example:\n"
+        "  dockwarden tls generate --server --hostname host.example --hostname 192.0.2.7\n"
+        "  dockwarden tls generate --dir ./for-ann",
     )
-    generate.add_argument("--server", action="store_true", help="the server's, for --hostname and localhost")
+    generate.add_argument("-s", "--server", action="store_true", help="the server's, for --hostname and localhost")
     generate.add_argument(
-        "-H", "--hostname", action="append", default=[], metavar="NAME", help="name or address; repeat it"
+        "-H",
+        "--hostname",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="name or address of the server, or name of the client; repeat it",
     )
-    generate.add_argument("-d", "--dir", type=Path, metavar="DIR", help="for a client's files (default: ~/.docker)")
     generate.add_argument(
-        "--ca-dir", type=Path, default=DIRECTORY, metavar="DIR", help="where the authority is (default: %(default)s)"
+        "-d", "--dir", type=Path, metavar="DIR", help="for the files (default: ~/.docker; with --server: --ca-dir)"
     )
-    generate.add_argument("--force", action="store_true", help="a new one even if the present one will do")
+    generate.add_argument(
+        "--ca-dir", type=Path, default=KEPT, metavar="DIR", help="where the authority is (default: %(default)s)"
+    )
+    generate.add_argument("--force", action="store_true", help="a new one, with just these names")
     generate.add_argument("--json", action="store_true", help="JSON instead of text")
 
 
 def run(args: argparse.Namespace) -> int:
-    from supervisor import certificates  # noqa: PLC0415 - a large library, only for this
+    # Every other command starts without cryptography.
+    from supervisor import certificates, tls_files  # noqa: PLC0415
 
     try:
+        names = [certificates.hostname(name) for name in args.hostname]
+        directory = args.dir or (args.ca_dir if args.server else Path.home() / ".docker")
+    except (certificates.HostnameError, RuntimeError) as error:
+        return _complain(str(error), USAGE)
+    try:
         if args.server:
-            certificates.server_in(args.ca_dir, args.hostname, force=args.force)
-            made, then = args.ca_dir, "user Docker uses it from its next start on"
+            outcomes = tls_files.make_server(directory.absolute(), names, force=args.force)
         else:
-            made = args.dir or Path.home() / ".docker"
-            certificates.give_client(made, certificates.authority_in(args.ca_dir))
-            then = "docker --tlsverify -H tcp://HOST:2376 uses it"
-    except (certificates.CertificateError, OSError) as error:
-        sys.stderr.write(f"dockwarden: {error}\n")
-        return FAILED
+            outcomes = tls_files.make_client(directory.absolute(), args.ca_dir.absolute(), names, force=args.force)
+    except TlsError as error:
+        return _complain(str(error), UNUSABLE if isinstance(error, UnusableError) else REFUSED)
     if args.json:
-        sys.stdout.write(json.dumps({"directory": str(made), "server": args.server}) + "\n")
+        sys.stdout.write(json.dumps([outcome.as_dict() for outcome in outcomes], indent=2) + "\n")
     else:
-        sys.stdout.write(f"{'server' if args.server else 'client'} certificate in {made}; {then}\n")
+        _show(outcomes)
     return OK
+
+
+def _show(outcomes: "Sequence[Outcome]") -> None:
+    rows = [
+        (
+            outcome.path,
+            outcome.done,
+            f"{outcome.until:%Y-%m-%d}" if outcome.until else "-",
+            ", ".join(outcome.names),
+            "; ".join(part for part in (outcome.why, _aside(outcome)) if part),
+        )
+        for outcome in outcomes
+    ]
+    render.table(render.Screen.of_stdout(), ("CERTIFICATE", "", "UNTIL", "NAMES", "BECAUSE IT"), rows)
+
+
+def _aside(outcome: "Outcome") -> str:
+    return f"put aside as {', '.join(outcome.aside)}" if outcome.aside else ""
+
+
+def _complain(said: str, code: int) -> int:
+    screen = render.Screen(sys.stderr)
+    for line in said.splitlines():
+        screen.line(f"dockwarden: {render.clean(line)}")
+    return code

@@ -52,8 +52,8 @@ DOCKER = (
     "selinux_enabled", "storage_driver", "userland_proxy", "insecure_registry",
 )  # fmt: skip
 DOCKER_ACTED_ON = ("args", "extra_args", "environment")
-TLS_FILES = ("ca_cert", "server_cert", "server_key")
-USER_DOCKER_ACTED_ON = (*DOCKER_ACTED_ON, "storage_context", "engine", "tls", "tls_args", "ca_key", *TLS_FILES)
+TLS_FILES = ("ca_cert", "ca_key", "server_cert", "server_key")
+USER_DOCKER_ACTED_ON = (*DOCKER_ACTED_ON, "storage_context", "engine", "tls", "tls_args", *TLS_FILES)
 TLS_ARGS = (
     "--tlsverify",
     "--tlscacert=/etc/docker/tls/ca.pem",

@@ -27,6 +27,8 @@ from supervisor.daemon_plan import CommandLine, DaemonPlan, SystemDockerError, p
 from supervisor.engine import Engine, EngineError
 from supervisor.loop import Inbox
 from supervisor.rooted import within
+from supervisor.tls import TlsError, TlsSettings, UnusableError
+from supervisor.tls_child import materialize_apart
 from supervisor.wire import Caller
 from units.events import ContainerDied, ContainerStarted, Event, HealthReported, Observed
 from units.records import replace
@@ -138,7 +140,7 @@ class UserDocker:
         await self._clear_the_way(facts, self._plan)
         binary = await asyncio.to_thread(find_engine, facts.pid, place.engine)
         if self._tls is not None:
-            await asyncio.to_thread(give_certificates, facts.pid, self._tls_dir, self._tls["pem"])
+            await self._give_certificates(facts, self._tls["pem"], cause)
         run = self._begin(place, facts, binary, self._plan, cause)
         self._log.info("user_docker.started", pid=run.daemon.pid, binary=binary, context=place.context, cause=cause)
         self._tell(run, ContainerStarted(USER_DOCKER, PROCESS))
@@ -388,6 +390,24 @@ class UserDocker:
             daemon.release()
             raise EngineError(Failure.OTHER, f"the dockerd of before (pid {pid}) survived SIGKILL")
 
+    async def _give_certificates(self, facts: ContextFacts, configured: Mapping[str, str], cause: str) -> None:
+        """Put what the engine serves TLS with into the context. Raises EngineError."""
+        settings = TlsSettings(
+            configured.get("ca_cert"),
+            configured.get("ca_key"),
+            configured.get("server_cert"),
+            configured.get("server_key"),
+            kept=self._tls_dir,
+        )
+        try:
+            files = await materialize_apart(settings, Path(f"/proc/{facts.pid}/root"))
+        except UnusableError as error:
+            raise EngineError(Failure.OTHER, f"TLS: {'; '.join(error.problems)}") from error
+        except TlsError as error:
+            raise EngineError(Failure.UNRECOVERABLE, f"TLS: {'; '.join(error.problems)}") from error
+        for what in files.done:
+            self._log.info("user_docker.certificate", what=what, cause=cause)
+
     # Files of ours.
 
     def _write(self, record: Record) -> None:
@@ -422,25 +442,6 @@ class UserDocker:
 
     def _no_log(self, error: OSError) -> None:
         self._log.warning("user_docker.no_log", path=str(self._log_file), error=str(error))
-
-
-def give_certificates(pid: int, kept: Path, configured: Mapping[str, str]) -> None:
-    """Put what the engine serves TLS with into a context: what is configured, else what is kept or made.
-
-    Raises:
-        EngineError: what is configured cannot be used, or nothing can be written.
-    """
-    from supervisor import certificates as tls  # noqa: PLC0415 - a large library, only for who uses TLS
-
-    try:
-        if configured:
-            authority, pair = tls.configured(configured)
-        else:
-            pair, authority = tls.server_in(kept), tls.authority_in(kept).certificate
-        place = within(Path(f"/proc/{pid}/root"), "/etc/docker/tls")
-        tls.write(place, {tls.CA: authority, tls.SERVER: pair.certificate, tls.SERVER_KEY: pair.key})
-    except (tls.CertificateError, OSError) as error:
-        raise EngineError(Failure.UNRECOVERABLE, f"user Docker over TLS: {error}") from error
 
 
 def last_words(output: Sequence[str]) -> str:
