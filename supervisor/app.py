@@ -247,7 +247,7 @@ class Host:
             gauges=metrics,
             keeper=keeper,
             observers=(control, journal, metrics),
-            chance=random.SystemRandom().random,
+            chance=random.random,
             timing=Timing(self._settings.supervisor.snapshot_period, self._settings.supervisor.shutdown_total),
             read_config=self._read_config,
             prepare=lambda: self._load_images(engine),

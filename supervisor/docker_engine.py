@@ -351,6 +351,6 @@ def _refusal(operation: str, answer: Answer, subject: str = "") -> EngineError:
 
 def _parsed(line: bytes) -> Any:
     try:
-        return json.loads(line)
+        return json.loads(line.decode())
     except ValueError:
         return None  # decode.event makes a message of no meaning of it.

@@ -134,18 +134,21 @@ class Watch:
                 await asyncio.wait(both)
 
     def _hear(self, heard: Heard) -> None:
-        self._gauges.heard(heard.kind)
-        mark = (heard.at, heard.key)
-        if mark in self._seen:
+        if (heard.at, heard.key) in self._seen:
             self._gauges.duplicate()
-            return
+        else:
+            if heard.fact is not None:
+                self._inbox.put(heard.fact, engine_ns=heard.at)  # First of all: it may be a death.
+            self._remember(heard)
+        self._gauges.heard(heard.kind)
+
+    def _remember(self, heard: Heard) -> None:
+        mark = (heard.at, heard.key)
         self._seen.add(mark)
         self._order.append(mark)
         if len(self._order) > SEEN:
             self._seen.discard(self._order.popleft())
         self._last_ns = max(heard.at, self._last_ns or 0)
-        if heard.fact is not None:
-            self._inbox.put(heard.fact, engine_ns=heard.at)
 
     async def _look(self) -> None:
         """Snapshots: one right away, then on each doubt and each period."""
