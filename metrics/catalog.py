@@ -7,8 +7,9 @@ from types import MappingProxyType
 from typing import Final, get_args
 
 from units.commands import Command
+from units.health import Health
 from units.switching import Result, SwitchStep
-from units.unit import Failure, Health, Kind, Phase, Reason, Switchable
+from units.unit import Failure, Kind, Phase, Reason, Switchable
 
 PREFIX = "dockwarden_"
 OPEN: tuple[str, ...] = ()

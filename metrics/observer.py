@@ -14,10 +14,12 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from metrics import catalog
 from metrics.world import WorldCollector, filled, shown, single
 from units.events import ConfigRead, ConfigRefused, ContainerDied, ContainerStarted, Event, SnapshotTaken
+from units.health import Health
 from units.kernel import Reaction, World
 from units.machine import Moment
+from units.quantities import Instant
 from units.switching import Outcome, Result, Switch, SwitchStep
-from units.unit import CONSOLE, USER_DOCKER, Health, Instant, Phase, Reason, UnitName
+from units.unit import CONSOLE, USER_DOCKER, Phase, Reason, UnitName
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 ON_THE_WAY_UP = frozenset({Phase.CREATING, Phase.STARTING})

@@ -6,8 +6,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from metrics import catalog
 from units.console import dirty, persistent
+from units.health import Health
 from units.kernel import World
-from units.unit import CONSOLE, NEVER, USER_DOCKER, Health, Instant, Phase, StoppedBy, Switchable, Unit
+from units.quantities import NEVER, Instant
+from units.unit import CONSOLE, USER_DOCKER, Phase, StoppedBy, Switchable, Unit
 
 STEP = 0.05
 """Seconds by which the two clocks may seem to part before it counts as the wall clock being set."""

@@ -45,7 +45,8 @@ from units import links
 from units.events import ConfigRead, ConfigRefused, Event
 from units.kernel import World, new_world
 from units.memory import Clocks, recall
-from units.unit import USER_DOCKER, Instant, Seconds, Switchable
+from units.quantities import Instant, Seconds
+from units.unit import USER_DOCKER, Switchable
 
 ENGINE_GRACE = Seconds(30)
 """SIGTERM to SIGKILL for an engine of our own; without live-restore it stops its containers first (15 s)."""

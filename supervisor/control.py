@@ -24,10 +24,11 @@ from supervisor.loop import Entry, Inbox
 from supervisor.user_docker import UserDocker
 from supervisor.version import VERSION
 from units.events import ResetAsked, RestartAsked, StartAsked, StopAsked, SwitchAsked
+from units.health import Health
 from units.kernel import Answer, Reaction, World
 from units.machine import Moment
 from units.switching import contexts
-from units.unit import CONSOLE, LASTING, USER_DOCKER, Health, Phase, Switchable, Unit, UnitName
+from units.unit import CONSOLE, LASTING, USER_DOCKER, Phase, Switchable, Unit, UnitName
 
 SOCKET = "control.sock"
 

@@ -25,8 +25,10 @@ from units.events import (
     HealthReported,
     Observed,
 )
+from units.health import Health
+from units.quantities import Seconds
 from units.storage import REQUIRES, ContextFacts
-from units.unit import ContainerId, Failure, Health, Seconds, UnitName
+from units.unit import ContainerId, Failure, UnitName
 
 ACTIONS = ("create", "start", "kill", "die", "stop", "oom", "destroy", "health_status")
 """The actions that say something to us; to be filtered for at the engine, so that exec probes never reach us."""

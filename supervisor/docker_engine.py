@@ -23,8 +23,9 @@ from supervisor.http1 import Lines, WireError
 from supervisor.output import Output
 from supervisor.wire import Answer, Asked, Caller, Listener, listen, unreachable
 from units.events import Observed
+from units.quantities import Seconds
 from units.storage import ContextFacts
-from units.unit import ContainerId, Failure, Seconds, UnitName
+from units.unit import ContainerId, Failure, UnitName
 
 API: Final = "v1.41"
 """Pinned: aiodocker's ``auto`` is found out once, and wrong after the engine was replaced by an older one."""

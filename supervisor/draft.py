@@ -7,18 +7,8 @@ from typing import Any
 
 from supervisor.shapes import Shapes
 from supervisor.tree import Node
-from units.unit import (
-    Condition,
-    Dependency,
-    OnFailure,
-    OnUnhealthy,
-    Rebuild,
-    RestartPolicy,
-    Seconds,
-    StopPolicy,
-    UnitName,
-    Via,
-)
+from units.quantities import Seconds
+from units.unit import Condition, Dependency, OnFailure, OnUnhealthy, Rebuild, RestartPolicy, StopPolicy, UnitName, Via
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,9 +47,10 @@ from units.events import (
     StartFailed,
     VerdictDue,
 )
+from units.health import Health
 from units.kernel import Reaction
 from units.machine import Moment
-from units.unit import USER_DOCKER, ContainerId, Failure, Health, UnitName
+from units.unit import USER_DOCKER, ContainerId, Failure, UnitName
 from units.user_docker import PROCESS
 
 ELAPSED: dict[Timer, Callable[[UnitName, int], Event]] = {

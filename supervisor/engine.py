@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 from units.events import EngineFact, Observed
+from units.quantities import Seconds
 from units.storage import ContextFacts
-from units.unit import ContainerId, Failure, Place, Seconds, UnitName
+from units.unit import ContainerId, Failure, Place, UnitName
 
 LABEL_UNIT = "dockwarden.unit"
 """Every container of ours carries its unit's name under this label; only such containers are ever touched."""

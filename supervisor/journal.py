@@ -24,8 +24,9 @@ from units.events import Event, UnitEvent
 from units.kernel import Reaction, Transition, World
 from units.kernel import in_words as outcome_in_words
 from units.machine import Moment
+from units.quantities import NEVER, Instant
 from units.switching import STEP_MEANING, Outcome, Result, Switch
-from units.unit import CONSOLE, MEANING, NEVER, USER_DOCKER, Instant, Phase, Switchable, Unit, UnitName
+from units.unit import CONSOLE, MEANING, USER_DOCKER, Phase, Switchable, Unit, UnitName
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from units.events import Event
 from units.kernel import Reaction, World, react
 from units.machine import Moment
-from units.unit import Instant
+from units.quantities import Instant
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,19 +10,9 @@ from supervisor.own_labels import RESTART
 from supervisor.shapes import Shapes
 from supervisor.tree import ConfigError, Node, Place, Problem, Report, lookup
 from units.console import undefined
+from units.quantities import Seconds
 from units.switching import placed
-from units.unit import (
-    CONSOLE,
-    USER_DOCKER,
-    Kind,
-    Policy,
-    RestartPolicy,
-    Seconds,
-    StopPolicy,
-    Switchable,
-    UnitName,
-    UnitSpec,
-)
+from units.unit import CONSOLE, USER_DOCKER, Kind, Policy, RestartPolicy, StopPolicy, Switchable, UnitName, UnitSpec
 
 __all__ = [
     "ConfigError",

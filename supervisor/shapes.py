@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterable, Mapping
 
 from supervisor.tree import Node, Report, nearest
-from units.unit import Seconds
+from units.quantities import Seconds
 
 DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?(?:(\d+)us)?")
 LONGEST = 1e9

@@ -15,7 +15,7 @@ from supervisor.watch import Gauges, Watch
 from units.events import Event, ShutdownAsked, ShutdownHurried
 from units.kernel import Reaction, World
 from units.machine import Moment
-from units.unit import Seconds
+from units.quantities import Seconds
 
 LAST_GRACE = Seconds(15)
 """After the total deadline: three SIGKILLs, 2, 4 and 8 s apart. Then we go, whatever still runs."""

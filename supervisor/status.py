@@ -9,20 +9,11 @@ from typing import Any
 from supervisor.user_docker import Report
 from supervisor.version import VERSION
 from units.console import dirty, persistent
+from units.health import Health
 from units.kernel import World
+from units.quantities import NEVER, Instant
 from units.switching import Outcome, contexts
-from units.unit import (
-    CONSOLE,
-    NEVER,
-    USER_DOCKER,
-    Health,
-    Instant,
-    Phase,
-    StoppedBy,
-    Switchable,
-    Unit,
-    UnitSpec,
-)
+from units.unit import CONSOLE, USER_DOCKER, Phase, StoppedBy, Switchable, Unit, UnitSpec
 
 
 @dataclass(frozen=True, slots=True)

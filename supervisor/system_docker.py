@@ -28,7 +28,7 @@ from supervisor.daemon import (
     unmount_namespace,
 )
 from supervisor.daemon_plan import CommandLine, DaemonPlan, SystemDockerError
-from units.unit import Seconds
+from units.quantities import Seconds
 
 MACHINE_CONTAINERD = Path("/run/containerd/containerd.sock")
 """A dockerd that is not told ``--containerd`` uses this one if the file exists, even a stale one."""

@@ -31,9 +31,11 @@ from supervisor.tls import TlsError, TlsSettings, UnusableError
 from supervisor.tls_child import materialize_apart
 from supervisor.wire import Caller
 from units.events import ContainerDied, ContainerStarted, Event, HealthReported, Observed
+from units.health import Health
+from units.quantities import Seconds
 from units.records import replace
 from units.storage import ContextFacts, lacks, wanted
-from units.unit import USER_DOCKER, ContainerId, Failure, Health, Place, Seconds
+from units.unit import USER_DOCKER, ContainerId, Failure, Place
 from units.user_docker import PROCESS
 
 ENGINES = "/opt/engines"

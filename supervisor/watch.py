@@ -11,7 +11,8 @@ from structlog.typing import FilteringBoundLogger
 from supervisor.engine import Engine, EngineError, EngineInfo, Heard
 from supervisor.loop import Inbox
 from units.events import EngineBack, EngineLost, Observed, SnapshotTaken
-from units.unit import Failure, Seconds
+from units.quantities import Seconds
+from units.unit import Failure
 
 API = (1, 41)
 """The version all calls are pinned to: served by every engine from 20.10 on."""

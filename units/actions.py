@@ -13,22 +13,12 @@ from units.commands import (
 )
 from units.deaths import NEVER_RAN, death, describe_exit, pending_reason, verdict
 from units.guards import KILLS, busy_followers, lacking, outlived
+from units.health import Health
 from units.machine import Step, View, arm
+from units.quantities import NEVER, Instant, Seconds
 from units.records import replace
 from units.restart import After, CrashLoop, recent, spread
-from units.unit import (
-    NEVER,
-    Budget,
-    Failure,
-    Health,
-    Instant,
-    Phase,
-    Place,
-    Reason,
-    Seconds,
-    StoppedBy,
-    Unit,
-)
+from units.unit import Budget, Failure, Phase, Place, Reason, StoppedBy, Unit
 
 VERDICT_GRACE = Seconds(1)
 """``stop`` follows ``die`` within milliseconds on 20.10; 26.1 sends it first."""

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from units.unit import ContainerId, Place, Seconds, Switchable, UnitName, UnitSpec
+from units.quantities import Seconds
+from units.unit import ContainerId, Place, Switchable, UnitName, UnitSpec
 
 
 class Timer(StrEnum):

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping
 
 from units.commands import Command, ParkContainer
 from units.events import Observed
+from units.health import Health
 from units.machine import table
 from units.records import replace
 from units.service import IGNORED as SERVICE_IGNORED
 from units.service import LATE, NO_CONTEXT, PHASES, lasting
-from units.unit import CONSOLE, Budget, Health, Kind, Policy, Rebuild, RestartPolicy, Spare, Unit, UnitSpec
+from units.unit import CONSOLE, Budget, Kind, Policy, Rebuild, RestartPolicy, Spare, Unit, UnitSpec
 
 TABLE = table("console", PHASES, lasting(Kind.CONSOLE), (*SERVICE_IGNORED, LATE, NO_CONTEXT))
 

@@ -4,16 +4,10 @@ from typing import Any
 
 from units import events as fact
 from units.machine import View
+from units.quantities import NEVER, Seconds
 from units.records import replace
 from units.restart import Death, Verdict, decide
-from units.unit import (
-    NEVER,
-    Phase,
-    Policy,
-    Reason,
-    Seconds,
-    Unit,
-)
+from units.unit import Phase, Policy, Reason, Unit
 
 SIGNALS = {129: "SIGHUP", 130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 

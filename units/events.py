@@ -4,7 +4,9 @@ import sys
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from units.unit import ContainerId, Failure, Health, Seconds, StoppedBy, Switchable, UnitName, UnitSpec
+from units.health import ENGINE, Health
+from units.quantities import Seconds
+from units.unit import ContainerId, Failure, StoppedBy, Switchable, UnitName, UnitSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,12 @@ class HealthReported:
     unit: UnitName
     container: ContainerId
     health: Health
+    check: str = ENGINE
+    """Name of the check; ``engine``: the container's own HEALTHCHECK."""
+    run: int = 0
+    """``Unit.run`` when the check was asked; 0: no run in particular. What is said of another run is void."""
+    output: str = ""
+    """What the check saw, in words."""
 
 
 @dataclass(frozen=True, slots=True)

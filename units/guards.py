@@ -4,23 +4,12 @@ from typing import Any
 
 from units import events as fact
 from units.deaths import verdict
+from units.health import Health
 from units.links import counts, tolerates
 from units.machine import View
+from units.quantities import NEVER
 from units.restart import After, CrashLoop, GiveUp, Rest, recent
-from units.unit import (
-    LASTING,
-    NEVER,
-    Condition,
-    Dependency,
-    Failure,
-    Health,
-    OnUnhealthy,
-    Phase,
-    Rebuild,
-    Unit,
-    UnitName,
-    Via,
-)
+from units.unit import LASTING, Condition, Dependency, Failure, OnUnhealthy, Phase, Rebuild, Unit, UnitName, Via
 
 KILLS = 3
 """SIGKILLs before a process counts as unkillable; 2, 4 and 8 s apart."""

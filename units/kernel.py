@@ -16,25 +16,12 @@ from units.commands import Command, DropIntent, ReadConfig, RemoveContainer, Swa
 from units.events import EngineFact, Event, SwitchEvent, UnitEvent, WorldEvent
 from units.links import Links, check, shares
 from units.machine import Advance, Moment, Table, View, advance
+from units.quantities import Instant, Seconds
 from units.reconcile import leftovers, reconcile
 from units.records import replace
 from units.switching import Outcome, Result, Scene, SpareUse, Switch, Turn, begin, over, refusal, stopgap
 from units.switching import advance as advance_switch
-from units.unit import (
-    CONSOLE,
-    USER_DOCKER,
-    Instant,
-    Kind,
-    Phase,
-    Reason,
-    Seconds,
-    Spare,
-    StoppedBy,
-    Switchable,
-    Unit,
-    UnitName,
-    UnitSpec,
-)
+from units.unit import CONSOLE, USER_DOCKER, Kind, Phase, Reason, Spare, StoppedBy, Switchable, Unit, UnitName, UnitSpec
 
 TABLES: Mapping[Kind, Table] = {
     Kind.SERVICE: service.TABLE,

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from units.unit import Dependency, OnFailure, Seconds, UnitName, UnitSpec, Via
+from units.quantities import Seconds
+from units.unit import Dependency, OnFailure, UnitName, UnitSpec, Via
 
 
 @dataclass(frozen=True, slots=True)

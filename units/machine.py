@@ -11,8 +11,9 @@ from typing import Any, Generic, TypeVar, get_args
 from units.commands import ArmTimer, Command, Timer
 from units.events import EngineFact, PeerChanged, UnitEvent
 from units.links import Links
+from units.quantities import Instant, Seconds
 from units.records import replace
-from units.unit import Instant, Phase, Seconds, Unit, UnitName
+from units.unit import Phase, Unit, UnitName
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,22 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from units.health import Health
 from units.kernel import World, fresh_unit
-from units.unit import (
-    Budget,
-    ContainerId,
-    Health,
-    Instant,
-    Phase,
-    Place,
-    Policy,
-    Reason,
-    Seconds,
-    StoppedBy,
-    Unit,
-    UnitName,
-    UnitSpec,
-)
+from units.quantities import Instant, Seconds
+from units.unit import Budget, ContainerId, Phase, Place, Policy, Reason, StoppedBy, Unit, UnitName, UnitSpec
 
 BELIEVED = frozenset({Phase.RUNNING, Phase.READY, Phase.COMPLETED, Phase.FAILED})
 """Phases taken up again in the same boot; whoever stood elsewhere looks for its way anew."""

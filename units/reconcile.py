@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from units import events as fact
 from units.commands import Command, RemoveContainer
 from units.events import ContextLost, EngineFact, Observed, SnapshotTaken, SpecChanged
-from units.unit import Health, Kind, Phase, Rebuild, Unit, UnitName
+from units.health import Health
+from units.unit import Kind, Phase, Rebuild, Unit, UnitName
 
 P = Phase
 Correction = EngineFact | SpecChanged | ContextLost

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from units.quantities import Instant, Seconds
 from units.records import replace
-from units.unit import Budget, Instant, Policy, RestartPolicy, Seconds
+from units.unit import Budget, Policy, RestartPolicy
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,15 +24,14 @@ from units.events import (
     UnitsMoved,
 )
 from units.machine import Moment
+from units.quantities import Instant, Seconds
 from units.records import replace
 from units.unit import (
     CONSOLE,
     LASTING,
     USER_DOCKER,
     Dependency,
-    Instant,
     Phase,
-    Seconds,
     StoppedBy,
     Switchable,
     Unit,

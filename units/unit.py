@@ -1,17 +1,15 @@
 """The vocabulary of one unit: its names, kinds, phases, its specification and what is known of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import NewType
 
+from units.health import Check, Health
+from units.quantities import NEVER, Instant, Seconds
+
 UnitName = NewType("UnitName", str)
 ContainerId = NewType("ContainerId", str)
-Seconds = NewType("Seconds", float)
-"""A duration."""
-Instant = NewType("Instant", float)
-"""A moment of the monotonic clock, in seconds. Only differences mean anything."""
-
-NEVER = Instant(float("-inf"))
 
 
 class Kind(StrEnum):
@@ -73,15 +71,6 @@ MEANING: dict[Phase, str] = {
 """The glossary of phases, for the documentation."""
 
 
-class Health(StrEnum):
-    """What the engine's own HEALTHCHECK says. ``NONE``: the container declares no check."""
-
-    NONE = "none"
-    STARTING = "starting"
-    HEALTHY = "healthy"
-    UNHEALTHY = "unhealthy"
-
-
 class Condition(StrEnum):
     """What a dependency must have reached (Compose's words without their ``service_`` prefix)."""
 
@@ -135,6 +124,14 @@ class OnUnhealthy(StrEnum):
     """What is done about a unit whose health check fails."""
 
     RESTART = "restart"
+    RECREATE = "recreate"
+    """Stopped, and started again in a new container."""
+    STOP = "stop"
+    """And left so, until a person starts it."""
+    SIGNAL = "signal"
+    """Sent a signal, and left running: it mends itself."""
+    HOOK = "hook"
+    """Told to those who are notified, and no more."""
     NONE = "none"
 
 
@@ -235,6 +232,10 @@ class UnitSpec:
     """For a oneshot: longest run, then it is stopped and failed. For user Docker: longest time until it serves.
     0 means none."""
     on_unhealthy: OnUnhealthy = OnUnhealthy.RESTART
+    heal_signal: str = ""
+    """For the action ``signal``: which one."""
+    checks: tuple[Check, ...] = ()
+    """Health checks of our own."""
     variant: str = ""
     """For the console: which of the consoles this defines."""
     context: UnitName | None = None
@@ -325,6 +326,11 @@ class Unit:
     config_hash: str = ""
     """The hash its container was made with."""
     health: Health = Health.NONE
+    """What all its checks come to."""
+    reports: Mapping[str, Health] = field(default_factory=dict)
+    """What each check said last in the present run."""
+    run: int = 0
+    """Counts its runs, as far as they were seen."""
     budget: Budget = field(default_factory=Budget)
     restarts: int = 0
     """Restarts in all, since the unit was first seen."""

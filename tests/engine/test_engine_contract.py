@@ -25,7 +25,9 @@ from tests.bed.bed import Engine as BedEngine
 from tests.simulation.engine_model import FakeEngine, Order, Program
 from tests.simulation.virtual_loop import run as run_virtually
 from units.events import ContainerDied, ContainerKilled, HealthReported, Observed
-from units.unit import ContainerId, Failure, Health, Seconds, UnitName
+from units.health import Health
+from units.quantities import Seconds
+from units.unit import ContainerId, Failure, UnitName
 
 T = TypeVar("T")
 IMAGE = "busybox:contract"

@@ -23,7 +23,7 @@ from tests.bed import engines, images
 from tests.bed.bed import Bed, InsideProcess
 from tests.bed.engines import REPOSITORY
 from tests.bed.http import Docker
-from units.unit import Seconds
+from units.quantities import Seconds
 
 PATIENCE = 30.0  # seconds
 GRACE = "20\n"  # seconds, as the supervisor is told

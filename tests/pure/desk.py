@@ -24,7 +24,8 @@ from units.commands import CreateContainer, SignalContainer, StartContainer
 from units.kernel import Reaction, fresh_unit, new_world
 from units.links import check
 from units.machine import Moment
-from units.unit import ContainerId, Instant, UnitName, UnitSpec
+from units.quantities import Instant
+from units.unit import ContainerId, UnitName, UnitSpec
 
 SILENT = structlog.wrap_logger(None, processors=[], wrapper_class=structlog.make_filtering_bound_logger(50))
 

@@ -8,16 +8,15 @@ from units.events import Event, Observed
 from units.kernel import Reaction, World, fresh_unit, new_world, react
 from units.links import check
 from units.machine import Moment
+from units.quantities import Instant, Seconds
 from units.unit import (
     Condition,
     ContainerId,
     Dependency,
-    Instant,
     Kind,
     OnFailure,
     Policy,
     RestartPolicy,
-    Seconds,
     Unit,
     UnitName,
     UnitSpec,

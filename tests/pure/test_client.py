@@ -23,7 +23,8 @@ from tests.bed.engines import REPOSITORY
 from tests.pure.desk import Desk, Printer, in_thread, short_directory, until
 from tests.pure.story import needs, spec
 from units import events as fact
-from units.unit import Kind, Policy, Seconds, UnitName, UnitSpec
+from units.quantities import Seconds
+from units.unit import Kind, Policy, UnitName, UnitSpec
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2Jweb\r\n\u202e"
 

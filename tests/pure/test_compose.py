@@ -10,7 +10,8 @@ from supervisor import config
 from supervisor.compose_keys import looked_up
 from supervisor.ports import ports
 from supervisor.tree import ConfigError
-from units.unit import Condition, Kind, OnFailure, Policy, Rebuild, Seconds, UnitSpec, Via
+from units.quantities import Seconds
+from units.unit import Condition, Kind, OnFailure, Policy, Rebuild, UnitSpec, Via
 
 
 def read(tmp_path: Path, services: str, head: str = "") -> dict[str, UnitSpec]:

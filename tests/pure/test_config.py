@@ -11,7 +11,8 @@ from supervisor.checking import validate
 from supervisor.settings import SystemDockerSettings
 from supervisor.shapes import duration
 from supervisor.tree import ConfigError, Node, Place, Report, merged
-from units.unit import Policy, Seconds
+from units.quantities import Seconds
+from units.unit import Policy
 
 BASE = "#cloud-config\nrancher:\n  services:\n"
 

@@ -24,7 +24,9 @@ from tests.bed.engines import REPOSITORY
 from tests.pure.desk import Desk, Printer, open_files, short_directory, until
 from tests.pure.story import needs, spec
 from units import events as fact
-from units.unit import ContainerId, Failure, Health, Kind, Phase, Policy, Seconds, Unit, UnitName, UnitSpec
+from units.health import Health
+from units.quantities import Seconds
+from units.unit import ContainerId, Failure, Kind, Phase, Policy, Unit, UnitName, UnitSpec
 
 Scene = Callable[[Desk], Awaitable[None]]
 

@@ -23,7 +23,9 @@ from units.events import (
     HealthReported,
     Observed,
 )
-from units.unit import ContainerId, Failure, Health, Seconds, UnitName
+from units.health import Health
+from units.quantities import Seconds
+from units.unit import ContainerId, Failure, UnitName
 
 UNIT = UnitName("console")
 ID = ContainerId("18667f9dfccf30a8faa19239c1c6b5ff2a524cb1c27af70523f7f68341ac07cb")

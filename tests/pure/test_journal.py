@@ -16,10 +16,12 @@ from supervisor.journal import KEPT, KEPT_PER_UNIT, QUEUE, Dropped, Journal, Rec
 from supervisor.loop import Entry
 from tests.bed.engines import REPOSITORY
 from units import events as fact
+from units.health import Health
 from units.kernel import Reaction, World, fresh_unit, new_world, react
 from units.links import check
 from units.machine import Moment
-from units.unit import ContainerId, Dependency, Health, Instant, Kind, Policy, RestartPolicy, UnitName, UnitSpec, Via
+from units.quantities import Instant
+from units.unit import ContainerId, Dependency, Kind, Policy, RestartPolicy, UnitName, UnitSpec, Via
 
 CONSOLE, DOCKER = UnitName("console"), UnitName("docker")
 BOX = ContainerId("c" * 64)

@@ -6,7 +6,9 @@ import pytest
 
 from tests.pure.story import Story, after, needs, seen, spec
 from units import events as fact
-from units.unit import Failure, Health, Kind, OnUnhealthy, Phase, Policy, Seconds, StoppedBy, UnitName, Via
+from units.health import Health
+from units.quantities import Seconds
+from units.unit import Failure, Kind, OnUnhealthy, Phase, Policy, StoppedBy, UnitName, Via
 
 
 def test_units_start_when_what_they_need_runs() -> None:

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from tests.pure.story import after, needs, spec
 from units.links import KILL_RESERVE, check, shares, start_order
-from units.unit import Seconds, UnitName, Via
+from units.quantities import Seconds
+from units.unit import UnitName, Via
 
 
 def test_an_unknown_hard_target_is_an_error_and_a_soft_one_a_warning() -> None:

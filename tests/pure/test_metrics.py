@@ -17,21 +17,11 @@ from supervisor.loop import Entry
 from tests.pure.story import Story, needs, seen, spec
 from units import events as fact
 from units.events import Event
+from units.health import Health
 from units.kernel import react
 from units.machine import Moment
-from units.unit import (
-    Budget,
-    ContainerId,
-    Failure,
-    Health,
-    Instant,
-    Kind,
-    Phase,
-    Reason,
-    Seconds,
-    StoppedBy,
-    UnitName,
-)
+from units.quantities import Instant, Seconds
+from units.unit import Budget, ContainerId, Failure, Kind, Phase, Reason, StoppedBy, UnitName
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/reference/metrics.md"

@@ -10,7 +10,7 @@ from supervisor.pages import PagesError, address, serve_pages
 from tests.pure.story import Story, seen, spec
 from units import events as fact
 from units.kernel import World
-from units.unit import Seconds
+from units.quantities import Seconds
 
 
 class Numbers:

@@ -5,8 +5,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from units.quantities import Instant, Seconds
 from units.restart import After, CrashLoop, Death, GiveUp, Rest, decide
-from units.unit import Budget, Instant, Policy, RestartPolicy, Seconds
+from units.unit import Budget, Policy, RestartPolicy
 
 ALWAYS = RestartPolicy(Policy.ALWAYS)
 

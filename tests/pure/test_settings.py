@@ -13,7 +13,7 @@ from supervisor.compose_keys import KEYS
 from supervisor.own_labels import OWN
 from supervisor.settings import Settings, SupervisorSettings, parse
 from supervisor.tree import ConfigError, Report
-from units.unit import Seconds
+from units.quantities import Seconds
 
 
 def settings_of(text: str) -> Settings:

@@ -6,7 +6,8 @@ from dataclasses import replace
 from supervisor.status import NEXT, Context, as_iso, status, unit_row, what_next
 from units.kernel import World, fresh_unit, new_world
 from units.links import check
-from units.unit import ContainerId, Instant, Kind, Phase, StoppedBy, Unit, UnitName, UnitSpec
+from units.quantities import Instant
+from units.unit import ContainerId, Kind, Phase, StoppedBy, Unit, UnitName, UnitSpec
 
 SPEC = UnitSpec(UnitName("console"), Kind.SERVICE, "os-console:1", "{}", "abc")
 

@@ -7,16 +7,16 @@ import pytest
 from tests.pure.story import Story, show
 from units import events as fact
 from units.commands import ArmSwitch, CheckSwitch, Command, DropIntent, KeepChoice, KeepIntent
+from units.health import Health
 from units.kernel import new_world
 from units.links import check
+from units.quantities import Instant
 from units.switching import Result, SwitchStep, placed
 from units.unit import (
     CONSOLE,
     USER_DOCKER,
     ContainerId,
     Failure,
-    Health,
-    Instant,
     Kind,
     Policy,
     Rebuild,

@@ -8,7 +8,7 @@ import structlog
 from supervisor.daemon import describe_exit
 from supervisor.daemon_plan import DEFAULT_ARGS, PATH, DaemonPlan, SystemDockerError, plan
 from supervisor.system_docker import DaemonPhase, DaemonState, SystemDocker, next_pause
-from units.unit import Seconds
+from units.quantities import Seconds
 
 ADDED = (
     *("--host", "unix:///var/run/system-docker.sock", "--data-root", "/var/lib/system-docker"),

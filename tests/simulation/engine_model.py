@@ -33,8 +33,10 @@ from supervisor.engine import (
     OutputLine,
 )
 from units.events import Observed
+from units.health import Health
+from units.quantities import Seconds
 from units.storage import ContextFacts
-from units.unit import ContainerId, Failure, Health, Seconds, UnitName
+from units.unit import ContainerId, Failure, UnitName
 
 T = TypeVar("T")
 Order = Literal["20.10", "26.1"]

@@ -19,17 +19,16 @@ from units.events import ConfigRead, Event, ResetAsked, RestartAsked, StartAsked
 from units.kernel import Reaction, World, new_world, react
 from units.machine import Moment
 from units.memory import Clocks, recall
+from units.quantities import Instant, Seconds
 from units.unit import (
     Condition,
     Dependency,
-    Instant,
     Kind,
     OnFailure,
     Phase,
     Policy,
     Rebuild,
     RestartPolicy,
-    Seconds,
     StopPolicy,
     UnitName,
     UnitSpec,

@@ -18,23 +18,22 @@ from tests.simulation.engine_model import FakeEngine, Program
 from tests.simulation.host import NIGHT, SILENT, Life, Memory, NoGauges, Recorder, directly, nothing
 from units import links
 from units.events import ContainerDied, ContainerStarted, Event, HealthReported, Observed, SwitchAsked
+from units.health import Health
 from units.kernel import World, new_world
 from units.memory import Clocks, recall
+from units.quantities import Instant, Seconds
 from units.switching import SwitchStep
 from units.unit import (
     CONSOLE,
     USER_DOCKER,
     ContainerId,
     Failure,
-    Health,
-    Instant,
     Kind,
     Phase,
     Place,
     Policy,
     Rebuild,
     RestartPolicy,
-    Seconds,
     StopPolicy,
     Switchable,
     UnitName,

@@ -19,8 +19,9 @@ from units.events import SnapshotTaken
 from units.guards import outlived
 from units.kernel import TABLES, World
 from units.machine import Moment, View
+from units.quantities import Instant
 from units.reconcile import reconcile
-from units.unit import Instant, Kind, Phase
+from units.unit import Kind, Phase
 
 CHUNK = 100
 REPLACED = re.compile("_[0-9a-f]{12}'")
