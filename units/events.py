@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from units.health import ENGINE, Health
+from units.health import Health
 from units.quantities import Seconds
 from units.unit import ContainerId, Failure, StoppedBy, Switchable, UnitName, UnitSpec
 
@@ -134,8 +134,8 @@ class HealthReported:
     unit: UnitName
     container: ContainerId
     health: Health
-    check: str = ENGINE
-    """Name of the check; ``engine``: the container's own HEALTHCHECK."""
+    check: str = ""
+    """Name of the check; empty: the container's own HEALTHCHECK."""
     run: int = 0
     """``Unit.run`` when the check was asked; 0: no run in particular. What is said of another run is void."""
     output: str = ""

@@ -135,7 +135,7 @@ def asked_now(checks: Iterable[Check], standings: Mapping[str, Standing]) -> tup
     return tuple(check for check in checks if check.kind is not CheckKind.STARTUP)
 
 
-ENGINE = "engine"
+ENGINE = ""
 """Stands for the engine's own HEALTHCHECK among the checks of a unit."""
 
 
