@@ -111,7 +111,9 @@ def unit_spec(draft: Draft, before: list[str]) -> UnitSpec:
         pull=draft.pull,
         enabled=draft.enabled,
         deadline=draft.deadline,
-        on_unhealthy=draft.on_unhealthy,
+        heal=draft.heal,
+        checks=draft.checks,
+        relink=draft.relink,
     )
 
 

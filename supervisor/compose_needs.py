@@ -70,9 +70,10 @@ def read_depends_on(draft: Draft, node: Node, path: str) -> None:
         if "condition" in fields:
             named = draft.shapes.choice(fields["condition"], f"{below}.condition", CONDITIONS, "started")
             condition = CONDITIONS[named]
-        for key in fields.keys() - {"condition"}:
-            draft.shapes.report.warning(fields[key].place, f"{below}.{key}", "accepted, and not acted on yet")
-        draft.needs(unit, Via.DEPENDS_ON, condition)
+        restart = "restart" in fields and draft.shapes.boolean(fields["restart"], f"{below}.restart")
+        if "required" in fields:
+            draft.shapes.report.warning(fields["required"].place, f"{below}.required", "accepted, and not acted on yet")
+        draft.needs(unit, Via.DEPENDS_ON, condition, restart=restart)
 
 
 def read_log_driver(draft: Draft, node: Node, path: str) -> None:

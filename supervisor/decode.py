@@ -8,7 +8,8 @@ import datetime as dt
 import json
 import re
 import signal as signals
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -28,7 +29,7 @@ from units.events import (
 from units.health import Health
 from units.quantities import Seconds
 from units.storage import REQUIRES, ContextFacts
-from units.unit import ContainerId, Failure, UnitName
+from units.unit import ContainerId, Failure, Look, UnitName, Via
 
 ACTIONS = ("create", "start", "kill", "die", "stop", "oom", "destroy", "health_status")
 """The actions that say something to us; to be filtered for at the engine, so that exec probes never reach us."""
@@ -76,11 +77,14 @@ def event(raw: Any) -> Heard:
     action, _, detail = _text(_map(raw).get("Action")).partition(": ")
     container = ContainerId(_text(actor.get("ID")))
     unit = UnitName(_text(attributes.get(LABEL_UNIT)))
+    at = _number(_map(raw).get("timeNano"), 0)
     fact = _fact(action, detail, unit, container, attributes) if unit and container else None
+    if isinstance(fact, ContainerStarted):
+        fact = replace(fact, at=at / 1e9)
     return Heard(
         fact=fact,
         kind=action if fact is not None else "other",
-        at=_number(_map(raw).get("timeNano"), 0),
+        at=at,
         key=f"{action}:{detail}:{container[:12]}",
     )
 
@@ -149,7 +153,36 @@ def inspected(found: Any, now: float) -> Observed | None:
         oom=state.get("OOMKilled") is True,
         health=_health_of(found),
         ran_for=_age(_text(state.get("StartedAt")), now) if running else Seconds(0),
+        started=_moment(_text(state.get("StartedAt"))) if running else 0.0,
+        look=ties(found),
     )
+
+
+JOINS = (("NetworkMode", Via.NET), ("PidMode", Via.PID), ("IpcMode", Via.IPC))
+
+
+def ties(found: Any) -> Look:
+    """What an inspected container holds on to. Engines keep the id of a container that is joined, whatever was said."""
+    host, mounts = _map(_map(found).get("HostConfig")), _map(found).get("Mounts")
+    modes = [(via, _text(host.get(key)).partition(":")) for key, via in JOINS]
+    placed = [_map(mount) for mount in (mounts if isinstance(mounts, list) else ())]
+    filled = ((_text(one.get("Destination")), _text(one.get("Name")) or _text(one.get("Source"))) for one in placed)
+    return Look(
+        holds=tuple((via, ContainerId(held)) for via, (kind, _, held) in modes if kind == "container" and held),
+        mounts=tuple(sorted(filled)),
+        own_places=frozenset(_own_places(host)),
+        address=_text(_map(_map(found).get("NetworkSettings")).get("IPAddress")),
+        created=_moment(_text(_map(found).get("Created"))),
+    )
+
+
+def _own_places(host: Mapping[str, Any]) -> Iterator[str]:
+    binds, mounts = host.get("Binds"), host.get("Mounts")
+    for bind in binds if isinstance(binds, list) else ():
+        parts = _text(bind).split(":")
+        yield parts[1] if len(parts) > 1 else parts[0]
+    for mount in mounts if isinstance(mounts, list) else ():
+        yield _text(_map(mount).get("Target"))
 
 
 def declares_health(found: Any) -> bool:
@@ -279,6 +312,14 @@ def _age(started: str, now: float) -> Seconds:
         return Seconds(max(0.0, now - dt.datetime.fromisoformat(started).timestamp()))
     except (ValueError, OverflowError):
         return Seconds(0)
+
+
+def _moment(stamp: str) -> float:
+    """Seconds since 1970; 0 for a time that is none."""
+    try:
+        return max(0.0, dt.datetime.fromisoformat(stamp).timestamp())
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _map(value: Any) -> Mapping[str, Any]:

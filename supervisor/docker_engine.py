@@ -158,8 +158,11 @@ class DockerEngine:
     async def context(self, container: ContainerId) -> ContextFacts:
         return decode.context(await self._inspect(container))
 
-    async def declares_health(self, container: ContainerId) -> bool:
-        return decode.declares_health(await self._inspect(container))
+    async def look(self, container: ContainerId) -> Observed:
+        seen = decode.inspected(await self._inspect(container), time.time())
+        if seen is None:
+            raise EngineError(Failure.NOT_FOUND, f"inspect {container[:12]}: it is not ours")
+        return seen
 
     async def owner(self, name: str) -> UnitName | None:
         found = await self._inspect(name)

@@ -7,8 +7,9 @@ from typing import Any
 
 from supervisor.shapes import Shapes
 from supervisor.tree import Node
+from units.health import Check
 from units.quantities import Seconds
-from units.unit import Condition, Dependency, OnFailure, OnUnhealthy, Rebuild, RestartPolicy, StopPolicy, UnitName, Via
+from units.unit import Condition, Dependency, HealPolicy, OnFailure, Rebuild, RestartPolicy, StopPolicy, UnitName, Via
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +50,12 @@ class Draft:
     enabled: bool = True
     pull: bool = True
     deadline: Seconds = Seconds(0)
-    on_unhealthy: OnUnhealthy = OnUnhealthy.RESTART
+    heal: HealPolicy = HealPolicy()
+    checks: tuple[Check, ...] = ()
+    relink: bool = True
 
-    def needs(self, target: str, via: Via, condition: Condition = Condition.STARTED) -> None:
-        self.edges.append(Dependency(UnitName(target), via, condition))
+    def needs(self, target: str, via: Via, condition: Condition = Condition.STARTED, *, restart: bool = False) -> None:
+        self.edges.append(Dependency(UnitName(target), via, condition, restart=restart))
 
     def container_of(self, unit: str) -> str:
         return self.around.containers.get(unit, unit)

@@ -7,7 +7,7 @@ must not wait for it. What an order does is told by the engine's stream; only it
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, assert_never
+from typing import Any, TypeAlias, assert_never
 
 from structlog.typing import FilteringBoundLogger
 
@@ -35,12 +35,14 @@ from units.commands import (
 )
 from units.events import (
     ContainerCreated,
+    ContainerLooked,
     CreateFailed,
     DeadlineDue,
     Event,
     HealthReported,
     ImagePulled,
     KillDue,
+    LookDue,
     PullFailed,
     RetryDue,
     SignalFailed,
@@ -58,9 +60,12 @@ ELAPSED: dict[Timer, Callable[[UnitName, int], Event]] = {
     Timer.KILL: KillDue,
     Timer.VERDICT: VerdictDue,
     Timer.DEADLINE: DeadlineDue,
+    Timer.LOOK: LookDue,
 }
 
-LaneOrder = CreateContainer | StartContainer | SignalContainer | RemoveContainer | ParkContainer | SwapBack | KeepIntent
+LaneOrder: TypeAlias = (
+    CreateContainer | StartContainer | SignalContainer | RemoveContainer | ParkContainer | SwapBack | KeepIntent
+)
 
 
 class Effects:
@@ -246,8 +251,7 @@ class Effects:
                 await self._best_effort(self._engine.rename(old, spec.container), order, "moved back")
             raise (await self._clash(order, error) if error.failure is Failure.NAME_TAKEN else error) from error
         self._inbox.put(ContainerCreated(order.unit, new, spec.config_hash, spec.variant), cause=cause)
-        if await self._declares_health(new):
-            self._inbox.put(HealthReported(order.unit, new, Health.STARTING), cause=cause)
+        await self._look(order.unit, new, cause)
         if old is not None and not order.keep:
             await self._best_effort(self._engine.remove(old), order, "removed")
 
@@ -285,11 +289,16 @@ class Effects:
             raise
         return True
 
-    async def _declares_health(self, container: ContainerId) -> bool:
+    async def _look(self, unit: UnitName, container: ContainerId, cause: str) -> None:
+        """What the new container is tied to, and whether it has a health check of the engine's."""
         try:
-            return await self._engine.declares_health(container)
+            seen = await self._engine.look(container)
         except EngineError:
-            return False  # The start that follows will say what is wrong.
+            return  # The start that follows will say what is wrong.
+        if seen.look is not None:
+            self._inbox.put(ContainerLooked(unit, container, seen.look), cause=cause)
+        if seen.health is not Health.NONE:
+            self._inbox.put(HealthReported(unit, container, Health.STARTING), cause=cause)
 
     async def _best_effort(self, call: Awaitable[None], order: CreateContainer, what: str) -> None:
         try:

@@ -92,7 +92,9 @@ class Engine(Protocol):
         """What a container is like as a storage context; its file system is not looked at. Raises NOT_FOUND."""
         ...
 
-    async def declares_health(self, container: ContainerId) -> bool: ...
+    async def look(self, container: ContainerId) -> Observed:
+        """One container as a thorough snapshot shows it. Raises NOT_FOUND, also for one that is not ours."""
+        ...
 
     async def owner(self, name: str) -> UnitName | None:
         """The unit whose label the container of this name carries; ``None`` when it is foreign. Raises NOT_FOUND."""

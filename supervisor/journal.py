@@ -440,7 +440,9 @@ class _Telling:
         getattr(self._log, level)(event, **about, reason=reason, **said, cause=cause, seq=record.seq)
 
 
-_HIDDEN = frozenset({"unit", "container", "request", "token", "config_hash", "asked_after"})
+_HIDDEN = frozenset(
+    {"unit", "container", "request", "token", "config_hash", "asked_after", "at", "look", "started", "run"}
+)
 
 
 def in_words(event: Event) -> str:

@@ -6,9 +6,10 @@ from dataclasses import replace
 from supervisor.compose_needs import read_on_failure
 from supervisor.draft import Draft, Reader
 from supervisor.engine import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
+from supervisor.health_labels import PREFIX, RELINK, engine_check, read_health
 from supervisor.tree import Node, nearest
 from units.storage import REQUIRES
-from units.unit import CONSOLE, Dependency, Kind, OnFailure, OnUnhealthy, Rebuild, UnitName, Via
+from units.unit import CONSOLE, Dependency, Kind, OnFailure, Rebuild, UnitName, Via
 
 AFTER = "io.rancher.os.after"
 BEFORE = "io.rancher.os.before"
@@ -66,11 +67,6 @@ def read_deadline(draft: Draft, node: Node, path: str) -> None:
     draft.deadline = draft.shapes.seconds(node, path)
 
 
-def read_on_unhealthy(draft: Draft, node: Node, path: str) -> None:
-    chosen = draft.shapes.choice(node, path, list(OnUnhealthy), OnUnhealthy.RESTART.value)
-    draft.on_unhealthy = OnUnhealthy(chosen)
-
-
 RESTART: Mapping[str, Reader] = {
     **{key: restart_seconds(key) for key in ("delay", "max_delay", "reset", "interval", "probe")},
     "jitter": read_jitter,
@@ -83,7 +79,6 @@ OWN: Mapping[str, Reader] = {
     "dockwarden.stop.timeout": read_timeout,
     "dockwarden.stop.signal": read_signal,
     "dockwarden.on_dependency_failure": read_on_failure,
-    "dockwarden.health.action": read_on_unhealthy,
     "dockwarden.enabled": read_enabled,
     "dockwarden.pull": read_pull,
     "dockwarden.deadline": read_deadline,
@@ -98,11 +93,14 @@ def read_own_labels(draft: Draft, path: str) -> None:
         below = f"{path}.labels.{key}"
         if key in {LABEL_UNIT, LABEL_HASH, LABEL_CONSOLE}:
             draft.shapes.report.problem(node.place, below, "is set by dockwarden itself", "remove it")
+        elif key.startswith(PREFIX) or key == RELINK:
+            continue
         elif key.startswith("dockwarden."):
             _read_own(draft, key, Node(value, node.place, value), below)
         elif key in EXACT and value not in EXACT[key]:
             said = f"'{value}' counts for nothing; only {' and '.join(EXACT[key])} do"
             draft.shapes.report.warning(node.place, below, said)
+    _read_health(draft, path)
     draft.edges.extend(soft(target, Via.AFTER) for target in listed(draft.labels.get(AFTER, "")))
     draft.before = listed(draft.labels.get(BEFORE, ""))
     draft.rebuild = {"always": Rebuild.ALWAYS, "false": Rebuild.NEVER}.get(
@@ -116,6 +114,20 @@ def _read_own(draft: Draft, key: str, node: Node, path: str) -> None:
         draft.shapes.report.problem(node.place, path, "unknown label", nearest(key, OWN))
     else:
         reader(draft, node, path)
+
+
+def _read_health(draft: Draft, path: str) -> None:
+    def complain(key: str, what: str, hint: str) -> None:
+        place = next((node for label, node in draft.label_places.items() if label.startswith(key)), None)
+        assert place is not None  # Only labels that are there are complained of.
+        draft.shapes.report.problem(place.place, f"{path}.labels.{key}", what, hint)
+
+    wishes = read_health(draft.labels, complain)
+    draft.heal, draft.checks, draft.relink = wishes.heal, wishes.checks, wishes.relink
+    if not wishes.engine_check and (declared := draft.config.get("Healthcheck")):
+        ours = engine_check(declared)
+        draft.checks = (*draft.checks, *([ours] if ours else []))
+        draft.config["Healthcheck"] = {"Test": ["NONE"]}
 
 
 def listed(text: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Actions: the steps that rows are made of. Each changes one unit and gives orders; none decides whether."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from units import events as fact
@@ -12,13 +13,15 @@ from units.commands import (
     Timer,
 )
 from units.deaths import NEVER_RAN, death, describe_exit, pending_reason, verdict
-from units.guards import KILLS, busy_followers, lacking, outlived
+from units.guards import KILLS, busy_followers, lacking
+from units.healing import helped, unexamined
 from units.health import Health
 from units.machine import Step, View, arm
 from units.quantities import NEVER, Instant, Seconds
 from units.records import replace
+from units.relinking import Cure, cure_of, relinked, worn
 from units.restart import After, CrashLoop, recent, spread
-from units.unit import Budget, Failure, Phase, Place, Reason, StoppedBy, Unit
+from units.unit import Budget, Failure, Phase, Place, Reason, Stamp, StoppedBy, Unit
 
 VERDICT_GRACE = Seconds(1)
 """``stop`` follows ``die`` within milliseconds on 20.10; 26.1 sends it first."""
@@ -49,7 +52,7 @@ def dead(unit: Unit, event: Any, **changes: Any) -> Unit:
     elif isinstance(event, fact.ContainerDestroyed) or (
         isinstance(event, ORDER_FAILED) and event.failure is Failure.NOT_FOUND
     ):
-        left |= {"container": None, "health": Health.NONE}
+        left |= {"container": None, **UNKNOWN}
     return replace(unit, **(left | changes))
 
 
@@ -120,15 +123,17 @@ def wait(unit: Unit, _event: Any, view: View) -> Step:
     return Step(replace(unit, reason="waiting for " + ", ".join(lacking(unit, view))))
 
 
-def create(unit: Unit, _event: Any, _view: View) -> Step:
+def create(unit: Unit, _event: Any, view: View) -> Step:
     if unit.container is None:
         reason = "it has no container yet"
     elif unit.renew:
         reason = "made anew as asked"
-    elif unit.config_hash == unit.spec.config_hash:
-        reason = "made anew at each boot"
-    else:
+    elif unit.outdated:
+        reason = unit.outdated
+    elif unit.config_hash != unit.spec.config_hash:
         reason = "its definition changed"
+    else:
+        reason = worn(unit, view) or "made anew at each boot"
     order = CreateContainer(unit.name, unit.spec, unit.container, keep=unit.renew)
     return arm(replace(unit, reason=reason), Timer.DEADLINE, ANSWER_DEADLINE, (order,))
 
@@ -165,9 +170,13 @@ def _place(unit: Unit, view: View) -> Place | None:
     return Place(context.name, context.container, unit.spec.engine)
 
 
+UNKNOWN: Mapping[str, Any] = {"health": Health.NONE, "reports": {}, "look": None}
+"""What is known of another container counts for nothing."""
+
+
 def adopt_id(unit: Unit, event: fact.ContainerCreated, _view: View) -> Step:
-    made = replace(unit, container=event.container, config_hash=event.config_hash, health=Health.NONE)
-    return Step(replace(made, pulled=False, renew=False))
+    made = replace(unit, container=event.container, config_hash=event.config_hash, **UNKNOWN)
+    return Step(replace(made, pulled=False, renew=False, outdated=""))
 
 
 def adopt_and_start(unit: Unit, event: fact.ContainerCreated, view: View) -> Step:
@@ -202,6 +211,7 @@ def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
         Reason.RELINK: "joined again what was started anew",
     }
     outside = unit.phase in {Phase.INACTIVE, Phase.EXITED}
+    unit = unexamined(unit)
     reason = "started from outside" if outside else told.get(unit.pending, f"restarted after: {unit.death}")
     return Step(
         replace(
@@ -210,7 +220,9 @@ def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
             stopped_by=StoppedBy.NOBODY,
             container=event.container,
             started_at=Instant(view.now - event.ran_for),
-            health=Health.NONE if unit.health is Health.NONE else Health.STARTING,
+            begun=Stamp(0 if event.found else view.moment.seq, event.at),
+            run=unit.run + 1,
+            ailing="",
             reason=reason,
             restarts=unit.restarts + (1 if unit.pending is not None or (outside and not unit.fresh) else 0),
             fresh=False,
@@ -232,18 +244,6 @@ def run_with_deadline(unit: Unit, event: fact.ContainerStarted, view: View) -> S
     return arm(step.unit, Timer.DEADLINE, unit.spec.deadline)
 
 
-def note_health(unit: Unit, event: fact.HealthReported, _view: View) -> Step:
-    return Step(replace(unit, health=event.health))
-
-
-def become_ready(unit: Unit, event: fact.HealthReported, _view: View) -> Step:
-    return Step(replace(unit, health=event.health, reason="healthy"))
-
-
-def lose_ready(unit: Unit, event: fact.HealthReported, _view: View) -> Step:
-    return Step(replace(unit, health=event.health, reason="its health check fails"))
-
-
 def note_kill(unit: Unit, event: fact.ContainerKilled, _view: View) -> Step:
     return Step(replace(unit, kill_seen=unit.kill_seen or event.signal in ENDING_SIGNALS))
 
@@ -258,7 +258,7 @@ def note_oom(unit: Unit, _event: Any, _view: View) -> Step:
 
 
 def forget_container(unit: Unit, _event: Any, _view: View) -> Step:
-    return Step(replace(unit, container=None, health=Health.NONE))
+    return Step(replace(unit, container=None, **UNKNOWN))
 
 
 def await_verdict(unit: Unit, event: fact.ContainerDied, _view: View) -> Step:
@@ -276,6 +276,7 @@ def _retired(unit: Unit) -> Unit:
         StoppedBy.SHUTDOWN: "the host goes down",
         StoppedBy.CONFIG: "no longer in the configuration",
         StoppedBy.SWITCH: "stopped for a switch",
+        StoppedBy.HEALTH: f"stopped for its health ({unit.ailing}); start it when it is mended",
         StoppedBy.NOBODY: "not wanted",
     }[by]
     return replace(unit, wanted=False, pending=None, again=None, failing="", reason=reason, grace=None)
@@ -371,15 +372,29 @@ def follow(unit: Unit, event: Any, _view: View) -> Step:
 
 
 def relink(unit: Unit, _event: Any, view: View) -> Step:
-    """It lives in the namespaces of a run that is over: only another start joins those of the present one."""
-    why = ", ".join(outlived(unit, view)) + " was started since: what they share is of the run before"
-    return _stop_orders(replace(unit, again=Reason.RELINK, reason=why), unit.spec.stop.timeout)
+    """It holds on to what is over: only another start, or another container, joins what lives now."""
+    new = cure_of(unit, view) is Cure.RECREATE
+    unit = relinked(unit, view)
+    return _stop_orders(replace(unit, again=Reason.RELINK, outdated=unit.reason if new else ""), unit.spec.stop.timeout)
 
 
-def heal(unit: Unit, event: fact.HealthReported, _view: View) -> Step:
-    told = "its health check failed"
-    unit = replace(unit, again=Reason.UNHEALTHY, health=event.health, death=told, reason=f"{told}; restarting")
-    return _stop_orders(unit, unit.spec.stop.timeout)
+def heal(unit: Unit, event: Any, view: View) -> Step:
+    unit = helped(unit, event, view)
+    again = replace(unit, again=Reason.UNHEALTHY, reason=f"{unit.ailing}; restarting")
+    return _stop_orders(again, unit.spec.stop.timeout)
+
+
+def heal_anew(unit: Unit, event: Any, view: View) -> Step:
+    unit = helped(unit, event, view)
+    why = f"{unit.ailing}; in a new container"
+    return _stop_orders(replace(unit, again=Reason.UNHEALTHY, outdated=why, reason=why), unit.spec.stop.timeout)
+
+
+def put_to_rest(unit: Unit, event: Any, view: View) -> Step:
+    """Its definition wants a sick unit stopped."""
+    unit = helped(unit, event, view)
+    unit = replace(unit, wanted=False, stopped_by=StoppedBy.HEALTH, again=None, pending=None)
+    return _stop_orders(replace(unit, reason=f"{unit.ailing}; stopping it"), unit.spec.stop.timeout)
 
 
 def adopt_and_follow(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
@@ -441,6 +456,20 @@ def doubt(unit: Unit, event: Any, _view: View) -> Step:
 def doubt_and_back_off(unit: Unit, event: Any, view: View) -> Step:
     step = back_off(unit, event, view)
     return Step(step.unit, (*step.commands, TakeSnapshot(f"{unit.name}: {death(unit, event, view).what}")))
+
+
+OWNER_GRACE = Seconds(0.25)
+"""The kernel ends a pid namespace from its members to its owner: the owner's death comes milliseconds later."""
+
+
+def await_owner(unit: Unit, event: fact.ContainerDied, _view: View) -> Step:
+    reason = f"{describe_exit(event.exit_code)}; was it for the end of the pid namespace it lives in?"
+    return arm(dead(unit, event, reason=reason, started_at=unit.started_at), Timer.VERDICT, OWNER_GRACE)
+
+
+def after_owner(unit: Unit, event: Any, _view: View) -> Unit:
+    """It went with the run of another one, and comes back with the next: no fault of its own."""
+    return dead(unit, event, pending=Reason.RELINK, reason="it went with the pid namespace it lives in")
 
 
 def after_death(unit: Unit, event: Any, view: View) -> Unit:

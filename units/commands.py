@@ -15,6 +15,7 @@ class Timer(StrEnum):
     KILL = "kill"
     VERDICT = "verdict"
     DEADLINE = "deadline"
+    LOOK = "look"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ container of its own, told apart by its name and not by how it is rebuilt. One o
 
 from collections.abc import Iterable, Mapping
 
+from units.actions import UNKNOWN
 from units.commands import Command, ParkContainer
 from units.events import Observed
-from units.health import Health
 from units.machine import table
 from units.records import replace
 from units.service import IGNORED as SERVICE_IGNORED
@@ -66,7 +66,8 @@ def become(unit: Unit, spec: UnitSpec, container: Spare | None) -> Unit:
         spec=spec,
         container=container.container if container else None,
         config_hash=container.config_hash if container else "",
-        health=Health.NONE,
+        **UNKNOWN,
+        outdated="",
         budget=Budget(),
         fresh=True,
         exit_code=None,

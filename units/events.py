@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from units.health import Health
 from units.quantities import Seconds
-from units.unit import ContainerId, Failure, StoppedBy, Switchable, UnitName, UnitSpec
+from units.unit import ContainerId, Failure, Look, StoppedBy, Switchable, UnitName, UnitSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,23 @@ class ContainerStarted:
     """How long it had been running when this became known; above 0 for a container found in a snapshot."""
     variant: str = ""
     """Which console it is; empty for everything else."""
+    at: float = 0.0
+    """The engine's own stamp, seconds since 1970; 0: unknown."""
+    found: bool = False
+    """A snapshot told it, not the stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerLooked:
+    """It was inspected, and what it holds is not what was known."""
+
+    unit: UnitName
+    container: ContainerId
+    look: Look
+    ran_for: Seconds = Seconds(0)
+    """For a running one: how long it runs already."""
+    started: float = 0.0
+    """For a running one: since when, in seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +219,14 @@ class VerdictDue:
 
 
 @dataclass(frozen=True, slots=True)
+class LookDue:
+    """Time to look again at a unit that runs: something was withheld from it, or it may have become calm."""
+
+    unit: UnitName
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeadlineDue:
     """A oneshot has run for as long as it may."""
 
@@ -252,6 +277,7 @@ UnitEvent: TypeAlias = (
     | KillDue
     | VerdictDue
     | DeadlineDue
+    | LookDue
     | ContextLost
     | PeerChanged
 )
@@ -289,6 +315,12 @@ class Observed:
     """For a running one: how long it runs already; 0 when the engine did not say."""
     variant: str = ""
     """Which console it is; empty for everything else."""
+    look: Look | None = None
+    """``None``: it was listed only."""
+    started: float = 0.0
+    """For a running one: since when, in seconds since 1970; 0: unknown."""
+    spec: UnitSpec | None = None
+    """For a foreign container: the unit that its labels and its configuration make of it."""
     displaced: str = ""
     """For user Docker: why where it runs is no longer where its storage context is."""
 
@@ -400,4 +432,4 @@ class UnitsMoved:
 SwitchEvent: TypeAlias = SwitchAsked | SwitchChecked | ChoiceKept | ChoiceLost | SwitchDue | UnitsMoved
 """What the table of a switch answers to."""
 
-Event: TypeAlias = UnitEvent | WorldEvent | SwitchEvent
+Event: TypeAlias = UnitEvent | ContainerLooked | WorldEvent | SwitchEvent

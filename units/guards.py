@@ -7,9 +7,9 @@ from units.deaths import verdict
 from units.health import Health
 from units.links import counts, tolerates
 from units.machine import View
-from units.quantities import NEVER
-from units.restart import After, CrashLoop, GiveUp, Rest, recent
-from units.unit import LASTING, Condition, Dependency, Failure, OnUnhealthy, Phase, Rebuild, Unit, UnitName, Via
+from units.relinking import later, worn
+from units.restart import After, CrashLoop, GiveUp, Rest
+from units.unit import LASTING, Condition, Dependency, Failure, Phase, Rebuild, Unit, UnitName, Via
 
 KILLS = 3
 """SIGKILLs before a process counts as unkillable; 2, 4 and 8 s apart."""
@@ -61,36 +61,6 @@ def displaced(unit: Unit, _event: Any, view: View) -> bool:
     return place.container != context.container or context.phase not in {Phase.RUNNING, Phase.READY}
 
 
-SHARED = frozenset({Via.NET, Via.PID, Via.IPC})
-"""Edges by which a unit lives in another one's namespaces, which are made anew with each run of that one."""
-
-
-def outlived(unit: Unit, view: View) -> list[UnitName]:
-    """Units in whose namespaces it lives and that have been started since: what it holds is of a run that is over."""
-    if view.draining or unit.started_at == NEVER:
-        return []
-    return [
-        edge.target
-        for edge in view.links.leaders.get(unit.name, ())
-        if edge.via in SHARED
-        and (leader := view.units[edge.target]).phase in {Phase.RUNNING, Phase.READY}
-        and leader.started_at > unit.started_at
-    ]
-
-
-def unlinked(unit: Unit, _event: Any, view: View) -> bool:
-    return bool(outlived(unit, view))
-
-
-def heals(unit: Unit, event: fact.HealthReported, view: View) -> bool:
-    """Its check fails, a restart is what is wanted then, and its budget has one left."""
-    if event.health is not Health.UNHEALTHY or unit.spec.on_unhealthy is not OnUnhealthy.RESTART:
-        return False
-    policy = unit.spec.restart
-    spent = len(recent(unit.budget.restarts, policy.interval, view.now))
-    return unit.wanted and not view.draining and (not policy.burst or spent < policy.burst)
-
-
 def must_wait(unit: Unit, _event: Any, view: View) -> bool:
     return bool(lacking(unit, view))
 
@@ -100,10 +70,10 @@ def stale(unit: Unit) -> bool:
     return unit.config_hash != unit.spec.config_hash and unit.spec.rebuild is not Rebuild.NEVER
 
 
-def needs_container(unit: Unit, _event: Any = None, _view: Any = None) -> bool:
-    if unit.container is None or unit.renew or stale(unit):
+def needs_container(unit: Unit, _event: Any, view: View) -> bool:
+    if unit.container is None or unit.renew or unit.outdated or stale(unit):
         return True
-    return unit.fresh and unit.spec.rebuild is Rebuild.ALWAYS
+    return (unit.fresh and unit.spec.rebuild is Rebuild.ALWAYS) or bool(worn(unit, view))
 
 
 def has_no_container(unit: Unit, _event: Any, _view: View) -> bool:
@@ -148,16 +118,8 @@ def followers_gone(unit: Unit, event: Any, view: View) -> bool:
 
 
 def checked(unit: Unit, _event: Any, _view: View) -> bool:
-    """Its container declares a health check, so running is not ready yet."""
-    return unit.health is not Health.NONE
-
-
-def turned_healthy(_unit: Unit, event: fact.HealthReported, _view: View) -> bool:
-    return event.health is Health.HEALTHY
-
-
-def turned_unhealthy(_unit: Unit, event: fact.HealthReported, _view: View) -> bool:
-    return event.health is Health.UNHEALTHY
+    """It has a health check, so running is not ready yet."""
+    return bool(unit.spec.checks) or unit.health is not Health.NONE
 
 
 def was_stopped(unit: Unit, _event: Any, _view: View) -> bool:
@@ -221,6 +183,25 @@ def pullable(unit: Unit, event: fact.CreateFailed, view: View) -> bool:
 def not_there(_unit: Unit, event: Any, _view: View) -> bool:
     """The failed order's container does not run, for certain."""
     return event.failure in {Failure.NOT_RUNNING, Failure.NOT_FOUND, Failure.UNRECOVERABLE}
+
+
+OWNER_DIED = 137
+"""SIGKILL: what the processes of a pid namespace get when its first one ends."""
+
+
+def perhaps_taken_along(unit: Unit, event: fact.ContainerDied, view: View) -> bool:
+    """It lives in another one's pid namespace, and died as one does when that ends."""
+    if event.exit_code != OWNER_DIED or event.oom or unit.oom or unit.kill_seen or view.draining:
+        return False
+    return any(edge.via is Via.PID for edge in view.links.leaders.get(unit.name, ()))
+
+
+def taken_along(unit: Unit, event: fact.VerdictDue, view: View) -> bool:
+    """Its death was its owner's: that one is down, or began another run since."""
+    if not current(unit, event, view) or unit.exit_code != OWNER_DIED:
+        return False
+    owners = [view.units[edge.target] for edge in view.links.leaders.get(unit.name, ()) if edge.via is Via.PID]
+    return any(owner.phase not in {Phase.RUNNING, Phase.READY} or later(owner, unit) for owner in owners)
 
 
 def rests(unit: Unit, event: Any, view: View) -> bool:

@@ -8,20 +8,34 @@ through ``react`` gives the same world again.
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeGuard, assert_never, get_args
+from typing import Any, TypeGuard, assert_never, get_args
 
-from units import console, oneshot, service, user_docker, volume
+from units import console, oneshot, relinking, service, user_docker, volume
 from units import events as fact
 from units.commands import Command, DropIntent, ReadConfig, RemoveContainer, SwapBack, TakeSnapshot
 from units.events import EngineFact, Event, SwitchEvent, UnitEvent, WorldEvent
 from units.links import Links, check, shares
 from units.machine import Advance, Moment, Table, View, advance
-from units.quantities import Instant, Seconds
-from units.reconcile import leftovers, reconcile
+from units.quantities import NEVER, Instant, Seconds
+from units.reconcile import leftovers, looks, reconcile
 from units.records import replace
 from units.switching import Outcome, Result, Scene, SpareUse, Switch, Turn, begin, over, refusal, stopgap
 from units.switching import advance as advance_switch
-from units.unit import CONSOLE, USER_DOCKER, Kind, Phase, Reason, Spare, StoppedBy, Switchable, Unit, UnitName, UnitSpec
+from units.unit import (
+    CONSOLE,
+    USER_DOCKER,
+    Kind,
+    Phase,
+    Reason,
+    Spare,
+    Stamp,
+    StoppedBy,
+    Switchable,
+    Unit,
+    UnitName,
+    UnitSpec,
+    Via,
+)
 
 TABLES: Mapping[Kind, Table] = {
     Kind.SERVICE: service.TABLE,
@@ -132,6 +146,8 @@ def react(world: World, event: Event, moment: Moment) -> Reaction:
     step = _Step(world, moment)
     if _is_of_a_unit(event):
         step.push(event)
+    elif isinstance(event, fact.ContainerLooked):
+        _take_look(step, event)
     elif isinstance(event, WorldEvent):
         _take_world_event(step, event)
     elif isinstance(event, SwitchEvent):
@@ -158,9 +174,11 @@ class _Step:
         self.queue.append(event)
 
     def poke(self, why: str) -> None:
-        """Everybody who waits looks again."""
+        """Everybody who waits looks again, and everybody who may hold on to what is over."""
         for unit in self.units.values():
-            if unit.phase in {Phase.WAITING, Phase.DRAINING}:
+            if unit.phase in {Phase.WAITING, Phase.DRAINING} or (
+                unit.phase in LOOKING and self.world.links.leaders.get(unit.name)
+            ):
                 self.push(fact.PeerChanged(unit.name, why))
 
     def settle(self) -> None:
@@ -187,6 +205,8 @@ class _Step:
             if isinstance(event, fact.ContainerStarted):
                 self.commands.append(TakeSnapshot(f"{unit.name}: another container of it was started"))
             return
+        if isinstance(event, fact.HealthReported) and event.run not in {0, unit.run}:
+            return  # Of an earlier run: the answer came late.
         if self.world.draining and isinstance(event, fact.StartAsked | fact.RestartAsked):
             self._answer(event, accepted=False, text="the host goes down")
             return
@@ -214,6 +234,10 @@ class _Step:
             self.transitions.append(Transition(before, after, type(event).__name__))
         if after.phase is not before.phase:
             self._tell_peers(after)
+        if isinstance(event, fact.ContainerStarted) and self.world.links.leaders.get(after.name):
+            self.push(fact.PeerChanged(after.name, after.name))  # It may hold on to what is over already.
+        if isinstance(event, fact.ContainerStarted) and not event.found and _address_matters(after, self.view(event)):
+            self.commands.append(TakeSnapshot(f"{after.name}: its address may be another one now"))
         if isinstance(event, ASKS):
             self._answer(event, accepted=True, text=f"{after.name} is {after.phase}: {after.reason}")
 
@@ -221,6 +245,9 @@ class _Step:
         links = self.world.links
         for name in links.followers.get(unit.name, ()):
             if self.units[name].phase in LOOKING:
+                self.push(fact.PeerChanged(name, unit.name))
+        for name in links.downstream(unit.name):
+            if self.units[name].phase in relinking.UP:  # It may have put off a re-link until this one had settled.
                 self.push(fact.PeerChanged(name, unit.name))
         if self.world.draining and not unit.busy:
             for other in self.units.values():
@@ -384,6 +411,36 @@ def _of_another_container(unit: Unit, event: EngineFact) -> bool:
     return event.container != unit.container
 
 
+def _address_matters(unit: Unit, view: View) -> bool:
+    """Somebody has written it down: the environment of a legacy link is made once, at the start of who has it."""
+    return any(
+        edge.target == unit.name and edge.via is Via.LINK
+        for name in view.links.followers.get(unit.name, ())
+        if view.units[name].phase in relinking.UP
+        for edge in view.links.leaders[name]
+    )
+
+
+def _take_look(step: _Step, event: fact.ContainerLooked) -> None:
+    """What its container holds is no matter of a unit's phase; but who holds on to what is over is one of its own."""
+    unit = step.units.get(event.unit)
+    if unit is None or unit.container != event.container:
+        return
+    before, new = unit.look, event.look
+    changes: dict[str, Any] = {"look": new}
+    if before is not None and before.address and new.address and before.address != new.address:
+        changes["readdressed"] = unit.begun
+    if unit.phase in relinking.UP and unit.started_at == NEVER and event.started:
+        changes |= {
+            "started_at": Instant(step.moment.now - event.ran_for),
+            "begun": Stamp(0, event.started),
+        }
+    step.units[unit.name] = replace(unit, **changes)
+    for name in (unit.name, *step.world.links.followers.get(unit.name, ())):
+        if step.units[name].phase in LOOKING:
+            step.push(fact.PeerChanged(name, unit.name))
+
+
 def _take_world_event(step: _Step, event: WorldEvent) -> None:
     match event:
         case fact.EngineBack(version=version):
@@ -430,6 +487,8 @@ def _take_snapshot(step: _Step, event: fact.SnapshotTaken) -> None:
     for correction in corrections:
         step.push(correction)
     step.settle()
+    for look in looks(step.units, event):
+        _take_look(step, look)
     step.commands.extend(leftovers(step.units, event))
     _take_consoles(step, event)
     if came_up:

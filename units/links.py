@@ -16,6 +16,18 @@ class Links:
     followers: Mapping[UnitName, tuple[UnitName, ...]]
     """Who needs it."""
 
+    def downstream(self, name: UnitName) -> tuple[UnitName, ...]:
+        """Who needs those who need it, and so on: without the ones that need it themselves."""
+        direct = self.followers.get(name, ())
+        seen = dict.fromkeys(direct)
+        queue = list(direct)
+        for here in queue:
+            for further in self.followers.get(here, ()):
+                if further not in seen and further != name:
+                    seen[further] = None
+                    queue.append(further)
+        return tuple(queue[len(direct) :])
+
 
 @dataclass(frozen=True, slots=True)
 class Check:

@@ -13,7 +13,7 @@ from units.events import EngineFact, PeerChanged, UnitEvent
 from units.links import Links
 from units.quantities import Instant, Seconds
 from units.records import replace
-from units.unit import Phase, Unit, UnitName
+from units.unit import Phase, Reason, Unit, UnitName
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,8 @@ def advance(rules: Table, unit: Unit, event: UnitEvent, view: View) -> Advance:
             step = edge.do(unit, event, view)
             after = step.unit
             if edge.to is not unit.phase or after.restarts != unit.restarts:
-                cause = cause_of(unit, event, view.moment)
+                begins = after.again is Reason.RELINK and unit.again is None
+                cause = after.wave if begins else cause_of(unit, event, view.moment)
                 after = replace(after, phase=edge.to, since=view.now, moved=view.moment.seq, cause=cause)
             return Advance(after, step.commands, edge)
     return Advance(unit, (), None)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from units.health import Health
+from units.health import ENGINE, Health, combine
 from units.kernel import World, fresh_unit
 from units.quantities import Instant, Seconds
 from units.unit import Budget, ContainerId, Phase, Place, Policy, Reason, StoppedBy, Unit, UnitName, UnitSpec
@@ -48,7 +48,9 @@ def _remember(unit: Unit, clocks: Clocks) -> dict[str, Any]:
         "stopped_by": unit.stopped_by.value,
         "container": unit.container or "",
         "config_hash": unit.config_hash,
-        "health": unit.health.value,
+        "health": unit.reports.get(ENGINE, Health.NONE).value,
+        "falls": [clocks.to_wall(at) for at in unit.falls],
+        "flapping": unit.flapping,
         "failures": unit.budget.failures,
         "restart_times": [clocks.to_wall(at) for at in unit.budget.restarts],
         "delay": unit.budget.delay,
@@ -102,6 +104,8 @@ def _recall(unit: Unit, record: Mapping[str, Any], clocks: Clocks, *, same_boot:
         budget=budget,
         restarts=int(record["restarts"]),
         exit_code=None if code is None else int(code),
+        falls=tuple(clocks.from_wall(float(at)) for at in record.get("falls", ())),
+        flapping=bool(record.get("flapping", False)),
         death=str(record["death"]),
     )
     stopped_by = StoppedBy(record["stopped_by"])
@@ -129,7 +133,7 @@ def _as_place(words: object) -> Place | None:
 
 def _stays_stopped(unit: Unit, by: StoppedBy, *, same_host_boot: bool) -> bool:
     """A person's stop holds until the host is restarted; that of ``unless-stopped`` holds even then."""
-    if by not in {StoppedBy.PERSON, StoppedBy.OUTSIDE}:
+    if by not in {StoppedBy.PERSON, StoppedBy.OUTSIDE, StoppedBy.HEALTH}:
         return False
     return same_host_boot or unit.spec.restart.policy is Policy.UNLESS_STOPPED
 
@@ -137,11 +141,14 @@ def _stays_stopped(unit: Unit, by: StoppedBy, *, same_host_boot: bool) -> bool:
 def _believe(unit: Unit, record: Mapping[str, Any]) -> Unit:
     container = str(record["container"])
     pending = str(record["pending"])
+    said = Health(record["health"])
+    reports = {} if said is Health.NONE else {ENGINE: said}
     unit = replace(
         unit,
         container=ContainerId(container) if container else None,
         config_hash=str(record["config_hash"]),
-        health=Health(record["health"]),
+        reports=reports,
+        health=combine(unit.spec.checks, reports),
         fresh=bool(record["fresh"]),
         reloaded=bool(record["reloaded"]),
         pending=Reason(pending) if pending else None,
@@ -150,4 +157,6 @@ def _believe(unit: Unit, record: Mapping[str, Any]) -> Unit:
     phase = Phase(record["phase"])
     if phase not in BELIEVED or not unit.wanted:
         return unit
+    if unit.spec.checks and phase in {Phase.RUNNING, Phase.READY}:
+        return unit  # Found running by the snapshot, it begins a run as far as its checks are concerned.
     return replace(unit, phase=phase, reason=str(record["reason"]))

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from units import events as fact
 from units.commands import Command, RemoveContainer
 from units.events import ContextLost, EngineFact, Observed, SnapshotTaken, SpecChanged
-from units.health import Health
+from units.health import ENGINE, Health
+from units.quantities import NEVER
 from units.unit import Kind, Phase, Rebuild, Unit, UnitName
 
 P = Phase
@@ -38,6 +39,19 @@ def reconcile(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[
         if unit.moved <= snapshot.asked_after:
             facts.extend(_explain(unit, keeper(unit, candidates.get(name, ()))))
     return tuple(facts)
+
+
+def looks(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[fact.ContainerLooked, ...]:
+    """What the units' containers were seen to hold, where that is news."""
+    found = _by_unit(units, snapshot)
+    return tuple(
+        fact.ContainerLooked(name, seen.container, seen.look, seen.ran_for, seen.started)
+        for name, unit in units.items()
+        if (seen := keeper(unit, found.get(name, ()))) is not None
+        and seen.container == unit.container
+        and seen.look is not None
+        and (seen.look != unit.look or unit.started_at == NEVER)
+    )
 
 
 def leftovers(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[Command, ...]:
@@ -111,7 +125,7 @@ def _tell_health(unit: Unit, seen: Observed) -> list[EngineFact]:
 def _tell_state(unit: Unit, seen: Observed) -> list[Correction]:
     name, container = unit.name, seen.container
     if seen.running and unit.phase in BELIEVED_DOWN:
-        started = fact.ContainerStarted(name, container, seen.ran_for, seen.variant)
+        started = fact.ContainerStarted(name, container, seen.ran_for, seen.variant, seen.started, found=True)
         if seen.health in {Health.HEALTHY, Health.UNHEALTHY}:
             return [started, fact.HealthReported(name, container, seen.health)]
         return [started]
@@ -121,7 +135,7 @@ def _tell_state(unit: Unit, seen: Observed) -> list[Correction]:
         told: list[Correction] = []
         if seen.displaced:
             told.append(ContextLost(name, container, seen.displaced))
-        if seen.health is not unit.health and seen.health is not Health.NONE:
+        if seen.health is not unit.reports.get(ENGINE, Health.NONE) and seen.health is not Health.NONE:
             told.append(fact.HealthReported(name, container, seen.health))
         if unit.config_hash not in {"", unit.spec.config_hash} and unit.spec.rebuild is not Rebuild.NEVER:
             told.append(SpecChanged(name, unit.spec))

@@ -9,7 +9,7 @@ from units import guards as given
 from units.events import UnitEvent
 from units.machine import Edge, Guard, Ignored, always, rows
 from units.shared import IDLE, RETRYING, both_hold, go
-from units.unit import Kind, Phase
+from units.unit import LASTING, Kind, Phase
 
 P = Phase
 
@@ -66,7 +66,7 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         *rows((P.STARTING,), fact.DeadlineDue, P.CRASH_LOOP, do.loop, both_hold(given.current, given.loops)),
         *rows((P.STARTING,), fact.DeadlineDue, P.BACKOFF, do.doubt_and_back_off, given.current),
         # up
-        *rows(up, fact.ContainerDied, P.INACTIVE, do.bow, given.was_stopped),
+        *(() if kind in LASTING else rows(up, fact.ContainerDied, P.INACTIVE, do.bow, given.was_stopped)),
         *rows(up, fact.ContainerDied, P.EXITED, do.await_verdict, given.maybe_stopped),
         *died(kind, up, fact.ContainerDied),
         *died(kind, up, fact.ContainerDestroyed, container=False),
@@ -224,6 +224,7 @@ def silence(up: tuple[Phase, ...]) -> tuple[Ignored, ...]:
         Ignored((*begun, *still, P.DRAINING), (fact.KillDue,), "a timer of an earlier phase"),
         Ignored((*begun, *going, *IDLE, P.PULLING, P.CREATING), (fact.VerdictDue,), "a timer of an earlier phase"),
         Ignored((*going, *IDLE, P.PULLING, P.EXITED), (fact.DeadlineDue,), "a timer of an earlier phase"),
+        Ignored((P.STARTING, *still, *going), (fact.LookDue,), "only a unit that runs is looked at"),
         Ignored(
             (*begun, P.STOPPING, P.INACTIVE, *RETRYING, P.COMPLETED, P.PULLING, P.CREATING, P.EXITED),
             (fact.PeerChanged,),

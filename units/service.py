@@ -5,10 +5,11 @@ from typing import Any
 from units import actions as do
 from units import events as fact
 from units import guards as given
+from units import healing, relinking
 from units.machine import Edge, Ignored, rows, table
 from units.running import running, silence
-from units.shared import IDLE, asked, provided
-from units.unit import Kind, Phase
+from units.shared import IDLE, asked, go, provided
+from units.unit import Kind, OnUnhealthy, Phase
 
 P = Phase
 UP = (P.RUNNING, P.READY)
@@ -27,12 +28,40 @@ def lasting(kind: Kind, begins: tuple[Phase, ...] = (*FOUND, P.STARTING)) -> tup
         *rows((P.WAITING,), fact.ContainerStarted, P.STOPPING, do.adopt_and_cycle, given.is_stale),
         *rows(begins, fact.ContainerStarted, P.RUNNING, do.run, given.checked),
         *rows(begins, fact.ContainerStarted, P.READY, do.run),
-        *rows(UP, fact.HealthReported, P.STOPPING, do.heal, given.heals),
-        *rows(UP, fact.PeerChanged, P.STOPPING, do.relink, given.unlinked),
-        *rows((P.RUNNING,), fact.HealthReported, P.READY, do.become_ready, given.turned_healthy),
-        *rows((P.READY,), fact.HealthReported, P.RUNNING, do.lose_ready, given.turned_unhealthy),
-        *rows((*FOUND, P.PULLING, P.CREATING, P.STARTING, *UP), fact.HealthReported, None, do.note_health),
+        *examined(),
+        *linked(),
+        *rows(UP, fact.ContainerDied, P.INACTIVE, do.bow, given.was_stopped),
+        *rows(UP, fact.ContainerDied, P.EXITED, do.await_owner, given.perhaps_taken_along),
+        *go(kind, (P.EXITED,), fact.VerdictDue, do.after_owner, given.taken_along),
         *running(kind, UP),
+    )
+
+
+def examined() -> tuple[Edge[Any], ...]:
+    """What its health checks say, and what is done about it."""
+    helps = (
+        (OnUnhealthy.RESTART, P.STOPPING, do.heal),
+        (OnUnhealthy.RECREATE, P.STOPPING, do.heal_anew),
+        (OnUnhealthy.STOP, P.STOPPING, do.put_to_rest),
+        (OnUnhealthy.SIGNAL, P.RUNNING, healing.send_signal),
+    )
+    asked = (fact.HealthReported, fact.LookDue)
+    return (
+        *(row for action, to, act in helps for on in asked for row in rows(UP, on, to, act, healing.acts(action))),
+        *(row for on in asked for row in rows(UP, on, P.RUNNING, healing.hold_off, healing.withheld)),
+        *rows((P.RUNNING,), fact.HealthReported, P.READY, healing.become_ready, healing.turned_healthy),
+        *rows((P.READY,), fact.HealthReported, P.RUNNING, healing.lose_ready, healing.turned_unready),
+        *rows((*FOUND, P.PULLING, P.CREATING, P.STARTING, *UP), fact.HealthReported, None, healing.note_health),
+        *rows(UP, fact.LookDue, None, healing.calm_down, healing.calm),
+    )
+
+
+def linked() -> tuple[Edge[Any], ...]:
+    """It holds on to what is over: bring it back in step."""
+    asked = (fact.PeerChanged, fact.LookDue)
+    return (
+        *(row for on in asked for row in rows(UP, on, None, relinking.settle, relinking.unlinked_too_soon)),
+        *(row for on in asked for row in rows(UP, on, P.STOPPING, do.relink, relinking.unlinked)),
     )
 
 

@@ -158,6 +158,8 @@ class Dependency:
     condition: Condition = Condition.STARTED
     hard: bool = True
     on_failure: OnFailure = OnFailure.HOLD
+    restart: bool = False
+    """``restart: true``: when the target was started again, so must be this unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,20 @@ class StopPolicy:
     signal: str = "SIGTERM"
     timeout: Seconds = Seconds(10)
     """From the signal to the first SIGKILL."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealPolicy:
+    """What is done about an unhealthy unit, and how often before it counts as flapping."""
+
+    action: OnUnhealthy = OnUnhealthy.RESTART
+    signal: str = ""
+    """For the action ``signal``: which one."""
+    falls: int = 5
+    """Helped this often within ``window``, it is flapping."""
+    window: Seconds = Seconds(1800)
+    calm: Seconds = Seconds(600)
+    """Healthy for this long, a flapping unit counts as well again; until then it is helped at most this often."""
 
 
 CONSOLE = UnitName("console")
@@ -231,11 +247,13 @@ class UnitSpec:
     deadline: Seconds = Seconds(0)
     """For a oneshot: longest run, then it is stopped and failed. For user Docker: longest time until it serves.
     0 means none."""
-    on_unhealthy: OnUnhealthy = OnUnhealthy.RESTART
-    heal_signal: str = ""
-    """For the action ``signal``: which one."""
+    heal: HealPolicy = HealPolicy()
     checks: tuple[Check, ...] = ()
     """Health checks of our own."""
+    relink: bool = True
+    """Whether it is restarted or made anew when what it holds on to is over."""
+    settle: Seconds = Seconds(0)
+    """How long a foreign unit is left alone after its leader came back: somebody may be at work on both."""
     variant: str = ""
     """For the console: which of the consoles this defines."""
     context: UnitName | None = None
@@ -261,6 +279,8 @@ class StoppedBy(StrEnum):
     CONFIG = "config"
     SWITCH = "switch"
     """For the length of a switch."""
+    HEALTH = "health"
+    """Its check failed, and to be stopped is what its definition wants then."""
 
 
 class Reason(StrEnum):
@@ -306,6 +326,32 @@ class Spare:
     running: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """When a run began: its order is the stream's, or, for one that was found running, the engine's clock's."""
+
+    seq: int = 0
+    """Number of the event that told it; 0: no event did."""
+    wall: float = 0.0
+    """The engine's own stamp, seconds since 1970; 0: unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What inspecting a container shows of its ties to others."""
+
+    holds: tuple[tuple[Via, ContainerId], ...] = ()
+    """Whose namespaces it joins, by the id that the engine keeps."""
+    mounts: tuple[tuple[str, str], ...] = ()
+    """Place in the container, and the volume or directory there; sorted."""
+    own_places: frozenset[str] = frozenset()
+    """Places that its own definition fills, whatever it takes from others."""
+    address: str = ""
+    """In the network of its network mode; empty when it does not run or has none of its own."""
+    created: float = 0.0
+    """Seconds since 1970."""
+
+
 @dataclass(frozen=True)
 class Unit:
     """What is known of one unit now. Without slots, so that ``records.replace`` is fast: it changes at every step."""
@@ -331,6 +377,26 @@ class Unit:
     """What each check said last in the present run."""
     run: int = 0
     """Counts its runs, as far as they were seen."""
+    ailing: str = ""
+    """Why it is unhealthy, in words."""
+    falls: tuple[Instant, ...] = ()
+    """When it was helped for its health, oldest first."""
+    flapping: bool = False
+    """Helped too often: it is left alone for a while."""
+    begun: Stamp = Stamp()
+    """When its present or last run began."""
+    look: Look | None = None
+    """What its container was last seen to hold; ``None``: not looked at."""
+    readdressed: Stamp | None = None
+    """The run with which it had another address than in the one before."""
+    relinks: tuple[Instant, ...] = ()
+    """When it was brought back in step, oldest first, the last few."""
+    relinked_via: tuple[Via, ...] = ()
+    """The edges for which it was last brought back in step."""
+    wave: str = ""
+    """Id of the cause for which it was."""
+    outdated: str = ""
+    """Why its next start is in a new container; empty: it need not be."""
     budget: Budget = field(default_factory=Budget)
     restarts: int = 0
     """Restarts in all, since the unit was first seen."""

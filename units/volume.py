@@ -45,7 +45,7 @@ IGNORED = (
         (fact.RetryDue,),
         "a timer of an earlier phase",
     ),
-    Ignored(ALL, (fact.KillDue, fact.VerdictDue), "only what runs is stopped"),
+    Ignored(ALL, (fact.KillDue, fact.VerdictDue, fact.LookDue), "only what runs is stopped"),
     Ignored((*IDLE, P.PULLING), (fact.DeadlineDue,), "a timer of an earlier phase"),
     Ignored(
         (P.INACTIVE, *RETRYING, P.COMPLETED, P.PULLING, P.CREATING),

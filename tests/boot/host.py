@@ -192,7 +192,8 @@ class Host:
     def containers(self) -> Mapping[str, dict[str, Any]]:
         """Id, pid and start of every container of System Docker, by name."""
         _, rows = self.docker.get("/containers/json?all=1")
-        inspected = [self.docker.inspect(row["Id"]) for row in rows]
+        answers = [self.docker.get(f"/containers/{row['Id']}/json") for row in rows]
+        inspected = [one for status, one in answers if status == 200]  # One may have gone since it was listed.
         return {
             one["Name"].lstrip("/"): {
                 "id": one["Id"],

@@ -25,7 +25,7 @@ from units.events import (
 )
 from units.health import Health
 from units.quantities import Seconds
-from units.unit import ContainerId, Failure, UnitName
+from units.unit import ContainerId, Failure, Look, UnitName, Via
 
 UNIT = UnitName("console")
 ID = ContainerId("18667f9dfccf30a8faa19239c1c6b5ff2a524cb1c27af70523f7f68341ac07cb")
@@ -50,7 +50,7 @@ def raw_event(action: str, **attributes: str) -> dict[str, Any]:
     ("raw", "fact"),
     [
         (raw_event("create"), ContainerCreated(UNIT, ID, "abc")),
-        (raw_event("start"), ContainerStarted(UNIT, ID)),
+        (raw_event("start"), ContainerStarted(UNIT, ID, at=1795489935.95159866)),
         (raw_event("kill", signal="15"), ContainerKilled(UNIT, ID, 15)),
         (raw_event("kill", signal="SIGKILL"), ContainerKilled(UNIT, ID, 9)),
         (raw_event("kill"), ContainerKilled(UNIT, ID, 0)),
@@ -133,6 +133,7 @@ def test_a_container_without_our_label_is_not_seen() -> None:
         assert decode.inspected(inspect({}, {"Labels": labels}), 0.0) is None
 
 
+OTHER = ContainerId("f" * 64)
 CHECK = {"Test": ["CMD", "true"], "Interval": 1000000000}
 
 
@@ -176,7 +177,52 @@ def test_an_inspect_tells_the_rest(found: dict[str, Any], expected: Observed) ->
     told = decode.inspected(found, STARTED + 60)
     assert told is not None
     assert told.ran_for == pytest.approx(expected.ran_for, abs=1e-3)
-    assert {**fields(told), "ran_for": 0} == {**fields(expected), "ran_for": 0}
+    assert (told.started > 0) == (told.ran_for > 0 or found["State"]["StartedAt"].startswith("2037"))
+    assert told.look == Look()
+    assert {**fields(told), **UNTOLD} == {**fields(expected), **UNTOLD}
+
+
+UNTOLD = {"ran_for": 0, "started": 0, "look": None}
+
+
+def test_an_inspect_tells_what_a_container_holds_on_to() -> None:
+    """Joined containers by id, volumes by name and directories by path, and which places are its own."""
+    found = inspect(RUNNING) | {
+        "Created": "2026-11-24T03:07:04Z",
+        "HostConfig": {
+            "NetworkMode": f"container:{OTHER}",
+            "PidMode": "host",
+            "IpcMode": f"container:{OTHER}",
+            "Binds": ["/srv:/data:ro", "cache:/cache"],
+            "Mounts": [{"Type": "tmpfs", "Target": "/run"}],
+        },
+        "Mounts": [
+            {
+                "Type": "volume",
+                "Name": "cache",
+                "Source": "/var/lib/docker/volumes/cache/_data",
+                "Destination": "/cache",
+            },
+            {"Type": "bind", "Source": "/srv", "Destination": "/data"},
+            {"Type": "bind", "Source": "/media", "Destination": "/media"},
+        ],
+        "NetworkSettings": {"IPAddress": "172.17.0.2"},
+    }
+    assert decode.ties(found) == Look(
+        holds=((Via.NET, OTHER), (Via.IPC, OTHER)),
+        mounts=(("/cache", "cache"), ("/data", "/srv"), ("/media", "/media")),
+        own_places=frozenset({"/data", "/cache", "/run"}),
+        address="172.17.0.2",
+        created=1795489624.0,
+    )
+
+
+def test_odd_ties_are_none() -> None:
+    """Whatever an engine puts there, the look goes on."""
+    for odd in (None, 7, "x", [7, None], {"a": 1}):
+        keys = ("NetworkMode", "PidMode", "IpcMode", "Binds", "Mounts")
+        found = {"HostConfig": dict.fromkeys(keys, odd), "Mounts": odd, "NetworkSettings": odd, "Created": odd}
+        assert decode.ties(found).holds == ()
 
 
 def fields(value: Observed) -> dict[str, Any]:

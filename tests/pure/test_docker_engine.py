@@ -155,7 +155,7 @@ def test_an_engine_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Mo
         for call in (
             *(engine.info(), engine.snapshot(thorough=True), engine.create("uu", "{}"), engine.start(container)),
             *(engine.signal(container, "TERM"), engine.rename(container, "vv"), engine.remove(container)),
-            *(engine.declares_health(container), engine.owner("uu"), engine.pull("x:1"), engine.load(str(archive))),
+            *(engine.look(container), engine.owner("uu"), engine.pull("x:1"), engine.load(str(archive))),
             open_events(engine),
         ):
             failure, text = await refusal(call)
@@ -228,7 +228,7 @@ def test_an_event_may_be_longer_than_any_buffer(tmp_path: Path) -> None:
                 await hand_over(heard.append)
         assert caught.value.failure is Failure.UNREACHABLE
         (told,) = heard
-        assert (told.fact, told.at) == (ContainerStarted(UnitName("console"), ContainerId(ID)), 5)
+        assert (told.fact, told.at) == (ContainerStarted(UnitName("console"), ContainerId(ID), at=5e-9), 5)
         assert peer.requests[0].endswith("&since=1700000000.000000005")
 
     run(tmp_path, {"/events": stream(event, end=False)}, main)

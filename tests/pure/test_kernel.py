@@ -8,7 +8,7 @@ from tests.pure.story import Story, after, needs, seen, spec
 from units import events as fact
 from units.health import Health
 from units.quantities import Seconds
-from units.unit import Failure, Kind, OnUnhealthy, Phase, Policy, StoppedBy, UnitName, Via
+from units.unit import Failure, HealPolicy, Kind, OnUnhealthy, Phase, Policy, StoppedBy, UnitName, Via
 
 
 def test_units_start_when_what_they_need_runs() -> None:
@@ -234,7 +234,7 @@ def test_the_engine_going_down_is_not_a_person() -> None:
 
 def test_a_health_check_decides_readiness() -> None:
     """With a check declared, ready comes with its first success and goes with its failure."""
-    quiet = replace(spec("db"), on_unhealthy=OnUnhealthy.NONE)
+    quiet = replace(spec("db"), heal=HealPolicy(OnUnhealthy.NONE))
     story = Story.of(quiet, spec("web", needs("db", Via.DEPENDS_ON)))
     story.connect()
     story.created("db")
@@ -263,10 +263,12 @@ def test_an_unhealthy_unit_is_restarted_within_its_budget() -> None:
         story.started("db")
         assert story.unit("db").restarts == number + 1
         assert story.unit("db").reason == "restarted after: its health check failed"
-    assert sick(story, "db") == ""
+    assert sick(story, "db") == "arm db look 600"
     assert story.unit("db").health is Health.UNHEALTHY
-    story.later(60)
-    assert sick(story, "db").startswith("db: running -> stopping")
+    assert "flapping" in story.unit("db").reason
+    story.later(600)
+    again = story.feed(fact.LookDue(UnitName("db"), story.token("db")))
+    assert again.startswith("db: running -> stopping")
 
 
 @pytest.mark.parametrize("via", [Via.NET, Via.PID, Via.IPC])

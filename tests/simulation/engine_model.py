@@ -36,7 +36,7 @@ from units.events import Observed
 from units.health import Health
 from units.quantities import Seconds
 from units.storage import ContextFacts
-from units.unit import ContainerId, Failure, UnitName
+from units.unit import ContainerId, Failure, Look, UnitName, Via
 
 T = TypeVar("T")
 Order = Literal["20.10", "26.1"]
@@ -107,6 +107,12 @@ class Container:
     oom: bool = False
     health: Health = Health.NONE
     started_at: float = 0.0
+    joins: tuple[tuple[Via, ContainerId], ...] = ()
+    """Whose namespaces it is to live in."""
+    volumes: tuple[tuple[str, str], ...] = ()
+    """Place and volume; those of others are copied when it is made."""
+    address: str = ""
+    created_at: float = 0.0
     runs: int = 0
     """Starts so far; what was planned for an earlier run is void."""
     stopping: Literal["", "stop", "restart"] = ""
@@ -239,8 +245,8 @@ class FakeEngine:
     async def create(self, name: str, body: str) -> ContainerId:
         return await self._call("create", name, lambda: self._create(name, body).ident)
 
-    async def declares_health(self, container: ContainerId) -> bool:
-        return await self._call("inspect", container, lambda: self._get(container).program.healthy_after is not None)
+    async def look(self, container: ContainerId) -> Observed:
+        return await self._call("inspect", container, lambda: self._observed(self._get(container), thorough=True))
 
     async def has_image(self, image: str) -> bool:
         return await self._call("image", image, lambda: image in self.images)
@@ -460,7 +466,23 @@ class FakeEngine:
         self._refuse_taken(name)
         if image not in self.images:
             raise EngineError(Failure.IMAGE_MISSING, f"No such image: {image}")
-        return self._add(name, image, tuple(wanted.get("Cmd") or ()), wanted.get("Labels") or {})
+        host = wanted.get("HostConfig") or {}
+        joins = tuple(self._joined(via, str(host[key])) for key, via in decode.JOINS if key in host)
+        donors = [self.named(donor) for donor in host.get("VolumesFrom", ())]
+        if None in donors:
+            raise EngineError(Failure.OTHER, f"create of {name}: No such container: {host['VolumesFrom']}")
+        made = self._add(name, image, tuple(wanted.get("Cmd") or ()), wanted.get("Labels") or {})
+        made.joins = joins
+        own = ((f"/{name}", made.ident),)
+        made.volumes = (*own, *(volume for donor in donors if donor for volume in donor.volumes))
+        return made
+
+    def _joined(self, via: Via, mode: str) -> tuple[Via, ContainerId]:
+        """The engine writes down the id, whatever was said."""
+        found = self.named(mode.removeprefix("container:"))
+        if found is None:
+            raise EngineError(Failure.OTHER, f"No such container: {mode}")
+        return via, found.ident
 
     def _add(self, name: str, image: str, command: tuple[str, ...], labels: Mapping[str, str]) -> Container:
         ident = ContainerId(f"{next(self._idents):012x}{self.chance.getrandbits(208):052x}")
@@ -468,6 +490,7 @@ class FakeEngine:
         made = Container(ident, name, dict(labels), image, command, program)
         if program.healthy_after is not None:
             made.health = Health.STARTING
+        made.created_at = self._loop.time()
         self.containers[ident] = made
         self._emit("create", made)
         return made
@@ -480,6 +503,11 @@ class FakeEngine:
     def _start(self, container: Container) -> None:
         if container.running:
             raise EngineError(Failure.CONFLICT, f"container {container.ident} is already started")
+        for _, joined in container.joins:
+            if joined not in self.containers:
+                raise EngineError(Failure.STALE, f"start of {container.name}: No such container: {joined}")
+            if not self.containers[joined].running:
+                raise EngineError(Failure.CONFLICT, f"start of {container.name}: {joined} is not running")
         if (refusal := self._refusal(container)) is not None:
             if not container.runs:  # One that has run keeps the state of its last run.
                 container.exit_code = 127
@@ -490,6 +518,8 @@ class FakeEngine:
         container.state, container.exit_code, container.oom, container.ending = "running", 0, False, False
         container.runs += 1
         container.started_at = self._loop.time()
+        if not container.address or self.chance.random() < 0.3:
+            container.address = f"10.0.{self.chance.randrange(256)}.{self.chance.randrange(256)}"
         container.output.extend(container.program.output)
         self._emit("start", container)
         if ours and container.unit is not None and len(both := self.live(container.unit)) > 1:
@@ -543,7 +573,7 @@ class FakeEngine:
         self._later(STOP_TIMEOUT, found, self._lose_patience)
 
     def _lose_patience(self, container: Container) -> None:
-        if container.stopping and not container.ending:
+        if container.stopping and container.running and not container.ending:
             self._signal(container, 9)
 
     def _end(self, container: Container, exit_code: int) -> None:
@@ -579,6 +609,9 @@ class FakeEngine:
             self._begin(container, ours=False)
 
     def _die(self, container: Container, exit_code: int) -> None:
+        for member in tuple(self.containers.values()):
+            if (Via.PID, container.ident) in member.joins and member.running:
+                self._end(member, 137)  # The kernel ends a pid namespace with its first process, which goes last.
         container.state, container.exit_code, container.ending = "exited", exit_code, False
         if not self.up and self.chance.random() < 0.5:
             container.exit_code = decode.UNKNOWN_EXIT  # An engine that did not see it may not know better.
@@ -653,4 +686,14 @@ class FakeEngine:
             config_hash=container.labels.get(LABEL_HASH, ""),
             variant=container.labels.get(LABEL_CONSOLE, ""),
             ran_for=Seconds(self._loop.time() - container.started_at if container.running and thorough else 0.0),
+            started=EPOCH_NS / 1e9 + container.started_at if container.running and thorough else 0.0,
+            look=self._ties(container) if thorough else None,
+        )
+
+    def _ties(self, container: Container) -> Look:
+        return Look(
+            holds=container.joins,
+            mounts=tuple(sorted(container.volumes)),
+            address=container.address if container.running else "",
+            created=EPOCH_NS / 1e9 + container.created_at,
         )

@@ -1,9 +1,10 @@
 """A simulated host: the real shell over a fake engine on virtual time, with a life that a seed draws."""
 
 import asyncio
+import json
 import random
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -189,18 +190,19 @@ class SimulatedHost:
 def draw_specs(chance: random.Random) -> tuple[UnitSpec, ...]:
     """A configuration without cycles: a unit only needs units drawn before it."""
     names = [UnitName(f"u{number}") for number in range(chance.randint(1, 7))]
-    specs = []
-    for index, name in enumerate(names):
+    specs: list[UnitSpec] = []
+    for name in names:
         kind = chance.choices((Kind.SERVICE, Kind.ONESHOT, Kind.VOLUME), (6, 2, 1))[0]
         image = "missing" if chance.random() < 0.04 else "image"
+        edges = tuple(draw_edges(chance, specs))
         specs.append(
             UnitSpec(
                 name,
                 kind,
                 image,
-                body(name, image, "h1"),
+                body(name, image, "h1", edges),
                 "h1",
-                tuple(draw_edges(chance, names[:index])),
+                edges,
                 RestartPolicy(chance.choices(tuple(Policy), (1, 2, 6, 3))[0], probe=Seconds(70)),
                 StopPolicy(timeout=Seconds(chance.choice((0.5, 3, 10)))),
                 chance.choices(tuple(Rebuild), (2, 6, 1))[0],
@@ -211,21 +213,31 @@ def draw_specs(chance: random.Random) -> tuple[UnitSpec, ...]:
     return tuple(specs)
 
 
-def body(name: str, image: str, config_hash: str) -> str:
-    return (
-        f'{{"Image": "{image}", "Labels": {{"dockwarden.unit": "{name}", "dockwarden.config-hash": "{config_hash}"}}}}'
-    )
+MODES = {Via.NET: "NetworkMode", Via.PID: "PidMode", Via.IPC: "IpcMode"}
 
 
-def draw_edges(chance: random.Random, before: list[UnitName]) -> list[Dependency]:
-    edges = []
-    for target in chance.sample(before, min(len(before), chance.randint(0, 2))):
-        via = chance.choice((Via.LINK, Via.VOLUMES, Via.NET, Via.DEPENDS_ON, Via.AFTER))
+def body(name: str, image: str, config_hash: str, edges: Iterable[Dependency] = ()) -> str:
+    edges = tuple(edges)
+    host: dict[str, Any] = {MODES[edge.via]: f"container:{edge.target}" for edge in edges if edge.via in MODES}
+    host["VolumesFrom"] = [edge.target for edge in edges if edge.via is Via.VOLUMES]
+    labels = {"dockwarden.unit": name, "dockwarden.config-hash": config_hash}
+    return json.dumps({"Image": image, "Labels": labels, "HostConfig": host})
+
+
+def draw_edges(chance: random.Random, before: list[UnitSpec]) -> list[Dependency]:
+    """Only what runs for long has namespaces to live in, and only one unit's of each kind can be lived in."""
+    edges: list[Dependency] = []
+    kinds = {spec.name: spec.kind for spec in before}
+    for target in chance.sample(list(kinds), min(len(kinds), chance.randint(0, 2))):
+        via = chance.choice((Via.LINK, Via.VOLUMES, Via.NET, Via.PID, Via.IPC, Via.DEPENDS_ON, Via.AFTER))
+        if via in MODES and (kinds[target] is not Kind.SERVICE or via in {edge.via for edge in edges}):
+            via = Via.AFTER
         if via is Via.AFTER:
             edges.append(Dependency(target, via, hard=False, on_failure=OnFailure.PROCEED))
         else:
             condition = chance.choice(tuple(Condition)) if via is Via.DEPENDS_ON else Condition.STARTED
-            edges.append(Dependency(target, via, condition))
+            restart = via is Via.DEPENDS_ON and kinds[target] is Kind.SERVICE and chance.random() < 0.5
+            edges.append(Dependency(target, via, condition, restart=restart))
     return edges
 
 
@@ -286,7 +298,7 @@ def reconfigure(host: SimulatedHost) -> None:
     index = host.chance.randrange(len(host.specs))
     spec = host.specs[index]
     changed = f"h{host.chance.randint(1, 3)}"
-    new = replace(spec, config_hash=changed, body=body(spec.name, spec.image, changed))
+    new = replace(spec, config_hash=changed, body=body(spec.name, spec.image, changed, spec.dependencies))
     host.specs = (*host.specs[:index], new, *host.specs[index + 1 :])
     needed = {edge.target for other in host.specs for edge in other.dependencies}
     absent = spec.name not in needed and host.chance.random() < 0.3

@@ -16,11 +16,11 @@ from tests.simulation.engine_model import FakeEngine, Faults
 from tests.simulation.host import SimulatedHost, draw_faults, draw_program, draw_specs, misfortune, stranded
 from tests.simulation.virtual_loop import run
 from units.events import SnapshotTaken
-from units.guards import outlived
 from units.kernel import TABLES, World
 from units.machine import Moment, View
 from units.quantities import Instant
 from units.reconcile import reconcile
+from units.relinking import curable
 from units.unit import Kind, Phase
 
 CHUNK = 100
@@ -91,12 +91,12 @@ async def disagreements(host: SimulatedHost) -> list[str]:
 
 
 def dead_namespaces(world: World) -> list[str]:
-    """Nobody lives on in a namespace whose owner has been started since."""
+    """Nobody holds on to what is over where that can be cured."""
     moment = Moment(Instant(0), 0, "")
     view = View(world.units, world.links, world.engine_up, world.draining, world.reloading, moment)
     up = (unit for unit in world.units.values() if unit.phase in {Phase.RUNNING, Phase.READY})
     services = (unit for unit in up if unit.spec.kind is Kind.SERVICE)
-    return [f"{unit.name} sits in a dead namespace of {gone}" for unit in services if (gone := outlived(unit, view))]
+    return [f"{unit.name} holds on: {one.why}" for unit in services for one in curable(unit, view)]
 
 
 def quiet(world: World) -> bool:

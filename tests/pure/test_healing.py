@@ -1,0 +1,176 @@
+"""What is done about a unit that is unhealthy, and what is not."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.pure.story import Story, needs, seen, spec
+from units import events as fact
+from units.health import Check, CheckKind, Health, Tcp
+from units.unit import HealPolicy, OnUnhealthy, Phase, RestartPolicy, StoppedBy, UnitName, UnitSpec, Via
+
+S, H, U = Health.STARTING, Health.HEALTHY, Health.UNHEALTHY
+
+
+def checked(name: str, *kinds: CheckKind, action: OnUnhealthy = OnUnhealthy.RESTART, **policy: object) -> UnitSpec:
+    """A unit with one check of each kind, called after it."""
+    checks = tuple(Check(kind.value, Tcp(80), kind) for kind in kinds)
+    heal = HealPolicy(action, **policy)  # type: ignore[arg-type]
+    return replace(spec(name), checks=checks, heal=heal)
+
+
+def told(story: Story, name: str, health: Health, check: str = "", *, run: int = 0, output: str = "") -> str:
+    return story.feed(fact.HealthReported(UnitName(name), story.id(name), health, check, run, output))
+
+
+def look(story: Story, name: str) -> str:
+    return story.feed(fact.LookDue(UnitName(name), story.token(name)))
+
+
+def up(one: UnitSpec, *more: UnitSpec) -> Story:
+    story = Story.of(one, *more)
+    story.connect()
+    return story.up(*(each.name for each in more), one.name)
+
+
+def test_a_unit_is_ready_when_all_its_checks_have_passed() -> None:
+    story = up(checked("web", CheckKind.LIVENESS, CheckKind.READINESS))
+    assert story.unit("web").phase is Phase.RUNNING
+    assert told(story, "web", H, "liveness") == ""
+    assert told(story, "web", H, "readiness") == "web: running -> ready"
+
+
+def test_a_readiness_check_that_fails_restarts_nobody() -> None:
+    story = up(checked("web", CheckKind.LIVENESS, CheckKind.READINESS))
+    told(story, "web", H, "liveness")
+    told(story, "web", H, "readiness")
+    assert told(story, "web", U, "readiness") == "web: ready -> running"
+    assert (story.unit("web").health, story.unit("web").reason) == (
+        Health.UNREADY,
+        "its readiness check readiness fails",
+    )
+    assert told(story, "web", H, "readiness") == "web: running -> ready"
+
+
+@pytest.mark.parametrize("kind", [CheckKind.LIVENESS, CheckKind.STARTUP])
+def test_a_vital_check_that_fails_restarts_it_and_says_which(kind: CheckKind) -> None:
+    story = up(checked("web", kind))
+    assert told(story, "web", U, kind.value, output="connection refused\nmore").startswith("web: running -> stopping")
+    story.died("web", 0)
+    story.started("web")
+    assert story.unit("web").reason == f"restarted after: its health check {kind.value} failed: connection refused"
+    assert story.last is not None
+    assert [step.restart for step in story.last.transitions] == ["unhealthy"]
+
+
+def test_what_was_asked_of_an_earlier_run_is_void() -> None:
+    story = up(checked("web", CheckKind.LIVENESS))
+    run = story.unit("web").run
+    story.later(60).died("web")
+    story.started("web")
+    assert told(story, "web", U, "liveness", run=run) == ""
+    assert story.unit("web").health is S
+    assert told(story, "web", U, "liveness", run=run + 1).startswith("web: running -> stopping")
+
+
+def test_each_run_begins_unexamined() -> None:
+    story = up(checked("web", CheckKind.LIVENESS))
+    told(story, "web", H, "liveness")
+    story.later(60).died("web")
+    assert story.started("web").startswith("web: starting -> running")
+    assert story.unit("web").health is S
+
+
+def test_in_a_new_container() -> None:
+    story = up(checked("web", CheckKind.LIVENESS, action=OnUnhealthy.RECREATE))
+    told(story, "web", U, "liveness")
+    assert story.died("web", 0).splitlines()[:2] == ["web: stopping -> creating", "create web replacing web-1"]
+    story.created("web")
+    story.started("web")
+    assert (story.unit("web").container, story.unit("web").outdated) == ("web-2", "")
+
+
+def test_stopped_until_a_person_starts_it() -> None:
+    story = up(checked("web", CheckKind.LIVENESS, action=OnUnhealthy.STOP))
+    told(story, "web", U, "liveness")
+    assert story.died("web", 0) == "web: stopping -> inactive"
+    assert story.unit("web").stopped_by is StoppedBy.HEALTH
+    assert "its health check liveness failed" in story.unit("web").reason
+    assert story.feed(fact.StartAsked(UnitName("web"))).startswith("web: inactive -> starting")
+
+
+def test_sent_a_signal_and_another_if_it_does_not_help() -> None:
+    story = up(checked("web", CheckKind.LIVENESS, action=OnUnhealthy.SIGNAL, signal="SIGHUP"))
+    assert told(story, "web", U, "liveness") == "signal web-1 SIGHUP\narm web look 60"
+    assert story.unit("web").phase is Phase.RUNNING
+    assert look(story.later(60), "web") == "signal web-1 SIGHUP\narm web look 60"
+    assert told(story, "web", H, "liveness") == "web: running -> ready"
+    assert look(story.later(60), "web") == ""
+
+
+@pytest.mark.parametrize("action", [OnUnhealthy.NONE, OnUnhealthy.HOOK])
+def test_only_said(action: OnUnhealthy) -> None:
+    story = up(checked("web", CheckKind.LIVENESS, action=action))
+    told(story, "web", H, "liveness")
+    assert told(story, "web", U, "liveness") == "web: ready -> running"
+    assert story.unit("web").reason == f"its health check liveness failed; nothing is done about it (action {action})"
+
+
+def test_the_start_limit_is_shared_with_crashes_and_opens_again() -> None:
+    """Four crashes and one restart for health are five."""
+    story = up(replace(checked("web", CheckKind.LIVENESS), restart=RestartPolicy(spec("x").restart.policy, burst=5)))
+    for _ in range(4):
+        story.later(10.5).died("web")
+        story.started("web")
+    assert told(story, "web", U, "liveness").startswith("web: running -> stopping")
+    story.died("web", 0)
+    story.started("web")
+    held = told(story.later(1), "web", U, "liveness")
+    assert held == "arm web look 27.5"
+    assert "5 restarts within 60 s are the limit" in story.unit("web").reason
+    assert look(story.later(27.5), "web").startswith("web: running -> stopping")
+
+
+def test_helped_too_often_it_is_flapping_and_left_alone_until_it_is_calm() -> None:
+    story = up(checked("web", CheckKind.LIVENESS, falls=2))
+    for _ in range(2):
+        assert told(story.later(100), "web", U, "liveness").startswith("web: running -> stopping")
+        story.died("web", 0)
+        story.started("web")
+    assert story.unit("web").flapping
+    assert told(story.later(100), "web", U, "liveness") == "arm web look 500"
+    assert look(story.later(500), "web").startswith("web: running -> stopping")
+    story.died("web", 0)
+    story.started("web")
+    assert told(story, "web", H, "liveness") == "web: running -> ready\narm web look 600"
+    assert look(story.later(600), "web") == ""
+    assert (story.unit("web").flapping, story.unit("web").falls) == (False, ())
+
+
+def test_a_dead_peer_is_no_fault_of_its_own() -> None:
+    """While the peer is down nothing is done, and nothing spent; it is thought over again."""
+    story = up(replace(checked("web", CheckKind.LIVENESS), dependencies=(needs("db", Via.DEPENDS_ON),)), spec("db"))
+    told(story, "web", H, "liveness")
+    story.later(1).died("db")
+    story.later(1)
+    assert told(story, "web", U, "liveness") == "web: ready -> running\narm web look 5"
+    assert story.unit("web").reason == "its health check liveness failed, while db is down"
+    assert story.unit("web").falls == ()
+    story.started("db")
+    assert look(story, "web").startswith("web: running -> stopping")
+
+
+def test_an_engine_that_is_away_spends_nothing() -> None:
+    story = up(checked("web", CheckKind.LIVENESS))
+    story.feed(fact.EngineLost("gone"))
+    assert told(story, "web", U, "liveness") == "arm web look 5"
+    assert look(story.later(5), "web") == "arm web look 5"
+    story.connect(seen("web"))
+    assert look(story.later(5), "web").startswith("web: running -> stopping")
+
+
+def test_a_container_that_is_starting_when_adopted_is_not_unhealthy() -> None:
+    story = Story.of(spec("web"))
+    found = replace(seen("web"), health=S)
+    assert story.connect(found) == "web: waiting -> running"
+    assert story.unit("web").health is S

@@ -1,0 +1,191 @@
+"""Re-link: which units hold on to something that is gone, and the steps that bring them back in step.
+
+A container's reference to another one is settled either when it is created (by id, or copied) or when it is started
+(by joining what lives then). After the other one was started or made anew, it holds on to what is over. What cures
+that was measured on engines 20.10 and 26.1: docs/explanation/references.md.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from units import events as fact
+from units.commands import Timer
+from units.machine import Step, View, arm
+from units.quantities import NEVER, Seconds
+from units.records import replace
+from units.restart import recent
+from units.unit import Dependency, Phase, Rebuild, Unit, UnitName, Via
+
+SHARED = frozenset({Via.NET, Via.PID, Via.IPC})
+"""Edges by which a unit lives in another one's namespaces, which are made anew with each run of that one."""
+BY_ID = SHARED | {Via.LINK}
+"""Edges that the engine writes down as the other container's id when it makes this one."""
+UP = frozenset({Phase.RUNNING, Phase.READY})
+MOVING = frozenset({Phase.STOPPING, Phase.STARTING, Phase.CREATING, Phase.EXITED})
+"""Phases that end by themselves, and soon."""
+SOON = 0.001
+OFTEN, WITHIN = 5, Seconds(60)
+"""More re-links than this within so many seconds help nobody: whoever holds on to such a unit waits."""
+
+
+class Cure(StrEnum):
+    """What brings a unit back in step."""
+
+    RESTART = "restart"
+    RECREATE = "recreate"
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """One reference to something that is over."""
+
+    edge: Dependency
+    cure: Cure
+    why: str
+
+
+def worn(unit: Unit, view: View) -> str:
+    """Why its next start would be in vain, or wrong, in the container it has: empty if nothing speaks against it."""
+    if not unit.spec.relink or unit.spec.rebuild is Rebuild.NEVER:
+        return ""
+    return "; ".join(one.why for one in _stale(unit, view) if one.cure is Cure.RECREATE)
+
+
+def later(one: Unit, other: Unit) -> bool:
+    """Whether ``one`` was started after ``other``: as the stream told it, else by the engine's clock, else by ours."""
+    first, second = one.begun, other.begun
+    if first.seq and second.seq:
+        return first.seq > second.seq
+    if first.wall and second.wall:
+        return first.wall > second.wall
+    return NEVER not in {one.started_at, other.started_at} and one.started_at > other.started_at
+
+
+def stale(unit: Unit, view: View) -> tuple[Stale, ...]:
+    """What a running unit holds on to though it is over; only where its leader runs, so that there is a cure."""
+    if unit.phase not in UP:
+        return ()
+    return tuple(_stale(unit, view))
+
+
+def _stale(unit: Unit, view: View) -> Iterator[Stale]:
+    for edge in view.links.leaders.get(unit.name, ()):
+        leader = view.units[edge.target]
+        if edge.via is Via.VOLUMES:
+            if _other_volumes(unit, leader):
+                yield Stale(edge, Cure.RECREATE, f"the volumes of {leader.name} are other ones now")
+            continue
+        if leader.phase not in UP:
+            continue
+        if edge.via in BY_ID and _holds_another(unit, edge.via, leader):
+            yield Stale(edge, Cure.RECREATE, f"{leader.name} was made anew: it holds on to the container of before")
+        elif edge.via in SHARED and later(leader, unit):
+            yield Stale(edge, Cure.RESTART, f"{leader.name} was started since: what they share is of the run before")
+        elif edge.via is Via.LINK and leader.readdressed is not None and _moved_since(leader, unit):
+            yield Stale(edge, Cure.RESTART, f"{leader.name} has another address")
+        elif edge.restart and later(leader, unit):
+            yield Stale(edge, Cure.RESTART, f"{leader.name} was started since (depends_on with restart)")
+
+
+def _holds_another(unit: Unit, via: Via, leader: Unit) -> bool:
+    """Its container names one that its leader's is not: known only once it was looked at."""
+    if unit.look is None or leader.look is None or leader.container is None:
+        return False
+    if via is Via.LINK:  # The engine tells a link's name only; whoever was made later is not the one it meant.
+        return leader.look.created > unit.look.created
+    held = dict(unit.look.holds).get(via)
+    return held is not None and held != leader.container
+
+
+def _moved_since(leader: Unit, unit: Unit) -> bool:
+    assert leader.readdressed is not None
+    return later(replace(leader, begun=leader.readdressed), unit)
+
+
+def _other_volumes(unit: Unit, donor: Unit) -> bool:
+    """The donor has a volume that the taker has not, at a place that the taker does not fill itself.
+
+    A taker that was made after its donor has had its chance: another one would be no different.
+    """
+    if unit.look is None or donor.look is None or donor.container is None or unit.look.created > donor.look.created:
+        return False
+    taken = dict(unit.look.mounts)
+    return any(taken.get(place) != source for place, source in donor.look.mounts if place not in unit.look.own_places)
+
+
+def acts(unit: Unit, view: View) -> bool:
+    """Whether something would be done about a stale reference of this unit."""
+    return unit.spec.relink and unit.wanted and not view.draining and bool(curable(unit, view))
+
+
+def curable(unit: Unit, view: View) -> tuple[Stale, ...]:
+    """A container that must not be made anew keeps what only that would cure."""
+    never = unit.spec.rebuild is Rebuild.NEVER
+    return tuple(one for one in stale(unit, view) if not (never and one.cure is Cure.RECREATE))
+
+
+def _ahead(unit: Unit, view: View) -> Iterator[Unit]:
+    """Everybody whose start would make this unit stale, directly or not."""
+    seen: set[UnitName] = {unit.name}
+    queue = [unit.name]
+    for name in queue:
+        for edge in view.links.leaders.get(name, ()):
+            if edge.target not in seen and (edge.via in BY_ID or edge.restart or edge.via is Via.VOLUMES):
+                seen.add(edge.target)
+                queue.append(edge.target)
+                yield view.units[edge.target]
+
+
+def unlinked(unit: Unit, event: Any, view: View) -> bool:
+    """It holds on to what is over, and now is the time: nobody ahead of it is still on the way, or has yet to go."""
+    if isinstance(event, fact.LookDue) and event.token != unit.token:
+        return False
+    if not acts(unit, view) or not view.engine_up:
+        return False
+    return not any(leader.phase in MOVING or acts(leader, view) for leader in _ahead(unit, view))
+
+
+def cure_of(unit: Unit, view: View) -> Cure:
+    cures = {one.cure for one in curable(unit, view)}
+    return Cure.RECREATE if Cure.RECREATE in cures else Cure.RESTART
+
+
+def patience(unit: Unit, view: View) -> Seconds:
+    """How long to wait yet: for whoever may be doing it himself, and for a leader that keeps coming and going."""
+    often = recent(unit.relinks, WITHIN, view.now)
+    waits = [WITHIN - (view.now - often[0])] if len(often) >= OFTEN else []
+    if unit.spec.settle:
+        since = max(view.units[one.edge.target].since for one in curable(unit, view))
+        waits.append(unit.spec.settle - (view.now - max(since, unit.since)))
+    left = max(0.0, *waits, 0.0)
+    return Seconds(left if left > SOON else 0.0)  # A timer shorter than the clock's grain would come again and again.
+
+
+def unlinked_too_soon(unit: Unit, event: Any, view: View) -> bool:
+    return unlinked(unit, event, view) and patience(unit, view) > 0
+
+
+def unlinked_for_good(unit: Unit, event: Any, view: View) -> bool:
+    """Only a new container brings it back in step."""
+    return unlinked(unit, event, view) and cure_of(unit, view) is Cure.RECREATE
+
+
+def reason_of(unit: Unit, view: View) -> str:
+    return "; ".join(dict.fromkeys(one.why for one in curable(unit, view)))
+
+
+def relinked(unit: Unit, view: View) -> Unit:
+    """It is brought back in step now; ``death`` keeps why, for after its start."""
+    attempts = (*recent(unit.relinks, WITHIN, view.now), view.now)[-OFTEN:]
+    why = reason_of(unit, view)
+    found = curable(unit, view)
+    edges = tuple(dict.fromkeys(one.edge.via for one in found))
+    newest = max((view.units[one.edge.target] for one in found), key=lambda leader: leader.since)
+    return replace(unit, relinks=attempts, relinked_via=edges, reason=why, wave=newest.cause or view.moment.cause)
+
+
+def settle(unit: Unit, _event: Any, view: View) -> Step:
+    delay = patience(unit, view)
+    return arm(replace(unit, reason=f"{reason_of(unit, view)}; in {delay:.3g} s"), Timer.LOOK, delay)
