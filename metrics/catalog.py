@@ -55,6 +55,8 @@ OPERATIONS = (
     "start",
     "signal",
     "stop",
+    "restart",
+    "connect",
     "rename",
     "remove",
     "logs",

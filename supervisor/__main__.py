@@ -14,6 +14,8 @@ from supervisor import client_tls
 
 RUN_DIR = Path(os.environ.get("DOCKWARDEN_RUN_DIR", "/run/dockwarden"))
 STATE_DIR = Path("/var/lib/dockwarden")
+WATCH_STATE_DIR = Path("/var/lib/dockwarden-watch")
+"""Of its own: what is known of a host's units by name is no knowledge of another engine's."""
 CONFIG = Path("/var/lib/rancher/conf")
 
 
@@ -27,9 +29,10 @@ def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     top.add_argument("--run-dir", type=Path, default=RUN_DIR, help="where control.sock is (default: %(default)s)")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_boot(commands)
+    _add_watch(commands)
     _add_config(commands)
     client_tls.add_commands(commands)
-    if argv[:1] != ["boot"]:
+    if argv[:1] not in (["boot"], ["watch"]):
         from supervisor import client
 
         client.add_commands(commands)
@@ -51,16 +54,36 @@ def _add_boot(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help=f"cloud-config; repeat it, later ones win (default: {CONFIG})",
     )
     boot.add_argument("--engine", metavar="URL", help="attach to this engine (unix:///...) instead of starting one")
-    boot.add_argument("--state-dir", type=Path, default=STATE_DIR, metavar="DIR", help="default: %(default)s")
-    boot.add_argument(
+    boot.add_argument("--images", type=Path, metavar="DIR", help="load its images*.tar[.gz|.xz|.zst] first")
+    _add_running(boot, STATE_DIR)
+
+
+def _add_watch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    watch = commands.add_parser(
+        "watch",
+        help="look after the containers of any Docker host (foreground)",
+        description="Restarts what is unhealthy, and re-links what lost its network: containers with the label"
+        " dockwarden.enable=true or autoheal=true. Understands docker-autoheal's environment variables.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example:\n  dockwarden watch --all --dry-run --log-format console",
+    )
+    watch.add_argument("--all", action="store_true", dest="everything", help="also those that do not ask for it")
+    watch.add_argument("--dry-run", action="store_true", dest="dry", help="say what would be done, and do nothing")
+    watch.add_argument("--engine", metavar="URL", help="default: $DOCKER_HOST, or unix:///var/run/docker.sock")
+    _add_running(watch, WATCH_STATE_DIR)
+
+
+def _add_running(command: argparse.ArgumentParser, state_dir: Path) -> None:
+    """What all that runs in the foreground can be told."""
+    command.add_argument("--state-dir", type=Path, default=state_dir, metavar="DIR", help="default: %(default)s")
+    command.add_argument(
         "--run-dir", type=Path, default=argparse.SUPPRESS, metavar="DIR", help="for control.sock and the lock"
     )
-    boot.add_argument("--images", type=Path, metavar="DIR", help="load its images*.tar[.gz|.xz|.zst] first")
-    boot.add_argument(
+    command.add_argument(
         "--listen", default="127.0.0.1:9779", metavar="HOST:PORT", help="metrics; '' for none (default: %(default)s)"
     )
-    boot.add_argument("--log-format", choices=("json", "console"), default="json")
-    boot.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
+    command.add_argument("--log-format", choices=("json", "console"), default="json")
+    command.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
 
 
 def _add_config(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -76,8 +99,8 @@ def _add_config(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     args = parser(argv).parse_args(argv)
-    if args.command == "boot":
-        return _boot(args)
+    if args.command in {"boot", "watch"}:
+        return _run(args)
     if args.command == "config":
         return _validate(args)
     if args.command == "tls":
@@ -87,7 +110,7 @@ def main(argv: list[str] | None = None) -> int:
     return client.run(args)
 
 
-def _boot(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> int:
     import asyncio
     from collections.abc import Callable, Coroutine
 
@@ -99,17 +122,27 @@ def _boot(args: argparse.Namespace) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
             return loop.run(main())
 
+    booting = args.command == "boot"
     options = app.Options(
-        config=tuple(args.config or (CONFIG,)),
+        config=tuple(args.config or (CONFIG,)) if booting else (),
         engine=args.engine,
         state_dir=args.state_dir,
         run_dir=args.run_dir,
-        images=args.images,
+        images=args.images if booting else None,
         listen=args.listen or None,
         log_format=args.log_format,
         log_level=args.log_level,
     )
-    return app.boot(options, runner)
+    if booting:
+        return app.boot(options, runner)
+    from supervisor import watching
+
+    try:
+        wanted = watching.options_from(options, os.environ, everything=args.everything, dry=args.dry)
+    except app.BootError as error:
+        print(f"dockwarden watch: {error}", file=sys.stderr)
+        return error.code
+    return watching.watch(wanted, runner)
 
 
 def _validate(args: argparse.Namespace) -> int:

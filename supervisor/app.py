@@ -29,8 +29,9 @@ from supervisor.journal import Journal, configure_logging
 from supervisor.keeper import Boot, Keeper, Kept, read
 from supervisor.lock import LockError, LockHeld, RunLock
 from supervisor.log_lines import LineLogger
-from supervisor.loop import Inbox
+from supervisor.loop import Inbox, Observer
 from supervisor.pages import PagesError, serve_pages
+from supervisor.recreate import Recreations
 from supervisor.settings import ConfigError, Settings
 from supervisor.shell import Shell, Timing
 from supervisor.state import StateError, StateFile
@@ -179,6 +180,7 @@ class Host:
         self._lines = lines
         self._catching_up: asyncio.TimerHandle | None = None
         self._started = time.time()
+        self._recreations: Recreations | None = None
         self._daemon_state: DaemonState | None = None
         self._docker = self._system_docker()
         self._url = options.engine or f"unix://{self._docker.plan.socket}" if self._docker else str(options.engine)
@@ -216,9 +218,10 @@ class Host:
         metrics = Metrics(wall=time.time, now=loop.time, version=VERSION)
         inbox = Inbox(loop.time, f"{random.SystemRandom().randrange(16**4):04x}")
         try:
-            engine = DockerEngine(self._url, on_call=metrics.engine_call)
+            engine = self._make_engine(metrics.engine_call)
         except EngineError as error:
             raise BootError(Exit.ENGINE, str(error)) from error
+        self._recreations = self._make_recreations(engine)
         boot_id = Boot(_host_boot_id())
         kept = read(self._store, boot_id)
         choices = self._choose()
@@ -247,13 +250,14 @@ class Host:
             self._log,
             gauges=metrics,
             keeper=keeper,
-            observers=(control, journal, metrics),
+            observers=(control, journal, metrics, *self._more_observers()),
             chance=random.random,
             timing=Timing(self._settings.supervisor.snapshot_period, self._settings.supervisor.shutdown_total),
             read_config=self._read_config,
-            prepare=lambda: self._load_images(engine),
+            prepare=lambda: self._prepare(engine),
             user_docker=user_docker,
             switches=switches,
+            recreations=self._recreations,
         )
         metrics.watch_world(lambda: shell.world, self._to_wall, lambda: inbox.depth, lambda: user_docker.report.version)
         self._handle_signals(shell, inbox)
@@ -271,6 +275,21 @@ class Host:
         finally:
             beat.stop()
             await engine.close()
+
+    def _make_engine(self, on_call: Callable[[str, str, float], None]) -> DockerEngine:
+        """Raises EngineError for a URL that is none."""
+        return DockerEngine(self._url, on_call=on_call)
+
+    def _make_recreations(self, engine: DockerEngine) -> Recreations | None:  # noqa: ARG002
+        """Only what somebody else made has to be copied: our own units are made from their definitions."""
+        return None
+
+    def _more_observers(self) -> tuple[Observer, ...]:
+        return ()
+
+    async def _prepare(self, engine: DockerEngine) -> None:
+        """At each connection, before the units are looked at."""
+        await self._load_images(engine)
 
     async def _serve(self, shell: Shell, control: Control, metrics: Metrics) -> int:
         pages = None

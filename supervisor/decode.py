@@ -9,11 +9,12 @@ import json
 import re
 import signal as signals
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
 from supervisor.engine import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT, EngineInfo, Heard
+from supervisor.foreign import Portrait
 from units.events import (
     ContainerCreated,
     ContainerDestroyed,
@@ -59,25 +60,31 @@ _SENTENCES: Final = (
 )
 """What 20.10 and 26.1 say, in lower case; their status is 500 for half of it. A signal that the engine does not know
 leaves a running container behind, so it must not count as a refusal for good."""
+STARTS = ("start", "restart")
 _BY_STATUS: Final = {304: Failure.CONFLICT, 404: Failure.NOT_FOUND, 409: Failure.CONFLICT}
 _SPECIAL: Final = {
     ("create", 400): Failure.UNRECOVERABLE,
     ("create", 404): Failure.UNRECOVERABLE,
     ("start", 400): Failure.UNRECOVERABLE,
     ("start", 404): Failure.UNRECOVERABLE,
+    ("restart", 400): Failure.UNRECOVERABLE,
+    ("restart", 404): Failure.UNRECOVERABLE,
     ("pull", 400): Failure.UNRECOVERABLE,
     ("pull", 404): Failure.IMAGE_MISSING,
 }
 
 
-def event(raw: Any) -> Heard:
-    """One message of ``/events``. Actions carry text after a colon: ``health_status: healthy``."""
-    actor = _map(_map(raw).get("Actor"))
-    attributes = _map(actor.get("Attributes"))
-    action, _, detail = _text(_map(raw).get("Action")).partition(": ")
-    container = ContainerId(_text(actor.get("ID")))
-    unit = UnitName(_text(attributes.get(LABEL_UNIT)))
-    at = _number(_map(raw).get("timeNano"), 0)
+def event(raw: Any, *, by_name: bool = False) -> Heard:
+    """One message of ``/events``. Actions carry text after a colon: ``health_status: healthy``.
+
+    ``by_name``: the unit is called as the container is, not as a label says.
+    """
+    actor = as_map(as_map(raw).get("Actor"))
+    attributes = as_map(actor.get("Attributes"))
+    action, _, detail = as_text(as_map(raw).get("Action")).partition(": ")
+    container = ContainerId(as_text(actor.get("ID")))
+    unit = UnitName(as_text(attributes.get("name" if by_name else LABEL_UNIT)))
+    at = _number(as_map(raw).get("timeNano"), 0)
     fact = _fact(action, detail, unit, container, attributes) if unit and container else None
     if isinstance(fact, ContainerStarted):
         fact = replace(fact, at=at / 1e9)
@@ -85,6 +92,7 @@ def event(raw: Any) -> Heard:
         fact=fact,
         kind=action if fact is not None else "other",
         at=at,
+        doubt=action if action == "rename" else "",
         key=f"{action}:{detail}:{container[:12]}",
     )
 
@@ -92,14 +100,14 @@ def event(raw: Any) -> Heard:
 def _fact(
     action: str, detail: str, unit: UnitName, container: ContainerId, attributes: Mapping[str, Any]
 ) -> EngineFact | None:
-    variant = _text(attributes.get(LABEL_CONSOLE))
+    variant = as_text(attributes.get(LABEL_CONSOLE))
     match action:
         case "create":
-            return ContainerCreated(unit, container, _text(attributes.get(LABEL_HASH)), variant)
+            return ContainerCreated(unit, container, as_text(attributes.get(LABEL_HASH)), variant)
         case "start":
             return ContainerStarted(unit, container, variant=variant)
         case "kill":
-            return ContainerKilled(unit, container, signal_number(_text(attributes.get("signal"))))
+            return ContainerKilled(unit, container, signal_number(as_text(attributes.get("signal"))))
         case "die":
             return ContainerDied(unit, container, _number(attributes.get("exitCode"), UNKNOWN_EXIT))
         case "health_status":
@@ -118,19 +126,20 @@ def signal_number(text: str) -> int:
     return int(signals.Signals[name]) if name in signals.Signals.__members__ else 0
 
 
-def observed(row: Any) -> Observed | None:
+def observed(row: Any, *, by_name: bool = False) -> Observed | None:
     """One row of ``/containers/json``; ``None`` for a container that is not ours.
 
     A row tells exit code and health only in its sentence: ``Exited (137) 2 minutes ago``, ``Up 3 minutes (healthy)``.
     """
-    labels = _map(_map(row).get("Labels"))
-    names = _map(row).get("Names")
-    state = _text(_map(row).get("State"))
-    status = _text(_map(row).get("Status"))
+    labels = as_map(as_map(row).get("Labels"))
+    names = as_map(row).get("Names")
+    state = as_text(as_map(row).get("State"))
+    status = as_text(as_map(row).get("Status"))
     exited, health = _EXITED.match(status), _HEALTH.search(status)
     return _ours(
         labels,
-        container=ContainerId(_text(_map(row).get("Id"))),
+        by_name=by_name,
+        container=ContainerId(as_text(as_map(row).get("Id"))),
         name=_own_name(names if isinstance(names, list) else []),
         running=state in {"running", "paused"},
         created=state == "created",
@@ -139,21 +148,22 @@ def observed(row: Any) -> Observed | None:
     )
 
 
-def inspected(found: Any, now: float) -> Observed | None:
+def inspected(found: Any, now: float, *, by_name: bool = False) -> Observed | None:
     """One answer of ``/containers/ID/json``. ``now``: seconds since 1970, the clock that the engine stamps with."""
-    config, state = _map(_map(found).get("Config")), _map(_map(found).get("State"))
+    config, state = as_map(as_map(found).get("Config")), as_map(as_map(found).get("State"))
     running = state.get("Running") is True
     return _ours(
-        _map(config.get("Labels")),
-        container=ContainerId(_text(_map(found).get("Id"))),
+        as_map(config.get("Labels")),
+        by_name=by_name,
+        container=ContainerId(as_text(as_map(found).get("Id"))),
         name=name_of(found),
         running=running,
         created=state.get("Status") == "created",
         exit_code=0 if running else _number(state.get("ExitCode"), 0),
         oom=state.get("OOMKilled") is True,
         health=_health_of(found),
-        ran_for=_age(_text(state.get("StartedAt")), now) if running else Seconds(0),
-        started=_moment(_text(state.get("StartedAt"))) if running else 0.0,
+        ran_for=_age(as_text(state.get("StartedAt")), now) if running else Seconds(0),
+        started=_moment(as_text(state.get("StartedAt"))) if running else 0.0,
         look=ties(found),
     )
 
@@ -163,86 +173,140 @@ JOINS = (("NetworkMode", Via.NET), ("PidMode", Via.PID), ("IpcMode", Via.IPC))
 
 def ties(found: Any) -> Look:
     """What an inspected container holds on to. Engines keep the id of a container that is joined, whatever was said."""
-    host, mounts = _map(_map(found).get("HostConfig")), _map(found).get("Mounts")
-    modes = [(via, _text(host.get(key)).partition(":")) for key, via in JOINS]
-    placed = [_map(mount) for mount in (mounts if isinstance(mounts, list) else ())]
-    filled = ((_text(one.get("Destination")), _text(one.get("Name")) or _text(one.get("Source"))) for one in placed)
+    host, mounts = as_map(as_map(found).get("HostConfig")), as_map(found).get("Mounts")
+    modes = [(via, as_text(host.get(key)).partition(":")) for key, via in JOINS]
+    placed = [as_map(mount) for mount in (mounts if isinstance(mounts, list) else ())]
+    filled = (
+        (as_text(one.get("Destination")), as_text(one.get("Name")) or as_text(one.get("Source"))) for one in placed
+    )
     return Look(
         holds=tuple((via, ContainerId(held)) for via, (kind, _, held) in modes if kind == "container" and held),
         mounts=tuple(sorted(filled)),
         own_places=frozenset(_own_places(host)),
-        address=_text(_map(_map(found).get("NetworkSettings")).get("IPAddress")),
-        created=_moment(_text(_map(found).get("Created"))),
+        address=as_text(as_map(as_map(found).get("NetworkSettings")).get("IPAddress")),
+        created=_moment(as_text(as_map(found).get("Created"))),
+        failed=as_text(as_map(as_map(found).get("State")).get("Error")),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Of a row of ``/containers/json``: who it is, before it is known what it is to us."""
+
+    container: ContainerId
+    name: str
+    labels: Mapping[str, str]
+
+
+def label_row(row: Any) -> Row:
+    names = as_map(row).get("Names")
+    return Row(
+        ContainerId(as_text(as_map(row).get("Id"))),
+        _own_name(names if isinstance(names, list) else []),
+        _texts(as_map(row).get("Labels")),
+    )
+
+
+def id_of(found: Any) -> ContainerId:
+    return ContainerId(as_text(as_map(found).get("Id")))
+
+
+def portrait(found: Any) -> Portrait:
+    """One answer of ``/containers/ID/json``, as a foreign container is looked at."""
+    config, host = as_map(as_map(found).get("Config")), as_map(as_map(found).get("HostConfig"))
+    links, donors = host.get("Links"), host.get("VolumesFrom")
+    timeout = config.get("StopTimeout")
+    return Portrait(
+        name=name_of(found),
+        container=id_of(found),
+        image=as_text(config.get("Image")),
+        labels=_texts(config.get("Labels")),
+        joins=tuple((via, held) for via, held in ties(found).holds),
+        links=tuple(as_text(link).partition(":")[0].lstrip("/") for link in (links if isinstance(links, list) else ())),
+        volumes_from=tuple(
+            as_text(donor).partition(":")[0] for donor in (donors if isinstance(donors, list) else ()) if as_text(donor)
+        ),
+        policy=as_text(as_map(host.get("RestartPolicy")).get("Name")),
+        stop_signal=as_text(config.get("StopSignal")),
+        stop_timeout=float(timeout) if isinstance(timeout, int) and timeout >= 0 else None,
+    )
+
+
+def _texts(value: Any) -> Mapping[str, str]:
+    return {key: as_text(text) for key, text in as_map(value).items()}
 
 
 def _own_places(host: Mapping[str, Any]) -> Iterator[str]:
     binds, mounts = host.get("Binds"), host.get("Mounts")
     for bind in binds if isinstance(binds, list) else ():
-        parts = _text(bind).split(":")
+        parts = as_text(bind).split(":")
         yield parts[1] if len(parts) > 1 else parts[0]
     for mount in mounts if isinstance(mounts, list) else ():
-        yield _text(_map(mount).get("Target"))
+        yield as_text(as_map(mount).get("Target"))
 
 
 def declares_health(found: Any) -> bool:
     """Whether an inspected container has a health check; an image's own is part of it from its creation on."""
-    test = _map(_map(_map(found).get("Config")).get("Healthcheck")).get("Test")
+    test = as_map(as_map(as_map(found).get("Config")).get("Healthcheck")).get("Test")
     return isinstance(test, list) and bool(test) and test[0] != "NONE"
 
 
 def context(found: Any) -> ContextFacts:
     """One answer of ``/containers/ID/json``, as a storage context is looked at."""
-    config, state = _map(_map(found).get("Config")), _map(_map(found).get("State"))
-    host = _map(_map(found).get("HostConfig"))
+    config, state = as_map(as_map(found).get("Config")), as_map(as_map(found).get("State"))
+    host = as_map(as_map(found).get("HostConfig"))
     added = host.get("CapAdd")
     return ContextFacts(
         name=name_of(found),
-        container=_text(_map(found).get("Id")),
+        container=as_text(as_map(found).get("Id")),
         running=state.get("Running") is True,
         pid=_number(state.get("Pid"), 0),
-        started=_text(state.get("StartedAt")),
+        started=as_text(state.get("StartedAt")),
         privileged=host.get("Privileged") is True,
         capabilities=frozenset(
-            _text(name).upper().removeprefix("CAP_") for name in (added if isinstance(added, list) else ())
+            as_text(name).upper().removeprefix("CAP_") for name in (added if isinstance(added, list) else ())
         ),
         namespaces=tuple(
-            (name, _text(host.get(key)) or "private")
+            (name, as_text(host.get(key)) or "private")
             for name, key in (("network", "NetworkMode"), ("pid", "PidMode"), ("ipc", "IpcMode"))
         ),
-        requires=_text(_map(config.get("Labels")).get(REQUIRES)),
+        requires=as_text(as_map(config.get("Labels")).get(REQUIRES)),
     )
 
 
 def owner(found: Any) -> UnitName | None:
-    return UnitName(_text(_map(_map(_map(found).get("Config")).get("Labels")).get(LABEL_UNIT))) or None
+    return UnitName(as_text(as_map(as_map(as_map(found).get("Config")).get("Labels")).get(LABEL_UNIT))) or None
 
 
 def name_of(found: Any) -> str:
-    return _text(_map(found).get("Name")).lstrip("/")
+    return as_text(as_map(found).get("Name")).lstrip("/")
 
 
 def has_terminal(found: Any) -> bool:
-    return _map(_map(found).get("Config")).get("Tty") is True
+    return as_map(as_map(found).get("Config")).get("Tty") is True
 
 
 def loaded(line: Any) -> list[str]:
     """The image that a line of ``/images/load`` tells of: ``Loaded image: name:tag``, or an id when it has no name."""
-    return _LOADED.findall(_text(_map(line).get("stream")))
+    return _LOADED.findall(as_text(as_map(line).get("stream")))
 
 
 def trouble(line: Any) -> str:
     """The error that a line of ``/images/create`` or ``/images/load`` tells of; empty if it tells of none."""
-    told = _map(line)
+    told = as_map(line)
     if "error" not in told and "errorDetail" not in told:
         return ""
-    return _text(_map(told.get("errorDetail")).get("message")) or _text(told.get("error")) or "an error without a word"
+    return (
+        as_text(as_map(told.get("errorDetail")).get("message"))
+        or as_text(told.get("error"))
+        or "an error without a word"
+    )
 
 
 def info(version: Any) -> EngineInfo:
     """The answer of ``/version``. Engines before 1.12 name no minimum."""
-    told = _map(version)
-    return EngineInfo(_text(told.get("Version")), _text(told.get("ApiVersion")), _text(told.get("MinAPIVersion")))
+    told = as_map(version)
+    return EngineInfo(as_text(told.get("Version")), as_text(told.get("ApiVersion")), as_text(told.get("MinAPIVersion")))
 
 
 def sentence(body: str) -> str:
@@ -251,7 +315,7 @@ def sentence(body: str) -> str:
         said = json.loads(body)
     except ValueError:
         said = None
-    return _text(_map(said).get("message")) or body.strip()
+    return as_text(as_map(said).get("message")) or body.strip()
 
 
 def failure(status: int, message: str, what: str, subject: str = "") -> Failure:
@@ -266,39 +330,39 @@ def failure(status: int, message: str, what: str, subject: str = "") -> Failure:
     """
     said = message.lower()
     if "no such container" in said:
-        if what == "create" or subject.lower() in said:
+        if what not in STARTS or subject.lower() in said:
             return Failure.OTHER if what == "create" else Failure.NOT_FOUND
         # The engine wrote the id of the container to join into this one, and none will bear that id again.
-        return Failure.STALE if what == "start" and re.search("[0-9a-f]{64}", said) else Failure.OTHER
+        return Failure.STALE if re.search("[0-9a-f]{64}", said) else Failure.OTHER
     for words, meaning in _SENTENCES:
         if words in said:
             return meaning
     return _SPECIAL.get((what, status)) or _BY_STATUS.get(status, Failure.OTHER)
 
 
-def _ours(labels: Mapping[str, Any], **fields: Any) -> Observed | None:
-    unit = _text(labels.get(LABEL_UNIT))
+def _ours(labels: Mapping[str, Any], *, by_name: bool, **fields: Any) -> Observed | None:
+    unit = fields["name"] if by_name else as_text(labels.get(LABEL_UNIT))
     if not unit or not fields["container"]:
         return None
     return Observed(
         unit=UnitName(unit),
-        config_hash=_text(labels.get(LABEL_HASH)),
-        variant=_text(labels.get(LABEL_CONSOLE)),
+        config_hash=as_text(labels.get(LABEL_HASH)),
+        variant=as_text(labels.get(LABEL_CONSOLE)),
         **fields,
     )
 
 
 def _own_name(names: list[Any]) -> str:
     """A container goes by one name of its own, and by one for each legacy link: ``/taker/alias``."""
-    return next((name[1:] for name in map(_text, names) if name.startswith("/") and name.count("/") == 1), "")
+    return next((name[1:] for name in map(as_text, names) if name.startswith("/") and name.count("/") == 1), "")
 
 
 def _health_of(found: Any) -> Health:
     """A check that is declared and has said nothing yet counts as starting; what a dead container said is void."""
     if not declares_health(found):
         return Health.NONE
-    state = _map(_map(found).get("State"))
-    said = _health(_text(_map(state.get("Health")).get("Status"))) if state.get("Running") is True else Health.NONE
+    state = as_map(as_map(found).get("State"))
+    said = _health(as_text(as_map(state.get("Health")).get("Status"))) if state.get("Running") is True else Health.NONE
     return said if said is not Health.NONE else Health.STARTING
 
 
@@ -322,11 +386,13 @@ def _moment(stamp: str) -> float:
         return 0.0
 
 
-def _map(value: Any) -> Mapping[str, Any]:
+def as_map(value: Any) -> Mapping[str, Any]:
+    """Of an answer: a mapping, if it is one; else an empty one."""
     return value if isinstance(value, dict) else _NOTHING
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """Of an answer: a text, if it is one; else an empty one."""
     return value if isinstance(value, str) else ""
 
 

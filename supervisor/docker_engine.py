@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NoReturn
 from urllib.parse import quote, urlencode
@@ -18,9 +18,11 @@ import aiohttp
 from aiodocker import Docker, DockerError
 
 from supervisor import decode
-from supervisor.engine import LABEL_UNIT, EngineError, EngineInfo, HandOver, Heard, OutputLine
+from supervisor.engine import EngineError, EngineInfo, HandOver, Heard, OutputLine, Replica
 from supervisor.http1 import Lines, WireError
+from supervisor.lens import Lens, Ours
 from supervisor.output import Output
+from supervisor.replica import image_of, replica
 from supervisor.wire import Answer, Asked, Caller, Listener, listen, unreachable
 from units.events import Observed
 from units.quantities import Seconds
@@ -33,13 +35,13 @@ LOOK, ACT, PROGRESS = 10.0, 30.0, 120.0
 """Deadlines in seconds: for what only looks or signals, for a create or a start, and between two signs of progress."""
 LOOKS = 8
 """Inspects at once."""
+OWN_TIMEOUT = 600.0
+"""Longest stop timeout of a container's own that is waited for, in seconds."""
 PIECE = 256 * 1024
 """Bytes of an archive that are read at once."""
-NO_CONNECTION = 900
-"""aiodocker's own status."""
+NOT_FOUND, NO_CONNECTION = 404, 900
+"""HTTP's, and aiodocker's own."""
 
-_EVENTS: Final = {"type": ["container"], "label": [LABEL_UNIT], "event": list(decode.ACTIONS)}
-_OURS: Final = json.dumps({"label": [LABEL_UNIT]})
 _REFUSALS = (
     TimeoutError,
     DockerError,
@@ -63,13 +65,17 @@ class DockerEngine:
         url: ``unix:///path/of/the.sock``.
         api: Version of the API that all calls speak.
         on_call: Told of each call that has ended.
+        lens: Which containers are units; without it, those that carry our label.
 
     Raises:
         EngineError: the URL is none we can use.
     """
 
-    def __init__(self, url: str, api: str = API, *, on_call: OnCall = lambda *_: None) -> None:
+    def __init__(
+        self, url: str, api: str = API, *, on_call: OnCall = lambda *_: None, lens: Lens | None = None
+    ) -> None:
         self.url = url
+        self._lens = lens or Ours()
         self._path = socket_path(url)
         self._base = f"/{api}"
         self._on_call = on_call
@@ -106,7 +112,7 @@ class DockerEngine:
 
             async def hand_over(hear: Callable[[Heard], None]) -> NoReturn:
                 try:
-                    await listener.hand_over(lambda line: hear(decode.event(_parsed(line))))
+                    await listener.hand_over(lambda line: hear(self._lens.heard(_parsed(line))))
                 except WireError as error:
                     raise EngineError(Failure.UNREACHABLE, f"events: {error}") from error
 
@@ -118,10 +124,11 @@ class DockerEngine:
 
     async def snapshot(self, *, thorough: bool) -> tuple[Observed, ...]:
         async with self._order("list", "", LOOK):
-            rows = await self._ask("containers/json", params={"all": "1", "filters": _OURS})
-            listed = [seen for row in rows if (seen := decode.observed(row)) is not None]
+            rows = await self._ask("containers/json", params={"all": "1", "filters": self._lens.containers})
+            news = self._lens.prepare(rows)
+            listed = [seen for row in rows if (seen := self._lens.listed(row)) is not None]
             del rows
-        if not thorough:
+        if not thorough and not news:
             return tuple(listed)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -159,7 +166,7 @@ class DockerEngine:
         return decode.context(await self._inspect(container))
 
     async def look(self, container: ContainerId) -> Observed:
-        seen = decode.inspected(await self._inspect(container), time.time())
+        seen = self._lens.inspected(await self._inspect(container), time.time())
         if seen is None:
             raise EngineError(Failure.NOT_FOUND, f"inspect {container[:12]}: it is not ours")
         return seen
@@ -188,11 +195,46 @@ class DockerEngine:
         async with self._order("signal", container[:12], LOOK):
             await self._calls.containers.container(container).kill(signal=signal)
 
-    async def stop(self, container: ContainerId, grace: Seconds) -> None:
-        async with self._order("stop", container[:12], grace + ACT):
-            query = self._calls._query(f"containers/{container}/stop", "POST", params={"t": str(int(grace))})  # noqa: SLF001
-            async with query:
+    async def restart(self, container: ContainerId, grace: Seconds | None) -> None:
+        await self._end("restart", container, grace)
+
+    async def stop(self, container: ContainerId, grace: Seconds | None) -> None:
+        await self._end("stop", container, grace)
+
+    async def _end(self, operation: str, container: ContainerId, grace: Seconds | None) -> None:
+        """A call that waits for the end of a container."""
+        asked = {} if grace is None else {"t": str(int(grace))}
+        patience = ACT + (OWN_TIMEOUT if grace is None else grace)
+        async with self._order(operation, container[:12], patience):
+            path, limit = f"containers/{container}/{operation}", aiohttp.ClientTimeout(total=patience)
+            async with self._calls._query(path, "POST", params=asked, timeout=limit):  # noqa: SLF001
                 pass
+
+    async def replica(self, container: ContainerId, joins: Mapping[ContainerId, ContainerId]) -> Replica:
+        found = await self._inspect(container)
+        async with self._order("image", container[:12], LOOK):
+            try:
+                told = await self._ask(f"images/{quote(image_of(found), safe='/:@')}/json")
+            except DockerError as error:
+                if error.status != NOT_FOUND:
+                    raise
+                told = None  # Its name is gone; the image is not, while a container uses it.
+        return replica(found, decode.id_of(told), joins, self._lens.names)
+
+    async def connect(self, network: str, container: ContainerId, endpoint: str) -> None:
+        async with self._order("connect", f"{container[:12]} to {network}", LOOK):
+            asked = json.dumps({"Container": container, "EndpointConfig": json.loads(endpoint)})
+            async with self._calls._query(f"networks/{quote(network, safe='')}/connect", "POST", data=asked):  # noqa: SLF001
+                pass
+
+    async def holder(self, name: str) -> ContainerId | None:
+        try:
+            found = await self._inspect(name)
+        except EngineError as error:
+            if error.failure is Failure.NOT_FOUND:
+                return None
+            raise
+        return decode.id_of(found) if decode.name_of(found) == name else None
 
     async def rename(self, container: ContainerId, name: str) -> None:
         async with self._order("rename", container[:12], LOOK):
@@ -246,7 +288,7 @@ class DockerEngine:
         """``None``: it has gone since it was listed."""
         try:
             async with self._looks:
-                return decode.inspected(await self._inspect(container), now)
+                return self._lens.inspected(await self._inspect(container), now)
         except EngineError as error:
             if error.failure is Failure.NOT_FOUND:
                 return None
@@ -296,11 +338,11 @@ class DockerEngine:
         self._on_call(operation, "ok", self._loop.time() - began)
 
     def _failed(self, error: Exception, operation: str, subject: str, patience: float, began: float) -> EngineError:
-        failure, text = self._meaning(error, operation, patience)
+        failure, text = self._meaning(error, operation, subject, patience)
         self._on_call(operation, failure.name.lower(), self._loop.time() - began)
         return EngineError(failure, f"{operation} {subject}".rstrip() + f": {text}")
 
-    def _meaning(self, error: Exception, operation: str, patience: float) -> tuple[Failure, str]:
+    def _meaning(self, error: Exception, operation: str, subject: str, patience: float) -> tuple[Failure, str]:
         match error:
             case EngineError():
                 return error.failure, str(error)
@@ -312,14 +354,14 @@ class DockerEngine:
                     return Failure.UNREACHABLE, str(unreachable(self._path, cause.os_error))
                 return Failure.UNREACHABLE, f"{self._path}: the connection was cut"
             case DockerError(status=status, message=message):
-                return decode.failure(status, message, operation), message.strip()
+                return decode.failure(status, message, operation, subject), message.strip()
             case WireError() | aiohttp.ClientError() | OSError():
                 return Failure.UNREACHABLE, f"{self._path}: {str(error) or 'the connection was cut'}"
             case _:
                 return Failure.OTHER, f"not an answer that we know: {error!r}"
 
     def _events_target(self, since_ns: int | None) -> str:
-        asked = {"filters": json.dumps(_EVENTS)}
+        asked = {"filters": json.dumps(dict(self._lens.events))}
         if since_ns is not None:
             asked["since"] = f"{since_ns // 1_000_000_000}.{since_ns % 1_000_000_000:09d}"
         return f"{self._base}/events?{urlencode(asked)}"

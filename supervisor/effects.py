@@ -13,6 +13,7 @@ from structlog.typing import FilteringBoundLogger
 
 from supervisor.engine import Engine, EngineError, UserEngine
 from supervisor.loop import Entry, Inbox
+from supervisor.recreate import Recreations
 from supervisor.switches import Switches
 from units.commands import (
     ArmSwitch,
@@ -26,7 +27,10 @@ from units.commands import (
     ParkContainer,
     PullImage,
     ReadConfig,
+    RecreateContainer,
     RemoveContainer,
+    RestartContainer,
+    SayOnly,
     SignalContainer,
     StartContainer,
     SwapBack,
@@ -63,9 +67,8 @@ ELAPSED: dict[Timer, Callable[[UnitName, int], Event]] = {
     Timer.LOOK: LookDue,
 }
 
-LaneOrder: TypeAlias = (
-    CreateContainer | StartContainer | SignalContainer | RemoveContainer | ParkContainer | SwapBack | KeepIntent
-)
+RareOrder: TypeAlias = RestartContainer | RecreateContainer | RemoveContainer | ParkContainer | SwapBack
+LaneOrder: TypeAlias = CreateContainer | StartContainer | SignalContainer | KeepIntent | RareOrder
 
 
 class Effects:
@@ -82,6 +85,7 @@ class Effects:
         snapshot: Callable[[str], None],
         user_docker: UserEngine | None = None,
         switches: Switches | None = None,
+        recreations: Recreations | None = None,
     ) -> None:
         self._engine = engine
         self._inbox = inbox
@@ -91,6 +95,7 @@ class Effects:
         self._snapshot = snapshot
         self._user_docker = user_docker
         self._switches = switches
+        self._recreations = recreations
         self._lanes: dict[UnitName, deque[tuple[LaneOrder, str]]] = {}
         self._timers: dict[UnitName, asyncio.TimerHandle] = {}
         self._loop = asyncio.get_running_loop()
@@ -120,6 +125,8 @@ class Effects:
                 | StartContainer()
                 | SignalContainer()
                 | RemoveContainer()
+                | RestartContainer()
+                | RecreateContainer()
                 | ParkContainer()
                 | SwapBack()
                 | KeepIntent()
@@ -129,6 +136,8 @@ class Effects:
                 self._switching.arm(command, cause)
             case CheckSwitch() | KeepChoice() | DropIntent():
                 self._tasks.create_task(self._switching.carry_out(command, cause), name="switch")
+            case SayOnly():
+                self._log.info("dry-run.would", unit=command.unit, what=command.what, reason=command.why, cause=cause)
             case TakeSnapshot():
                 self._snapshot(command.why)
             case ReadConfig():
@@ -186,6 +195,15 @@ class Effects:
                 return self._create(order, cause)
             case SignalContainer():
                 return self._engine.signal(order.container, order.signal)
+            case _:
+                return self._rarely(order)
+
+    def _rarely(self, order: RareOrder) -> Coroutine[Any, Any, None]:
+        match order:
+            case RestartContainer():
+                return self._engine.restart(order.container, order.timeout)
+            case RecreateContainer():
+                return self._recreate(order)
             case SwapBack():
                 return self._swap_back(order)
             case ParkContainer():
@@ -194,6 +212,10 @@ class Effects:
                 return self._remove(order)
             case _:
                 assert_never(order)
+
+    async def _recreate(self, order: RecreateContainer) -> None:
+        assert self._recreations is not None
+        await self._recreations.recreate(order.container, dict(order.joins), order.timeout)
 
     async def _park(self, order: ParkContainer) -> None:
         await self._engine.stop(order.container, order.timeout)
@@ -209,7 +231,9 @@ class Effects:
         match order:
             case CreateContainer():
                 self._inbox.put(CreateFailed(order.unit, error.failure, text), cause=cause)
-            case StartContainer():
+            case RecreateContainer():
+                self._inbox.put(CreateFailed(order.unit, error.failure, text), cause=cause)
+            case StartContainer() | RestartContainer():
                 self._inbox.put(StartFailed(order.unit, order.container, error.failure, text), cause=cause)
             case SignalContainer():
                 self._inbox.put(SignalFailed(order.unit, order.container, error.failure, text), cause=cause)

@@ -1,6 +1,6 @@
 """The port to a container engine: what we ask of it, and how it may fail. Knows no engine by name."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
@@ -37,6 +37,8 @@ class Heard:
     """The engine's own stamp, nanoseconds since 1970."""
     key: str
     """Tells it apart from another message of the same nanosecond."""
+    doubt: str = ""
+    """Why a snapshot should say more; empty: it need not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,18 @@ class OutputLine:
     stream: str
     """``stdout`` or ``stderr``."""
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """All that is needed to make a container of somebody else's anew."""
+
+    name: str
+    body: str
+    """Of the create call, as JSON text."""
+    networks: tuple[tuple[str, str], ...]
+    """Further networks, and each one's endpoint as JSON text: an older engine takes only one at the create."""
+    running: bool
 
 
 HandOver = Callable[[Callable[[Heard], None]], Awaitable[NoReturn]]
@@ -111,8 +125,33 @@ class Engine(Protocol):
         """Raises NOT_RUNNING, NOT_FOUND."""
         ...
 
-    async def stop(self, container: ContainerId, grace: Seconds) -> None:
-        """Its stop signal, SIGKILL after ``grace``, and wait for the end. Also when it does not run."""
+    async def restart(self, container: ContainerId, grace: Seconds | None) -> None:
+        """Its stop signal, SIGKILL after ``grace``, and a start: one call, which the engine ends also without us.
+
+        ``None``: the container's own stop timeout. Starts one that does not run. Raises as ``start`` does.
+        """
+        ...
+
+    async def stop(self, container: ContainerId, grace: Seconds | None) -> None:
+        """Its stop signal, SIGKILL after ``grace``, and wait for the end. Also when it does not run.
+
+        ``None``: the container's own stop timeout.
+        """
+        ...
+
+    async def replica(self, container: ContainerId, joins: Mapping[ContainerId, ContainerId]) -> Replica:
+        """What makes it anew, with all of its configuration, and ``joins`` in place of what it refers to.
+
+        Raises NOT_FOUND.
+        """
+        ...
+
+    async def connect(self, network: str, container: ContainerId, endpoint: str) -> None:
+        """``endpoint``: its settings in that network, as JSON text."""
+        ...
+
+    async def holder(self, name: str) -> ContainerId | None:
+        """The container that bears this name; ``None`` when none does."""
         ...
 
     async def rename(self, container: ContainerId, name: str) -> None: ...

@@ -10,6 +10,7 @@ from supervisor.effects import Effects
 from supervisor.engine import Engine, UserEngine
 from supervisor.keeper import Keeper
 from supervisor.loop import Entry, Inbox, Loop, Observer
+from supervisor.recreate import Recreations
 from supervisor.switches import Switches
 from supervisor.watch import Gauges, Watch
 from units.events import Event, ShutdownAsked, ShutdownHurried
@@ -60,6 +61,7 @@ class Shell:
         prepare: Callable[[], Awaitable[None]],
         user_docker: UserEngine | None = None,
         switches: Switches | None = None,
+        recreations: Recreations | None = None,
     ) -> None:
         self._start_world = world
         self._engine = engine
@@ -72,6 +74,7 @@ class Shell:
         self._read_config = read_config
         self._user_docker = user_docker
         self._switches = switches
+        self._recreations = recreations
         self._watch = Watch(
             engine,
             inbox,
@@ -124,6 +127,7 @@ class Shell:
                 snapshot=self._watch.doubt,
                 user_docker=self._user_docker,
                 switches=self._switches,
+                recreations=self._recreations,
             )
             told = (*self._observers, self._keeper, self._drained)
             self._loop = Loop(self._start_world, self._inbox, self._chance, effects, told)

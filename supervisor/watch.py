@@ -140,6 +140,8 @@ class Watch:
         else:
             if heard.fact is not None:
                 self._inbox.put(heard.fact, engine_ns=heard.at)  # First of all: it may be a death.
+            if heard.doubt:
+                self.doubt(heard.doubt)
             self._remember(heard)
         self._gauges.heard(heard.kind)
 

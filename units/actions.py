@@ -46,7 +46,13 @@ ORDER_FAILED = (fact.StartFailed, fact.SignalFailed)
 
 def dead(unit: Unit, event: Any, **changes: Any) -> Unit:
     """What every death leaves behind, and ``changes``."""
-    left: dict[str, Any] = {"started_at": NEVER, "kill_seen": False, "stop_seen": False, "kills": 0}
+    left: dict[str, Any] = {
+        "started_at": NEVER,
+        "by_hand": unit.kill_seen,
+        "kill_seen": False,
+        "stop_seen": False,
+        "kills": 0,
+    }
     if isinstance(event, fact.ContainerDied):
         left |= {"exit_code": event.exit_code, "oom": unit.oom or event.oom}
     elif isinstance(event, fact.ContainerDestroyed) or (
@@ -150,17 +156,22 @@ FREE = frozenset({None, Reason.MANUAL, Reason.CONFIG, Reason.EXTERNAL, Reason.CO
 
 def start(unit: Unit, _event: Any, view: View) -> Step:
     """Order the start; every one that follows a death is charged to the budget, also if it fails."""
+    unit = unstarted(unit, view)
     assert unit.container is not None
+    place = _place(unit, view)
+    order = StartContainer(unit.name, unit.container, place)
+    return arm(unit, Timer.DEADLINE, ANSWER_DEADLINE, (order,), place=place)
+
+
+def unstarted(unit: Unit, view: View) -> Unit:
+    """Just before its start, which is charged to its budget where it is a fault of its own."""
     budget = unit.budget
     if unit.pending not in FREE:
         policy = unit.spec.restart
         window = (*recent(budget.restarts, policy.interval, view.now), view.now)
         # More than the limit need not be remembered, and without one nothing need be.
         budget = replace(budget, restarts=window[-policy.burst :] if policy.burst else ())
-    place = _place(unit, view)
-    order = StartContainer(unit.name, unit.container, place)
-    begun = {"budget": budget, "fresh": False, "kill_seen": False, "stop_seen": False, "place": place}
-    return arm(unit, Timer.DEADLINE, ANSWER_DEADLINE, (order,), **begun)
+    return replace(unit, budget=budget, fresh=False, kill_seen=False, stop_seen=False)
 
 
 def _place(unit: Unit, view: View) -> Place | None:
@@ -210,7 +221,7 @@ def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
         Reason.CONTEXT: "followed its storage context",
         Reason.RELINK: "joined again what was started anew",
     }
-    outside = unit.phase in {Phase.INACTIVE, Phase.EXITED}
+    outside = unit.phase in {Phase.INACTIVE, Phase.EXITED} and not (event.found and unit.fresh)
     unit = unexamined(unit)
     reason = "started from outside" if outside else told.get(unit.pending, f"restarted after: {unit.death}")
     return Step(

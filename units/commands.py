@@ -55,6 +55,41 @@ class SignalContainer:
 
 
 @dataclass(frozen=True, slots=True)
+class RestartContainer:
+    """Have the engine stop it and start it again, in one call: it ends well also if we do not live to see it.
+
+    For foreign units, whose stop signal and timeout are the container's own.
+    """
+
+    unit: UnitName
+    container: ContainerId
+    timeout: Seconds | None
+    """``None``: the container's own stop timeout."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecreateContainer:
+    """Make a foreign container anew, with all of its configuration, and start it.
+
+    ``joins``: ids that it holds on to, and those that are to take their place.
+    """
+
+    unit: UnitName
+    container: ContainerId
+    joins: tuple[tuple[ContainerId, ContainerId], ...]
+    timeout: Seconds | None
+
+
+@dataclass(frozen=True, slots=True)
+class SayOnly:
+    """A dry run: tell what would be done."""
+
+    unit: UnitName
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveContainer:
     """Tidy up a leftover of a crash. Best effort: its failure is logged and changes nothing."""
 
@@ -165,6 +200,9 @@ Command: TypeAlias = (
     | SignalContainer
     | RemoveContainer
     | ArmTimer
+    | RestartContainer
+    | RecreateContainer
+    | SayOnly
     | ParkContainer
     | SwapBack
     | TakeSnapshot

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from units import events as fact
-from units.commands import SignalContainer, Timer
+from units.commands import SayOnly, SignalContainer, Timer
 from units.health import ENGINE, Health, combine
 from units.machine import Step, View, arm
 from units.quantities import Instant, Seconds
 from units.records import replace
 from units.restart import recent
-from units.unit import LASTING, OnUnhealthy, Phase, Unit, UnitName
+from units.unit import LASTING, Kind, OnUnhealthy, Phase, Unit, UnitName
 
 TOLD = "its health check failed"
 AGAIN = Seconds(5)
@@ -75,6 +75,8 @@ def remedy(unit: Unit, view: View) -> Remedy:
         return Withhold(unit.ailing)
     if not view.engine_up:
         return Withhold(f"{unit.ailing}; the engine is away", AGAIN)
+    if unit.spec.dry:
+        return Withhold(f"{unit.ailing}; would {policy.action} it (dry run)")
     if down := _down(unit, view):
         return Withhold(f"{unit.ailing}, while {', '.join(down)} is down", AGAIN)
     falls = recent(unit.falls, policy.window, view.now)
@@ -103,7 +105,7 @@ def _down(unit: Unit, view: View) -> list[UnitName]:
     return [
         edge.target
         for edge in view.links.leaders.get(unit.name, ())
-        if edge.hard
+        if (edge.hard or unit.spec.kind is Kind.FOREIGN)
         and (peer := view.units[edge.target]).spec.kind in LASTING
         and peer.wanted
         and peer.phase not in {Phase.RUNNING, Phase.READY}
@@ -181,6 +183,8 @@ def hold_off(unit: Unit, event: Any, view: View) -> Step:
     judged = _remedy_after(unit, event, view)
     assert isinstance(judged, Withhold)
     after = replace(examined(unit, event), reason=judged.reason)
+    if after.spec.dry:
+        return Step(after, (SayOnly(after.name, f"would {after.spec.heal.action} it", after.ailing),))
     return Step(after) if judged.delay is None else arm(after, Timer.LOOK, judged.delay)
 
 

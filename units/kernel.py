@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard, assert_never, get_args
 
-from units import console, oneshot, relinking, service, user_docker, volume
+from units import console, foreign, oneshot, relinking, service, user_docker, volume
 from units import events as fact
 from units.commands import Command, DropIntent, ReadConfig, RemoveContainer, SwapBack, TakeSnapshot
 from units.events import EngineFact, Event, SwitchEvent, UnitEvent, WorldEvent
@@ -43,6 +43,7 @@ TABLES: Mapping[Kind, Table] = {
     Kind.VOLUME: volume.TABLE,
     Kind.CONSOLE: console.TABLE,
     Kind.USER_DOCKER: user_docker.TABLE,
+    Kind.FOREIGN: foreign.TABLE,
 }
 
 ENGINE_STOP = Seconds(20)
@@ -50,8 +51,8 @@ ENGINE_STOP = Seconds(20)
 
 UNIT_EVENTS = frozenset(get_args(UnitEvent))
 ENGINE_FACTS = frozenset(get_args(EngineFact))
-LOOKING = frozenset({Phase.WAITING, Phase.RUNNING, Phase.READY})
-"""Phases in which a unit looks at what its peers do: it waits for them, or lives in what is theirs."""
+LOOKING = frozenset({Phase.WAITING, Phase.RUNNING, Phase.READY, Phase.INACTIVE})
+"""Phases in which a unit looks at what its peers do: it waits for them, lives in what is theirs, or was left behind."""
 ASKS = (fact.StartAsked, fact.StopAsked, fact.RestartAsked, fact.ResetAsked)
 
 
@@ -76,13 +77,15 @@ class World:
     """The one that is under way."""
     switched: Outcome | None = None
     """How the last one ended."""
+    watching: bool = False
+    """The units are whatever containers there are: each snapshot says which."""
     given_up: frozenset[str] = frozenset()
     """Consoles for which another one has taken their place already."""
 
     @property
     def drained(self) -> bool:
         """The host goes down and nothing of any unit runs or is under way any more."""
-        return self.draining and not any(unit.busy for unit in self.units.values())
+        return self.draining and (self.watching or not any(unit.busy for unit in self.units.values()))
 
     @property
     def settled(self) -> bool:
@@ -106,7 +109,11 @@ class Transition:
         if self.after.restarts <= self.before.restarts:
             return None
         # A start that nobody here waits for is somebody else's, or one of ours that came after its deadline.
-        ours = self.before.pending if self.before.phase is Phase.STARTING else None
+        ours = {
+            Phase.STARTING: self.before.pending,
+            Phase.CREATING: self.before.pending,
+            Phase.STOPPING: self.before.again,
+        }.get(self.before.phase)
         return ours or Reason.EXTERNAL
 
 
@@ -137,8 +144,11 @@ class DivergedError(AssertionError):
     """Units pushed one another without end: a defect of the tables."""
 
 
-def new_world(units: Iterable[Unit], links: Links, consoles: Iterable[UnitSpec] = ()) -> World:
-    return World({unit.name: unit for unit in units}, links, consoles={spec.variant: spec for spec in consoles})
+def new_world(
+    units: Iterable[Unit], links: Links, consoles: Iterable[UnitSpec] = (), *, watching: bool = False
+) -> World:
+    by_variant = {spec.variant: spec for spec in consoles}
+    return World({unit.name: unit for unit in units}, links, consoles=by_variant, watching=watching)
 
 
 def react(world: World, event: Event, moment: Moment) -> Reaction:
@@ -200,6 +210,8 @@ class _Step:
         unit = self.units.get(event.unit)
         if unit is None:
             self._answer(event, accepted=False, text=f"there is no unit '{event.unit}'")
+            if self.world.watching and isinstance(event, fact.ContainerStarted | fact.ContainerCreated):
+                self.commands.append(TakeSnapshot(f"{event.unit}: a container that is not known yet"))
             return
         if _is_of_the_engine(event) and _of_another_container(unit, event):
             if isinstance(event, fact.ContainerStarted):
@@ -483,6 +495,8 @@ def _take_snapshot(step: _Step, event: fact.SnapshotTaken) -> None:
     came_up = not step.world.engine_up
     if came_up and event.trigger != "connect":
         return  # Asked before the engine went away; the one that counts is on its way.
+    if step.world.watching:
+        _meet(step, event)
     corrections = reconcile(step.units, event)
     for correction in corrections:
         step.push(correction)
@@ -494,6 +508,31 @@ def _take_snapshot(step: _Step, event: fact.SnapshotTaken) -> None:
     if came_up:
         step.world = replace(step.world, engine_up=True, engine_reason="serving")
         step.poke("engine")
+
+
+def _meet(step: _Step, snapshot: fact.SnapshotTaken) -> None:
+    """On a host that is only watched: who is new, who is another one than before, and who has left."""
+    seen = {one.unit for one in snapshot.containers}
+    changed = False
+    for spec in (one.spec for one in snapshot.containers if one.spec is not None):
+        unit = step.units.get(spec.name)
+        if unit is None:
+            known = "does not run"
+            step.units[spec.name] = Unit(spec, Phase.INACTIVE, step.moment.now, reason=known, cause=step.moment.cause)
+            changed = True
+        elif unit.spec != spec:
+            step.units[spec.name] = replace(unit, spec=spec)
+            step.push(fact.SpecChanged(spec.name, spec))
+            changed = True
+    needed = {edge.target for unit in step.units.values() for edge in unit.spec.dependencies}
+    for name, unit in tuple(step.units.items()):
+        if name not in seen | needed and unit.container is None and unit.phase is Phase.INACTIVE:
+            del step.units[name]
+            changed = True
+    if changed:
+        checked = check(unit.spec for unit in step.units.values())
+        step.notices.extend(checked.warnings)
+        step.world = replace(step.world, links=checked.links)
 
 
 def _take_consoles(step: _Step, event: fact.SnapshotTaken) -> None:

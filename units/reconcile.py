@@ -65,6 +65,8 @@ def leftovers(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[
         unit = units[name]
         if unit.spec.kind is Kind.CONSOLE and unit.spec.rebuild is Rebuild.NEVER:
             continue  # A person's files are in it, whatever it was left over from.
+        if unit.spec.kind is Kind.FOREIGN:
+            continue  # None of ours.
         kept = keeper(unit, seen)
         for extra in seen:
             if kept is None or extra.container == kept.container:

@@ -11,21 +11,22 @@ from enum import StrEnum
 from typing import Any
 
 from units import events as fact
-from units.commands import Timer
+from units.commands import SayOnly, Timer
 from units.machine import Step, View, arm
 from units.quantities import NEVER, Seconds
 from units.records import replace
 from units.restart import recent
-from units.unit import Dependency, Phase, Rebuild, Unit, UnitName, Via
+from units.unit import BINDING_MODES as SHARED
+from units.unit import ContainerId, Dependency, Phase, Rebuild, Unit, UnitName, Via
 
-SHARED = frozenset({Via.NET, Via.PID, Via.IPC})
-"""Edges by which a unit lives in another one's namespaces, which are made anew with each run of that one."""
 BY_ID = SHARED | {Via.LINK}
 """Edges that the engine writes down as the other container's id when it makes this one."""
 UP = frozenset({Phase.RUNNING, Phase.READY})
 MOVING = frozenset({Phase.STOPPING, Phase.STARTING, Phase.CREATING, Phase.EXITED})
 """Phases that end by themselves, and soon."""
 SOON = 0.001
+BY_HAND = Seconds(2)
+"""Who restarts one container of several by hand may be about to restart the others."""
 OFTEN, WITHIN = 5, Seconds(60)
 """More re-links than this within so many seconds help nobody: whoever holds on to such a unit waits."""
 
@@ -91,10 +92,10 @@ def _stale(unit: Unit, view: View) -> Iterator[Stale]:
 
 def _holds_another(unit: Unit, via: Via, leader: Unit) -> bool:
     """Its container names one that its leader's is not: known only once it was looked at."""
-    if unit.look is None or leader.look is None or leader.container is None:
+    if unit.look is None or leader.container is None:
         return False
     if via is Via.LINK:  # The engine tells a link's name only; whoever was made later is not the one it meant.
-        return leader.look.created > unit.look.created
+        return leader.look is not None and leader.look.created > unit.look.created
     held = dict(unit.look.holds).get(via)
     return held is not None and held != leader.container
 
@@ -144,7 +145,9 @@ def unlinked(unit: Unit, event: Any, view: View) -> bool:
         return False
     if not acts(unit, view) or not view.engine_up:
         return False
-    return not any(leader.phase in MOVING or acts(leader, view) for leader in _ahead(unit, view))
+    return not any(
+        leader.phase in MOVING or (acts(leader, view) and not leader.spec.dry) for leader in _ahead(unit, view)
+    )
 
 
 def cure_of(unit: Unit, view: View) -> Cure:
@@ -157,19 +160,43 @@ def patience(unit: Unit, view: View) -> Seconds:
     often = recent(unit.relinks, WITHIN, view.now)
     waits = [WITHIN - (view.now - often[0])] if len(often) >= OFTEN else []
     if unit.spec.settle:
-        since = max(view.units[one.edge.target].since for one in curable(unit, view))
-        waits.append(unit.spec.settle - (view.now - max(since, unit.since)))
+        leaders = [view.units[one.edge.target] for one in curable(unit, view)]
+        wait = unit.spec.settle if cure_of(unit, view) is Cure.RECREATE else min(unit.spec.settle, BY_HAND)
+        if cure_of(unit, view) is Cure.RECREATE or unit.kill_seen or any(leader.by_hand for leader in leaders):
+            waits.append(wait - (view.now - max(unit.since, *(leader.since for leader in leaders))))
     left = max(0.0, *waits, 0.0)
     return Seconds(left if left > SOON else 0.0)  # A timer shorter than the clock's grain would come again and again.
 
 
+def joins(unit: Unit, view: View) -> tuple[tuple[ContainerId, ContainerId], ...]:
+    """Which ids its container holds on to, and whose place they are to be taken by."""
+    held = dict(unit.look.holds) if unit.look is not None else {}
+    return tuple(
+        (held[edge.via], leader.container)
+        for edge in view.links.leaders.get(unit.name, ())
+        if edge.via in held
+        and (leader := view.units[edge.target]).container is not None
+        and held[edge.via] != leader.container
+    )
+
+
+def unlinked_dry(unit: Unit, event: Any, view: View) -> bool:
+    return unit.spec.dry and unlinked(unit, event, view) and reason_of(unit, view) not in unit.reason
+
+
+def only_say(unit: Unit, _event: Any, view: View) -> Step:
+    why = reason_of(unit, view)
+    told = f"would {cure_of(unit, view)} it"
+    return Step(replace(unit, reason=f"{why}; {told} (dry run)"), (SayOnly(unit.name, told, why),))
+
+
 def unlinked_too_soon(unit: Unit, event: Any, view: View) -> bool:
-    return unlinked(unit, event, view) and patience(unit, view) > 0
+    return not unit.spec.dry and unlinked(unit, event, view) and patience(unit, view) > 0
 
 
 def unlinked_for_good(unit: Unit, event: Any, view: View) -> bool:
     """Only a new container brings it back in step."""
-    return unlinked(unit, event, view) and cure_of(unit, view) is Cure.RECREATE
+    return not unit.spec.dry and unlinked(unit, event, view) and cure_of(unit, view) is Cure.RECREATE
 
 
 def reason_of(unit: Unit, view: View) -> str:

@@ -25,9 +25,11 @@ class Kind(StrEnum):
     """The container in which a person works. There is one such unit, and a definition of it for each console's name."""
     USER_DOCKER = "user-docker"
     """The user's own engine: no container but a dockerd in the mount namespace of its storage context."""
+    FOREIGN = "foreign"
+    """A container that somebody else made, on a host that is only watched."""
 
 
-LASTING = frozenset({Kind.SERVICE, Kind.CONSOLE, Kind.USER_DOCKER})
+LASTING = frozenset({Kind.SERVICE, Kind.CONSOLE, Kind.USER_DOCKER, Kind.FOREIGN})
 """Kinds that run until they are stopped."""
 
 
@@ -99,6 +101,10 @@ class Via(StrEnum):
     BEFORE = "before"
     LOG_DRIVER = "log_driver"
     CONTEXT = "storage_context"
+
+
+BINDING_MODES = frozenset({Via.NET, Via.PID, Via.IPC})
+"""Ways in which a container lives in another one's namespaces: without that one it cannot be started."""
 
 
 class Policy(StrEnum):
@@ -254,6 +260,10 @@ class UnitSpec:
     """Whether it is restarted or made anew when what it holds on to is over."""
     settle: Seconds = Seconds(0)
     """How long a foreign unit is left alone after its leader came back: somebody may be at work on both."""
+    expected: bool = False
+    """For a foreign unit: its engine's restart policy says that it should run."""
+    dry: bool = False
+    """Nothing is done to it: it is only said what would be."""
     variant: str = ""
     """For the console: which of the consoles this defines."""
     context: UnitName | None = None
@@ -350,6 +360,8 @@ class Look:
     """In the network of its network mode; empty when it does not run or has none of its own."""
     created: float = 0.0
     """Seconds since 1970."""
+    failed: str = ""
+    """Why its last start failed, in the engine's words; empty: it did not."""
 
 
 @dataclass(frozen=True)
@@ -377,6 +389,8 @@ class Unit:
     """What each check said last in the present run."""
     run: int = 0
     """Counts its runs, as far as they were seen."""
+    by_hand: bool = False
+    """Its last run was ended by a signal through the engine: somebody may be at work on others, too."""
     ailing: str = ""
     """Why it is unhealthy, in words."""
     falls: tuple[Instant, ...] = ()

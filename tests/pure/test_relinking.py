@@ -1,5 +1,6 @@
 """Re-link: who holds on to what is over, in what order all are brought back in step, and who is left alone."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -61,7 +62,7 @@ def test_in_a_diamond_the_last_waits_for_both_and_goes_once() -> None:
 
 def test_a_chain_of_five_goes_from_its_head_to_its_end_for_one_cause() -> None:
     names = ["a", "b", "c", "d", "e"]
-    story = Story.of(spec("a"), *(spec(name, on(before)) for before, name in zip(names, names[1:], strict=False)))
+    story = Story.of(spec("a"), *(spec(name, on(before)) for before, name in itertools.pairwise(names)))
     story.connect()
     story.up(*names)
     bounce(story, "a")

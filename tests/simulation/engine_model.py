@@ -31,6 +31,7 @@ from supervisor.engine import (
     HandOver,
     Heard,
     OutputLine,
+    Replica,
 )
 from units.events import Observed
 from units.health import Health
@@ -258,7 +259,38 @@ class FakeEngine:
 
         return await self._call("inspect", container, effect)
 
-    async def stop(self, container: ContainerId, grace: Seconds) -> None:  # noqa: ARG002 - the model has its own
+    async def restart(self, container: ContainerId, grace: Seconds | None) -> None:
+        found = await self._call("restart", container, lambda: self._get(container))
+        if found.running:
+            await self.stop(container, grace)
+        if not found.running and self.up and found.ident in self.containers:
+            self._start(found)
+
+    async def replica(self, container: ContainerId, joins: Mapping[ContainerId, ContainerId]) -> Replica:
+        def effect() -> Replica:
+            found = self._get(container)
+            host = {
+                key: f"container:{self._get(joins.get(held, held)).name}"
+                for key, via in decode.JOINS
+                for how, held in found.joins
+                if how is via
+            }
+            body = {"Image": found.image, "Cmd": found.command, "Labels": dict(found.labels), "HostConfig": host}
+            return Replica(found.name, json.dumps(body), (), found.running)
+
+        return await self._call("inspect", container, effect)
+
+    async def connect(self, network: str, container: ContainerId, endpoint: str) -> None:  # noqa: ARG002
+        await self._call("connect", container, lambda: self._get(container))
+
+    async def holder(self, name: str) -> ContainerId | None:
+        def effect() -> ContainerId | None:
+            found = self.named(name)
+            return None if found is None else found.ident
+
+        return await self._call("inspect", name, effect)
+
+    async def stop(self, container: ContainerId, grace: Seconds | None) -> None:  # noqa: ARG002 - the model has its own
         found = await self._call("stop", container, lambda: self._get(container))
         self._stop(found.name, "stop")
         while found.running and self.up:  # noqa: ASYNC110 - a real one answers after the end, too
