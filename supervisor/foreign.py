@@ -27,7 +27,7 @@ ENABLE = "dockwarden.enable"
 STOP_TIMEOUT = ("dockwarden.stop.timeout", "autoheal.stop.timeout")
 PROJECT, SERVICE, DEPENDS_ON = (f"com.docker.compose.{name}" for name in ("project", "service", "depends_on"))
 
-SETTLE = Seconds(10)
+SETTLE = Seconds(5)
 """Compose makes the containers of a project anew one after another: it gets this long to come to the next."""
 
 MASTERS = {

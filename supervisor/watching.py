@@ -87,7 +87,7 @@ class Names:
         self._lens = lens
         self._store = store
         self._log = log
-        self._saved: dict[str, str] = dict(lens.names)
+        self._saved = dict(lens.names)
         self._writing: asyncio.Task[None] | None = None
 
     def observe(self, entry: Entry, _moment: Moment, reaction: Reaction) -> None:
@@ -95,7 +95,7 @@ class Names:
             return
         looks = (unit.look for unit in reaction.world.units.values())
         self._lens.forget(held for look in looks if look is not None for _, held in look.holds)
-        if dict(self._lens.names) != self._saved and (self._writing is None or self._writing.done()):
+        if self._lens.names != self._saved and (self._writing is None or self._writing.done()):
             self._saved = dict(self._lens.names)
             self._writing = asyncio.create_task(self._write({"names": self._saved}), name="names")
 

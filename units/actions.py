@@ -21,7 +21,7 @@ from units.quantities import NEVER, Instant, Seconds
 from units.records import replace
 from units.relinking import Cure, cure_of, relinked, worn
 from units.restart import After, CrashLoop, recent, spread
-from units.unit import Budget, Failure, Phase, Place, Reason, Stamp, StoppedBy, Unit
+from units.unit import Budget, Failure, Phase, Place, Reason, Stamp, StoppedBy, Unit, Via
 
 VERDICT_GRACE = Seconds(1)
 """``stop`` follows ``die`` within milliseconds on 20.10; 26.1 sends it first."""
@@ -478,9 +478,11 @@ def await_owner(unit: Unit, event: fact.ContainerDied, _view: View) -> Step:
     return arm(dead(unit, event, reason=reason, started_at=unit.started_at), Timer.VERDICT, OWNER_GRACE)
 
 
-def after_owner(unit: Unit, event: Any, _view: View) -> Unit:
+def after_owner(unit: Unit, event: Any, view: View) -> Unit:
     """It went with the run of another one, and comes back with the next: no fault of its own."""
-    return dead(unit, event, pending=Reason.RELINK, reason="it went with the pid namespace it lives in")
+    owner = next(view.units[edge.target] for edge in view.links.leaders[unit.name] if edge.via is Via.PID)
+    reason = f"it went with the pid namespace of {owner.name}, in which it lives"
+    return dead(unit, event, pending=Reason.RELINK, reason=reason, wave=owner.cause)
 
 
 def after_death(unit: Unit, event: Any, view: View) -> Unit:

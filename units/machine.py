@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, get_args
 
 from units.commands import ArmTimer, Command, Timer
-from units.events import EngineFact, PeerChanged, UnitEvent
+from units.events import ContainerStarted, EngineFact, PeerChanged, UnitEvent
 from units.links import Links
 from units.quantities import Instant, Seconds
 from units.records import replace
-from units.unit import Phase, Reason, Unit, UnitName
+from units.unit import Phase, Unit, UnitName
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +133,17 @@ OF_ITS_OWN = frozenset(event for event in EVENTS if event.__name__.endswith(("Du
 """Timers that the unit has armed, and orders of its own that failed."""
 
 
+SOON_AFTER = Seconds(10)
+"""Who is started by another hand so soon after it ended was restarted: by a person, or by its engine's policy."""
+
+
 def cause_of(unit: Unit, event: UnitEvent, moment: Moment) -> str:
     """The id that a transition carries: the event's own, unless it only continues what the unit is in the middle of."""
     if type(event) in OF_ITS_OWN:
         return unit.cause or moment.cause
     if unit.phase in ANSWERING and type(event) in FACTS:
+        return unit.cause or moment.cause
+    if unit.phase is Phase.INACTIVE and isinstance(event, ContainerStarted) and moment.now - unit.since < SOON_AFTER:
         return unit.cause or moment.cause
     if unit.phase is Phase.WAITING and isinstance(event, PeerChanged):
         return unit.cause or moment.cause
@@ -151,8 +157,7 @@ def advance(rules: Table, unit: Unit, event: UnitEvent, view: View) -> Advance:
             step = edge.do(unit, event, view)
             after = step.unit
             if edge.to is not unit.phase or after.restarts != unit.restarts:
-                begins = after.again is Reason.RELINK and unit.again is None
-                cause = after.wave if begins else cause_of(unit, event, view.moment)
+                cause = after.wave if after.wave != unit.wave else cause_of(unit, event, view.moment)
                 after = replace(after, phase=edge.to, since=view.now, moved=view.moment.seq, cause=cause)
             return Advance(after, step.commands, edge)
     return Advance(unit, (), None)
