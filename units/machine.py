@@ -13,7 +13,7 @@ from units.events import ContainerStarted, EngineFact, PeerChanged, UnitEvent
 from units.links import Links
 from units.quantities import Instant, Seconds
 from units.records import replace
-from units.unit import Phase, Unit, UnitName
+from units.unit import Phase, Reason, Unit, UnitName
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +137,9 @@ SOON_AFTER = Seconds(10)
 """Who is started by another hand so soon after it ended was restarted: by a person, or by its engine's policy."""
 
 
-def cause_of(unit: Unit, event: UnitEvent, moment: Moment) -> str:
+def cause_of(unit: Unit, event: UnitEvent, view: View) -> str:
     """The id that a transition carries: the event's own, unless it only continues what the unit is in the middle of."""
+    moment = view.moment
     if type(event) in OF_ITS_OWN:
         return unit.cause or moment.cause
     if unit.phase in ANSWERING and type(event) in FACTS:
@@ -146,7 +147,8 @@ def cause_of(unit: Unit, event: UnitEvent, moment: Moment) -> str:
     if unit.phase is Phase.INACTIVE and isinstance(event, ContainerStarted) and moment.now - unit.since < SOON_AFTER:
         return unit.cause or moment.cause
     if unit.phase is Phase.WAITING and isinstance(event, PeerChanged):
-        return unit.cause or moment.cause
+        leader = view.units.get(UnitName(event.peer)) if unit.pending is Reason.RELINK else None
+        return (leader.cause if leader is not None else unit.cause) or moment.cause
     return moment.cause
 
 
@@ -157,7 +159,7 @@ def advance(rules: Table, unit: Unit, event: UnitEvent, view: View) -> Advance:
             step = edge.do(unit, event, view)
             after = step.unit
             if edge.to is not unit.phase or after.restarts != unit.restarts:
-                cause = after.wave if after.wave != unit.wave else cause_of(unit, event, view.moment)
+                cause = after.wave if after.wave != unit.wave else cause_of(unit, event, view)
                 after = replace(after, phase=edge.to, since=view.now, moved=view.moment.seq, cause=cause)
             return Advance(after, step.commands, edge)
     return Advance(unit, (), None)
