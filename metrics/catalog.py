@@ -8,8 +8,9 @@ from typing import Final, get_args
 
 from units.commands import Command
 from units.health import Health
+from units.relinking import Cure
 from units.switching import Result, SwitchStep
-from units.unit import Failure, Kind, Phase, Reason, Switchable
+from units.unit import Failure, Kind, Phase, Reason, Switchable, Via
 
 PREFIX = "dockwarden_"
 OPEN: tuple[str, ...] = ()
@@ -57,6 +58,7 @@ OPERATIONS = (
     "stop",
     "restart",
     "connect",
+    "exec",
     "rename",
     "remove",
     "logs",
@@ -68,6 +70,10 @@ TRIGGERS = ("connect", "period", "doubt")
 RESULTS = ("success", "refused")
 
 FAILING = tuple(step for step in SwitchStep if step not in {SwitchStep.REVERTING, SwitchStep.RESTORING})
+
+PROBE_KINDS = ("exec", "http", "tcp")
+PROBE_OUTCOMES = ("passed", "failed", "timeout", "error")
+TIES = tuple(via for via in (Via.LINK, Via.VOLUMES, Via.NET, Via.PID, Via.IPC, Via.DEPENDS_ON))
 
 QUICK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 CALL = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -178,6 +184,23 @@ WITHOUT_USER_DOCKER = _counter(
 SERVING_SECONDS = _histogram(
     "user_docker_serving_seconds", "From the start of user Docker's process until it serves.", LATENCY
 )
+PROBES = _counter(
+    "probes_total",
+    "Health checks of our own that were asked; error: it could not be asked, which says nothing of the unit.",
+    probe=PROBE_KINDS,
+    outcome=PROBE_OUTCOMES,
+)
+PROBE_SECONDS = _histogram("probe_seconds", "How long health checks of our own took.", CALL, probe=PROBE_KINDS)
+PROBE_LATENESS = _histogram("probe_lateness_seconds", "How late health checks of our own were asked.", QUICK)
+UNIT_FLAPPING = _gauge("unit_flapping", "1 while the unit was helped too often, and is left alone.", unit=OPEN)
+RELINKS = _counter(
+    "relinks_total",
+    "Times a unit was brought back in step with what it holds on to, by the kind of tie and by what it took.",
+    via=TIES,
+    cure=tuple(Cure),
+)
+STALE_EDGES = _gauge("stale_edges", "Ties to what is over, of units that run, also of those left alone.", via=TIES)
+WAVES = _counter("relink_waves_total", "Causes for which units were brought back in step.")
 SWITCHES = _counter("switches_total", "Switches that ended, by how.", of=tuple(Switchable), result=tuple(Result))
 ROLLBACKS = _counter(
     "switch_rollbacks_total", "Switches that were undone, by the step that failed.", of=tuple(Switchable), step=FAILING
@@ -190,7 +213,7 @@ LOOP_LAG = _histogram("loop_lag_seconds", "How late the event loop woke.", QUICK
 
 CATALOG: tuple[Metric, ...] = tuple(value for value in tuple(globals().values()) if isinstance(value, Metric))
 
-PER_UNIT = len(Phase) * 2 + len(Health) + len(Reason) + 6
+PER_UNIT = len(Phase) * 2 + len(Health) + len(Reason) + 7
 """Series of one unit: its state set and transitions, health, restarts, and one each of the rest."""
 
 _HEAD = """\

@@ -15,9 +15,10 @@ from metrics import catalog
 from metrics.world import WorldCollector, filled, shown, single
 from units.events import ConfigRead, ConfigRefused, ContainerDied, ContainerStarted, Event, SnapshotTaken
 from units.health import Health
-from units.kernel import Reaction, World
+from units.kernel import Reaction, Transition, World
 from units.machine import Moment
 from units.quantities import Instant
+from units.relinking import Cure
 from units.switching import Outcome, Result, Switch, SwitchStep
 from units.unit import CONSOLE, USER_DOCKER, Phase, Reason, UnitName
 
@@ -138,6 +139,12 @@ class Metrics:
         self._loop_lag = Spread(catalog.LOOP_LAG)
         self._call_seconds = {name: Spread(catalog.ENGINE_SECONDS) for name in catalog.OPERATIONS}
         self._serving = Spread(catalog.SERVING_SECONDS)
+        self._probes = Tally(catalog.PROBES)
+        self._probe_seconds = {kind: Spread(catalog.PROBE_SECONDS) for kind in catalog.PROBE_KINDS}
+        self._probe_lateness = Spread(catalog.PROBE_LATENESS)
+        self._relinks = Tally(catalog.RELINKS)
+        self._waves = Tally(catalog.WAVES)
+        self._last_wave = ""
         self._switches = Tally(catalog.SWITCHES)
         self._rollbacks = Tally(catalog.ROLLBACKS)
         self._steps = {step.value: Spread(catalog.SWITCH_SECONDS) for step in SwitchStep}
@@ -195,8 +202,25 @@ class Metrics:
             if (reason := moved.restart) is not None:
                 by_reason = self._restarts.setdefault(name, {})
                 by_reason[reason] = by_reason.get(reason, 0) + 1
+            if moved.after.relinks != moved.before.relinks:
+                self._count_relink(moved)
             if self._died and phase not in ON_THE_WAY_UP:
                 self._died.pop(name, None)  # A delay, a stop or a failure came between: no measure of ours.
+
+    def _count_relink(self, moved: Transition) -> None:
+        unit = moved.after
+        cure = Cure.RECREATE if unit.outdated or unit.phase is Phase.CREATING else Cure.RESTART
+        for via in unit.relinked_via:
+            self._relinks.add(via, cure)
+        if unit.wave != self._last_wave:
+            self._last_wave = unit.wave
+            self._waves.add()
+
+    def probed(self, probe: str, outcome: str, took: float, late: float) -> None:
+        """A health check of ours was asked. Times in seconds."""
+        self._probes.add(probe, outcome)
+        self._probe_seconds[probe].add(took)
+        self._probe_lateness.add(late)
 
     def _count_switch(self, switch: Switch | Outcome) -> None:
         if not isinstance(switch, Outcome):
@@ -293,6 +317,9 @@ class Metrics:
                 self._state_errors,
                 self._switches,
                 self._rollbacks,
+                self._probes,
+                self._relinks,
+                self._waves,
             )
         )
         yield _histogram(catalog.SWITCH_SECONDS, {(step,): spread for step, spread in self._steps.items()})
@@ -302,6 +329,8 @@ class Metrics:
         yield _histogram(catalog.EVENT_LAG, {(): self._lag})
         yield _histogram(catalog.DECISION, {(): self._decision})
         yield _histogram(catalog.LOOP_LAG, {(): self._loop_lag})
+        yield _histogram(catalog.PROBE_SECONDS, {(kind,): spread for kind, spread in self._probe_seconds.items()})
+        yield _histogram(catalog.PROBE_LATENESS, {(): self._probe_lateness})
         yield _histogram(catalog.ENGINE_SECONDS, {(name,): spread for name, spread in self._call_seconds.items()})
         yield single(catalog.STREAM_CONNECTED, self._connected)
         yield single(catalog.RELOADED, self._config_read)

@@ -1,5 +1,6 @@
 """Gauges that are not kept anywhere: read from the world at each scrape, so that they cannot drift from it."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -8,7 +9,9 @@ from metrics import catalog
 from units.console import dirty, persistent
 from units.health import Health
 from units.kernel import World
+from units.machine import Moment, View
 from units.quantities import NEVER, Instant
+from units.relinking import stale
 from units.unit import CONSOLE, USER_DOCKER, Phase, StoppedBy, Switchable, Unit
 
 STEP = 0.05
@@ -42,6 +45,7 @@ class WorldCollector:
         yield single(catalog.ENGINE_UP, world.engine_up)
         yield filled(catalog.ENGINE_INFO, [((world.engine_version,), 1)] if world.engine_version else [])
         yield from self._switchable(world)
+        yield filled(catalog.STALE_EDGES, _stale_edges(world))
         yield single(catalog.SHUTTING_DOWN, world.draining)
         yield single(catalog.INBOX_DEPTH, self._depth())
 
@@ -60,6 +64,7 @@ class WorldCollector:
         yield filled(catalog.UNIT_EXIT_CODE, (((name,), code) for name, code in codes if code is not None))
         loops = (((u.name,), u.budget.looping or u.phase is Phase.CRASH_LOOP) for u in units)
         yield filled(catalog.UNIT_CRASH_LOOP, loops)
+        yield filled(catalog.UNIT_FLAPPING, (((u.name,), u.flapping) for u in units))
 
     def _switchable(self, world: World) -> Iterator[Metric]:
         console, docker = world.units.get(CONSOLE), world.units.get(USER_DOCKER)
@@ -81,6 +86,13 @@ class WorldCollector:
         if abs(epoch - self._epoch) > STEP:
             self._epoch = epoch
         return self._epoch
+
+
+def _stale_edges(world: World) -> list[tuple[tuple[str, ...], float]]:
+    moment = Moment(Instant(0), 0.0, "")
+    view = View(world.units, world.links, world.engine_up, world.draining, world.reloading, moment)
+    counts = Counter(one.edge.via for unit in world.units.values() for one in stale(unit, view))
+    return [((via,), counts[via]) for via in catalog.TIES]
 
 
 def _console_info(unit: Unit | None) -> list[tuple[tuple[str, ...], float]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
-from supervisor.engine import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT, EngineInfo, Heard
+from supervisor.engine import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT, EngineInfo, Heard, Whereabouts
 from supervisor.foreign import Portrait
 from units.events import (
     ContainerCreated,
@@ -272,6 +272,23 @@ def context(found: Any) -> ContextFacts:
         ),
         requires=as_text(as_map(config.get("Labels")).get(REQUIRES)),
     )
+
+
+def whereabouts(found: Any) -> Whereabouts:
+    """One answer of ``/containers/ID/json``: the first address of any of its networks will do."""
+    state, settings = as_map(as_map(found).get("State")), as_map(as_map(found).get("NetworkSettings"))
+    addresses = [as_text(as_map(one).get("IPAddress")) for one in as_map(settings.get("Networks")).values()]
+    return Whereabouts(
+        pid=_number(state.get("Pid"), 0),
+        address=next((address for address in (as_text(settings.get("IPAddress")), *addresses) if address), ""),
+        host_network=as_text(as_map(as_map(found).get("HostConfig")).get("NetworkMode")) == "host",
+    )
+
+
+def exec_exit(found: Any) -> int | None:
+    """One answer of ``/exec/ID/json``; ``None`` while it runs."""
+    told = as_map(found)
+    return None if told.get("Running") is True else _number(told.get("ExitCode"), UNKNOWN_EXIT)
 
 
 def owner(found: Any) -> UnitName | None:

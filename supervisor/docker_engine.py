@@ -18,7 +18,7 @@ import aiohttp
 from aiodocker import Docker, DockerError
 
 from supervisor import decode
-from supervisor.engine import EngineError, EngineInfo, HandOver, Heard, OutputLine, Replica
+from supervisor.engine import EngineError, EngineInfo, ExecId, HandOver, Heard, OutputLine, Replica, Whereabouts
 from supervisor.http1 import Lines, WireError
 from supervisor.lens import Lens, Ours
 from supervisor.output import Output
@@ -37,6 +37,7 @@ LOOKS = 8
 """Inspects at once."""
 OWN_TIMEOUT = 600.0
 """Longest stop timeout of a container's own that is waited for, in seconds."""
+ATTACHED: Final = '{"Detach": false, "Tty": false}'
 PIECE = 256 * 1024
 """Bytes of an archive that are read at once."""
 NOT_FOUND, NO_CONNECTION = 404, 900
@@ -226,6 +227,31 @@ class DockerEngine:
             asked = json.dumps({"Container": container, "EndpointConfig": json.loads(endpoint)})
             async with self._calls._query(f"networks/{quote(network, safe='')}/connect", "POST", data=asked):  # noqa: SLF001
                 pass
+
+    async def whereabouts(self, container: ContainerId) -> Whereabouts:
+        return decode.whereabouts(await self._inspect(container))
+
+    async def exec_create(self, container: ContainerId, command: tuple[str, ...]) -> ExecId:
+        asked = json.dumps({"Cmd": command, "AttachStdout": True, "AttachStderr": True})
+        async with self._order("exec", container[:12], LOOK):
+            return ExecId((await self._ask(f"containers/{container}/exec", "POST", data=asked))["Id"])
+
+    async def exec_run(self, exec_id: ExecId, limit: int) -> str:
+        """Without a deadline of its own: whoever asks has one."""
+        output, said = Output(terminal=False), ""
+        try:
+            async with self._stream(
+                f"exec/{exec_id}/start", "POST", data='{"Detach": false, "Tty": false}'
+            ) as response:
+                async for data in response.content.iter_any():
+                    said += "".join(f"{line.text}\n" for line in output.feed(data)) if len(said) < limit else ""
+        except (DockerError, aiohttp.ClientError, OSError) as error:
+            raise self._failed(error, "exec", exec_id[:12], LOOK, self._loop.time()) from error
+        return (said + "".join(f"{line.text}\n" for line in output.end()))[:limit].strip()
+
+    async def exec_exit(self, exec_id: ExecId) -> int | None:
+        async with self._order("exec", exec_id[:12], LOOK):
+            return decode.exec_exit(await self._ask(f"exec/{exec_id}/json"))
 
     async def holder(self, name: str) -> ContainerId | None:
         try:

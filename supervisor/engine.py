@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
+from typing import Any, NewType, NoReturn, Protocol
 
 from units.events import EngineFact, Observed
 from units.quantities import Seconds
@@ -68,6 +68,20 @@ class Replica:
     networks: tuple[tuple[str, str], ...]
     """Further networks, and each one's endpoint as JSON text: an older engine takes only one at the create."""
     running: bool
+
+
+ExecId = NewType("ExecId", str)
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where a container can be reached."""
+
+    pid: int
+    """Of its first process, as the engine counts; 0 when it does not run."""
+    address: str
+    """Empty: it has none of its own."""
+    host_network: bool
 
 
 HandOver = Callable[[Callable[[Heard], None]], Awaitable[NoReturn]]
@@ -148,6 +162,22 @@ class Engine(Protocol):
 
     async def connect(self, network: str, container: ContainerId, endpoint: str) -> None:
         """``endpoint``: its settings in that network, as JSON text."""
+        ...
+
+    async def whereabouts(self, container: ContainerId) -> Whereabouts:
+        """Where a running container can be reached. Raises NOT_FOUND."""
+        ...
+
+    async def exec_create(self, container: ContainerId, command: tuple[str, ...]) -> ExecId:
+        """Prepare a command in a running container. Raises NOT_FOUND, NOT_RUNNING."""
+        ...
+
+    async def exec_run(self, exec_id: ExecId, limit: int) -> str:
+        """Run it, and wait for its end: the first ``limit`` bytes of what it said. Given up, it goes on running."""
+        ...
+
+    async def exec_exit(self, exec_id: ExecId) -> int | None:
+        """Its exit code; ``None`` while it runs."""
         ...
 
     async def holder(self, name: str) -> ContainerId | None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
@@ -10,6 +11,7 @@ from supervisor.effects import Effects
 from supervisor.engine import Engine, UserEngine
 from supervisor.keeper import Keeper
 from supervisor.loop import Entry, Inbox, Loop, Observer
+from supervisor.prober import ProbeGauges, Prober, Told
 from supervisor.recreate import Recreations
 from supervisor.switches import Switches
 from supervisor.watch import Gauges, Watch
@@ -17,6 +19,7 @@ from units.events import Event, ShutdownAsked, ShutdownHurried
 from units.kernel import Reaction, World
 from units.machine import Moment
 from units.quantities import Seconds
+from units.unit import UnitName
 
 LAST_GRACE = Seconds(15)
 """After the total deadline: three SIGKILLs, 2, 4 and 8 s apart. Then we go, whatever still runs."""
@@ -29,6 +32,10 @@ class Timing:
     period: Seconds = Seconds(30)
     """Between two looks at the engine when nothing gives cause for one."""
     shutdown: Seconds = Seconds(60)
+
+
+class ShellGauges(Gauges, ProbeGauges, Protocol):
+    """What the moving parts tell the metrics."""
 
 
 class _Drained:
@@ -52,7 +59,7 @@ class Shell:
         inbox: Inbox,
         log: FilteringBoundLogger,
         *,
-        gauges: Gauges,
+        gauges: ShellGauges,
         keeper: Keeper,
         observers: Sequence[Observer],
         chance: Callable[[], float],
@@ -67,6 +74,7 @@ class Shell:
         self._engine = engine
         self._inbox = inbox
         self._log = log
+        self._gauges = gauges
         self._keeper = keeper
         self._observers = observers
         self._chance = chance
@@ -88,6 +96,8 @@ class Shell:
         self._loop: Loop | None = None
         self._drained = _Drained()
         self._asked = 0
+        self.outcomes: Callable[[UnitName], tuple[Told, ...]] = lambda _: ()
+        """What the health checks of our own said last of a unit."""
         self.gave_up = False
         """The shutdown's last deadline passed with units still running."""
 
@@ -129,7 +139,9 @@ class Shell:
                 switches=self._switches,
                 recreations=self._recreations,
             )
-            told = (*self._observers, self._keeper, self._drained)
+            prober = Prober(self._engine, self._inbox, tasks, self._gauges, chance=self._chance)
+            self.outcomes = prober.outcomes
+            told = (*self._observers, prober, self._keeper, self._drained)
             self._loop = Loop(self._start_world, self._inbox, self._chance, effects, told)
             lasting = [
                 tasks.create_task(self._loop.run(clock), name="loop"),
@@ -140,6 +152,7 @@ class Shell:
                 await self._drained.event.wait()
             finally:
                 effects.close()
+                prober.close()
                 if self._user_docker is not None:
                     self._user_docker.close()
                 for task in lasting:

@@ -28,10 +28,12 @@ from supervisor.engine import (
     LABEL_UNIT,
     EngineError,
     EngineInfo,
+    ExecId,
     HandOver,
     Heard,
     OutputLine,
     Replica,
+    Whereabouts,
 )
 from units.events import Observed
 from units.health import Health
@@ -198,6 +200,7 @@ class FakeEngine:
         self._generation = 0
         self._last_ns = 0
         self._idents = itertools.count(1)
+        self._execs: dict[ExecId, tuple[str, ...]] = {}
         self._loop = asyncio.get_running_loop()
 
     # -- the port
@@ -282,6 +285,34 @@ class FakeEngine:
 
     async def connect(self, network: str, container: ContainerId, endpoint: str) -> None:  # noqa: ARG002
         await self._call("connect", container, lambda: self._get(container))
+
+    async def whereabouts(self, container: ContainerId) -> Whereabouts:
+        def effect() -> Whereabouts:
+            found = self._get(container)
+            return Whereabouts(1 if found.running else 0, found.address, host_network=False)
+
+        return await self._call("inspect", container, effect)
+
+    async def exec_create(self, container: ContainerId, command: tuple[str, ...]) -> ExecId:
+        def effect() -> ExecId:
+            if not self._get(container).running:
+                raise EngineError(Failure.NOT_RUNNING, f"Container {container} is not running")
+            ident = ExecId(f"{next(self._idents):064x}")
+            self._execs[ident] = command
+            return ident
+
+        return await self._call("exec", container, effect)
+
+    async def exec_run(self, exec_id: ExecId, limit: int) -> str:
+        """It knows ``echo WORDS``, ``false`` and ``sleep``, which never ends."""
+        command = await self._call("exec", exec_id, lambda: self._execs[exec_id])
+        if command[0] == "sleep":
+            await self._loop.create_future()
+        return " ".join(command[1:])[:limit] if command[0] == "echo" else ""
+
+    async def exec_exit(self, exec_id: ExecId) -> int | None:
+        codes = {"sleep": None, "echo": 0, "false": 1}
+        return await self._call("exec", exec_id, lambda: codes.get(self._execs[exec_id][0], 127))
 
     async def holder(self, name: str) -> ContainerId | None:
         def effect() -> ContainerId | None:
