@@ -73,6 +73,8 @@ FAILING = tuple(step for step in SwitchStep if step not in {SwitchStep.REVERTING
 
 PROBE_KINDS = ("exec", "http", "tcp")
 PROBE_OUTCOMES = ("passed", "failed", "timeout", "error")
+RECEIVERS = ("webhook", "command")
+NOTICE_OUTCOMES = ("sent", "failed", "dropped", "limited")
 TIES = tuple(via for via in (Via.LINK, Via.VOLUMES, Via.NET, Via.PID, Via.IPC, Via.DEPENDS_ON))
 
 QUICK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
@@ -201,6 +203,12 @@ RELINKS = _counter(
 )
 STALE_EDGES = _gauge("stale_edges", "Ties to what is over, of units that run, also of those left alone.", via=TIES)
 WAVES = _counter("relink_waves_total", "Causes for which units were brought back in step.")
+NOTIFICATIONS = _counter(
+    "notifications_total",
+    "Notices, by what became of them; limited: told as one with others.",
+    receiver=RECEIVERS,
+    outcome=NOTICE_OUTCOMES,
+)
 SWITCHES = _counter("switches_total", "Switches that ended, by how.", of=tuple(Switchable), result=tuple(Result))
 ROLLBACKS = _counter(
     "switch_rollbacks_total", "Switches that were undone, by the step that failed.", of=tuple(Switchable), step=FAILING

@@ -143,6 +143,7 @@ class Metrics:
         self._probe_seconds = {kind: Spread(catalog.PROBE_SECONDS) for kind in catalog.PROBE_KINDS}
         self._probe_lateness = Spread(catalog.PROBE_LATENESS)
         self._relinks = Tally(catalog.RELINKS)
+        self._notifications = Tally(catalog.NOTIFICATIONS)
         self._waves = Tally(catalog.WAVES)
         self._last_wave = ""
         self._switches = Tally(catalog.SWITCHES)
@@ -215,6 +216,9 @@ class Metrics:
         if unit.wave != self._last_wave:
             self._last_wave = unit.wave
             self._waves.add()
+
+    def notified(self, receiver: str, outcome: str) -> None:
+        self._notifications.add(receiver, outcome)
 
     def probed(self, probe: str, outcome: str, took: float, late: float) -> None:
         """A health check of ours was asked. Times in seconds."""
@@ -319,6 +323,7 @@ class Metrics:
                 self._rollbacks,
                 self._probes,
                 self._relinks,
+                self._notifications,
                 self._waves,
             )
         )

@@ -9,8 +9,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from supervisor import client_tls
+
+if TYPE_CHECKING:
+    from hooks.notifier import Receiver
 
 RUN_DIR = Path(os.environ.get("DOCKWARDEN_RUN_DIR", "/run/dockwarden"))
 STATE_DIR = Path("/var/lib/dockwarden")
@@ -82,6 +86,12 @@ def _add_running(command: argparse.ArgumentParser, state_dir: Path) -> None:
     command.add_argument(
         "--listen", default="127.0.0.1:9779", metavar="HOST:PORT", help="metrics; '' for none (default: %(default)s)"
     )
+    command.add_argument(
+        "--notify-webhook", action="append", default=[], metavar="URL", help="tell of what was done by HTTP; repeat it"
+    )
+    command.add_argument(
+        "--notify-command", action="append", default=[], metavar="COMMAND", help="tell by a command; repeat it"
+    )
     command.add_argument("--log-format", choices=("json", "console"), default="json")
     command.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
 
@@ -123,12 +133,18 @@ def _run(args: argparse.Namespace) -> int:
             return loop.run(main())
 
     booting = args.command == "boot"
+    try:
+        receivers = _receivers(args)
+    except ValueError as error:
+        print(f"dockwarden {args.command}: {error}", file=sys.stderr)
+        return 64
     options = app.Options(
         config=tuple(args.config or (CONFIG,)) if booting else (),
         engine=args.engine,
         state_dir=args.state_dir,
         run_dir=args.run_dir,
         images=args.images if booting else None,
+        receivers=receivers,
         listen=args.listen or None,
         log_format=args.log_format,
         log_level=args.log_level,
@@ -143,6 +159,29 @@ def _run(args: argparse.Namespace) -> int:
         print(f"dockwarden watch: {error}", file=sys.stderr)
         return error.code
     return watching.watch(wanted, runner)
+
+
+def _receivers(args: argparse.Namespace) -> "tuple[Receiver, ...]":
+    """Raises ValueError, which names the option. A watch listens to docker-autoheal's variables, too."""
+    environ = os.environ if args.command == "watch" else {}
+    urls = [*args.notify_webhook, *filter(None, [environ.get("WEBHOOK_URL")])]
+    script = environ.get("POST_RESTART_SCRIPT")
+    if not urls and not args.notify_command and not script:
+        return ()
+    from hooks.command import CommandReceiver
+    from hooks.webhook import Webhook
+
+    key = environ.get("WEBHOOK_JSON_KEY") or "text"
+    try:
+        found: list[Receiver] = [Webhook(url, key) for url in urls]
+    except ValueError as error:
+        raise ValueError(f"--notify-webhook: {error}") from error
+    try:
+        found += [CommandReceiver(command) for command in args.notify_command]
+        found += [CommandReceiver(script, arguments=True)] if script else []
+    except ValueError as error:
+        raise ValueError(f"--notify-command: {error}") from error
+    return tuple(found)
 
 
 def _validate(args: argparse.Namespace) -> int:

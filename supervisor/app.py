@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from hooks.notifier import Notifier, Receiver
 from metrics import Metrics
 from supervisor import config
 from supervisor.checking import link_problems
@@ -32,6 +33,7 @@ from supervisor.log_lines import LineLogger
 from supervisor.loop import Inbox, Observer
 from supervisor.pages import PagesError, serve_pages
 from supervisor.recreate import Recreations
+from supervisor.sd_notify import Systemd
 from supervisor.settings import ConfigError, Settings
 from supervisor.shell import Shell, Timing
 from supervisor.state import StateError, StateFile
@@ -97,6 +99,8 @@ class Options:
     listen: str | None
     log_format: str
     log_level: str
+    receivers: tuple[Receiver, ...] = ()
+    """Who is told of what was done."""
 
 
 def boot(options: Options, runner: Callable[..., int]) -> int:
@@ -243,6 +247,8 @@ class Host:
             choices=choices,
             user_docker=user_docker,
         )
+        systemd = Systemd(os.environ, loop.time, os.getpid())
+        notifier = Notifier(self._options.receivers, metrics.notified, self._log)
         shell = Shell(
             world,
             engine,
@@ -250,7 +256,7 @@ class Host:
             self._log,
             gauges=metrics,
             keeper=keeper,
-            observers=(control, journal, metrics, *self._more_observers()),
+            observers=(control, journal, metrics, notifier, systemd, *self._more_observers()),
             chance=random.random,
             timing=Timing(self._settings.supervisor.snapshot_period, self._settings.supervisor.shutdown_total),
             read_config=self._read_config,
@@ -268,12 +274,18 @@ class Host:
             mode=self._mode,
             run_dir=str(self._options.run_dir),
         )
-        beat = Heartbeat(metrics.observe_loop_lag, self._tend_log)
+
+        def tend() -> None:
+            self._tend_log()
+            systemd.beat(shell.world)
+
+        beat = Heartbeat(metrics.observe_loop_lag, tend)
         give_back_memory()
         try:
             return await self._serve(shell, control, metrics)
         finally:
             beat.stop()
+            notifier.close()
             await engine.close()
 
     def _make_engine(self, on_call: Callable[[str, str, float], None]) -> DockerEngine:

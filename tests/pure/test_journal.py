@@ -385,7 +385,8 @@ def test_empty_fields_are_left_out_of_a_record_s_json() -> None:
 
 def test_the_log_s_reference_names_every_event() -> None:
     """No line is written whose name the page does not explain, and none is explained that is never written."""
-    sources = "".join(path.read_text() for path in (REPOSITORY / "supervisor").glob("*.py"))
+    modules = [*(REPOSITORY / "supervisor").glob("*.py"), *(REPOSITORY / "hooks").glob("*.py")]
+    sources = "".join(path.read_text() for path in modules)
     written = set(re.findall(r"(?:log\.\w+|say|_tell)\(\s*\"([a-z_]+\.[a-z_-]+)\"", sources))
     page = (REPOSITORY / "docs/reference/log.md").read_text().partition("## Events of units")[2]
     assert set(re.findall(r"`([a-z_]+\.[a-z_-]+)`", page)) == written

@@ -1,0 +1,133 @@
+"""Between what happens and who is told of it: a queue, a limit and a circuit for each receiver.
+
+Nothing here is waited for by anybody. What a receiver cannot take in time is told as one notice, and what not even the
+queue can hold is dropped and counted.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from hooks.notices import Notice, notices
+from units.events import Event
+from units.kernel import Reaction
+from units.unit import UnitName
+
+QUEUE = 256
+BURST, REFILL = 10, 10.0
+"""Notices that may be told at once, and seconds for each one more."""
+FAILURES, REST = 5, 60.0
+"""Failures in a row after which a receiver is left alone, and for how many seconds."""
+
+
+class NotToldError(Exception):
+    """A receiver did not take a notice; the text says why, and holds no secret."""
+
+
+class Receiver(Protocol):
+    """Where notices go. Called by one task, one notice after the other."""
+
+    kind: str
+    """``webhook`` or ``command``: a metric's label."""
+    name: str
+    """For the log: no secret of an address in it."""
+
+    async def send(self, notice: Notice) -> None:
+        """Raises NotToldError. Has a deadline of its own."""
+        ...
+
+
+class Happening(Protocol):
+    """What the loop shows: the part of it that matters here."""
+
+    @property
+    def event(self) -> Event: ...
+
+
+class _Line:
+    """One receiver's queue, and the task that works it off."""
+
+    def __init__(self, receiver: Receiver, count: Callable[[str, str], None], log: Any) -> None:
+        self._receiver = receiver
+        self._count = count
+        self._log = log
+        self._queue: deque[Notice] = deque()
+        self._news = asyncio.Event()
+        self._tokens = float(BURST)
+        self._filled = asyncio.get_running_loop().time()
+        self._failures = 0
+
+    def put(self, notice: Notice) -> None:
+        if len(self._queue) >= QUEUE:
+            self._queue.popleft()
+            self._count(self._receiver.kind, "dropped")
+        self._queue.append(notice)
+        self._news.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._news.wait()
+            await self._token()
+            await self._tell(self._take())
+
+    async def _token(self) -> None:
+        """Until one more may be told."""
+        now = asyncio.get_running_loop().time()
+        self._tokens = min(float(BURST), self._tokens + (now - self._filled) / REFILL)
+        self._filled = now
+        if self._tokens < 1:
+            missing = (1 - self._tokens) * REFILL
+            await asyncio.sleep(missing)
+            self._tokens, self._filled = 1.0, now + missing
+        self._tokens -= 1
+
+    def _take(self) -> Notice:
+        """The oldest; or, where the limit has held some back, the last one for all of them."""
+        if self._tokens < 1 and len(self._queue) > 1:
+            held = len(self._queue) - 1
+            for _ in range(held):
+                self._count(self._receiver.kind, "limited")
+            notice = replace(self._queue[-1], more=held)
+            self._queue.clear()
+        else:
+            notice = self._queue.popleft()
+        if not self._queue:
+            self._news.clear()
+        return notice
+
+    async def _tell(self, notice: Notice) -> None:
+        try:
+            await self._receiver.send(notice)
+        except NotToldError as error:
+            self._count(self._receiver.kind, "failed")
+            self._failures += 1
+            if self._failures == 1:
+                self._log.warning("notification.failed", receiver=self._receiver.name, error=str(error))
+            if self._failures % FAILURES == 0:
+                await asyncio.sleep(REST)
+        else:
+            self._count(self._receiver.kind, "sent")
+            if self._failures:
+                self._log.info("notification.back", receiver=self._receiver.name, failures=self._failures)
+            self._failures = 0
+
+
+class Notifier:
+    """An observer. ``count``: told of each notice's end by receiver and outcome."""
+
+    def __init__(self, receivers: Sequence[Receiver], count: Callable[[str, str], None], log: Any) -> None:
+        self._lines = [_Line(receiver, count, log) for receiver in receivers]
+        self._troubled: frozenset[UnitName] = frozenset()
+        self._tasks = [asyncio.get_running_loop().create_task(line.run(), name="notifier") for line in self._lines]
+
+    def observe(self, entry: Happening, _moment: Any, reaction: Reaction) -> None:
+        told, self._troubled = notices(entry.event, reaction, self._troubled)
+        for notice in told:
+            for line in self._lines:
+                line.put(notice)
+
+    def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()

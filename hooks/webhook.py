@@ -1,0 +1,43 @@
+"""Tells a notice by an HTTP POST of JSON."""
+
+import asyncio
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from hooks.notices import Notice
+from hooks.notifier import NotToldError
+
+PATIENCE = 10.0
+"""Seconds for all of it."""
+
+
+class Webhook:
+    """``text_key``: under which name the JSON has the notice as a sentence, which chat services show."""
+
+    kind = "webhook"
+
+    def __init__(self, url: str, text_key: str = "text") -> None:
+        """Raises ValueError for what is no http address."""
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("expected an address, as in https://chat.example/hook")
+        self._url = url
+        self._text_key = text_key
+        self.name = f"{parts.scheme}://{parts.hostname}"  # Tokens are often part of the path.
+
+    async def send(self, notice: Notice) -> None:
+        body = notice.as_json(self._text_key)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as session,
+                session.post(
+                    self._url, data=body, headers={"Content-Type": "application/json"}, allow_redirects=False
+                ) as answer,
+            ):
+                if answer.status >= 300:
+                    raise NotToldError(f"status {answer.status}")
+        except TimeoutError as error:
+            raise NotToldError(f"no answer within {PATIENCE:g} s") from error
+        except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
+            raise NotToldError(type(error).__name__) from error

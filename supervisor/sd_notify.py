@@ -1,0 +1,88 @@
+"""Tells systemd how we are (``Type=notify``): ready, a line of status, that we live, that we end. sd_notify(3).
+
+Without ``NOTIFY_SOCKET`` in the environment it says nothing to anybody.
+"""
+
+import contextlib
+import socket
+from collections.abc import Callable, Mapping
+
+from supervisor.loop import Entry
+from units.kernel import Reaction, World
+from units.machine import Moment
+from units.unit import Phase
+
+READY_ANYWAY = 20.0
+"""Seconds after which we count as started though the engine has not answered yet: we are, and it is not."""
+MORE_TIME = 15.0
+"""Seconds by which a shutdown asks for more, again and again while it lasts."""
+
+
+class Systemd:
+    """An observer, and something for the heartbeat to call once a second."""
+
+    def __init__(self, environ: Mapping[str, str], now: Callable[[], float], pid: int) -> None:
+        address = environ.get("NOTIFY_SOCKET", "")
+        self._address = f"\0{address[1:]}" if address.startswith("@") else address
+        self._now = now
+        self._started = now()
+        self._ready = False
+        self._status = ""
+        self._watchdog = _watchdog(environ, pid)
+        self._fed = self._started
+        self._stopping = False
+
+    def observe(self, _entry: Entry, _moment: Moment, reaction: Reaction) -> None:
+        if self._address and reaction.world.engine_up and not self._ready:
+            self.ready()
+
+    def ready(self) -> None:
+        self._ready = True
+        self._send("READY=1")
+
+    def beat(self, world: World) -> None:
+        """Called from the event loop, and so only while that turns."""
+        if not self._address:
+            return
+        now = self._now()
+        if not self._ready and now - self._started >= READY_ANYWAY:
+            self.ready()
+        if self._watchdog and now - self._fed >= self._watchdog / 3:
+            self._fed = now
+            self._send("WATCHDOG=1")
+        if (said := in_short(world)) != self._status:
+            self._status = said
+            self._send(f"STATUS={said}")
+        if world.draining:
+            stopping = "" if self._stopping else "STOPPING=1\n"
+            self._stopping = True
+            self._send(f"{stopping}EXTEND_TIMEOUT_USEC={int(MORE_TIME * 1e6)}")
+
+    def _send(self, text: str) -> None:
+        """Nothing is waited for, and nobody there to listen is no trouble of ours."""
+        if not self._address:
+            return
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            sender.sendto(text.encode(), self._address)
+
+
+def in_short(world: World) -> str:
+    """How the host is, in a line."""
+    if world.draining:
+        return "going down"
+    if not world.engine_up:
+        return f"no engine: {world.engine_reason}"
+    units = world.units.values()
+    up = sum(unit.phase in {Phase.READY, Phase.COMPLETED} for unit in units)
+    bad = sorted(unit.name for unit in units if unit.phase in {Phase.FAILED, Phase.CRASH_LOOP, Phase.IMAGE_MISSING})
+    trouble = f"; in trouble: {', '.join(bad[:5])}" if bad else ""
+    return f"{up} of {len(world.units)} units up{trouble}"
+
+
+def _watchdog(environ: Mapping[str, str], pid: int) -> float:
+    """Seconds in which systemd wants to hear of us; 0: it does not."""
+    if environ.get("WATCHDOG_PID", str(pid)) != str(pid):
+        return 0.0
+    text = environ.get("WATCHDOG_USEC", "")
+    return int(text) / 1e6 if text.isdecimal() else 0.0
