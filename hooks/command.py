@@ -12,6 +12,8 @@ from hooks.notifier import NotToldError
 
 PATIENCE = 10.0
 """Seconds until it and all that it started is killed."""
+LAST_WORDS = 1.0
+"""Seconds for its output after its end."""
 KEPT = 4096
 """Bytes of its output that are kept for the log."""
 
@@ -41,20 +43,23 @@ class CommandReceiver:
                 env={**os.environ, **fields(notice)},
                 start_new_session=True,
             )
-        except OSError as error:
-            raise NotToldError(f"{error.strerror}: {self.name}") from error
+        except (OSError, ValueError) as error:
+            raise NotToldError(f"{getattr(error, 'strerror', None) or error}: {self.name}") from error
+        hearing = asyncio.ensure_future(_converse(process, notice.as_json().encode()))
         try:
             async with asyncio.timeout(PATIENCE):
-                output = await _converse(process, notice.as_json().encode())
                 code = await process.wait()
+                # What it left in the background may hold its output open: that is not waited for.
+                await asyncio.wait({hearing}, timeout=LAST_WORDS)
         except TimeoutError:
             raise NotToldError(f"did not end within {PATIENCE:g} s") from None
         finally:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)  # Also what it has left behind.
             await process.wait()
+            await asyncio.wait({hearing})  # Whoever held it open is gone.
         if code:
-            said = output.decode(errors="replace").strip()
+            said = hearing.result().decode(errors="replace").strip()
             raise NotToldError(f"exit code {code}" + (f": {said}" if said else ""))
 
 

@@ -38,13 +38,18 @@ class Notice:
     restarts: int
     stop_timeout: float
     """Of the unit, in seconds."""
+    at: float = 0.0
+    """Seconds since 1970."""
     more: int = 0
     """Notices that were held back since the last one, and are not told one by one."""
+    others: tuple[str, ...] = ()
+    """Other units that those were about."""
 
     @property
     def text(self) -> str:
         """In one sentence, for people."""
-        more = f" (and {self.more} more)" if self.more else ""
+        of = f", of {', '.join(self.others)}" if self.others else ""
+        more = f" (and {self.more} more{of})" if self.more else ""
         return f"{self.unit}: {SAID[self.event]}: {self.reason}{more}"
 
     def as_json(self, text_key: str = "text") -> str:
@@ -57,6 +62,8 @@ SAID = {
     Kind.UNHEALTHY: "unhealthy",
     Kind.RECOVERY: "well again",
 }
+LONGEST = 4096
+"""Characters of a value in an environment."""
 HELPS = frozenset({Reason.UNHEALTHY, Reason.RELINK})
 
 
@@ -71,8 +78,9 @@ def notices(
             told.append(_notice(Kind.UNHEALTHY, unit))
     for notice in told:
         name = frozenset({UnitName(notice.unit)})
-        troubled = troubled - name if notice.event is Kind.RECOVERY else troubled | name
-    return tuple(told), troubled
+        well = notice.event is Kind.RECOVERY or (notice.event is Kind.HEAL and notice.state == Phase.READY)
+        troubled = troubled - name if well else troubled | name
+    return tuple(told), troubled & reaction.world.units.keys()
 
 
 def _of_transition(moved: Transition, troubled: frozenset[UnitName]) -> Notice | None:
@@ -106,11 +114,12 @@ def _notice(kind: Kind, unit: Unit) -> Notice:
 
 
 def fields(notice: Notice) -> dict[str, Any]:
-    """For an environment: what a small script wants to know."""
-    return {
+    """For an environment, which takes neither zero bytes nor novels: what a small script wants to know."""
+    told = {
         "DOCKWARDEN_EVENT": notice.event.value,
         "DOCKWARDEN_UNIT": notice.unit,
         "DOCKWARDEN_REASON": notice.reason,
         "DOCKWARDEN_STATE": notice.state,
         "DOCKWARDEN_CONTAINER": notice.container,
     }
+    return {key: value.replace("\0", "")[:LONGEST] for key, value in told.items()}

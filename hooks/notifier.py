@@ -89,7 +89,8 @@ class _Line:
             held = len(self._queue) - 1
             for _ in range(held):
                 self._count(self._receiver.kind, "limited")
-            notice = replace(self._queue[-1], more=held)
+            others = tuple(dict.fromkeys(one.unit for one in self._queue if one.unit != self._queue[-1].unit))
+            notice = replace(self._queue[-1], more=held, others=others)
             self._queue.clear()
         else:
             notice = self._queue.popleft()
@@ -100,12 +101,13 @@ class _Line:
     async def _tell(self, notice: Notice) -> None:
         try:
             await self._receiver.send(notice)
-        except NotToldError as error:
+        except Exception as error:  # noqa: BLE001 - a receiver's defect must not end its line for good
             self._count(self._receiver.kind, "failed")
             self._failures += 1
             if self._failures == 1:
-                self._log.warning("notification.failed", receiver=self._receiver.name, error=str(error))
-            if self._failures % FAILURES == 0:
+                told = str(error) if isinstance(error, NotToldError) else f"{type(error).__name__}: {error}"
+                self._log.warning("notification.failed", receiver=self._receiver.name, error=told)
+            if self._failures >= FAILURES:
                 await asyncio.sleep(REST)
         else:
             self._count(self._receiver.kind, "sent")
@@ -115,9 +117,12 @@ class _Line:
 
 
 class Notifier:
-    """An observer. ``count``: told of each notice's end by receiver and outcome."""
+    """An observer. ``count``: told of each notice's end by receiver and outcome; ``wall``: seconds since 1970."""
 
-    def __init__(self, receivers: Sequence[Receiver], count: Callable[[str, str], None], log: Any) -> None:
+    def __init__(
+        self, receivers: Sequence[Receiver], count: Callable[[str, str], None], log: Any, wall: Callable[[], float]
+    ) -> None:
+        self._wall = wall
         self._lines = [_Line(receiver, count, log) for receiver in receivers]
         self._troubled: frozenset[UnitName] = frozenset()
         self._tasks = [asyncio.get_running_loop().create_task(line.run(), name="notifier") for line in self._lines]
@@ -126,7 +131,7 @@ class Notifier:
         told, self._troubled = notices(entry.event, reaction, self._troubled)
         for notice in told:
             for line in self._lines:
-                line.put(notice)
+                line.put(replace(notice, at=self._wall()))
 
     def close(self) -> None:
         for task in self._tasks:

@@ -39,5 +39,5 @@ class Webhook:
                     raise NotToldError(f"status {answer.status}")
         except TimeoutError as error:
             raise NotToldError(f"no answer within {PATIENCE:g} s") from error
-        except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
+        except (aiohttp.ClientError, OSError, ValueError, asyncio.IncompleteReadError) as error:
             raise NotToldError(type(error).__name__) from error

@@ -248,7 +248,7 @@ class Host:
             user_docker=user_docker,
         )
         systemd = Systemd(os.environ, loop.time, os.getpid())
-        notifier = Notifier(self._options.receivers, metrics.notified, self._log)
+        notifier = Notifier(self._options.receivers, metrics.notified, self._log, time.time)
         shell = Shell(
             world,
             engine,

@@ -98,6 +98,10 @@ def test_re_linked() -> None:
     told.dies("app", 0)
     told.starts("app")
     assert told.all == [("heal", "app")]
+    told.story.later(60)
+    told.dies("app")
+    told.starts("app")
+    assert told.all == [("heal", "app")]
 
 
 def test_only_to_be_told_is_told_once() -> None:
@@ -157,7 +161,7 @@ def live(main: Callable[[Counter[str]], Awaitable[None]]) -> Counter[str]:
 
 
 def notifier_of(receiver: Receiver, counts: Counter[str]) -> Notifier:
-    return Notifier([receiver], lambda _, outcome: counts.update([outcome]), SILENT)
+    return Notifier([receiver], lambda _, outcome: counts.update([outcome]), SILENT, lambda: 1e9)
 
 
 def test_a_burst_is_told_and_the_rest_as_one() -> None:
@@ -304,6 +308,36 @@ def test_a_command_that_fails_says_why(tmp_path: Path, text: str, why: str, monk
 
 def test_a_command_that_floods_is_heard_out_and_forgotten(tmp_path: Path) -> None:
     asyncio.run(CommandReceiver(script(tmp_path / "tell", "head -c 9000000 /dev/zero")).send(NOTICE))
+
+
+def test_what_a_command_leaves_behind_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command_module, "LAST_WORDS", 0.1)
+    asyncio.run(CommandReceiver(script(tmp_path / "tell", "sleep 60 &")).send(NOTICE))
+
+
+def test_odd_words_are_told_too(tmp_path: Path) -> None:
+    """A zero byte or a novel of a health check's output."""
+    odd = replace(NOTICE, reason="a\0b" + "c" * 200_000)
+    asyncio.run(CommandReceiver(script(tmp_path / "tell", f'printf %s "$DOCKWARDEN_REASON" >{tmp_path}/out')).send(odd))
+    assert (tmp_path / "out").read_text().startswith("abccc")
+
+
+def test_a_receiver_s_defect_does_not_end_its_line() -> None:
+    class Broken(Receiver):
+        async def send(self, notice: Notice) -> None:
+            await super().send(notice)
+            raise RuntimeError("a defect")
+
+    broken = Broken()
+
+    async def main(counts: Counter[str]) -> None:
+        notifier = notifier_of(broken, counts)
+        flood(notifier, 2)
+        await asyncio.sleep(1)
+        notifier.close()
+
+    assert live(main) == {"failed": 2}
+    assert [notice.at for notice in broken.got] == [1e9, 1e9]
 
 
 def test_a_command_that_is_not_there() -> None:
