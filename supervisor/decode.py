@@ -52,6 +52,7 @@ _SENTENCES: Final = (
     ("is already in use by container", Failure.NAME_TAKEN),
     ("no such image", Failure.IMAGE_MISSING),
     ("cannot join network of a non running container", Failure.CONFLICT),
+    ("namespace path: lstat /proc/", Failure.CONFLICT),
     ("is not running", Failure.NOT_RUNNING),
     ("invalid signal", Failure.OTHER),
     ("unable to find user", Failure.UNRECOVERABLE),
@@ -59,7 +60,8 @@ _SENTENCES: Final = (
     ("invalid mode", Failure.UNRECOVERABLE),
 )
 """What 20.10 and 26.1 say, in lower case; their status is 500 for half of it. A signal that the engine does not know
-leaves a running container behind, so it must not count as a refusal for good."""
+leaves a running container behind, so it must not count as a refusal for good; nor must the sudden end of the process
+whose namespace was just to be joined."""
 STARTS = ("start", "restart")
 _BY_STATUS: Final = {304: Failure.CONFLICT, 404: Failure.NOT_FOUND, 409: Failure.CONFLICT}
 _SPECIAL: Final = {

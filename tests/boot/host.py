@@ -221,12 +221,15 @@ class Host:
         ]
 
 
-def system_docker(directory: Path, cgroup: str, path: str, runtime: tuple[str, ...] = ()) -> str:
+def system_docker(
+    directory: Path, cgroup: str, path: str, runtime: tuple[str, ...] = (), *, bridge: bool = False
+) -> str:
     """The part of a cloud-config that keeps System Docker within a bed."""
+    network = () if bridge else ("--bridge", "none", "--iptables=false")
     args = [
         *("dockerd", "-H", f"unix://{directory}/s.sock", "--data-root", f"{directory}/data"),
         *("--exec-root", f"{directory}/x", "--pidfile", f"{directory}/s.pid"),
-        *("--bridge", "none", "--iptables=false", "--storage-driver", "overlay2"),
+        *(*network, "--storage-driver", "overlay2"),
         *("--cgroup-parent", cgroup, "--exec-opt", "native.cgroupdriver=cgroupfs", *runtime),
     ]
     return json.dumps({"args": args, "environment": {"PATH": path or os.environ["PATH"]}})

@@ -303,6 +303,7 @@ TAKEN = 'Conflict. The container name "/aa" is already in use by container "8cc2
         ("start", 500, "unable to find user nobodyhere: no matching entries in passwd file", Failure.UNRECOVERABLE),
         ("start", 500, "failed to initialize logging driver: dial tcp 127.0.0.1:9: refused", Failure.OTHER),
         ("signal", 409, "Cannot kill container: me: Container me is not running", Failure.NOT_RUNNING),
+        ("start", 400, "runc create failed: namespace path: lstat /proc/9/ns/ipc: no such file", Failure.CONFLICT),
         ("signal", 409, "cannot kill container: me: container me is not running", Failure.NOT_RUNNING),
         ("signal", 404, "Cannot kill container: me: No such container: me", Failure.NOT_FOUND),
         ("signal", 400, "cannot kill container: me: invalid signal: SIGNOPE", Failure.OTHER),
