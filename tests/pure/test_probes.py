@@ -1,0 +1,237 @@
+"""One question, against real sockets on loopback: what passes, what fails, and that nothing takes for ever."""
+
+import asyncio
+import contextlib
+import os
+import random
+import ssl
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor import certificates, probes
+from supervisor.certificates import Purpose
+from supervisor.engine import ExecId, Whereabouts
+from supervisor.netns import socket_of
+from supervisor.probes import Outcome, Probes
+from tests.simulation import virtual_loop
+from tests.simulation.engine_model import FakeEngine
+from units.health import Check, Exec, Http, Tcp
+from units.quantities import Seconds
+from units.unit import ContainerId
+
+BOX = ContainerId("b" * 64)
+HERE = Whereabouts(0, "", host_network=True)
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine"
+
+Serving = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def says(answer: bytes, *, then: str = "close", heard: list[bytes] | None = None) -> Serving:
+    """Hears a request, says this, and then closes, stays silent, or goes on and on."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        if heard is not None:
+            heard.append(request)
+        writer.write(answer)
+        with contextlib.suppress(OSError):
+            while then == "more" and not reader.at_eof():
+                writer.write(b"x" * 1000)
+                await writer.drain()
+                await asyncio.sleep(0)
+            if then == "silence":
+                await reader.read()
+        writer.close()
+
+    return serve
+
+
+def ask(
+    probe: Tcp | Http, serving: Serving | None, *, tls: ssl.SSLContext | None = None, timeout: float = 0.5
+) -> Outcome:
+    """``probe`` with its port filled in."""
+
+    async def main() -> Outcome:
+        asker = Probes(FakeEngine(random.Random(1)))
+        talks: list[asyncio.Task[Any]] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            talks.append(asyncio.current_task())  # type: ignore[arg-type]  # it is one
+            assert serving is not None
+            with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+                await serving(reader, writer)
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+        port = server.sockets[0].getsockname()[1]
+        if serving is None:
+            server.close()
+            await server.wait_closed()
+        asked = replace(probe, port=port)
+        outcome = await asker.ask(Check("c", asked, timeout=Seconds(timeout)), BOX, HERE)
+        server.close()
+        await asyncio.gather(*talks, return_exceptions=True)
+        return outcome
+
+    return asyncio.run(main())
+
+
+def test_tcp_passes_where_somebody_listens() -> None:
+    assert ask(Tcp(0), says(b"")).passed
+    refused = ask(Tcp(0), None)
+    assert (refused.passed, refused.kind) == (False, "failed")
+    assert refused.output.endswith("connection refused")
+
+
+def test_http_passes_by_status() -> None:
+    heard: list[bytes] = []
+    asked = Http(0, "/health?a=b", headers=(("X-Key", "k"),))
+    assert ask(asked, says(OK, heard=heard)) == Outcome(passed=True, output="status 200", kind="passed") or heard
+    assert heard[0].startswith(b"GET /health?a=b HTTP/1.1\r\nHost: localhost:")
+    assert b"\r\nX-Key: k\r\n" in heard[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "statuses", "good"),
+    [
+        (b"HTTP/1.1 302 there\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", ((200, 399),), True),
+        (b"HTTP/1.1 302 there\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", ((200, 299),), False),
+        (b"HTTP/1.1 404 no\r\nContent-Length: 0\r\n\r\n", ((200, 299), (404, 404)), True),
+        (b"HTTP/1.1 204 none\r\n\r\n", ((200, 299),), True),
+    ],
+)
+def test_the_range_of_what_is_good(answer: bytes, statuses: tuple[tuple[int, int], ...], good: bool) -> None:
+    assert ask(Http(0, statuses=statuses), says(answer)).passed == good
+
+
+def test_what_a_failing_answer_said_is_shown() -> None:
+    told = ask(Http(0), says(b"HTTP/1.1 503 no\r\nContent-Length: 12\r\n\r\nno database\n"))
+    assert told.output == "status 503: no database"
+
+
+@pytest.mark.parametrize(
+    ("serving", "passes"),
+    [
+        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n", then="more"), True),
+        (says(b"HTTP/1.1 500 no\r\n\r\n", then="more"), False),
+        (says(b"HTTP/1.1 500 no\r\nContent-Length: 9\r\n\r\nno", then="silence"), False),
+        (says(b"HTTP/1.1 200 OK\r\nX: ", then="more"), False),
+        (says(b"", then="silence"), False),
+        (says(b"\x00\xff garbage\r\n\r\n"), False),
+        (says(b"HTTP/1.1 20"), False),
+        (says(b""), False),
+    ],
+    ids=["endless body", "endless bad body", "cut body", "endless head", "silence", "garbage", "cut head", "nothing"],
+)
+def test_nothing_takes_for_ever_and_nothing_raises(serving: Serving, passes: bool) -> None:
+    told = ask(Http(0), serving, timeout=0.3)
+    assert told.passed == passes
+    assert len(told.output) <= probes.KEPT + 100
+
+
+@pytest.fixture(scope="module")
+def server_context(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    """Signed by an authority that nobody knows."""
+    folder: Path = tmp_path_factory.mktemp("tls")
+    now = datetime.now(UTC)
+    pair = certificates.make_leaf(certificates.make_ca(now), Purpose.SERVER, ("localhost",), now)
+    (folder / "cert.pem").write_text(pair.cert)
+    (folder / "key.pem").write_text(pair.key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context
+
+
+def test_a_certificate_counts_unless_it_shall_not(server_context: ssl.SSLContext) -> None:
+    assert ask(Http(0, tls=True, verify=False), says(OK), tls=server_context, timeout=3).passed
+    told = ask(Http(0, tls=True), says(OK), tls=server_context, timeout=3)
+    assert not told.passed
+    assert "CERTIFICATE_VERIFY_FAILED" in told.output
+
+
+def test_a_named_host_without_an_address_fails() -> None:
+    async def main() -> Outcome:
+        asker = Probes(FakeEngine(random.Random(1)))
+        return await asker.ask(Check("c", Tcp(1, "no.such.host.invalid"), timeout=Seconds(5)), BOX, HERE)
+
+    assert not asyncio.run(main()).passed
+
+
+def test_a_process_of_another_container_is_never_entered() -> None:
+    """The number of a process that has ended is another one's by now."""
+    with pytest.raises(OSError, match="is none of container"):
+        socket_of(os.getpid(), "f" * 64)
+
+
+class Slow(FakeEngine):
+    """How many of its commands run at once."""
+
+    now = 0
+    most = 0
+
+    async def exec_run(self, exec_id: ExecId, limit: int) -> str:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            await asyncio.sleep(0.1)
+            return await super().exec_run(exec_id, limit)
+        finally:
+            self.now -= 1
+
+
+def with_engine(main: Callable[[Slow, Probes, ContainerId], Coroutine[Any, Any, None]]) -> None:
+    async def all_of_it() -> None:
+        engine = Slow(random.Random(1), images={"i"})
+        container = await engine.create("box", '{"Image": "i"}')
+        await engine.start(container)
+        await main(engine, Probes(engine), container)
+
+    virtual_loop.run(all_of_it())
+
+
+def command(*words: str, timeout: float = 3) -> Check:
+    return Check("c", Exec(words), timeout=Seconds(timeout))
+
+
+def test_a_command_passes_by_its_exit_code() -> None:
+    async def main(_engine: Slow, asker: Probes, box: ContainerId) -> None:
+        assert await asker.ask(command("echo", "fine"), box, HERE) == Outcome(passed=True, output="fine", kind="passed")
+        assert (await asker.ask(command("false"), box, HERE)).output == "exit code 1"
+        assert (await asker.ask(command("nope"), box, HERE)).output == "exit code 127"
+
+    with_engine(main)
+
+
+def test_never_more_than_two_commands_are_in_flight() -> None:
+    async def main(engine: Slow, asker: Probes, box: ContainerId) -> None:
+        told = await asyncio.gather(*(asker.ask(command("echo", str(n)), box, HERE) for n in range(20)))
+        assert all(one.passed for one in told)
+        assert engine.most == probes.EXECS
+
+    with_engine(main)
+
+
+def test_a_command_that_hangs_is_left_and_not_asked_again() -> None:
+    async def main(engine: Slow, asker: Probes, box: ContainerId) -> None:
+        assert (await asker.ask(command("sleep"), box, HERE)).output == "did not end within 3 s"
+        begun = len([call for call in engine.calls if call[1] == "exec"])
+        told = await asker.ask(command("sleep"), box, HERE)
+        assert (told.kind, told.output) == ("timeout", "the command of before still runs")
+        assert len([call for call in engine.calls if call[1] == "exec"]) == begun + 1
+
+    with_engine(main)
+
+
+def test_a_command_in_a_container_that_does_not_run_is_no_answer() -> None:
+    async def main(engine: Slow, asker: Probes, box: ContainerId) -> None:
+        await engine.remove(box)
+        assert (await asker.ask(command("echo"), box, HERE)).kind == "error"
+
+    with_engine(main)
