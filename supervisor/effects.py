@@ -104,7 +104,8 @@ class Effects:
         for command in reaction.commands:
             name: UnitName | None = getattr(command, "unit", None)
             unit = None if name is None else reaction.world.units.get(name)
-            self._order(command, (unit.cause if unit is not None else "") or moment.cause)
+            put_off = isinstance(command, ArmTimer) and command.timer is Timer.LOOK
+            self._order(command, moment.cause if unit is None or put_off else unit.cause or moment.cause)
 
     def close(self) -> None:
         """No timer fires any more."""

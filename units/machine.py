@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, get_args
 
 from units.commands import ArmTimer, Command, Timer
-from units.events import ContainerStarted, EngineFact, PeerChanged, UnitEvent
+from units.events import ContainerStarted, EngineFact, LookDue, PeerChanged, UnitEvent
 from units.links import Links
 from units.quantities import Instant, Seconds
 from units.records import replace
@@ -129,8 +129,8 @@ class Advance:
 ANSWERING = frozenset({Phase.CREATING, Phase.STARTING, Phase.PULLING, Phase.DRAINING, Phase.STOPPING, Phase.EXITED})
 """Phases in which the engine's facts answer to something already under way, and so belong to its cause."""
 
-OF_ITS_OWN = frozenset(event for event in EVENTS if event.__name__.endswith(("Due", "Failed")))
-"""Timers that the unit has armed, and orders of its own that failed."""
+OF_ITS_OWN = frozenset(event for event in EVENTS if event.__name__.endswith(("Due", "Failed"))) - {LookDue}
+"""Timers that the unit has armed, and orders of its own that failed. A look goes on with what it was put off for."""
 
 
 SOON_AFTER = Seconds(10)

@@ -17,6 +17,7 @@ from tests.simulation.engine_model import FakeEngine, Faults, Program
 from units import links
 from units.actions import FREE
 from units.events import ConfigRead, Event, ResetAsked, RestartAsked, StartAsked, StopAsked
+from units.health import Check, CheckKind, Exec
 from units.kernel import Reaction, World, new_world, react
 from units.machine import Moment
 from units.memory import Clocks, recall
@@ -71,12 +72,16 @@ class Recorder:
         self.history: list[tuple[Event, Moment]] = []
         self.rows: set[tuple[str, str, str]] = set()
         self.restarts: dict[UnitName, list[Instant]] = defaultdict(list)
+        self.relinks: list[tuple[UnitName, str]] = []
+        """Each re-link, and the cause of its wave."""
 
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
         self.history.append((entry.event, moment))
         for step in reaction.transitions:
             self.rows.add((step.before.phase, step.on, step.after.phase))
-            if step.restart not in FREE:
+            if step.after.relinks != step.before.relinks:
+                self.relinks.append((step.after.name, step.after.wave))
+            if step.after.phase is Phase.STARTING and step.after.pending not in FREE:
                 self.restarts[step.after.name].append(moment.now)
 
     def replay(self) -> World:
@@ -116,6 +121,8 @@ class SimulatedHost:
         self.memory = Memory()
         self.life: Life | None = None
         self.lives: list[Life] = []
+        self.handled = False
+        """A person has started a container."""
 
     def boot(self) -> Life:
         loop = asyncio.get_running_loop()
@@ -175,6 +182,11 @@ class SimulatedHost:
         assert self.life is not None
         return self.life.shell.world
 
+    def by_hand(self, act: Callable[[str], None], name: str) -> None:
+        """A person starts something."""
+        self.handled = True
+        act(name)
+
     async def until(self, holds: Callable[[World], bool], seconds: float) -> bool:
         """Virtual seconds are free: look often."""
         deadline = asyncio.get_running_loop().time() + seconds
@@ -209,9 +221,19 @@ def draw_specs(chance: random.Random) -> tuple[UnitSpec, ...]:
                 chance.choices(tuple(Rebuild), (2, 6, 1))[0],
                 reloads=chance.random() < 0.1,
                 deadline=Seconds(chance.choice((0, 0, 30))) if kind is Kind.ONESHOT else Seconds(0),
+                checks=draw_checks(chance) if kind is Kind.SERVICE else (),
             )
         )
     return tuple(specs)
+
+
+def draw_checks(chance: random.Random) -> tuple[Check, ...]:
+    """Mostly none; and of these most pass."""
+    if chance.random() < 0.75:
+        return ()
+    command = chance.choice((("echo", "well"), ("echo", "well"), ("false",), ("sleep",)))
+    kind = chance.choice(tuple(CheckKind))
+    return (Check("own", Exec(command), kind, Seconds(chance.choice((2, 10))), start_period=Seconds(5)),)
 
 
 MODES = {Via.NET: "NetworkMode", Via.PID: "PidMode", Via.IPC: "IpcMode"}
@@ -278,8 +300,8 @@ async def misfortune(host: SimulatedHost) -> None:
         lambda: engine.oom(name, main=chance.random() < 0.7),
         lambda: engine.person_kill(name, chance.choice((9, 9, 15, 1))),
         lambda: engine.person_stop(name),
-        lambda: engine.person_start(name),
-        lambda: engine.person_restart(name),
+        lambda: host.by_hand(engine.person_start, name),
+        lambda: host.by_hand(engine.person_restart, name),
         lambda: engine.person_remove(name),
         lambda: engine.sicken(name),
         lambda: host.ask(chance.choice(ASKS)(name)),

@@ -7,6 +7,7 @@ import asyncio
 import os
 import random
 import re
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ from units.kernel import TABLES, World
 from units.machine import Moment, View
 from units.quantities import Instant
 from units.reconcile import reconcile
-from units.relinking import curable
+from units.relinking import curable, patience
 from units.unit import Kind, Phase
 
 CHUNK = 100
@@ -74,6 +75,7 @@ async def judge(host: SimulatedHost) -> list[str]:
     told += await disagreements(host)
     told += dead_namespaces(host.world)
     told += too_many_restarts(host)
+    told += waves(host)
     told += replay_differs(host)
     told += await shut_down(host)
     return told
@@ -92,11 +94,26 @@ async def disagreements(host: SimulatedHost) -> list[str]:
 
 def dead_namespaces(world: World) -> list[str]:
     """Nobody holds on to what is over where that can be cured."""
-    moment = Moment(Instant(0), 0, "")
+    moment = Moment(Instant(asyncio.get_running_loop().time()), 0, "")
     view = View(world.units, world.links, world.engine_up, world.draining, world.reloading, moment)
     up = (unit for unit in world.units.values() if unit.phase in {Phase.RUNNING, Phase.READY})
     services = (unit for unit in up if unit.spec.kind is Kind.SERVICE)
-    return [f"{unit.name} holds on: {one.why}" for unit in services for one in curable(unit, view)]
+    due = [unit for unit in services if not patience(unit, view)]  # Who went too often lately has to wait.
+    return [f"{unit.name} holds on: {one.why}" for unit in due for one in curable(unit, view)]
+
+
+def waves(host: SimulatedHost) -> list[str]:
+    """Each unit is brought back in step at most once per cause, and never without one.
+
+    A second time is owed to a person only, who starts a container in the moment in which it is being replaced.
+    """
+    told = []
+    for life in host.lives:
+        counts = Counter(life.recorder.relinks)
+        often = [key for key, times in counts.items() if times > (2 if host.handled else 1)]
+        told += [f"{unit} was re-linked again and again for {wave}" for unit, wave in often]
+        told += [f"{unit} was re-linked without a cause" for unit, wave in counts if not wave]
+    return told
 
 
 def quiet(world: World) -> bool:
