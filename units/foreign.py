@@ -214,8 +214,8 @@ EDGES: tuple[Edge[Any], ...] = (
     *rows((P.STOPPING,), fact.ContainerStarted, P.READY, run_again),
     *rows((*IDLE, P.EXITED, P.CREATING, P.STARTING), fact.ContainerStarted, P.RUNNING, do.run, given.checked),
     *rows((*IDLE, P.EXITED, P.CREATING, P.STARTING), fact.ContainerStarted, P.READY, do.run),
-    *examined(),
     *linked(),
+    *examined(),
     # it died
     *rows(UP, fact.ContainerDied, P.INACTIVE, do.bow, given.was_stopped),
     *rows(UP, fact.ContainerDied, P.EXITED, do.await_owner, given.perhaps_taken_along),

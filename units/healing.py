@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from units import events as fact
+from units import relinking
 from units.commands import SayOnly, SignalContainer, Timer
 from units.health import ENGINE, Health, combine
 from units.machine import Step, View, arm
@@ -68,26 +69,35 @@ def _ailing(event: fact.HealthReported) -> str:
 
 def remedy(unit: Unit, view: View) -> Remedy:
     """What is to be done about a unit that is unhealthy now."""
-    policy = unit.spec.heal
+    policy, restart = unit.spec.heal, unit.spec.restart
     if policy.action in {OnUnhealthy.NONE, OnUnhealthy.HOOK}:
         return Withhold(f"{unit.ailing}; nothing is done about it (action {policy.action})")
+    if (hindered := _hindrance(unit, view)) is not None:
+        return hindered
+    falls = recent(unit.falls, policy.window, view.now)
+    if unit.flapping or len(falls) >= policy.falls:
+        return _rest(unit, falls, view.now)
+    spent = recent(unit.budget.restarts, restart.interval, view.now)
+    if restart.burst and len(spent) >= restart.burst:
+        delay = Seconds(max(SOON, restart.interval - (view.now - spent[0])))
+        return Withhold(f"{unit.ailing}; {len(spent)} restarts within {restart.interval:g} s are the limit", delay)
+    return Act(policy.action)
+
+
+def _hindrance(unit: Unit, view: View) -> Withhold | None:
+    """What is no fault of its own, or not to be mended by us."""
     if not unit.wanted or view.draining:
         return Withhold(unit.ailing)
     if not view.engine_up:
         return Withhold(f"{unit.ailing}; the engine is away", AGAIN)
     if unit.spec.dry:
-        return Withhold(f"{unit.ailing}; would {policy.action} it (dry run)")
+        return Withhold(f"{unit.ailing}; would {unit.spec.heal.action} it (dry run)")
     if down := _down(unit, view):
         return Withhold(f"{unit.ailing}, while {', '.join(down)} is down", AGAIN)
-    falls = recent(unit.falls, policy.window, view.now)
-    if unit.flapping or len(falls) >= policy.falls:
-        return _rest(unit, falls, view.now)
-    spent = recent(unit.budget.restarts, unit.spec.restart.interval, view.now)
-    if unit.spec.restart.burst and len(spent) >= unit.spec.restart.burst:
-        delay = Seconds(max(SOON, unit.spec.restart.interval - (view.now - spent[0])))
-        limit = f"{len(spent)} restarts within {unit.spec.restart.interval:g} s are the limit"
-        return Withhold(f"{unit.ailing}; {limit}", delay)
-    return Act(policy.action)
+    if relinking.acts(unit, view):  # That comes first, costs nothing, and may be all it takes.
+        waits = relinking.patience(unit, view) or AGAIN
+        return Withhold(f"{unit.ailing}, while it holds on to what is over", min(waits, AGAIN))
+    return None
 
 
 def _rest(unit: Unit, falls: tuple[Instant, ...], now: Instant) -> Remedy:

@@ -163,7 +163,7 @@ def patience(unit: Unit, view: View) -> Seconds:
         leaders = [view.units[one.edge.target] for one in curable(unit, view)]
         wait = unit.spec.settle if cure_of(unit, view) is Cure.RECREATE else min(unit.spec.settle, BY_HAND)
         if cure_of(unit, view) is Cure.RECREATE or unit.kill_seen or any(leader.by_hand for leader in leaders):
-            waits.append(wait - (view.now - max(unit.since, *(leader.since for leader in leaders))))
+            waits.append(wait - (view.now - max(leader.since for leader in leaders)))
     left = max(0.0, *waits, 0.0)
     return Seconds(left if left > SOON else 0.0)  # A timer shorter than the clock's grain would come again and again.
 

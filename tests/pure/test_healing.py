@@ -7,6 +7,7 @@ import pytest
 from tests.pure.story import Story, needs, seen, spec
 from units import events as fact
 from units.health import Check, CheckKind, Health, Tcp
+from units.quantities import Seconds
 from units.unit import HealPolicy, OnUnhealthy, Phase, RestartPolicy, StoppedBy, UnitName, UnitSpec, Via
 
 S, H, U = Health.STARTING, Health.HEALTHY, Health.UNHEALTHY
@@ -174,3 +175,21 @@ def test_a_container_that_is_starting_when_adopted_is_not_unhealthy() -> None:
     found = replace(seen("web"), health=S)
     assert story.connect(found) == "web: waiting -> running"
     assert story.unit("web").health is S
+
+
+def test_who_sits_in_a_dead_namespace_is_brought_back_in_step_first_and_for_nothing() -> None:
+    """Its check fails because its network is gone: that costs it nothing, also while the re-link has to wait."""
+    app = replace(checked("app", CheckKind.LIVENESS), dependencies=(needs("vpn", Via.NET),))
+    story = up(replace(app, settle=Seconds(10.0)), spec("vpn"))
+    told(story, "app", H, "liveness")
+    story.later(60).killed("vpn", 9)
+    story.change("vpn", kill_seen=True)
+    story.feed(fact.RestartAsked(UnitName("vpn")))
+    story.died("vpn", 0)
+    assert "arm app look" in story.later(1).started("vpn")
+    assert told(story.later(1), "app", U, "liveness") == "app: ready -> running\narm app look 1"
+    assert "while it holds on to what is over" in story.unit("app").reason
+    assert look(story.later(1), "app").startswith("app: running -> stopping")
+    story.died("app", 0)
+    story.started("app")
+    assert (story.unit("app").falls, story.unit("app").budget.restarts) == ((), ())
