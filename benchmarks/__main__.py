@@ -1,4 +1,4 @@
-"""``python -m benchmarks [reaction|restart|memory|switch]...``: measure, and print tables with ratios first."""
+"""``python -m benchmarks [NAME]...``: measure, and print tables with ratios first."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks import memory, reaction, restart, switch
+from benchmarks import heal, memory, probes, reaction, restart, switch
 from benchmarks.processes import BenchmarkError
 from tests.bed.bed import BedError
 from tests.bed.engines import EngineUnavailableError
@@ -42,11 +42,21 @@ def measure_switch(rounds: int, *, quick: bool) -> Result:  # noqa: ARG001 - few
     return switch.measure(max(2, rounds // 4))
 
 
+def measure_probes(rounds: int, *, quick: bool) -> Result:  # noqa: ARG001 - it takes its time, not rounds
+    return probes.measure(4 if quick else 15)
+
+
+def measure_heal(rounds: int, *, quick: bool) -> Result:  # noqa: ARG001 - fewer rounds are all that can be saved
+    return heal.measure(max(2, rounds // 5))
+
+
 BENCHMARKS: dict[str, Callable[..., Result]] = {
     "reaction": measure_reaction,
     "restart": measure_restart,
     "memory": measure_memory,
     "switch": measure_switch,
+    "probes": measure_probes,
+    "heal": measure_heal,
 }
 
 

@@ -1,6 +1,7 @@
 """Asks one question of one container: TCP, HTTP, or a command run in it. Never raises, and never takes for ever."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import ssl
@@ -85,11 +86,11 @@ class Probes:
         return await self._connected(made, ("127.0.0.1", probe.port))
 
     async def _dial(self, host: str, port: int) -> socket.socket:
-        for family, kind, proto, _, address in await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            made = socket.socket(family, kind, proto)
-            made.setblocking(False)
-            return await self._connected(made, address)
-        raise OSError(f"{host} has no address")
+        if (family := _numeric(host)) is None:  # Only a name is looked up: that takes a thread.
+            (family, _, _, _, address), *_ = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            host = str(address[0])
+        made = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        return await self._connected(made, (host, port))
 
     async def _connected(self, made: socket.socket, address: object) -> socket.socket:
         try:
@@ -197,6 +198,15 @@ class _Asking(asyncio.Protocol):
         if not self.outcome.done():
             self.outcome.set_result(outcome)
         self.close()
+
+
+def _numeric(host: str) -> socket.AddressFamily | None:
+    """The family of an address; ``None`` for a name."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError):
+            socket.inet_pton(family, host)
+            return family
+    return None
 
 
 def _why(error: Exception) -> str:

@@ -530,7 +530,8 @@ class FakeEngine:
         if image not in self.images:
             raise EngineError(Failure.IMAGE_MISSING, f"No such image: {image}")
         host = wanted.get("HostConfig") or {}
-        joins = tuple(self._joined(via, str(host[key])) for key, via in decode.JOINS if key in host)
+        modes = [(via, str(host.get(key, ""))) for key, via in decode.JOINS]
+        joins = tuple(self._joined(via, mode) for via, mode in modes if mode.startswith("container:"))
         donors = [self.named(donor) for donor in host.get("VolumesFrom", ())]
         if None in donors:
             raise EngineError(Failure.OTHER, f"create of {name}: No such container: {host['VolumesFrom']}")
