@@ -349,7 +349,7 @@ def failure(status: int, message: str, what: str, subject: str = "") -> Failure:
     """
     said = message.lower()
     if "no such container" in said:
-        if what not in STARTS or subject.lower() in said:
+        if what not in STARTS or subject.lower() in said.rpartition("no such container")[2]:
             return Failure.OTHER if what == "create" else Failure.NOT_FOUND
         # The engine wrote the id of the container to join into this one, and none will bear that id again.
         return Failure.STALE if re.search("[0-9a-f]{64}", said) else Failure.OTHER

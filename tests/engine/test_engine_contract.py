@@ -27,7 +27,7 @@ from tests.simulation.virtual_loop import run as run_virtually
 from units.events import ContainerDied, ContainerKilled, HealthReported, Observed
 from units.health import Health
 from units.quantities import Seconds
-from units.unit import ContainerId, Failure, UnitName
+from units.unit import ContainerId, Failure, UnitName, Via
 
 T = TypeVar("T")
 IMAGE = "busybox:contract"
@@ -616,3 +616,114 @@ def test_an_image_that_no_registry_has_cannot_be_pulled(rig: Rig) -> None:
         assert await failure(engine.pull("127.0.0.1:9/none:1")) in {Failure.IMAGE_MISSING, Failure.OTHER}
 
     rig.run(main, {})
+
+
+def tied(unit: str, **host: str) -> str:
+    """A create body of a container that lives in another one's namespaces."""
+    made = json.loads(body(unit, Act.OBEY))
+    return json.dumps({**made, "HostConfig": {**made["HostConfig"], **host}})
+
+
+def test_a_joined_container_is_known_by_its_id_and_must_run(rig: Rig) -> None:
+    owner, member = fresh("owner"), fresh("member")
+
+    async def main(engine: Engine) -> None:
+        one = await engine.create(owner, body(owner, Act.OBEY))
+        two = await engine.create(member, tied(member, NetworkMode=f"container:{owner}"))
+        looked = (await engine.look(two)).look
+        assert looked is not None
+        assert looked.holds == ((Via.NET, one),)
+        assert await failure(engine.start(two)) is Failure.CONFLICT
+        await engine.start(one)
+        await engine.start(two)
+        await engine.signal(two, "KILL")
+        await engine.stop(two, Seconds(1))
+        await engine.remove(one)
+        assert await failure(engine.start(two)) is Failure.STALE
+        assert await failure(engine.restart(two, Seconds(1))) is Failure.STALE
+        await engine.remove(two)
+
+    rig.run(main, {owner: Act.OBEY, member: Act.OBEY})
+
+
+def test_a_pid_namespace_ends_with_its_owner(rig: Rig) -> None:
+    """Members first: the kernel lets an owner go when nobody is left in its namespace."""
+    owner, member = fresh("owner"), fresh("member")
+
+    async def main(engine: Engine) -> None:
+        one = await engine.create(owner, body(owner, Act.OBEY))
+        await engine.start(one)
+        async with ear(engine, member) as heard:
+            two = await engine.create(member, tied(member, PidMode=f"container:{owner}"))
+            await engine.start(two)
+            await engine.signal(one, "KILL")
+            assert (await heard.until("die 137"))[-1] == "die 137"
+        await engine.remove(two)
+        await engine.remove(one)
+
+    rig.run(main, {owner: Act.OBEY, member: Act.OBEY})
+
+
+def test_a_restart_is_one_call(rig: Rig) -> None:
+    """It comes back when the container runs again, also for one that did not run."""
+
+    async def live(engine: Engine, heard: Ear, unit: str, container: ContainerId) -> None:
+        await engine.restart(container, Seconds(3))
+        words = await heard.until("die 0", "stop")
+        while words.count("start") < 2:
+            await asyncio.sleep(0.01)
+            words = await heard.until("start")
+        await engine.stop(container, Seconds(3))
+        await engine.restart(container, None)
+        (seen,) = await observed(engine, unit, thorough=False)
+        assert seen.running
+        assert await failure(engine.restart(ContainerId("0" * 64), None)) is Failure.NOT_FOUND
+        await engine.remove(container)
+
+    lives(rig, Act.OBEY, live)
+
+
+def test_who_bears_a_name(rig: Rig) -> None:
+    async def live(engine: Engine, _heard: Ear, unit: str, container: ContainerId) -> None:
+        assert await engine.holder(unit) == container
+        await engine.rename(container, f"{unit}-away")
+        assert await engine.holder(unit) is None
+        assert await engine.holder(container[:12]) is None  # The beginning of an id is no name.
+        await engine.remove(container)
+
+    lives(rig, Act.OBEY, live)
+
+
+def test_a_command_is_run_in_a_container(rig: Rig) -> None:
+    async def live(engine: Engine, _heard: Ear, _unit: str, container: ContainerId) -> None:
+        where = await engine.whereabouts(container)
+        assert where.pid > 0
+        assert not where.host_network
+        for words, code, said in ((("echo", "two", "words"), 0, "two words"), (("false",), 1, "")):
+            begun = await engine.exec_create(container, words)
+            assert await engine.exec_run(begun, 100) == said
+            assert await engine.exec_exit(begun) == code
+        hanging = await engine.exec_create(container, ("sleep", "1000"))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await engine.exec_run(hanging, 100)
+        assert await engine.exec_exit(hanging) is None
+        await engine.remove(container)
+        assert await failure(engine.exec_create(container, ("true",))) is Failure.NOT_FOUND
+
+    lives(rig, Act.OBEY, live)
+
+
+def test_a_replica_has_the_name_and_knows_whether_it_runs(rig: Rig) -> None:
+    async def live(engine: Engine, _heard: Ear, unit: str, container: ContainerId) -> None:
+        copied = await engine.replica(container, {})
+        assert (copied.name, copied.running, copied.networks) == (unit, True, ())
+        await engine.rename(container, f"{unit}-away")
+        again = await engine.create(copied.name, copied.body)
+        (first, second) = sorted([container, again])
+        assert {seen.container for seen in await observed(engine, unit, thorough=True)} == {first, second}
+        await engine.remove(container)
+        await engine.remove(again)
+        assert await failure(engine.replica(container, {})) is Failure.NOT_FOUND
+
+    lives(rig, Act.OBEY, live)

@@ -303,6 +303,8 @@ TAKEN = 'Conflict. The container name "/aa" is already in use by container "8cc2
         ("start", 500, "unable to find user nobodyhere: no matching entries in passwd file", Failure.UNRECOVERABLE),
         ("start", 500, "failed to initialize logging driver: dial tcp 127.0.0.1:9: refused", Failure.OTHER),
         ("signal", 409, "Cannot kill container: me: Container me is not running", Failure.NOT_RUNNING),
+        ("restart", 404, f"Cannot restart container me: No such container: {'f' * 64}", Failure.STALE),
+        ("restart", 404, "No such container: me", Failure.NOT_FOUND),
         ("start", 400, "runc create failed: namespace path: lstat /proc/9/ns/ipc: no such file", Failure.CONFLICT),
         ("signal", 409, "cannot kill container: me: container me is not running", Failure.NOT_RUNNING),
         ("signal", 404, "Cannot kill container: me: No such container: me", Failure.NOT_FOUND),
