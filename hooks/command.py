@@ -5,7 +5,8 @@ import contextlib
 import os
 import shlex
 import signal
-from asyncio.subprocess import PIPE, STDOUT, Process
+from asyncio.subprocess import PIPE, STDOUT
+from typing import cast
 
 from hooks.notices import Notice, fields
 from hooks.notifier import NotToldError
@@ -34,7 +35,8 @@ class CommandReceiver:
     async def send(self, notice: Notice) -> None:
         more = [notice.unit, notice.container, notice.state, f"{notice.stop_timeout:g}"] if self._arguments else []
         try:
-            process = await asyncio.create_subprocess_exec(
+            process, talk = await asyncio.get_running_loop().subprocess_exec(
+                _Talk,
                 *self._words,
                 *more,
                 stdin=PIPE,
@@ -45,33 +47,46 @@ class CommandReceiver:
             )
         except (OSError, ValueError) as error:
             raise NotToldError(f"{getattr(error, 'strerror', None) or error}: {self.name}") from error
-        hearing = asyncio.ensure_future(_converse(process, notice.as_json().encode()))
         try:
+            _say(process, notice.as_json().encode())
             async with asyncio.timeout(PATIENCE):
-                code = await process.wait()
-                # What it left in the background may hold its output open: that is not waited for.
-                await asyncio.wait({hearing}, timeout=LAST_WORDS)
+                await talk.exited.wait()
+            with contextlib.suppress(TimeoutError):  # What it left in the background may hold its output open.
+                await asyncio.wait_for(talk.closed.wait(), LAST_WORDS)
         except TimeoutError:
             raise NotToldError(f"did not end within {PATIENCE:g} s") from None
         finally:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)  # Also what it has left behind.
-            await process.wait()
-            await asyncio.wait({hearing})  # Whoever held it open is gone.
-        if code:
-            said = hearing.result().decode(errors="replace").strip()
+                os.killpg(process.get_pid(), signal.SIGKILL)  # Also what it has left behind.
+            await talk.closed.wait()
+            process.close()
+        if code := process.get_returncode():
+            said = talk.kept.decode(errors="replace").strip()
             raise NotToldError(f"exit code {code}" + (f": {said}" if said else ""))
 
 
-async def _converse(process: Process, text: bytes) -> bytes:
-    """Its first words; the rest is read, so that it does not hang, and forgotten."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        process.stdin.write(text)
-        await process.stdin.drain()
-    process.stdin.close()
-    kept = b""
-    while part := await process.stdout.read(65536):
-        kept = (kept + part)[:KEPT]
-    return kept
+class _Talk(asyncio.SubprocessProtocol):
+    """Keeps its first words; the rest is read, so that it does not hang, and forgotten."""
+
+    def __init__(self) -> None:
+        self.kept = bytearray()
+        self.exited = asyncio.Event()
+        """Its process has; asyncio's own ``wait`` waits for its output's end, too."""
+        self.closed = asyncio.Event()
+        """It has exited, and nobody holds its output open any more."""
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002 - there is one
+        self.kept += data[: KEPT - len(self.kept)]
+
+    def process_exited(self) -> None:
+        self.exited.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self.closed.set()
+
+
+def _say(process: asyncio.SubprocessTransport, text: bytes) -> None:
+    pipe = process.get_pipe_transport(0)
+    assert pipe is not None
+    cast("asyncio.WriteTransport", pipe).write(text)
+    pipe.close()

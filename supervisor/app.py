@@ -32,6 +32,7 @@ from supervisor.lock import LockError, LockHeld, RunLock
 from supervisor.log_lines import LineLogger
 from supervisor.loop import Inbox, Observer
 from supervisor.pages import PagesError, serve_pages
+from supervisor.prober import shown
 from supervisor.recreate import Recreations
 from supervisor.sd_notify import Systemd
 from supervisor.settings import ConfigError, Settings
@@ -246,6 +247,7 @@ class Host:
             run_dir=self._options.run_dir,
             choices=choices,
             user_docker=user_docker,
+            checks=lambda name: shown(shell.outcomes(name), self._to_wall),
         )
         systemd = Systemd(os.environ, loop.time, os.getpid())
         notifier = Notifier(self._options.receivers, metrics.notified, self._log, time.time)

@@ -24,7 +24,7 @@ from supervisor.loop import Entry, Inbox
 from supervisor.user_docker import UserDocker
 from supervisor.version import VERSION
 from units.events import ResetAsked, RestartAsked, StartAsked, StopAsked, SwitchAsked
-from units.health import Health
+from units.health import ENGINE, Health
 from units.kernel import Answer, Reaction, World
 from units.machine import Moment
 from units.switching import contexts
@@ -90,7 +90,9 @@ class Control:
         run_dir: Path,
         choices: Choices | None = None,
         user_docker: UserDocker | None = None,
+        checks: Callable[[UnitName], list[dict[str, Any]]] = lambda _: [],
     ) -> None:
+        self._checks = checks
         self.path = run_dir / SOCKET
         self._inbox = inbox
         self._world = world
@@ -244,7 +246,28 @@ class Control:
         return _json(self._row(self._unit(taken).name))
 
     async def _get_why(self, _request: BaseRequest, taken: Taken) -> Response:
-        return _json(self._journal.why(self._world(), self._unit(taken).name))
+        unit = self._unit(taken)
+        checks = [*self._checks(unit.name), *await self._engine_checks(unit)]
+        return _json({**self._journal.why(self._world(), unit.name), "checks": checks})
+
+    async def _engine_checks(self, unit: Unit) -> list[dict[str, Any]]:
+        """What the container's own HEALTHCHECK said; nothing when the engine does not answer."""
+        if self._engine is None or unit.container is None or ENGINE not in unit.reports:
+            return []
+        try:
+            async with asyncio.timeout(ANSWER):
+                said = await self._engine.health_log(unit.container)
+        except (EngineError, TimeoutError):
+            return []
+        return [
+            {
+                "check": "HEALTHCHECK",
+                "outcome": "failed" if one.exit_code else "passed",
+                "output": one.output,
+                "time": one.at,
+            }
+            for one in said
+        ]
 
     async def _get_version(self, _request: BaseRequest, _taken: Taken) -> Response:
         return _json({"version": VERSION, "api": "v1", "pid": os.getpid()})

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
-from supervisor.engine import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT, EngineInfo, Heard, Whereabouts
+from supervisor.engine import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT, CheckLine, EngineInfo, Heard, Whereabouts
 from supervisor.foreign import Portrait
 from units.events import (
     ContainerCreated,
@@ -284,6 +284,18 @@ def whereabouts(found: Any) -> Whereabouts:
         pid=_number(state.get("Pid"), 0),
         address=next((address for address in (as_text(settings.get("IPAddress")), *addresses) if address), ""),
         host_network=as_text(as_map(as_map(found).get("HostConfig")).get("NetworkMode")) == "host",
+    )
+
+
+def health_log(found: Any) -> tuple[CheckLine, ...]:
+    told = as_map(as_map(as_map(found).get("State")).get("Health")).get("Log")
+    return tuple(
+        CheckLine(
+            as_text(as_map(one).get("End")),
+            _number(as_map(one).get("ExitCode"), UNKNOWN_EXIT),
+            as_text(as_map(one).get("Output")),
+        )
+        for one in (told if isinstance(told, list) else ())
     )
 
 

@@ -18,7 +18,17 @@ import aiohttp
 from aiodocker import Docker, DockerError
 
 from supervisor import decode
-from supervisor.engine import EngineError, EngineInfo, ExecId, HandOver, Heard, OutputLine, Replica, Whereabouts
+from supervisor.engine import (
+    CheckLine,
+    EngineError,
+    EngineInfo,
+    ExecId,
+    HandOver,
+    Heard,
+    OutputLine,
+    Replica,
+    Whereabouts,
+)
 from supervisor.http1 import Lines, WireError
 from supervisor.lens import Lens, Ours
 from supervisor.output import Output
@@ -227,6 +237,9 @@ class DockerEngine:
             asked = json.dumps({"Container": container, "EndpointConfig": json.loads(endpoint)})
             async with self._calls._query(f"networks/{quote(network, safe='')}/connect", "POST", data=asked):  # noqa: SLF001
                 pass
+
+    async def health_log(self, container: ContainerId) -> tuple[CheckLine, ...]:
+        return decode.health_log(await self._inspect(container))
 
     async def whereabouts(self, container: ContainerId) -> Whereabouts:
         return decode.whereabouts(await self._inspect(container))

@@ -70,6 +70,16 @@ class Replica:
     running: bool
 
 
+@dataclass(frozen=True, slots=True)
+class CheckLine:
+    """One answer of a HEALTHCHECK."""
+
+    at: str
+    """When it ended, as the engine writes times."""
+    exit_code: int
+    output: str
+
+
 ExecId = NewType("ExecId", str)
 
 
@@ -162,6 +172,10 @@ class Engine(Protocol):
 
     async def connect(self, network: str, container: ContainerId, endpoint: str) -> None:
         """``endpoint``: its settings in that network, as JSON text."""
+        ...
+
+    async def health_log(self, container: ContainerId) -> tuple[CheckLine, ...]:
+        """What the container's own HEALTHCHECK said last, oldest first: engines keep five. Raises NOT_FOUND."""
         ...
 
     async def whereabouts(self, container: ContainerId) -> Whereabouts:

@@ -7,13 +7,14 @@ the run, and ends with it, whatever is in flight then.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from supervisor.engine import Engine, EngineError, Whereabouts
 from supervisor.loop import Entry, Inbox
 from supervisor.probes import Outcome, Probes
+from supervisor.status import as_iso
 from units.events import ConfigRead, HealthReported, SnapshotTaken, SpecChanged
 from units.health import Check, Standing, asked_now, first_pause, judge, pause
 from units.kernel import Reaction
@@ -174,14 +175,14 @@ def _same(run: _Run, unit: Unit) -> bool:
     return (run.container, run.number, run.checks) == (unit.container, unit.run, unit.spec.checks)
 
 
-def shown(told: Iterable[Told], to_wall: Callable[[Instant], float]) -> list[Mapping[str, object]]:
+def shown(told: Iterable[Told], to_wall: Callable[[Instant], float]) -> list[dict[str, Any]]:
     """As JSON values, for status and ``why``."""
     return [
         {
             "check": one.check,
             "outcome": one.outcome.kind,
             "output": one.outcome.output,
-            "at": to_wall(one.at),
+            "time": as_iso(to_wall(one.at)),
             "seconds": round(one.took, 6),
         }
         for one in told

@@ -226,6 +226,9 @@ def show_why(screen: Screen, answer: Mapping[str, Any]) -> None:
     container = f", container {clean(unit['container_id'])[:12]}" if unit["container_id"] else ""
     health = "" if unit["health"] == "none" else f", health {clean(unit['health'])}"
     screen.line(f"  facts    {unit['restarts']} restarts{exited}{health}{container}")
+    for check in answer.get("checks", ()):
+        said = " ".join(clean(check["output"]).split())
+        screen.line(f"  check    {clock(check['time'])} {clean(check['check'])} {clean(check['outcome'])}: {said}")
     screen.line()
     if not answer["chain"]:
         screen.line("Nothing has happened to it since the supervisor started.")

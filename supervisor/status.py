@@ -153,6 +153,8 @@ def unit_row(unit: Unit, to_wall: Callable[[Instant], float]) -> dict[str, Any]:
         "kind": unit.spec.kind.value,
         "state": unit.phase.value,
         "health": unit.health.value,
+        "checks": {name or "HEALTHCHECK": health.value for name, health in unit.reports.items()},
+        "flapping": unit.flapping,
         "container_id": unit.container,
         "restarts": unit.restarts,
         "since": None if unit.since == NEVER else as_iso(to_wall(unit.since)),

@@ -53,6 +53,8 @@ def test_the_status_is_exactly_this() -> None:
         "kind": "service",
         "state": "ready",
         "health": "none",
+        "checks": {},
+        "flapping": False,
         "container_id": "c" * 64,
         "restarts": 2,
         "since": "2023-11-14T22:13:21.500Z",

@@ -26,6 +26,7 @@ from supervisor.engine import (
     LABEL_CONSOLE,
     LABEL_HASH,
     LABEL_UNIT,
+    CheckLine,
     EngineError,
     EngineInfo,
     ExecId,
@@ -285,6 +286,9 @@ class FakeEngine:
 
     async def connect(self, network: str, container: ContainerId, endpoint: str) -> None:  # noqa: ARG002
         await self._call("connect", container, lambda: self._get(container))
+
+    async def health_log(self, container: ContainerId) -> tuple[CheckLine, ...]:
+        return await self._call("inspect", container, lambda: (self._get(container), ())[1])
 
     async def whereabouts(self, container: ContainerId) -> Whereabouts:
         def effect() -> Whereabouts:
