@@ -211,15 +211,25 @@ def http(text: str) -> Http:
         raise WrongValueError(wanted) from None
     if url.scheme not in {"http", "https"} or not text.isprintable() or " " in text or not text.isascii():
         raise WrongValueError(wanted)
+    named = hostname(url.hostname or "", wanted)
     tls = url.scheme == "https"
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    return Http(port(found or (443 if tls else 80)), path, url.hostname or "", tls=tls)
+    return Http(port(found or (443 if tls else 80)), path, named, tls=tls)
 
 
 def tcp(text: str) -> Tcp:
     """``8080``, or ``host:8080``."""
     host, _, number_ = text.strip().rpartition(":")
-    return Tcp(port(number_), host.strip("[]"))
+    return Tcp(port(number_), hostname(host.strip("[]"), "a port, or host:port"))
+
+
+def hostname(text: str, wanted: str) -> str:
+    """A name, an address, or nothing."""
+    parts = text.rstrip(".").split(".")
+    address = ":" in text and re.fullmatch(r"[0-9a-fA-F:.]+", text)
+    if text and not address and not all(re.fullmatch(r"[A-Za-z0-9_-]{1,63}", part) for part in parts):
+        raise WrongValueError(wanted)
+    return text
 
 
 def command(text: str) -> Exec:

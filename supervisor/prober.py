@@ -149,12 +149,14 @@ class Prober:
             if run.where is None:
                 run.where = await self._engine.whereabouts(run.container)
             outcome = await self._probes.ask(check, run.container, run.where)
-            if not outcome.passed:
+            if not outcome.reached:
                 run.where = None  # Its address may have changed.
         except EngineError as error:
             outcome = Outcome(passed=False, output=str(error), kind="error")
         finally:
             run.asking.pop(check.name, None)
+        if self._runs.get(run.unit) is not run:
+            return  # That run is over, or has other checks: what it would have said is void.
         took = Seconds(self._loop.time() - began)
         self._gauges.probed(type(check.probe).__name__.lower(), outcome.kind, took, late)
         row = run.told.setdefault(check.name, deque(maxlen=KEPT))

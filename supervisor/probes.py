@@ -5,7 +5,7 @@ import contextlib
 import os
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import assert_never, cast
 
@@ -13,10 +13,12 @@ from supervisor.engine import Engine, EngineError, ExecId, Whereabouts
 from supervisor.http1 import Response, WireError
 from supervisor.netns import socket_of
 from units.health import Check, Exec, Http, Tcp
-from units.unit import ContainerId
+from units.unit import ContainerId, Failure
 
 KEPT = 4096
 """Bytes of an answer that are kept to be shown."""
+REMEMBERED = 1000
+"""Commands that hang."""
 EXECS = 2
 """Commands in flight at once: each costs the engine about 70 ms of CPU, and more of them only wait for each other."""
 
@@ -29,6 +31,8 @@ class Outcome:
     output: str
     kind: str
     """``passed``, ``failed``, ``timeout``, or ``error``: it could not be asked, which says nothing of the container."""
+    reached: bool = True
+    """Somebody was there to be asked; otherwise its address may have changed."""
 
 
 def passed(output: str) -> Outcome:
@@ -49,99 +53,127 @@ class Probes:
         self._hanging: dict[tuple[ContainerId, str], ExecId] = {}
 
     async def ask(self, check: Check, container: ContainerId, where: Whereabouts) -> Outcome:
-        match check.probe:
-            case Exec() as probe:
-                return await self._run(check, probe, container)
-            case Tcp() | Http() as probe:
-                return await self._connect(check, probe, container, where)
-            case _:
-                assert_never(check.probe)
+        try:
+            match check.probe:
+                case Exec() as probe:
+                    return await self._run(check, probe, container)
+                case Tcp() | Http() as probe:
+                    return await self._connect(check, probe, container, where)
+                case _:
+                    assert_never(check.probe)
+        except Exception as error:  # noqa: BLE001 - a question that cannot be put is no answer, and no end of ours
+            return failed(f"{type(error).__name__}: {error}", "error")
 
     async def _connect(self, check: Check, probe: Tcp | Http, container: ContainerId, where: Whereabouts) -> Outcome:
         host = f"{probe.host or 'its'} port {probe.port}"
+        asking = _Asking(_request(probe), probe) if isinstance(probe, Http) else None
+        reached: socket.socket | None = None
         try:
             async with asyncio.timeout(check.timeout):
                 reached = await self._reach(probe, container, where)
-                if isinstance(probe, Tcp):
-                    reached.close()
-                    return passed(f"{host} accepts")
-                return await self._get(probe, reached)
+                return passed(f"{host} accepts") if asking is None else await self._get(asking, reached)
         except TimeoutError:
-            return failed(f"{host}: no answer within {check.timeout:g} s", "timeout")
+            if asking is not None and asking.status:  # In the middle of a body; the status has said enough.
+                return asking.told()
+            told = failed(f"{host}: no answer within {check.timeout:g} s", "timeout")
+        except NoWayError as error:
+            told = failed(f"{host}: {error}", "error")
         except (OSError, ssl.SSLError, WireError) as error:
-            return failed(f"{host}: {_why(error)}")
+            told = failed(f"{host}: {_why(error)}")
+        finally:
+            if asking is not None:
+                asking.close()
+            if reached is not None:
+                reached.close()
+        return replace(told, reached=reached is not None)
 
     async def _reach(self, probe: Tcp | Http, container: ContainerId, where: Whereabouts) -> socket.socket:
-        """From within the container's own network where we may, else at its address; a named host from here."""
+        """From within the container's own network where we may, else at its address; a named host from here.
+
+        Raises OSError when it refuses, NoWayError where none leads to it.
+        """
         if probe.host:
             return await self._dial(probe.host, probe.port)
         if where.host_network:
             return await self._dial("127.0.0.1", probe.port)
         try:
             made = socket_of(where.pid, container)
-        except OSError:
+        except OSError as error:
             if not where.address:
-                raise
+                raise NoWayError(f"it has no address, and its network cannot be entered ({_why(error)})") from error
             return await self._dial(where.address, probe.port)
         return await self._connected(made, ("127.0.0.1", probe.port))
 
     async def _dial(self, host: str, port: int) -> socket.socket:
-        if (family := _numeric(host)) is None:  # Only a name is looked up: that takes a thread.
-            (family, _, _, _, address), *_ = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            host = str(address[0])
-        made = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        return await self._connected(made, (host, port))
+        if (family := _numeric(host)) is not None:  # Only a name is looked up: that takes a thread.
+            return await self._connected(_socket(family), (host, port))
+        refusal: OSError | None = None
+        for found in await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            try:
+                return await self._connected(_socket(found[0]), (str(found[4][0]), port))
+            except OSError as error:
+                refusal = refusal or error
+        raise refusal or OSError(f"{host} has no address")
 
-    async def _connected(self, made: socket.socket, address: object) -> socket.socket:
+    async def _connected(self, made: socket.socket, address: tuple[str, int]) -> socket.socket:
         try:
-            await self._loop.sock_connect(made, address)  # type: ignore[arg-type]  # of whatever family it is
+            await self._loop.sock_connect(made, address)
         except BaseException:
             made.close()
             raise
         return made
 
-    async def _get(self, probe: Http, reached: socket.socket) -> Outcome:
-        name = probe.host or "localhost"
+    async def _get(self, asking: "_Asking", reached: socket.socket) -> Outcome:
+        probe = asking.probe
         context = _context(verify=probe.verify) if probe.tls else None
-        asking = _Asking(_request(probe, name), probe)
-        try:
-            await self._loop.create_connection(
-                lambda: asking, sock=reached, ssl=context, server_hostname=name if probe.tls else None
-            )
-            return await asking.outcome
-        except asyncio.CancelledError:
-            if asking.status:  # The deadline came in the middle of a body; the status has said enough.
-                return asking.told()
-            raise
-        finally:
-            asking.close()
-            reached.close()
+        name = (probe.host or "localhost") if probe.tls else None
+        await self._loop.create_connection(lambda: asking, sock=reached, ssl=context, server_hostname=name)
+        return await asking.outcome
 
     async def _run(self, check: Check, probe: Exec, container: ContainerId) -> Outcome:
+        """Only its turn is waited for with a limit here: what has begun has a deadline of its own."""
         try:
-            async with asyncio.timeout(check.interval + check.timeout), self._execs:
-                return await self._execute(check, probe, container)
+            async with asyncio.timeout(check.interval + check.timeout):
+                await self._execs.acquire()
         except TimeoutError:
             return failed("its turn did not come: too many commands", "error")
+        try:
+            return await self._execute(check, probe, container)
         except EngineError as error:
             return failed(str(error), "error")
+        finally:
+            self._execs.release()
 
     async def _execute(self, check: Check, probe: Exec, container: ContainerId) -> Outcome:
         """An engine cannot end a command it has begun: one that hangs is left, and not asked for a second time."""
         key = (container, check.name)
-        if (before := self._hanging.get(key)) is not None:
-            if await self._engine.exec_exit(before) is None:
-                return failed("the command of before still runs", "timeout")
-            del self._hanging[key]
+        if (before := self._hanging.get(key)) is not None and await self._still_runs(before):
+            return failed("the command of before still runs", "timeout")
+        self._hanging.pop(key, None)
         begun = await self._engine.exec_create(container, probe.command)
         try:
             async with asyncio.timeout(check.timeout):
                 output = await self._engine.exec_run(begun, KEPT)
         except TimeoutError:
             self._hanging[key] = begun
+            if len(self._hanging) > REMEMBERED:  # Of containers that are gone, say.
+                del self._hanging[next(iter(self._hanging))]
             return failed(f"did not end within {check.timeout:g} s", "timeout")
         code = await self._engine.exec_exit(begun)
         return passed(output) if code == 0 else failed(f"exit code {code}: {output}".rstrip(": "))
+
+    async def _still_runs(self, exec_id: ExecId) -> bool:
+        """An engine that was restarted knows nothing of its commands any more: then it counts as over."""
+        try:
+            return await self._engine.exec_exit(exec_id) is None
+        except EngineError as error:
+            if error.failure is Failure.NOT_FOUND:
+                return False
+            raise
+
+
+class NoWayError(Exception):
+    """It cannot be reached from here, well or not."""
 
 
 class _Asking(asyncio.Protocol):
@@ -149,7 +181,7 @@ class _Asking(asyncio.Protocol):
 
     def __init__(self, request: bytes, probe: Http) -> None:
         self._request = request
-        self._probe = probe
+        self.probe = probe
         self._transport: asyncio.Transport | None = None
         self._body = bytearray()
         self._response = Response(self._keep)
@@ -167,7 +199,8 @@ class _Asking(asyncio.Protocol):
         try:
             self._response.feed(data)
         except WireError as error:
-            self._end(failed(f"not an answer: {error}"))
+            # However oddly it goes on, the status has been said.
+            self._end(self.told() if self.status else failed(f"not an answer: {error}"))
             return
         good = self.status and self._good()
         if good or self._response.done or len(self._body) >= KEPT:
@@ -189,7 +222,7 @@ class _Asking(asyncio.Protocol):
             self._transport.abort()
 
     def _good(self) -> bool:
-        return any(low <= self.status <= high for low, high in self._probe.statuses)
+        return any(low <= self.status <= high for low, high in self.probe.statuses)
 
     def _keep(self, part: bytes) -> None:
         self._body += part[: KEPT - len(self._body)]
@@ -215,10 +248,20 @@ def _why(error: Exception) -> str:
     return os.strerror(code).lower() if isinstance(code, int) and not isinstance(error, ssl.SSLError) else str(error)
 
 
-def _request(probe: Http, name: str) -> bytes:
+def _socket(family: int) -> socket.socket:
+    return socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+
+
+def _request(probe: Http) -> bytes:
     """Values were checked when they were read: one line each."""
-    fields = {"Host": f"{name}:{probe.port}", "User-Agent": "dockwarden", "Accept": "*/*", "Connection": "close"}
-    fields |= dict(probe.headers)
+    fields = {
+        "Host": f"{probe.host or 'localhost'}:{probe.port}",
+        "User-Agent": "dockwarden",
+        "Accept": "*/*",
+        "Connection": "close",
+    }
+    given = {key.title(): value for key, value in probe.headers}
+    fields = {key: value for key, value in fields.items() if key.title() not in given} | given
     head = "".join(f"{key}: {value}\r\n" for key, value in fields.items())
     return f"GET {probe.path} HTTP/1.1\r\n{head}\r\n".encode()
 

@@ -32,6 +32,8 @@ class Asker:
     def __init__(self) -> None:
         self.answers: dict[str, Outcome] = {}
         self.takes = 0.0
+        self.stubborn = False
+        """Answers though it was told to stop."""
         self.asked: list[tuple[float, str]] = []
         self.in_flight: Counter[str] = Counter()
         self.most: Counter[str] = Counter()
@@ -44,6 +46,9 @@ class Asker:
         self.most[key] = max(self.most[key], self.in_flight[key])
         try:
             await asyncio.sleep(self.takes)
+        except asyncio.CancelledError:
+            if not self.stubborn:
+                raise
         finally:
             self.in_flight[key] -= 1
         return self.answers.get(check.name, passed("fine"))
@@ -233,6 +238,21 @@ def test_a_changed_definition_gives_a_running_unit_its_new_checks() -> None:
         assert {name for _, name in bench.asker.asked[before:]} == {"other"}
 
     live({"web": (check(),)}, main)
+
+
+def test_the_answer_to_a_check_that_was_replaced_is_void() -> None:
+    """The run is the same; the question is not asked any more."""
+
+    async def main(bench: Bench) -> None:
+        await asyncio.sleep(2.2)
+        bench.asker.takes, bench.asker.answers["live"] = 0.5, failed("old")
+        await asyncio.sleep(2.5)
+        changed = replace(bench.story.unit("web").spec, checks=(check("other"),))
+        bench.asker.stubborn = True
+        bench.feed(fact.ConfigRead((changed,)))
+        await asyncio.sleep(5)
+
+    assert live({"web": (check(),)}, main).verdicts() == [("live", "healthy"), ("other", "healthy")]
 
 
 def test_an_answer_of_an_earlier_run_is_void() -> None:

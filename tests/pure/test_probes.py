@@ -93,7 +93,8 @@ def test_tcp_passes_where_somebody_listens() -> None:
 def test_http_passes_by_status() -> None:
     heard: list[bytes] = []
     asked = Http(0, "/health?a=b", headers=(("X-Key", "k"),))
-    assert ask(asked, says(OK, heard=heard)) == Outcome(passed=True, output="status 200", kind="passed") or heard
+    told = ask(asked, says(OK, heard=heard))
+    assert (told.passed, told.output) == (True, "status 200: fine")
     assert heard[0].startswith(b"GET /health?a=b HTTP/1.1\r\nHost: localhost:")
     assert b"\r\nX-Key: k\r\n" in heard[0]
 
@@ -105,6 +106,9 @@ def test_http_passes_by_status() -> None:
         (b"HTTP/1.1 302 there\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", ((200, 299),), False),
         (b"HTTP/1.1 404 no\r\nContent-Length: 0\r\n\r\n", ((200, 299), (404, 404)), True),
         (b"HTTP/1.1 204 none\r\n\r\n", ((200, 299),), True),
+        (b"HTTP/1.1 204 none\r\n\r\nsurplus", ((200, 299),), True),
+        (OK + b"surplus", ((200, 299),), True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n1\r\nx\r\n", ((200, 299),), True),
     ],
 )
 def test_the_range_of_what_is_good(answer: bytes, statuses: tuple[tuple[int, int], ...], good: bool) -> None:
@@ -235,3 +239,49 @@ def test_a_command_in_a_container_that_does_not_run_is_no_answer() -> None:
         assert (await asker.ask(command("echo"), box, HERE)).kind == "error"
 
     with_engine(main)
+
+
+def test_a_turn_is_waited_for_and_a_command_that_has_begun_has_its_whole_time() -> None:
+    """Four that take nearly as long as they may, two at a time."""
+
+    class Tardy(Slow):
+        async def exec_run(self, exec_id: ExecId, limit: int) -> str:
+            await asyncio.sleep(2.9)
+            return await super().exec_run(exec_id, limit)
+
+    async def all_of_it() -> None:
+        engine = Tardy(random.Random(1), images={"i"})
+        box = await engine.create("box", '{"Image": "i"}')
+        await engine.start(box)
+        asker = Probes(engine)
+        one = replace(command("echo"), interval=Seconds(4), timeout=Seconds(3.5))
+        assert all(told.passed for told in await asyncio.gather(*(asker.ask(one, box, HERE) for _ in range(4))))
+
+    virtual_loop.run(all_of_it())
+
+
+def test_a_command_of_an_engine_that_was_restarted_counts_as_over() -> None:
+    async def main(engine: Slow, asker: Probes, box: ContainerId) -> None:
+        await asker.ask(command("sleep"), box, HERE)
+        engine.forget_execs()
+        assert (await asker.ask(command("echo", "well"), box, HERE)).passed
+
+    with_engine(main)
+
+
+def test_where_no_way_leads_nothing_is_said_of_the_container() -> None:
+    async def main() -> Outcome:
+        asker = Probes(FakeEngine(random.Random(1)))
+        nowhere = Whereabouts(0, "", host_network=False)
+        return await asker.ask(Check("c", Tcp(1), timeout=Seconds(1)), BOX, nowhere)
+
+    told = asyncio.run(main())
+    assert (told.kind, told.reached) == ("error", False)
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70, ".x"])
+def test_a_host_that_is_none_ends_nothing(host: str) -> None:
+    async def main() -> Outcome:
+        return await Probes(FakeEngine(random.Random(1))).ask(Check("c", Tcp(1, host)), BOX, HERE)
+
+    assert not asyncio.run(main()).passed

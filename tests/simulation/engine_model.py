@@ -315,8 +315,16 @@ class FakeEngine:
         return " ".join(command[1:])[:limit] if command[0] == "echo" else ""
 
     async def exec_exit(self, exec_id: ExecId) -> int | None:
-        codes = {"sleep": None, "echo": 0, "false": 1}
-        return await self._call("exec", exec_id, lambda: codes.get(self._execs[exec_id][0], 127))
+        def effect() -> int | None:
+            if exec_id not in self._execs:
+                raise EngineError(Failure.NOT_FOUND, f"No such exec instance: {exec_id}")
+            return {"sleep": None, "echo": 0, "false": 1}.get(self._execs[exec_id][0], 127)
+
+        return await self._call("exec", exec_id, effect)
+
+    def forget_execs(self) -> None:
+        """As an engine does that is restarted."""
+        self._execs.clear()
 
     async def holder(self, name: str) -> ContainerId | None:
         def effect() -> ContainerId | None:

@@ -1,0 +1,97 @@
+"""What a foreign container's labels and configuration make of it."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from supervisor.foreign import Portrait, Wants, spec_of
+from units.quantities import Seconds
+from units.unit import ContainerId, Kind, OnUnhealthy, UnitName, UnitSpec, Via
+
+OLD, NEW = ContainerId("a" * 64), ContainerId("b" * 64)
+NAMES = {OLD: "vpn", NEW: "vpn"}
+SERVICES = {("p", "vpn"): (UnitName("p-vpn-1"),), ("p", "db"): (UnitName("p-db-1"), UnitName("p-db-2"))}
+
+
+def portrait(**fields: Any) -> Portrait:
+    return replace(Portrait("app", ContainerId("c" * 64), "i", {"dockwarden.enable": "true"}), **fields)
+
+
+def made(one: Portrait, wants: Wants | None = None) -> UnitSpec:
+    return spec_of(one, NAMES, SERVICES, wants or Wants())
+
+
+def edges(one: Portrait) -> list[tuple[str, str, bool]]:
+    return [(edge.target, edge.via.value, edge.restart) for edge in made(one).dependencies]
+
+
+def test_an_id_is_whose_it_was_when_it_was_last_seen() -> None:
+    assert edges(portrait(joins=((Via.NET, OLD), (Via.PID, NEW)))) == [("vpn", "net", False), ("vpn", "pid", False)]
+
+
+def test_an_id_that_nobody_saw_is_the_one_that_compose_says_it_is_restarted_with() -> None:
+    labels = {"com.docker.compose.project": "p", "com.docker.compose.depends_on": "vpn:service_started:true"}
+    unknown = portrait(joins=((Via.NET, "f" * 64),), labels=labels)
+    assert edges(unknown) == [("p-vpn-1", "net", False)]
+    both = labels | {"com.docker.compose.depends_on": "vpn:service_started:true,db:service_healthy:true"}
+    assert all(via != "net" for _, via, _ in edges(replace(unknown, labels=both)))
+
+
+def test_compose_s_own_dependencies() -> None:
+    labels = {
+        "com.docker.compose.project": "p",
+        "com.docker.compose.depends_on": "vpn:service_started:false,db:service_healthy:true,gone:service_started:true",
+    }
+    assert edges(portrait(labels=labels)) == [
+        ("p-vpn-1", "depends_on", False),
+        ("p-db-1", "depends_on", True),
+        ("p-db-2", "depends_on", True),
+    ]
+
+
+def test_links_and_volumes() -> None:
+    assert edges(portrait(links=("db",), volumes_from=("vpn", OLD))) == [
+        ("db", "links", False),
+        ("vpn", "volumes_from", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "wants", "touched"),
+    [
+        ({}, Wants(), False),
+        ({"dockwarden.enable": "true"}, Wants(), True),
+        ({"autoheal": "true"}, Wants(), True),
+        ({"heal": "true"}, Wants(autoheal_label="heal"), True),
+        ({}, Wants(everything=True), True),
+        ({"dockwarden.enable": "false"}, Wants(everything=True), False),
+        ({"dockwarden.enable": "false", "autoheal": "true"}, Wants(), False),
+        ({"dockwarden.enable": "perhaps"}, Wants(), False),
+        ({"dockwarden.enable": "true", "com.docker.swarm.task.id": "x"}, Wants(), False),
+        ({"dockwarden.enable": "true"}, Wants(own=frozenset({"c" * 12})), False),
+    ],
+)
+def test_who_is_touched(labels: dict[str, str], wants: Wants, touched: bool) -> None:
+    one = made(portrait(labels=labels), wants)
+    assert one.relink == touched
+    assert (one.heal.action is OnUnhealthy.RESTART) == touched
+    assert one.kind is Kind.FOREIGN
+
+
+def test_the_stop_timeout_is_the_label_s_then_the_container_s_then_autoheal_s() -> None:
+    wants = Wants(stop_timeout=Seconds(7))
+    labels = {"dockwarden.enable": "true", "autoheal.stop.timeout": "3"}
+    assert made(portrait(labels=labels, stop_timeout=5.0), wants).stop.timeout == pytest.approx(3)
+    assert made(portrait(stop_timeout=5.0), wants).stop.timeout == pytest.approx(5)
+    assert made(portrait(), wants).stop.timeout == pytest.approx(7)
+    assert made(portrait()).stop.timeout == pytest.approx(10)
+
+
+def test_its_engine_s_policy_says_whether_it_should_run() -> None:
+    assert [made(portrait(policy=policy)).expected for policy in ("always", "unless-stopped", "on-failure", "no")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
