@@ -50,7 +50,7 @@ def test_the_wheel_holds_the_four_packages_and_nothing_else(wheel: Path) -> None
 def test_an_installed_wheel_gives_the_command(wheel: Path, tmp_path: Path) -> None:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-q", "--no-deps"]
     subprocess.run([*pip, "--target", tmp_path, wheel], check=True, capture_output=True, text=True)
-    command = [sys.executable, tmp_path / "bin" / "dockwarden", "--run-dir", tmp_path, "version"]
+    command: list[str | Path] = [sys.executable, tmp_path / "bin" / "dockwarden", "--run-dir", tmp_path, "version"]
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path)}
     told = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert VERSION in told.stdout, told.stderr
