@@ -135,10 +135,11 @@ def test_what_went_stale_while_nobody_watched_is_healed(host: WatchedHost) -> No
     """Also when the owner's container is another one: whose it was is kept over our own absence."""
     owner(host)
     host.make("app", HostConfig={"NetworkMode": "container:vpn"})
+    ident = host.docker.inspect("vpn")["Id"]
     host.watch()
     host.wait_up("vpn", "app")
     path = host.dir / "state/names.json"
-    host.wait("the names are kept", lambda _: path.exists() and "vpn" in path.read_text())
+    host.wait("the names are kept", lambda _: path.exists() and ident in path.read_text())
     host.kill9()
     recreated(host, "vpn")
     assert not host.reaches("app")
