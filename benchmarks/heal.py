@@ -108,8 +108,8 @@ def floor(docker: Docker, path: str) -> None:
 
 
 def autoheal(docker: Docker) -> None:
-    """Asks every five seconds who is unhealthy."""
-    filters = quote(json.dumps({"health": ["unhealthy"], "label": ["autoheal=true"]}))
+    """Asks every five seconds who is unhealthy. By a label of its own: the watch understands autoheal's."""
+    filters = quote(json.dumps({"health": ["unhealthy"], "label": ["polled=true"]}))
     while True:
         with contextlib.suppress(OSError):
             for row in docker.get(f"/containers/json?filters={filters}")[1]:
@@ -152,7 +152,7 @@ def _make(docker: Docker, mark: str) -> None:
     second = 1_000_000_000
     check = {"Test": ["CMD", "test", "-f", "/tmp/well"], "Interval": second // 2, "Retries": 1}
     own = {"dockwarden.enable": "true", "dockwarden.health.falls": "1000"} if mark == "ours" else {}
-    labels = {"autoheal": "true"} if mark == "autoheal" else own
+    labels = {"polled": "true"} if mark == "autoheal" else own
     body = {"Image": IMAGE, "Cmd": ["sh", "-c", LIVES], "Labels": labels, "HostConfig": {"NetworkMode": "none"}}
     docker.post(f"/containers/create?name=sick-{mark}", {**body, "Healthcheck": check})
     docker.post(f"/containers/sick-{mark}/start")
