@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from supervisor.health_labels import WrongValueError, boolean, read_health, seconds
+from supervisor.health_labels import PREFIX, WrongValueError, boolean, read_health, seconds
 from units.quantities import Seconds
 from units.unit import (
     Condition,
@@ -29,6 +29,9 @@ PROJECT, SERVICE, DEPENDS_ON = (f"com.docker.compose.{name}" for name in ("proje
 
 SETTLE = Seconds(5)
 """Compose makes the containers of a project anew one after another: it gets this long to come to the next."""
+
+LASTING = frozenset({"always", "unless-stopped"})
+"""Restart policies of an engine by which a container should run."""
 
 MASTERS = {
     "com.docker.swarm.task.id": "Swarm",
@@ -119,6 +122,9 @@ def spec_of(
         wants.complain(portrait.name, key, what, hint)
 
     wishes = read_health(portrait.labels, complain) if touched else None
+    if wishes is not None and wishes.heal.action is OnUnhealthy.STOP and portrait.policy in LASTING:
+        again = f"its engine's restart policy ({portrait.policy}) starts it again with the engine"
+        complain(f"{PREFIX}action", f"'stop' will not last: {again}", "")
     return UnitSpec(
         name=UnitName(portrait.name),
         kind=Kind.FOREIGN,
@@ -133,7 +139,7 @@ def spec_of(
         checks=wishes.checks if wishes else (),
         relink=bool(wishes and wishes.relink),
         settle=wants.settle if compose_service(portrait.labels) else Seconds(0),
-        expected=portrait.policy in {"always", "unless-stopped"},
+        expected=portrait.policy in LASTING,
         dry=wants.dry,
     )
 

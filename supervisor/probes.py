@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import ssl
@@ -19,6 +20,8 @@ KEPT = 4096
 """Bytes of an answer that are kept to be shown."""
 REMEMBERED = 1000
 """Commands that hang."""
+CONNECTED = frozenset({0, errno.EISCONN})
+UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EAGAIN})
 EXECS = 2
 """Commands in flight at once: each costs the engine about 70 ms of CPU, and more of them only wait for each other."""
 
@@ -117,6 +120,8 @@ class Probes:
 
     async def _connected(self, made: socket.socket, address: tuple[str, int]) -> socket.socket:
         try:
+            if _answered(made, address):  # Who is near has, by the second asking; only who has not is waited for.
+                return made
             await self._loop.sock_connect(made, address)
         except BaseException:
             made.close()
@@ -246,6 +251,16 @@ def _why(error: Exception) -> str:
     """Event loops word the same refusal in their own ways; the system has one."""
     code = getattr(error, "errno", None)
     return os.strerror(code).lower() if isinstance(code, int) and not isinstance(error, ssl.SSLError) else str(error)
+
+
+def _answered(made: socket.socket, address: tuple[str, int]) -> bool:
+    """Begin to connect; True if that is all. Raises OSError for a refusal."""
+    code = made.connect_ex(address) and made.connect_ex(address)
+    if code in CONNECTED:
+        return True
+    if code not in UNDER_WAY:
+        raise OSError(code, os.strerror(code))
+    return False
 
 
 def _socket(family: int) -> socket.socket:

@@ -10,8 +10,9 @@ from supervisor import config
 from supervisor.compose_keys import looked_up
 from supervisor.ports import ports
 from supervisor.tree import ConfigError
+from units.health import Check, Exec, Tcp
 from units.quantities import Seconds
-from units.unit import Condition, Kind, OnFailure, Policy, Rebuild, UnitSpec, Via
+from units.unit import Condition, Kind, OnFailure, OnUnhealthy, Policy, Rebuild, UnitSpec, Via
 
 
 def read(tmp_path: Path, services: str, head: str = "") -> dict[str, UnitSpec]:
@@ -331,3 +332,30 @@ def test_ports_with_addresses() -> None:
     """An address of either family; without a port of the host's, the engine chooses one."""
     assert ports("127.0.0.1::80") == [("80/tcp", "127.0.0.1", "")]
     assert ports("[::1]:53:53/udp") == [("53/udp", "::1", "53")]
+
+
+def test_a_health_check_that_is_to_be_ours(tmp_path: Path) -> None:
+    """The label takes it from the engine, and from what makes a container another one it is not hidden."""
+    text = "healthcheck: {test: [CMD, check, -q], interval: 5s, retries: 2}"
+    ours = read(tmp_path, f"web: {{image: x, {text}, labels: {{dockwarden.health.engine: 'false'}}}}")["web"]
+    assert body(ours)["Healthcheck"] == {"Test": ["NONE"]}
+    (check,) = ours.checks
+    assert check == Check("healthcheck", Exec(("check", "-q")), interval=Seconds(5), retries=2)
+    assert read(tmp_path, f"web: {{image: x, {text}}}")["web"].config_hash != ours.config_hash
+
+
+def test_checks_by_labels_and_what_is_wrong_with_them(tmp_path: Path) -> None:
+    """They make no other container; a mistake is told with its place."""
+    plain = read(tmp_path, "web: {image: x}")["web"]
+    checked = read(tmp_path, "web: {image: x, labels: {dockwarden.health.tcp: 8080, dockwarden.health.action: none}}")
+    assert checked["web"].checks[0].probe == Tcp(8080)
+    assert checked["web"].heal.action is OnUnhealthy.NONE
+    assert checked["web"].config_hash == plain.config_hash
+    with pytest.raises(ConfigError, match=r"c.yml:4:.*dockwarden.health.tcp.*expected a port"):
+        read(tmp_path, "web: {image: x, labels: {dockwarden.health.tcp: many}}")
+
+
+def test_depends_on_with_restart(tmp_path: Path) -> None:
+    units = read(tmp_path, "db: {image: x}\nweb: {image: x, depends_on: {db: {restart: true}}}")
+    (edge,) = units["web"].dependencies
+    assert (edge.target, edge.via, edge.restart) == ("db", Via.DEPENDS_ON, True)

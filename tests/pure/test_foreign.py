@@ -95,3 +95,13 @@ def test_its_engine_s_policy_says_whether_it_should_run() -> None:
         False,
         False,
     ]
+
+
+def test_a_stop_that_the_engine_undoes_is_told() -> None:
+    """Two masters: it is done all the same, and said."""
+    said: list[str] = []
+    wants = Wants(complain=lambda _, label, what, hint: said.append(f"{label}: {what}{hint}"))
+    labels = {"dockwarden.enable": "true", "dockwarden.health.action": "stop"}
+    assert made(portrait(labels=labels, policy="always"), wants).heal.action is OnUnhealthy.STOP
+    (told,) = said
+    assert told.startswith("dockwarden.health.action: 'stop' will not last: its engine's restart policy (always)")

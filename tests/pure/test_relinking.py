@@ -207,3 +207,23 @@ def test_who_died_alone_in_a_pid_namespace_died_of_itself() -> None:
     story.died("member", 137)
     verdict = fact.VerdictDue(UnitName("member"), story.token("member"))
     assert story.later(0.25).feed(verdict) == "member: exited -> failed"
+
+
+def test_a_cycle_turns_nobody_round_and_round() -> None:
+    """Foreign labels may say anything: the edge that would close the cycle is dropped, and told."""
+    one = replace(spec("one", Dependency(UnitName("two"), Via.DEPENDS_ON, hard=False, restart=True)))
+    two = replace(spec("two", Dependency(UnitName("one"), Via.DEPENDS_ON, hard=False, restart=True)))
+    story = Story.of(one, two)
+    story.connect()
+    for name in ("one", "two", "one", "two"):
+        if story.unit(name).phase == "creating":
+            story.created(name)
+            story.started(name)
+    assert story.phases() == {"one": "ready", "two": "ready"}
+    for name in ("one", "two"):
+        bounce(story, name)
+        for other in ("one", "two"):
+            if story.unit(other).phase == "stopping":
+                follow(story, other)
+    assert story.phases() == {"one": "ready", "two": "ready"}
+    assert sum(restarts(story, "one", "two")) == 3
