@@ -187,7 +187,7 @@ def show_units(screen: Screen, units: Sequence[Mapping[str, Any]]) -> None:
                 "-" if unit["health"] == "none" else unit["health"],
                 unit["restarts"],
                 since(unit["since"]),
-                unit["reason"],
+                unit["reason"] if unit.get("touched", True) else f"only looked at; {unit['reason']}",
             )
             for unit in units
         ],

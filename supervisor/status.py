@@ -13,7 +13,7 @@ from units.health import Health
 from units.kernel import World
 from units.quantities import NEVER, Instant
 from units.switching import Outcome, contexts
-from units.unit import CONSOLE, USER_DOCKER, Phase, StoppedBy, Switchable, Unit, UnitSpec
+from units.unit import CONSOLE, USER_DOCKER, Kind, OnUnhealthy, Phase, StoppedBy, Switchable, Unit, UnitSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +161,16 @@ def unit_row(unit: Unit, to_wall: Callable[[Instant], float]) -> dict[str, Any]:
         "reason": unit.reason,
         "cause": unit.cause,
         "wanted": unit.wanted,
+        "touched": touched(unit),
         "exit_code": unit.exit_code,
         "image": unit.spec.image,
     }
+
+
+def touched(unit: Unit) -> bool:
+    """Whether anything is ever done to it: a foreign container that does not ask for it is only looked at."""
+    spec = unit.spec
+    return spec.kind is not Kind.FOREIGN or spec.relink or spec.heal.action is not OnUnhealthy.NONE
 
 
 def as_iso(wall: float) -> str:

@@ -61,6 +61,7 @@ def test_the_status_is_exactly_this() -> None:
         "reason": "waiting for the engine",
         "cause": "b-1",
         "wanted": True,
+        "touched": True,
         "exit_code": None,
         "image": "os-console:1",
     }
