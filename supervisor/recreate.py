@@ -6,7 +6,6 @@ first, and the next supervisor finishes it.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -18,6 +17,9 @@ from supervisor.replica import SHORT
 from supervisor.state import StateError
 from units.quantities import Seconds
 from units.unit import ContainerId, Failure
+
+PAUSES = (0.5, 2.0, 5.0)
+"""Seconds between two tries to put something back."""
 
 
 class Recreations:
@@ -45,45 +47,64 @@ class Recreations:
         await self._note(wanted.name, {"old": container, "running": wanted.running})
         try:
             new = await self._replace(container, wanted, grace)
-        finally:
-            await self._note(wanted.name, None)
+        except EngineError:
+            back = await self._again(lambda: self._put_back(container, wanted.name, running=wanted.running))
+            await self._tell(wanted.name, back)
+            raise
+        await self._tell(wanted.name, await self._again(lambda: self._gone(self._engine.remove(container))))
         self._log.info("container.recreated", container=new[:12], replaces=container[:12], name=wanted.name)
         return new
 
     async def _replace(self, old: ContainerId, wanted: Replica, grace: Seconds | None) -> ContainerId:
         await self._engine.rename(old, f"{old[:SHORT]}_{wanted.name}")
-        new: ContainerId | None = None
-        try:
-            new = await self._engine.create(wanted.name, wanted.body)
-            for network, endpoint in wanted.networks:
-                await self._engine.connect(network, new, endpoint)
-            if wanted.running:
-                await self._engine.stop(old, grace)
-            await self._engine.start(new)
-        except EngineError:
-            await self._put_back(old, new, wanted.name, running=wanted.running)
-            raise
-        with contextlib.suppress(EngineError):  # One that removes itself is gone already.
-            await self._engine.remove(old)
+        new = await self._engine.create(wanted.name, wanted.body)
+        for network, endpoint in wanted.networks:
+            await self._engine.connect(network, new, endpoint)
+        if wanted.running:
+            await self._engine.stop(old, grace)
+        await self._engine.start(new)
         return new
 
-    async def _put_back(self, old: ContainerId, new: ContainerId | None, name: str, *, running: bool) -> None:
-        """Each step by itself: one that fails must not keep the others from being tried."""
-        if new is not None:
-            await self._try(self._engine.remove(new), name)
-        await self._try(self._engine.rename(old, name), name)
-        if running:
-            await self._try(self._engine.start(old), name)
+    async def _put_back(self, old: ContainerId, name: str, *, running: bool) -> None:
+        """As it was, whatever had been done: a call that failed may have been carried out. Raises EngineError."""
+        holder = await self._engine.holder(name)
+        if holder is not None and holder != old:
+            await self._gone(self._engine.remove(holder))
+        if holder != old:
+            await self._engine.rename(old, name)
+        if running and not (await self._engine.look(old)).running:
+            await self._engine.start(old)
 
-    async def _try(self, call: Awaitable[None], name: str) -> None:
+    async def _gone(self, removal: Awaitable[None]) -> None:
+        """What is not there need not be removed: it may have removed itself."""
         try:
-            await call
+            await removal
         except EngineError as error:
-            if error.failure not in {Failure.CONFLICT, Failure.NOT_FOUND}:  # It is so already.
-                self._log.warning("container.not-put-back", name=name, error=str(error))
+            if error.failure is not Failure.NOT_FOUND:
+                raise
+
+    async def _again(self, act: Callable[[], Awaitable[None]]) -> EngineError | None:
+        """Try it a few times; what it failed for at last."""
+        refusal: EngineError | None = None
+        for pause in PAUSES:
+            try:
+                await act()
+            except EngineError as error:
+                refusal = error
+                await asyncio.sleep(pause)
+            else:
+                return None
+        return refusal
+
+    async def _tell(self, name: str, refusal: EngineError | None) -> None:
+        """It is over; or it is not, and stays written down for the next time that the engine is connected."""
+        if refusal is None:
+            await self._note(name, None)
+        else:
+            self._log.warning("container.not-put-back", name=name, error=str(refusal))
 
     async def finish(self) -> None:
-        """What an earlier supervisor was in the middle of: its new container, if it made one, takes the place."""
+        """What was begun and not ended, by an earlier supervisor or by this one: put it back, or tidy up after it."""
         for name, record in tuple(self._under_way.items()):
             old = ContainerId(str(record.get("old")))
             self._log.warning("container.recreate-resumed", name=name, replaces=old[:12])
@@ -91,22 +112,20 @@ class Recreations:
                 await self._finish(name, old, running=record.get("running") is True)
             except EngineError as error:
                 self._log.warning("container.not-put-back", name=name, error=str(error))
-                if error.failure is Failure.UNREACHABLE:
+                if error.failure is not Failure.NOT_FOUND:
                     continue
             await self._note(name, None)
 
     async def _finish(self, name: str, old: ContainerId, *, running: bool) -> None:
         new = await self._engine.holder(name)
-        if new == old:
-            return  # Nothing had been done yet.
         kept = await self._engine.holder(f"{old[:SHORT]}_{name}") == old
-        if new is not None and (not kept or (await self._engine.look(new)).running):
-            if not kept:
-                await self._try(self._engine.start(new), name)
-            await self._try(self._engine.remove(old), name)
-        elif kept:
+        if new == old or (kept and (new is None or not (await self._engine.look(new)).running)):
             # It is not known whether a new one that does not run has all of its networks: the old one has.
-            await self._put_back(old, new, name, running=running)
+            await self._put_back(old, name, running=running)
+        elif kept:
+            await self._gone(self._engine.remove(old))
+        elif new is not None and running and not (await self._engine.look(new)).running:
+            await self._engine.start(new)
 
     async def _note(self, name: str, record: dict[str, Any] | None) -> None:
         """A disk that is full must keep nobody from being helped: then a kill -9 in between needs a person."""

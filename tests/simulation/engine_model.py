@@ -40,7 +40,7 @@ from units.events import Observed
 from units.health import Health
 from units.quantities import Seconds
 from units.storage import ContextFacts
-from units.unit import ContainerId, Failure, Look, UnitName, Via
+from units.unit import ContainerId, Failure, Look, UnitName, UnitSpec, Via
 
 T = TypeVar("T")
 Order = Literal["20.10", "26.1"]
@@ -164,6 +164,7 @@ class FakeEngine:
         registry: Images that a pull can bring.
         archives: What a load of each path brings.
         missing_commands: First words of commands that no image has.
+        foreign: Every container is a unit of its own name, and this is what is made of it; ``None``: labels count.
     """
 
     url = "fake://engine"
@@ -179,7 +180,9 @@ class FakeEngine:
         registry: set[str] | None = None,
         archives: Mapping[str, list[str]] | None = None,
         missing_commands: frozenset[str] = frozenset({"/no/such/command"}),
+        foreign: Mapping[str, UnitSpec] | None = None,
     ) -> None:
+        self.foreign = foreign
         self.chance = chance
         self.order = order
         self.faults = faults or Faults()
@@ -236,7 +239,7 @@ class FakeEngine:
         return await self._call(
             "snapshot",
             "",
-            lambda: tuple(self._observed(each, thorough) for each in self.containers.values() if each.unit),
+            lambda: tuple(self._observed(each, thorough) for each in self.containers.values() if self._is_unit(each)),
         )
 
     async def pull(self, image: str) -> None:
@@ -720,7 +723,7 @@ class FakeEngine:
     def _emit(self, action: str, container: Container, **attributes: str) -> None:
         self.emitted.append((self._loop.time(), action, container.name))
         self._last_ns = max(self._last_ns + 1, EPOCH_NS + int(self._loop.time() * 1e9))
-        if not self.up or container.unit is None:
+        if not self.up or not self._is_unit(container):
             return
         raw = {
             "Type": "container",
@@ -733,7 +736,7 @@ class FakeEngine:
             "time": self._last_ns // 1_000_000_000,
             "timeNano": self._last_ns,
         }
-        heard = decode.event(raw)
+        heard = decode.event(raw, by_name=self.foreign is not None)
         self._ring.append(heard)
         lost = self.chance.random() < self.faults.cut
         for stream in self._streams:
@@ -751,7 +754,8 @@ class FakeEngine:
         elif thorough and container.program.healthy_after is not None:
             health = Health.STARTING  # Declared, and that is all that is known.
         return Observed(
-            unit=UnitName(container.labels[LABEL_UNIT]),
+            unit=UnitName(container.name if self.foreign is not None else container.labels[LABEL_UNIT]),
+            spec=self.foreign.get(container.name) if self.foreign is not None and thorough else None,
             container=container.ident,
             name=container.name,
             running=container.running,
@@ -765,6 +769,9 @@ class FakeEngine:
             started=EPOCH_NS / 1e9 + container.started_at if container.running and thorough else 0.0,
             look=self._ties(container) if thorough else None,
         )
+
+    def _is_unit(self, container: Container) -> bool:
+        return container.unit is not None if self.foreign is None else container.name in self.foreign
 
     def _ties(self, container: Container) -> Look:
         return Look(
