@@ -247,6 +247,18 @@ def _own_places(host: Mapping[str, Any]) -> Iterator[str]:
         yield as_text(as_map(mount).get("Target"))
 
 
+def fullest(newest: Any, usual: Any) -> dict[str, Any]:
+    """One container, inspected in the engine's newest version and in ours, with what only one of them tells.
+
+    Older versions hide what is newer than they (a start interval, annotations). From 1.44 on an address that was asked
+    for can no more be told from one that was given; before, only the former is in the configuration.
+    """
+    config = dict(as_map(as_map(newest).get("Config")))
+    if asked := as_text(as_map(as_map(usual).get("Config")).get("MacAddress")):
+        config["MacAddress"] = asked
+    return {**as_map(newest), "Config": config}
+
+
 def declares_health(found: Any) -> bool:
     """Whether an inspected container has a health check; an image's own is part of it from its creation on."""
     test = as_map(as_map(as_map(found).get("Config")).get("Healthcheck")).get("Test")

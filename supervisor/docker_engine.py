@@ -10,6 +10,7 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NoReturn
 from urllib.parse import quote, urlencode
@@ -32,7 +33,7 @@ from supervisor.engine import (
 from supervisor.http1 import Lines, WireError
 from supervisor.lens import Lens, Ours
 from supervisor.output import Output
-from supervisor.replica import image_of, replica
+from supervisor.replica import donors, image_of, places, replica
 from supervisor.wire import Answer, Asked, Caller, Listener, listen, unreachable
 from units.events import Observed
 from units.quantities import Seconds
@@ -158,9 +159,10 @@ class DockerEngine:
             async for _ in self._progress(deadline, "images/create", params=asked):
                 pass
 
-    async def create(self, name: str, body: str) -> ContainerId:
+    async def create(self, name: str, body: str, dialect: str = "") -> ContainerId:
         async with self._order("create", name, ACT):
-            made = await self._ask("containers/create", "POST", params={"name": name}, data=body)
+            path = f"v{dialect}/containers/create" if dialect else "containers/create"
+            made = await self._ask(path, "POST", params={"name": name}, data=body, versioned_api=not dialect)
             return ContainerId(made["Id"])
 
     async def has_image(self, image: str) -> bool:
@@ -222,7 +224,8 @@ class DockerEngine:
                 pass
 
     async def replica(self, container: ContainerId, joins: Mapping[ContainerId, ContainerId]) -> Replica:
-        found = await self._inspect(container)
+        dialect = (await self.info()).api
+        found = decode.fullest(await self._inspect(container, dialect), await self._inspect(container))
         async with self._order("image", container[:12], LOOK):
             try:
                 told = await self._ask(f"images/{quote(image_of(found), safe='/:@')}/json")
@@ -230,7 +233,17 @@ class DockerEngine:
                 if error.status != NOT_FOUND:
                     raise
                 told = None  # Its name is gone; the image is not, while a container uses it.
-        return replica(found, decode.id_of(told), joins, self._lens.names)
+        wanted = partial(replica, found, decode.id_of(told), joins, self._lens.names, dialect=dialect)
+        given = await self._given(wanted().body)
+        return wanted(given=given)
+
+    async def _given(self, body: str) -> frozenset[str]:
+        """Where those that a container will have volumes from mount theirs."""
+        given: frozenset[str] = frozenset()
+        for donor in donors(json.loads(body)["HostConfig"]):
+            with contextlib.suppress(EngineError):  # The create will say it.
+                given |= places(await self._inspect(donor))
+        return given
 
     async def connect(self, network: str, container: ContainerId, endpoint: str) -> None:
         async with self._order("connect", f"{container[:12]} to {network}", LOOK):
@@ -333,9 +346,10 @@ class DockerEngine:
                 return None
             raise
 
-    async def _inspect(self, container: str) -> Any:
+    async def _inspect(self, container: str, dialect: str = "") -> Any:
+        path = f"containers/{quote(container, safe='')}/json"
         async with self._order("inspect", container[:64], LOOK):
-            return await self._ask(f"containers/{quote(container, safe='')}/json")
+            return await self._ask(f"v{dialect}/{path}" if dialect else path, versioned_api=not dialect)
 
     async def _ask(self, path: str, method: str = "GET", **query: Any) -> Any:
         """Past the objects of aiodocker, which keep whole answers: these are decoded and forgotten."""

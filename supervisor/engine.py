@@ -68,6 +68,10 @@ class Replica:
     networks: tuple[tuple[str, str], ...]
     """Further networks, and each one's endpoint as JSON text: an older engine takes only one at the create."""
     running: bool
+    fleeting: bool = False
+    """It removes itself when it ends."""
+    dialect: str = ""
+    """Which version of the engine's language the body is in; empty: the one that we always speak."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +124,8 @@ class Engine(Protocol):
 
     async def pull(self, image: str) -> None: ...
 
-    async def create(self, name: str, body: str) -> ContainerId:
-        """Raises IMAGE_MISSING, NAME_TAKEN, UNRECOVERABLE."""
+    async def create(self, name: str, body: str, dialect: str = "") -> ContainerId:
+        """``dialect``: of a Replica. Raises IMAGE_MISSING, NAME_TAKEN, UNRECOVERABLE."""
         ...
 
     async def has_image(self, image: str) -> bool: ...

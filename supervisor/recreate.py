@@ -48,7 +48,7 @@ class Recreations:
         try:
             new = await self._replace(container, wanted, grace)
         except EngineError:
-            back = await self._again(lambda: self._put_back(container, wanted.name, running=wanted.running))
+            back = await self._again(lambda: self._undo(container, wanted))
             await self._tell(wanted.name, back)
             raise
         await self._tell(wanted.name, await self._again(lambda: self._gone(self._engine.remove(container))))
@@ -57,13 +57,31 @@ class Recreations:
 
     async def _replace(self, old: ContainerId, wanted: Replica, grace: Seconds | None) -> ContainerId:
         await self._engine.rename(old, f"{old[:SHORT]}_{wanted.name}")
-        new = await self._engine.create(wanted.name, wanted.body)
-        for network, endpoint in wanted.networks:
-            await self._engine.connect(network, new, endpoint)
+        new = await self._make(wanted)
         if wanted.running:
             await self._engine.stop(old, grace)
         await self._engine.start(new)
         return new
+
+    async def _make(self, wanted: Replica) -> ContainerId:
+        new = await self._engine.create(wanted.name, wanted.body, wanted.dialect)
+        for network, endpoint in wanted.networks:
+            await self._engine.connect(network, new, endpoint)
+        return new
+
+    async def _undo(self, old: ContainerId, wanted: Replica) -> None:
+        """An old one that removed itself when it was stopped is not to be had back, and so does a new one that failed.
+
+        So that its configuration is not lost it is made once more, and left for a person, or the next try, to start.
+        """
+        if await self._exists(old, wanted.name):
+            await self._put_back(old, wanted.name, running=wanted.running)
+        elif await self._engine.holder(wanted.name) is None:
+            await self._make(wanted)
+
+    async def _exists(self, old: ContainerId, name: str) -> bool:
+        """Under either name: a look at what is being replaced is none of a unit."""
+        return old in {await self._engine.holder(name), await self._engine.holder(f"{old[:SHORT]}_{name}")}
 
     async def _put_back(self, old: ContainerId, name: str, *, running: bool) -> None:
         """As it was, whatever had been done: a call that failed may have been carried out. Raises EngineError."""

@@ -6,7 +6,8 @@ is the id, addresses that were given out, and what a container that lives in ano
 """
 
 import json
-from collections.abc import Mapping
+import posixpath
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from supervisor.decode import as_map, as_text, id_of, name_of
@@ -20,7 +21,13 @@ SHORT = 12
 
 
 def replica(
-    found: Any, image_id: str, joins: Mapping[ContainerId, ContainerId], names: Mapping[ContainerId, str]
+    found: Any,
+    image_id: str,
+    joins: Mapping[ContainerId, ContainerId],
+    names: Mapping[ContainerId, str],
+    *,
+    given: Collection[str] = (),
+    dialect: str = "",
 ) -> Replica:
     """The same again.
 
@@ -29,12 +36,13 @@ def replica(
         image_id: What its image's name means now; where that is another image, the very image of it is taken.
         joins: Containers whose namespaces it lives in, and those that take their place.
         names: Of containers that are gone: what refers to one of them by id is to mean who has its name.
+        given: Where those that it has volumes from mount theirs now: these volumes are theirs, not its own.
+        dialect: The version of the API that ``found`` is in.
     """
-    host = _host(found, joins, names)
+    host = _host(found, joins, names, given)
     config = _config(found, image_id, host)
-    endpoints = _endpoints(found)
-    mode = as_text(host.get("NetworkMode"))
-    first = {"default": "bridge"}.get(mode, mode)
+    first = {"default": "bridge"}.get(mode := as_text(host.get("NetworkMode")), mode)
+    endpoints = _endpoints(found, first)
     body = {**config, "HostConfig": host}
     if first in endpoints:
         body["NetworkingConfig"] = {"EndpointsConfig": {first: endpoints[first]}}
@@ -43,7 +51,19 @@ def replica(
         body=json.dumps(body),
         networks=tuple((name, json.dumps(endpoint)) for name, endpoint in endpoints.items() if name != first),
         running=as_map(as_map(found).get("State")).get("Running") is True,
+        fleeting=host.get("AutoRemove") is True,
+        dialect=dialect,
     )
+
+
+def donors(host: Any) -> list[str]:
+    """The containers that it has volumes from."""
+    return [as_text(entry).partition(":")[0] for entry in as_map(host).get("VolumesFrom") or ()]
+
+
+def places(found: Any) -> frozenset[str]:
+    """Where a container has something mounted."""
+    return frozenset(as_text(as_map(mount).get("Destination")) for mount in as_map(found).get("Mounts") or ())
 
 
 def image_of(found: Any) -> str:
@@ -56,18 +76,24 @@ def _config(found: Any, image_id: str, host: Mapping[str, Any]) -> dict[str, Any
     own = as_text(as_map(found).get("Image"))
     if own and own != image_id:
         config["Image"] = own
+    if not config.get("Entrypoint"):  # Without a word about it, the image's would be back.
+        config["Entrypoint"] = [""]
+    # In the host's network an engine writes down the host's name at the create, and keeps it: so do we.
     if config.get("Hostname") == id_of(found)[:SHORT] or as_text(host.get("UTSMode")) == "host":
         config.pop("Hostname", None)
     mode = as_text(host.get("NetworkMode"))
     if mode.startswith("container:"):
         for key in JOINING:
             config.pop(key, None)
-    elif mode == "host":  # The engine writes the host's own name into it.
-        config.pop("Hostname", None)
     return config
 
 
-def _host(found: Any, joins: Mapping[ContainerId, ContainerId], names: Mapping[ContainerId, str]) -> dict[str, Any]:
+def _host(
+    found: Any,
+    joins: Mapping[ContainerId, ContainerId],
+    names: Mapping[ContainerId, str],
+    given: Collection[str],
+) -> dict[str, Any]:
     host = dict(as_map(as_map(found).get("HostConfig")))
     for key in ("NetworkMode", "PidMode", "IpcMode"):
         kind, colon, held = as_text(host.get(key)).partition(":")
@@ -82,24 +108,32 @@ def _host(found: Any, joins: Mapping[ContainerId, ContainerId], names: Mapping[C
     for mount in mounts:  # A volume without a name was given one by the engine.
         if mount.get("Type") == "volume" and not mount.get("Source"):
             mount["Source"] = next(
-                (one.get("Name") for one in placed if one.get("Destination") == mount.get("Target")), ""
+                (one.get("Name") for one in placed if one.get("Destination") == _place(mount.get("Target"))), ""
             )
     if mounts:
         host["Mounts"] = mounts
-    host["Binds"] = [*(host.get("Binds") or ()), *_anonymous(found, host, placed)] or None
+    host["Binds"] = [*(host.get("Binds") or ()), *_anonymous(found, host, placed, given)] or None
     return host
 
 
-def _anonymous(found: Any, host: Mapping[str, Any], placed: list[Mapping[str, Any]]) -> list[str]:
+def _anonymous(
+    found: Any, host: Mapping[str, Any], placed: list[Mapping[str, Any]], given: Collection[str]
+) -> list[str]:
     """Volumes that nobody named, the image's own among them: the very same again, at the same places."""
-    declared = as_map(as_map(as_map(found).get("Config")).get("Volumes"))
-    taken = {as_text(entry).split(":")[1] for entry in host.get("Binds") or () if ":" in as_text(entry)}
-    taken |= {as_text(as_map(mount).get("Target")) for mount in host.get("Mounts") or ()}
+    declared = {_place(place) for place in as_map(as_map(as_map(found).get("Config")).get("Volumes"))}
+    taken = {_place(as_text(entry).split(":")[1]) for entry in host.get("Binds") or () if ":" in as_text(entry)}
+    taken |= {_place(as_map(mount).get("Target")) for mount in host.get("Mounts") or ()}
+    taken |= {_place(place) for place in given}
     return [
         f"{one['Name']}:{one['Destination']}" + ("" if one.get("RW", True) else ":ro")
         for one in placed
         if one.get("Type") == "volume" and one.get("Destination") in declared and one["Destination"] not in taken
     ]
+
+
+def _place(path: Any) -> str:
+    """As engines write it in ``Mounts``: ``/data/`` is ``/data``."""
+    return posixpath.normpath(as_text(path) or "/")
 
 
 def _successor(held: str, joins: Mapping[ContainerId, ContainerId], names: Mapping[ContainerId, str]) -> str:
@@ -117,7 +151,8 @@ def _link(entry: Any) -> str:
     return f"{target.lstrip('/')}:{alias.rpartition('/')[2]}"
 
 
-def _endpoints(found: Any) -> dict[str, dict[str, Any]]:
+def _endpoints(found: Any, first: str) -> dict[str, dict[str, Any]]:
+    """By the network's name; the first one by what the container itself calls it, which may be its id."""
     networks = as_map(as_map(as_map(found).get("NetworkSettings")).get("Networks"))
     own = id_of(found)[:SHORT]
     endpoints = {}
@@ -127,5 +162,6 @@ def _endpoints(found: Any) -> dict[str, dict[str, Any]]:
         told = as_map(endpoint)
         kept = {key: told[key] for key in ("IPAMConfig", "Links", "DriverOpts") if told.get(key)}
         aliases = [alias for alias in told.get("Aliases") or () if alias != own]
-        endpoints[name] = {**kept, **({"Aliases": aliases} if aliases else {})}
+        called = first if first and as_text(told.get("NetworkID")).startswith(first) else name
+        endpoints[called] = {**kept, **({"Aliases": aliases} if aliases else {})}
     return endpoints

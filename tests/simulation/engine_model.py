@@ -250,7 +250,7 @@ class FakeEngine:
 
         await self._call("pull", image, effect, takes=(0.1, 5.0))
 
-    async def create(self, name: str, body: str) -> ContainerId:
+    async def create(self, name: str, body: str, dialect: str = "") -> ContainerId:  # noqa: ARG002 - it knows one
         return await self._call("create", name, lambda: self._create(name, body).ident)
 
     async def look(self, container: ContainerId) -> Observed:
