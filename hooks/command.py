@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from hooks.notices import Notice, fields
@@ -34,35 +35,43 @@ class CommandReceiver:
 
     async def send(self, notice: Notice) -> None:
         more = [notice.unit, notice.container, notice.state, f"{notice.stop_timeout:g}"] if self._arguments else []
-        try:
-            process, talk = await asyncio.get_running_loop().subprocess_exec(
-                _Talk,
-                *self._words,
-                *more,
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=STDOUT,
-                env={**os.environ, **fields(notice)},
-                start_new_session=True,
-            )
-        except (OSError, ValueError) as error:
-            raise NotToldError(f"{getattr(error, 'strerror', None) or error}: {self.name}") from error
-        try:
-            _say(process, notice.as_json().encode())
-            async with asyncio.timeout(PATIENCE):
-                await talk.exited.wait()
-            with contextlib.suppress(TimeoutError):  # What it left in the background may hold its output open.
-                await asyncio.wait_for(talk.closed.wait(), LAST_WORDS)
-        except TimeoutError:
-            raise NotToldError(f"did not end within {PATIENCE:g} s") from None
-        finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.get_pid(), signal.SIGKILL)  # Also what it has left behind.
-            await talk.closed.wait()
-            process.close()
-        if code := process.get_returncode():
-            said = talk.kept.decode(errors="replace").strip()
-            raise NotToldError(f"exit code {code}" + (f": {said}" if said else ""))
+        await run_command([*self._words, *more], fields(notice), notice.as_json())
+
+
+async def run_command(words: Sequence[str], environment: Mapping[str, str], text: str) -> None:
+    """Run it with ``environment`` besides our own and ``text`` on its standard input, and wait for its end.
+
+    Raises NotToldError: it could not be started, took longer than PATIENCE, or ended with another code than 0.
+    """
+    try:
+        process, talk = await asyncio.get_running_loop().subprocess_exec(
+            _Talk,
+            *words,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=STDOUT,
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        raise NotToldError(f"{getattr(error, 'strerror', None) or error}: {words[0]}") from error
+    try:
+        _say(process, text.encode())
+        async with asyncio.timeout(PATIENCE):
+            await talk.exited.wait()
+        with contextlib.suppress(TimeoutError):  # What it left in the background may hold its output open.
+            async with asyncio.timeout(LAST_WORDS):  # Not wait_for: Python 3.11's can swallow a cancellation.
+                await talk.closed.wait()
+    except TimeoutError:
+        raise NotToldError(f"did not end within {PATIENCE:g} s") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.get_pid(), signal.SIGKILL)  # Also what it has left behind.
+        await talk.closed.wait()
+        process.close()
+    if code := process.get_returncode():
+        said = talk.kept.decode(errors="replace").strip()
+        raise NotToldError(f"exit code {code}" + (f": {said}" if said else ""))
 
 
 class _Talk(asyncio.SubprocessProtocol):

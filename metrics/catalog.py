@@ -74,6 +74,7 @@ FAILING = tuple(step for step in SwitchStep if step not in {SwitchStep.REVERTING
 PROBE_KINDS = ("exec", "http", "tcp")
 PROBE_OUTCOMES = ("passed", "failed", "timeout", "error")
 RECEIVERS = ("webhook", "command")
+HOOK_OUTCOMES = ("done", "failed", "dropped")
 NOTICE_OUTCOMES = ("sent", "failed", "dropped", "limited")
 TIES = tuple(via for via in (Via.LINK, Via.VOLUMES, Via.NET, Via.PID, Via.IPC, Via.DEPENDS_ON))
 
@@ -208,6 +209,12 @@ NOTIFICATIONS = _counter(
     "Notices, by what became of them; limited: told as one with others.",
     receiver=RECEIVERS,
     outcome=NOTICE_OUTCOMES,
+)
+HOOK_RUNS = _counter(
+    "hook_runs_total",
+    "Events for hooks, by what became of them.",
+    hook=OPEN,
+    outcome=HOOK_OUTCOMES,
 )
 SWITCHES = _counter("switches_total", "Switches that ended, by how.", of=tuple(Switchable), result=tuple(Result))
 ROLLBACKS = _counter(

@@ -144,6 +144,7 @@ class Metrics:
         self._probe_lateness = Spread(catalog.PROBE_LATENESS)
         self._relinks = Tally(catalog.RELINKS)
         self._notifications = Tally(catalog.NOTIFICATIONS)
+        self._hook_runs = Tally(catalog.HOOK_RUNS)
         self._waves = Tally(catalog.WAVES)
         self._last_wave = ""
         self._switches = Tally(catalog.SWITCHES)
@@ -219,6 +220,9 @@ class Metrics:
 
     def notified(self, receiver: str, outcome: str) -> None:
         self._notifications.add(receiver, outcome)
+
+    def hook_ran(self, hook: str, outcome: str) -> None:
+        self._hook_runs.add(hook, outcome)
 
     def probed(self, probe: str, outcome: str, took: float, late: float) -> None:
         """A health check of ours was asked. Times in seconds."""
@@ -324,6 +328,7 @@ class Metrics:
                 self._probes,
                 self._relinks,
                 self._notifications,
+                self._hook_runs,
                 self._waves,
             )
         )

@@ -21,6 +21,7 @@ STATE_DIR = Path("/var/lib/dockwarden")
 WATCH_STATE_DIR = Path("/var/lib/dockwarden-watch")
 """Of its own: what is known of a host's units by name is no knowledge of another engine's."""
 CONFIG = Path("/var/lib/rancher/conf")
+HOOKS = Path("/etc/dockwarden/hooks.d")
 
 
 def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
@@ -92,6 +93,9 @@ def _add_running(command: argparse.ArgumentParser, state_dir: Path) -> None:
     command.add_argument(
         "--notify-command", action="append", default=[], metavar="COMMAND", help="tell by a command; repeat it"
     )
+    command.add_argument(
+        "--hooks", type=Path, default=HOOKS, metavar="DIR", help="executables told of events (default: %(default)s)"
+    )
     command.add_argument("--log-format", choices=("json", "console"), default="json")
     command.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
 
@@ -145,6 +149,7 @@ def _run(args: argparse.Namespace) -> int:
         run_dir=args.run_dir,
         images=args.images if booting else None,
         receivers=receivers,
+        hooks=args.hooks,
         listen=args.listen or None,
         log_format=args.log_format,
         log_level=args.log_level,

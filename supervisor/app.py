@@ -16,6 +16,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from hooks.notifier import Notifier, Receiver
+from hooks.runner import Hooks
 from metrics import Metrics
 from supervisor import config
 from supervisor.checking import link_problems
@@ -102,6 +103,8 @@ class Options:
     log_level: str
     receivers: tuple[Receiver, ...] = ()
     """Who is told of what was done."""
+    hooks: Path = Path("/etc/dockwarden/hooks.d")
+    """Executables that are told of what happens."""
 
 
 def boot(options: Options, runner: Callable[..., int]) -> int:
@@ -238,6 +241,7 @@ class Host:
             self._store, boot_id, self._clocks, self._log, counters=metrics.counted, failed=metrics.state_failed
         )
         world = self._first_world(kept)
+        hooks = Hooks(self._options.hooks, metrics.hook_ran, self._log, time.time)
         control = Control(
             inbox=inbox,
             world=lambda: shell.world,
@@ -248,6 +252,7 @@ class Host:
             choices=choices,
             user_docker=user_docker,
             checks=lambda name: shown(shell.outcomes(name), self._to_wall),
+            hooks=hooks,
         )
         systemd = Systemd(os.environ, loop.time, os.getpid())
         notifier = Notifier(self._options.receivers, metrics.notified, self._log, time.time)
@@ -258,7 +263,7 @@ class Host:
             self._log,
             gauges=metrics,
             keeper=keeper,
-            observers=(control, journal, metrics, notifier, systemd, *self._more_observers()),
+            observers=(control, journal, metrics, notifier, hooks, systemd, *self._more_observers()),
             chance=random.random,
             timing=Timing(self._settings.supervisor.snapshot_period, self._settings.supervisor.shutdown_total),
             read_config=self._read_config,
@@ -268,7 +273,7 @@ class Host:
             recreations=self._recreations,
         )
         metrics.watch_world(lambda: shell.world, self._to_wall, lambda: inbox.depth, lambda: user_docker.report.version)
-        self._handle_signals(shell, inbox)
+        self._handle_signals(shell, inbox, hooks)
         self._log.info(
             "boot.started",
             units=len(world.units),
@@ -288,6 +293,7 @@ class Host:
         finally:
             beat.stop()
             notifier.close()
+            await hooks.close()
             await engine.close()
 
     def _make_engine(self, on_call: Callable[[str, str, float], None]) -> DockerEngine:
@@ -408,7 +414,7 @@ class Host:
         except OSError:
             return str(root)
 
-    def _handle_signals(self, shell: Shell, inbox: Inbox) -> None:
+    def _handle_signals(self, shell: Shell, inbox: Inbox, hooks: Hooks) -> None:
         loop = asyncio.get_running_loop()
 
         def end(name: str) -> None:
@@ -425,6 +431,7 @@ class Host:
         rereads: set[asyncio.Task[None]] = set()
 
         def reload() -> None:
+            hooks.reload()
             task = asyncio.create_task(reread(), name="reload")
             rereads.add(task)
             task.add_done_callback(rereads.discard)

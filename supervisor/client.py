@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from supervisor import client_switch, render
+from supervisor import client_hooks, client_switch, render
 from supervisor.version import VERSION
 
 OK, FAILED, USAGE, UNREACHABLE, UNKNOWN = range(5)
@@ -184,6 +184,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
                 "--timeout", type=_wait, default=90.0, metavar="SECONDS", help="longest wait (default: %(default)g)"
             )
     client_switch.add_commands(subparsers, add_below)
+    client_hooks.add_commands(subparsers, add_below)
     add("version", "show the versions of this program and of the running supervisor", "version")
 
 
@@ -357,6 +358,10 @@ def _switchable(client: Client, args: argparse.Namespace) -> int:
     return client_switch.run(client, args, _print_json)
 
 
+def _hooks(client: Client, args: argparse.Namespace) -> int:
+    return client_hooks.run(client, args, _print_json)
+
+
 def _code(result: Any) -> int:
     if isinstance(result, UnreachableError):
         return UNREACHABLE
@@ -400,6 +405,7 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "restart": _verb,
     "reset-failed": _verb,
     "version": _version,
+    "hooks": _hooks,
     "console": _switchable,
     "storage": _switchable,
     "engine": _switchable,

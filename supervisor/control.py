@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hooks.happenings import ALL as EVENTS
+from hooks.runner import Hooks
 from supervisor.choices import Choices, StateError
 from supervisor.engine import Engine, EngineError
 from supervisor.http_server import BaseRequest, HttpServer, NoRouteError, Response, Route, StreamResponse, find
@@ -91,8 +93,10 @@ class Control:
         choices: Choices | None = None,
         user_docker: UserDocker | None = None,
         checks: Callable[[UnitName], list[dict[str, Any]]] = lambda _: [],
+        hooks: Hooks | None = None,
     ) -> None:
         self._checks = checks
+        self._hooks = hooks
         self.path = run_dir / SOCKET
         self._inbox = inbox
         self._world = world
@@ -216,6 +220,8 @@ class Control:
             Route("GET", "/v1/version", self._get_version),
             Route("GET", "/v1/storage/{name}/check", self._get_check),
             Route("GET", "/v1/engines", self._get_engines),
+            Route("GET", "/v1/hooks", self._get_hooks),
+            Route("POST", "/v1/hooks/test/{event}", self._test_hooks),
             Route("POST", "/v1/units/{name}/{verb}", self._post),
             Route("POST", "/v1/switch/{of}/{name}", self._switch),
             Route("POST", "/v1/enable/{of}/{name}", self._enable),
@@ -313,6 +319,19 @@ class Control:
         finally:
             await _end(lines)
         return opened or await _open(request)
+
+    async def _get_hooks(self, _request: BaseRequest, _taken: Taken) -> Response:
+        return _json([] if self._hooks is None else self._hooks.listed())
+
+    async def _test_hooks(self, request: BaseRequest, taken: Taken) -> Response:
+        """Answered when the last of them has ended, or was ended."""
+        try:
+            told = [] if self._hooks is None else await self._hooks.test(taken["event"], request.query.get("unit", ""))
+        except KeyError:
+            raise Refusal(
+                404, f"there is no event '{taken['event'][:80]}'", f"there are: {', '.join(EVENTS)}"
+            ) from None
+        return _json(told)
 
     # What can be asked for.
 

@@ -99,7 +99,11 @@ def test_all_of_the_catalogue_is_there_at_the_first_scrape(accept: str) -> None:
     empty = {name for name, family in found.items() if not family.samples}
     without_user_docker = {f"dockwarden_user_docker_{rest}" for rest in ("up", "info", "down_seconds")}
     without_console = {"dockwarden_console_info", "dockwarden_console_down_seconds", "dockwarden_storage_context_info"}
-    assert empty - without_user_docker - without_console == {"dockwarden_unit_last_exit_code", "dockwarden_engine_info"}
+    assert empty - without_user_docker - without_console == {
+        "dockwarden_unit_last_exit_code",
+        "dockwarden_engine_info",
+        "dockwarden_hook_runs",
+    }
     assert kind == (
         "application/openmetrics-text; version=1.0.0; charset=utf-8"
         if accept

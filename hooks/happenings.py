@@ -1,0 +1,202 @@
+"""What a hook can be told: typed events, made of what the loop shows. Pure."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+from units import events as fact
+from units.events import Event
+from units.health import Health
+from units.kernel import Reaction, Transition
+from units.unit import Phase
+
+UP = frozenset({Phase.RUNNING, Phase.READY})
+BAD = frozenset({Phase.FAILED, Phase.CRASH_LOOP, Phase.IMAGE_MISSING})
+LONGEST = 4096
+"""Characters of a value in an environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Something happened to the host."""
+
+    name: ClassVar[str] = ""
+    """What a hook asks for; the same word as in the log where the log has it."""
+    at: float
+    """Seconds since 1970."""
+    cause: str
+    """The id that log, journal and ``why`` have for it."""
+    reason: str
+
+    def as_json(self) -> str:
+        return json.dumps({"event": self.name, **asdict(self)})
+
+    def environment(self) -> Mapping[str, str]:
+        """For a small script. An environment takes neither zero bytes nor novels."""
+        told = {field.name: getattr(self, field.name) for field in fields(self)} | {"event": self.name}
+        return {
+            f"DOCKWARDEN_{key.upper()}": str(value).replace("\0", "")[:LONGEST]
+            for key, value in told.items()
+            if value is not None
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLost(Happened):
+    """The engine's event stream is cut."""
+
+    name: ClassVar[str] = "engine.lost"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineBack(Happened):
+    """It is open again, and the units are being looked at."""
+
+    name: ClassVar[str] = "engine.back"
+
+
+@dataclass(frozen=True, slots=True)
+class ShutdownAsked(Happened):
+    """The host goes down."""
+
+    name: ClassVar[str] = "shutdown.asked"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitMoved(Happened):
+    """A unit went from one state to another. The events below are told in addition, where they apply."""
+
+    name: ClassVar[str] = "unit.transition"
+    unit: str
+    before: str
+    state: str
+    """Where it is now."""
+    container: str
+    """First 12 characters of its id; empty: it has none."""
+    restarts: int
+    health: str
+    exit_code: int | None
+    """Of the run that ended last."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitStarted(UnitMoved):
+    """Its process runs, for whatever reason."""
+
+    name: ClassVar[str] = "unit.started"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitReady(UnitMoved):
+    """It runs, and its health check, if it has one, says that it serves."""
+
+    name: ClassVar[str] = "unit.ready"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitRestarted(UnitMoved):
+    """It runs again, and that counts as a restart."""
+
+    name: ClassVar[str] = "unit.restarted"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitDied(UnitMoved):
+    """Its process ended, and nobody had asked for it."""
+
+    name: ClassVar[str] = "unit.died"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFailed(UnitMoved):
+    """It came to ``failed``, ``crash-loop`` or ``image-missing``."""
+
+    name: ClassVar[str] = "unit.failed"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitStopped(UnitMoved):
+    """It is down, and meant to be."""
+
+    name: ClassVar[str] = "unit.stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitUnhealthy(UnitMoved):
+    """Its health check fails, and something is done, or withheld, for that."""
+
+    name: ClassVar[str] = "unit.unhealthy"
+
+
+OF_UNITS: tuple[type[UnitMoved], ...] = (
+    UnitMoved,
+    UnitStarted,
+    UnitReady,
+    UnitRestarted,
+    UnitDied,
+    UnitFailed,
+    UnitStopped,
+    UnitUnhealthy,
+)
+WORLDLY: tuple[type[Happened], ...] = (EngineLost, EngineBack, ShutdownAsked)
+ALL: Mapping[str, type[Happened]] = {kind.name: kind for kind in (*OF_UNITS, *WORLDLY)}
+"""Every event that there is, by its name."""
+
+
+def happenings(event: Event, reaction: Reaction, cause: str, at: float) -> tuple[Happened, ...]:
+    """What one reaction tells, in order. ``at``: seconds since 1970."""
+    told: list[Happened] = []
+    match event:
+        case fact.EngineLost(reason=reason):
+            told.append(EngineLost(at, cause, reason))
+        case fact.EngineBack(version=version):
+            told.append(EngineBack(at, cause, f"engine {version}"))
+        case fact.ShutdownAsked(reason=reason):
+            told.append(ShutdownAsked(at, cause, reason))
+        case _:
+            pass
+    for moved in reaction.transitions:
+        told += [_told(kind, moved, at) for kind in OF_UNITS if _applies(kind, moved)]
+    return tuple(told)
+
+
+def _applies(kind: type[UnitMoved], moved: Transition) -> bool:
+    before, after = moved.before, moved.after
+    entered = before.phase is not after.phase
+    return {
+        UnitMoved: True,
+        UnitStarted: after.phase in UP and before.phase not in UP,
+        UnitReady: entered and after.phase is Phase.READY,
+        UnitRestarted: moved.restart is not None,
+        UnitDied: moved.on == "ContainerDied" and before.phase in {*UP, Phase.STARTING},
+        UnitFailed: entered and after.phase in BAD,
+        UnitStopped: entered and after.phase is Phase.INACTIVE,
+        UnitUnhealthy: after.health is Health.UNHEALTHY and before.health is not Health.UNHEALTHY,
+    }[kind]
+
+
+def _told(kind: type[UnitMoved], moved: Transition, at: float) -> UnitMoved:
+    unit = moved.after
+    return kind(
+        at=at,
+        cause=unit.cause,
+        reason=unit.reason,
+        unit=unit.name,
+        before=moved.before.phase.value,
+        state=unit.phase.value,
+        container=(unit.container or "")[:12],
+        restarts=unit.restarts,
+        health=unit.health.value,
+        exit_code=unit.exit_code,
+    )
+
+
+def sample(name: str, unit: str, at: float) -> Happened:
+    """An event to try a hook with. Raises KeyError for a name that is none."""
+    kind = ALL[name]
+    common: dict[str, Any] = {"at": at, "cause": "test", "reason": "a test asked for by 'dockwarden hooks test'"}
+    if issubclass(kind, UnitMoved):
+        common |= {"unit": unit, "before": "starting", "state": "ready", "container": "0" * 12, "restarts": 0}
+        common |= {"health": "none", "exit_code": None}
+    return kind(**common)
