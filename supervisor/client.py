@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from supervisor import client_switch, render
+from supervisor import client_doctor, client_switch, render
 from supervisor.version import VERSION
 
 OK, FAILED, USAGE, UNREACHABLE, UNKNOWN = range(5)
@@ -184,6 +184,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
                 "--timeout", type=_wait, default=90.0, metavar="SECONDS", help="longest wait (default: %(default)g)"
             )
     client_switch.add_commands(subparsers, add_below)
+    client_doctor.add_commands(add)
     add("version", "show the versions of this program and of the running supervisor", "version")
 
 
@@ -403,4 +404,6 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "console": _switchable,
     "storage": _switchable,
     "engine": _switchable,
+    "doctor": client_doctor.doctor,
+    "support": client_doctor.support,
 }
