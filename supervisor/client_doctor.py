@@ -6,6 +6,7 @@ import os
 import sys
 import textwrap
 import time
+from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,10 +72,13 @@ def support(_client: "Client", args: argparse.Namespace) -> int:
     from supervisor import bundle  # noqa: PLC0415
 
     path = args.output or Path(time.strftime("dockwarden-support-%Y%m%dT%H%M%SZ.tar.gz", time.gmtime()))
-    # Made before anything is asked, and by this very call: 0600 from the first byte, and over nobody's file.
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+    # Made by this very call, before anything is asked: 0600 from the first byte, and over nobody's file.
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with ExitStack() as half, os.fdopen(fd, "wb") as file:
+        half.callback(path.unlink, missing_ok=True)
         members = bundle.write(wanted(args), file)
         size = file.tell()
+        half.pop_all()
     if args.json:
         sys.stdout.write(json.dumps({"file": str(path), "bytes": size, "members": members}, indent=2) + "\n")
     else:

@@ -14,6 +14,7 @@ import os
 import platform
 import re
 import resource
+import shlex
 import shutil
 import socket
 import stat
@@ -342,7 +343,7 @@ def _supervisors() -> Iterator[tuple[int, str]]:
             continue
         program = " ".join(Path(word).name for word in words[:3])
         if re.search(r"\bdockwarden\b|-m supervisor\b", program) and {"boot", "watch"} & set(words[1:8]):
-            yield int(entry.name), " ".join(words).strip()
+            yield int(entry.name), shlex.join(filter(None, words))
 
 
 def _files_of(pid: int) -> int | None:
