@@ -1,6 +1,7 @@
 """``dockwarden doctor`` and ``support`` on real engines: well, dead, frozen, and with everything wrong that can be."""
 
 import json
+import os
 import re
 import signal
 import sys
@@ -84,6 +85,7 @@ def test_a_frozen_engine_is_named(host: WatchedHost) -> None:
         assert time.monotonic() - began < BOUND
     finally:
         process.send_signal(signal.SIGCONT)
+        os.kill(process.pid, signal.SIGCONT)  # nsenter stops itself when what it waits for is stopped.
 
 
 def test_each_thing_that_is_wrong_is_found_once(host: WatchedHost) -> None:
