@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from supervisor import client_hooks, client_switch, render
+from supervisor import client_doctor, client_hooks, client_switch, render
 from supervisor.version import VERSION
 
 OK, FAILED, USAGE, UNREACHABLE, UNKNOWN = range(5)
@@ -185,6 +185,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
             )
     client_switch.add_commands(subparsers, add_below)
     client_hooks.add_commands(subparsers, add_below)
+    client_doctor.add_commands(add)
     add("version", "show the versions of this program and of the running supervisor", "version")
 
 
@@ -409,4 +410,6 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "console": _switchable,
     "storage": _switchable,
     "engine": _switchable,
+    "doctor": client_doctor.doctor,
+    "support": client_doctor.support,
 }
