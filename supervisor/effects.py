@@ -86,6 +86,7 @@ class Effects:
         user_docker: UserEngine | None = None,
         switches: Switches | None = None,
         recreations: Recreations | None = None,
+        freed: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine = engine
         self._inbox = inbox
@@ -96,6 +97,8 @@ class Effects:
         self._user_docker = user_docker
         self._switches = switches
         self._recreations = recreations
+        self._freed = freed
+        """Told when a lane has become free."""
         self._lanes: dict[UnitName, deque[tuple[LaneOrder, str]]] = {}
         self._timers: dict[UnitName, asyncio.TimerHandle] = {}
         self._loop = asyncio.get_running_loop()
@@ -106,6 +109,10 @@ class Effects:
             unit = None if name is None else reaction.world.units.get(name)
             put_off = isinstance(command, ArmTimer) and command.timer is Timer.LOOK
             self._order(command, moment.cause if unit is None or put_off else unit.cause or moment.cause)
+
+    def free(self, unit: UnitName) -> bool:
+        """An order to it would leave at once."""
+        return unit not in self._lanes
 
     def close(self) -> None:
         """No timer fires any more."""
@@ -183,6 +190,7 @@ class Effects:
             order, cause = lane.popleft()
             call = self._call(order, cause)
         del self._lanes[order.unit]
+        self._freed()
 
     def _call(self, order: LaneOrder, cause: str) -> Coroutine[Any, Any, None]:
         match order:

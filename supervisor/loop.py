@@ -30,6 +30,14 @@ class Observer(Protocol):
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None: ...
 
 
+class StandingOrders(Protocol):
+    """What may be done before an event is read: only in the world in which it was thought through."""
+
+    def revoke(self) -> None: ...
+
+    def renew(self, world: World, now: Instant) -> None: ...
+
+
 class Inbox:
     """Where everything that happens comes in: engine, timers, people, results of orders.
 
@@ -82,12 +90,15 @@ class Loop:
         chance: Callable[[], float],
         first: Observer,
         then: Sequence[Observer],
+        *,
+        standing: StandingOrders | None = None,
     ) -> None:
         self.world = world
         self._inbox = inbox
         self._chance = chance
         self._first = first
         self._then = tuple(then)
+        self._standing = standing
         self._idle: asyncio.Future[tuple[Entry, Moment, Reaction]] | None = None
         """What ``run`` waits for while nothing is under way: the next reaction, to tell of it."""
 
@@ -96,12 +107,22 @@ class Loop:
         self._inbox.feed(lambda: self._turn(now))
         while True:
             self._idle = loop.create_future()
+            self.renew_standing(Instant(now()))
             loop.call_soon(self._turn, now)  # For what came meanwhile.
             # Takes a turn of the event loop, in which the orders' tasks begin: they leave before the first line about
             # them is written.
             entry, moment, reaction = await self._idle
             for observer in self._then:
                 observer.observe(entry, moment, reaction)
+
+    def renew_standing(self, now: Instant) -> None:
+        """Unless something is under way: then it is done at its end."""
+        if self._standing is not None and self._calm:
+            self._standing.renew(self.world, now)
+
+    @property
+    def _calm(self) -> bool:
+        return self._idle is not None and not self._idle.done() and not self._inbox.depth
 
     def _turn(self, now: Callable[[], float]) -> None:
         """React to the next event, if there is one and nothing is under way."""
@@ -110,6 +131,8 @@ class Loop:
             return
         self._idle = None
         try:
+            if self._standing is not None:
+                self._standing.revoke()
             entry = self._inbox.take()
             moment = Moment(Instant(now()), self._chance(), entry.cause, self._inbox.taken)
             reaction = react(self.world, entry.event, moment)

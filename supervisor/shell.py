@@ -13,12 +13,13 @@ from supervisor.keeper import Keeper
 from supervisor.loop import Entry, Inbox, Loop, Observer
 from supervisor.prober import ProbeGauges, Prober, Told
 from supervisor.recreate import Recreations
+from supervisor.standing import Standing
 from supervisor.switches import Switches
 from supervisor.watch import Gauges, Watch
 from units.events import Event, ShutdownAsked, ShutdownHurried
 from units.kernel import Reaction, World
 from units.machine import Moment
-from units.quantities import Seconds
+from units.quantities import Instant, Seconds
 from units.unit import UnitName
 
 LAST_GRACE = Seconds(15)
@@ -128,6 +129,11 @@ class Shell:
         """Until a shutdown is through. Raises EngineTooOldError (in a group)."""
         clock = asyncio.get_running_loop().time
         async with asyncio.TaskGroup() as tasks:
+
+            def renew() -> None:
+                if self._loop is not None:
+                    self._loop.renew_standing(Instant(clock()))
+
             effects = Effects(
                 self._engine,
                 self._inbox,
@@ -138,11 +144,13 @@ class Shell:
                 user_docker=self._user_docker,
                 switches=self._switches,
                 recreations=self._recreations,
+                freed=renew,
             )
+            standing = Standing(self._engine, effects.free, renew)
             prober = Prober(self._engine, self._inbox, tasks, self._gauges, chance=self._chance)
             self.outcomes = prober.outcomes
             told = (*self._observers, prober, self._keeper, self._drained)
-            self._loop = Loop(self._start_world, self._inbox, self._chance, effects, told)
+            self._loop = Loop(self._start_world, self._inbox, self._chance, effects, told, standing=standing)
             lasting = [
                 tasks.create_task(self._loop.run(clock), name="loop"),
                 tasks.create_task(self._watch.run(), name="watch"),
@@ -151,6 +159,7 @@ class Shell:
             try:
                 await self._drained.event.wait()
             finally:
+                standing.close()
                 effects.close()
                 prober.close()
                 if self._user_docker is not None:

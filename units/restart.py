@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from units.quantities import Instant, Seconds
+from units.quantities import NEVER, Instant, Seconds
 from units.records import replace
 from units.unit import Budget, Policy, RestartPolicy
 
@@ -96,3 +96,15 @@ def decide(policy: RestartPolicy, budget: Budget, death: Death, now: Instant, ji
     # The exponent is bounded: 2 ** 40 times any delay is beyond any cap, and floats stay exact that far.
     delay = Seconds(min(policy.max_delay, policy.delay * 2 ** min(failures - 1, 40)))
     return After(spread(delay, policy.jitter, jitter), replace(left, delay=delay), death.what)
+
+
+AFTERWARDS = 0.001
+"""Seconds past a turn of the verdict: sums of floats must not fall just before it."""
+
+
+def milder_at(policy: RestartPolicy, budget: Budget, started_at: Instant, now: Instant) -> Instant:
+    """The next moment after ``now`` from which a death may be judged more mildly than now; NEVER: there is none."""
+    good_from = started_at + max(policy.reset, 2 * budget.delay)
+    turns = (good_from, *(at + policy.interval for at in budget.restarts))
+    coming = [at + AFTERWARDS for at in turns if at + AFTERWARDS > now]
+    return Instant(min(coming, default=NEVER))

@@ -242,6 +242,7 @@ class Ear:
         self._unit = unit
         self._news = asyncio.Event()
         self.heard: list[Heard] = []
+        self.also: Callable[[Heard], None] = lambda _: None
 
     async def until(self, last: str, *others: str) -> list[str]:
         """All it has heard, once it has heard each of these."""
@@ -254,6 +255,7 @@ class Ear:
         assert heard.kind != "other", "the engine has sent what was not asked for"
         if heard.fact is not None and heard.fact.unit == self._unit:
             self.heard.append(heard)
+            self.also(heard)
             self._news.set()
 
 
@@ -320,6 +322,48 @@ def test_a_container_tells_its_life(rig: Rig) -> None:
         assert len({(each.at, each.key) for each in heard.heard}) == 5
 
     lives(rig, Act.OBEY, live)
+
+
+def test_a_standing_order_is_carried_out_by_whoever_hears_the_death(rig: Rig) -> None:
+    """Nobody but the engine's adapter starts it here; and it stands for one death."""
+
+    async def live(engine: Engine, heard: Ear, _unit: str, container: ContainerId) -> None:
+        await heard.until("start")
+        engine.stand_by(frozenset({container}))
+        heard.heard.clear()
+        await engine.signal(container, "KILL")
+        assert await heard.until("start") == ["kill 9", "die 137", "start"]
+        heard.heard.clear()
+        await engine.signal(container, "KILL")
+        assert await heard.until("die 137") == ["kill 9", "die 137"]
+        await engine.start(container)
+        assert await heard.until("start") == ["kill 9", "die 137", "start"]
+        await engine.remove(container)
+
+    lives(rig, Act.IGNORE_TERM, live)
+
+
+def test_a_start_joins_the_one_that_left_ahead(rig: Rig) -> None:
+    """A second one would be told that it runs already."""
+
+    async def live(engine: Engine, heard: Ear, _unit: str, container: ContainerId) -> None:
+        await heard.until("start")
+        starts: list[asyncio.Future[None]] = []
+
+        def and_start(told: Heard) -> None:
+            if isinstance(told.fact, ContainerDied):
+                starts.append(asyncio.ensure_future(engine.start(container)))
+
+        heard.also = and_start
+        engine.stand_by(frozenset({container}))
+        heard.heard.clear()
+        await engine.signal(container, "KILL")
+        assert await heard.until("start") == ["kill 9", "die 137", "start"]
+        await starts[0]
+        heard.also = lambda _: None
+        await engine.remove(container)
+
+    lives(rig, Act.IGNORE_TERM, live)
 
 
 def test_a_crash_is_a_die_alone(rig: Rig) -> None:
