@@ -3,8 +3,9 @@
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from units.records import dataclass
 
 MOST = 64
 """Hooks on a host; further ones are refused: each may be a process, and a series of metrics."""

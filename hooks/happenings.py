@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import Any, ClassVar
 
 from units import events as fact
 from units.events import Event
 from units.health import Health
 from units.kernel import Reaction, Transition
+from units.records import dataclass
 from units.unit import Phase
 
 UP = frozenset({Phase.RUNNING, Phase.READY})

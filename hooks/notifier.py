@@ -7,12 +7,12 @@ queue can hold is dropped and counted.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, Protocol
 
 from hooks.notices import Notice, notices
 from units.events import Event
 from units.kernel import Reaction
+from units.records import replace
 from units.unit import UnitName
 
 QUEUE = 256

@@ -8,7 +8,6 @@ import random
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +50,7 @@ from units.events import ConfigRead, ConfigRefused, Event
 from units.kernel import World, new_world
 from units.memory import Clocks, recall
 from units.quantities import Instant, Seconds
+from units.records import dataclass
 from units.unit import USER_DOCKER, Switchable
 
 ENGINE_GRACE = Seconds(30)

@@ -1,7 +1,6 @@
 """``dockwarden config validate``: everything that is wrong with a configuration, without touching anything."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from supervisor import config
 from supervisor.settings import Settings
 from supervisor.tree import ConfigError, Place, Problem
 from units import links
+from units.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

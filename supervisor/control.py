@@ -12,7 +12,7 @@ import socket
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from units.events import ResetAsked, RestartAsked, StartAsked, StopAsked, Switch
 from units.health import ENGINE, Health
 from units.kernel import Answer, Reaction, World
 from units.machine import Moment
+from units.records import dataclass
 from units.switching import contexts
 from units.unit import CONSOLE, LASTING, USER_DOCKER, Phase, Switchable, Unit, UnitName
 

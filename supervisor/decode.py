@@ -9,7 +9,6 @@ import json
 import re
 import signal as signals
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -29,6 +28,7 @@ from units.events import (
 )
 from units.health import Health
 from units.quantities import Seconds
+from units.records import dataclass, replace
 from units.storage import REQUIRES, ContextFacts
 from units.unit import ContainerId, Failure, Look, UnitName, Via
 

@@ -6,13 +6,14 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 from aiohttp.web_server import Server
+
+from units.records import dataclass
 
 __all__ = ["BaseRequest", "Handler", "HttpServer", "NoRouteError", "Response", "Route", "StreamResponse", "find"]
 

@@ -6,7 +6,6 @@ container's name: a host that is only watched.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -14,6 +13,7 @@ from supervisor import decode
 from supervisor.engine import LABEL_UNIT, Heard
 from supervisor.foreign import Wants, compose_service, replaced, spec_of
 from units.events import Observed
+from units.records import replace
 from units.unit import ContainerId, UnitName
 
 

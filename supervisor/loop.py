@@ -3,13 +3,13 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from units.events import Event
 from units.kernel import Reaction, World, react
 from units.machine import Moment
 from units.quantities import Instant
+from units.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

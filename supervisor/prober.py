@@ -8,7 +8,7 @@ the run, and ends with it, whatever is in flight then.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from supervisor.engine import Engine, EngineError, Whereabouts
@@ -20,6 +20,7 @@ from units.health import Check, Standing, asked_now, first_pause, judge, pause
 from units.kernel import Reaction
 from units.machine import Moment
 from units.quantities import Instant, Seconds
+from units.records import dataclass
 from units.unit import ContainerId, Phase, Unit, UnitName
 
 UP = frozenset({Phase.RUNNING, Phase.READY})

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 
 from supervisor.compose import canonical, interpolated, read_service, unit_spec
 from supervisor.draft import Draft, Surroundings
@@ -11,6 +11,7 @@ from supervisor.shapes import Shapes
 from supervisor.tree import ConfigError, Node, Place, Problem, Report, lookup
 from units.console import undefined
 from units.quantities import Seconds
+from units.records import dataclass, replace
 from units.switching import placed
 from units.unit import CONSOLE, USER_DOCKER, Kind, Policy, RestartPolicy, StopPolicy, Switchable, UnitName, UnitSpec
 

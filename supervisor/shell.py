@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
@@ -20,6 +19,7 @@ from units.events import Event, ShutdownAsked, ShutdownHurried
 from units.kernel import Reaction, World
 from units.machine import Moment
 from units.quantities import Instant, Seconds
+from units.records import dataclass
 from units.unit import UnitName
 
 LAST_GRACE = Seconds(15)

@@ -9,7 +9,6 @@ import contextlib
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from units.events import ConfigRefused, Event, SnapshotTaken
 from units.kernel import Reaction, World, new_world
 from units.machine import Moment
 from units.quantities import Seconds
+from units.records import dataclass, replace
 
 IN_CGROUP = re.compile(r"(?:docker[-/]|/containers/)([0-9a-f]{64})")
 

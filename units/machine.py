@@ -5,14 +5,14 @@ Where a cell has rows and no guard holds, the event changes nothing.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Generic, TypeVar, get_args
 
 from units.commands import ArmTimer, Command, Timer
 from units.events import ContainerStarted, EngineFact, LookDue, PeerChanged, UnitEvent
 from units.links import Links
 from units.quantities import Instant, Seconds
-from units.records import replace
+from units.records import dataclass, replace
 from units.unit import Phase, Reason, Unit, UnitName
 
 
