@@ -9,12 +9,11 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from hooks.notifier import Notifier, Receiver
 from hooks.runner import Hooks
 from metrics import Metrics
 from supervisor import config
@@ -22,10 +21,8 @@ from supervisor.checking import link_problems
 from supervisor.choices import Choices
 from supervisor.control import Control, ControlError
 from supervisor.daemon_plan import PATH as DAEMON_PATH
-from supervisor.daemon_plan import SystemDockerError, plan
 from supervisor.docker_engine import DockerEngine
 from supervisor.engine import EngineError
-from supervisor.images import load_images
 from supervisor.journal import Journal, configure_logging
 from supervisor.keeper import Boot, Keeper, Kept, read
 from supervisor.lock import LockError, LockHeld, RunLock
@@ -33,14 +30,12 @@ from supervisor.log_lines import LineLogger
 from supervisor.loop import Inbox, Observer
 from supervisor.pages import PagesError, serve_pages
 from supervisor.prober import shown
-from supervisor.recreate import Recreations
 from supervisor.sd_notify import Systemd
 from supervisor.settings import ConfigError, Settings
 from supervisor.shell import Shell, Timing
 from supervisor.state import StateError, StateFile
 from supervisor.status import Context, status
 from supervisor.switches import Switches
-from supervisor.system_docker import DaemonState, SystemDocker
 from supervisor.tree import Problem
 from supervisor.user_docker import UserDocker
 from supervisor.version import VERSION
@@ -52,6 +47,11 @@ from units.memory import Clocks, recall
 from units.quantities import Instant, Seconds
 from units.records import dataclass
 from units.unit import USER_DOCKER, Switchable
+
+if TYPE_CHECKING:
+    from hooks.notifier import Notifier, Receiver
+    from supervisor.recreate import Recreations
+    from supervisor.system_docker import DaemonState, SystemDocker
 
 ENGINE_GRACE = Seconds(30)
 """SIGTERM to SIGKILL for an engine of our own; without live-restore it stops its containers first (15 s)."""
@@ -101,7 +101,7 @@ class Options:
     listen: str | None
     log_format: str
     log_level: str
-    receivers: tuple[Receiver, ...] = ()
+    receivers: "tuple[Receiver, ...]" = ()
     """Who is told of what was done."""
     hooks: Path = Path("/etc/dockwarden/hooks.d")
     """Executables that are told of what happens."""
@@ -194,9 +194,13 @@ class Host:
         self._url = options.engine or f"unix://{self._docker.plan.socket}" if self._docker else str(options.engine)
         self._check_socket()
 
-    def _system_docker(self) -> SystemDocker | None:
+    def _system_docker(self) -> "SystemDocker | None":
         if self._options.engine is not None:
             return None
+        # Only who starts an engine carries what that takes.
+        from supervisor.daemon_plan import SystemDockerError, plan  # noqa: PLC0415
+        from supervisor.system_docker import SystemDocker  # noqa: PLC0415
+
         wanted = self._settings.system_docker
         try:
             daemon = SystemDocker(
@@ -210,7 +214,7 @@ class Host:
             raise BootError(Exit.ENGINE, str(error)) from error
         return daemon
 
-    def _note_daemon(self, state: DaemonState) -> None:
+    def _note_daemon(self, state: "DaemonState") -> None:
         self._daemon_state = state
 
     def _check_socket(self) -> None:
@@ -255,7 +259,7 @@ class Host:
             hooks=hooks,
         )
         systemd = Systemd(os.environ, loop.time, os.getpid())
-        notifier = Notifier(self._options.receivers, metrics.notified, self._log, time.time)
+        notifier = self._make_notifier(metrics)
         shell = Shell(
             world,
             engine,
@@ -263,7 +267,7 @@ class Host:
             self._log,
             gauges=metrics,
             keeper=keeper,
-            observers=(control, journal, metrics, notifier, hooks, systemd, *self._more_observers()),
+            observers=(control, journal, metrics, *notifier, hooks, systemd, *self._more_observers()),
             chance=random.random,
             timing=Timing(self._settings.supervisor.snapshot_period, self._settings.supervisor.shutdown_total),
             read_config=self._read_config,
@@ -292,15 +296,24 @@ class Host:
             return await self._serve(shell, control, metrics)
         finally:
             beat.stop()
-            notifier.close()
+            for one in notifier:
+                one.close()
             await hooks.close()
             await engine.close()
+
+    def _make_notifier(self, metrics: Metrics) -> "tuple[Notifier, ...]":
+        """None where nobody wants to be told."""
+        if not self._options.receivers:
+            return ()
+        from hooks.notifier import Notifier  # noqa: PLC0415 - as the docstring says
+
+        return (Notifier(self._options.receivers, metrics.notified, self._log, time.time),)
 
     def _make_engine(self, on_call: Callable[[str, str, float], None]) -> DockerEngine:
         """Raises EngineError for a URL that is none."""
         return DockerEngine(self._url, on_call=on_call)
 
-    def _make_recreations(self, engine: DockerEngine) -> Recreations | None:  # noqa: ARG002
+    def _make_recreations(self, engine: DockerEngine) -> "Recreations | None":  # noqa: ARG002
         """Only what somebody else made has to be copied: our own units are made from their definitions."""
         return None
 
@@ -399,6 +412,8 @@ class Host:
     async def _load_images(self, engine: DockerEngine) -> None:
         if self._options.images is None:
             return
+        from supervisor.images import load_images  # noqa: PLC0415 - only where there are some
+
         stamps = self._options.state_dir / "images"
         report = await load_images(self._options.images, engine, self._log, stamps=stamps, identity=self._identity())
         if report.loaded or report.failed:
