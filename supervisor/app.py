@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import random
 import signal
@@ -16,9 +15,8 @@ from structlog.typing import FilteringBoundLogger
 
 from hooks.runner import Hooks
 from metrics import Metrics
-from supervisor import config
-from supervisor.checking import link_problems
 from supervisor.choices import Choices
+from supervisor.config_child import RefusedError, UnreadError, read_apart
 from supervisor.control import Control, ControlError
 from supervisor.daemon_plan import PATH as DAEMON_PATH
 from supervisor.docker_engine import DockerEngine
@@ -31,7 +29,7 @@ from supervisor.loop import Inbox, Observer
 from supervisor.pages import PagesError, serve_pages
 from supervisor.prober import shown
 from supervisor.sd_notify import Systemd
-from supervisor.settings import ConfigError, Settings
+from supervisor.settings import Settings
 from supervisor.shell import Shell, Timing
 from supervisor.state import StateError, StateFile
 from supervisor.status import Context, status
@@ -135,9 +133,11 @@ def refuse(log: FilteringBoundLogger, reason: str, code: int) -> int:
 
 def read_settings(paths: tuple[Path, ...]) -> Settings:
     try:
-        return config.read(paths, kernel_command_line())
-    except ConfigError as error:
+        return read_apart(paths, kernel_command_line())
+    except RefusedError as error:
         raise BootError(Exit.CONFIG, str(error)) from error
+    except UnreadError as error:
+        raise BootError(Exit.FAILED, str(error)) from error
 
 
 def kernel_command_line() -> str:
@@ -150,7 +150,7 @@ def kernel_command_line() -> str:
 
 def check_links(settings: Settings) -> tuple[Problem, ...]:
     """The graph's warnings. Raises BootError for an unknown unit or a cycle."""
-    problems, warnings = link_problems(settings)
+    problems, warnings = settings.link_problems()
     if problems:
         raise BootError(Exit.CONFIG, "\n".join(map(str, problems)))
     return warnings
@@ -291,7 +291,6 @@ class Host:
             systemd.beat(shell.world)
 
         beat = Heartbeat(metrics.observe_loop_lag, tend)
-        give_back_memory()
         try:
             return await self._serve(shell, control, metrics)
         finally:
@@ -487,12 +486,6 @@ class Host:
                 user_docker=docker.report,
             ),
         )
-
-
-def give_back_memory() -> None:
-    """Start-up leaves holes in the heap (modules compiled, YAML read): about 1 MB that glibc can give back."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 class Heartbeat:
