@@ -34,14 +34,17 @@ def named(world: World, name: str) -> Unit:
     return unit
 
 
-def in_json(value: Any, code: int = 200) -> Response:
+def in_json(value: Any, code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(
-        body=json.dumps(value, separators=(",", ":")).encode() + b"\n", status=code, content_type="application/json"
+        body=json.dumps(value, separators=(",", ":")).encode() + b"\n",
+        status=code,
+        content_type="application/json",
+        headers=headers,
     )
 
 
-def refuse(code: int, error: str, hint: str) -> Response:
-    return in_json({"error": error, "hint": hint}, code)
+def refuse(code: int, error: str, hint: str, headers: Mapping[str, str] | None = None) -> Response:
+    return in_json({"error": error, "hint": hint}, code, headers)
 
 
 def flag(request: BaseRequest, key: str) -> bool:

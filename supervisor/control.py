@@ -20,6 +20,7 @@ from supervisor.api_asking import Asking
 from supervisor.api_reading import Reading
 from supervisor.api_request import Refusal, Taken, in_json, refuse
 from supervisor.api_switching import Switching
+from supervisor.api_waiting import Waiting
 from supervisor.choices import Choices
 from supervisor.engine import Engine
 from supervisor.http_server import BaseRequest, HttpServer, NoRouteError, Response, Route, StreamResponse, find
@@ -66,6 +67,7 @@ class Control:
             world=world, status=status, journal=journal, engine=engine, user_docker=user_docker, checks=checks
         )
         self._asking = Asking(inbox=inbox, world=world, status=status)
+        self._waiting = Waiting(world=world, status=status)
         self._switching = Switching(
             asking=self._asking, world=world, status=status, choices=choices, user_docker=user_docker
         )
@@ -78,6 +80,7 @@ class Control:
 
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
         self._asking.observe(entry, moment, reaction)
+        self._waiting.observe(reaction.world)
 
     async def start(self) -> None:
         """Open the socket and serve it until ``close``. Raises ControlError."""
@@ -101,6 +104,7 @@ class Control:
         """End all streams and waits, and take the socket away. Idempotent."""
         self._closing.set()
         self._asking.close()
+        self._waiting.close()
         self._journal.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -158,7 +162,8 @@ class Control:
         except Refusal as refusal:
             return refuse(refusal.code, str(refusal), refusal.hint)
         except NoRouteError as error:
-            return refuse(error.code, str(error), "docs/reference/control.md lists the paths")
+            allowed = {"Allow": ", ".join(error.allowed)} if error.allowed else None
+            return refuse(error.code, str(error), "docs/reference/control.md lists the paths", allowed)
         finally:
             self._busy.discard(transport)
 
@@ -169,8 +174,10 @@ class Control:
             Route("GET", "/v1/units/{name}", self._reading.unit),
             Route("GET", "/v1/units/{name}/why", self._reading.why),
             Route("GET", "/v1/units/{name}/logs", self._reading.logs),
+            Route("GET", "/v1/units/{name}/wait", self._waiting.wait),
             Route("GET", "/v1/events", self._reading.events),
             Route("GET", "/v1/version", self._reading.version),
+            Route("GET", "/v1/openapi.json", self._describe),
             Route("GET", "/v1/storage/{name}/check", self._switching.check),
             Route("GET", "/v1/engines", self._switching.engines),
             Route("GET", "/v1/hooks", self._get_hooks),
@@ -179,6 +186,13 @@ class Control:
             Route("POST", "/v1/switch/{of}/{name}", self._switching.switch),
             Route("POST", "/v1/enable/{of}/{name}", self._switching.enable),
         )
+
+    async def _describe(self, _request: BaseRequest, _taken: Taken) -> Response:
+        # Asked for once in a supervisor's life: not carried around until then.
+        from supervisor.api_operations import OPERATIONS  # noqa: PLC0415
+        from supervisor.openapi import describe  # noqa: PLC0415
+
+        return in_json(describe(self._routes, OPERATIONS))
 
     async def _get_hooks(self, _request: BaseRequest, _taken: Taken) -> Response:
         return in_json([] if self._hooks is None else self._hooks.listed())
