@@ -94,6 +94,18 @@ def _add_running(command: argparse.ArgumentParser, state_dir: Path) -> None:
     command.add_argument(
         "--hooks", type=Path, default=HOOKS, metavar="DIR", help="executables told of events (default: %(default)s)"
     )
+    command.add_argument(
+        "--control-group", default="", metavar="GROUP", help="its members may do everything on control.sock"
+    )
+    command.add_argument(
+        "--control-readers",
+        default="",
+        metavar="GROUP",
+        help="its members ('everybody': all) may look, on control-ro.sock",
+    )
+    command.add_argument(
+        "--control-listen", default="", metavar="HOST:PORT", help="whoever comes here may look, without any password"
+    )
     command.add_argument("--log-format", choices=("json", "console"), default="json")
     command.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
 
@@ -131,6 +143,7 @@ def _run(args: argparse.Namespace) -> int:
     import uvloop
 
     from supervisor import app
+    from supervisor.doors import Access
 
     def runner(main: Callable[[], Coroutine[None, None, int]]) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
@@ -150,6 +163,7 @@ def _run(args: argparse.Namespace) -> int:
         images=args.images if booting else None,
         receivers=receivers,
         hooks=args.hooks,
+        access=Access(args.control_group, args.control_readers, args.control_listen),
         listen=args.listen or None,
         log_format=args.log_format,
         log_level=args.log_level,

@@ -178,6 +178,7 @@ class Event:
     container: str = ""
     restarts: int | None = None
     restart: str = ""
+    uid: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

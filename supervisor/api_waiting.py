@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from supervisor.api_asking import up
 from supervisor.api_reading import row
-from supervisor.api_request import Refusal, Taken, in_json, named, seconds
+from supervisor.api_request import Refusal, Taken, in_json, named, reached, seconds
 from supervisor.http_server import BaseRequest, Response
 from units.health import Health
 from units.kernel import World
@@ -87,9 +86,7 @@ class Waiting:
         self._waits.add(wait)
         try:
             if timeout:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(timeout):
-                        await wait.over.wait()
+                await reached(wait.over, timeout)
         finally:
             self._waits.discard(wait)
         if self._closing:

@@ -61,12 +61,12 @@ async def serve_pages(listen: str, metrics: Rendering, world: Callable[[], World
     return server
 
 
-def address(listen: str) -> tuple[str | None, int]:
+def address(listen: str, option: str = "--listen") -> tuple[str | None, int]:
     """``127.0.0.1:9779``, ``[::1]:9779``; without a host, ``:9779``, all addresses. Raises PagesError."""
     host, colon, port = listen.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
     if not colon or not (port.isascii() and port.isdecimal()) or int(port) > 65535 or (":" in host and bare == host):
-        raise PagesError(f"--listen {listen!r}: expected HOST:PORT, as in 127.0.0.1:9779 or [::1]:9779")
+        raise PagesError(f"{option} {listen!r}: expected HOST:PORT, as in 127.0.0.1:9779 or [::1]:9779")
     return bare or None, int(port)
 
 
