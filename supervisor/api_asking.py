@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from supervisor.api_reading import row
@@ -15,6 +15,7 @@ from units.events import Event, ResetAsked, RestartAsked, StartAsked, StopAsked
 from units.health import Health
 from units.kernel import Answer, Reaction, World
 from units.machine import Moment
+from units.records import dataclass
 from units.unit import LASTING, Phase, Unit, UnitName
 
 ANSWER = 10.0

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from supervisor.api_asking import up
@@ -11,6 +11,7 @@ from supervisor.api_request import Refusal, Taken, in_json, named, reached, seco
 from supervisor.http_server import BaseRequest, Response
 from units.health import Health
 from units.kernel import World
+from units.records import dataclass
 from units.unit import Phase, Unit, UnitName
 
 Goal = Callable[[Unit], bool]
@@ -39,7 +40,7 @@ def hopeless(goal: str, unit: Unit) -> bool:
     return at_rest and not GOALS[goal](unit)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True)
 class _Wait:
     unit: UnitName
     goal: str
@@ -61,11 +62,11 @@ class Waiting:
     def __init__(self, *, world: Callable[[], World], status: Callable[[], dict[str, Any]]) -> None:
         self._world = world
         self._status = status
-        self._waits: set[_Wait] = set()
+        self._waits: dict[int, _Wait] = {}
         self._closing = False
 
     def observe(self, world: World) -> None:
-        for wait in self._waits:
+        for wait in self._waits.values():
             if (unit := world.units.get(wait.unit)) is None:
                 wait.over.set()
             else:
@@ -73,7 +74,7 @@ class Waiting:
 
     def close(self) -> None:
         self._closing = True
-        for wait in self._waits:
+        for wait in self._waits.values():
             wait.over.set()
 
     async def wait(self, request: BaseRequest, taken: Taken) -> Response:
@@ -83,12 +84,12 @@ class Waiting:
         unit = named(self._world(), taken["name"])
         wait = _Wait(unit.name, goal)
         wait.look(unit)
-        self._waits.add(wait)
+        self._waits[id(wait)] = wait
         try:
             if timeout:
                 await reached(wait.over, timeout)
         finally:
-            self._waits.discard(wait)
+            del self._waits[id(wait)]
         if self._closing:
             raise Refusal(503, "the supervisor ends", "see whether the host goes down")
         named(self._world(), unit.name)

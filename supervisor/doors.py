@@ -6,9 +6,10 @@ import os
 import socket
 import stat
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from units.records import dataclass
 
 SOCKET = "control.sock"
 READING = "control-ro.sock"

@@ -8,11 +8,11 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
 from supervisor.http_server import BaseRequest, StreamResponse
 from supervisor.journal import Journal, Record
+from units.records import dataclass
 
 CONTENT_TYPE = "text/event-stream"
 KEEP_ALIVE = 15.0
