@@ -8,7 +8,7 @@ from supervisor import render
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from supervisor.client import Client
+    from supervisor.calling import Client
 
     Add = Callable[[Any, str, str, str], argparse.ArgumentParser]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import client, render
+from supervisor import calling, client, render
 from supervisor.__main__ import parser
 from supervisor.version import VERSION
 from tests.bed.engines import REPOSITORY
@@ -224,7 +224,7 @@ def test_no_supervisor_is_exit_code_3(run_dir: Path, capsys: pytest.CaptureFixtu
 
 def test_no_permission_is_told_as_such() -> None:
     """It is not the same as no supervisor."""
-    told = client._no_answer(Path("/run/dockwarden/control.sock"), PermissionError(13, "Permission denied"))
+    told = calling.no_answer(Path("/run/dockwarden/control.sock"), PermissionError(13, "Permission denied"))
     assert told == "no permission on /run/dockwarden/control.sock: run as root (sudo dockwarden ...)"
 
 
@@ -253,7 +253,7 @@ def test_a_supervisor_that_hangs_is_told(
     run_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After some seconds, not never."""
-    monkeypatch.setattr(client, "PATIENCE", 0.05)
+    monkeypatch.setattr(calling, "PATIENCE", 0.05)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(run_dir / "control.sock"))
         listener.listen()

@@ -19,7 +19,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 
 from supervisor.api_operations import OPERATIONS, PATH
-from supervisor.client import Client
+from supervisor.calling import Client
 from tests.pure.desk import Desk, Printer, short_directory
 from tests.pure.story import needs, spec
 
