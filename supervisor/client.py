@@ -8,12 +8,14 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from supervisor import client_doctor, client_hooks, client_switch, render
+from supervisor import client_doctor, client_hooks, client_switch, client_wait, render
 from supervisor.calling import NOT_FOUND, Client, RefusedError, UnreachableError, why
+from supervisor.client_progress import Progress
 from supervisor.version import VERSION
 
 __all__ = ["Client", "RefusedError", "UnreachableError", "add_commands", "run"]
@@ -74,6 +76,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
             command.add_argument(
                 "--timeout", type=_wait, default=90.0, metavar="SECONDS", help="longest wait (default: %(default)g)"
             )
+    client_wait.add_commands(add, _wait)
     client_switch.add_commands(subparsers, add_below)
     client_hooks.add_commands(subparsers, add_below)
     client_doctor.add_commands(add)
@@ -226,24 +229,50 @@ def _verb(client: Client, args: argparse.Namespace) -> int:
     """Ask for all at once: one unit's start may need another's."""
     wait = 0.0 if getattr(args, "no_wait", True) else args.timeout
     names = list(dict.fromkeys(args.units))
-    results: dict[str, Any] = {}
-
-    def ask(name: str) -> None:
-        try:
-            results[name] = client.post("units", name, args.command, wait=wait)
-        except (RefusedError, UnreachableError) as error:
-            results[name] = error
-
-    for i in range(0, len(names), TOGETHER):
-        threads = [threading.Thread(target=ask, args=(name,), daemon=True) for name in names[i : i + TOGETHER]]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    results = _asked(client, names, lambda name: client.post("units", name, args.command, wait=wait), quick=not wait)
     if args.json:
         _print_json({name: _as_json(results[name]) for name in names})
         return max((_code(results[name]) for name in names), default=OK)
     return max(_report(client, args.command, name, results[name], wait) for name in names)
+
+
+def _wait_for(client: Client, args: argparse.Namespace) -> int:
+    names = list(dict.fromkeys(args.units))
+    results = _asked(client, names, lambda name: client_wait.ask(client, name, args))
+    if args.json:
+        _print_json({name: _as_json(results[name]) for name in names})
+        return max(_code(results[name], "reached") for name in names)
+    return max(_report_wait(client, args, name, results[name]) for name in names)
+
+
+def _report_wait(client: Client, args: argparse.Namespace, name: str, result: Any) -> int:
+    if isinstance(result, RefusedError | UnreachableError):
+        return _report(client, "wait", name, result, args.timeout)
+    code, said = client_wait.report(name, result, args)
+    if code:
+        return _complain(said, f"see 'dockwarden why {name}'", code)
+    _screen().line(render.clean(said))
+    return code
+
+
+def _asked(client: Client, names: Sequence[str], ask: Callable[[str], Any], *, quick: bool = False) -> dict[str, Any]:
+    """Ask about all units at once, and show how far they get meanwhile: an answer or an error for each."""
+    results: dict[str, Any] = {}
+
+    def one(name: str) -> None:
+        try:
+            results[name] = ask(name)
+        except (RefusedError, UnreachableError) as error:
+            results[name] = error
+
+    with nullcontext() if quick else Progress(client, names):
+        for i in range(0, len(names), TOGETHER):
+            threads = [threading.Thread(target=one, args=(name,), daemon=True) for name in names[i : i + TOGETHER]]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    return results
 
 
 def _switchable(client: Client, args: argparse.Namespace) -> int:
@@ -254,12 +283,12 @@ def _hooks(client: Client, args: argparse.Namespace) -> int:
     return client_hooks.run(client, args, _print_json)
 
 
-def _code(result: Any) -> int:
+def _code(result: Any, good: str = "ok") -> int:
     if isinstance(result, UnreachableError):
         return UNREACHABLE
     if isinstance(result, RefusedError):
         return UNKNOWN if result.code == NOT_FOUND else FAILED
-    return OK if result["ok"] else FAILED
+    return OK if result[good] else FAILED
 
 
 def _as_json(result: Any) -> Any:
@@ -296,6 +325,7 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "stop": _verb,
     "restart": _verb,
     "reset-failed": _verb,
+    "wait": _wait_for,
     "version": _version,
     "hooks": _hooks,
     "console": _switchable,
