@@ -16,6 +16,7 @@ from typing import Any
 from supervisor import client_doctor, client_hooks, client_switch, client_wait, render
 from supervisor.calling import NOT_FOUND, Client, RefusedError, UnreachableError, why
 from supervisor.client_progress import Progress
+from supervisor.command_line import guessed
 from supervisor.version import VERSION
 
 __all__ = ["Client", "RefusedError", "UnreachableError", "add_commands", "run"]
@@ -40,7 +41,6 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
             help=help_text,
             description=help_text[0].upper() + help_text[1:] + ".",
             epilog=f"example:\n  dockwarden {example}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.add_argument("--json", action="store_true", help="JSON instead of text")
         command.add_argument(
@@ -129,23 +129,24 @@ def _complain(error: str, hint: str, code: int) -> int:
 def _refused(client: Client, args: argparse.Namespace, error: RefusedError) -> int:
     if error.code != NOT_FOUND:
         return _complain(str(error), error.hint, FAILED)
-    name = getattr(args, "unit", None)
-    return _complain(str(error), _did_you_mean(client, name) or error.hint, UNKNOWN)
+    if str(error).startswith("there is no unit"):
+        name = getattr(args, "unit", None) or getattr(args, "name", None)
+        return _complain(str(error), _did_you_mean(client, name) or error.hint, UNKNOWN)
+    named = str(getattr(args, "event", None) or getattr(args, "name", ""))
+    guess = guessed(named, error.hint.removeprefix("there are: ").split(", "))
+    return _complain(str(error), guess.removeprefix("; ") or error.hint, UNKNOWN)
 
 
 def _did_you_mean(client: Client, name: str | None) -> str:
     """A unit whose name is close to the one that does not exist."""
-    import difflib  # noqa: PLC0415 - only who mistyped pays for it
-
     if not name:
         return ""
     try:
         known = [str(unit["name"]) for unit in client.get("units")]
     except (UnreachableError, RefusedError):
         return ""
-    close = difflib.get_close_matches(name[:100], known, n=3)
-    if close:
-        return "did you mean " + " or ".join(f"'{other}'" for other in close) + "?"
+    if guess := guessed(name, known):
+        return guess.removeprefix("; ")
     return f"there are: {', '.join(known)}" if len(known) <= 20 else "'dockwarden units' lists them"
 
 

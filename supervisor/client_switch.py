@@ -40,7 +40,9 @@ HELP = {
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", add: "Add") -> None:
     for name, verbs in VERBS.items():
-        top = commands.add_parser(name, help=f"show or switch {ABOUT[name]}")
+        top = commands.add_parser(
+            name, help=f"show or switch {ABOUT[name]}", epilog=f"example:\n  dockwarden {name} list"
+        )
         below = top.add_subparsers(dest="verb", required=True, metavar="VERB")
         for verb in verbs:
             taker = verb in {"switch", "enable", "check"}
