@@ -169,7 +169,7 @@ def _run(args: argparse.Namespace) -> int:
         receivers = _receivers(args)
     except ValueError as error:
         print(f"dockwarden {args.command}: {error}", file=sys.stderr)
-        return 64
+        return 2
     options = app.Options(
         config=tuple(args.config or (CONFIG,)) if booting else (),
         engine=args.engine,

@@ -18,6 +18,7 @@ import pytest
 
 from supervisor import calling, client, render
 from supervisor.__main__ import parser
+from supervisor.app import Exit
 from supervisor.command_line import Parser, commands_of
 from supervisor.version import VERSION
 from tests.bed.engines import REPOSITORY
@@ -511,6 +512,14 @@ def test_every_command_has_json_help_and_an_example() -> None:
         assert commands_of(command) or "--json" in text or path.split()[1] in {"boot", "watch", "completion"}, path
         options = [action for action in command._actions if action.option_strings]
         assert [action.dest for action in options if not action.help] in ([], ["log_format", "log_level"]), path
+
+
+def test_the_exit_codes_are_those_of_the_reference() -> None:
+    """Each code that the program ends with is in the table, and none that it does not."""
+    table = (REPOSITORY / "docs/reference/cli.md").read_text().partition("## Exit codes")[2]
+    told = {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
+    asking = {client.OK, client.FAILED, client.USAGE, client.UNREACHABLE, client.UNKNOWN, client.INTERRUPTED}
+    assert told == asking | {code for name, code in vars(Exit).items() if name.isupper()}
 
 
 def test_the_reference_names_every_option() -> None:
