@@ -52,7 +52,9 @@ class Progress:
             return
         try:
             for row in self._client.get("units"):
-                self._take(str(row["name"]), f"{row['state']}: {row['reason']}")
+                began = render.seconds(row["since"])
+                past = 0.0 if began is None else time.time() - began
+                self._take(str(row["name"]), f"{row['state']}: {row['reason']}", past)
             if self._screen.terminal:
                 threading.Thread(target=self._tick, daemon=True).start()
             for event in self._client.stream("events", follow=1, tail=0):
@@ -62,9 +64,10 @@ class Progress:
         except (UnreachableError, RefusedError):
             return  # The command itself will say so.
 
-    def _take(self, unit: str, now: str) -> None:
+    def _take(self, unit: str, now: str, past: float = 0) -> None:
+        """``past``: seconds for which it has been so."""
         if unit in self._units and now:
-            self._states[unit] = (now, time.monotonic())
+            self._states[unit] = (now, time.monotonic() - past)
             self._show(unit)
 
     def _tick(self) -> None:

@@ -26,7 +26,7 @@ from supervisor.engine import Engine
 from supervisor.http_server import BaseRequest, HttpServer, NoRouteError, Response, Route, StreamResponse, match
 from supervisor.journal import Journal
 from supervisor.loop import Entry, Inbox
-from supervisor.pages import PagesError, address
+from supervisor.pages import PagesError, address, plain
 from supervisor.user_docker import UserDocker
 from units.kernel import Reaction, World
 from units.machine import Moment
@@ -128,8 +128,7 @@ class Control:
         except PagesError as error:
             raise ControlError(str(error)) from error
         except OSError as error:
-            said = (error.strerror or str(error)).rpartition(": ")[2]
-            raise ControlError(f"cannot listen at {where}: {said}; choose another --control-listen") from error
+            raise ControlError(f"cannot listen at {where}: {plain(error)}; choose another --control-listen") from error
 
     def _server(self, guard: Guard) -> HttpServer:
         server = HttpServer(

@@ -71,10 +71,14 @@ def address(listen: str, option: str = "--listen") -> tuple[str | None, int]:
 
 
 def _refusal(listen: str, error: OSError) -> str:
-    plain = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror  # Others add to it.
-    said = (plain or str(error)).rpartition(": ")[2]
-    said = said[:1].lower() + said[1:]
-    return f"cannot serve metrics at {listen}: {said}; choose another address with --listen, or '' for none"
+    return f"cannot serve metrics at {listen}: {plain(error)}; choose another address with --listen, or '' for none"
+
+
+def plain(error: OSError) -> str:
+    """Why an address cannot be had, in the system's words; others add to them."""
+    said = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+    said = (said or str(error)).rpartition(": ")[2]
+    return said[:1].lower() + said[1:]
 
 
 def routes(metrics: Rendering, world: Callable[[], World]) -> tuple[Route, ...]:

@@ -40,11 +40,6 @@ class Message:
         return f"{head}event: {self.event}\ndata: {json.dumps(self.data, separators=(',', ':'))}\n\n".encode()
 
 
-def wanted(request: BaseRequest) -> bool:
-    """The one who asks prefers a stream of events to lines of JSON."""
-    return CONTENT_TYPE in request.headers.get("Accept", "")
-
-
 def last_seen(request: BaseRequest) -> str:
     """The id that a reader that comes back has seen last; empty for a new one."""
     return request.headers.get("Last-Event-ID", "")[:64]
