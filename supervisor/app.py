@@ -17,9 +17,10 @@ from hooks.runner import Hooks
 from metrics import Metrics
 from supervisor.choices import Choices
 from supervisor.config_child import RefusedError, UnreadError, read_apart
-from supervisor.control import Control, ControlError
+from supervisor.control import Control
 from supervisor.daemon_plan import PATH as DAEMON_PATH
 from supervisor.docker_engine import DockerEngine
+from supervisor.doors import Access, ControlError
 from supervisor.engine import EngineError
 from supervisor.journal import Journal, configure_logging
 from supervisor.keeper import Boot, Keeper, Kept, read
@@ -103,6 +104,8 @@ class Options:
     """Who is told of what was done."""
     hooks: Path = Path("/etc/dockwarden/hooks.d")
     """Executables that are told of what happens."""
+    access: Access = Access()
+    """Who besides root may use the control socket."""
 
 
 def boot(options: Options, runner: Callable[..., int]) -> int:
@@ -240,7 +243,7 @@ class Host:
         user_docker = self._user_docker(engine, inbox)
         switches = Switches(engine, inbox, choices, user_docker, self._log, room=self._room)
         metrics.restore(kept.counters)
-        journal = Journal(self._log, self._to_wall)
+        journal = Journal(self._log, self._to_wall, lambda number: control.asker(number))  # noqa: PLW0108 - made below
         keeper = Keeper(
             self._store, boot_id, self._clocks, self._log, counters=metrics.counted, failed=metrics.state_failed
         )
@@ -257,6 +260,8 @@ class Host:
             user_docker=user_docker,
             checks=lambda name: shown(shell.outcomes(name), self._to_wall),
             hooks=hooks,
+            log=self._log,
+            access=self._options.access,
         )
         systemd = Systemd(os.environ, loop.time, os.getpid())
         notifier = self._make_notifier(metrics)

@@ -148,6 +148,8 @@ class Record:
     restarts: int | None = None
     restart: str = ""
     """Why this counts as a restart."""
+    uid: int | None = None
+    """Who asked for it over the control socket."""
 
     def as_dict(self) -> dict[str, Any]:
         told = {key: value for key, value in asdict(self).items() if value not in {"", None}}
@@ -214,17 +216,30 @@ class Subscription:
 class Journal:
     """An observer that logs each reaction and remembers the last records.
 
-    ``wall`` turns a moment of the monotonic clock into seconds since 1970.
+    ``wall`` turns a moment of the monotonic clock into seconds since 1970; ``asker`` says whose request a number is.
     """
 
-    def __init__(self, log: FilteringBoundLogger, wall: Callable[[Instant], float]) -> None:
+    def __init__(
+        self,
+        log: FilteringBoundLogger,
+        wall: Callable[[Instant], float],
+        asker: Callable[[int], int | None] = lambda _: None,
+    ) -> None:
         self._log = log
         self._wall = wall
+        self._asker = asker
         self._numbered = 0
         self._ring: deque[Record] = deque(maxlen=KEPT)
         self._by_unit: dict[str, deque[Record]] = {}
         self._due: dict[UnitName, Instant] = {}
         self._followers: set[Subscription] = set()
+        self.run = f"{time.time_ns() // 1_000_000:x}"
+        """Whose numbers these are: the next supervisor counts from 1 again."""
+
+    @property
+    def last(self) -> int:
+        """Number of the last record; 0 before the first."""
+        return self._numbered
 
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
         told = _Telling(self, entry, moment, reaction)
@@ -248,6 +263,15 @@ class Journal:
         """What is kept, oldest first: of all, or of one unit."""
         kept: Iterable[Record] = self._ring if unit is None else self._by_unit.get(unit, ())
         return [record for record in kept if record.seq > after_seq]
+
+    def since(self, seq: int, unit: str | None = None) -> tuple[list[Record], bool]:
+        """What came after that record, of all or of one unit; and whether that is all of it."""
+        if not self._ring or self._ring[0].seq <= seq + 1:
+            return [record for record in self._ring if record.seq > seq and unit in {None, record.unit}], True
+        if unit is None:
+            return list(self._ring), False
+        kept = self._by_unit.get(unit, deque())
+        return self.records(unit, seq), len(kept) < KEPT_PER_UNIT or kept[0].seq <= seq
 
     def subscribe(self) -> Subscription:
         """Follow what happens from now on."""
@@ -323,6 +347,7 @@ class _Telling:
             "taken": moment.seq,
             "fact": in_words(entry.event),
             "engine_ns": entry.engine_ns,
+            "uid": journal._asker(request) if (request := getattr(entry.event, "request", 0)) else None,  # noqa: SLF001
         }
         self._cause = moment.cause
 

@@ -61,20 +61,24 @@ async def serve_pages(listen: str, metrics: Rendering, world: Callable[[], World
     return server
 
 
-def address(listen: str) -> tuple[str | None, int]:
+def address(listen: str, option: str = "--listen") -> tuple[str | None, int]:
     """``127.0.0.1:9779``, ``[::1]:9779``; without a host, ``:9779``, all addresses. Raises PagesError."""
     host, colon, port = listen.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
     if not colon or not (port.isascii() and port.isdecimal()) or int(port) > 65535 or (":" in host and bare == host):
-        raise PagesError(f"--listen {listen!r}: expected HOST:PORT, as in 127.0.0.1:9779 or [::1]:9779")
+        raise PagesError(f"{option} {listen!r}: expected HOST:PORT, as in 127.0.0.1:9779 or [::1]:9779")
     return bare or None, int(port)
 
 
 def _refusal(listen: str, error: OSError) -> str:
-    plain = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror  # Others add to it.
-    said = (plain or str(error)).rpartition(": ")[2]
-    said = said[:1].lower() + said[1:]
-    return f"cannot serve metrics at {listen}: {said}; choose another address with --listen, or '' for none"
+    return f"cannot serve metrics at {listen}: {plain(error)}; choose another address with --listen, or '' for none"
+
+
+def plain(error: OSError) -> str:
+    """Why an address cannot be had, in the system's words; others add to them."""
+    said = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+    said = (said or str(error)).rpartition(": ")[2]
+    return said[:1].lower() + said[1:]
 
 
 def routes(metrics: Rendering, world: Callable[[], World]) -> tuple[Route, ...]:
