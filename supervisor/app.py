@@ -103,6 +103,8 @@ class Options:
     """Who is told of what was done."""
     hooks: Path = Path("/etc/dockwarden/hooks.d")
     """Executables that are told of what happens."""
+    metrics_units: int = 1000
+    """So many units have series of their own."""
 
 
 def boot(options: Options, runner: Callable[..., int]) -> int:
@@ -227,7 +229,7 @@ class Host:
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
-        metrics = Metrics(wall=time.time, now=loop.time, version=VERSION)
+        metrics = Metrics(wall=time.time, now=loop.time, version=VERSION, most_units=self._options.metrics_units)
         inbox = Inbox(loop.time, f"{random.SystemRandom().randrange(16**4):04x}")
         try:
             engine = self._make_engine(metrics.engine_call)

@@ -1,7 +1,7 @@
 """The pages for monitoring, asked over a real socket of this machine."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import aiohttp
 import pytest
@@ -16,8 +16,8 @@ from units.quantities import Seconds
 class Numbers:
     """Renders what it was asked for."""
 
-    def render(self, accept: str) -> tuple[str, bytes]:
-        return "text/plain; version=0.0.4; charset=utf-8", f"# {accept}\n".encode()
+    def render(self, accept: str) -> tuple[str, Iterator[bytes]]:
+        return "text/plain; version=0.0.4; charset=utf-8", iter([b"# ", accept.encode(), b"\n"])
 
 
 def serve(story: Story, ask: Callable[[aiohttp.ClientSession], Awaitable[None]]) -> None:
