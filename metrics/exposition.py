@@ -5,10 +5,10 @@ those of another unit in one word: a ``Stencil`` is their text but for that word
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 
 from metrics.catalog import Metric, Type
+from units.records import dataclass
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version={}; charset=utf-8"

@@ -3,10 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
-
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
-from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from typing import TYPE_CHECKING, Any, Protocol
 
 from metrics import catalog, world
 from metrics.exposition import TEXT, content_type, escaped, head, plain
@@ -22,9 +19,12 @@ from units.relinking import Cure
 from units.switching import Outcome, Result, Switch, SwitchStep
 from units.unit import CONSOLE, USER_DOCKER, Phase, UnitName
 
+if TYPE_CHECKING:
+    from metrics.process import OwnProcess
+
 ON_THE_WAY_UP = frozenset({Phase.CREATING, Phase.STARTING})
 COMING = frozenset({Phase.RUNNING, Phase.BACKOFF})
-BLOCK = 100
+BLOCK = 50
 """Units whose series of one metric are written at a time."""
 CLOCK_STEP = 0.05
 """Seconds by which the two clocks may seem to part before it counts as the wall clock being set."""
@@ -44,11 +44,11 @@ class Entry(Protocol):
 
 
 class Metrics:
-    """All metrics of one supervisor, in a registry of its own unless it is given one.
+    """All metrics of one supervisor.
 
     ``wall`` is seconds since 1970, ``now`` the monotonic clock of which entries carry instants. Each method but
     ``render`` costs a few microseconds, and none waits or raises. The first ``most_units`` units have series of their
-    own. ``registry``: what else is told.
+    own.
     """
 
     def __init__(
@@ -57,13 +57,12 @@ class Metrics:
         wall: Callable[[], float],
         now: Callable[[], float] = time.monotonic,
         version: str = "",
-        registry: CollectorRegistry | None = None,
         most_units: int = 1000,
     ) -> None:
         self._wall = wall
         self._now = now
         self._version = version
-        self._registry = CollectorRegistry() if registry is None else registry
+        self._process: OwnProcess | None = None
         self._started = now()
         self._config_read = wall()
         self._booted = 0.0
@@ -105,9 +104,6 @@ class Metrics:
         self._rollbacks = Tally(catalog.ROLLBACKS)
         self._steps = SpreadBy(catalog.SWITCH_SECONDS)
         self._absences = {CONSOLE: Absence(), USER_DOCKER: Absence()}
-        ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
-        GCCollector(registry=self._registry)
 
     def watch_world(
         self,
@@ -254,6 +250,18 @@ class Metrics:
         """Take up what ``counted`` gave. What makes no sense counts for nothing."""
         self._runs.restore(counters.get("restarts"))
 
+    @property
+    def prepared(self) -> bool:
+        return self._process is not None
+
+    def prepare(self) -> None:
+        """Before the first page: takes 50 ms, and may be called in another thread."""
+        if self._process is None:
+            # More than a megabyte, which only who is scraped has to carry.
+            from metrics.process import OwnProcess  # noqa: PLC0415
+
+            self._process = OwnProcess()
+
     def render(self, accept: str = "") -> tuple[str, Iterator[bytes]]:
         """Content type and page, as the ``Accept`` header wants it.
 
@@ -271,7 +279,9 @@ class Metrics:
         for tally in self._tallies():
             yield tally.text(openmetrics=openmetrics).encode()
         yield "".join(self._own(openmetrics=openmetrics)).encode()
-        yield generate_openmetrics(self._registry) if openmetrics else generate_latest(self._registry)  # type: ignore[no-untyped-call]
+        self.prepare()
+        assert self._process is not None
+        yield self._process.text(openmetrics=openmetrics)
 
     def _unit_pieces(self, known: World, *, openmetrics: bool) -> Iterator[bytes]:
         everyone = shown(known)

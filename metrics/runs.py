@@ -1,7 +1,6 @@
 """What became of each unit: its transitions, restarts, ends, and the restarts that were not."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from metrics import catalog
@@ -13,6 +12,7 @@ from units.events import Event, HealthReported, SnapshotTaken
 from units.health import Health
 from units.kernel import Reaction, Transition, World
 from units.quantities import NEVER, Instant, Seconds
+from units.records import dataclass
 from units.restart import recent
 from units.unit import OnUnhealthy, Phase, Reason, StoppedBy, Unit, UnitName
 

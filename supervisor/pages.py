@@ -39,6 +39,13 @@ class PagesError(Exception):
 class Rendering(Protocol):
     """What makes the page of metrics."""
 
+    @property
+    def prepared(self) -> bool: ...
+
+    def prepare(self) -> None:
+        """Before the first page: takes its time, and may be called in another thread."""
+        ...
+
     def render(self, accept: str) -> tuple[str, Iterator[bytes]]:
         """Content type and content in pieces, for an ``Accept`` header."""
         ...
@@ -86,6 +93,8 @@ def routes(metrics: Rendering, world: Callable[[], World]) -> tuple[Route, ...]:
     """All pages. Another method than GET and HEAD is answered 405."""
 
     async def scrape(request: BaseRequest, _taken: Mapping[str, str]) -> Response:
+        if not metrics.prepared:
+            await asyncio.to_thread(metrics.prepare)
         content_type, pieces = metrics.render(request.headers.get("Accept", ""))
         return Response(body=await joined(pieces), headers={"Content-Type": content_type})
 

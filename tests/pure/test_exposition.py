@@ -2,6 +2,7 @@
 
 import random
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
@@ -193,3 +194,22 @@ def test_a_page_can_be_asked_for_at_any_time() -> None:
     watched = busy("console")
     watched.feed(fact.ShutdownAsked("SIGTERM", Seconds(60)))
     assert "dockwarden_shutting_down 1.0" in body(watched.metrics)
+
+
+def test_no_piece_holds_the_loop_up() -> None:
+    """Of 300 units, each with a history, the longest takes less than 5 ms on any machine (some 1 on a good one)."""
+    names = [f"unit-{number}" for number in range(300)]
+    watched = busy(*names)
+    for name in names[1:]:
+        watched.died(name)
+        watched.started(name)
+    quickest: dict[int, float] = {}
+    for _ in range(8):
+        _, pieces = watched.metrics.render(OM)
+        begun = time.perf_counter()
+        for number, _piece in enumerate(pieces):
+            now = time.perf_counter()
+            quickest[number] = min(quickest.get(number, 1.0), now - begun)
+            begun = now
+    assert len(quickest) > 100
+    assert max(quickest.values()) < 0.005
