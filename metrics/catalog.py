@@ -136,14 +136,16 @@ UNIT_BACKOFF = _gauge(
     "unit_backoff_seconds", "The delay that the unit now waits before its next start; 0: it waits for none.", unit=OPEN
 )
 UNIT_NEXT_TRY = _gauge(
-    "unit_next_try_timestamp_seconds", "When that delay is over, since 1970; 0: it waits for none.", unit=OPEN
+    "unit_next_try_timestamp_seconds",
+    "When the unit is started again, since 1970; 0: it waits for no next try.",
+    unit=OPEN,
 )
 UNIT_READY_SECONDS = _gauge(
     "unit_ready_seconds", "From the start of the unit's present or last run until it was ready; 0: not yet.", unit=OPEN
 )
 UNIT_STALE = _gauge(
     "unit_stale_edges",
-    "What the unit holds on to though it is over; above 0 it waits to be brought in step.",
+    "Containers, volumes or addresses of before that the unit still lives in; above 0 it has to be restarted.",
     unit=OPEN,
 )
 UNIT_TRANSITIONS = _counter(
@@ -157,7 +159,7 @@ UNIT_RESTARTS = _counter(
 )
 UNIT_WITHHELD = _counter(
     "unit_restarts_withheld_total",
-    "Deaths and failed health checks that no restart followed, by why.",
+    "Deaths and failed health checks that no restart followed, by why not.",
     unit=OPEN,
     reason=WITHHELD,
 )
@@ -180,33 +182,43 @@ EVENTS_TOTAL = _counter("events_total", "Messages of the engine's event stream, 
 DUPLICATES = _counter("events_duplicate_total", "Messages dropped because a reconnect replayed them.")
 EVENT_LAG = _histogram("event_lag_seconds", "From the engine's stamp on an event to our reaction to it.", LAG)
 INBOX_DEPTH = _gauge("inbox_depth", "Events that wait for their turn.")
-DECISION = _histogram("decision_seconds", "From an event's arrival in the inbox to the reaction.", QUICK)
+DECISION = _histogram("decision_seconds", "From the arrival of an event to the orders it leads to.", QUICK)
 STREAM_CONNECTED = _gauge("event_stream_connected", "1 while the engine's event stream is open.")
-RECONNECTS = _counter("event_stream_reconnects_total", "Times the event stream was opened again.")
+RECONNECTS = _counter("event_stream_reconnects_total", "Times the engine's event stream was opened again.")
 SNAPSHOTS = _counter("snapshots_total", "Looks at all containers, by what gave cause for them.", trigger=TRIGGERS)
 CORRECTIONS = _counter(
-    "snapshot_corrections_total", "Transitions that a snapshot led to and the event stream had not.", unit=OPEN
+    "snapshot_corrections_total",
+    "Changes of phase that a look at all containers led to, and the event stream had not.",
+    unit=OPEN,
 )
 LAST_EVENT = _gauge(
     "event_last_timestamp_seconds", "The engine's stamp on its last event about a unit, since 1970; 0: none yet."
 )
-LAST_SNAPSHOT = _gauge("snapshot_last_timestamp_seconds", "When the last snapshot was taken, since 1970; 0: none yet.")
+LAST_SNAPSHOT = _gauge(
+    "snapshot_last_timestamp_seconds", "When all containers were last looked at, since 1970; 0: not yet."
+)
 ENGINE_UP = _gauge("engine_up", "1 while the engine serves: its stream is open and a snapshot has been taken since.")
 ENGINE_INFO = _gauge(
     "engine_info", "The engine's version; always 1; no series before the engine has told it.", version=OPEN
 )
 ENGINE_CALLS = _counter("engine_calls_total", "Calls to the engine.", operation=OPERATIONS, outcome=OUTCOMES)
 ENGINE_SECONDS = _histogram("engine_call_seconds", "How long calls to the engine took.", CALL, operation=OPERATIONS)
-ORDERS_TOTAL = _counter("orders_total", "What the core asked for.", order=tuple(ORDERS.values()))
+ORDERS_TOTAL = _counter(
+    "orders_total", "What was asked of the engine and of ourselves, by order.", order=tuple(ORDERS.values())
+)
 RELOADS = _counter("config_reloads_total", "Times the configuration was read again.", result=RESULTS)
 RELOADED = _gauge(
     "config_last_reload_success_timestamp_seconds", "When the present configuration was read, since 1970."
 )
-STATE_ERRORS = _counter("state_file_errors_total", "Writes of the state file that failed.")
+STATE_ERRORS = _counter("state_file_errors_total", "Writes of the supervisor's state file that failed.")
 BOOT_SECONDS = _gauge(
     "boot_seconds", "From our start to the first moment at which nothing was on its way any more; 0 until then."
 )
-BOOT_PHASE = _gauge("boot_phase_seconds", "The parts of it; 0 until they are over.", phase=BOOT_PHASES)
+BOOT_PHASE = _gauge(
+    "boot_phase_seconds",
+    "Parts of the boot: until the engine served, and from there until nothing was on its way; 0 until then.",
+    phase=BOOT_PHASES,
+)
 CONSOLE_INFO = _gauge(
     "console_info",
     "The console that runs; always 1; no series without one.",
@@ -253,8 +265,12 @@ RELINKS = _counter(
     via=TIES,
     cure=tuple(Cure),
 )
-STALE_EDGES = _gauge("stale_edges", "Ties to what is over, of units that run, also of those left alone.", via=TIES)
-WAVES = _counter("relink_waves_total", "Causes for which units were brought back in step.")
+STALE_EDGES = _gauge(
+    "stale_edges", "Links of units that run to containers, volumes or addresses that are over.", via=TIES
+)
+WAVES = _counter(
+    "relink_waves_total", "Events after which units had to be brought back in step with what they hold on to."
+)
 NOTIFICATIONS = _counter(
     "notifications_total",
     "Notices, by what became of them; limited: told as one with others.",
@@ -267,15 +283,26 @@ HOOK_RUNS = _counter(
     hook=OPEN,
     outcome=HOOK_OUTCOMES,
 )
-SWITCHES = _counter("switches_total", "Switches that ended, by how.", of=tuple(Switchable), result=tuple(Result))
+SWITCHES = _counter(
+    "switches_total",
+    "Switches of the console, the storage context or the engine that ended, by how.",
+    of=tuple(Switchable),
+    result=tuple(Result),
+)
 ROLLBACKS = _counter(
     "switch_rollbacks_total", "Switches that were undone, by the step that failed.", of=tuple(Switchable), step=FAILING
 )
 SWITCH_SECONDS = _histogram("switch_step_seconds", "How long the steps of switches took.", CALL, step=tuple(SwitchStep))
-SWITCH_ACTIVE = _gauge("switch_active", "1 while such a switch is under way.", of=tuple(Switchable))
+SWITCH_ACTIVE = _gauge(
+    "switch_active",
+    "1 while a switch of the console, the storage context or the engine is under way.",
+    of=tuple(Switchable),
+)
 SHUTTING_DOWN = _gauge("shutting_down", "1 while the host goes down.")
 BUILD_INFO = _gauge("build_info", "What runs here; always 1.", version=OPEN, python=OPEN)
-LOOP_LAG = _histogram("loop_lag_seconds", "How late the event loop woke.", QUICK)
+LOOP_LAG = _histogram(
+    "loop_lag_seconds", "How late the supervisor comes to what is due, measured once a second.", QUICK
+)
 UNITS = _gauge("units", "Units that are supervised.")
 UNITS_LEFT_OUT = _gauge("units_left_out", "Units that have no series here: there are more than --metrics-units.")
 
