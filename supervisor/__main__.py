@@ -90,6 +90,13 @@ def _add_running(command: argparse.ArgumentParser, state_dir: Path) -> None:
         "--listen", default="127.0.0.1:9779", metavar="HOST:PORT", help="metrics; '' for none (default: %(default)s)"
     )
     command.add_argument(
+        "--metrics-units",
+        type=_count,
+        default=1000,
+        metavar="N",
+        help="so many units have series of their own (default: %(default)s)",
+    )
+    command.add_argument(
         "--notify-webhook", action="append", default=[], metavar="URL", help="tell of what was done by HTTP; repeat it"
     )
     command.add_argument(
@@ -112,6 +119,12 @@ def _add_running(command: argparse.ArgumentParser, state_dir: Path) -> None:
     )
     command.add_argument("--log-format", choices=("json", "console"), default="json")
     command.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"expected a number from 0 on, not {text!r}")
+    return int(text)
 
 
 def _add_config(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -180,6 +193,7 @@ def _run(args: argparse.Namespace) -> int:
         hooks=args.hooks,
         access=Access(args.control_group, args.control_readers, args.control_listen),
         listen=args.listen or None,
+        metrics_units=args.metrics_units,
         log_format=args.log_format,
         log_level=args.log_level,
     )

@@ -106,6 +106,8 @@ class Options:
     """Executables that are told of what happens."""
     access: Access = Access()
     """Who besides root may use the control socket."""
+    metrics_units: int = 1000
+    """So many units have series of their own."""
 
 
 def boot(options: Options, runner: Callable[..., int]) -> int:
@@ -230,7 +232,7 @@ class Host:
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
-        metrics = Metrics(wall=time.time, now=loop.time, version=VERSION)
+        metrics = Metrics(wall=time.time, now=loop.time, version=VERSION, most_units=self._options.metrics_units)
         inbox = Inbox(loop.time, f"{random.SystemRandom().randrange(16**4):04x}")
         try:
             engine = self._make_engine(metrics.engine_call)

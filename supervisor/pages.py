@@ -1,7 +1,9 @@
 """The HTTP pages for monitoring: metrics, health, readiness. Read only; nothing here waits for the engine."""
 
+import asyncio
 import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from supervisor.http_server import (
@@ -23,6 +25,9 @@ dockwarden
 /readyz   200 when the engine serves and the units have been looked at
 """
 
+SLICE = 0.001
+"""Seconds for which a page holds the event loop up: a death that comes meanwhile waits so long."""
+
 LAST_GRACE = 1.0
 """Seconds that a page under way gets when we end."""
 
@@ -34,8 +39,15 @@ class PagesError(Exception):
 class Rendering(Protocol):
     """What makes the page of metrics."""
 
-    def render(self, accept: str) -> tuple[str, bytes]:
-        """Content type and content, for an ``Accept`` header."""
+    @property
+    def prepared(self) -> bool: ...
+
+    def prepare(self) -> None:
+        """Before the first page: takes its time, and may be called in another thread."""
+        ...
+
+    def render(self, accept: str) -> tuple[str, Iterator[bytes]]:
+        """Content type and content in pieces, for an ``Accept`` header."""
         ...
 
 
@@ -85,8 +97,10 @@ def routes(metrics: Rendering, world: Callable[[], World]) -> tuple[Route, ...]:
     """All pages. Another method than GET and HEAD is answered 405."""
 
     async def scrape(request: BaseRequest, _taken: Mapping[str, str]) -> Response:
-        content_type, body = metrics.render(request.headers.get("Accept", ""))
-        return Response(body=body, headers={"Content-Type": content_type})
+        if not metrics.prepared:
+            await asyncio.to_thread(metrics.prepare)
+        content_type, pieces = metrics.render(request.headers.get("Accept", ""))
+        return Response(body=await joined(pieces), headers={"Content-Type": content_type})
 
     async def ready(_request: BaseRequest, _taken: Mapping[str, str]) -> Response:
         reason = unready(world())
@@ -98,6 +112,17 @@ def routes(metrics: Rendering, world: Callable[[], World]) -> tuple[Route, ...]:
         Route("GET", "/readyz", ready),
         Route("GET", "/metrics", scrape),
     )
+
+
+async def joined(pieces: Iterable[bytes]) -> bytes:
+    """All of a long page; whoever else has something to do in this thread gets its turn in between."""
+    done, turn = [], time.perf_counter()
+    for piece in pieces:
+        done.append(piece)
+        if time.perf_counter() - turn > SLICE:
+            await asyncio.sleep(0)
+            turn = time.perf_counter()
+    return b"".join(done)
 
 
 def unready(world: World) -> str:
