@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import io
 import json
+import os
 import random
 import re
 import socket
@@ -320,6 +321,9 @@ def test_events_are_one_line_each(play: Play) -> None:
         assert len(lines) == 2
         assert re.match(r"[\d:.]+  web               starting -> ready: ", lines[1])
         assert "engine.back" in (await run("events"))[1]
+        await run("stop", "web")
+        stopping, *_ = [line for line in (await run("events"))[1].splitlines() if "-> stopping" in line]
+        assert stopping.endswith(f" (uid {os.getuid()})")
 
     play(scene, spec("web"))
 
