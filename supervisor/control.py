@@ -34,6 +34,8 @@ from units.unit import UnitName
 
 CLIENTS = 256
 """Requests at a time; the next one is told to come back."""
+GUESTS = 128
+"""Of these, from those who may only look: they cannot keep out those who may do something."""
 IDLE = 10.0
 """Seconds a connection may exist without a whole request on it."""
 
@@ -75,6 +77,7 @@ class Control:
         )
         self._routes = self._table()
         self._busy: set[asyncio.Transport] = set()
+        self._guests = 0
         self._closing = asyncio.Event()
         self._servers: list[HttpServer] = []
         self._files: dict[Path, int] = {}
@@ -183,7 +186,13 @@ class Control:
         if request.method not in {"GET", "HEAD"}:
             hint = f"{self._access.writers} may, on {self.path}"
             return refuse(403, "here one may only look", hint)
-        return await self._guard(request)
+        if self._guests >= GUESTS:
+            return refuse(503, f"{GUESTS} requests to look are being served already", "try again, with fewer at a time")
+        self._guests += 1
+        try:
+            return await self._guard(request)
+        finally:
+            self._guests -= 1
 
     async def _guard_address(self, request: BaseRequest) -> StreamResponse:
         """A browser that was led here by a name of somebody else's choice gets nothing."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
+from supervisor import control
 from supervisor.control import names_an_address
 from supervisor.doors import EVERYBODY, Access, ControlError
 from tests.pure.desk import Desk, in_thread, short_directory, until
@@ -83,6 +84,26 @@ def test_readers_have_a_socket_of_their_own(readers: str, mode: int) -> None:
         assert not reading.exists()
 
     play(scene, Access(readers=readers))
+
+
+def test_those_who_look_cannot_keep_out_those_who_act(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have places of their own, and no more than these."""
+    monkeypatch.setattr(control, "CLIENTS", 2)
+    monkeypatch.setattr(control, "GUESTS", 1)
+
+    async def scene(desk: Desk, _told: list[Any]) -> None:
+        reading = desk.control.path.with_name("control-ro.sock")
+        _reader, writer = await asyncio.open_unix_connection(str(reading))
+        writer.write(b"GET /v1/events?follow=1 HTTP/1.0\r\n\r\n")
+        await until(lambda: desk.control._busy)
+        code, said = await ask_at(reading, "GET", "/v1/version")
+        assert (code, said["error"]) == (503, "1 requests to look are being served already")
+        assert (await ask(desk, "POST", "/v1/units/web/stop?wait=5"))[0] == 200
+        writer.close()
+        await until(lambda: not desk.control._guests)
+        assert (await ask_at(reading, "GET", "/v1/version"))[0] == 200
+
+    play(scene, Access(readers=EVERYBODY))
 
 
 def test_an_address_is_for_looking() -> None:
