@@ -21,7 +21,7 @@ from supervisor.api_request import Refusal, Taken, in_json, refuse
 from supervisor.api_switching import Switching
 from supervisor.api_waiting import Waiting
 from supervisor.choices import Choices
-from supervisor.doors import READING, SOCKET, Access, ControlError, open_door, peer_of
+from supervisor.doors import READING, SOCKET, Access, ControlError, open_door, peer_of, shut
 from supervisor.engine import Engine
 from supervisor.http_server import BaseRequest, HttpServer, NoRouteError, Response, Route, StreamResponse, match
 from supervisor.journal import Journal
@@ -95,8 +95,11 @@ class Control:
         """Open the doors and serve until ``close``. Raises ControlError."""
         try:
             await self._open(self.path, self._access.group, self._guard)
+            reading = self.path.with_name(READING)
             if self._access.readers:
-                await self._open(self.path.with_name(READING), self._access.readers, self._guard_reading)
+                await self._open(reading, self._access.readers, self._guard_reading)
+            else:
+                shut(reading)
             if self._access.listen:
                 await self._listen(self._access.listen)
         except BaseException:

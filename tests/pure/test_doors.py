@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import os
+import socket
 import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -84,6 +85,23 @@ def test_readers_have_a_socket_of_their_own(readers: str, mode: int) -> None:
         assert not reading.exists()
 
     play(scene, Access(readers=readers))
+
+
+def test_a_door_that_is_not_opened_is_not_left_to_a_dead_one() -> None:
+    """A socket that a killed supervisor left goes; anything else stays."""
+
+    async def run() -> None:
+        with short_directory() as run_dir:
+            reading = run_dir / "control-ro.sock"
+            with socket.socket(socket.AF_UNIX) as dead:
+                dead.bind(str(reading))
+            async with Desk(run_dir):
+                assert not reading.exists()
+            reading.write_text("precious")
+            async with Desk(run_dir):
+                assert reading.read_text() == "precious"
+
+    asyncio.run(run())
 
 
 def test_those_who_look_cannot_keep_out_those_who_act(monkeypatch: pytest.MonkeyPatch) -> None:
