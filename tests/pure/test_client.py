@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -518,6 +519,17 @@ def test_every_command_has_json_help_and_an_example() -> None:
         assert commands_of(command) or "--json" in text or path.split()[1] in {"boot", "watch", "completion"}, path
         options = [action for action in command._actions if action.option_strings]
         assert [action.dest for action in options if not action.help] in ([], ["log_format", "log_level"]), path
+
+
+def test_each_example_is_one_that_can_be_typed() -> None:
+    """Of every help: the parser takes it, for the command whose help it is."""
+    for path, command in every_command(parser()):
+        told = (command.epilog or "").partition("example:\n")[2]
+        examples = re.findall(r"(?:^|\$\()\s*dockwarden ([^)\n]*)", told, re.MULTILINE)
+        assert examples, path
+        for example in examples:
+            words = shlex.split(example)
+            assert parser(words).meant(parser(words).parse_args(words)).prog.startswith(command.prog), example
 
 
 def test_the_exit_codes_are_those_of_the_reference() -> None:
