@@ -81,7 +81,7 @@ def _open(path: Path, group: str, number: int) -> socket.socket:
         os.umask(before)
     try:
         if number >= 0:
-            os.chown(path, -1, number)
+            _give(path, group, number)
         if group:
             path.chmod(0o666 if group == EVERYBODY else 0o660)
     except BaseException:
@@ -90,6 +90,15 @@ def _open(path: Path, group: str, number: int) -> socket.socket:
         raise
     listener.setblocking(False)
     return listener
+
+
+def _give(path: Path, group: str, number: int) -> None:
+    try:
+        os.chown(path, -1, number)
+    except PermissionError as error:
+        raise ControlError(
+            f"may not give {path} to the group {group}: run as root, or as a member of it (SupplementaryGroups=)"
+        ) from error
 
 
 def _group_number(group: str) -> int:

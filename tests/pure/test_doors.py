@@ -87,6 +87,23 @@ def test_readers_have_a_socket_of_their_own(readers: str, mode: int) -> None:
     play(scene, Access(readers=readers))
 
 
+def test_who_may_not_give_a_socket_away_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The group is named, and the way out; nobody could have come in meanwhile."""
+
+    def refuse(*_args: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", refuse)
+
+    async def run() -> None:
+        with short_directory() as run_dir:
+            with pytest.raises(ControlError, match=f"to the group {OURS}: run as root, or as a member of it"):
+                await Desk(run_dir, access=Access(group=OURS)).control.start()
+            assert list(run_dir.iterdir()) == []
+
+    asyncio.run(run())
+
+
 def test_a_door_that_is_not_opened_is_not_left_to_a_dead_one() -> None:
     """A socket that a killed supervisor left goes; anything else stays."""
 
