@@ -21,7 +21,7 @@ from supervisor.api_request import Refusal, Taken, in_json, refuse
 from supervisor.api_switching import Switching
 from supervisor.api_waiting import Waiting
 from supervisor.choices import Choices
-from supervisor.doors import READING, SOCKET, Access, ControlError, open_door, peer_of
+from supervisor.doors import READING, SOCKET, Access, ControlError, open_door, peer_of, shut
 from supervisor.engine import Engine
 from supervisor.http_server import BaseRequest, HttpServer, NoRouteError, Response, Route, StreamResponse, match
 from supervisor.journal import Journal
@@ -34,6 +34,8 @@ from units.unit import UnitName
 
 CLIENTS = 256
 """Requests at a time; the next one is told to come back."""
+GUESTS = 128
+"""Of these, from those who may only look: they cannot keep out those who may do something."""
 IDLE = 10.0
 """Seconds a connection may exist without a whole request on it."""
 
@@ -75,6 +77,7 @@ class Control:
         )
         self._routes = self._table()
         self._busy: set[asyncio.Transport] = set()
+        self._guests = 0
         self._closing = asyncio.Event()
         self._servers: list[HttpServer] = []
         self._files: dict[Path, int] = {}
@@ -92,8 +95,11 @@ class Control:
         """Open the doors and serve until ``close``. Raises ControlError."""
         try:
             await self._open(self.path, self._access.group, self._guard)
+            reading = self.path.with_name(READING)
             if self._access.readers:
-                await self._open(self.path.with_name(READING), self._access.readers, self._guard_reading)
+                await self._open(reading, self._access.readers, self._guard_reading)
+            else:
+                shut(reading)
             if self._access.listen:
                 await self._listen(self._access.listen)
         except BaseException:
@@ -183,7 +189,13 @@ class Control:
         if request.method not in {"GET", "HEAD"}:
             hint = f"{self._access.writers} may, on {self.path}"
             return refuse(403, "here one may only look", hint)
-        return await self._guard(request)
+        if self._guests >= GUESTS:
+            return refuse(503, f"{GUESTS} requests to look are being served already", "try again, with fewer at a time")
+        self._guests += 1
+        try:
+            return await self._guard(request)
+        finally:
+            self._guests -= 1
 
     async def _guard_address(self, request: BaseRequest) -> StreamResponse:
         """A browser that was led here by a name of somebody else's choice gets nothing."""

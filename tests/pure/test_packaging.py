@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from script.manual import PAGE, page
+from script.manual import PAGE
 from supervisor.__main__ import parser
 from supervisor.version import VERSION
 from tests.bed.engines import REPOSITORY
@@ -52,8 +52,7 @@ def test_the_wheel_holds_the_four_packages_and_the_manual_and_nothing_else(wheel
 
 
 def test_man_can_read_the_manual_page() -> None:
-    """Without a warning, and what the program says is on it; it is made anew by ``script.manual``."""
-    assert page() == PAGE.read_text()
+    """Without a warning. That it says what the program says is compared with the diagrams."""
     if shutil.which("groff") is None:
         pytest.skip("groff is not installed")
     told = subprocess.run(["groff", "-man", "-Tascii", "-ww", "-P-c", PAGE], check=True, capture_output=True, text=True)
