@@ -26,10 +26,11 @@ from supervisor.daemon_plan import SystemDockerError, plan
 from supervisor.docker_engine import DockerEngine
 from supervisor.engine import EngineError
 from supervisor.images import load_images
-from supervisor.journal import Journal, configure_logging
+from supervisor.journal import Journal
 from supervisor.keeper import Boot, Keeper, Kept, read
 from supervisor.lock import LockError, LockHeld, RunLock
 from supervisor.log_lines import LineLogger
+from supervisor.log_pipeline import configure_logging
 from supervisor.loop import Inbox, Observer
 from supervisor.pages import PagesError, serve_pages
 from supervisor.prober import shown

@@ -18,11 +18,11 @@ from structlog.typing import FilteringBoundLogger
 from supervisor.app import BootError, Exit, Host, Options, open_state, refuse
 from supervisor.docker_engine import DockerEngine
 from supervisor.foreign import Wants
-from supervisor.journal import configure_logging
 from supervisor.keeper import Kept
 from supervisor.lens import Foreign
 from supervisor.lock import LockError, LockHeld, RunLock
 from supervisor.log_lines import LineLogger
+from supervisor.log_pipeline import configure_logging
 from supervisor.loop import Entry, Observer
 from supervisor.recreate import Recreations
 from supervisor.settings import Settings
