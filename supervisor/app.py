@@ -29,8 +29,7 @@ from supervisor.images import load_images
 from supervisor.journal import Journal
 from supervisor.keeper import Boot, Keeper, Kept, read
 from supervisor.lock import LockError, LockHeld, RunLock
-from supervisor.log_lines import LineLogger
-from supervisor.log_pipeline import configure_logging
+from supervisor.log_pipeline import Pipeline, configure_logging
 from supervisor.loop import Inbox, Observer
 from supervisor.pages import PagesError, serve_pages
 from supervisor.prober import shown
@@ -180,7 +179,7 @@ class Host:
     """One run of ``dockwarden boot``."""
 
     def __init__(
-        self, options: Options, settings: Settings, store: StateFile, log: FilteringBoundLogger, lines: LineLogger
+        self, options: Options, settings: Settings, store: StateFile, log: FilteringBoundLogger, lines: Pipeline
     ) -> None:
         self._options = options
         self._settings = settings
@@ -238,6 +237,7 @@ class Host:
         switches = Switches(engine, inbox, choices, user_docker, self._log, room=self._room)
         metrics.restore(kept.counters)
         journal = Journal(self._log, self._to_wall)
+        self._lines.know(journal.about)
         keeper = Keeper(
             self._store, boot_id, self._clocks, self._log, counters=metrics.counted, failed=metrics.state_failed
         )

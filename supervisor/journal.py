@@ -73,6 +73,8 @@ class Record:
     restarts: int | None = None
     restart: str = ""
     """Why this counts as a restart."""
+    incarnation: int | None = None
+    """Which run of the unit, as far as they were counted."""
 
     def as_dict(self) -> dict[str, Any]:
         told = {key: value for key, value in asdict(self).items() if value not in {"", None}}
@@ -174,6 +176,11 @@ class Journal:
         kept: Iterable[Record] = self._ring if unit is None else self._by_unit.get(unit, ())
         return [record for record in kept if record.seq > after_seq]
 
+    def about(self, unit: str) -> dict[str, object]:
+        """What goes with every line about a unit: that of its last record."""
+        kept = self._by_unit.get(unit)
+        return {key: getattr(kept[-1], key) for key in ("cause", "incarnation", "seq")} if kept else {}
+
     def subscribe(self) -> Subscription:
         """Follow what happens from now on."""
         subscription = Subscription(self._followers.discard)
@@ -271,6 +278,7 @@ class _Telling:
             container=(after.container or "")[:12],
             restarts=after.restarts,
             restart="" if restart is None else restart.value,
+            incarnation=after.run,
         )
         say = self._log.warning if after.phase in BAD else self._log.info
         say(
@@ -282,6 +290,7 @@ class _Telling:
             reason=record.reason,
             cause=record.cause,
             on=record.on,
+            incarnation=record.incarnation,
             seq=record.seq,
             container=record.container,
             restarts=record.restarts,
@@ -297,7 +306,13 @@ class _Telling:
         refused = next((answer.text for answer in self._reaction.answers if not answer.accepted), "")
         on = type(event).__name__
         record = self._keep(
-            event="unit.fact", cause=self._cause, unit=unit.name, after=unit.phase.value, on=on, reason=refused
+            event="unit.fact",
+            cause=self._cause,
+            unit=unit.name,
+            after=unit.phase.value,
+            on=on,
+            reason=refused,
+            incarnation=unit.run,
         )
         say = self._log.info if isinstance(event, ASKS) else self._log.debug
         say(
@@ -361,7 +376,9 @@ class _Telling:
         self, event: str, reason: str, *, level: str = "info", unit: str = "", cause: str = "", **said: Any
     ) -> None:
         cause = cause or self._cause
-        record = self._keep(event=event, cause=cause, reason=reason, unit=unit)
+        about_unit = self._reaction.world.units.get(UnitName(unit))
+        run = None if about_unit is None else about_unit.run
+        record = self._keep(event=event, cause=cause, reason=reason, unit=unit, incarnation=run)
         about = {"unit": unit} if unit else {}
         getattr(self._log, level)(event, **about, reason=reason, **said, cause=cause, seq=record.seq)
 

@@ -1,9 +1,10 @@
 """How a log line is made and where it goes: structlog on its own, no detour through the standard library's handlers."""
 
 import json
+import os
 import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -14,8 +15,40 @@ from supervisor.status import as_iso
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
+About = Callable[[str], Mapping[str, object]]
 
-def configure_logging(format: str, level: str, stream: TextIO | None = None) -> LineLogger:  # noqa: A002 - the option's name
+
+def nothing(_unit: str) -> Mapping[str, object]:
+    return {}
+
+
+class Pipeline(LineLogger):
+    """Where each line is completed, and where it ends."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._about: About = nothing
+
+    def know(self, about: About) -> None:
+        """From now on ``about(unit)`` is asked for what goes with every line about a unit."""
+        self._about = about
+
+    def complete(
+        self, _logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        """A line about a unit says which run of it, of what cause, and after which record, whoever wrote the line."""
+        if unit := event.get("unit"):
+            for key, value in self._about(str(unit)).items():
+                event.setdefault(key, value)
+        return event
+
+
+def configure_logging(
+    format: str,  # noqa: A002 - the option's name
+    level: str,
+    stream: TextIO | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Pipeline:
     """Make structlog write ``json`` or ``console`` lines of at least this level to ``stream`` (stdout).
 
     Raises:
@@ -24,20 +57,25 @@ def configure_logging(format: str, level: str, stream: TextIO | None = None) -> 
     if format not in {"json", "console"} or level not in LEVELS:
         raise ValueError(f"no such log format or level: {format}, {level}")
     target = sys.stdout if stream is None else stream
-    line_logger = LineLogger(target)
+    pipeline = Pipeline(target)
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
+            pipeline.complete,
             stamp,
             structlog.processors.format_exc_info,
-            as_json if format == "json" else ForPeople(colour=target.isatty()),
+            as_json if format == "json" else ForPeople(colour=coloured(target, environ)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=lambda *_args: line_logger,
+        logger_factory=lambda *_args: pipeline,
         cache_logger_on_first_use=True,
     )
-    return line_logger
+    return pipeline
+
+
+def coloured(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Only a terminal, and only for who did not decline (no-color.org)."""
+    return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
 def stamp(_logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

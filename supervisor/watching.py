@@ -21,8 +21,7 @@ from supervisor.foreign import Wants
 from supervisor.keeper import Kept
 from supervisor.lens import Foreign
 from supervisor.lock import LockError, LockHeld, RunLock
-from supervisor.log_lines import LineLogger
-from supervisor.log_pipeline import configure_logging
+from supervisor.log_pipeline import Pipeline, configure_logging
 from supervisor.loop import Entry, Observer
 from supervisor.recreate import Recreations
 from supervisor.settings import Settings
@@ -109,7 +108,7 @@ class Names:
 class WatchedHost(Host):
     """One run of ``dockwarden watch``."""
 
-    def __init__(self, options: WatchOptions, store: StateFile, log: FilteringBoundLogger, lines: LineLogger) -> None:
+    def __init__(self, options: WatchOptions, store: StateFile, log: FilteringBoundLogger, lines: Pipeline) -> None:
         super().__init__(options.host, Settings(), store, log, lines)
         self._watched = options
         self._names_file = StateFile(options.host.state_dir / "names.json", log)

@@ -111,6 +111,7 @@ def test_each_transition_is_one_line(lines: list[Any]) -> None:
         "reason": story.world.units[CONSOLE].reason,
         "cause": story.world.units[CONSOLE].cause,
         "on": "ContainerStarted",
+        "incarnation": 1,
         "seq": 4,
         "container": "c" * 12,
         "restarts": 0,
@@ -207,6 +208,19 @@ def test_memory_is_bounded_and_a_quiet_unit_is_not_forgotten() -> None:
     assert len(story.journal.records()) == KEPT
     assert len(story.journal.records("console")) == KEPT_PER_UNIT
     assert story.journal.records("docker")[-1].after == "ready"
+
+
+def test_every_line_about_a_unit_can_be_placed() -> None:
+    """Also one that somebody else writes: of which run, after which record, of what cause."""
+    story = Story(spec(CONSOLE))
+    assert story.journal.about(CONSOLE) == {}
+    story.boot()
+    story.up()
+    unit = story.world.units[CONSOLE]
+    assert story.journal.about(CONSOLE) == {"cause": unit.cause, "incarnation": 1, "seq": 4}
+    story.crash(1)
+    assert story.journal.about(CONSOLE)["incarnation"] == 2
+    assert story.journal.records(CONSOLE)[-1].as_dict()["incarnation"] == 2
 
 
 def test_why_leads_from_the_engine_s_fact_to_the_present_state() -> None:

@@ -9,7 +9,6 @@ import pytest
 import structlog
 
 from supervisor.log_pipeline import configure_logging
-from tests.bed.engines import REPOSITORY
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +42,42 @@ def test_console_lines_hold_nothing_that_steers_a_terminal() -> None:
     assert line.endswith('warning unit.transition unit="\\u001b[31mred\\nline" reason="two words" n=1\n')
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "environ", "colour"),
+    [
+        (Terminal(), {"TERM": "xterm"}, True),
+        (Terminal(), {"TERM": "xterm", "NO_COLOR": "1"}, False),
+        (Terminal(), {"TERM": "dumb"}, False),
+        (io.StringIO(), {"TERM": "xterm"}, False),
+    ],
+)
+def test_colour_is_for_terminals_and_for_who_wants_it(
+    stream: io.StringIO, environ: dict[str, str], *, colour: bool
+) -> None:
+    """A file with escape sequences in it is hard to search."""
+    configure_logging("console", "info", stream, environ)
+    structlog.get_logger().error("boot.refused", reason="why")
+    assert ("\033[31m" in stream.getvalue()) is colour
+
+
+def test_a_line_about_a_unit_is_completed() -> None:
+    """By what is known of the unit, where the line does not say it itself; other lines stay as they are."""
+    stream = io.StringIO()
+    pipeline = configure_logging("json", "info", stream)
+    pipeline.know({"console": {"cause": "b-1", "incarnation": 3, "seq": 17}}.__getitem__)
+    log = structlog.get_logger()
+    log.info("leftover.removed", unit="console", cause="b-2")
+    log.info("engine.back")
+    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert (first["cause"], first["incarnation"], first["seq"]) == ("b-2", 3, 17)
+    assert set(second) == {"timestamp", "level", "event"}
+
+
 def test_an_exception_is_told_with_its_trace() -> None:
     """In both formats."""
     for form in ("json", "console"):
@@ -69,12 +104,3 @@ def test_an_unknown_format_or_level_is_refused() -> None:
     for form, level in (("yaml", "info"), ("json", "loud")):
         with pytest.raises(ValueError, match="no such"):
             configure_logging(form, level)
-
-
-def test_the_log_s_reference_names_every_event() -> None:
-    """No line is written whose name the page does not explain, and none is explained that is never written."""
-    modules = [*(REPOSITORY / "supervisor").glob("*.py"), *(REPOSITORY / "hooks").glob("*.py")]
-    sources = "".join(path.read_text() for path in modules)
-    written = set(re.findall(r"(?:log\.\w+|say|_tell)\(\s*\"([a-z_]+\.[a-z_-]+)\"", sources))
-    page = (REPOSITORY / "docs/reference/log.md").read_text().partition("## Events of units")[2]
-    assert set(re.findall(r"`([a-z_]+\.[a-z_-]+)`", page)) == written
