@@ -15,6 +15,7 @@ from supervisor import client_tls
 
 if TYPE_CHECKING:
     from hooks.notifier import Receiver
+    from supervisor.log_targets import Wanted
 
 RUN_DIR = Path(os.environ.get("DOCKWARDEN_RUN_DIR", "/run/dockwarden"))
 STATE_DIR = Path("/var/lib/dockwarden")
@@ -96,6 +97,13 @@ def _add_running(command: argparse.ArgumentParser, state_dir: Path) -> None:
     command.add_argument(
         "--hooks", type=Path, default=HOOKS, metavar="DIR", help="executables told of events (default: %(default)s)"
     )
+    command.add_argument(
+        "--log-target",
+        action="append",
+        default=[],
+        metavar="TARGET",
+        help="stdout (default), file:PATH[,size=10M][,keep=5], journald, syslog; repeat it",
+    )
     command.add_argument("--log-format", choices=("json", "console"), default="json")
     command.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
 
@@ -138,7 +146,7 @@ def _run(args: argparse.Namespace) -> int:
 
     booting = args.command == "boot"
     try:
-        receivers = _receivers(args)
+        receivers, log_targets = _receivers(args), _log_targets(args)
     except ValueError as error:
         print(f"dockwarden {args.command}: {error}", file=sys.stderr)
         return 64
@@ -153,6 +161,7 @@ def _run(args: argparse.Namespace) -> int:
         listen=args.listen or None,
         log_format=args.log_format,
         log_level=args.log_level,
+        log_targets=log_targets,
     )
     if booting:
         return app.boot(options, runner)
@@ -187,6 +196,15 @@ def _receivers(args: argparse.Namespace) -> "tuple[Receiver, ...]":
     except ValueError as error:
         raise ValueError(f"--notify-command: {error}") from error
     return tuple(found)
+
+
+def _log_targets(args: argparse.Namespace) -> "tuple[Wanted, ...]":
+    """Raises ValueError, which names the option."""
+    if not args.log_target:
+        return ()
+    from supervisor.log_targets import parse
+
+    return parse(args.log_target)
 
 
 def _validate(args: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -52,6 +52,9 @@ from units.memory import Clocks, recall
 from units.quantities import Instant, Seconds
 from units.records import dataclass
 from units.unit import USER_DOCKER, Switchable
+
+if TYPE_CHECKING:
+    from supervisor.log_targets import Wanted
 
 ENGINE_GRACE = Seconds(30)
 """SIGTERM to SIGKILL for an engine of our own; without live-restore it stops its containers first (15 s)."""
@@ -105,11 +108,13 @@ class Options:
     """Who is told of what was done."""
     hooks: Path = Path("/etc/dockwarden/hooks.d")
     """Executables that are told of what happens."""
+    log_targets: "tuple[Wanted, ...]" = ()
+    """Empty: stdout."""
 
 
 def boot(options: Options, runner: Callable[..., int]) -> int:
     """Check everything that can be checked before anything is touched, then run until the host goes down."""
-    lines = configure_logging(options.log_format, options.log_level)
+    lines = configure_logging(options.log_format, options.log_level, targets=options.log_targets)
     log: FilteringBoundLogger = structlog.get_logger()
     try:
         settings = read_settings(options.config)
@@ -432,6 +437,7 @@ class Host:
         rereads: set[asyncio.Task[None]] = set()
 
         def reload() -> None:
+            self._lines.reopen()
             hooks.reload()
             task = asyncio.create_task(reread(), name="reload")
             rereads.add(task)
@@ -443,8 +449,8 @@ class Host:
         """A reader that had stopped gets what waited for it, and is told what it missed."""
         if self._lines.behind and self._catching_up is None:
             self._catch_up()
-        elif lost := self._lines.newly_lost():
-            self._log.warning("log.lost", lines=lost)
+        else:
+            self._lines.tend(self._log)
 
     def _catch_up(self) -> None:
         """By a timer, not by a writer of the loop: that would make the terminal non-blocking for its other users."""

@@ -165,8 +165,10 @@ CATALOGUE: tuple[Group, ...] = (
             Line(
                 "log.lost",
                 "warning",
-                "the log's reader had stopped reading, or the disk was full: so many `lines` were not written",
+                "the reader of this `target` had stopped reading, or its disk was full: so many `lines` are missing",
             ),
+            Line("log.target-failed", "warning", "lines do not get to this `target` at present, for this `error`"),
+            Line("log.target-back", "info", "they do again; what `log.lost` does not count has been handed over"),
             Line("supervisor.notice", "warning", "something a person should know that is no unit's state"),
             Line("shutdown.asked", "info", "the host goes down"),
             Line("shutdown.hurried", "warning", "no more patience: what runs is killed"),

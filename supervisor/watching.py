@@ -50,11 +50,12 @@ class WatchOptions:
 
 def watch(options: WatchOptions, runner: Callable[..., int]) -> int:
     """Check what can be checked, then look after the host until we are told to end."""
-    lines = configure_logging(options.host.log_format, options.host.log_level)
+    host = options.host
+    lines = configure_logging(host.log_format, host.log_level, targets=host.log_targets)
     log: FilteringBoundLogger = structlog.get_logger()
     try:
-        with RunLock(options.host.run_dir):
-            store = open_state(options.host.state_dir, log)
+        with RunLock(host.run_dir):
+            store = open_state(host.state_dir, log)
             return runner(lambda: WatchedHost(options, store, log, lines).run())
     except BootError as error:
         return refuse(log, str(error), error.code)
