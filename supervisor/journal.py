@@ -16,6 +16,7 @@ from supervisor.status import as_iso, unit_row, what_next
 from units import events as fact
 from units.commands import ArmTimer, Command, Timer
 from units.events import Event, UnitEvent
+from units.incidents import Incident, Incidents, look
 from units.kernel import Reaction, Transition, World
 from units.kernel import in_words as outcome_in_words
 from units.machine import Moment
@@ -75,6 +76,8 @@ class Record:
     """Why this counts as a restart."""
     incarnation: int | None = None
     """Which run of the unit, as far as they were counted."""
+    incident: str = ""
+    """Id of the trouble that it is a part of, as long as that is not over."""
 
     def as_dict(self) -> dict[str, Any]:
         told = {key: value for key, value in asdict(self).items() if value not in {"", None}}
@@ -152,8 +155,11 @@ class Journal:
         self._by_unit: dict[str, deque[Record]] = {}
         self._due: dict[UnitName, Instant] = {}
         self._followers: set[Subscription] = set()
+        self._incidents = Incidents()
 
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
+        looked = look(self._incidents, entry.event, moment, reaction)
+        self._incidents = looked.incidents
         told = _Telling(self, entry, moment, reaction)
         for transition in reaction.transitions:
             told.transition(transition)
@@ -162,6 +168,10 @@ class Journal:
                 told.noted(entry.event)
         else:
             told.world_event()
+        for incident in looked.opened:
+            told.incident_opened(incident)
+        for incident in looked.closed:
+            told.incident_closed(incident)
         for switch in reaction.switches:
             told.switch(switch)
         for notice in reaction.notices:
@@ -179,7 +189,16 @@ class Journal:
     def about(self, unit: str) -> dict[str, object]:
         """What goes with every line about a unit: that of its last record."""
         kept = self._by_unit.get(unit)
-        return {key: getattr(kept[-1], key) for key in ("cause", "incarnation", "seq")} if kept else {}
+        known = {key: getattr(kept[-1], key) for key in ("cause", "incarnation", "seq")} if kept else {}
+        incident = self.incident_of(unit)
+        return known | {"incident": incident} if incident else known
+
+    def incident_of(self, unit: str, cause: str = "") -> str:
+        """The trouble that a unit, or what belongs to a cause, is a part of; empty: none."""
+        found = self._incidents.of.get(UnitName(unit), "")
+        if not found and cause and not unit:
+            found = next((one.id for one in self._incidents.open if cause in one.causes), "")
+        return found
 
     def subscribe(self) -> Subscription:
         """Follow what happens from now on."""
@@ -259,6 +278,7 @@ class _Telling:
         self._cause = moment.cause
 
     def _keep(self, **said: Any) -> Record:
+        said.setdefault("incident", self._journal.incident_of(said.get("unit", ""), said["cause"]))
         return self._journal._keep(**(self._common | said))  # noqa: SLF001
 
     def transition(self, transition: Transition) -> None:
@@ -372,13 +392,25 @@ class _Telling:
     def notice(self, text: str) -> None:
         self._tell("supervisor.notice", text, level="warning")
 
+    def incident_opened(self, incident: Incident) -> None:
+        self._tell("incident.opened", incident.reason, level="warning", unit=incident.root, incident=incident.id)
+
+    def incident_closed(self, incident: Incident) -> None:
+        lasted, units = round(incident.well - incident.opened, 3), list(incident.units)
+        reason = f"all that fell are well again: {', '.join(units) or 'the engine'}"
+        said: dict[str, Any] = {"incident": incident.id, "seconds": lasted, "units": units}
+        self._tell("incident.closed", reason, unit=incident.root, cause=incident.id, **said)
+
     def _tell(
         self, event: str, reason: str, *, level: str = "info", unit: str = "", cause: str = "", **said: Any
     ) -> None:
         cause = cause or self._cause
         about_unit = self._reaction.world.units.get(UnitName(unit))
         run = None if about_unit is None else about_unit.run
-        record = self._keep(event=event, cause=cause, reason=reason, unit=unit, incarnation=run)
+        known = {"incident": said["incident"]} if "incident" in said else {}
+        record = self._keep(event=event, cause=cause, reason=reason, unit=unit, incarnation=run, **known)
+        if record.incident:
+            said["incident"] = record.incident
         about = {"unit": unit} if unit else {}
         getattr(self._log, level)(event, **about, reason=reason, **said, cause=cause, seq=record.seq)
 

@@ -38,6 +38,8 @@ CATALOGUE: tuple[Group, ...] = (
                 "info for a person's wish, else debug",
                 "a fact that moved nothing and may explain what follows; `refused` says why a wish was refused",
             ),
+            Line("incident.opened", "warning", "something fell, and nothing else that is not over explains it"),
+            Line("incident.closed", "info", "all its `units` have been well for 10 s; they were not for `seconds`"),
             Line("order.given", "debug", "the engine is asked for something, or a timer is set"),
             Line("order.failed", "debug", "the engine refused; the transition that follows says what becomes of it"),
             Line("leftover.removed", "info", "a second container of a unit, left by a crash, was removed"),

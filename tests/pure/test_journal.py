@@ -160,7 +160,9 @@ def test_the_world_s_events_are_told(lines: list[Any]) -> None:
         ("snapshot.taken", "debug"),
         ("snapshot.taken", "debug"),
         ("snapshot.taken", "info"),
+        ("incident.opened", "warning"),
         ("engine.lost", "warning"),
+        ("incident.opened", "warning"),
         ("config.refused", "error"),
         ("supervisor.notice", "warning"),
         ("shutdown.asked", "info"),
@@ -221,6 +223,31 @@ def test_every_line_about_a_unit_can_be_placed() -> None:
     story.crash(1)
     assert story.journal.about(CONSOLE)["incarnation"] == 2
     assert story.journal.records(CONSOLE)[-1].as_dict()["incarnation"] == 2
+
+
+def test_what_falls_together_says_so_in_each_record(lines: list[Any]) -> None:
+    """From the first fall to the last, and again when it is over, with all that fell."""
+    story = Story(spec(CONSOLE), replace(spec(DOCKER), dependencies=(Dependency(CONSOLE, Via.NET),)))
+    story.boot()
+    story.up()
+    story.up(DOCKER, ContainerId("d" * 64))
+    story.now += 60
+    story.tell(fact.ContainerDied(CONSOLE, BOX, 137))
+    story.tell(fact.ContainerStarted(CONSOLE, BOX))
+    opened = of(lines, "incident.opened")[0]
+    story.tell(fact.ContainerDied(DOCKER, ContainerId("d" * 64), 0))
+    story.tell(fact.ContainerStarted(DOCKER, ContainerId("d" * 64)))
+    assert story.journal.about(DOCKER)["incident"] == opened["incident"]
+    told = {
+        (record.unit, record.incident) for record in story.journal.records() if record.incarnation and record.incident
+    }
+    assert told == {(CONSOLE, opened["incident"]), (DOCKER, opened["incident"])}
+    for _ in range(2):
+        story.now += 11
+        story.tell(fact.ConfigRefused("why"))
+    closed = of(lines, "incident.closed")[0]
+    assert (closed["incident"], closed["units"], closed["unit"]) == (opened["incident"], [CONSOLE, DOCKER], CONSOLE)
+    assert "incident" not in story.journal.about(DOCKER)
 
 
 def test_why_leads_from_the_engine_s_fact_to_the_present_state() -> None:

@@ -18,6 +18,7 @@ from units import links
 from units.actions import FREE
 from units.events import ConfigRead, Event, ResetAsked, RestartAsked, StartAsked, StopAsked
 from units.health import Check, CheckKind, Exec
+from units.incidents import Incidents, Looked, look
 from units.kernel import Reaction, World, new_world, react
 from units.machine import Moment
 from units.memory import Clocks, recall
@@ -74,15 +75,28 @@ class Recorder:
         self.restarts: dict[UnitName, list[Instant]] = defaultdict(list)
         self.relinks: list[tuple[UnitName, str]] = []
         """Each re-link, and the cause of its wave."""
+        self.moved: set[UnitName] = set()
 
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
         self.history.append((entry.event, moment))
         for step in reaction.transitions:
             self.rows.add((step.before.phase, step.on, step.after.phase))
+            if step.after.phase is not step.before.phase:
+                self.moved.add(step.after.name)
             if step.after.relinks != step.before.relinks:
                 self.relinks.append((step.after.name, step.after.wave))
             if step.after.phase is Phase.STARTING and step.after.pending not in FREE:
                 self.restarts[step.after.name].append(moment.now)
+
+    def incidents(self) -> list[Looked]:
+        """What each step made of the incidents, oldest first."""
+        assert self.first is not None
+        world, told = self.first, [Looked(Incidents())]
+        for event, moment in self.history:
+            reaction = react(world, event, moment)
+            world = reaction.world
+            told.append(look(told[-1].incidents, event, moment, reaction))
+        return told
 
     def replay(self) -> World:
         assert self.first is not None
