@@ -4,7 +4,7 @@ A test collects the names from the source and compares; docs/reference/log.md's 
 supervisor does not load it.
 """
 
-from dataclasses import dataclass
+from units.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

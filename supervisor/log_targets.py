@@ -16,11 +16,11 @@ import stat
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.log_formats import Line, for_journald, for_syslog
 from supervisor.log_pipeline import Target
+from units.records import dataclass
 
 JOURNALD = "/run/systemd/journal/socket"
 SYSLOG = "/dev/log"

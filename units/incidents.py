@@ -11,7 +11,7 @@ Derived from reactions, after the orders; nothing is decided by it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from units import events as fact
 from units.events import Event
@@ -19,7 +19,7 @@ from units.health import Health
 from units.kernel import Reaction, Transition
 from units.machine import Moment
 from units.quantities import NEVER, Instant, Seconds
-from units.records import replace
+from units.records import dataclass, replace
 from units.unit import LASTING, Phase, StoppedBy, Unit, UnitName
 
 CALM = Seconds(10)
