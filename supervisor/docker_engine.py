@@ -315,9 +315,15 @@ class DockerEngine:
         async with self._order("remove", container[:12], ACT):
             await self._calls.containers.container(container).delete(force=True)
 
-    async def logs(self, container: ContainerId, *, tail: int, follow: bool) -> AsyncIterator[OutputLine]:
-        output = Output(terminal=decode.has_terminal(await self._inspect(container)))
-        asked = {"stdout": "1", "stderr": "1", "tail": str(tail), "follow": str(int(follow))}
+    async def logs(
+        self, container: ContainerId, *, tail: int | None, follow: bool, since: int | None = None
+    ) -> AsyncIterator[OutputLine]:
+        output = Output(terminal=decode.has_terminal(await self._inspect(container)), stamped=since is not None)
+        asked = {"stdout": "1", "stderr": "1", "follow": str(int(follow))}
+        asked["tail"] = "all" if tail is None else str(tail)
+        if since is not None:
+            # Inclusive: the engine leaves out what is before it (20.10 to 28).
+            asked |= {"timestamps": "1", "since": f"{since // 10**9}.{since % 10**9:09}"}
         async with contextlib.AsyncExitStack() as stack:
             async with self._order("logs", container[:12], LOOK):
                 query = self._stream(f"containers/{container}/logs", "GET", params=asked)
