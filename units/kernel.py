@@ -229,7 +229,7 @@ class _Step:
         rules = TABLES[unit.spec.kind]
         result = advance(rules, unit, event, self.view(event))
         if result.edge is None:
-            why = rules.silence.get((unit.phase, type(event)), "no rule applies now")
+            why = rules.why_ignored(unit.phase, type(event)) or "no rule applies now"
             self._answer(event, accepted=False, text=f"{unit.name} is {unit.phase}: {why}")
             return
         self._apply(unit, event, result)

@@ -97,7 +97,10 @@ class Table:
     edges: tuple[Edge[Any], ...]
     ignored: tuple[Ignored, ...]
     cells: Mapping[tuple[Phase, type[UnitEvent]], tuple[Edge[Any], ...]]
-    silence: Mapping[tuple[Phase, type[UnitEvent]], str]
+
+    def why_ignored(self, at: Phase, on: type[UnitEvent]) -> str | None:
+        """Why this cell has no row; ``None``: it has one."""
+        return next((entry.why for entry in self.ignored if at in entry.at and on in entry.on), None)
 
 
 def table(name: str, phases: Iterable[Phase], edges: Iterable[Edge[Any]], ignored: Iterable[Ignored]) -> Table:
@@ -106,8 +109,7 @@ def table(name: str, phases: Iterable[Phase], edges: Iterable[Edge[Any]], ignore
     cells: dict[tuple[Phase, type[UnitEvent]], tuple[Edge[Any], ...]] = {}
     for edge in edges:
         cells[edge.at, edge.on] = (*cells.get((edge.at, edge.on), ()), edge)
-    silence = {(at, on): entry.why for entry in ignored for at in entry.at for on in entry.on if at in phases}
-    return Table(name, phases, edges, ignored, cells, silence)
+    return Table(name, phases, edges, ignored, cells)
 
 
 def rows(
