@@ -4,6 +4,7 @@ Looking on never waits: a reader that is slow loses records and is told how many
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import asdict, fields
@@ -156,6 +157,13 @@ class Journal:
         self._due: dict[UnitName, Instant] = {}
         self._followers: set[Subscription] = set()
         self._incidents = Incidents()
+        self.run = f"{time.time_ns() // 1_000_000:x}"
+        """Whose numbers these are: the next supervisor counts from 1 again."""
+
+    @property
+    def last(self) -> int:
+        """Number of the last record; 0 before the first."""
+        return self._numbered
 
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
         looked = look(self._incidents, entry.event, moment, reaction)
@@ -199,6 +207,15 @@ class Journal:
         if not found and cause and not unit:
             found = next((one.id for one in self._incidents.open if cause in one.causes), "")
         return found
+
+    def since(self, seq: int, unit: str | None = None) -> tuple[list[Record], bool]:
+        """What came after that record, of all or of one unit; and whether that is all of it."""
+        if not self._ring or self._ring[0].seq <= seq + 1:
+            return [record for record in self._ring if record.seq > seq and unit in {None, record.unit}], True
+        if unit is None:
+            return list(self._ring), False
+        kept = self._by_unit.get(unit, deque())
+        return self.records(unit, seq), len(kept) < KEPT_PER_UNIT or kept[0].seq <= seq
 
     def subscribe(self) -> Subscription:
         """Follow what happens from now on."""
