@@ -17,6 +17,7 @@ from typing import Any
 from hooks.happenings import ALL as EVENTS
 from hooks.runner import Hooks
 from supervisor.api_asking import Asking
+from supervisor.api_logs import Logs
 from supervisor.api_reading import Reading
 from supervisor.api_request import Refusal, Taken, in_json, refuse
 from supervisor.api_switching import Switching
@@ -69,6 +70,7 @@ class Control:
         self._switching = Switching(
             asking=self._asking, world=world, status=status, choices=choices, user_docker=user_docker
         )
+        self._logs = Logs(journal, engine, world, (lambda _: ()) if user_docker is None else user_docker.tail)
         self._routes = self._table()
         self._busy: set[asyncio.Transport] = set()
         self._closing = asyncio.Event()
@@ -170,6 +172,7 @@ class Control:
             Route("GET", "/v1/units/{name}/why", self._reading.why),
             Route("GET", "/v1/units/{name}/logs", self._reading.logs),
             Route("GET", "/v1/events", self._reading.events),
+            Route("GET", "/v1/logs", self._logs.get),
             Route("GET", "/v1/version", self._reading.version),
             Route("GET", "/v1/storage/{name}/check", self._switching.check),
             Route("GET", "/v1/engines", self._switching.engines),

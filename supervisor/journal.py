@@ -58,6 +58,8 @@ class Record:
     event: str
     """``unit.transition``, ``unit.fact``, ``engine.lost``, ..."""
     cause: str = ""
+    level: str = "info"
+    """Of its line in the log."""
     taken: int = 0
     """Number of the fact it came of, counted from the start of the supervisor; one fact may make many records."""
     unit: str = ""
@@ -316,6 +318,7 @@ class _Telling:
             restarts=after.restarts,
             restart="" if restart is None else restart.value,
             incarnation=after.run,
+            level="warning" if after.phase in BAD else "info",
         )
         say = self._log.warning if after.phase in BAD else self._log.info
         say(
@@ -350,6 +353,7 @@ class _Telling:
             on=on,
             reason=refused,
             incarnation=unit.run,
+            level="info" if isinstance(event, ASKS) else "debug",
         )
         say = self._log.info if isinstance(event, ASKS) else self._log.debug
         say(
@@ -425,7 +429,7 @@ class _Telling:
         about_unit = self._reaction.world.units.get(UnitName(unit))
         run = None if about_unit is None else about_unit.run
         known = {"incident": said["incident"]} if "incident" in said else {}
-        record = self._keep(event=event, cause=cause, reason=reason, unit=unit, incarnation=run, **known)
+        record = self._keep(event=event, cause=cause, reason=reason, unit=unit, incarnation=run, level=level, **known)
         if record.incident:
             said["incident"] = record.incident
         about = {"unit": unit} if unit else {}

@@ -7,7 +7,7 @@
 
 import heapq
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import field
 from typing import Any
 
@@ -93,20 +93,22 @@ class Held:
         return out
 
 
-async def merged(sources: Sequence[AsyncIterator[Item]]) -> AsyncGenerator[Item, None]:
+async def merged(sources: Sequence[AsyncGenerator[Item, None]]) -> AsyncGenerator[Item, None]:
     """Of sources that are in order, one line of each in memory. Of equal times the first source's comes first."""
     heads: list[tuple[int, int, Item]] = []
-    for number, source in enumerate(sources):
-        async for item in source:
-            heads.append((item.at, number, item))
-            break
-    heapq.heapify(heads)
-    while heads:
-        _, number, item = heads[0]
-        yield item
-        following = await anext(sources[number], None)
-        if following is None:
-            heapq.heappop(heads)
-        else:
-            # A clock that was set back within one source must not hold up the others.
-            heapq.heapreplace(heads, (max(following.at, item.at), number, following))
+    try:
+        for number, source in enumerate(sources):
+            if (first := await anext(source, None)) is not None:
+                heads.append((first.at, number, first))
+        heapq.heapify(heads)
+        while heads:
+            at, number, item = heads[0]
+            yield item
+            if (following := await anext(sources[number], None)) is None:
+                heapq.heappop(heads)
+            else:
+                # A clock that was set back within one source must not hold up the others.
+                heapq.heapreplace(heads, (max(following.at, at), number, following))
+    finally:
+        for source in sources:
+            await source.aclose()

@@ -362,6 +362,7 @@ def test_empty_fields_are_left_out_of_a_record_s_json() -> None:
         "seq": 1,
         "time": "1970-01-01T00:00:00.000Z",
         "event": "unit.transition",
+        "level": "info",
         "taken": 0,
         "exit_code": 0,
         "restarts": 0,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,7 +57,7 @@ def test_history_is_merged_in_order(sources: list[list[Item]]) -> None:
         assert [item.shown for n, item in got if n == number] == [one.shown for one in source]
 
 
-async def stream(items: list[Item]) -> AsyncIterator[Item]:
+async def stream(items: list[Item]) -> AsyncGenerator[Item, None]:
     for item in items:
         yield item
 

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from supervisor.keeper import Boot, Keeper, read
-from supervisor.loop import Entry, Inbox
+from supervisor.loop import Entry, Inbox, Observer
 from supervisor.shell import Shell, Timing
 from tests.simulation.engine_model import FakeEngine, Faults, Program
 from units import links
@@ -137,6 +137,8 @@ class SimulatedHost:
         self.lives: list[Life] = []
         self.handled = False
         """A person has started a container."""
+        self.onlookers: tuple[Observer, ...] = ()
+        """Further ones, of the next life."""
 
     def boot(self) -> Life:
         loop = asyncio.get_running_loop()
@@ -166,7 +168,7 @@ class SimulatedHost:
             SILENT,
             gauges=NoGauges(),
             keeper=keeper,
-            observers=(recorder,),
+            observers=(recorder, *self.onlookers),
             chance=self.chance.random,
             timing=Timing(),
             read_config=self._read_config,
@@ -179,6 +181,11 @@ class SimulatedHost:
     async def _read_config(self) -> Event:
         await asyncio.sleep(self.chance.uniform(0, 0.2))
         return ConfigRead(self.specs)
+
+    def reread(self) -> None:
+        """The configuration is another one now."""
+        assert self.life is not None
+        self.life.inbox.put(ConfigRead(self.specs))
 
     async def kill9(self) -> None:
         """The supervisor is gone between two instructions; nothing is tidied up."""
