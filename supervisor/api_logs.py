@@ -9,14 +9,13 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
-from datetime import UTC, datetime
 
 from supervisor.api_request import Refusal, Taken, flag, named, number, open_lines, write_line
 from supervisor.engine import Engine, EngineError
 from supervisor.http_server import BaseRequest, StreamResponse
 from supervisor.journal import Dropped, Journal, Record, Subscription
 from supervisor.log_merge import Bookmark, Held, Item, merged
-from supervisor.output import nanoseconds
+from supervisor.stamps import nanoseconds, stamp
 from units.kernel import World
 from units.records import dataclass
 from units.unit import USER_DOCKER, ContainerId, Failure, Phase, UnitName
@@ -27,6 +26,8 @@ WAITING = 1024
 """Lines that wait for whoever reads them; then those who bring more wait, too."""
 AGAIN = 0.5
 """Seconds until an output that has ended, or could not be read, is asked for once more, if nothing happens before."""
+FOLLOWING = "following"
+"""Stands between what there was and what comes."""
 _UP = frozenset({Phase.STARTING, Phase.RUNNING, Phase.READY})
 
 Put = Callable[[Item], Awaitable[None]]
@@ -85,6 +86,7 @@ class Logs:
 
         await reading.past(put)
         if follow:
+            await write_line(request, stream, {"time": stamp(time.time_ns()), "event": FOLLOWING})
             await reading.follow(put)
         return stream
 
@@ -315,11 +317,6 @@ async def _in_order(queue: "asyncio.Queue[Item | None]", put: Put) -> None:
 
 
 # How a line is shown.
-
-
-def stamp(at: int) -> str:
-    """As engines write them: UTC, with nanoseconds."""
-    return f"{datetime.fromtimestamp(at // 10**9, UTC):%Y-%m-%dT%H:%M:%S}.{at % 10**9:09}Z"
 
 
 def nanoseconds_of(record: Record) -> int:

@@ -1,13 +1,11 @@
 """Reads what a container wrote out of the engine's framing: the only place that knows it. Pure."""
 
-import re
 from collections.abc import Iterable
-from datetime import datetime
 
 from supervisor.engine import OutputLine
+from supervisor.stamps import nanoseconds
 
 _STREAMS = {1: "stdout", 2: "stderr"}
-_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _HEADER = 8
 LONGEST = 1024 * 1024
 """A program need not write lines at all: longer ones come in pieces of this many bytes."""
@@ -66,18 +64,3 @@ class Output:
             ):  # Else the rest of a line that was cut into pieces: they all have the stamp of the first.
                 self._last, text = at, rest
         return OutputLine(stream, text.removesuffix(b"\r").decode(errors="replace"), self._last)
-
-
-def nanoseconds(stamp: str) -> int | None:
-    """Of an engine's stamp (RFC 3339 with nanoseconds), since 1970; ``None`` for what is none.
-
-    In whole numbers: a float of today's seconds has steps of 200 ns, and two lines may be closer.
-    """
-    if (found := _STAMP.fullmatch(stamp)) is None:
-        return None
-    seconds, fraction, zone = found.groups()
-    try:
-        whole = datetime.fromisoformat(seconds + ("+00:00" if zone == "Z" else zone))
-    except ValueError:
-        return None
-    return int(whole.timestamp()) * 10**9 + int((fraction or "").ljust(9, "0"))

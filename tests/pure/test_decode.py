@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from supervisor import decode
 from supervisor.engine import EngineInfo, Heard, OutputLine
-from supervisor.output import LONGEST, Output, nanoseconds
+from supervisor.output import LONGEST, Output
+from supervisor.stamps import nanoseconds, stamp
 from units.events import (
     ContainerCreated,
     ContainerDestroyed,
@@ -400,7 +401,7 @@ def test_stamps_of_a_terminals_output_stand_at_its_lines() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stamp", "at"),
+    ("text", "at"),
     [
         ("1970-01-01T00:00:01Z", 10**9),
         ("1970-01-01T02:00:00.5+02:00", 5 * 10**8),
@@ -409,8 +410,13 @@ def test_stamps_of_a_terminals_output_stand_at_its_lines() -> None:
         ("then", None),
     ],
 )
-def test_a_stamp_is_read_to_the_nanosecond(stamp: str, at: int | None) -> None:
-    assert nanoseconds(stamp) == at
+def test_a_stamp_is_read_to_the_nanosecond(text: str, at: int | None) -> None:
+    assert nanoseconds(text) == at
+
+
+@given(st.integers(0, 4 * 10**18))
+def test_a_stamp_that_is_written_is_read(at: int) -> None:
+    assert nanoseconds(stamp(at)) == at
 
 
 def test_a_terminals_output_is_bare() -> None:
