@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ctypes
+import json
 import os
 import random
 import signal
@@ -34,6 +35,7 @@ from supervisor.loop import Inbox, Observer
 from supervisor.pages import PagesError, serve_pages
 from supervisor.prober import shown
 from supervisor.recreate import Recreations
+from supervisor.redaction import secrets_in
 from supervisor.sd_notify import Systemd
 from supervisor.settings import ConfigError, Settings
 from supervisor.shell import Shell, Timing
@@ -191,6 +193,7 @@ class Host:
         self._store = store
         self._log = log
         self._lines = lines
+        self._learn_secrets(settings)
         self._catching_up: asyncio.TimerHandle | None = None
         self._started = time.time()
         self._recreations: Recreations | None = None
@@ -304,7 +307,7 @@ class Host:
 
     def _make_engine(self, on_call: Callable[[str, str, float], None]) -> DockerEngine:
         """Raises EngineError for a URL that is none."""
-        return DockerEngine(self._url, on_call=on_call)
+        return DockerEngine(self._url, on_call=on_call, hide=self._lines.secrets)
 
     def _make_recreations(self, engine: DockerEngine) -> Recreations | None:  # noqa: ARG002
         """Only what somebody else made has to be copied: our own units are made from their definitions."""
@@ -393,12 +396,19 @@ class Host:
             self._log.warning("config.warning", problem=str(warning))
         return new_world(units, links.check(self._settings.units).links, self._settings.consoles)
 
+    def _learn_secrets(self, settings: Settings) -> None:
+        """Before anybody can say one."""
+        specs = (*settings.units, *settings.consoles)
+        found = (secret for spec in specs for secret in secrets_in(json.loads(spec.body)))
+        self._lines.secrets.learn(found, {spec.name for spec in specs})
+
     async def _read_config(self) -> Event:
         try:
             settings = await asyncio.to_thread(read_settings, self._options.config)
         except BootError as error:
             return ConfigRefused(str(error))
         self._choices.configure(settings.configured)
+        self._learn_secrets(settings)
         settings = self._with_choices(settings)
         return ConfigRead(settings.units, settings.consoles)
 

@@ -85,10 +85,18 @@ class DockerEngine:
     """
 
     def __init__(
-        self, url: str, api: str = API, *, on_call: OnCall = lambda *_: None, lens: Lens | None = None
+        self,
+        url: str,
+        api: str = API,
+        *,
+        on_call: OnCall = lambda *_: None,
+        lens: Lens | None = None,
+        hide: Callable[[str], str] = str,
     ) -> None:
+        """``hide`` takes secrets out of what the engine says of an order that failed."""
         self.url = url
         self._lens = lens or Ours()
+        self._hide = hide
         self._path = socket_path(url)
         self._base = f"/{api}"
         self._on_call = on_call
@@ -418,7 +426,8 @@ class DockerEngine:
     def _failed(self, error: Exception, operation: str, subject: str, patience: float, began: float) -> EngineError:
         failure, text = self._meaning(error, operation, subject, patience)
         self._on_call(operation, failure.name.lower(), self._loop.time() - began)
-        return EngineError(failure, f"{operation} {subject}".rstrip() + f": {text}")
+        # It quotes commands and variables of the container.
+        return EngineError(failure, self._hide(f"{operation} {subject}".rstrip() + f": {text}"))
 
     def _meaning(self, error: Exception, operation: str, subject: str, patience: float) -> tuple[Failure, str]:
         match error:

@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger, WrappedLogger
 
 from supervisor.log_formats import ForPeople, Line, as_json
 from supervisor.log_lines import LineLogger
+from supervisor.redaction import Secrets
 from supervisor.status import as_iso
 
 if TYPE_CHECKING:
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
+OURS = frozenset(
+    {"timestamp", "level", "event", "unit", "before", "after", "state", "cause", "on", "incident", "container"}
+    | {"restart", "order", "timer"}
+)
+"""Keys whose values are words and names of ours."""
+PLAIN = frozenset({int, float, bool, type(None)})
+
+Event = MutableMapping[str, Any]
 About = Callable[[str], Mapping[str, object]]
 
 
@@ -76,6 +85,7 @@ class Pipeline:
     """Where each line is completed, and given to all targets: the logger behind structlog's."""
 
     def __init__(self, targets: Sequence[Target]) -> None:
+        self.secrets = Secrets()
         self._targets = tuple(targets)
         self._about: About = lambda _unit: {}
         self._troubles = {target.name: "" for target in targets}
@@ -90,13 +100,18 @@ class Pipeline:
         """From now on ``about(unit)`` is asked for what goes with every line about a unit."""
         self._about = about
 
-    def complete(
-        self, _logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]
-    ) -> MutableMapping[str, Any]:
+    def complete(self, _logger: WrappedLogger, _method: str, event: Event) -> Event:
         """A line about a unit says which run of it, of what cause, and after which record, whoever wrote the line."""
         if unit := event.get("unit"):
             for key, value in self._about(str(unit)).items():
                 event.setdefault(key, value)
+        return event
+
+    def conceal(self, _logger: WrappedLogger, _method: str, event: Event) -> Event:
+        """The last net: what somebody else said, an engine, a program, a file, may have a secret in it."""
+        for key, value in event.items():
+            if key not in OURS and value.__class__ not in PLAIN:
+                event[key] = self.secrets.tree(value)
         return event
 
     @property
@@ -158,6 +173,7 @@ def configure_logging(
             pipeline.complete,
             stamp,
             structlog.processors.format_exc_info,
+            pipeline.conceal,
             as_one,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
@@ -180,12 +196,12 @@ def coloured(stream: TextIO, environ: Mapping[str, str]) -> bool:
     return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
-def stamp(_logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def stamp(_logger: WrappedLogger, _method: str, event: Event) -> Event:
     """First the moment, the level and the event's name: the eye finds them there."""
     first = {"timestamp": as_iso(time.time()), "level": event.pop("level", ""), "event": event.pop("event", "")}
     return first | dict(event)
 
 
-def as_one(_logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> tuple[tuple[Line], dict[str, Any]]:
+def as_one(_logger: WrappedLogger, _method: str, event: Event) -> tuple[tuple[Line], dict[str, Any]]:
     """The last processor: what structlog calls its logger with."""
     return (event,), {}

@@ -28,10 +28,26 @@ _AUTHORIZATION = re.compile(
 _SCHEME = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9+/._~=-]{6,}", re.IGNORECASE)
 _VALUE = r"""(?P<value>\[redacted\]|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|[^\s&]+)"""
 _PAIR = re.compile(r"""(?P<key>[A-Za-z0-9_.-]{2,80})(?P<is>["']?\s*[=:]\s*)""" + _VALUE)
+_SAID = re.compile(r"(?<![\w.-])((?!(?i:(?:proxy-)?authorization|(?:set-)?cookie)\b)[A-Za-z0-9_.-]{2,80}):(?=\s)")
+_COLON = "\ue000"
+"""Stands for a colon that parts a name from a sentence about it."""
 _FLAG = re.compile(r"(?P<flag>--?[A-Za-z0-9][A-Za-z0-9-]{1,60})(?P<is>\s+)" + _VALUE)
 _KNOWN = re.compile(
     r"\beyJ[\w-]{6,}\.[\w-]{6,}\.[\w-]*|\b(?:gh[pousr]|glpat|xox[abprs]|sk|pk)[_-][A-Za-z0-9_-]{10,}|\bAKIA[A-Z0-9]{12,}"
 )
+_SHORT = "auth|authorization|keys?|pass|pem|dsn|salt|sas|sig|pin|otp"
+_HINT = re.compile(
+    rf"-----BEGIN|://[^/\s]*@|eyJ|gh[pousr][_-]|glpat|xox[abprs]|[sp]k[_-]|AKIA|--notify-"
+    rf"|(?i:{_TELLING.pattern}|basic\s|authorization)"
+    rf"|(?:{_SHORT}|{_SHORT.title()})(?![a-z])|(?:{_SHORT.upper()})(?![A-Z])".replace("KEYS?", "KEYS?")
+)
+"""Stands in every text from which ``redact`` would take something."""
+_TRACES = (
+    *("-----begin", "://", "eyj", "gh", "glpat", "xox", "sk_", "sk-", "pk_", "pk-", "akia", "--notify-", "pass", "pwd"),
+    *("secret", "token", "credential", "cookie", "private", "api", "access", "bearer", "signature", "webhook", "basic"),
+    *("auth", "key", "pem", "dsn", "salt", "sas", "sig", "pin", "otp"),
+)
+"""One of these stands, whatever the case, in each text with a hint; most lines of a log have none of them."""
 _HOOK = re.compile(r"(--notify-(?:webhook|command)[= ])\s*('[^']*'|\"[^\"]*\"|\S+)")
 
 
@@ -42,6 +58,8 @@ def telling(key: str) -> bool:
 
 def redact(text: str) -> str:
     """A text without what has the shape of a secret. Twice is the same as once."""
+    if not _suspicious(text):
+        return text
     text = _PEM.sub(GONE, text)
     text = _HOOK.sub(rf"\1{GONE}", text)
     text = _USERINFO.sub(f"{GONE}@", text)
@@ -50,6 +68,22 @@ def redact(text: str) -> str:
     text = _KNOWN.sub(GONE, text)
     text = _FLAG.sub(_flag, text)
     return _PAIR.sub(_pair, text)
+
+
+def _suspicious(text: str) -> bool:
+    """Fast: every line of the log is asked about."""
+    small = text.lower()
+    for trace in _TRACES:  # Not ``any``: a generator would take twice as long.
+        if trace in small:
+            return _HINT.search(text) is not None
+    return False
+
+
+def redact_prose(text: str) -> str:
+    """Of a sentence: here ``key: value`` is none, for ``auth: ready`` says how the unit ``auth`` is."""
+    if not _suspicious(text):
+        return text
+    return redact(_SAID.sub(lambda match: f"{match[1]}{_COLON}", text)).replace(_COLON, ":")
 
 
 def _pair(match: re.Match[str]) -> str:
@@ -113,7 +147,10 @@ class Scrubber:
 
     def text(self, text: str) -> str:
         """Twice is the same as once."""
-        text = redact(text)
+        return self.known(redact(text))
+
+    def known(self, text: str) -> str:
+        """Only what is known by its value."""
         for secret in self._secrets:
             for spelled in {secret, _escaped(secret)}:
                 text = text.replace(spelled, GONE)
@@ -145,3 +182,65 @@ def known_labels(labels: Mapping[str, Any]) -> dict[str, str]:
 
 def _shown(key: str) -> bool:
     return not key.endswith((".exec", ".http")) and ".header." not in key and not telling(key)
+
+
+class Secrets:
+    """What is known to be secret on this host. Called with a text, it takes that out, and what looks like it.
+
+    ``learn`` from each reading of the configuration: what was a secret stays one.
+    """
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+        self._scrubber = Scrubber(())
+
+    def learn(self, secrets: Iterable[str], harmless: Collection[str] = ()) -> None:
+        """``harmless``: names of units, which some variable may have as its value."""
+        self._known |= set(secrets)
+        self._scrubber = Scrubber(self._known, harmless)
+
+    def __call__(self, text: str) -> str:
+        return self._scrubber.known(redact_prose(text))
+
+    def tree(self, value: Any) -> Any:
+        """JSON, as it is said in a line of the log."""
+        match value:
+            case str():
+                return self(value)
+            case dict():
+                return {key: self.tree(one) for key, one in value.items()}
+            case list() | tuple():
+                return [self.tree(one) for one in value]
+            case _:
+                return value
+
+
+def secrets_in(value: Any) -> Iterator[str]:
+    """Of a definition: what stands behind telling keys and in headers, ``KEY=value`` of telling ones, passwords."""
+    match value:
+        case dict():
+            for key, one in value.items():
+                if telling(str(key)) or ".header." in str(key):
+                    yield from told({"secret": one})
+                yield from secrets_in(one)
+        case list() | tuple():
+            for one in value:
+                yield from secrets_in(one)
+        case str():
+            yield from _secrets_in_text(value)
+        case _:
+            pass
+
+
+def _secrets_in_text(text: str) -> Iterator[str]:
+    if not _suspicious(text):
+        return
+    key, is_pair, behind = text.partition("=")
+    if is_pair and telling(key):
+        yield behind
+    bare = text.replace("'", " ").replace('"', " ")  # For what stands within a quoted command.
+    for found in (one for form in (_FLAG, _PAIR) for said in (text, bare) for one in form.finditer(said)):
+        if telling(found[1]):
+            yield found["value"].strip("\"'").rstrip(";,)")
+    for found in _USERINFO.findall(text):
+        yield found.rstrip("@").partition(":")[2] or found.rstrip("@")

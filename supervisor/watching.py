@@ -125,7 +125,7 @@ class WatchedHost(Host):
         self._grace = options.start_period
 
     def _make_engine(self, on_call: Callable[[str, str, float], None]) -> DockerEngine:
-        return DockerEngine(self._url, on_call=on_call, lens=self._lens)
+        return DockerEngine(self._url, on_call=on_call, lens=self._lens, hide=self._lines.secrets)
 
     def _make_recreations(self, engine: DockerEngine) -> Recreations:
         return Recreations(engine, StateFile(self._options.state_dir / "recreations.json", self._log), self._log)

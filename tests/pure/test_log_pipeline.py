@@ -78,6 +78,22 @@ def test_a_line_about_a_unit_is_completed() -> None:
     assert set(second) == {"timestamp", "level", "event"}
 
 
+def test_no_secret_gets_into_a_line() -> None:
+    """Whoever said it, and however deep it stands; names and words of ours stay."""
+    stream = io.StringIO()
+    pipeline = configure_logging("json", "info", stream)
+    pipeline.secrets.learn(["open-sesame"])
+    log = structlog.get_logger()
+    log.warning("order.failed", unit="auth", error="exec: PASSWORD=hunter2", output=["--token abcdef", "open-sesame!"])
+    try:
+        raise ZeroDivisionError("open-sesame")  # noqa: TRY301 - it is raised to be told of
+    except ZeroDivisionError:
+        log.exception("it.broke")
+    text = stream.getvalue()
+    assert not [word for word in ("hunter2", "abcdef", "open-sesame") if word in text]
+    assert json.loads(text.splitlines()[0])["unit"] == "auth"
+
+
 def test_an_exception_is_told_with_its_trace() -> None:
     """In both formats."""
     for form in ("json", "console"):
