@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from supervisor.redaction import redact_prose
+from supervisor.concealing import conceal
 
 LAST_LINES = 20
 
@@ -108,7 +107,7 @@ def last_lines(path: Path, start: int) -> tuple[str, ...]:
             text = file.read().decode(errors="replace")
     except OSError:
         return ()
-    return tuple(redact_prose(line) for line in text.splitlines()[-LAST_LINES:])  # It quotes its arguments.
+    return tuple(conceal(line) for line in text.splitlines()[-LAST_LINES:])  # It quotes its arguments.
 
 
 LOG_LIMIT = 10 * 1024 * 1024
@@ -132,6 +131,8 @@ def unmount_namespace(path: Path) -> None:
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         place, _, kind = line.partition(" - ")
         if place.split(" ")[4] == target and kind.startswith("nsfs "):
+            import ctypes  # noqa: PLC0415 - the only use of half a megabyte
+
             libc = ctypes.CDLL(None, use_errno=True)
             detach = 2  # MNT_DETACH
             if libc.umount2(os.fsencode(path), detach):

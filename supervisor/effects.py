@@ -7,13 +7,12 @@ must not wait for it. What an order does is told by the engine's stream; only it
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from structlog.typing import FilteringBoundLogger
 
 from supervisor.engine import Engine, EngineError, UserEngine
 from supervisor.loop import Entry, Inbox
-from supervisor.recreate import Recreations
 from supervisor.switches import Switches
 from units.commands import (
     ArmSwitch,
@@ -59,6 +58,9 @@ from units.machine import Moment
 from units.unit import USER_DOCKER, ContainerId, Failure, UnitName
 from units.user_docker import PROCESS
 
+if TYPE_CHECKING:
+    from supervisor.recreate import Recreations
+
 ELAPSED: dict[Timer, Callable[[UnitName, int], Event]] = {
     Timer.RETRY: RetryDue,
     Timer.KILL: KillDue,
@@ -85,7 +87,7 @@ class Effects:
         snapshot: Callable[[str], None],
         user_docker: UserEngine | None = None,
         switches: Switches | None = None,
-        recreations: Recreations | None = None,
+        recreations: "Recreations | None" = None,
         freed: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine = engine

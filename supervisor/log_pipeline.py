@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 import structlog
 from structlog.typing import FilteringBoundLogger, WrappedLogger
 
+from supervisor.concealing import Secrets
 from supervisor.log_formats import ForPeople, Line, as_json
 from supervisor.log_lines import LineLogger
-from supervisor.redaction import Secrets
 from supervisor.status import as_iso
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-GONE: Final = "[redacted]"
+from supervisor.concealing import GONE, traced
+
 SHORTEST: Final = 6
 """Characters: shorter values are words that stand everywhere, and taking them out would tell what they are."""
 
@@ -42,12 +43,6 @@ _HINT = re.compile(
     rf"|(?:{_SHORT}|{_SHORT.title()})(?![a-z])|(?:{_SHORT.upper()})(?![A-Z])".replace("KEYS?", "KEYS?")
 )
 """Stands in every text from which ``redact`` would take something."""
-_TRACES = (
-    *("-----begin", "://", "eyj", "gh", "glpat", "xox", "sk_", "sk-", "pk_", "pk-", "akia", "--notify-", "pass", "pwd"),
-    *("secret", "token", "credential", "cookie", "private", "api", "access", "bearer", "signature", "webhook", "basic"),
-    *("auth", "key", "pem", "dsn", "salt", "sas", "sig", "pin", "otp"),
-)
-"""One of these stands, whatever the case, in each text with a hint; most lines of a log have none of them."""
 _HOOK = re.compile(r"(--notify-(?:webhook|command)[= ])\s*('[^']*'|\"[^\"]*\"|\S+)")
 
 
@@ -71,12 +66,7 @@ def redact(text: str) -> str:
 
 
 def _suspicious(text: str) -> bool:
-    """Fast: every line of the log is asked about."""
-    small = text.lower()
-    for trace in _TRACES:  # Not ``any``: a generator would take twice as long.
-        if trace in small:
-            return _HINT.search(text) is not None
-    return False
+    return traced(text) and _HINT.search(text) is not None
 
 
 def redact_prose(text: str) -> str:
@@ -123,7 +113,7 @@ class Scrubber:
 
     def __init__(self, secrets: Iterable[str], harmless: Collection[str] = ()) -> None:
         lines = (line.strip() for secret in secrets for line in (secret, *secret.splitlines()))
-        self._secrets = sorted(
+        self.secrets = sorted(
             {line for line in lines if len(line) >= SHORTEST and line not in harmless and not _everyday(line)},
             key=lambda line: (-len(line), line),
         )
@@ -147,11 +137,8 @@ class Scrubber:
 
     def text(self, text: str) -> str:
         """Twice is the same as once."""
-        return self.known(redact(text))
-
-    def known(self, text: str) -> str:
-        """Only what is known by its value."""
-        for secret in self._secrets:
+        text = redact(text)
+        for secret in self.secrets:
             for spelled in {secret, _escaped(secret)}:
                 text = text.replace(spelled, GONE)
         return text
@@ -184,35 +171,13 @@ def _shown(key: str) -> bool:
     return not key.endswith((".exec", ".http")) and ".header." not in key and not telling(key)
 
 
-class Secrets:
-    """What is known to be secret on this host. Called with a text, it takes that out, and what looks like it.
+def worth_hiding(definitions: Iterable[Any], harmless: Collection[str]) -> tuple[str, ...]:
+    """The secrets in these definitions, as they may be spelled, without what would tell more by being hidden.
 
-    ``learn`` from each reading of the configuration: what was a secret stays one.
+    ``harmless``: names of units, which some variable may have as its value.
     """
-
-    def __init__(self) -> None:
-        self._known: set[str] = set()
-        self._scrubber = Scrubber(())
-
-    def learn(self, secrets: Iterable[str], harmless: Collection[str] = ()) -> None:
-        """``harmless``: names of units, which some variable may have as its value."""
-        self._known |= set(secrets)
-        self._scrubber = Scrubber(self._known, harmless)
-
-    def __call__(self, text: str) -> str:
-        return self._scrubber.known(redact_prose(text))
-
-    def tree(self, value: Any) -> Any:
-        """JSON, as it is said in a line of the log."""
-        match value:
-            case str():
-                return self(value)
-            case dict():
-                return {key: self.tree(one) for key, one in value.items()}
-            case list() | tuple():
-                return [self.tree(one) for one in value]
-            case _:
-                return value
+    found = Scrubber((one for definition in definitions for one in secrets_in(definition)), harmless)
+    return tuple(dict.fromkeys(spelled for one in found.secrets for spelled in (one, _escaped(one))))
 
 
 def secrets_in(value: Any) -> Iterator[str]:

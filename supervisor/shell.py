@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
@@ -11,8 +11,7 @@ from supervisor.engine import Engine, UserEngine
 from supervisor.keeper import Keeper
 from supervisor.loop import Entry, Inbox, Loop, Observer
 from supervisor.prober import ProbeGauges, Prober, Told
-from supervisor.recreate import Recreations
-from supervisor.standing import Standing
+from supervisor.standing import StandingOrders
 from supervisor.switches import Switches
 from supervisor.watch import Gauges, Watch
 from units.events import Event, ShutdownAsked, ShutdownHurried
@@ -21,6 +20,9 @@ from units.machine import Moment
 from units.quantities import Instant, Seconds
 from units.records import dataclass
 from units.unit import UnitName
+
+if TYPE_CHECKING:
+    from supervisor.recreate import Recreations
 
 LAST_GRACE = Seconds(15)
 """After the total deadline: three SIGKILLs, 2, 4 and 8 s apart. Then we go, whatever still runs."""
@@ -69,7 +71,7 @@ class Shell:
         prepare: Callable[[], Awaitable[None]],
         user_docker: UserEngine | None = None,
         switches: Switches | None = None,
-        recreations: Recreations | None = None,
+        recreations: "Recreations | None" = None,
     ) -> None:
         self._start_world = world
         self._engine = engine
@@ -146,7 +148,7 @@ class Shell:
                 recreations=self._recreations,
                 freed=renew,
             )
-            standing = Standing(self._engine, effects.free, renew)
+            standing = StandingOrders(self._engine, effects.free, renew)
             prober = Prober(self._engine, self._inbox, tasks, self._gauges, chance=self._chance)
             self.outcomes = prober.outcomes
             told = (*self._observers, prober, self._keeper, self._drained)

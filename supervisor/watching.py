@@ -18,8 +18,8 @@ from structlog.typing import FilteringBoundLogger
 from supervisor.app import BootError, Exit, Host, Options, open_state, refuse
 from supervisor.docker_engine import DockerEngine
 from supervisor.foreign import Wants
+from supervisor.foreign_lens import Foreign
 from supervisor.keeper import Kept
-from supervisor.lens import Foreign
 from supervisor.lock import LockError, LockHeld, RunLock
 from supervisor.log_pipeline import Pipeline, configure_logging
 from supervisor.loop import Entry, Observer

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor import redaction
-from supervisor.redaction import GONE, Scrubber, Secrets, known_labels, redact, secrets_in, telling, told
+from supervisor.concealing import GONE, Secrets
+from supervisor.redaction import Scrubber, known_labels, redact, telling, told, worth_hiding
 
 CANARY = "c4nary-0f-the-mine"
 
@@ -135,6 +136,12 @@ def test_a_sentence_about_a_unit_stays(text: str) -> None:
     assert secrets(f"{text}; TOKEN={CANARY}") == f"{text}; TOKEN={GONE}"
 
 
+def test_what_says_more_by_being_hidden_stays() -> None:
+    """A unit's name, a path, a short word, though a telling variable has it as its value."""
+    body = {"Env": ["AUTH_HOST_KEY=frontend", "KEY_FILE=/etc/ssl/key", "AUTH=on", f"PASSWORD={CANARY}"]}
+    assert worth_hiding([body], {"frontend"}) == (CANARY,)
+
+
 def test_what_was_learnt_is_taken_out_of_any_text() -> None:
     """Values of telling variables and labels, headers, passwords in addresses, from the body of a create call."""
     body = {
@@ -147,7 +154,7 @@ def test_what_was_learnt_is_taken_out_of_any_text() -> None:
         "Cmd": ["run", f"https://{CANARY}5@h/", f"sh -c 'x --token {CANARY}7; PASS=\"{CANARY}8\" y'"],
     }
     secrets = Secrets()
-    secrets.learn(secrets_in(body))
+    secrets.learn(worth_hiding([body], ()))
     secrets.learn([f"{CANARY}6"])
     for number in range(1, 9):
         assert secrets(f"said {CANARY}{number}, deutsch-an-der-Elbe") == f"said {GONE}, deutsch-an-der-Elbe"
