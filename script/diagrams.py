@@ -2,7 +2,8 @@
 
 ARCHITECTURE.md gets the glossary and one state diagram per kind; docs/reference/transitions.md every row and every
 ignored cell with its reason; docs/reference/log.md every line that is ever logged. Between the markers nothing is
-written by hand.
+written by hand. docs/reference/metrics.md and packaging/grafana/dashboard.json are written as a whole, from the
+catalogue of metrics.
 """
 
 import inspect
@@ -11,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
+from metrics import page
+from script import dashboard
 from supervisor.log_events import CATALOGUE
 from units import commands, events, switching
 from units.kernel import TABLES
@@ -131,6 +134,12 @@ SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
 }
 
 
+WHOLE: dict[str, Callable[[], str]] = {
+    "docs/reference/metrics.md": page.page,
+    "packaging/grafana/dashboard.json": dashboard.render,
+}
+
+
 def replaced(text: str, name: str, content: str) -> str:
     """``text`` with what stands between the markers of ``name`` exchanged."""
     begin, end = BEGIN.format(name), END.format(name)
@@ -149,6 +158,13 @@ def main(arguments: list[str]) -> int:
         wanted = replaced(text, name, render())
         if wanted != text:
             stale.append(f"{file}: {name}")
+            if "--write" in arguments:
+                path.write_text(wanted)
+    for file, render in WHOLE.items():
+        path = ROOT / file
+        wanted = render()
+        if not path.exists() or path.read_text() != wanted:
+            stale.append(file)
             if "--write" in arguments:
                 path.write_text(wanted)
     if "--write" in arguments or not stale:

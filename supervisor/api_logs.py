@@ -22,6 +22,8 @@ from units.unit import USER_DOCKER, ContainerId, Failure, Phase, UnitName
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 MOST_LINES = 10_000
+LAST = 9_999_999_999
+"""Seconds since 1970; in the year 2286."""
 WAITING = 1024
 """Lines that wait for whoever reads them; then those who bring more wait, too."""
 AGAIN = 0.5
@@ -77,7 +79,8 @@ class Logs:
 
     async def get(self, request: BaseRequest, _taken: Taken) -> StreamResponse:
         """What there is and, with ``follow``, what comes."""
-        wanted, follow = self._wanted(request), flag(request, "follow")
+        wanted = self._wanted(request)
+        follow = flag(request, "follow") and wanted.until is None
         stream = await open_lines(request)
         reading = self.reading(wanted)
 
@@ -97,8 +100,6 @@ class Logs:
         """Raises Refusal."""
         unit = named(self._world(), name).name if (name := request.query.get("unit")) else None
         until = _moment(request, "until")
-        if until is not None and flag(request, "follow"):
-            raise Refusal(400, "until: what is followed has no end", "leave out one of until and follow")
         level = request.query.get("level", "info")
         if level not in LEVELS:
             raise Refusal(400, f"level: there is no '{level[:80]}'", f"there are: {', '.join(LEVELS)}")
@@ -344,13 +345,19 @@ def of_dropped(count: int, before: Record) -> Item:
 
 
 def _moment(request: BaseRequest, key: str) -> int | None:
-    """Raises Refusal."""
+    """Nanoseconds since 1970, exact where the digits are. Raises Refusal."""
     text = request.query.get(key)
     if text is None:
         return None
     whole, _, fraction = text.partition(".")
-    if whole.isdecimal() and len(whole) <= 11 and (not fraction or (fraction.isdecimal() and len(fraction) <= 9)):
+    if whole.isdecimal() and len(whole) <= 10 and (not fraction or (fraction.isdecimal() and len(fraction) <= 9)):
         return int(whole) * 10**9 + int(fraction.ljust(9, "0"))
     if (at := nanoseconds(text)) is not None:
         return at
-    raise Refusal(400, f"{key}: '{text[:80]}' is no time", f"such as {key}=2026-01-02T03:04:05Z, or seconds since 1970")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LAST or "_" in text:
+        raise Refusal(400, f"{key}: '{text[:80]}' is no time", f"seconds since 1970, or {key}=2026-01-02T03:04:05Z")
+    return int(seconds * 1e9)

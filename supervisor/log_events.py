@@ -172,6 +172,12 @@ CATALOGUE: tuple[Group, ...] = (
             Line("log.target-failed", "warning", "lines do not get to this `target` at present, for this `error`"),
             Line("log.target-back", "info", "they do again; what `log.lost` does not count has been handed over"),
             Line("supervisor.notice", "warning", "something a person should know that is no unit's state"),
+            Line(
+                "control.asked",
+                "info",
+                "somebody asked for a change on the [control socket](control.md#who-may): `uid`, `pid`, `program`, "
+                "`verb`, `unit`, and `outcome` (`done`, `under way`, `refused: ...`, `left`: did not wait)",
+            ),
             Line("shutdown.asked", "info", "the host goes down"),
             Line("shutdown.hurried", "warning", "no more patience: what runs is killed"),
             Line("shutdown.forced", "error", "asked three times: the supervisor ends at once"),
