@@ -423,11 +423,12 @@ class _Telling:
         self._tell("supervisor.notice", text, level="warning")
 
     def incident_opened(self, incident: Incident) -> None:
-        self._tell("incident.opened", incident.reason, level="warning", unit=incident.root, incident=incident.id)
+        reason = f"{incident.id}: {incident.reason}"
+        self._tell("incident.opened", reason, level="warning", unit=incident.root, incident=incident.id)
 
     def incident_closed(self, incident: Incident) -> None:
         lasted, units = round(incident.well - incident.opened, 3), list(incident.units)
-        reason = f"all that fell are well again: {', '.join(units) or 'the engine'}"
+        reason = f"{incident.id}: all that fell are well again: {', '.join(units) or 'the engine'}"
         said: dict[str, Any] = {"incident": incident.id, "seconds": lasted, "units": units}
         self._tell("incident.closed", reason, unit=incident.root, cause=incident.id, **said)
 
