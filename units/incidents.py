@@ -5,7 +5,7 @@ Derived from reactions, after the orders; nothing is decided by it.
 - A unit *falls* when it dies, or is found unhealthy, or cannot be brought up, though it is wanted and nobody asked.
 - The first fall of a cause opens an incident, whose id is that cause's.
 - Whoever leaves its place for a cause of an incident joins it: what shares a network with the fallen, what needs it.
-- A loss of the engine is an incident, too; what the next snapshots find dead belongs to it.
+- A loss of the engine is an incident, too; what the next snapshot finds dead belongs to it.
 - A unit is in one incident at a time. One that falls again before its incident is over stays in it.
 - It is over when all its units have been well for a while: a crash loop is one incident, not one for each crash.
 """
@@ -83,7 +83,7 @@ def look(before: Incidents, event: Event, moment: Moment, reaction: Reaction) ->
     of = dict(before.of)
     _engine(known, event, moment, reaction)
     for transition in reaction.transitions:
-        _move(known, of, transition, event, moment, draining=reaction.world.draining)
+        _move(known, of, transition, moment, draining=reaction.world.draining)
     closed = []
     for one in list(known.values()):
         if (now := _aged(one, of, moment, reaction)) is None:
@@ -140,7 +140,6 @@ def _move(
     known: dict[str, Incident],
     of: dict[UnitName, str],
     transition: Transition,
-    event: Event,
     moment: Moment,
     *,
     draining: bool,
@@ -152,7 +151,7 @@ def _move(
         return
     mine = next((one for one in known.values() if after.cause in one.causes), None)
     if mine is None and fell:
-        mine = known.get(of.get(after.name, "")) or _of_the_engine(known, event)
+        mine = known.get(of.get(after.name, ""))
     if mine is None:
         if not fell:
             return
@@ -161,13 +160,6 @@ def _move(
     units = mine.units if after.name in mine.units else (*mine.units, after.name)
     known[mine.id] = replace(mine, units=units, causes=causes)
     of[after.name] = mine.id
-
-
-def _of_the_engine(known: dict[str, Incident], event: Event) -> Incident | None:
-    """What a snapshot finds dead after the engine was away died of that."""
-    if not isinstance(event, fact.SnapshotTaken):
-        return None
-    return next((one for one in known.values() if not one.root), None)
 
 
 def _aged(incident: Incident, of: Mapping[UnitName, str], moment: Moment, reaction: Reaction) -> Incident | None:
