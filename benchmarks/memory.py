@@ -7,16 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 from benchmarks.figures import Rounds, paired, percentile, pooled, table
 from benchmarks.processes import boot_command, fake_engine, module, running, scratch
 from benchmarks.reaction import services, wait_until_ready
+from benchmarks.scrape import free_port
 
 BARE, OURS, WORKED = "five packages imported", "dockwarden, 20 units", "dockwarden, after restarts"
 UNITS = 20
 SETTLE = 5.0
 """Seconds until what the boot left behind is freed or written."""
 WORK_PAUSE = 0.003
+SCRAPES = 2
+"""Somebody asks for its metrics, as on a host in use."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,12 @@ def one_round(restarts: int) -> dict[str, Mapping[str, float]]:
         directory = stack.enter_context(scratch())
         engine = stack.enter_context(fake_engine(directory, ["ours"]))
         bare = stack.enter_context(running(module("benchmarks.bare_imports"), directory / "bare.log"))
-        command = boot_command(engine.sockets["ours"], directory / "d", services(UNITS))
+        port = free_port()
+        command = boot_command(engine.sockets["ours"], directory / "d", services(UNITS), listen=f"127.0.0.1:{port}")
         ours = stack.enter_context(running(command, directory / "ours.log"))
         wait_until_ready(engine, "ours", UNITS, directory / "ours.log")
+        for _ in range(SCRAPES):
+            urlopen(f"http://127.0.0.1:{port}/metrics").read()
         time.sleep(SETTLE)
         measured = {BARE: sizes(bare.pid), OURS: sizes(ours.pid)}
         for number in range(restarts):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import select
 import subprocess
 import sys
@@ -57,6 +58,8 @@ def running(args: Sequence[str | Path], log: Path) -> Iterator[subprocess.Popen[
         process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", *args],
             cwd=REPOSITORY,
+            # An installed program is compiled already; its caches are kept here, too.
+            env={name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

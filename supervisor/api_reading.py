@@ -19,7 +19,7 @@ from supervisor.api_request import (
 from supervisor.engine import Engine, EngineError
 from supervisor.http_server import BaseRequest, Response, StreamResponse
 from supervisor.journal import KEPT, Journal
-from supervisor.user_docker import UserDocker
+from supervisor.late_user_docker import LateUserDocker
 from supervisor.version import VERSION
 from units.health import ENGINE
 from units.kernel import World
@@ -40,7 +40,7 @@ class Reading:
         status: Callable[[], dict[str, Any]],
         journal: Journal,
         engine: Engine | None,
-        user_docker: UserDocker | None,
+        user_docker: LateUserDocker | None,
         checks: Callable[[UnitName], list[dict[str, Any]]],
     ) -> None:
         self._world = world

@@ -8,7 +8,7 @@ from supervisor.api_request import Refusal, Taken, flag, in_json, named, reached
 from supervisor.choices import Choices, StateError
 from supervisor.engine import EngineError
 from supervisor.http_server import BaseRequest, Response
-from supervisor.user_docker import UserDocker
+from supervisor.late_user_docker import LateUserDocker
 from units.events import SwitchAsked
 from units.kernel import World
 from units.switching import contexts
@@ -28,7 +28,7 @@ class Switching:
         world: Callable[[], World],
         status: Callable[[], dict[str, Any]],
         choices: Choices | None,
-        user_docker: UserDocker | None,
+        user_docker: LateUserDocker | None,
     ) -> None:
         self._asking = asking
         self._world = world

@@ -18,12 +18,12 @@ from metrics import Metrics
 from supervisor.choices import Choices
 from supervisor.config_child import RefusedError, UnreadError, read_apart
 from supervisor.control import Control
-from supervisor.daemon_plan import PATH as DAEMON_PATH
 from supervisor.docker_engine import DockerEngine
 from supervisor.doors import Access, ControlError
 from supervisor.engine import EngineError
 from supervisor.journal import Journal
 from supervisor.keeper import Boot, Keeper, Kept, read
+from supervisor.late_user_docker import LateUserDocker
 from supervisor.lock import LockError, LockHeld, RunLock
 from supervisor.log_pipeline import Pipeline, configure_logging
 from supervisor.loop import Inbox, Observer
@@ -36,7 +36,6 @@ from supervisor.state import StateError, StateFile
 from supervisor.status import Context, status
 from supervisor.switches import Switches
 from supervisor.tree import Problem
-from supervisor.user_docker import UserDocker
 from supervisor.version import VERSION
 from supervisor.watch import EngineTooOldError
 from units import links
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from supervisor.log_targets import Wanted
     from supervisor.recreate import Recreations
     from supervisor.system_docker import DaemonState, SystemDocker
+    from supervisor.user_docker import UserDocker
 
 ENGINE_GRACE = Seconds(30)
 """SIGTERM to SIGKILL for an engine of our own; without live-restore it stops its containers first (15 s)."""
@@ -378,11 +378,19 @@ class Host:
     def _with_choices(self, settings: Settings) -> Settings:
         return settings.choose(*(self._choices.chosen(of) for of in Switchable))
 
-    def _user_docker(self, engine: DockerEngine, inbox: Inbox) -> UserDocker:
+    def _user_docker(self, engine: DockerEngine, inbox: Inbox) -> LateUserDocker:
         """Also where none is configured: the next reading of the configuration may want one."""
         spec = next((unit for unit in self._settings.units if unit.name == USER_DOCKER), None)
-        environ = {"PATH": DAEMON_PATH} | {key: value for key, value in os.environ.items() if key in PASSED_ON}
-        docker = UserDocker(engine, inbox, self._log, state_dir=self._options.state_dir, environ=environ)
+        state_dir = self._options.state_dir
+
+        def make() -> "UserDocker":
+            from supervisor.daemon_plan import PATH as DAEMON_PATH  # noqa: PLC0415 - only where there is one
+            from supervisor.user_docker import UserDocker  # noqa: PLC0415 - as above
+
+            environ = {"PATH": DAEMON_PATH} | {key: value for key, value in os.environ.items() if key in PASSED_ON}
+            return UserDocker(engine, inbox, self._log, state_dir=state_dir, environ=environ)
+
+        docker = LateUserDocker(make, state_dir)
         try:
             if spec is not None:
                 docker.prepare(spec.body, spec.config_hash)
@@ -485,7 +493,7 @@ class Host:
     def _to_wall(self, instant: Instant) -> float:
         return self._clocks().to_wall(instant)
 
-    def _status(self, world: World, docker: UserDocker) -> dict[str, Any]:
+    def _status(self, world: World, docker: LateUserDocker) -> dict[str, Any]:
         daemon = self._daemon_state
         return status(
             world,

@@ -25,9 +25,9 @@ from supervisor.doors import READING, SOCKET, Access, ControlError, open_door, p
 from supervisor.engine import Engine
 from supervisor.http_server import BaseRequest, HttpServer, NoRouteError, Response, Route, StreamResponse, match
 from supervisor.journal import Journal
+from supervisor.late_user_docker import LateUserDocker
 from supervisor.loop import Entry, Inbox
 from supervisor.pages import PagesError, address, plain
-from supervisor.user_docker import UserDocker
 from units.kernel import Reaction, World
 from units.machine import Moment
 from units.unit import UnitName
@@ -54,7 +54,7 @@ class Control:
         engine: Engine | None,
         run_dir: Path,
         choices: Choices | None = None,
-        user_docker: UserDocker | None = None,
+        user_docker: LateUserDocker | None = None,
         checks: Callable[[UnitName], list[dict[str, Any]]] = lambda _: [],
         hooks: Hooks | None = None,
         log: FilteringBoundLogger | None = None,

@@ -234,6 +234,19 @@ class Engine(Protocol):
     async def close(self) -> None: ...
 
 
+@dataclass(slots=True)
+class Report:
+    """What ``status`` shows beside the unit."""
+
+    version: str = ""
+    binary: str = ""
+    output: tuple[str, ...] = ()
+    """The last lines of the run that ended last."""
+    exit_code: int | None = None
+    trouble: str = ""
+    """Why it does not serve, as the last look found it."""
+
+
 class UserEngine(Protocol):
     """The port to user Docker's process. What it does is told as facts of the unit ``user-docker``."""
 

@@ -6,7 +6,7 @@ from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any
 
-from supervisor.user_docker import Report
+from supervisor.engine import Report
 from supervisor.version import VERSION
 from units.console import dirty, persistent
 from units.health import Health

@@ -24,7 +24,7 @@ from structlog.typing import FilteringBoundLogger
 from supervisor.daemon import Daemon, describe_exit, dockerd_command, last_lines, open_log, pid_in, spawn_detached
 from supervisor.daemon_plan import USER_DOCKER as DEFAULTS
 from supervisor.daemon_plan import CommandLine, DaemonPlan, SystemDockerError, plan
-from supervisor.engine import Engine, EngineError
+from supervisor.engine import Engine, EngineError, Report
 from supervisor.loop import Inbox
 from supervisor.rooted import within
 from supervisor.tls import TlsError, TlsSettings, UnusableError
@@ -68,19 +68,6 @@ class Record:
     config_hash: str
     socket: str
     data_root: str
-
-
-@dataclass(slots=True)
-class Report:
-    """What ``status`` shows beside the unit."""
-
-    version: str = ""
-    binary: str = ""
-    output: tuple[str, ...] = ()
-    """The last lines of the run that ended last."""
-    exit_code: int | None = None
-    trouble: str = ""
-    """Why it does not serve, as the last look found it."""
 
 
 @dataclass(slots=True)

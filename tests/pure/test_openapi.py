@@ -8,9 +8,9 @@ import pytest
 
 from supervisor.api_operations import OPERATIONS
 from supervisor.api_types import Dropped, Event, Status
+from supervisor.engine import Report
 from supervisor.openapi import Schemas, describe
 from supervisor.status import Context, status
-from supervisor.user_docker import Report
 from tests.pure.desk import Desk
 from tests.pure.story import needs, spec
 from tests.pure.test_control import ask, lines, play
