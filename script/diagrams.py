@@ -1,8 +1,9 @@
 """Writes what the tables say into the documentation, or checks that it is there: ``--write`` and ``--check``.
 
 ARCHITECTURE.md gets the glossary and one state diagram per kind; docs/reference/transitions.md every row and every
-ignored cell with its reason. Between the markers nothing is written by hand. docs/reference/metrics.md and
-packaging/grafana/dashboard.json are written as a whole, from the catalogue of metrics.
+ignored cell with its reason; docs/reference/log.md every line that is ever logged. Between the markers nothing is
+written by hand. docs/reference/metrics.md and packaging/grafana/dashboard.json are written as a whole, from the
+catalogue of metrics.
 """
 
 import inspect
@@ -13,6 +14,7 @@ from typing import get_args
 
 from metrics import page
 from script import dashboard
+from supervisor.log_events import CATALOGUE
 from units import commands, events, switching
 from units.kernel import TABLES
 from units.machine import Table
@@ -110,6 +112,16 @@ def _plain(function: Callable[..., object]) -> str:
     return "" if name == "always" else name.replace("_", " ")
 
 
+def log_events() -> str:
+    """One table for each group of the log's lines."""
+    parts = []
+    for group in CATALOGUE:
+        parts += [f"## {group.title}", "", "| event | level | when |", "| --- | --- | --- |"]
+        parts += [f"| `{line.event}` | {line.level} | {line.when} |" for line in group.lines]
+        parts.append("")
+    return "\n".join(parts).rstrip()
+
+
 SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
     "glossary": ("ARCHITECTURE.md", glossary),
     **{
@@ -117,6 +129,7 @@ SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
         for rules in TABLES.values()
     },
     "diagram of a switch": ("ARCHITECTURE.md", switch_diagram),
+    "log events": ("docs/reference/log.md", log_events),
     "transitions": ("docs/reference/transitions.md", transitions),
 }
 

@@ -15,6 +15,7 @@ from supervisor.command_line import Parser, TopParser
 
 if TYPE_CHECKING:
     from hooks.notifier import Receiver
+    from supervisor.log_targets import Wanted
 
 RUN_DIR = Path(os.environ.get("DOCKWARDEN_RUN_DIR", "/run/dockwarden"))
 STATE_DIR = Path("/var/lib/dockwarden")
@@ -117,6 +118,13 @@ def _add_running(command: argparse.ArgumentParser, state_dir: Path) -> None:
     command.add_argument(
         "--control-listen", default="", metavar="HOST:PORT", help="whoever comes here may look, without any password"
     )
+    command.add_argument(
+        "--log-target",
+        action="append",
+        default=[],
+        metavar="TARGET",
+        help="stdout (default), file:PATH[,size=10M][,keep=5], journald, syslog; repeat it",
+    )
     command.add_argument("--log-format", choices=("json", "console"), default="json")
     command.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
 
@@ -179,7 +187,7 @@ def _run(args: argparse.Namespace) -> int:
 
     booting = args.command == "boot"
     try:
-        receivers = _receivers(args)
+        receivers, log_targets = _receivers(args), _log_targets(args)
     except ValueError as error:
         print(f"dockwarden {args.command}: {error}", file=sys.stderr)
         return 2
@@ -196,6 +204,7 @@ def _run(args: argparse.Namespace) -> int:
         metrics_units=args.metrics_units,
         log_format=args.log_format,
         log_level=args.log_level,
+        log_targets=log_targets,
     )
     if booting:
         return app.boot(options, runner)
@@ -230,6 +239,15 @@ def _receivers(args: argparse.Namespace) -> "tuple[Receiver, ...]":
     except ValueError as error:
         raise ValueError(f"--notify-command: {error}") from error
     return tuple(found)
+
+
+def _log_targets(args: argparse.Namespace) -> "tuple[Wanted, ...]":
+    """Raises ValueError, which names the option."""
+    if not args.log_target:
+        return ()
+    from supervisor.log_targets import parse
+
+    return parse(args.log_target)
 
 
 def _validate(args: argparse.Namespace) -> int:

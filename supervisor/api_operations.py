@@ -8,6 +8,7 @@ from typing import Any
 
 from supervisor import api_types as answer
 from supervisor.api_asking import ASKS
+from supervisor.api_logs import LAST, LEVELS
 from supervisor.api_request import LONGEST_WAIT
 from supervisor.api_waiting import GOALS
 from units.unit import Switchable
@@ -90,6 +91,21 @@ OPERATIONS: dict[str, Operation] = {
         codes=(404,),
         stream=True,
         events=True,
+    ),
+    "GET /v1/logs": Operation(
+        "What was done and what containers wrote, in the order of their times",
+        answer.LogLine | answer.Event | answer.LogMark,
+        (
+            FOLLOW,
+            Parameter("unit", "only of this unit"),
+            Parameter("since", "nothing before this time, in seconds since 1970", float, (0, LAST)),
+            Parameter("until", "nothing after this time; it ends there, also with follow", float, (0, LAST)),
+            Parameter("tail", "the last so many lines", int, COUNT),
+            Parameter("level", "lowest of the records", choices=tuple(LEVELS), default="info"),
+            Parameter("output", "without the records", bool),
+        ),
+        codes=(404,),
+        stream=True,
     ),
     "GET /v1/version": Operation("The supervisor's version", answer.Version),
     "GET /v1/openapi.json": Operation("This description", dict[str, Any]),

@@ -178,6 +178,9 @@ class Event:
     container: str = ""
     restarts: int | None = None
     restart: str = ""
+    incarnation: int | None = None
+    incident: str = ""
+    level: str = "info"
     uid: int | None = None
 
 
@@ -196,6 +199,27 @@ class OutputLine:
     stream: str = ""
     text: str = ""
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """What a container wrote; or, with ``error``, why that cannot be had."""
+
+    time: Time
+    unit: str
+    container: str
+    stream: str = ""
+    text: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LogMark:
+    """Between what there was and what comes; or, where a reader was too slow, how many records it missed."""
+
+    time: Time
+    event: Literal["following", "dropped"]
+    count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

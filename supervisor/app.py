@@ -21,11 +21,11 @@ from supervisor.control import Control
 from supervisor.docker_engine import DockerEngine
 from supervisor.doors import Access, ControlError
 from supervisor.engine import EngineError
-from supervisor.journal import Journal, configure_logging
+from supervisor.journal import Journal
 from supervisor.keeper import Boot, Keeper, Kept, read
 from supervisor.late_user_docker import LateUserDocker
 from supervisor.lock import LockError, LockHeld, RunLock
-from supervisor.log_lines import LineLogger
+from supervisor.log_pipeline import Pipeline, configure_logging
 from supervisor.loop import Inbox, Observer
 from supervisor.pages import PagesError, serve_pages
 from supervisor.prober import shown
@@ -48,6 +48,7 @@ from units.unit import USER_DOCKER, Switchable
 
 if TYPE_CHECKING:
     from hooks.notifier import Notifier, Receiver
+    from supervisor.log_targets import Wanted
     from supervisor.recreate import Recreations
     from supervisor.system_docker import DaemonState, SystemDocker
     from supervisor.user_docker import UserDocker
@@ -104,6 +105,8 @@ class Options:
     """Who is told of what was done."""
     hooks: Path = Path("/etc/dockwarden/hooks.d")
     """Executables that are told of what happens."""
+    log_targets: "tuple[Wanted, ...]" = ()
+    """Empty: stdout."""
     access: Access = Access()
     """Who besides root may use the control socket."""
     metrics_units: int = 1000
@@ -112,7 +115,7 @@ class Options:
 
 def boot(options: Options, runner: Callable[..., int]) -> int:
     """Check everything that can be checked before anything is touched, then run until the host goes down."""
-    lines = configure_logging(options.log_format, options.log_level)
+    lines = configure_logging(options.log_format, options.log_level, targets=options.log_targets)
     log: FilteringBoundLogger = structlog.get_logger()
     try:
         settings = read_settings(options.config)
@@ -184,13 +187,14 @@ class Host:
     """One run of ``dockwarden boot``."""
 
     def __init__(
-        self, options: Options, settings: Settings, store: StateFile, log: FilteringBoundLogger, lines: LineLogger
+        self, options: Options, settings: Settings, store: StateFile, log: FilteringBoundLogger, lines: Pipeline
     ) -> None:
         self._options = options
         self._settings = settings
         self._store = store
         self._log = log
         self._lines = lines
+        lines.secrets.learn(settings.secrets)
         self._catching_up: asyncio.TimerHandle | None = None
         self._started = time.time()
         self._recreations: Recreations | None = None
@@ -246,6 +250,7 @@ class Host:
         switches = Switches(engine, inbox, choices, user_docker, self._log, room=self._room)
         metrics.restore(kept.counters)
         journal = Journal(self._log, self._to_wall, lambda number: control.asker(number))  # noqa: PLW0108 - made below
+        self._lines.know(journal.about)
         keeper = Keeper(
             self._store, boot_id, self._clocks, self._log, counters=metrics.counted, failed=metrics.state_failed
         )
@@ -317,7 +322,7 @@ class Host:
 
     def _make_engine(self, on_call: Callable[[str, str, float], None]) -> DockerEngine:
         """Raises EngineError for a URL that is none."""
-        return DockerEngine(self._url, on_call=on_call)
+        return DockerEngine(self._url, on_call=on_call, hide=self._lines.secrets)
 
     def _make_recreations(self, engine: DockerEngine) -> "Recreations | None":  # noqa: ARG002
         """Only what somebody else made has to be copied: our own units are made from their definitions."""
@@ -420,6 +425,7 @@ class Host:
         except BootError as error:
             return ConfigRefused(str(error))
         self._choices.configure(settings.configured)
+        self._lines.secrets.learn(settings.secrets)
         settings = self._with_choices(settings)
         return ConfigRead(settings.units, settings.consoles)
 
@@ -460,6 +466,7 @@ class Host:
         rereads: set[asyncio.Task[None]] = set()
 
         def reload() -> None:
+            self._lines.reopen()
             hooks.reload()
             task = asyncio.create_task(reread(), name="reload")
             rereads.add(task)
@@ -471,8 +478,8 @@ class Host:
         """A reader that had stopped gets what waited for it, and is told what it missed."""
         if self._lines.behind and self._catching_up is None:
             self._catch_up()
-        elif lost := self._lines.newly_lost():
-            self._log.warning("log.lost", lines=lost)
+        else:
+            self._lines.tend(self._log)
 
     def _catch_up(self) -> None:
         """By a timer, not by a writer of the loop: that would make the terminal non-blocking for its other users."""

@@ -17,9 +17,10 @@ from typing import IO, Any
 from urllib.parse import quote
 
 from supervisor import client_doctor, examine, findings
+from supervisor.concealing import GONE
 from supervisor.examine import Caller, UnansweredError, Wanted
 from supervisor.findings import Facts
-from supervisor.redaction import GONE, Scrubber, known_labels, secrets_of, told
+from supervisor.redaction import Scrubber, known_labels, secrets_of, told
 from supervisor.render import clean
 
 BUDGET = 30.0

@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from supervisor import client_doctor, client_hooks, client_switch, client_wait, render
+from supervisor import client_doctor, client_hooks, client_logs, client_switch, client_wait, render
 from supervisor.calling import NOT_FOUND, Client, RefusedError, UnreachableError, why
 from supervisor.client_progress import Progress
 from supervisor.command_line import guessed
@@ -57,10 +57,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     events.add_argument("-f", "--follow", action="store_true", help="and go on with what happens")
     events.add_argument("--unit", metavar="UNIT", help="only of this unit")
     events.add_argument("--tail", type=_count, metavar="N", help="the last N (default: all that is kept; with -f: 10)")
-    logs = add("logs", "show what a unit's container wrote", "logs console -f --tail 20")
-    logs.add_argument("unit", metavar="UNIT")
-    logs.add_argument("-f", "--follow", action="store_true", help="and go on until the container ends")
-    logs.add_argument("--tail", type=_count, default=100, metavar="N", help="the last N lines (default: %(default)s)")
+    client_logs.add_arguments(add("logs", "show what was done and what containers wrote", "logs -f web --since 10m"))
     reason = add("why", "tell why a unit is in its state, and what would change it", "why console")
     reason.add_argument("unit", metavar="UNIT")
     for verb, help_text in (
@@ -199,14 +196,7 @@ def _events(client: Client, args: argparse.Namespace) -> int:
 
 
 def _logs(client: Client, args: argparse.Namespace) -> int:
-    screen = _screen()
-    for line in client.stream("units", args.unit, "logs", tail=args.tail, follow=int(args.follow)):
-        if "error" in line:
-            return _complain(str(line["error"]), "", FAILED)
-        screen.line(json.dumps(line) if args.json else render.clean_output(str(line["text"]), screen))
-        if args.follow:
-            screen.flush()
-    return OK
+    return client_logs.run(client, args, _complain, UnreachableError)
 
 
 def _version(client: Client, args: argparse.Namespace) -> int:

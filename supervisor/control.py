@@ -66,6 +66,9 @@ class Control:
         self._log = log
         self._access = access
         self._journal = journal
+        self._engine = engine
+        self._world = world
+        self._engine_log: Callable[[int], tuple[str, ...]] = (lambda _: ()) if user_docker is None else user_docker.tail
         self._hooks = hooks
         self._reading = Reading(
             world=world, status=status, journal=journal, engine=engine, user_docker=user_docker, checks=checks
@@ -236,6 +239,7 @@ class Control:
             Route("GET", "/v1/units/{name}/logs", self._reading.logs),
             Route("GET", "/v1/units/{name}/wait", self._waiting.wait),
             Route("GET", "/v1/events", self._reading.events),
+            Route("GET", "/v1/logs", self._logs),
             Route("GET", "/v1/version", self._reading.version),
             Route("GET", "/v1/openapi.json", self._describe),
             Route("GET", "/v1/storage/{name}/check", self._switching.check),
@@ -246,6 +250,11 @@ class Control:
             Route("POST", "/v1/switch/{of}/{name}", self._switching.switch),
             Route("POST", "/v1/enable/{of}/{name}", self._switching.enable),
         )
+
+    async def _logs(self, request: BaseRequest, taken: Taken) -> StreamResponse:
+        from supervisor.api_logs import Logs  # noqa: PLC0415 - most supervisors are asked once a month
+
+        return await Logs(self._journal, self._engine, self._world, self._engine_log).get(request, taken)
 
     async def _describe(self, _request: BaseRequest, _taken: Taken) -> Response:
         # Asked for once in a supervisor's life: not carried around until then.

@@ -7,6 +7,8 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from supervisor.concealing import conceal
+
 LAST_LINES = 20
 
 
@@ -105,7 +107,7 @@ def last_lines(path: Path, start: int) -> tuple[str, ...]:
             text = file.read().decode(errors="replace")
     except OSError:
         return ()
-    return tuple(text.splitlines()[-LAST_LINES:])
+    return tuple(conceal(line) for line in text.splitlines()[-LAST_LINES:])  # It quotes its arguments.
 
 
 LOG_LIMIT = 10 * 1024 * 1024

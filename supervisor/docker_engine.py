@@ -84,10 +84,18 @@ class DockerEngine:
     """
 
     def __init__(
-        self, url: str, api: str = API, *, on_call: OnCall = lambda *_: None, lens: Lens | None = None
+        self,
+        url: str,
+        api: str = API,
+        *,
+        on_call: OnCall = lambda *_: None,
+        lens: Lens | None = None,
+        hide: Callable[[str], str] = str,
     ) -> None:
+        """``hide`` takes secrets out of what the engine says of an order that failed."""
         self.url = url
         self._lens = lens or Ours()
+        self._hide = hide
         self._path = socket_path(url)
         self._base = f"/{api}"
         self._on_call = on_call
@@ -318,9 +326,15 @@ class DockerEngine:
         async with self._order("remove", container[:12], ACT):
             await self._calls.containers.container(container).delete(force=True)
 
-    async def logs(self, container: ContainerId, *, tail: int, follow: bool) -> AsyncIterator[OutputLine]:
-        output = Output(terminal=decode.has_terminal(await self._inspect(container)))
-        asked = {"stdout": "1", "stderr": "1", "tail": str(tail), "follow": str(int(follow))}
+    async def logs(
+        self, container: ContainerId, *, tail: int | None, follow: bool, since: int | None = None
+    ) -> AsyncIterator[OutputLine]:
+        output = Output(terminal=decode.has_terminal(await self._inspect(container)), stamped=since is not None)
+        asked = {"stdout": "1", "stderr": "1", "follow": str(int(follow))}
+        asked["tail"] = "all" if tail is None else str(tail)
+        if since is not None:
+            # Inclusive: the engine leaves out what is before it (20.10 to 28).
+            asked |= {"timestamps": "1", "since": f"{since // 10**9}.{since % 10**9:09}"}
         async with contextlib.AsyncExitStack() as stack:
             async with self._order("logs", container[:12], LOOK):
                 query = self._stream(f"containers/{container}/logs", "GET", params=asked)
@@ -415,7 +429,8 @@ class DockerEngine:
     def _failed(self, error: Exception, operation: str, subject: str, patience: float, began: float) -> EngineError:
         failure, text = self._meaning(error, operation, subject, patience)
         self._on_call(operation, failure.name.lower(), self._loop.time() - began)
-        return EngineError(failure, f"{operation} {subject}".rstrip() + f": {text}")
+        # It quotes commands and variables of the container.
+        return EngineError(failure, self._hide(f"{operation} {subject}".rstrip() + f": {text}"))
 
     def _meaning(self, error: Exception, operation: str, subject: str, patience: float) -> tuple[Failure, str]:
         match error:

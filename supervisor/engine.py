@@ -56,6 +56,8 @@ class OutputLine:
     stream: str
     """``stdout`` or ``stderr``."""
     text: str
+    at: int = 0
+    """The engine's own stamp, nanoseconds since 1970; 0: it was not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +218,14 @@ class Engine(Protocol):
         """Also a running one; its volumes stay."""
         ...
 
-    def logs(self, container: ContainerId, *, tail: int, follow: bool) -> AsyncIterator[OutputLine]: ...
+    def logs(
+        self, container: ContainerId, *, tail: int | None, follow: bool, since: int | None = None
+    ) -> AsyncIterator[OutputLine]:
+        """What it wrote: the last ``tail`` lines, or all. With ``follow`` until its run is over.
+
+        ``since``: only lines of this moment and after it, nanoseconds since 1970, and each with its stamp.
+        """
+        ...
 
     async def load(self, path: str) -> list[str]:
         """Load an image archive (``docker save`` format, any compression); the names it brought."""

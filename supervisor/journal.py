@@ -4,23 +4,20 @@ Looking on never waits: a reader that is slow loses records and is told how many
 """
 
 import asyncio
-import json
-import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import asdict, fields
-from typing import Any, Self, TextIO
+from typing import Any, Self
 
-import structlog
-from structlog.typing import FilteringBoundLogger, WrappedLogger
+from structlog.typing import FilteringBoundLogger
 
-from supervisor.log_lines import LineLogger
 from supervisor.loop import Entry
 from supervisor.status import as_iso, unit_row, what_next
 from units import events as fact
 from units.commands import ArmTimer, Command, Timer
 from units.events import Event, UnitEvent
+from units.incidents import Incident, Incidents, look
 from units.kernel import Reaction, Transition, World
 from units.kernel import in_words as outcome_in_words
 from units.machine import Moment
@@ -28,8 +25,6 @@ from units.quantities import NEVER, Instant
 from units.records import dataclass
 from units.switching import STEP_MEANING, Outcome, Result, Switch
 from units.unit import CONSOLE, MEANING, USER_DOCKER, Phase, Switchable, Unit, UnitName
-
-LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 KEPT = 4096
 KEPT_PER_UNIT = 64
@@ -52,74 +47,6 @@ NOTED = (
 ASKS = (fact.StartAsked, fact.StopAsked, fact.RestartAsked, fact.ResetAsked)
 
 
-# Logging: structlog on its own, no detour through the standard library's handlers.
-
-
-def configure_logging(format: str, level: str, stream: TextIO | None = None) -> LineLogger:  # noqa: A002 - the option's name
-    """Make structlog write ``json`` or ``console`` lines of at least this level to ``stream`` (stdout).
-
-    Raises:
-        ValueError: no such format or level.
-    """
-    if format not in {"json", "console"} or level not in LEVELS:
-        raise ValueError(f"no such log format or level: {format}, {level}")
-    target = sys.stdout if stream is None else stream
-    line_logger = LineLogger(target)
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            stamp,
-            structlog.processors.format_exc_info,
-            as_json if format == "json" else ForPeople(colour=target.isatty()),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=lambda *_args: line_logger,
-        cache_logger_on_first_use=True,
-    )
-    return line_logger
-
-
-def stamp(_logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """First the moment, the level and the event's name: the eye finds them there."""
-    first = {"timestamp": as_iso(time.time()), "level": event.pop("level", ""), "event": event.pop("event", "")}
-    return first | dict(event)
-
-
-def as_json(_logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> str:
-    # ASCII only: a unit's name may hold what no terminal and no log shipper should interpret.
-    return json.dumps(event, default=str, separators=(",", ":"))
-
-
-class ForPeople:
-    """``12:00:01.123 warning unit.transition unit=console before=running ...``; values are escaped."""
-
-    _COLOURS = {"debug": "2", "warning": "33", "error": "31", "critical": "31"}  # noqa: RUF012 - never changed
-
-    def __init__(self, *, colour: bool) -> None:
-        self._colour = colour
-
-    def __call__(self, _logger: WrappedLogger, _method: str, event: MutableMapping[str, Any]) -> str:
-        rest = dict(event)
-        at, level, name = str(rest.pop("timestamp"))[11:23], str(rest.pop("level")), str(rest.pop("event"))
-        trace = str(rest.pop("exception", ""))
-        shown = " ".join(f"{key}={_readable(value)}" for key, value in rest.items())
-        head = f"{level:<7} {_readable(name, quote=False)}"
-        if self._colour and level in self._COLOURS:
-            head = f"\033[{self._COLOURS[level]}m{head}\033[0m"
-        return f"{at} {head} {shown}".rstrip() + (f"\n{trace}" if trace else "")
-
-
-def _readable(value: object, *, quote: bool = True) -> str:
-    text = str(value)
-    if text.isprintable() and text and not (quote and " " in text):
-        return text
-    return json.dumps(text, ensure_ascii=not text.isprintable())
-
-
-# The journal.
-
-
 @dataclass(frozen=True, slots=True)
 class Record:
     """One thing that happened. Empty fields say nothing and are left out of its JSON."""
@@ -131,6 +58,8 @@ class Record:
     event: str
     """``unit.transition``, ``unit.fact``, ``engine.lost``, ..."""
     cause: str = ""
+    level: str = "info"
+    """Of its line in the log."""
     taken: int = 0
     """Number of the fact it came of, counted from the start of the supervisor; one fact may make many records."""
     unit: str = ""
@@ -148,6 +77,10 @@ class Record:
     restarts: int | None = None
     restart: str = ""
     """Why this counts as a restart."""
+    incarnation: int | None = None
+    """Which run of the unit, as far as they were counted."""
+    incident: str = ""
+    """Id of the trouble that it is a part of, as long as that is not over."""
     uid: int | None = None
     """Who asked for it over the control socket."""
 
@@ -233,6 +166,7 @@ class Journal:
         self._by_unit: dict[str, deque[Record]] = {}
         self._due: dict[UnitName, Instant] = {}
         self._followers: set[Subscription] = set()
+        self._incidents = Incidents()
         self.run = f"{time.time_ns() // 1_000_000:x}"
         """Whose numbers these are: the next supervisor counts from 1 again."""
 
@@ -242,6 +176,8 @@ class Journal:
         return self._numbered
 
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
+        looked = look(self._incidents, entry.event, moment, reaction)
+        self._incidents = looked.incidents
         told = _Telling(self, entry, moment, reaction)
         for transition in reaction.transitions:
             told.transition(transition)
@@ -250,6 +186,10 @@ class Journal:
                 told.noted(entry.event)
         else:
             told.world_event()
+        for incident in looked.opened:
+            told.incident_opened(incident)
+        for incident in looked.closed:
+            told.incident_closed(incident)
         for switch in reaction.switches:
             told.switch(switch)
         for notice in reaction.notices:
@@ -263,6 +203,20 @@ class Journal:
         """What is kept, oldest first: of all, or of one unit."""
         kept: Iterable[Record] = self._ring if unit is None else self._by_unit.get(unit, ())
         return [record for record in kept if record.seq > after_seq]
+
+    def about(self, unit: str) -> dict[str, object]:
+        """What goes with every line about a unit: that of its last record."""
+        kept = self._by_unit.get(unit)
+        known = {key: getattr(kept[-1], key) for key in ("cause", "incarnation", "seq")} if kept else {}
+        incident = self.incident_of(unit)
+        return known | {"incident": incident} if incident else known
+
+    def incident_of(self, unit: str, cause: str = "") -> str:
+        """The trouble that a unit, or what belongs to a cause, is a part of; empty: none."""
+        found = self._incidents.of.get(UnitName(unit), "")
+        if not found and cause and not unit:
+            found = next((one.id for one in self._incidents.open if cause in one.causes), "")
+        return found
 
     def since(self, seq: int, unit: str | None = None) -> tuple[list[Record], bool]:
         """What came after that record, of all or of one unit; and whether that is all of it."""
@@ -352,6 +306,7 @@ class _Telling:
         self._cause = moment.cause
 
     def _keep(self, **said: Any) -> Record:
+        said.setdefault("incident", self._journal.incident_of(said.get("unit", ""), said["cause"]))
         return self._journal._keep(**(self._common | said))  # noqa: SLF001
 
     def transition(self, transition: Transition) -> None:
@@ -371,6 +326,8 @@ class _Telling:
             container=(after.container or "")[:12],
             restarts=after.restarts,
             restart="" if restart is None else restart.value,
+            incarnation=after.run,
+            level="warning" if after.phase in BAD else "info",
         )
         say = self._log.warning if after.phase in BAD else self._log.info
         say(
@@ -382,6 +339,7 @@ class _Telling:
             reason=record.reason,
             cause=record.cause,
             on=record.on,
+            incarnation=record.incarnation,
             seq=record.seq,
             container=record.container,
             restarts=record.restarts,
@@ -397,7 +355,14 @@ class _Telling:
         refused = next((answer.text for answer in self._reaction.answers if not answer.accepted), "")
         on = type(event).__name__
         record = self._keep(
-            event="unit.fact", cause=self._cause, unit=unit.name, after=unit.phase.value, on=on, reason=refused
+            event="unit.fact",
+            cause=self._cause,
+            unit=unit.name,
+            after=unit.phase.value,
+            on=on,
+            reason=refused,
+            incarnation=unit.run,
+            level="info" if isinstance(event, ASKS) else "debug",
         )
         say = self._log.info if isinstance(event, ASKS) else self._log.debug
         say(
@@ -457,11 +422,26 @@ class _Telling:
     def notice(self, text: str) -> None:
         self._tell("supervisor.notice", text, level="warning")
 
+    def incident_opened(self, incident: Incident) -> None:
+        reason = f"{incident.id}: {incident.reason}"
+        self._tell("incident.opened", reason, level="warning", unit=incident.root, incident=incident.id)
+
+    def incident_closed(self, incident: Incident) -> None:
+        lasted, units = round(incident.well - incident.opened, 3), list(incident.units)
+        reason = f"{incident.id}: all that fell are well again: {', '.join(units) or 'the engine'}"
+        said: dict[str, Any] = {"incident": incident.id, "seconds": lasted, "units": units}
+        self._tell("incident.closed", reason, unit=incident.root, cause=incident.id, **said)
+
     def _tell(
         self, event: str, reason: str, *, level: str = "info", unit: str = "", cause: str = "", **said: Any
     ) -> None:
         cause = cause or self._cause
-        record = self._keep(event=event, cause=cause, reason=reason, unit=unit)
+        about_unit = self._reaction.world.units.get(UnitName(unit))
+        run = None if about_unit is None else about_unit.run
+        known = {"incident": said["incident"]} if "incident" in said else {}
+        record = self._keep(event=event, cause=cause, reason=reason, unit=unit, incarnation=run, level=level, **known)
+        if record.incident:
+            said["incident"] = record.incident
         about = {"unit": unit} if unit else {}
         getattr(self._log, level)(event, **about, reason=reason, **said, cause=cause, seq=record.seq)
 

@@ -1,11 +1,13 @@
 """A merged configuration to typed settings: everything that is wrong with it is told at once. Pure."""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 
 from supervisor.compose import canonical, interpolated, read_service, unit_spec
 from supervisor.draft import Draft, Surroundings
 from supervisor.own_labels import RESTART
+from supervisor.redaction import worth_hiding
 from supervisor.settings import (
     TLS_ARGS,
     Settings,
@@ -78,7 +80,9 @@ def parse(root: Node, report: Report, env_files: Mapping[str, str] | None = None
     if docker is not None:
         places[USER_DOCKER] = rancher["docker"].place
     warnings = tuple(report.warnings)
-    return Settings(tuple(units), system_docker, supervisor, environment, warnings, places, consoles, docker)
+    specs = (*units, *consoles)
+    secrets = worth_hiding((json.loads(spec.body) for spec in specs), {spec.name for spec in specs})
+    return Settings(tuple(units), system_docker, supervisor, environment, warnings, places, consoles, docker, secrets)
 
 
 def _console(shapes: Shapes, consoles: tuple[UnitSpec, ...], node: Node | None) -> UnitSpec:

@@ -9,7 +9,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-GONE: Final = "[redacted]"
+from supervisor.concealing import GONE, traced
+
 SHORTEST: Final = 6
 """Characters: shorter values are words that stand everywhere, and taking them out would tell what they are."""
 
@@ -28,10 +29,20 @@ _AUTHORIZATION = re.compile(
 _SCHEME = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9+/._~=-]{6,}", re.IGNORECASE)
 _VALUE = r"""(?P<value>\[redacted\]|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|[^\s&]+)"""
 _PAIR = re.compile(r"""(?P<key>[A-Za-z0-9_.-]{2,80})(?P<is>["']?\s*[=:]\s*)""" + _VALUE)
+_SAID = re.compile(r"(?<![\w.-])((?!(?i:(?:proxy-)?authorization|(?:set-)?cookie)\b)[A-Za-z0-9_.-]{2,80}):(?=\s)")
+_COLON = "\ue000"
+"""Stands for a colon that parts a name from a sentence about it."""
 _FLAG = re.compile(r"(?P<flag>--?[A-Za-z0-9][A-Za-z0-9-]{1,60})(?P<is>\s+)" + _VALUE)
 _KNOWN = re.compile(
     r"\beyJ[\w-]{6,}\.[\w-]{6,}\.[\w-]*|\b(?:gh[pousr]|glpat|xox[abprs]|sk|pk)[_-][A-Za-z0-9_-]{10,}|\bAKIA[A-Z0-9]{12,}"
 )
+_SHORT = "auth|authorization|keys?|pass|pem|dsn|salt|sas|sig|pin|otp"
+_HINT = re.compile(
+    rf"-----BEGIN|://[^/\s]*@|eyJ|gh[pousr][_-]|glpat|xox[abprs]|[sp]k[_-]|AKIA|--notify-"
+    rf"|(?i:{_TELLING.pattern}|basic\s|authorization)"
+    rf"|(?:{_SHORT}|{_SHORT.title()})(?![a-z])|(?:{_SHORT.upper()})(?![A-Z])".replace("KEYS?", "KEYS?")
+)
+"""Stands in every text from which ``redact`` would take something."""
 _HOOK = re.compile(r"(--notify-(?:webhook|command)[= ])\s*('[^']*'|\"[^\"]*\"|\S+)")
 
 
@@ -42,6 +53,8 @@ def telling(key: str) -> bool:
 
 def redact(text: str) -> str:
     """A text without what has the shape of a secret. Twice is the same as once."""
+    if not _suspicious(text):
+        return text
     text = _PEM.sub(GONE, text)
     text = _HOOK.sub(rf"\1{GONE}", text)
     text = _USERINFO.sub(f"{GONE}@", text)
@@ -50,6 +63,17 @@ def redact(text: str) -> str:
     text = _KNOWN.sub(GONE, text)
     text = _FLAG.sub(_flag, text)
     return _PAIR.sub(_pair, text)
+
+
+def _suspicious(text: str) -> bool:
+    return traced(text) and _HINT.search(text) is not None
+
+
+def redact_prose(text: str) -> str:
+    """Of a sentence: here ``key: value`` is none, for ``auth: ready`` says how the unit ``auth`` is."""
+    if not _suspicious(text):
+        return text
+    return redact(_SAID.sub(lambda match: f"{match[1]}{_COLON}", text)).replace(_COLON, ":")
 
 
 def _pair(match: re.Match[str]) -> str:
@@ -89,7 +113,7 @@ class Scrubber:
 
     def __init__(self, secrets: Iterable[str], harmless: Collection[str] = ()) -> None:
         lines = (line.strip() for secret in secrets for line in (secret, *secret.splitlines()))
-        self._secrets = sorted(
+        self.secrets = sorted(
             {line for line in lines if len(line) >= SHORTEST and line not in harmless and not _everyday(line)},
             key=lambda line: (-len(line), line),
         )
@@ -114,7 +138,7 @@ class Scrubber:
     def text(self, text: str) -> str:
         """Twice is the same as once."""
         text = redact(text)
-        for secret in self._secrets:
+        for secret in self.secrets:
             for spelled in {secret, _escaped(secret)}:
                 text = text.replace(spelled, GONE)
         return text
@@ -145,3 +169,43 @@ def known_labels(labels: Mapping[str, Any]) -> dict[str, str]:
 
 def _shown(key: str) -> bool:
     return not key.endswith((".exec", ".http")) and ".header." not in key and not telling(key)
+
+
+def worth_hiding(definitions: Iterable[Any], harmless: Collection[str]) -> tuple[str, ...]:
+    """The secrets in these definitions, as they may be spelled, without what would tell more by being hidden.
+
+    ``harmless``: names of units, which some variable may have as its value.
+    """
+    found = Scrubber((one for definition in definitions for one in secrets_in(definition)), harmless)
+    return tuple(dict.fromkeys(spelled for one in found.secrets for spelled in (one, _escaped(one))))
+
+
+def secrets_in(value: Any) -> Iterator[str]:
+    """Of a definition: what stands behind telling keys and in headers, ``KEY=value`` of telling ones, passwords."""
+    match value:
+        case dict():
+            for key, one in value.items():
+                if telling(str(key)) or ".header." in str(key):
+                    yield from told({"secret": one})
+                yield from secrets_in(one)
+        case list() | tuple():
+            for one in value:
+                yield from secrets_in(one)
+        case str():
+            yield from _secrets_in_text(value)
+        case _:
+            pass
+
+
+def _secrets_in_text(text: str) -> Iterator[str]:
+    if not _suspicious(text):
+        return
+    key, is_pair, behind = text.partition("=")
+    if is_pair and telling(key):
+        yield behind
+    bare = text.replace("'", " ").replace('"', " ")  # For what stands within a quoted command.
+    for found in (one for form in (_FLAG, _PAIR) for said in (text, bare) for one in form.finditer(said)):
+        if telling(found[1]):
+            yield found["value"].strip("\"'").rstrip(";,)")
+    for found in _USERINFO.findall(text):
+        yield found.rstrip("@").partition(":")[2] or found.rstrip("@")

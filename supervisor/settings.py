@@ -70,6 +70,8 @@ class Settings:
     consoles: tuple[UnitSpec, ...] = ()
     """All definitions of the unit ``console``; ``units`` has the configured one."""
     user_docker: UserDockerSettings | None = None
+    secrets: tuple[str, ...] = ()
+    """What stands behind telling names in the units' definitions: it is never said."""
 
     @property
     def configured(self) -> dict[Switchable, str]:

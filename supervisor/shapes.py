@@ -5,6 +5,7 @@ import shlex
 import signal
 from collections.abc import Iterable, Mapping
 
+from supervisor.redaction import telling
 from supervisor.tree import Node, Report, nearest
 from units.quantities import Seconds
 
@@ -18,6 +19,11 @@ SIGNALS = frozenset(one.name for one in signal.Signals)
 SIZES = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "gb": 1 << 30}
 
 
+def _is_secret(path: str) -> bool:
+    """Whether what stands there is not to be quoted."""
+    return any(part.startswith("environment") or telling(part) for part in path.split(".")[-2:])
+
+
 class Shapes:
     """Each method returns the value, or complains and returns the default."""
 
@@ -25,7 +31,8 @@ class Shapes:
         self.report = report
 
     def wrong(self, node: Node, path: str, wanted: str, hint: str = "") -> None:
-        self.report.problem(node.place, path, f"expected {wanted}, found {node.kind}", hint)
+        found = "a text" if isinstance(node.value, str) and _is_secret(path) else node.kind
+        self.report.problem(node.place, path, f"expected {wanted}, found {found}", hint)
 
     def mapping(self, node: Node, path: str, known: Iterable[str] | None = None) -> dict[str, Node]:
         """Its entries; with ``known``, other keys are complained of and left out."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import TypeAlias
 
+from supervisor.concealing import conceal
 from units.records import dataclass
 
 
@@ -91,10 +92,10 @@ class Report:
         self.warnings: list[Problem] = []
 
     def problem(self, place: Place, path: Path, message: str, hint: str = "") -> None:
-        self.problems.append(Problem(place, path, message, hint))
+        self.problems.append(Problem(place, path, conceal(message), hint))
 
     def warning(self, place: Place, path: Path, message: str, hint: str = "") -> None:
-        self.warnings.append(Problem(place, path, message, hint))
+        self.warnings.append(Problem(place, path, conceal(message), hint))
 
     def unknown_key(self, place: Place, path: Path, key: str, known: Iterable[str]) -> None:
         self.problem(place, path, "unknown key", nearest(key, known))

@@ -19,10 +19,9 @@ from supervisor.app import BootError, Exit, Host, Options, open_state, refuse
 from supervisor.docker_engine import DockerEngine
 from supervisor.foreign import Wants
 from supervisor.foreign_lens import Foreign
-from supervisor.journal import configure_logging
 from supervisor.keeper import Kept
 from supervisor.lock import LockError, LockHeld, RunLock
-from supervisor.log_lines import LineLogger
+from supervisor.log_pipeline import Pipeline, configure_logging
 from supervisor.loop import Entry, Observer
 from supervisor.recreate import Recreations
 from supervisor.settings import Settings
@@ -51,11 +50,12 @@ class WatchOptions:
 
 def watch(options: WatchOptions, runner: Callable[..., int]) -> int:
     """Check what can be checked, then look after the host until we are told to end."""
-    lines = configure_logging(options.host.log_format, options.host.log_level)
+    host = options.host
+    lines = configure_logging(host.log_format, host.log_level, targets=host.log_targets)
     log: FilteringBoundLogger = structlog.get_logger()
     try:
-        with RunLock(options.host.run_dir):
-            store = open_state(options.host.state_dir, log)
+        with RunLock(host.run_dir):
+            store = open_state(host.state_dir, log)
             return runner(lambda: WatchedHost(options, store, log, lines).run())
     except BootError as error:
         return refuse(log, str(error), error.code)
@@ -109,7 +109,7 @@ class Names:
 class WatchedHost(Host):
     """One run of ``dockwarden watch``."""
 
-    def __init__(self, options: WatchOptions, store: StateFile, log: FilteringBoundLogger, lines: LineLogger) -> None:
+    def __init__(self, options: WatchOptions, store: StateFile, log: FilteringBoundLogger, lines: Pipeline) -> None:
         super().__init__(options.host, Settings(), store, log, lines)
         self._watched = options
         self._names_file = StateFile(options.host.state_dir / "names.json", log)
@@ -125,7 +125,7 @@ class WatchedHost(Host):
         self._grace = options.start_period
 
     def _make_engine(self, on_call: Callable[[str, str, float], None]) -> DockerEngine:
-        return DockerEngine(self._url, on_call=on_call, lens=self._lens)
+        return DockerEngine(self._url, on_call=on_call, lens=self._lens, hide=self._lines.secrets)
 
     def _make_recreations(self, engine: DockerEngine) -> Recreations:
         return Recreations(engine, StateFile(self._options.state_dir / "recreations.json", self._log), self._log)

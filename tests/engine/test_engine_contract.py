@@ -641,6 +641,23 @@ def test_output_can_be_read_and_followed(rig: Rig) -> None:
     lives(rig, Act.TALK, live)
 
 
+def test_output_has_stamps_and_can_be_read_on_from_one(rig: Rig) -> None:
+    """Reading from a stamp brings the line of that stamp again, and all after it: none is skipped."""
+
+    async def live(engine: Engine, heard: Ear, _unit: str, container: ContainerId) -> None:
+        await heard.until("die 0")
+        lines = [line async for line in engine.logs(container, tail=None, follow=False, since=0)]
+        assert [(line.stream, line.text) for line in lines] == [("stdout", text) for text in ("one", "two", "three")]
+        stamps = [line.at for line in lines]
+        assert stamps == sorted(stamps)
+        assert stamps[0] > 1_600_000_000_000_000_000
+        for stamp in stamps:
+            again = [line async for line in engine.logs(container, tail=None, follow=False, since=stamp)]
+            assert again == [line for line in lines if line.at >= stamp]
+
+    lives(rig, Act.TALK, live)
+
+
 @pytest.mark.parametrize("suffix", ["", ".gz", ".xz"])
 def test_an_image_archive_can_be_loaded(rig: Rig, tmp_path: Path, suffix: str) -> None:
     tag = f"loaded:{suffix.strip('.') or 'plain'}"

@@ -20,7 +20,7 @@ from supervisor.engine import OutputLine
 from supervisor.journal import Journal
 from supervisor.loop import Entry, Inbox, Loop
 from supervisor.status import Context, status
-from tests.simulation.engine_model import FakeEngine
+from tests.simulation.engine_model import EPOCH_NS, FakeEngine
 from units import events as fact
 from units.commands import CreateContainer, SignalContainer, StartContainer
 from units.kernel import Reaction, fresh_unit, new_world
@@ -50,9 +50,16 @@ class Printer(FakeEngine):
     output: tuple[str, ...] = ("one", "two", "three")
     endless = False
 
-    async def logs(self, container: ContainerId, *, tail: int, follow: bool) -> AsyncIterator[OutputLine]:  # noqa: ARG002
-        for line in self.output[-tail:]:
-            yield OutputLine("stdout", line)
+    async def logs(
+        self,
+        container: ContainerId,  # noqa: ARG002
+        *,
+        tail: int | None,
+        follow: bool,
+        since: int | None = None,
+    ) -> AsyncIterator[OutputLine]:
+        for number, line in enumerate(self.output if tail is None else self.output[-tail:]):
+            yield OutputLine("stdout", line, 0 if since is None else EPOCH_NS + number)
         while follow and self.endless:
             yield OutputLine("stdout", "x" * 16_000)
             await asyncio.sleep(0)

@@ -109,8 +109,10 @@ def test_json_is_what_the_supervisor_said(play: Play) -> None:
         assert json.loads((await run("why", "web", "--json"))[1])["unit"] == status["units"][0]
         events = [json.loads(line) for line in (await run("events", "--json"))[1].splitlines()]
         assert events[-1]["after"] == "ready"
-        logs = [json.loads(line) for line in (await run("logs", "web", "--json", "--tail", "1"))[1].splitlines()]
-        assert logs == [{"stream": "stdout", "text": "three"}]
+        logs = [
+            json.loads(line) for line in (await run("logs", "web", "--json", "--raw", "--tail", "1"))[1].splitlines()
+        ]
+        assert [(line["unit"], line["stream"], line["text"]) for line in logs] == [("web", "stdout", "three")]
         version = json.loads((await run("version", "--json"))[1])
         assert version["client"] == VERSION
         assert version["supervisor"]["version"] == VERSION
@@ -269,8 +271,10 @@ def test_a_supervisor_that_hangs_is_told(
     "words",
     [
         ["start"],
-        ["logs"],
         ["logs", "x", "--tail", "-1"],
+        ["logs", "--since", "yesterday"],
+        ["logs", "--grep", "("],
+        ["logs", "--level", "loud"],
         ["stop", "x", "--timeout", "0"],
         ["stop", "x", "--timeout", "x"],
     ],
@@ -350,7 +354,7 @@ def test_logs_are_printed_as_they_were_written(play: Play) -> None:
         output = ("\x1b[31mred\x1b[0m", "gr\u00fcn")
 
     async def scene(run: Stage) -> None:
-        assert (await run("logs", "web"))[:2] == (0, "\x1b[31mred\x1b[0m\ngr\u00fcn\n")
+        assert (await run("logs", "web", "--raw"))[:2] == (0, "\x1b[31mred\x1b[0m\ngr\u00fcn\n")
 
     play(scene, spec("web"), engine=Colourful)
 

@@ -341,8 +341,10 @@ def test_output_that_cannot_be_had_says_why() -> None:
     class Refusing(Printer):
         output = ()
 
-        async def logs(self, container: ContainerId, *, tail: int, follow: bool) -> Any:
-            async for line in super().logs(container, tail=tail, follow=follow):
+        async def logs(
+            self, container: ContainerId, *, tail: int | None, follow: bool, since: int | None = None
+        ) -> Any:
+            async for line in super().logs(container, tail=tail, follow=follow, since=since):
                 yield line
             if container == "web-box":
                 raise EngineError(Failure.OTHER, "no logging driver")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from supervisor import decode
 from supervisor.engine import EngineInfo, Heard, OutputLine
 from supervisor.output import LONGEST, Output
+from supervisor.stamps import nanoseconds, stamp
 from units.events import (
     ContainerCreated,
     ContainerDestroyed,
@@ -369,6 +370,53 @@ def test_output_comes_in_frames_cut_anywhere(cuts: list[int]) -> None:
     assert lines == [OutputLine("stdout", "one"), OutputLine("stderr", "oh"), OutputLine("stdout", "two")]
     assert output.end() == [OutputLine("stdout", "\ufffd"), OutputLine("stderr", "end")]
     assert output.end() == []
+
+
+STAMP = "2026-01-02T03:04:05.67890123{}Z"
+AT = 1767323045678901230
+
+
+@given(st.lists(st.integers(1, 60), max_size=8))
+def test_stamps_are_taken_off_however_the_bytes_come(cuts: list[int]) -> None:
+    """Also from the middle of a line that the engine has cut in two; what only looks like a stamp stays."""
+    said = [f"{STAMP.format(1)} one\n", f"{STAMP.format(2)} tw", f"{STAMP.format(2)} o\n", f"{STAMP.format(3)} \n"]
+    said += [f"{STAMP.format(4)} {STAMP.format(9)} mine\n"]
+    data = b"".join(frame(1, text.encode()) for text in said)
+    output, lines = Output(terminal=False, stamped=True), []
+    for cut in (*cuts, len(data)):
+        lines += output.feed(data[:cut])
+        data = data[cut:]
+    assert [(line.text, line.at - AT) for line in lines] == [
+        ("one", 1),
+        ("two", 2),
+        ("", 3),
+        (f"{STAMP.format(9)} mine", 4),
+    ]
+
+
+def test_stamps_of_a_terminals_output_stand_at_its_lines() -> None:
+    output = Output(terminal=True, stamped=True)
+    lines = output.feed(f"{STAMP.format(1)} one\r\n{STAMP.format(2)} two\r\nno stamp\r\n".encode())
+    assert [(line.text, line.at - AT) for line in lines] == [("one", 1), ("two", 2), ("no stamp", 2)]
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("1970-01-01T00:00:01Z", 10**9),
+        ("1970-01-01T02:00:00.5+02:00", 5 * 10**8),
+        ("2026-01-02T03:04:05.678901234Z", 1767323045678901234),
+        ("2026-13-02T03:04:05Z", None),
+        ("then", None),
+    ],
+)
+def test_a_stamp_is_read_to_the_nanosecond(text: str, at: int | None) -> None:
+    assert nanoseconds(text) == at
+
+
+@given(st.integers(0, 4 * 10**18))
+def test_a_stamp_that_is_written_is_read(at: int) -> None:
+    assert nanoseconds(stamp(at)) == at
 
 
 def test_a_terminals_output_is_bare() -> None:

@@ -1,9 +1,7 @@
 """Each transition is told once, remembered for a while, and leads back to what caused it."""
 
 import asyncio
-import io
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -12,9 +10,8 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from supervisor.journal import KEPT, KEPT_PER_UNIT, QUEUE, Dropped, Journal, Record, configure_logging, in_words
+from supervisor.journal import KEPT, KEPT_PER_UNIT, QUEUE, Dropped, Journal, Record, in_words
 from supervisor.loop import Entry
-from tests.bed.engines import REPOSITORY
 from units import events as fact
 from units.health import Health
 from units.kernel import Reaction, World, fresh_unit, new_world, react
@@ -114,6 +111,7 @@ def test_each_transition_is_one_line(lines: list[Any]) -> None:
         "reason": story.world.units[CONSOLE].reason,
         "cause": story.world.units[CONSOLE].cause,
         "on": "ContainerStarted",
+        "incarnation": 1,
         "seq": 4,
         "container": "c" * 12,
         "restarts": 0,
@@ -162,7 +160,9 @@ def test_the_world_s_events_are_told(lines: list[Any]) -> None:
         ("snapshot.taken", "debug"),
         ("snapshot.taken", "debug"),
         ("snapshot.taken", "info"),
+        ("incident.opened", "warning"),
         ("engine.lost", "warning"),
+        ("incident.opened", "warning"),
         ("config.refused", "error"),
         ("supervisor.notice", "warning"),
         ("shutdown.asked", "info"),
@@ -210,6 +210,44 @@ def test_memory_is_bounded_and_a_quiet_unit_is_not_forgotten() -> None:
     assert len(story.journal.records()) == KEPT
     assert len(story.journal.records("console")) == KEPT_PER_UNIT
     assert story.journal.records("docker")[-1].after == "ready"
+
+
+def test_every_line_about_a_unit_can_be_placed() -> None:
+    """Also one that somebody else writes: of which run, after which record, of what cause."""
+    story = Story(spec(CONSOLE))
+    assert story.journal.about(CONSOLE) == {}
+    story.boot()
+    story.up()
+    unit = story.world.units[CONSOLE]
+    assert story.journal.about(CONSOLE) == {"cause": unit.cause, "incarnation": 1, "seq": 4}
+    story.crash(1)
+    assert story.journal.about(CONSOLE)["incarnation"] == 2
+    assert story.journal.records(CONSOLE)[-1].as_dict()["incarnation"] == 2
+
+
+def test_what_falls_together_says_so_in_each_record(lines: list[Any]) -> None:
+    """From the first fall to the last, and again when it is over, with all that fell."""
+    story = Story(spec(CONSOLE), replace(spec(DOCKER), dependencies=(Dependency(CONSOLE, Via.NET),)))
+    story.boot()
+    story.up()
+    story.up(DOCKER, ContainerId("d" * 64))
+    story.now += 60
+    story.tell(fact.ContainerDied(CONSOLE, BOX, 137))
+    story.tell(fact.ContainerStarted(CONSOLE, BOX))
+    opened = of(lines, "incident.opened")[0]
+    story.tell(fact.ContainerDied(DOCKER, ContainerId("d" * 64), 0))
+    story.tell(fact.ContainerStarted(DOCKER, ContainerId("d" * 64)))
+    assert story.journal.about(DOCKER)["incident"] == opened["incident"]
+    told = {
+        (record.unit, record.incident) for record in story.journal.records() if record.incarnation and record.incident
+    }
+    assert told == {(CONSOLE, opened["incident"]), (DOCKER, opened["incident"])}
+    for _ in range(2):
+        story.now += 11
+        story.tell(fact.ConfigRefused("why"))
+    closed = of(lines, "incident.closed")[0]
+    assert (closed["incident"], closed["units"], closed["unit"]) == (opened["incident"], [CONSOLE, DOCKER], CONSOLE)
+    assert "incident" not in story.journal.about(DOCKER)
 
 
 def test_why_leads_from_the_engine_s_fact_to_the_present_state() -> None:
@@ -317,58 +355,6 @@ def test_a_follower_that_left_is_forgotten() -> None:
     assert not story.journal._followers
 
 
-def test_json_lines_are_json_with_an_utc_stamp_first() -> None:
-    """One object a line, ASCII only, whatever a name holds."""
-    stream = io.StringIO()
-    configure_logging("json", "info", stream)
-    log = structlog.get_logger()
-    log.info("unit.transition", unit="\x1b[31mred\nline", n=1)
-    log.debug("order.given")
-    text = stream.getvalue()
-    assert text.isascii()
-    assert text.count("\n") == 1
-    told = json.loads(text)
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", told.pop("timestamp"))
-    assert told == {"level": "info", "event": "unit.transition", "unit": "\x1b[31mred\nline", "n": 1}
-
-
-def test_console_lines_hold_nothing_that_steers_a_terminal() -> None:
-    """A unit's name cannot colour, move or forge a line."""
-    stream = io.StringIO()
-    configure_logging("console", "debug", stream)
-    structlog.get_logger().warning("unit.transition", unit="\x1b[31mred\nline", reason="two words", n=1)
-    line = stream.getvalue()
-    assert line.endswith('warning unit.transition unit="\\u001b[31mred\\nline" reason="two words" n=1\n')
-
-
-def test_an_exception_is_told_with_its_trace() -> None:
-    """In both formats."""
-    for form in ("json", "console"):
-        stream = io.StringIO()
-        configure_logging(form, "info", stream)
-        try:
-            raise ZeroDivisionError("nought")  # noqa: TRY301 - it is raised to be told of
-        except ZeroDivisionError:
-            structlog.get_logger().exception("it.broke")
-        assert "ZeroDivisionError: nought" in stream.getvalue()
-
-
-def test_a_log_that_cannot_be_written_stops_nothing() -> None:
-    """A full disk or a reader that went away costs the line."""
-    stream = io.StringIO()
-    configure_logging("json", "info", stream)
-    log = structlog.get_logger()
-    stream.close()
-    log.info("engine.back")
-
-
-def test_an_unknown_format_or_level_is_refused() -> None:
-    """Before anything is logged in a way that nobody asked for."""
-    for form, level in (("yaml", "info"), ("json", "loud")):
-        with pytest.raises(ValueError, match="no such"):
-            configure_logging(form, level)
-
-
 def test_empty_fields_are_left_out_of_a_record_s_json() -> None:
     """But an exit code of 0 and no restarts are said."""
     record = Record(seq=1, time=0, event="unit.transition", exit_code=0, restarts=0)
@@ -376,17 +362,9 @@ def test_empty_fields_are_left_out_of_a_record_s_json() -> None:
         "seq": 1,
         "time": "1970-01-01T00:00:00.000Z",
         "event": "unit.transition",
+        "level": "info",
         "taken": 0,
         "exit_code": 0,
         "restarts": 0,
     }
     assert replace(record, engine_ns=1_000_000_000).as_dict()["engine_time"] == "1970-01-01T00:00:01.000Z"
-
-
-def test_the_log_s_reference_names_every_event() -> None:
-    """No line is written whose name the page does not explain, and none is explained that is never written."""
-    modules = [*(REPOSITORY / "supervisor").glob("*.py"), *(REPOSITORY / "hooks").glob("*.py")]
-    sources = "".join(path.read_text() for path in modules)
-    written = set(re.findall(r"(?:log\.\w+|say|_tell)\(\s*\"([a-z_]+\.[a-z_-]+)\"", sources))
-    page = (REPOSITORY / "docs/reference/log.md").read_text().partition("## Events of units")[2]
-    assert set(re.findall(r"`([a-z_]+\.[a-z_-]+)`", page)) == written

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.redaction import GONE, Scrubber, known_labels, redact, telling, told
+from supervisor import redaction
+from supervisor.concealing import GONE, Secrets
+from supervisor.redaction import Scrubber, known_labels, redact, telling, told, worth_hiding
 
 CANARY = "c4nary-0f-the-mine"
 
@@ -63,6 +65,100 @@ def test_what_is_no_secret_stays(text: str) -> None:
 def test_a_key_tells_by_its_words(key: str, is_telling: bool) -> None:
     """Whole words for short ones, anywhere for those that mean nothing else."""
     assert telling(key) is is_telling
+
+
+PIECES = st.sampled_from(
+    [
+        *(
+            "-----BEGIN X-----",
+            "http://u:p@h",
+            "eyJabcdefg.hijklmn.o",
+            "ghp_0123456789abc",
+            "AKIA0123456789AB",
+            "sk-0123456789a",
+        ),
+        *(
+            "--notify-webhook=x",
+            "apiKey=x",
+            "AUTH=xx",
+            "dbPass=y",
+            "SIGKILL",
+            "sig=zz",
+            "Cookie: a=b",
+            "PIN: 1234",
+            "monkey=1",
+        ),
+        *(
+            "bearer abcdefgh",
+            "Basic QWxhZGRpbg",
+            "--pem file",
+            "a",
+            " ",
+            "\n",
+            "=",
+            ":",
+            "Keys=3",
+            "dsn='x y'",
+            "KEY=1",
+            "otp: 12",
+        ),
+        *(
+            "xoxb-0123456789abc",
+            "glpat-0123456789abc",
+            "OTPS=1",
+            "myKEY=2",
+            "private: x",
+            "PASSWORD =x",
+            "pwd=y",
+            "salt=1",
+        ),
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=6))
+def test_looking_first_whether_there_is_anything_changes_nothing(pieces: list[str]) -> None:
+    """Most lines have no trace of a secret, and are not searched any further: none with one may be among them."""
+    text = "".join(pieces)
+    fast = redact(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redaction, "_suspicious", lambda _: True)
+        assert redact(text) == fast
+
+
+@pytest.mark.parametrize(
+    "text", ["auth: ready", "waits for token-service: it is starting", "console: exit code 137 (SIGKILL)"]
+)
+def test_a_sentence_about_a_unit_stays(text: str) -> None:
+    """Whatever the unit's name is; what stands behind an equals sign is a secret all the same."""
+    secrets = Secrets()
+    assert secrets(text) == text
+    assert secrets(f"{text}; TOKEN={CANARY}") == f"{text}; TOKEN={GONE}"
+
+
+def test_what_says_more_by_being_hidden_stays() -> None:
+    """A unit's name, a path, a short word, though a telling variable has it as its value."""
+    body = {"Env": ["AUTH_HOST_KEY=frontend", "KEY_FILE=/etc/ssl/key", "AUTH=on", f"PASSWORD={CANARY}"]}
+    assert worth_hiding([body], {"frontend"}) == (CANARY,)
+
+
+def test_what_was_learnt_is_taken_out_of_any_text() -> None:
+    """Values of telling variables and labels, headers, passwords in addresses, from the body of a create call."""
+    body = {
+        "Env": [f"DB_PASSWORD={CANARY}1", f"URL=http://u:{CANARY}2@h/", "LANG=deutsch-an-der-Elbe"],
+        "Labels": {
+            "com.example.token": f"{CANARY}3",
+            "dockwarden.health.header.X-Id": f"{CANARY}4",
+            "note": "harmless",
+        },
+        "Cmd": ["run", f"https://{CANARY}5@h/", f"sh -c 'x --token {CANARY}7; PASS=\"{CANARY}8\" y'"],
+    }
+    secrets = Secrets()
+    secrets.learn(worth_hiding([body], ()))
+    secrets.learn([f"{CANARY}6"])
+    for number in range(1, 9):
+        assert secrets(f"said {CANARY}{number}, deutsch-an-der-Elbe") == f"said {GONE}, deutsch-an-der-Elbe"
+    assert secrets.tree({"reason": [f"{CANARY}1"], "n": 1}) == {"reason": [GONE], "n": 1}
 
 
 TREES = st.recursive(

@@ -18,7 +18,7 @@ import json
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NoReturn, TypeVar
 
 from supervisor import decode
@@ -123,9 +123,9 @@ class Container:
     """A stop call is at work."""
     ending: bool = False
     """Its process is gone, and its ``die`` is on the way."""
-    output: list[str] = field(default_factory=list)
+    output: list[OutputLine] = field(default_factory=list)
     ended: list[asyncio.Future[None]] = field(default_factory=list)
-    """Who follows its output."""
+    """Who follows its output, and waits for more of it, or for the end of its run."""
 
     @property
     def unit(self) -> UnitName | None:
@@ -401,17 +401,43 @@ class FakeEngine:
     async def remove(self, container: ContainerId) -> None:
         await self._call("remove", container, lambda: self._remove(self._get(container)))
 
-    async def logs(self, container: ContainerId, *, tail: int, follow: bool) -> AsyncIterator[OutputLine]:
+    async def logs(
+        self, container: ContainerId, *, tail: int | None, follow: bool, since: int | None = None
+    ) -> AsyncIterator[OutputLine]:
         found = await self._call("logs", container, lambda: self._get(container))
-        for line in found.output[-tail:] if tail else []:
-            yield OutputLine("stdout", line)
-        told = len(found.output)
-        if follow and found.running:
-            ended = self._loop.create_future()
-            found.ended.append(ended)
-            await ended
-            for line in found.output[told:]:
-                yield OutputLine("stdout", line)
+        told = len(found.output) if tail is None else min(tail, len(found.output))
+        told = len(found.output) - told
+        run, generation = found.runs, self._generation
+        while True:
+            while told < len(found.output):
+                line = found.output[told]
+                told += 1
+                if since is None:
+                    yield replace(line, at=0)
+                elif line.at >= since:
+                    yield line
+            if not follow or not found.running or found.runs != run:
+                return
+            if self._generation != generation:
+                raise EngineError(Failure.UNREACHABLE, "logs: the connection was cut")
+            more = self._loop.create_future()
+            found.ended.append(more)
+            await more
+
+    def write(self, name: str, *lines: str) -> None:
+        """The container of this name writes."""
+        found = self.named(name)
+        assert found is not None
+        at = EPOCH_NS + int(self._loop.time() * 1e9)
+        found.output += [OutputLine("stdout", line, at) for line in lines]
+        self._tell_followers(found)
+
+    @staticmethod
+    def _tell_followers(container: Container) -> None:
+        waiting, container.ended = container.ended, []
+        for one in waiting:
+            if not one.done():
+                one.set_result(None)
 
     async def load(self, path: str) -> list[str]:
         def effect() -> list[str]:
@@ -497,6 +523,7 @@ class FakeEngine:
             self.cut_streams("the engine has gone")
             for each in self.containers.values():
                 each.stopping = ""  # A stop call goes with its engine.
+                self._tell_followers(each)
 
     def engine_up(self) -> None:
         """A new engine takes over: no memory of events, and every health check begins anew, in silence."""
@@ -630,7 +657,8 @@ class FakeEngine:
         container.started_at = self._loop.time()
         if not container.address or self.chance.random() < 0.3:
             container.address = f"10.0.{self.chance.randrange(256)}.{self.chance.randrange(256)}"
-        container.output.extend(container.program.output)
+        at = EPOCH_NS + int(self._loop.time() * 1e9)
+        container.output += [OutputLine("stdout", line, at) for line in container.program.output]
         self._emit("start", container)
         if ours and container.unit is not None and len(both := self.live(container.unit)) > 1:
             self.violations.append(
@@ -725,10 +753,7 @@ class FakeEngine:
         container.state, container.exit_code, container.ending = "exited", exit_code, False
         if not self.up and self.chance.random() < 0.5:
             container.exit_code = decode.UNKNOWN_EXIT  # An engine that did not see it may not know better.
-        for ended in container.ended:
-            if not ended.done():
-                ended.set_result(None)
-        container.ended.clear()
+        self._tell_followers(container)
         self._emit("die", container, exitCode=str(exit_code))
 
     def _remove(self, container: Container) -> None:

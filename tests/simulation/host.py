@@ -11,13 +11,14 @@ from typing import Any
 import structlog
 
 from supervisor.keeper import Boot, Keeper, read
-from supervisor.loop import Entry, Inbox
+from supervisor.loop import Entry, Inbox, Observer
 from supervisor.shell import Shell, Timing
 from tests.simulation.engine_model import FakeEngine, Faults, Program
 from units import links
 from units.actions import FREE
 from units.events import ConfigRead, Event, ResetAsked, RestartAsked, StartAsked, StopAsked
 from units.health import Check, CheckKind, Exec
+from units.incidents import Incidents, Looked, look
 from units.kernel import Reaction, World, new_world, react
 from units.machine import Moment
 from units.memory import Clocks, recall
@@ -74,15 +75,28 @@ class Recorder:
         self.restarts: dict[UnitName, list[Instant]] = defaultdict(list)
         self.relinks: list[tuple[UnitName, str]] = []
         """Each re-link, and the cause of its wave."""
+        self.moved: set[UnitName] = set()
 
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
         self.history.append((entry.event, moment))
         for step in reaction.transitions:
             self.rows.add((step.before.phase, step.on, step.after.phase))
+            if step.after.phase is not step.before.phase:
+                self.moved.add(step.after.name)
             if step.after.relinks != step.before.relinks:
                 self.relinks.append((step.after.name, step.after.wave))
             if step.after.phase is Phase.STARTING and step.after.pending not in FREE:
                 self.restarts[step.after.name].append(moment.now)
+
+    def incidents(self) -> list[Looked]:
+        """What each step made of the incidents, oldest first."""
+        assert self.first is not None
+        world, told = self.first, [Looked(Incidents())]
+        for event, moment in self.history:
+            reaction = react(world, event, moment)
+            world = reaction.world
+            told.append(look(told[-1].incidents, event, moment, reaction))
+        return told
 
     def replay(self) -> World:
         assert self.first is not None
@@ -123,6 +137,8 @@ class SimulatedHost:
         self.lives: list[Life] = []
         self.handled = False
         """A person has started a container."""
+        self.onlookers: tuple[Observer, ...] = ()
+        """Further ones, of the next life."""
 
     def boot(self) -> Life:
         loop = asyncio.get_running_loop()
@@ -152,7 +168,7 @@ class SimulatedHost:
             SILENT,
             gauges=NoGauges(),
             keeper=keeper,
-            observers=(recorder,),
+            observers=(recorder, *self.onlookers),
             chance=self.chance.random,
             timing=Timing(),
             read_config=self._read_config,
@@ -165,6 +181,11 @@ class SimulatedHost:
     async def _read_config(self) -> Event:
         await asyncio.sleep(self.chance.uniform(0, 0.2))
         return ConfigRead(self.specs)
+
+    def reread(self) -> None:
+        """The configuration is another one now."""
+        assert self.life is not None
+        self.life.inbox.put(ConfigRead(self.specs))
 
     async def kill9(self) -> None:
         """The supervisor is gone between two instructions; nothing is tidied up."""

@@ -17,9 +17,10 @@ from tests.simulation.engine_model import FakeEngine, Faults
 from tests.simulation.host import SimulatedHost, draw_faults, draw_program, draw_specs, misfortune, stranded
 from tests.simulation.virtual_loop import run
 from units.events import SnapshotTaken
+from units.incidents import well
 from units.kernel import TABLES, World
 from units.machine import Moment, View
-from units.quantities import Instant
+from units.quantities import NEVER, Instant
 from units.reconcile import reconcile
 from units.relinking import curable, patience
 from units.unit import Kind, Phase
@@ -78,6 +79,7 @@ async def judge(host: SimulatedHost) -> list[str]:
     told += dead_namespaces(host.world)
     told += too_many_restarts(host)
     told += waves(host)
+    told += incidents(host)
     told += replay_differs(host)
     told += await shut_down(host)
     return told
@@ -116,6 +118,23 @@ def waves(host: SimulatedHost) -> list[str]:
         told += [f"{unit} was re-linked again and again for {wave}" for unit, wave in often]
         told += [f"{unit} was re-linked without a cause" for unit, wave in counts if not wave]
     return told
+
+
+def incidents(host: SimulatedHost) -> list[str]:
+    """Who went down in this life and is not up again is in an incident; and none outlives its reason."""
+    assert host.life is not None
+    now = host.life.recorder.incidents()[-1].incidents
+    moved = host.life.recorder.moved
+    bad = {Phase.CRASH_LOOP, Phase.FAILED, Phase.IMAGE_MISSING, Phase.BACKOFF}
+    units = host.world.units
+    told = [f"{name} is down, in no incident" for name in moved if units[name].phase in bad and name not in now.of]
+    return told + [
+        f"the incident of {one.root or 'the engine'} is not over: {one}"
+        for one in now.open
+        if not one.engine
+        and one.well == NEVER
+        and all(well(units[name]) for name in one.units if now.of.get(name) == one.id)
+    ]
 
 
 def quiet(world: World) -> bool:
