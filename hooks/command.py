@@ -38,10 +38,21 @@ class CommandReceiver:
         await run_command([*self._words, *more], fields(notice), notice.as_json())
 
 
-async def run_command(words: Sequence[str], environment: Mapping[str, str], text: str) -> None:
-    """Run it with ``environment`` besides our own and ``text`` on its standard input, and wait for its end.
+async def run_command(words: Sequence[str], environment: Mapping[str, str], text: str) -> str:
+    """Run it with ``environment`` besides our own and ``text`` on its standard input; returns what it printed.
 
     Raises NotToldError: it could not be started, took longer than PATIENCE, or ended with another code than 0.
+    """
+    code, said = await outcome(words, environment, text, PATIENCE)
+    if code:
+        raise NotToldError(f"exit code {code}" + (f": {said}" if said else ""))
+    return said
+
+
+async def outcome(words: Sequence[str], environment: Mapping[str, str], text: str, patience: float) -> tuple[int, str]:
+    """As ``run_command``, but whatever code it ends with: returns that, below 0 a signal's, and what it printed.
+
+    Raises NotToldError: it could not be started, or took longer than ``patience`` seconds.
     """
     try:
         process, talk = await asyncio.get_running_loop().subprocess_exec(
@@ -57,21 +68,19 @@ async def run_command(words: Sequence[str], environment: Mapping[str, str], text
         raise NotToldError(f"{getattr(error, 'strerror', None) or error}: {words[0]}") from error
     try:
         _say(process, text.encode())
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             await talk.exited.wait()
         with contextlib.suppress(TimeoutError):  # What it left in the background may hold its output open.
             async with asyncio.timeout(LAST_WORDS):  # Not wait_for: Python 3.11's can swallow a cancellation.
                 await talk.closed.wait()
     except TimeoutError:
-        raise NotToldError(f"did not end within {PATIENCE:g} s") from None
+        raise NotToldError(f"did not end within {patience:g} s") from None
     finally:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.get_pid(), signal.SIGKILL)  # Also what it has left behind.
         await talk.closed.wait()
         process.close()
-    if code := process.get_returncode():
-        said = talk.kept.decode(errors="replace").strip()
-        raise NotToldError(f"exit code {code}" + (f": {said}" if said else ""))
+    return process.get_returncode() or 0, talk.kept.decode(errors="replace").strip()
 
 
 class _Talk(asyncio.SubprocessProtocol):

@@ -29,8 +29,11 @@ class Happened:
     """The id that log, journal and ``why`` have for it."""
     reason: str
 
+    def as_dict(self) -> dict[str, Any]:
+        return {"event": self.name, **asdict(self)}
+
     def as_json(self) -> str:
-        return json.dumps({"event": self.name, **asdict(self)})
+        return json.dumps(self.as_dict())
 
     def environment(self) -> Mapping[str, str]:
         """For a small script. An environment takes neither zero bytes nor novels."""

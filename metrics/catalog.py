@@ -74,7 +74,7 @@ FAILING = tuple(step for step in SwitchStep if step not in {SwitchStep.REVERTING
 PROBE_KINDS = ("exec", "http", "tcp")
 PROBE_OUTCOMES = ("passed", "failed", "timeout", "error")
 RECEIVERS = ("webhook", "command")
-HOOK_OUTCOMES = ("done", "failed", "dropped")
+HOOK_OUTCOMES = ("done", "failed", "dropped", "vetoed")
 NOTICE_OUTCOMES = ("sent", "failed", "dropped", "limited")
 TIES = tuple(via for via in (Via.LINK, Via.VOLUMES, Via.NET, Via.PID, Via.IPC, Via.DEPENDS_ON))
 
@@ -212,10 +212,11 @@ NOTIFICATIONS = _counter(
 )
 HOOK_RUNS = _counter(
     "hook_runs_total",
-    "Events for hooks, by what became of them.",
+    "Events for hooks, and questions to gates, by what became of them.",
     hook=OPEN,
     outcome=HOOK_OUTCOMES,
 )
+HOOK_SECONDS = _counter("hook_seconds_total", "How long the runs of hooks took in all.", hook=OPEN)
 SWITCHES = _counter("switches_total", "Switches that ended, by how.", of=tuple(Switchable), result=tuple(Result))
 ROLLBACKS = _counter(
     "switch_rollbacks_total", "Switches that were undone, by the step that failed.", of=tuple(Switchable), step=FAILING

@@ -45,17 +45,17 @@ class Tally:
 
     def __init__(self, metric: catalog.Metric) -> None:
         self.metric = metric
-        self._counts: dict[tuple[str, ...], int] = dict.fromkeys(product(*metric.labels.values()), 0)
+        self._counts: dict[tuple[str, ...], float] = dict.fromkeys(product(*metric.labels.values()), 0)
 
-    def add(self, *labels: str, by: int = 1) -> None:
+    def add(self, *labels: str, by: float = 1) -> None:
         if labels not in self._counts:
             labels = self._folded(labels)
         self._counts[labels] = self._counts.get(labels, 0) + by
 
     def _folded(self, labels: tuple[str, ...]) -> tuple[str, ...]:
-        """Label sets are closed: what stands outside is one value."""
+        """Label sets are closed, but for those that are not ours to list: what stands outside is one value."""
         known = zip(labels, self.metric.labels.values(), strict=True)
-        return tuple(label if label in values else catalog.OTHER for label, values in known)
+        return tuple(label if label in values or values is catalog.OPEN else catalog.OTHER for label, values in known)
 
     def family(self) -> Metric:
         return counted(self.metric, self._counts)
@@ -145,6 +145,7 @@ class Metrics:
         self._relinks = Tally(catalog.RELINKS)
         self._notifications = Tally(catalog.NOTIFICATIONS)
         self._hook_runs = Tally(catalog.HOOK_RUNS)
+        self._hook_seconds = Tally(catalog.HOOK_SECONDS)
         self._waves = Tally(catalog.WAVES)
         self._last_wave = ""
         self._switches = Tally(catalog.SWITCHES)
@@ -221,8 +222,9 @@ class Metrics:
     def notified(self, receiver: str, outcome: str) -> None:
         self._notifications.add(receiver, outcome)
 
-    def hook_ran(self, hook: str, outcome: str) -> None:
+    def hook_ran(self, hook: str, outcome: str, seconds: float) -> None:
         self._hook_runs.add(hook, outcome)
+        self._hook_seconds.add(hook, by=seconds)
 
     def probed(self, probe: str, outcome: str, took: float, late: float) -> None:
         """A health check of ours was asked. Times in seconds."""
@@ -329,6 +331,7 @@ class Metrics:
                 self._relinks,
                 self._notifications,
                 self._hook_runs,
+                self._hook_seconds,
                 self._waves,
             )
         )
@@ -378,7 +381,7 @@ def _at_rest(world: World) -> bool:
     return world.settled and all(unit.health is Health.UNHEALTHY for unit in coming if unit.wanted)
 
 
-def counted(metric: catalog.Metric, counts: Mapping[tuple[str, ...], int]) -> Metric:
+def counted(metric: catalog.Metric, counts: Mapping[tuple[str, ...], float]) -> Metric:
     family = CounterMetricFamily(metric.name, metric.help, labels=tuple(metric.labels))
     for labels, count in counts.items():
         family.add_metric(labels, count)

@@ -104,7 +104,7 @@ class Options:
     receivers: tuple[Receiver, ...] = ()
     """Who is told of what was done."""
     hooks: Path = Path("/etc/dockwarden/hooks.d")
-    """Executables that are told of what happens."""
+    """Where those lie that are told of what happens, and asked before it does."""
 
 
 def boot(options: Options, runner: Callable[..., int]) -> int:
@@ -241,7 +241,8 @@ class Host:
             self._store, boot_id, self._clocks, self._log, counters=metrics.counted, failed=metrics.state_failed
         )
         world = self._first_world(kept)
-        hooks = Hooks(self._options.hooks, metrics.hook_ran, self._log, time.time)
+        switched_off = self._options.state_dir / "hooks-off"
+        hooks = Hooks(self._options.hooks, metrics.hook_ran, self._log, time.time, switched_off)
         control = Control(
             inbox=inbox,
             world=lambda: shell.world,

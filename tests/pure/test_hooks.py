@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import structlog
 
-from hooks import command, runner
+from hooks import command, line
 from hooks.folder import MOST, find
 from hooks.happenings import ALL, happenings, sample
-from hooks.runner import FAILURES, QUEUE, Hooks
+from hooks.line import FAILURES, QUEUE
+from hooks.runner import Hooks
 from supervisor.loop import Entry
 from tests.pure.story import Story, spec
 from units import events as fact
@@ -81,7 +82,7 @@ def test_what_is_a_hook(tmp_path: Path) -> None:
     script(folder / "README", "true").chmod(0o644)
     script(folder / "open", "true").chmod(0o777)
     found = find(folder)
-    assert [(hook.name, hook.asks_for) for hook in found.hooks] == [
+    assert [(hook.name, hook.asks) for hook in found.hooks] == [
         ("10-all", ""),
         ("unit.restarted/mail", "unit.restarted"),
     ]
@@ -106,7 +107,7 @@ class Bench:
         self.story = up()
         self.hooks = Hooks(folder, self._count, SILENT, lambda: 1.0)
 
-    def _count(self, hook: str, outcome: str) -> None:
+    def _count(self, hook: str, outcome: str, _seconds: float) -> None:
         self.counts[hook, outcome] += 1
         self.ended.set()
 
@@ -160,7 +161,7 @@ def test_one_that_hangs_delays_no_other_and_loses_only_its_own(tmp_path: Path, m
 
 
 def test_one_that_fails_is_left_alone_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "REST", 0.05)
+    monkeypatch.setattr(line, "REST", 0.05)
     script(tmp_path / "d" / "unit.died" / "bad", "echo why; exit 3")
 
     async def main() -> None:
@@ -202,4 +203,5 @@ def test_trying_out_tells_who_failed(tmp_path: Path) -> None:
         finally:
             await hooks.close()
 
-    assert asyncio.run(main()) == [{"hook": "good", "error": ""}, {"hook": "unit.*/bad", "error": "exit code 1"}]
+    told = [(row["hook"], row["error"]) for row in asyncio.run(main())]
+    assert told == [("good", ""), ("unit.*/bad", "exit code 1")]
