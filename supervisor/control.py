@@ -18,6 +18,7 @@ from typing import Any
 
 from hooks.happenings import ALL as EVENTS
 from hooks.runner import Hooks
+from supervisor import sse
 from supervisor.choices import Choices, StateError
 from supervisor.engine import Engine, EngineError
 from supervisor.http_server import BaseRequest, HttpServer, NoRouteError, Response, Route, StreamResponse, find
@@ -282,6 +283,9 @@ class Control:
         """What is kept and, with ``follow``, what comes."""
         follow, after, tail = _flag(request, "follow"), _number(request, "after", 0), _number(request, "tail", KEPT)
         unit = self._named(name).name if (name := request.query.get("unit")) else None
+        if sse.wanted(request):
+            seen = sse.last_seen(request) or (str(after) if "after" in request.query else "")
+            return await sse.stream(request, sse.records(self._journal, seen, unit=unit, tail=tail))
         with self._journal.subscribe() as coming:
             kept = self._journal.records(unit, after)
             stream = await _open(request)
