@@ -224,6 +224,13 @@ class Journal:
         self._by_unit: dict[str, deque[Record]] = {}
         self._due: dict[UnitName, Instant] = {}
         self._followers: set[Subscription] = set()
+        self.run = f"{time.time_ns() // 1_000_000:x}"
+        """Whose numbers these are: the next supervisor counts from 1 again."""
+
+    @property
+    def last(self) -> int:
+        """Number of the last record; 0 before the first."""
+        return self._numbered
 
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
         told = _Telling(self, entry, moment, reaction)
@@ -247,6 +254,15 @@ class Journal:
         """What is kept, oldest first: of all, or of one unit."""
         kept: Iterable[Record] = self._ring if unit is None else self._by_unit.get(unit, ())
         return [record for record in kept if record.seq > after_seq]
+
+    def since(self, seq: int, unit: str | None = None) -> tuple[list[Record], bool]:
+        """What came after that record, of all or of one unit; and whether that is all of it."""
+        if not self._ring or self._ring[0].seq <= seq + 1:
+            return [record for record in self._ring if record.seq > seq and unit in {None, record.unit}], True
+        if unit is None:
+            return list(self._ring), False
+        kept = self._by_unit.get(unit, deque())
+        return self.records(unit, seq), len(kept) < KEPT_PER_UNIT or kept[0].seq <= seq
 
     def subscribe(self) -> Subscription:
         """Follow what happens from now on."""

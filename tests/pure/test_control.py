@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 import uvloop
 
-from supervisor import control
-from supervisor.control import ControlError, fulfilled, settled, succeeded
+from supervisor import api_asking, api_request, control
+from supervisor.api_asking import fulfilled, settled, succeeded
+from supervisor.control import ControlError
 from supervisor.engine import EngineError
 from supervisor.journal import Record
 from supervisor.version import VERSION
@@ -360,7 +361,7 @@ def test_output_that_cannot_be_had_says_why() -> None:
 
 def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """An endless stream to a reader that sleeps ends, and what it held is freed; others are served meanwhile."""
-    monkeypatch.setattr(control, "STUCK", 0.1)
+    monkeypatch.setattr(api_request, "STUCK", 0.1)
 
     class Endless(Printer):
         endless = True
@@ -472,9 +473,9 @@ def test_a_client_that_leaves_ends_its_wait() -> None:
         desk.obedient.deaf.add("web")
         _reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
         writer.write(b"POST /v1/units/web/stop?wait=600 HTTP/1.0\r\n\r\n")
-        await until(lambda: desk.control._asks)
+        await until(lambda: desk.control._asking.waiting)
         writer.close()
-        await until(lambda: not desk.control._asks)
+        await until(lambda: not desk.control._asking.waiting)
 
     play(scene, spec("web"))
 
@@ -485,7 +486,7 @@ def test_closing_ends_the_waits() -> None:
     async def scene(desk: Desk) -> None:
         desk.obedient.deaf.add("web")
         waiting = asyncio.create_task(ask(desk, "POST", "/v1/units/web/stop?wait=600"))
-        await until(lambda: desk.control._asks)
+        await until(lambda: desk.control._asking.waiting)
         await desk.quiet()
         await desk.control.close()
         code, told = await waiting
@@ -496,7 +497,7 @@ def test_closing_ends_the_waits() -> None:
 
 def test_a_loop_that_is_stuck_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fact that nobody takes is an error after a while, not a client that hangs."""
-    monkeypatch.setattr(control, "ANSWER", 0.05)
+    monkeypatch.setattr(api_asking, "ANSWER", 0.05)
 
     async def scene(desk: Desk) -> None:
         desk._turning.cancel()
