@@ -181,9 +181,8 @@ def _entry_points(names: list[str]) -> list[Any]:
 def _said(error: BaseException, printed: list[str]) -> str:
     """What it raised in one line, where, and what it had printed."""
     if isinstance(error, TimeoutError) and not str(error):
-        text = "did not end in time"
-    else:
-        text = traceback.format_exception_only(error)[-1].strip()
+        return "did not end in time"
+    text = traceback.format_exception_only(error)[-1].strip()
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
     where = [frame for frame in frames if "importlib" not in frame.filename][-1:]
     text += "".join(f" ({frame.filename}:{frame.lineno})" for frame in where)

@@ -167,10 +167,11 @@ def happenings(event: Event, reaction: Reaction, cause: str, at: float) -> tuple
 def _applies(kind: type[UnitMoved], moved: Transition) -> bool:
     before, after = moved.before, moved.after
     entered = before.phase is not after.phase
+    runs_on = moved.on == "SignalFailed"  # Its stop was vetoed.
     return {
         UnitMoved: True,
-        UnitStarted: after.phase in UP and before.phase not in UP,
-        UnitReady: entered and after.phase is Phase.READY,
+        UnitStarted: after.phase in UP and before.phase not in UP and not runs_on,
+        UnitReady: entered and after.phase is Phase.READY and not runs_on,
         UnitRestarted: moved.restart is not None,
         UnitDied: moved.on == "ContainerDied" and before.phase in {*UP, Phase.STARTING},
         UnitFailed: entered and after.phase in BAD,

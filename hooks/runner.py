@@ -69,6 +69,8 @@ class Hooks:
         self._loading: asyncio.Task[None] | None = None
         self.gated = False
         """Whether anybody may have to be asked: the one thing that a start without gates looks at."""
+        self.changed: Callable[[], None] = lambda: None
+        """Called when that has changed."""
         self.reload()
 
     def reload(self) -> None:
@@ -140,7 +142,10 @@ class Hooks:
 
     def _know_gates(self) -> None:
         loading = self._loading is not None and not self._loading.done()
-        self.gated = loading or any(name not in self._off for name in self._gates)
+        gated = loading or any(name not in self._off for name in self._gates)
+        if gated != self.gated:
+            self.gated = gated
+            self.changed()
 
     # How each kind is run.
 

@@ -26,6 +26,7 @@ from supervisor.daemon_plan import PATH as DAEMON_PATH
 from supervisor.daemon_plan import SystemDockerError, plan
 from supervisor.docker_engine import DockerEngine
 from supervisor.engine import EngineError
+from supervisor.gating import Gates
 from supervisor.images import load_images
 from supervisor.journal import Journal, configure_logging
 from supervisor.keeper import Boot, Keeper, Kept, read
@@ -272,6 +273,7 @@ class Host:
             user_docker=user_docker,
             switches=switches,
             recreations=self._recreations,
+            gates=self._gates(hooks),
         )
         metrics.watch_world(lambda: shell.world, self._to_wall, lambda: inbox.depth, lambda: user_docker.report.version)
         self._handle_signals(shell, inbox, hooks)
@@ -296,6 +298,10 @@ class Host:
             notifier.close()
             await hooks.close()
             await engine.close()
+
+    def _gates(self, hooks: Hooks) -> Gates | None:
+        """Who is asked before a unit of ours is started or stopped."""
+        return hooks
 
     def _make_engine(self, on_call: Callable[[str, str, float], None]) -> DockerEngine:
         """Raises EngineError for a URL that is none."""

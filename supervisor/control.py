@@ -14,15 +14,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hooks.happenings import ALL as EVENTS
 from hooks.runner import Hooks
 from supervisor.api_asking import Asking
+from supervisor.api_hooks import HookRoutes
 from supervisor.api_reading import Reading
-from supervisor.api_request import Refusal, Taken, in_json, refuse
+from supervisor.api_request import Refusal, refuse
 from supervisor.api_switching import Switching
 from supervisor.choices import Choices
 from supervisor.engine import Engine
-from supervisor.http_server import BaseRequest, HttpServer, NoRouteError, Response, Route, StreamResponse, find
+from supervisor.http_server import BaseRequest, HttpServer, NoRouteError, Route, StreamResponse, find
 from supervisor.journal import Journal
 from supervisor.loop import Entry, Inbox
 from supervisor.user_docker import UserDocker
@@ -173,25 +173,11 @@ class Control:
             Route("GET", "/v1/version", self._reading.version),
             Route("GET", "/v1/storage/{name}/check", self._switching.check),
             Route("GET", "/v1/engines", self._switching.engines),
-            Route("GET", "/v1/hooks", self._get_hooks),
-            Route("POST", "/v1/hooks/test/{event}", self._test_hooks),
+            *HookRoutes(self._hooks).table(),
             Route("POST", "/v1/units/{name}/{verb}", self._asking.verb),
             Route("POST", "/v1/switch/{of}/{name}", self._switching.switch),
             Route("POST", "/v1/enable/{of}/{name}", self._switching.enable),
         )
-
-    async def _get_hooks(self, _request: BaseRequest, _taken: Taken) -> Response:
-        return in_json([] if self._hooks is None else self._hooks.listed())
-
-    async def _test_hooks(self, request: BaseRequest, taken: Taken) -> Response:
-        """Answered when the last of them has ended, or was ended."""
-        try:
-            told = [] if self._hooks is None else await self._hooks.test(taken["event"], request.query.get("unit", ""))
-        except KeyError:
-            raise Refusal(
-                404, f"there is no event '{taken['event'][:80]}'", f"there are: {', '.join(EVENTS)}"
-            ) from None
-        return in_json(told)
 
 
 def _clear_away(path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, assert_never
 from structlog.typing import FilteringBoundLogger
 
 from supervisor.engine import Engine, EngineError, UserEngine
+from supervisor.gating import Gating
 from supervisor.loop import Entry, Inbox
 from supervisor.recreate import Recreations
 from supervisor.switches import Switches
@@ -56,6 +57,8 @@ from units.events import (
 from units.health import Health
 from units.kernel import Reaction
 from units.machine import Moment
+from units.quantities import Seconds
+from units.records import replace
 from units.unit import USER_DOCKER, ContainerId, Failure, UnitName
 from units.user_docker import PROCESS
 
@@ -87,6 +90,7 @@ class Effects:
         switches: Switches | None = None,
         recreations: Recreations | None = None,
         freed: Callable[[], None] = lambda: None,
+        gating: Gating | None = None,
     ) -> None:
         self._engine = engine
         self._inbox = inbox
@@ -100,7 +104,8 @@ class Effects:
         self._freed = freed
         """Told when a lane has become free."""
         self._lanes: dict[UnitName, deque[tuple[LaneOrder, str]]] = {}
-        self._timers: dict[UnitName, asyncio.TimerHandle] = {}
+        self._gating = gating
+        self._timers: dict[UnitName, tuple[asyncio.TimerHandle, ArmTimer, str]] = {}
         self._loop = asyncio.get_running_loop()
 
     def observe(self, _entry: Entry, moment: Moment, reaction: Reaction) -> None:
@@ -112,11 +117,11 @@ class Effects:
 
     def free(self, unit: UnitName) -> bool:
         """An order to it would leave at once."""
-        return unit not in self._lanes
+        return unit not in self._lanes and (self._gating is None or not self._gating.closed)
 
     def close(self) -> None:
         """No timer fires any more."""
-        for handle in self._timers.values():
+        for handle, _, _ in self._timers.values():
             handle.cancel()
         self._timers.clear()
         if self._switches is not None:
@@ -160,9 +165,10 @@ class Effects:
 
     def _arm(self, order: ArmTimer, cause: str) -> None:
         if (old := self._timers.get(order.unit)) is not None:
-            old.cancel()
+            old[0].cancel()
         fact = ELAPSED[order.timer](order.unit, order.token)
-        self._timers[order.unit] = self._loop.call_later(order.delay, self._elapse, order.unit, fact, cause)
+        handle = self._loop.call_later(order.delay, self._elapse, order.unit, fact, cause)
+        self._timers[order.unit] = handle, order, cause
 
     def _elapse(self, unit: UnitName, fact: Event, cause: str) -> None:
         del self._timers[unit]
@@ -193,6 +199,36 @@ class Effects:
         self._freed()
 
     def _call(self, order: LaneOrder, cause: str) -> Coroutine[Any, Any, None]:
+        if self._gating is not None and self._gating.closed:
+            return self._ask_first(order, cause)
+        return self._give(order, cause)
+
+    async def _ask_first(self, order: LaneOrder, cause: str) -> None:
+        """Only where somebody has to be asked. The clock of a stop stands still meanwhile."""
+        assert self._gating is not None
+        if isinstance(order, SignalContainer):
+            held = self._hold(order.unit)
+            try:
+                order = await self._gating.admit(order, cause)
+            finally:
+                self._go_on(held)
+        elif isinstance(order, CreateContainer | StartContainer):
+            order = await self._gating.admit(order, cause)
+        await self._give(order, cause)
+
+    def _hold(self, unit: UnitName) -> tuple[ArmTimer, str] | None:
+        """Stop the unit's timer, as it is to go on."""
+        if (timer := self._timers.pop(unit, None)) is None:
+            return None
+        handle, order, cause = timer
+        handle.cancel()
+        return replace(order, delay=Seconds(max(0.0, handle.when() - self._loop.time()))), cause
+
+    def _go_on(self, held: tuple[ArmTimer, str] | None) -> None:
+        if held is not None and held[0].unit not in self._timers:  # Else it has moved on meanwhile.
+            self._arm(*held)
+
+    def _give(self, order: LaneOrder, cause: str) -> Coroutine[Any, Any, None]:
         match order:
             case KeepIntent():
                 return self._switching.keep_intent(order, cause)

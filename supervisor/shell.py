@@ -9,6 +9,7 @@ from structlog.typing import FilteringBoundLogger
 
 from supervisor.effects import Effects
 from supervisor.engine import Engine, UserEngine
+from supervisor.gating import Gates, Gating
 from supervisor.keeper import Keeper
 from supervisor.loop import Entry, Inbox, Loop, Observer
 from supervisor.prober import ProbeGauges, Prober, Told
@@ -70,6 +71,7 @@ class Shell:
         user_docker: UserEngine | None = None,
         switches: Switches | None = None,
         recreations: Recreations | None = None,
+        gates: Gates | None = None,
     ) -> None:
         self._start_world = world
         self._engine = engine
@@ -84,6 +86,7 @@ class Shell:
         self._user_docker = user_docker
         self._switches = switches
         self._recreations = recreations
+        self._gates = gates
         self._watch = Watch(
             engine,
             inbox,
@@ -125,6 +128,15 @@ class Shell:
         self.gave_up = not self._drained.event.is_set()
         self._drained.event.set()
 
+    def _make_gating(self, renew: Callable[[], None]) -> Gating | None:
+        if self._gates is None:
+            return None
+        self._gates.changed = renew
+        gating = Gating(self._gates, lambda: self.world, self._log)
+        if self._switches is not None:
+            self._switches.refused_by = gating.refusals
+        return gating
+
     async def run(self) -> None:
         """Until a shutdown is through. Raises EngineTooOldError (in a group)."""
         clock = asyncio.get_running_loop().time
@@ -145,6 +157,7 @@ class Shell:
                 switches=self._switches,
                 recreations=self._recreations,
                 freed=renew,
+                gating=self._make_gating(renew),
             )
             standing = Standing(self._engine, effects.free, renew)
             prober = Prober(self._engine, self._inbox, tasks, self._gauges, chance=self._chance)
