@@ -48,6 +48,10 @@ class ImportDiedError(Exception):
         self.name = name
 
 
+class HungError(NotToldError):
+    """A call did not end in time, and the process was ended for it."""
+
+
 class GoneError(Exception):
     """The process has ended under a call. ``suspects``: of how many calls one was why; 0: it was none of these."""
 
@@ -152,7 +156,7 @@ class Interpreter:
             self._innocent = answers
             self._kill()
             if answers or suspects == 1:
-                raise NotToldError(f"did not end within {limit:g} s") from None
+                raise HungError(f"did not end within {limit:g} s") from None
             raise GoneError("the process hangs", suspects) from None
         except asyncio.CancelledError:
             asyncio.get_running_loop().call_later(GRACE, self._end_hanging, future)

@@ -1,4 +1,4 @@
-"""Keeps the one process of Python hooks: starts it when it is needed, and finds out which hook has ended it."""
+"""Keeps the process of Python hooks: starts it when it is needed, and puts apart whichever hook has ended it."""
 
 import asyncio
 from collections.abc import Mapping
@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hooks.interpreter import Ended, GoneError, ImportDiedError, Interpreter, Loaded
+from hooks.interpreter import Ended, GoneError, HungError, ImportDiedError, Interpreter, Loaded
 from hooks.notifier import NotToldError
 
 ATTEMPTS = 3
-"""Processes that a call may see end before it is given up."""
+"""Processes that a call may see end, each for what another one did, before it gets one of its own."""
+APART = 4
+"""Processes of their own at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +22,13 @@ class Source:
     files: Mapping[str, Path] = field(default_factory=dict)
     entry_points: tuple[str, ...] = ()
 
-    def __bool__(self) -> bool:
-        return bool(self.files or self.entry_points)
-
     def without(self, name: str) -> "Source":
         files = {key: path for key, path in self.files.items() if key != name}
         return Source(files, tuple(point for point in self.entry_points if point != name))
+
+    def only(self, name: str) -> "Source":
+        files = {key: path for key, path in self.files.items() if key == name}
+        return Source(files, tuple(point for point in self.entry_points if point == name))
 
 
 class PythonHooks:
@@ -36,11 +39,11 @@ class PythonHooks:
         self._refused: dict[str, str] = {}
         self._child: Interpreter | None = None
         self._leaving: list[Interpreter] = []
-        """Of before, as far as they may still be there."""
+        """Those of before, and those of single calls, as far as they may still be there."""
         self._starting = asyncio.Lock()
-        self._turns = asyncio.Condition()
-        self._running = 0
-        self._alone = False
+        self._apart = asyncio.Semaphore(APART)
+        self._distrusted: set[str] = set()
+        """Hooks whose last call hung, or ended its process: the next one has a process of its own."""
 
     async def load(self) -> Loaded:
         """Start the process. Raises NotToldError: there can be none."""
@@ -57,30 +60,53 @@ class PythonHooks:
                 self._refused[error.name] = str(error)
                 self._source = self._source.without(error.name)
                 continue
-            if self._child is not None:
-                self._child.retire()
-                self._leaving = [one for one in (*self._leaving, self._child) if not one.closed]
+            self.retire()
             self._child = child
             return Loaded(loaded.hooks, (*loaded.refused, *self._refused.items()))
 
     async def call(self, hook: str, told: Mapping[str, Any], limit: float) -> Ended:
         """Raises NotToldError: it failed, and it was this hook that did.
 
-        A process that ends has usually one call in it, and that is charged. Of several each is made once more, alone.
+        A call that sees the process end for what another one did is made again. Where it is not known which one it was,
+        each is made again in a process of its own.
         """
-        alone = False
-        for _ in range(ATTEMPTS):
-            await self._enter(alone=alone)
+        for _ in range(0 if hook in self._distrusted else ATTEMPTS):
+            child = await self._living()
             try:
-                child = await self._living()
                 return await child.call(hook, told, limit)
+            except HungError:
+                self._distrusted.add(hook)
+                raise
             except GoneError as error:
                 if error.suspects == 1:
+                    self._distrusted.add(hook)
                     raise NotToldError(str(error)) from error
-                alone = alone or error.suspects > 1
+                if error.suspects:
+                    break
+        return await self._call_apart(hook, told, limit)
+
+    async def _call_apart(self, hook: str, told: Mapping[str, Any], limit: float) -> Ended:
+        source = self._source.only(hook.partition(":")[0])
+        async with self._apart:
+            try:
+                child, _ = await Interpreter.start(source.files, source.entry_points)
+            except ImportDiedError as error:
+                raise NotToldError(str(error)) from error
+            self._leaving = [one for one in (*self._leaving, child) if not one.closed]
+            self._distrusted.add(hook)
+            try:
+                ended = await child.call(hook, told, limit)
+            except GoneError as error:
+                raise NotToldError(str(error)) from error
+            except HungError:
+                raise
+            except NotToldError:
+                self._distrusted.discard(hook)
+                raise
             finally:
-                await self._leave()
-        raise NotToldError("other hooks ended the process each time")
+                await child.end()
+        self._distrusted.discard(hook)
+        return ended
 
     async def _living(self) -> Interpreter:
         async with self._starting:
@@ -89,19 +115,6 @@ class PythonHooks:
             assert self._child is not None
             return self._child
 
-    async def _enter(self, *, alone: bool) -> None:
-        async with self._turns:
-            await self._turns.wait_for(lambda: not self._alone and (not alone or not self._running))
-            self._running += 1
-            self._alone = alone
-
-    async def _leave(self) -> None:
-        async with self._turns:
-            self._running -= 1
-            if not self._running:
-                self._alone = False
-            self._turns.notify_all()
-
     async def close(self) -> None:
         await asyncio.gather(*(child.end() for child in (self._child, *self._leaving) if child is not None))
 
@@ -109,6 +122,7 @@ class PythonHooks:
         """Another one takes its place; what runs may end."""
         if self._child is not None:
             self._child.retire()
+            self._leaving = [one for one in (*self._leaving, self._child) if not one.closed]
 
     @property
     def closed(self) -> bool:
