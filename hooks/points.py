@@ -110,9 +110,10 @@ class BeforeStart(Protocol):
     """Asked before a start (``@gate("before_start")``). May veto, and contribute environment and mounts.
 
     When: before a container is made, or before one that is there is started; once for making and starting together.
-    After what: after all that the unit waits for (links, image) is there, and after a back-off.
+    After what: all units that it waits for are up, and its back-off is over. Its image may still have to be pulled.
     Cancelled by what: its limit. A stop that is asked meanwhile comes after its answer.
-    May it be called twice: yes, for each start, and again for one that was vetoed: 5 s later, then 10, up to 60.
+    May it be called twice: yes, for each start, again after a pull, and for one that was vetoed: 5 s later, then 10,
+    up to 60.
     What does failure do: the start goes on, with a warning; ``strict`` makes it a veto. A veto is no crash: the unit
     is in ``backoff`` with the reason, and its restart budget is not charged.
     """
