@@ -18,6 +18,8 @@ LAST_WORDS = 1.0
 """Seconds for its output after its end."""
 KEPT = 4096
 """Bytes of its output that are kept for the log."""
+SIP = 0.02
+"""Seconds between two pieces of what is not kept; a pipe holds 64 KiB."""
 
 
 class CommandReceiver:
@@ -93,8 +95,20 @@ class _Talk(asyncio.SubprocessProtocol):
         self.closed = asyncio.Event()
         """It has exited, and nobody holds its output open any more."""
 
-    def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002 - there is one
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._process = cast("asyncio.SubprocessTransport", transport)
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
         self.kept += data[: KEPT - len(self.kept)]
+        if len(self.kept) >= KEPT:
+            # A flood must not become our own work: from here on it is read by sips, until its end.
+            pipe = cast("asyncio.ReadTransport", self._process.get_pipe_transport(fd))
+            pipe.pause_reading()
+            asyncio.get_running_loop().call_later(SIP, self._read_on, pipe)
+
+    def _read_on(self, pipe: asyncio.ReadTransport) -> None:
+        if not pipe.is_closing():
+            pipe.resume_reading()
 
     def process_exited(self) -> None:
         self.exited.set()

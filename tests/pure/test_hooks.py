@@ -177,6 +177,30 @@ def test_one_that_fails_is_left_alone_for_a_while(tmp_path: Path, monkeypatch: p
     asyncio.run(main())
 
 
+def test_a_flood_is_read_by_sips_and_a_long_story_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second of ``yes`` costs the loop a few dozen reads; and who has much to say is not taken for hanging."""
+    pieces: list[int] = []
+    receive = command._Talk.pipe_data_received
+
+    def counted(self: command._Talk, fd: int, data: bytes) -> None:
+        pieces.append(len(data))
+        receive(self, fd, data)
+
+    monkeypatch.setattr(command._Talk, "pipe_data_received", counted)
+    flood = script(tmp_path / "flood", "exec timeout 0.5 yes")
+    story = script(tmp_path / "story", "head -c 1000000 /dev/zero | tr '\\0' x")
+
+    async def main() -> tuple[tuple[int, str], tuple[int, str]]:
+        told = await command.outcome([str(story)], {}, "", 10)
+        pieces.clear()
+        return told, await command.outcome([str(flood)], {}, "", 10)
+
+    (code, said), (killed, _) = asyncio.run(main())
+    assert (code, said) == (0, "x" * command.KEPT)
+    assert killed == 124
+    assert len(pieces) < 120
+
+
 def test_reload_finds_new_ones_and_forgets_old_ones(tmp_path: Path) -> None:
     old = script(tmp_path / "d" / "old", "true")
 
