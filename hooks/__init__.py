@@ -5,7 +5,8 @@
 - ``webhook``, ``command``: the receivers.
 - ``happenings``, ``points``: typed events, and the points at which gates stand. Pure.
 - ``folder``: what in ``hooks.d`` is a hook; ``marks``: how a Python function says that it is one.
-- ``runner``, ``line``, ``gates``: who is told of what, who is asked, and what became of it.
+- ``presence``: whether there are hooks at all; ``runner``, ``line``, ``gates``: who is told of what, who is asked, and
+  what became of it.
 - ``interpreter``, ``python``, ``child``: the process in which Python hooks run.
 - ``ready_made``: hooks that need only be switched on.
 - ``testing``: a host made of nothing but the core, to try hooks on.
@@ -13,7 +14,19 @@
 A Python hook needs what is here: ``from hooks import on, gate, Veto, Contribution``.
 """
 
-from hooks.marks import gate, on
-from hooks.points import Contribution, Veto
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hooks.marks import gate, on
+    from hooks.points import Contribution, Veto
 
 __all__ = ["Contribution", "Veto", "gate", "on"]
+
+
+def __getattr__(name: str) -> Any:
+    """Only who writes hooks needs these: a supervisor without any does not load them."""
+    from importlib import import_module  # noqa: PLC0415
+
+    if name not in __all__:
+        raise AttributeError(f"module 'hooks' has no '{name}'")
+    return getattr(import_module("hooks.marks" if name in {"gate", "on"} else "hooks.points"), name)

@@ -9,8 +9,8 @@ from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from hooks.not_told import NotToldError
 from hooks.notices import Notice, fields
-from hooks.notifier import NotToldError
 
 PATIENCE = 10.0
 """Seconds until it and all that it started is killed."""

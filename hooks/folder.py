@@ -3,12 +3,13 @@
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from hooks.happenings import Happened
 from hooks.marks import Mark
 from hooks.points import POINTS
+from units.records import dataclass
 
 MOST = 64
 """Hooks on a host; further ones are refused: each may be a process, and a series of metrics."""

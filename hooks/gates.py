@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from hooks.folder import Hook
 from hooks.line import REST, Count, Record
-from hooks.notifier import NotToldError
+from hooks.not_told import NotToldError
 from hooks.points import Answer, Asked, Contribution, Veto
+from units.records import dataclass
 
 SLACK = 2.0
 """Seconds beyond its limit in which a gate is ended; after them it is not waited for any more."""

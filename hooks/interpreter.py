@@ -9,12 +9,12 @@ import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hooks.marks import Mark
-from hooks.notifier import NotToldError
+from hooks.not_told import NotToldError
+from units.records import dataclass
 
 GRACE = 1.0
 """Seconds beyond its limit, in which an async hook is ended by its own loop, and in which a ping is answered."""

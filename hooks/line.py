@@ -7,7 +7,7 @@ from typing import Any
 
 from hooks.folder import EVERYTHING_BUT, Hook
 from hooks.happenings import Happened
-from hooks.notifier import NotToldError
+from hooks.not_told import NotToldError
 
 QUEUE = 256
 FAILURES, REST = 5, 60.0

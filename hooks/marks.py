@@ -4,12 +4,12 @@ A mark registers nothing anywhere: the function stays an ordinary one, which a t
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 from hooks.happenings import ALL, Happened, UnitMoved
 from hooks.points import POINTS
+from units.records import dataclass
 
 LIMIT = 10.0
 """Seconds that a hook has, unless it asks for less."""

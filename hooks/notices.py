@@ -1,13 +1,14 @@
 """What is worth telling a person: a unit was helped, given up for now, or is well again. Pure."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from enum import StrEnum
 from typing import Any
 
 from units.events import Event, HealthReported
 from units.health import Health
 from units.kernel import Reaction, Transition
+from units.records import dataclass
 from units.unit import OnUnhealthy, Phase, Reason, Unit, UnitName
 
 

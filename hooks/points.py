@@ -5,10 +5,11 @@ When is it called, after what, what cancels it, may it be called twice, what doe
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, field, fields
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 from hooks.happenings import LONGEST, Happened
+from units.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from hooks.interpreter import Ended, GoneError, HungError, ImportDiedError, Interpreter, Loaded
-from hooks.notifier import NotToldError
+from hooks.not_told import NotToldError
+from units.records import dataclass
 
 ATTEMPTS = 3
 """Processes that a call may see end, each for what another one did, before it gets one of its own."""

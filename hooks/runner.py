@@ -8,7 +8,6 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,23 +16,20 @@ from hooks.folder import Found, Hook, find
 from hooks.gates import Gate, Leave, ask_all
 from hooks.happenings import Happened, happenings, sample
 from hooks.line import QUEUE, Count, Line
-from hooks.notifier import Happening, NotToldError
+from hooks.not_told import NotToldError
 from hooks.points import POINTS, Answer, Asked, Veto, answer_of
 from hooks.points import sample as sample_question
+from hooks.presence import UnknownHookError
 from hooks.switched_off import SwitchedOff
 from units.kernel import Reaction
 
 if TYPE_CHECKING:
     from hooks.interpreter import Ended
+    from hooks.notifier import Happening
     from hooks.python import PythonHooks
 
 NOT_RUN = frozenset({126, 127})
 """A shell's exit codes for what could not be run: no answer of a gate."""
-ENTRY_POINTS = "dockwarden.hooks"
-
-
-class UnknownHookError(Exception):
-    """There is no hook of this name; the text says which there are."""
 
 
 class Moment(Protocol):
@@ -46,17 +42,26 @@ class Moment(Protocol):
 class Hooks:
     """An observer, and whom to ask. ``count``: told of each run's end; ``wall``: seconds since 1970.
 
-    ``switched_off``: where it is kept which hooks are.
+    ``switched_off``: where it is kept which hooks are. ``entry_points``: of packages that bring hooks, by name.
+    ``know``: told when ``gated`` has changed.
     """
 
     def __init__(
-        self, folder: Path, count: Count, log: Any, wall: Callable[[], float], switched_off: Path | None = None
+        self,
+        folder: Path,
+        count: Count,
+        log: Any,
+        wall: Callable[[], float],
+        switched_off: Path,
+        *,
+        entry_points: tuple[str, ...] = (),
+        know: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._folder = folder
         self._count = count
         self._log = log
         self._wall = wall
-        self._off_file = SwitchedOff(switched_off or folder / ".off")
+        self._off_file = SwitchedOff(switched_off)
         self._off: frozenset[str] = frozenset()
         self._lines: dict[str, Line] = {}
         self._gates: dict[str, Gate] = {}
@@ -67,25 +72,25 @@ class Hooks:
         self._early: deque[Happened] = deque(maxlen=QUEUE)
         """What happens before it is known what the Python hooks want."""
         self._loading: asyncio.Task[None] | None = None
+        self._know = know
         self.gated = False
-        """Whether anybody may have to be asked: the one thing that a start without gates looks at."""
-        self.changed: Callable[[], None] = lambda: None
-        """Called when that has changed."""
-        self.reload()
+        """Whether anybody may have to be asked."""
+        self.reload(entry_points)
 
-    def reload(self) -> None:
+    def reload(self, entry_points: tuple[str, ...] = ()) -> None:
         """Look again which hooks there are. Those that stay keep what waits for them."""
         found = find(self._folder)
         self._off = self._off_file.names()
-        points = _entry_points()
-        later = bool(found.python or points)
+        later = bool(found.python or entry_points)
         self._settle(found, None if later else {}, found.refused)
         if self._loading is not None:
             self._loading.cancel()
         self._loading = None
         if later:
             self._early.clear()
-            self._loading = asyncio.get_running_loop().create_task(self._load(found, points), name="python-hooks-load")
+            self._loading = asyncio.get_running_loop().create_task(
+                self._load(found, entry_points), name="python-hooks-load"
+            )
             self._loading.add_done_callback(lambda _: self._know_gates())
         else:
             self._replace(None)
@@ -145,7 +150,7 @@ class Hooks:
         gated = loading or any(name not in self._off for name in self._gates)
         if gated != self.gated:
             self.gated = gated
-            self.changed()
+            self._know(gated)
 
     # How each kind is run.
 
@@ -180,7 +185,7 @@ class Hooks:
 
     # Telling and asking.
 
-    def observe(self, entry: Happening, moment: Moment, reaction: Reaction) -> None:
+    def observe(self, entry: "Happening", moment: Moment, reaction: Reaction) -> None:
         loading = self._loading is not None and not self._loading.done()
         if not self._lines and not loading:
             return
@@ -202,10 +207,6 @@ class Hooks:
         for hook, why in leave.vetoes:
             self._log.info("hook.vetoed", hook=hook, point=asked.point, unit=asked.unit, reason=why, cause=asked.cause)
         return leave
-
-    def moment(self) -> float:
-        """Seconds since 1970, for whoever asks."""
-        return self._wall()
 
     async def ready(self) -> None:
         """Until it is known which Python hooks there are: that has limits of its own, one for each file."""
@@ -266,11 +267,6 @@ class Hooks:
             ended.append(self._loading)
         await asyncio.gather(*ended, return_exceptions=True)
         await asyncio.gather(*(python.close() for python in (self._python, *self._leaving) if python is not None))
-
-
-def _entry_points() -> tuple[str, ...]:
-    """Names of what installed packages offer."""
-    return tuple(sorted({point.name for point in entry_points(group=ENTRY_POINTS)}))
 
 
 def _in_words(answer: Answer) -> str:

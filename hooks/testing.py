@@ -15,7 +15,6 @@ import inspect
 import io
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Self
 
@@ -39,6 +38,7 @@ from units.kernel import World, fresh_unit, new_world, react
 from units.links import check
 from units.machine import Moment
 from units.quantities import Instant, Seconds
+from units.records import dataclass
 from units.unit import ContainerId, Kind, Policy, RestartPolicy, Unit, UnitName, UnitSpec
 
 MIDNIGHT = 1_700_000_000.0

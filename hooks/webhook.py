@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from hooks.not_told import NotToldError
 from hooks.notices import Notice
-from hooks.notifier import NotToldError
 
 PATIENCE = 10.0
 """Seconds for all of it."""

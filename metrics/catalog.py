@@ -1,13 +1,13 @@
 """The one list of all metrics: names, types, labels with the values they can have, and what each one answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, get_args
 
 from units.commands import Command
 from units.health import Health
+from units.records import dataclass
 from units.relinking import Cure
 from units.switching import Result, SwitchStep
 from units.unit import Failure, Kind, Phase, Reason, Switchable, Via

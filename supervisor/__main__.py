@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from supervisor import client_tls
-
 if TYPE_CHECKING:
     from hooks.notifier import Receiver
 
@@ -36,10 +34,10 @@ def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     _add_boot(commands)
     _add_watch(commands)
     _add_config(commands)
-    client_tls.add_commands(commands)
     if argv[:1] not in (["boot"], ["watch"]):
-        from supervisor import client
+        from supervisor import client, client_tls
 
+        client_tls.add_commands(commands)
         client.add_commands(commands)
     return top
 
@@ -118,6 +116,8 @@ def main(argv: list[str] | None = None) -> int:
     if args.command == "config":
         return _validate(args)
     if args.command == "tls":
+        from supervisor import client_tls
+
         return client_tls.run(args)
     from supervisor import client
 

@@ -1,8 +1,6 @@
 """What the control socket answers about hooks: which there are, trying them, switching them, and looking again."""
 
-from hooks.happenings import ALL as EVENTS
-from hooks.points import POINTS
-from hooks.runner import Hooks, UnknownHookError
+from hooks.presence import HostHooks, UnknownHookError
 from supervisor.api_request import Refusal, Taken, in_json
 from supervisor.http_server import BaseRequest, Response, Route
 
@@ -10,7 +8,7 @@ from supervisor.http_server import BaseRequest, Response, Route
 class HookRoutes:
     """``hooks`` is None where there are none to speak of."""
 
-    def __init__(self, hooks: Hooks | None) -> None:
+    def __init__(self, hooks: HostHooks | None) -> None:
         self._hooks = hooks
 
     def table(self) -> tuple[Route, ...]:
@@ -36,6 +34,9 @@ class HookRoutes:
         try:
             told = [] if self._hooks is None else await self._hooks.test(taken["event"], request.query.get("unit", ""))
         except KeyError:
+            from hooks.happenings import ALL as EVENTS  # noqa: PLC0415 - loaded with the first hook
+            from hooks.points import POINTS  # noqa: PLC0415
+
             raise Refusal(
                 404, f"there is no event '{taken['event'][:80]}'", f"there are: {', '.join((*EVENTS, *POINTS))}"
             ) from None

@@ -2,32 +2,25 @@
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import random
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from hooks.notifier import Notifier, Receiver
-from hooks.runner import Hooks
+from hooks.presence import HostHooks
 from metrics import Metrics
-from supervisor import config
-from supervisor.checking import link_problems
 from supervisor.choices import Choices
+from supervisor.config_child import RefusedError, UnreadError, read_apart
 from supervisor.control import Control, ControlError
 from supervisor.daemon_plan import PATH as DAEMON_PATH
-from supervisor.daemon_plan import SystemDockerError, plan
 from supervisor.docker_engine import DockerEngine
 from supervisor.engine import EngineError
-from supervisor.gating import Gates
-from supervisor.images import load_images
 from supervisor.journal import Journal, configure_logging
 from supervisor.keeper import Boot, Keeper, Kept, read
 from supervisor.lock import LockError, LockHeld, RunLock
@@ -35,14 +28,12 @@ from supervisor.log_lines import LineLogger
 from supervisor.loop import Inbox, Observer
 from supervisor.pages import PagesError, serve_pages
 from supervisor.prober import shown
-from supervisor.recreate import Recreations
 from supervisor.sd_notify import Systemd
-from supervisor.settings import ConfigError, Settings
+from supervisor.settings import Settings
 from supervisor.shell import Shell, Timing
 from supervisor.state import StateError, StateFile
 from supervisor.status import Context, status
 from supervisor.switches import Switches
-from supervisor.system_docker import DaemonState, SystemDocker
 from supervisor.tree import Problem
 from supervisor.user_docker import UserDocker
 from supervisor.version import VERSION
@@ -52,7 +43,13 @@ from units.events import ConfigRead, ConfigRefused, Event
 from units.kernel import World, new_world
 from units.memory import Clocks, recall
 from units.quantities import Instant, Seconds
+from units.records import dataclass
 from units.unit import USER_DOCKER, Switchable
+
+if TYPE_CHECKING:
+    from hooks.notifier import Notifier, Receiver
+    from supervisor.recreate import Recreations
+    from supervisor.system_docker import DaemonState, SystemDocker
 
 ENGINE_GRACE = Seconds(30)
 """SIGTERM to SIGKILL for an engine of our own; without live-restore it stops its containers first (15 s)."""
@@ -102,7 +99,7 @@ class Options:
     listen: str | None
     log_format: str
     log_level: str
-    receivers: tuple[Receiver, ...] = ()
+    receivers: "tuple[Receiver, ...]" = ()
     """Who is told of what was done."""
     hooks: Path = Path("/etc/dockwarden/hooks.d")
     """Where those lie that are told of what happens, and asked before it does."""
@@ -136,9 +133,11 @@ def refuse(log: FilteringBoundLogger, reason: str, code: int) -> int:
 
 def read_settings(paths: tuple[Path, ...]) -> Settings:
     try:
-        return config.read(paths, kernel_command_line())
-    except ConfigError as error:
+        return read_apart(paths, kernel_command_line())
+    except RefusedError as error:
         raise BootError(Exit.CONFIG, str(error)) from error
+    except UnreadError as error:
+        raise BootError(Exit.FAILED, str(error)) from error
 
 
 def kernel_command_line() -> str:
@@ -151,7 +150,7 @@ def kernel_command_line() -> str:
 
 def check_links(settings: Settings) -> tuple[Problem, ...]:
     """The graph's warnings. Raises BootError for an unknown unit or a cycle."""
-    problems, warnings = link_problems(settings)
+    problems, warnings = settings.link_problems()
     if problems:
         raise BootError(Exit.CONFIG, "\n".join(map(str, problems)))
     return warnings
@@ -195,9 +194,13 @@ class Host:
         self._url = options.engine or f"unix://{self._docker.plan.socket}" if self._docker else str(options.engine)
         self._check_socket()
 
-    def _system_docker(self) -> SystemDocker | None:
+    def _system_docker(self) -> "SystemDocker | None":
         if self._options.engine is not None:
             return None
+        # Only who starts an engine carries what that takes.
+        from supervisor.daemon_plan import SystemDockerError, plan  # noqa: PLC0415
+        from supervisor.system_docker import SystemDocker  # noqa: PLC0415
+
         wanted = self._settings.system_docker
         try:
             daemon = SystemDocker(
@@ -211,7 +214,7 @@ class Host:
             raise BootError(Exit.ENGINE, str(error)) from error
         return daemon
 
-    def _note_daemon(self, state: DaemonState) -> None:
+    def _note_daemon(self, state: "DaemonState") -> None:
         self._daemon_state = state
 
     def _check_socket(self) -> None:
@@ -243,7 +246,7 @@ class Host:
         )
         world = self._first_world(kept)
         switched_off = self._options.state_dir / "hooks-off"
-        hooks = Hooks(self._options.hooks, metrics.hook_ran, self._log, time.time, switched_off)
+        hooks = HostHooks(self._options.hooks, metrics.hook_ran, self._log, time.time, switched_off)
         control = Control(
             inbox=inbox,
             world=lambda: shell.world,
@@ -257,7 +260,7 @@ class Host:
             hooks=hooks,
         )
         systemd = Systemd(os.environ, loop.time, os.getpid())
-        notifier = Notifier(self._options.receivers, metrics.notified, self._log, time.time)
+        notifier = self._make_notifier(metrics)
         shell = Shell(
             world,
             engine,
@@ -265,7 +268,7 @@ class Host:
             self._log,
             gauges=metrics,
             keeper=keeper,
-            observers=(control, journal, metrics, notifier, hooks, systemd, *self._more_observers()),
+            observers=(control, journal, metrics, *notifier, hooks, systemd, *self._more_observers()),
             chance=random.random,
             timing=Timing(self._settings.supervisor.snapshot_period, self._settings.supervisor.shutdown_total),
             read_config=self._read_config,
@@ -290,24 +293,32 @@ class Host:
             systemd.beat(shell.world)
 
         beat = Heartbeat(metrics.observe_loop_lag, tend)
-        give_back_memory()
         try:
             return await self._serve(shell, control, metrics)
         finally:
             beat.stop()
-            notifier.close()
+            for one in notifier:
+                one.close()
             await hooks.close()
             await engine.close()
 
-    def _gates(self, hooks: Hooks) -> Gates | None:
+    def _gates(self, hooks: HostHooks) -> HostHooks | None:
         """Who is asked before a unit of ours is started or stopped."""
         return hooks
+
+    def _make_notifier(self, metrics: Metrics) -> "tuple[Notifier, ...]":
+        """None where nobody wants to be told."""
+        if not self._options.receivers:
+            return ()
+        from hooks.notifier import Notifier  # noqa: PLC0415 - as the docstring says
+
+        return (Notifier(self._options.receivers, metrics.notified, self._log, time.time),)
 
     def _make_engine(self, on_call: Callable[[str, str, float], None]) -> DockerEngine:
         """Raises EngineError for a URL that is none."""
         return DockerEngine(self._url, on_call=on_call)
 
-    def _make_recreations(self, engine: DockerEngine) -> Recreations | None:  # noqa: ARG002
+    def _make_recreations(self, engine: DockerEngine) -> "Recreations | None":  # noqa: ARG002
         """Only what somebody else made has to be copied: our own units are made from their definitions."""
         return None
 
@@ -406,6 +417,8 @@ class Host:
     async def _load_images(self, engine: DockerEngine) -> None:
         if self._options.images is None:
             return
+        from supervisor.images import load_images  # noqa: PLC0415 - only where there are some
+
         stamps = self._options.state_dir / "images"
         report = await load_images(self._options.images, engine, self._log, stamps=stamps, identity=self._identity())
         if report.loaded or report.failed:
@@ -421,7 +434,7 @@ class Host:
         except OSError:
             return str(root)
 
-    def _handle_signals(self, shell: Shell, inbox: Inbox, hooks: Hooks) -> None:
+    def _handle_signals(self, shell: Shell, inbox: Inbox, hooks: HostHooks) -> None:
         loop = asyncio.get_running_loop()
 
         def end(name: str) -> None:
@@ -479,12 +492,6 @@ class Host:
                 user_docker=docker.report,
             ),
         )
-
-
-def give_back_memory() -> None:
-    """Start-up leaves holes in the heap (modules compiled, YAML read): about 1 MB that glibc can give back."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 class Heartbeat:

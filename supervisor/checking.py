@@ -1,14 +1,12 @@
 """``dockwarden config validate``: everything that is wrong with a configuration, without touching anything."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from supervisor import config
-from supervisor.settings import Settings
-from supervisor.tree import ConfigError, Place, Problem
-from units import links
+from supervisor.tree import ConfigError, Problem
+from units.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +40,5 @@ def validate(paths: Sequence[Path], kernel: str = "") -> Verdict:
         settings = config.read(paths, kernel)
     except ConfigError as error:
         return Verdict(error.problems, (), 0)
-    problems, warnings = link_problems(settings)
+    problems, warnings = settings.link_problems()
     return Verdict(problems, (*settings.warnings, *warnings), len(settings.units))
-
-
-def link_problems(settings: Settings) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
-    """What the dependency graph says, each told where the unit it begins with was defined."""
-    checked = links.check(settings.units)
-
-    def placed(text: str) -> Problem:
-        unit = text.removeprefix("cycle: ").split(":")[0].split(" ")[0]
-        return Problem(settings.places.get(unit, Place("rancher.services")), f"rancher.services.{unit}", text)
-
-    return tuple(map(placed, checked.errors)), tuple(map(placed, checked.warnings))

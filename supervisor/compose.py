@@ -4,7 +4,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from supervisor.compose_keys import KEYS
@@ -13,6 +12,7 @@ from supervisor.engine import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
 from supervisor.own_labels import RELOAD, console_name, kind_of, read_own_labels, soft
 from supervisor.shapes import Shapes
 from supervisor.tree import Node
+from units.records import replace
 from units.unit import CONSOLE, Kind, Rebuild, UnitName, UnitSpec, Via
 
 PROJECT = "os"

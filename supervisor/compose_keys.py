@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from supervisor.compose_needs import (
@@ -29,6 +28,7 @@ from supervisor.draft import (
 from supervisor.own_labels import read_signal, read_timeout
 from supervisor.ports import ports
 from supervisor.tree import Node, nearest
+from units.records import replace
 from units.unit import Policy, Via
 
 

@@ -1,13 +1,18 @@
 """Finds and reads the layers of a configuration, lowest first, and merges them; the only reader of its files."""
 
+import json
+import pickle
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from pathlib import Path
 
 from supervisor import yaml_source
+from supervisor.config_child import REFUSED
 from supervisor.draft import env_file_path
-from supervisor.settings import Settings, env_files, parse
+from supervisor.parsing import env_files, parse
+from supervisor.settings import Settings
 from supervisor.tree import ConfigError, Node, Place, Report, lookup, merged
 
 LIMIT = 4 << 20
@@ -183,3 +188,19 @@ def _why(error: OSError | ValueError) -> str:
             return error.strerror or str(error)
         case _:
             return str(error)
+
+
+def main() -> int:
+    """Answer ``config_child.py``."""
+    asked = json.load(sys.stdin)
+    try:
+        settings = read([Path(path) for path in asked["paths"]], asked["kernel"])
+    except ConfigError as error:
+        sys.stdout.write(str(error))
+        return REFUSED
+    sys.stdout.buffer.write(pickle.dumps(settings))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hooks.runner import Hooks
+from hooks.presence import HostHooks
 from supervisor.api_asking import Asking
 from supervisor.api_hooks import HookRoutes
 from supervisor.api_reading import Reading
@@ -57,7 +57,7 @@ class Control:
         choices: Choices | None = None,
         user_docker: UserDocker | None = None,
         checks: Callable[[UnitName], list[dict[str, Any]]] = lambda _: [],
-        hooks: Hooks | None = None,
+        hooks: HostHooks | None = None,
     ) -> None:
         self.path = run_dir / SOCKET
         self._journal = journal

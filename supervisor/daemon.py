@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -130,6 +129,8 @@ def unmount_namespace(path: Path) -> None:
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         place, _, kind = line.partition(" - ")
         if place.split(" ")[4] == target and kind.startswith("nsfs "):
+            import ctypes  # noqa: PLC0415 - the only use of half a megabyte
+
             libc = ctypes.CDLL(None, use_errno=True)
             detach = 2  # MNT_DETACH
             if libc.umount2(os.fsencode(path), detach):

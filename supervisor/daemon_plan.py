@@ -1,9 +1,10 @@
 """A dockerd's command line: what an operator says, completed to what keeps it apart from other engines. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from units.records import dataclass
 
 SOCKET = "unix:///var/run/system-docker.sock"
 

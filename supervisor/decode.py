@@ -9,12 +9,10 @@ import json
 import re
 import signal as signals
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from supervisor.engine import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT, CheckLine, EngineInfo, Heard, Whereabouts
-from supervisor.foreign import Portrait
 from units.events import (
     ContainerCreated,
     ContainerDestroyed,
@@ -29,8 +27,12 @@ from units.events import (
 )
 from units.health import Health
 from units.quantities import Seconds
+from units.records import dataclass, replace
 from units.storage import REQUIRES, ContextFacts
 from units.unit import ContainerId, Failure, Look, UnitName, Via
+
+if TYPE_CHECKING:
+    from supervisor.foreign import Portrait
 
 ACTIONS = ("create", "start", "kill", "die", "stop", "oom", "destroy", "health_status")
 """The actions that say something to us; to be filtered for at the engine, so that exec probes never reach us."""
@@ -213,8 +215,10 @@ def id_of(found: Any) -> ContainerId:
     return ContainerId(as_text(as_map(found).get("Id")))
 
 
-def portrait(found: Any) -> Portrait:
+def portrait(found: Any) -> "Portrait":
     """One answer of ``/containers/ID/json``, as a foreign container is looked at."""
+    from supervisor.foreign import Portrait  # noqa: PLC0415 - only a host that is watched has such
+
     config, host = as_map(as_map(found).get("Config")), as_map(as_map(found).get("HostConfig"))
     links, donors = host.get("Links"), host.get("VolumesFrom")
     timeout = config.get("StopTimeout")

@@ -34,7 +34,6 @@ from supervisor.engine import (
 from supervisor.http1 import Lines, WireError
 from supervisor.lens import Lens, Ours
 from supervisor.output import Output
-from supervisor.replica import donors, image_of, places, replica
 from supervisor.wire import Answer, Asked, Caller, Listener, listen, unreachable
 from units.events import Observed
 from units.quantities import Seconds
@@ -243,6 +242,8 @@ class DockerEngine:
                 pass
 
     async def replica(self, container: ContainerId, joins: Mapping[ContainerId, ContainerId]) -> Replica:
+        from supervisor.replica import image_of, replica  # noqa: PLC0415 - only what others made is copied
+
         dialect = (await self.info()).api
         found = decode.fullest(await self._inspect(container, dialect), await self._inspect(container))
         async with self._order("image", container[:12], LOOK):
@@ -258,6 +259,8 @@ class DockerEngine:
 
     async def _given(self, body: str) -> frozenset[str]:
         """Where those that a container will have volumes from mount theirs."""
+        from supervisor.replica import donors, places  # noqa: PLC0415 - as above
+
         given: frozenset[str] = frozenset()
         for donor in donors(json.loads(body)["HostConfig"]):
             with contextlib.suppress(EngineError):  # The create will say it.

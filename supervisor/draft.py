@@ -1,7 +1,7 @@
 """A service while it is being read, and the readers of keys that lead straight to one field of the engine. Pure."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import PurePath
 from typing import Any
 
@@ -9,6 +9,7 @@ from supervisor.shapes import Shapes
 from supervisor.tree import Node
 from units.health import Check
 from units.quantities import Seconds
+from units.records import dataclass
 from units.unit import Condition, Dependency, HealPolicy, OnFailure, Rebuild, RestartPolicy, StopPolicy, UnitName, Via
 
 

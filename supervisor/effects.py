@@ -7,14 +7,12 @@ must not wait for it. What an order does is told by the engine's stream; only it
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from structlog.typing import FilteringBoundLogger
 
 from supervisor.engine import Engine, EngineError, UserEngine
-from supervisor.gating import Gating
 from supervisor.loop import Entry, Inbox
-from supervisor.recreate import Recreations
 from supervisor.switches import Switches
 from units.commands import (
     ArmSwitch,
@@ -62,6 +60,10 @@ from units.records import replace
 from units.unit import USER_DOCKER, ContainerId, Failure, UnitName
 from units.user_docker import PROCESS
 
+if TYPE_CHECKING:
+    from supervisor.gating import Gates, Gating
+    from supervisor.recreate import Recreations
+
 ELAPSED: dict[Timer, Callable[[UnitName, int], Event]] = {
     Timer.RETRY: RetryDue,
     Timer.KILL: KillDue,
@@ -88,9 +90,10 @@ class Effects:
         snapshot: Callable[[str], None],
         user_docker: UserEngine | None = None,
         switches: Switches | None = None,
-        recreations: Recreations | None = None,
+        recreations: "Recreations | None" = None,
         freed: Callable[[], None] = lambda: None,
-        gating: Gating | None = None,
+        gates: "Gates | None" = None,
+        make_gating: "Callable[[], Gating] | None" = None,
     ) -> None:
         self._engine = engine
         self._inbox = inbox
@@ -104,7 +107,10 @@ class Effects:
         self._freed = freed
         """Told when a lane has become free."""
         self._lanes: dict[UnitName, deque[tuple[LaneOrder, str]]] = {}
-        self._gating = gating
+        self._gates = gates
+        self._make_gating = make_gating
+        self._gating: Gating | None = None
+        """Made when somebody has to be asked for the first time."""
         self._timers: dict[UnitName, tuple[asyncio.TimerHandle, ArmTimer, str]] = {}
         self._loop = asyncio.get_running_loop()
 
@@ -117,7 +123,7 @@ class Effects:
 
     def free(self, unit: UnitName) -> bool:
         """An order to it would leave at once."""
-        return unit not in self._lanes and (self._gating is None or not self._gating.closed)
+        return unit not in self._lanes and (self._gates is None or not self._gates.gated)
 
     def close(self) -> None:
         """No timer fires any more."""
@@ -199,13 +205,15 @@ class Effects:
         self._freed()
 
     def _call(self, order: LaneOrder, cause: str) -> Coroutine[Any, Any, None]:
-        if self._gating is not None and self._gating.closed:
+        if self._gates is not None and self._gates.gated:
             return self._ask_first(order, cause)
         return self._give(order, cause)
 
     async def _ask_first(self, order: LaneOrder, cause: str) -> None:
         """Only where somebody has to be asked. The clock of a stop stands still meanwhile."""
-        assert self._gating is not None
+        if self._gating is None:
+            assert self._make_gating is not None
+            self._gating = self._make_gating()
         if isinstance(order, SignalContainer):
             held = self._hold(order.unit)
             try:

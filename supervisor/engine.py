@@ -2,11 +2,11 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Any, NewType, NoReturn, Protocol
 
 from units.events import EngineFact, Observed
 from units.quantities import Seconds
+from units.records import dataclass
 from units.storage import ContextFacts
 from units.unit import ContainerId, Failure, Place, UnitName
 

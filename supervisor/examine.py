@@ -20,7 +20,6 @@ import socket
 import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -38,6 +37,7 @@ from supervisor.findings import (
 )
 from supervisor.lock import PID_FILE
 from supervisor.version import VERSION
+from units.records import dataclass
 
 PATIENCE = 3.0
 """Seconds for one answer."""

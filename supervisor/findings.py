@@ -7,7 +7,7 @@ an engine that does not answer has no containers to complain of.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
@@ -15,6 +15,7 @@ from supervisor.foreign import ENABLE, LASTING, REPLACED, STOP_TIMEOUT
 from supervisor.health_labels import PREFIX, RELINK, WrongValueError, boolean, read_health, seconds
 from supervisor.own_labels import OWN
 from supervisor.tree import nearest
+from units.records import dataclass
 
 OLDEST_API = (1, 41)
 SKEW = 2.0

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 
 from supervisor.health_labels import PREFIX, WrongValueError, boolean, read_health, seconds
 from units.quantities import Seconds
+from units.records import dataclass, replace
 from units.unit import (
     Condition,
     ContainerId,

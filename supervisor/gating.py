@@ -43,10 +43,6 @@ class Gating:
         self._let: dict[UnitName, str] = {}
         """Causes of creates that were let through: the start that follows each is part of the same step."""
 
-    @property
-    def closed(self) -> bool:
-        return self._gates.gated
-
     async def admit(self, order: Gated, cause: str) -> Gated:
         """The order as it is to be given. Raises EngineError: it was vetoed."""
         unit = self._world().units.get(order.unit)
@@ -104,8 +100,6 @@ class Gating:
 
     async def refusals(self, order: CheckSwitch, cause: str) -> tuple[str, ...]:
         """What a switch is refused for."""
-        if not self._gates.gated:
-            return ()
         leave = await self._gates.ask(
             Switching(
                 at=self._gates.moment(),

@@ -8,7 +8,7 @@ import json
 import re
 import signal as signals
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from supervisor.shapes import duration
 from supervisor.tree import nearest
 from units.health import Check, CheckKind, Exec, Http, Probe, Tcp
 from units.quantities import Seconds
+from units.records import dataclass, replace
 from units.unit import HealPolicy, OnUnhealthy
 
 PREFIX = "dockwarden.health."

@@ -4,15 +4,17 @@
 """
 
 import asyncio
+import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 from aiohttp.web_server import Server
+
+from units.records import dataclass
 
 __all__ = ["BaseRequest", "Handler", "HttpServer", "NoRouteError", "Response", "Route", "StreamResponse", "find"]
 
@@ -66,6 +68,13 @@ def _taken(pattern: list[str], parts: list[str]) -> dict[str, str] | None:
     return taken
 
 
+def _literal(host: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host or "")
+    except ValueError:
+        return None
+
+
 class HttpServer:
     """One server on one socket. Options are those of aiohttp's RequestHandler."""
 
@@ -96,7 +105,13 @@ class HttpServer:
 
     async def listen_tcp(self, host: str | None, port: int) -> None:
         """Raises OSError."""
-        self._listening = await asyncio.get_running_loop().create_server(self._server, host, port, backlog=64)
+        loop = asyncio.get_running_loop()
+        if (address := _literal(host)) is None:
+            self._listening = await loop.create_server(self._server, host, port, backlog=64)
+        else:  # To look it up, uvloop would start four threads that stay, and load the tables of IDNA.
+            family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+            listener = socket.create_server((str(address), port), family=family, backlog=64)
+            self._listening = await loop.create_server(self._server, sock=listener, backlog=64)
 
     async def close(self) -> None:
         """No new connection; those that are idle end at once, the others within the grace."""

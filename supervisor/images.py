@@ -9,12 +9,13 @@ import contextlib
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
 from supervisor.engine import Engine, EngineError
+from units.records import dataclass
 
 ARCHIVE = re.compile(r"\.(tar(\.(gz|xz|zst))?|tgz)$")
 

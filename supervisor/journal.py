@@ -9,7 +9,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import Any, Self, TextIO
 
 import structlog
@@ -25,6 +25,7 @@ from units.kernel import Reaction, Transition, World
 from units.kernel import in_words as outcome_in_words
 from units.machine import Moment
 from units.quantities import NEVER, Instant
+from units.records import dataclass
 from units.switching import STEP_MEANING, Outcome, Result, Switch
 from units.unit import CONSOLE, MEANING, USER_DOCKER, Phase, Switchable, Unit, UnitName
 

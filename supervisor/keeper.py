@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from structlog.typing import FilteringBoundLogger
@@ -13,6 +12,7 @@ from supervisor.state import StateError
 from units.kernel import Reaction, World
 from units.machine import Moment
 from units.memory import Clocks, remember
+from units.records import dataclass
 
 PAUSE = 0.2
 """Seconds between a change and its write, so that a storm of changes is one write."""

@@ -3,13 +3,13 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from units.events import Event
 from units.kernel import Reaction, World, react
 from units.machine import Moment
 from units.quantities import Instant
+from units.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Observer(Protocol):
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None: ...
 
 
-class StandingOrders(Protocol):
+class Beforehand(Protocol):
     """What may be done before an event is read: only in the world in which it was thought through."""
 
     def revoke(self) -> None: ...
@@ -91,7 +91,7 @@ class Loop:
         first: Observer,
         then: Sequence[Observer],
         *,
-        standing: StandingOrders | None = None,
+        standing: Beforehand | None = None,
     ) -> None:
         self.world = world
         self._inbox = inbox

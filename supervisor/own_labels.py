@@ -1,13 +1,13 @@
 """What labels of RancherOS, Compose and Dockwarden say to us. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from supervisor.compose_needs import read_on_failure
 from supervisor.draft import Draft, Reader
 from supervisor.engine import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
 from supervisor.health_labels import PREFIX, RELINK, engine_check, read_health
 from supervisor.tree import Node, nearest
+from units.records import replace
 from units.storage import REQUIRES
 from units.unit import CONSOLE, Dependency, Kind, OnFailure, Rebuild, UnitName, Via
 

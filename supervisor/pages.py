@@ -1,5 +1,6 @@
 """The HTTP pages for monitoring: metrics, health, readiness. Read only; nothing here waits for the engine."""
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -70,7 +71,9 @@ def address(listen: str) -> tuple[str | None, int]:
 
 
 def _refusal(listen: str, error: OSError) -> str:
-    said = (error.strerror or str(error)).rpartition(": ")[2]
+    plain = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror  # Others add to it.
+    said = (plain or str(error)).rpartition(": ")[2]
+    said = said[:1].lower() + said[1:]
     return f"cannot serve metrics at {listen}: {said}; choose another address with --listen, or '' for none"
 
 

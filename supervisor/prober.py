@@ -8,19 +8,22 @@ the run, and ends with it, whatever is in flight then.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from supervisor.engine import Engine, EngineError, Whereabouts
 from supervisor.loop import Entry, Inbox
-from supervisor.probes import Outcome, Probes
 from supervisor.status import as_iso
 from units.events import ConfigRead, HealthReported, SnapshotTaken, SpecChanged
 from units.health import Check, Standing, asked_now, first_pause, judge, pause
 from units.kernel import Reaction
 from units.machine import Moment
 from units.quantities import Instant, Seconds
+from units.records import dataclass
 from units.unit import ContainerId, Phase, Unit, UnitName
+
+if TYPE_CHECKING:
+    from supervisor.probes import Outcome
 
 UP = frozenset({Phase.RUNNING, Phase.READY})
 KEPT = 5
@@ -36,7 +39,7 @@ class ProbeGauges(Protocol):
 class Asker(Protocol):
     """What asks one question, and never raises."""
 
-    async def ask(self, check: Check, container: ContainerId, where: Whereabouts) -> Outcome: ...
+    async def ask(self, check: Check, container: ContainerId, where: Whereabouts) -> "Outcome": ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Told:
     """One answer, as it is shown to people."""
 
     check: str
-    outcome: Outcome
+    outcome: "Outcome"
     at: Instant
     took: Seconds
 
@@ -89,7 +92,7 @@ class Prober:
         self._tasks = tasks
         self._gauges = gauges
         self._chance = chance
-        self._probes = probes or Probes(engine)
+        self._probes = probes
         self._loop = asyncio.get_running_loop()
         self._runs: dict[UnitName, _Run] = {}
 
@@ -144,11 +147,14 @@ class Prober:
         self._plan(run, check, max(following, now))  # What was missed is not made up for.
 
     async def _ask(self, run: _Run, check: Check, ran_for: Seconds, late: float) -> None:
+        from supervisor.probes import Outcome, Probes  # noqa: PLC0415 - most hosts have no check of ours
+
+        probes = self._probes = self._probes or Probes(self._engine)
         began = self._loop.time()
         try:
             if run.where is None:
                 run.where = await self._engine.whereabouts(run.container)
-            outcome = await self._probes.ask(check, run.container, run.where)
+            outcome = await probes.ask(check, run.container, run.where)
             if not outcome.reached:
                 run.where = None  # Its address may have changed.
         except EngineError as error:
@@ -164,7 +170,7 @@ class Prober:
         if outcome.kind != "error":  # What could not be asked is no answer.
             self._judge(run, check, outcome, ran_for)
 
-    def _judge(self, run: _Run, check: Check, outcome: Outcome, ran_for: Seconds) -> None:
+    def _judge(self, run: _Run, check: Check, outcome: "Outcome", ran_for: Seconds) -> None:
         before = run.standings.get(check.name, Standing())
         after = judge(check, before, passed=outcome.passed, ran_for=ran_for)
         run.standings[check.name] = after

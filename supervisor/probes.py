@@ -6,7 +6,6 @@ import errno
 import os
 import socket
 import ssl
-from dataclasses import dataclass, replace
 from functools import cache
 from typing import assert_never, cast
 
@@ -14,6 +13,7 @@ from supervisor.engine import Engine, EngineError, ExecId, Whereabouts
 from supervisor.http1 import Response, WireError
 from supervisor.netns import socket_of
 from units.health import Check, Exec, Http, Tcp
+from units.records import dataclass, replace
 from units.unit import ContainerId, Failure
 
 KEPT = 4096

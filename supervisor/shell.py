@@ -2,26 +2,29 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
 from supervisor.effects import Effects
 from supervisor.engine import Engine, UserEngine
-from supervisor.gating import Gates, Gating
 from supervisor.keeper import Keeper
 from supervisor.loop import Entry, Inbox, Loop, Observer
 from supervisor.prober import ProbeGauges, Prober, Told
-from supervisor.recreate import Recreations
-from supervisor.standing import Standing
+from supervisor.standing import StandingOrders
 from supervisor.switches import Switches
 from supervisor.watch import Gauges, Watch
+from units.commands import CheckSwitch
 from units.events import Event, ShutdownAsked, ShutdownHurried
 from units.kernel import Reaction, World
 from units.machine import Moment
 from units.quantities import Instant, Seconds
+from units.records import dataclass
 from units.unit import UnitName
+
+if TYPE_CHECKING:
+    from supervisor.gating import Gates, Gating
+    from supervisor.recreate import Recreations
 
 LAST_GRACE = Seconds(15)
 """After the total deadline: three SIGKILLs, 2, 4 and 8 s apart. Then we go, whatever still runs."""
@@ -70,8 +73,8 @@ class Shell:
         prepare: Callable[[], Awaitable[None]],
         user_docker: UserEngine | None = None,
         switches: Switches | None = None,
-        recreations: Recreations | None = None,
-        gates: Gates | None = None,
+        recreations: "Recreations | None" = None,
+        gates: "Gates | None" = None,
     ) -> None:
         self._start_world = world
         self._engine = engine
@@ -128,14 +131,23 @@ class Shell:
         self.gave_up = not self._drained.event.is_set()
         self._drained.event.set()
 
-    def _make_gating(self, renew: Callable[[], None]) -> Gating | None:
+    def _make_gating(self) -> "Gating":
+        from supervisor.gating import Gating  # noqa: PLC0415 - only where somebody is to be asked
+
+        assert self._gates is not None
+        return Gating(self._gates, lambda: self.world, self._log)
+
+    def _ask_gates(self, renew: Callable[[], None]) -> None:
+        """From now on. ``renew``: what starts ahead of a decision has to be thought over."""
         if self._gates is None:
-            return None
+            return
         self._gates.changed = renew
-        gating = Gating(self._gates, lambda: self.world, self._log)
         if self._switches is not None:
-            self._switches.refused_by = gating.refusals
-        return gating
+            self._switches.refused_by = self._refusals
+
+    async def _refusals(self, order: CheckSwitch, cause: str) -> tuple[str, ...]:
+        gated = self._gates is not None and self._gates.gated
+        return await self._make_gating().refusals(order, cause) if gated else ()
 
     async def run(self) -> None:
         """Until a shutdown is through. Raises EngineTooOldError (in a group)."""
@@ -146,6 +158,7 @@ class Shell:
                 if self._loop is not None:
                     self._loop.renew_standing(Instant(clock()))
 
+            self._ask_gates(renew)
             effects = Effects(
                 self._engine,
                 self._inbox,
@@ -157,9 +170,10 @@ class Shell:
                 switches=self._switches,
                 recreations=self._recreations,
                 freed=renew,
-                gating=self._make_gating(renew),
+                gates=self._gates,
+                make_gating=self._make_gating,
             )
-            standing = Standing(self._engine, effects.free, renew)
+            standing = StandingOrders(self._engine, effects.free, renew)
             prober = Prober(self._engine, self._inbox, tasks, self._gauges, chance=self._chance)
             self.outcomes = prober.outcomes
             told = (*self._observers, prober, self._keeper, self._drained)

@@ -23,7 +23,7 @@ class Ready(Protocol):
     def stand_by(self, containers: frozenset[ContainerId]) -> None: ...
 
 
-class Standing:
+class StandingOrders:
     """``free``: whether an order to this unit would leave at once; one that waits its turn must not be overtaken."""
 
     def __init__(self, engine: Ready, free: Callable[[UnitName], bool], ask: Callable[[], None]) -> None:

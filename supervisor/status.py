@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from units.console import dirty, persistent
 from units.health import Health
 from units.kernel import World
 from units.quantities import NEVER, Instant
+from units.records import dataclass
 from units.switching import Outcome, contexts
 from units.unit import CONSOLE, USER_DOCKER, Kind, OnUnhealthy, Phase, StoppedBy, Switchable, Unit, UnitSpec
 

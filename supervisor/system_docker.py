@@ -11,7 +11,6 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from supervisor.daemon import (
 )
 from supervisor.daemon_plan import CommandLine, DaemonPlan, SystemDockerError
 from units.quantities import Seconds
+from units.records import dataclass
 
 MACHINE_CONTAINERD = Path("/run/containerd/containerd.sock")
 """A dockerd that is not told ``--containerd`` uses this one if the file exists, even a stale one."""

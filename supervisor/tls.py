@@ -1,9 +1,11 @@
 """What an engine needs to be reached over TLS: what may be configured, and where the files are in the end. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Self
+
+from units.records import dataclass
 
 DIRECTORY: Final = Path("/etc/docker/tls")
 """Where an engine sees its files, as in RancherOS."""

@@ -7,7 +7,6 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +28,7 @@ from supervisor.tls import (
     UnusableError,
 )
 from supervisor.tls_folder import PUBLIC, SECRET, Folder, opened
+from units.records import dataclass, replace
 
 KEPT: Final = "kept"
 

@@ -1,8 +1,10 @@
 """A configuration as a tree that knows where each value was written, and the problems found in it. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
+
+from units.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

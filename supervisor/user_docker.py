@@ -15,7 +15,7 @@ import signal as signals
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from supervisor.wire import Caller
 from units.events import ContainerDied, ContainerStarted, Event, HealthReported, Observed
 from units.health import Health
 from units.quantities import Seconds
-from units.records import replace
+from units.records import dataclass, replace
 from units.storage import ContextFacts, lacks, wanted
 from units.unit import USER_DOCKER, ContainerId, Failure, Place
 from units.user_docker import PROCESS

@@ -9,20 +9,19 @@ import contextlib
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from hooks.runner import Hooks
+from hooks.presence import HostHooks
 from supervisor.app import BootError, Exit, Host, Options, open_state, refuse
 from supervisor.docker_engine import DockerEngine
 from supervisor.foreign import Wants
+from supervisor.foreign_lens import Foreign
 from supervisor.journal import configure_logging
 from supervisor.keeper import Kept
-from supervisor.lens import Foreign
 from supervisor.lock import LockError, LockHeld, RunLock
 from supervisor.log_lines import LineLogger
 from supervisor.loop import Entry, Observer
@@ -34,6 +33,7 @@ from units.events import ConfigRefused, Event, SnapshotTaken
 from units.kernel import Reaction, World, new_world
 from units.machine import Moment
 from units.quantities import Seconds
+from units.records import dataclass, replace
 
 IN_CGROUP = re.compile(r"(?:docker[-/]|/containers/)([0-9a-f]{64})")
 
@@ -131,7 +131,7 @@ class WatchedHost(Host):
     def _make_recreations(self, engine: DockerEngine) -> Recreations:
         return Recreations(engine, StateFile(self._options.state_dir / "recreations.json", self._log), self._log)
 
-    def _gates(self, hooks: Hooks) -> None:  # noqa: ARG002 - their starts and stops are others' as much as ours
+    def _gates(self, hooks: HostHooks) -> None:  # noqa: ARG002 - their starts and stops are others' as much as ours
         return None
 
     def _more_observers(self) -> tuple[Observer, ...]:

@@ -8,11 +8,11 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NoReturn, cast
 
 from supervisor.engine import EngineError
 from supervisor.http1 import Lines, Response, WireError
+from units.records import dataclass
 from units.unit import Failure
 
 CONNECTIONS = 16

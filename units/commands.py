@@ -1,10 +1,10 @@
 """Orders: everything the core can ask the shell to do, in the imperative. Its only output besides the new world."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
 from units.quantities import Seconds
+from units.records import dataclass
 from units.unit import ContainerId, Place, Switchable, UnitName, UnitSpec
 
 

@@ -7,16 +7,14 @@ container of its own, told apart by its name and not by how it is rebuilt. One o
 
 from collections.abc import Iterable, Mapping
 
+from units import service
 from units.actions import UNKNOWN
 from units.commands import Command, ParkContainer
 from units.events import Observed
-from units.machine import table
 from units.records import replace
-from units.service import IGNORED as SERVICE_IGNORED
-from units.service import LATE, NO_CONTEXT, PHASES, lasting
 from units.unit import CONSOLE, Budget, Kind, Policy, Rebuild, RestartPolicy, Spare, Unit, UnitSpec
 
-TABLE = table("console", PHASES, lasting(Kind.CONSOLE), (*SERVICE_IGNORED, LATE, NO_CONTEXT))
+TABLE = replace(service.TABLE, name="console")
 
 
 def persistent(spec: UnitSpec) -> bool:

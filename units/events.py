@@ -1,11 +1,11 @@
 """Facts: everything that can happen, in the past tense. The only input of the core."""
 
 import sys
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from units.health import Health
 from units.quantities import Seconds
+from units.records import dataclass
 from units.unit import ContainerId, Failure, Look, StoppedBy, Switchable, UnitName, UnitSpec
 
 

@@ -5,7 +5,6 @@ because nothing is done: while the engine is away, or a peer that it needs is do
 again and again is flapping: it is left alone for a while, for restarts evidently do not help.
 """
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from units import events as fact
@@ -14,7 +13,7 @@ from units.commands import SayOnly, SignalContainer, Timer
 from units.health import ENGINE, Health, combine
 from units.machine import Step, View, arm
 from units.quantities import Instant, Seconds
-from units.records import replace
+from units.records import dataclass, replace
 from units.restart import recent
 from units.unit import LASTING, Kind, OnUnhealthy, Phase, Unit, UnitName
 

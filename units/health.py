@@ -1,12 +1,11 @@
 """Health checks of our own: what is asked of a unit, and what a row of answers comes to. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
 from units.quantities import Seconds
-from units.records import replace
+from units.records import dataclass, replace
 
 
 class Health(StrEnum):

@@ -7,7 +7,7 @@ through ``react`` gives the same world again.
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeGuard, assert_never, get_args
 
 from units import console, foreign, oneshot, relinking, service, user_docker, volume
@@ -18,7 +18,7 @@ from units.links import Links, check, shares
 from units.machine import Advance, Moment, Table, View, advance
 from units.quantities import NEVER, Instant, Seconds
 from units.reconcile import leftovers, looks, reconcile
-from units.records import replace
+from units.records import dataclass, replace
 from units.switching import Outcome, Result, Scene, SpareUse, Switch, Turn, begin, over, refusal, stopgap
 from units.switching import advance as advance_switch
 from units.unit import (
@@ -229,7 +229,7 @@ class _Step:
         rules = TABLES[unit.spec.kind]
         result = advance(rules, unit, event, self.view(event))
         if result.edge is None:
-            why = rules.silence.get((unit.phase, type(event)), "no rule applies now")
+            why = rules.why_ignored(unit.phase, type(event)) or "no rule applies now"
             self._answer(event, accepted=False, text=f"{unit.name} is {unit.phase}: {why}")
             return
         self._apply(unit, event, result)

@@ -1,9 +1,9 @@
 """Dependencies between units as data: who needs whom, in what order, and which graphs are refused."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from units.quantities import Seconds
+from units.records import dataclass
 from units.unit import Dependency, OnFailure, UnitName, UnitSpec, Via
 
 

@@ -5,14 +5,14 @@ Where a cell has rows and no guard holds, the event changes nothing.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Generic, TypeVar, get_args
 
 from units.commands import ArmTimer, Command, Timer
 from units.events import ContainerStarted, EngineFact, LookDue, PeerChanged, UnitEvent
 from units.links import Links
 from units.quantities import Instant, Seconds
-from units.records import replace
+from units.records import dataclass, replace
 from units.unit import Phase, Reason, Unit, UnitName
 
 
@@ -97,7 +97,10 @@ class Table:
     edges: tuple[Edge[Any], ...]
     ignored: tuple[Ignored, ...]
     cells: Mapping[tuple[Phase, type[UnitEvent]], tuple[Edge[Any], ...]]
-    silence: Mapping[tuple[Phase, type[UnitEvent]], str]
+
+    def why_ignored(self, at: Phase, on: type[UnitEvent]) -> str | None:
+        """Why this cell has no row; ``None``: it has one."""
+        return next((entry.why for entry in self.ignored if at in entry.at and on in entry.on), None)
 
 
 def table(name: str, phases: Iterable[Phase], edges: Iterable[Edge[Any]], ignored: Iterable[Ignored]) -> Table:
@@ -106,8 +109,7 @@ def table(name: str, phases: Iterable[Phase], edges: Iterable[Edge[Any]], ignore
     cells: dict[tuple[Phase, type[UnitEvent]], tuple[Edge[Any], ...]] = {}
     for edge in edges:
         cells[edge.at, edge.on] = (*cells.get((edge.at, edge.on), ()), edge)
-    silence = {(at, on): entry.why for entry in ignored for at in entry.at for on in entry.on if at in phases}
-    return Table(name, phases, edges, ignored, cells, silence)
+    return Table(name, phases, edges, ignored, cells)
 
 
 def rows(

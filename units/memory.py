@@ -6,12 +6,12 @@ boot* begins everything afresh; only budgets, counters and the stops that are me
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 from units.health import ENGINE, Health, combine
 from units.kernel import World, fresh_unit
 from units.quantities import Instant, Seconds
+from units.records import dataclass, replace
 from units.unit import Budget, ContainerId, Phase, Place, Policy, Reason, StoppedBy, Unit, UnitName, UnitSpec
 
 BELIEVED = frozenset({Phase.RUNNING, Phase.READY, Phase.COMPLETED, Phase.FAILED})

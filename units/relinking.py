@@ -6,7 +6,6 @@ that was measured on engines 20.10 and 26.1: docs/explanation/references.md.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -14,7 +13,7 @@ from units import events as fact
 from units.commands import SayOnly, Timer
 from units.machine import Step, View, arm
 from units.quantities import NEVER, Seconds
-from units.records import replace
+from units.records import dataclass, replace
 from units.restart import recent
 from units.unit import BINDING_MODES as SHARED
 from units.unit import ContainerId, Dependency, Phase, Rebuild, Unit, UnitName, Via

@@ -1,10 +1,9 @@
 """The restart decision: what becomes of a unit that died. A value with a reason; nothing is remembered here."""
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from units.quantities import NEVER, Instant, Seconds
-from units.records import replace
+from units.records import dataclass, replace
 from units.unit import Budget, Policy, RestartPolicy
 
 

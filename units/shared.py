@@ -1,5 +1,6 @@
 """Rows that all kinds of units share: getting a container, waiting, being asked, and failing at it."""
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -19,6 +20,7 @@ IDLE = (P.INACTIVE, P.WAITING, *RETRYING, P.COMPLETED)
 Prepare = Callable[[Unit, Any, View], Unit]
 
 
+@functools.cache
 def then(prepare: Prepare, act: Callable[[Unit, Any, View], Step]) -> Callable[[Unit, Any, View], Step]:
     """First change the unit, then take the step; named after both, for the diagrams."""
 
@@ -29,6 +31,7 @@ def then(prepare: Prepare, act: Callable[[Unit, Any, View], Step]) -> Callable[[
     return both
 
 
+@functools.cache
 def both_hold(first: Guard[Any], second: Guard[Any]) -> Guard[Any]:
     """A guard made of two, named after both."""
     if first is always:

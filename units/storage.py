@@ -1,6 +1,6 @@
 """The storage context: what a container must be so that user Docker can run in its file system."""
 
-from dataclasses import dataclass
+from units.records import dataclass
 
 REQUIRES = "dockwarden.storage.requires"
 """Label of a storage container: binaries it must have on its PATH, and (absolute paths) what must be mounted in it."""

@@ -6,7 +6,6 @@ killed in between has nothing to undo: the next one reads the choice, and brings
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any
 
@@ -25,7 +24,7 @@ from units.events import (
 )
 from units.machine import Moment
 from units.quantities import Instant, Seconds
-from units.records import replace
+from units.records import dataclass, replace
 from units.unit import (
     CONSOLE,
     LASTING,

@@ -1,12 +1,13 @@
 """The vocabulary of one unit: its names, kinds, phases, its specification and what is known of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum, StrEnum
 from typing import NewType
 
 from units.health import Check, Health
 from units.quantities import NEVER, Instant, Seconds
+from units.records import dataclass
 
 UnitName = NewType("UnitName", str)
 ContainerId = NewType("ContainerId", str)

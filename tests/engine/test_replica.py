@@ -12,7 +12,7 @@ import structlog
 from supervisor.docker_engine import DockerEngine
 from supervisor.engine import EngineError
 from supervisor.foreign import Wants
-from supervisor.lens import Foreign
+from supervisor.foreign_lens import Foreign
 from supervisor.recreate import Recreations
 from tests.bed import images
 from tests.bed.bed import Bed, Engine

@@ -9,6 +9,7 @@ import structlog
 
 from hooks.gates import Leave
 from hooks.points import Asked, Contribution, Starting, Stopping, Veto, answer_of, sample
+from hooks.presence import HostHooks
 from hooks.runner import Hooks
 from supervisor.gating import contributed
 from tests.pure.story import Story, spec
@@ -190,7 +191,7 @@ def test_without_a_gate_nobody_is_asked_also_where_there_are_hooks(tmp_path: Pat
 
     async def main() -> list[bool]:
         told: list[bool] = []
-        hooks = Hooks(folder, lambda *_: None, SILENT, lambda: 1.0, folder.parent / "off")
+        hooks = HostHooks(folder, lambda *_: None, SILENT, lambda: 1.0, folder.parent / "off")
         hooks.changed = lambda: told.append(hooks.gated)
         await hooks.ready()
         script(folder / "before_stop" / "g", "true")

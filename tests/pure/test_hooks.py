@@ -21,6 +21,7 @@ from units.machine import Moment
 from units.quantities import Instant
 from units.unit import UnitName
 
+OFF = Path("/nonexistent/off")
 SILENT = structlog.wrap_logger(None, processors=[], wrapper_class=structlog.make_filtering_bound_logger(50))
 
 
@@ -105,7 +106,7 @@ class Bench:
         self.counts: Counter[tuple[str, str]] = Counter()
         self.ended = asyncio.Event()
         self.story = up()
-        self.hooks = Hooks(folder, self._count, SILENT, lambda: 1.0)
+        self.hooks = Hooks(folder, self._count, SILENT, lambda: 1.0, OFF)
 
     def _count(self, hook: str, outcome: str, _seconds: float) -> None:
         self.counts[hook, outcome] += 1
@@ -205,7 +206,7 @@ def test_reload_finds_new_ones_and_forgets_old_ones(tmp_path: Path) -> None:
     old = script(tmp_path / "d" / "old", "true")
 
     async def main() -> list[str]:
-        hooks = Hooks(tmp_path / "d", lambda *_: None, SILENT, lambda: 1.0)
+        hooks = Hooks(tmp_path / "d", lambda *_: None, SILENT, lambda: 1.0, OFF)
         old.unlink()
         script(tmp_path / "d" / "new", "true")
         hooks.reload()
@@ -221,7 +222,7 @@ def test_trying_out_tells_who_failed(tmp_path: Path) -> None:
     script(tmp_path / "d" / "engine.lost" / "other", "exit 1")
 
     async def main() -> list[dict[str, str]]:
-        hooks = Hooks(tmp_path / "d", lambda *_: None, SILENT, lambda: 1.0)
+        hooks = Hooks(tmp_path / "d", lambda *_: None, SILENT, lambda: 1.0, OFF)
         try:
             return await hooks.test("unit.restarted", "web")
         finally:

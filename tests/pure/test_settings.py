@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from supervisor import config, yaml_source
 from supervisor.compose_keys import KEYS
 from supervisor.own_labels import OWN
-from supervisor.settings import Settings, SupervisorSettings, parse
+from supervisor.parsing import parse
+from supervisor.settings import Settings, SupervisorSettings
 from supervisor.tree import ConfigError, Report
 from units.quantities import Seconds
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.standing import NOBODY, Standing
+from supervisor.standing import NOBODY, StandingOrders
 from tests.pure.story import Story, needs, seen, spec
 from units.commands import StartContainer
 from units.events import (
@@ -162,9 +162,9 @@ def on_a_loop(test: Callable[[], None]) -> Callable[[], None]:
     return run
 
 
-def keeping(free: Callable[[UnitName], bool] = lambda _: True) -> tuple[Standing, Ready]:
+def keeping(free: Callable[[UnitName], bool] = lambda _: True) -> tuple[StandingOrders, Ready]:
     ready = Ready()
-    return Standing(ready, free, lambda: None), ready
+    return StandingOrders(ready, free, lambda: None), ready
 
 
 @on_a_loop

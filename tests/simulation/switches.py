@@ -10,7 +10,8 @@ from supervisor.choices import Choices
 from supervisor.engine import EngineError
 from supervisor.keeper import Boot, Keeper, read
 from supervisor.loop import Inbox
-from supervisor.settings import Settings, UserDockerSettings, user_docker_spec
+from supervisor.parsing import user_docker_spec
+from supervisor.settings import Settings, UserDockerSettings
 from supervisor.shell import Shell, Timing
 from supervisor.state import StateError
 from supervisor.switches import Switches

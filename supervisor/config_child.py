@@ -1,0 +1,54 @@
+"""Has the configuration read by a child: a supervisor would carry a YAML parser around for months, 1.5 MB with ours."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from supervisor.settings import Settings
+
+REFUSED = 78
+"""Sysexits' EX_CONFIG: its output is the problems."""
+PACKAGE = str(Path(__file__).resolve().parents[1])
+"""Where a child finds us, wherever we run."""
+PATIENCE = 60.0
+"""Seconds for the child: it needs a fifth of one, but small boards are slow and busy at boot."""
+
+
+class RefusedError(Exception):
+    """The configuration does not hold; the text is every problem, a line each."""
+
+
+class UnreadError(Exception):
+    """There is no child, or no sense in what it says; the text says why."""
+
+
+def read_apart(paths: Sequence[Path], kernel: str) -> Settings:
+    """``config.read`` in a child of ours. Blocks. Raises RefusedError, UnreadError."""
+    asked = json.dumps({"paths": [str(path) for path in paths], "kernel": kernel}).encode()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "supervisor.config"],
+            input=asked,
+            capture_output=True,
+            timeout=PATIENCE,
+            env={**os.environ, "PYTHONPATH": PACKAGE},
+            check=False,
+        )
+    except OSError as error:
+        said = error.strerror or str(error)
+        raise UnreadError(f"cannot run {sys.executable} to read the configuration: {said}") from error
+    except subprocess.TimeoutExpired:
+        raise UnreadError(f"the configuration was not read within {PATIENCE:g} s: look at the disk") from None
+    if done.returncode == REFUSED:
+        raise RefusedError(done.stdout.decode(errors="replace"))
+    try:
+        settings = pickle.loads(done.stdout)  # noqa: S301 - by our own child, over our own pipe
+    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError) as error:
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no word"]
+        raise UnreadError(f"the child that reads the configuration ended with {done.returncode}: {last[0]}") from error
+    assert isinstance(settings, Settings)
+    return settings

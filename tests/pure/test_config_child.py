@@ -1,0 +1,60 @@
+"""The configuration as a child reads it is the configuration as we would read it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from supervisor import config, config_child
+from supervisor.config_child import RefusedError, UnreadError, read_apart
+
+GOOD = """\
+#cloud-config
+rancher:
+  services:
+    web: {image: "busybox:1", restart: always, labels: {io.rancher.os.after: db}}
+    db: {image: "busybox:1", health_cmd: x}
+"""
+
+
+def a_file(folder: Path, text: str) -> Path:
+    path = folder / "cloud-config.yml"
+    path.write_text(text)
+    return path
+
+
+def test_a_child_reads_what_we_would_read(tmp_path: Path) -> None:
+    """Also what the kernel's command line says."""
+    path = a_file(tmp_path, GOOD.replace(", health_cmd: x", ""))
+    kernel = "quiet rancher.supervisor.pull=never"
+    assert read_apart([path], kernel) == config.read([path], kernel)
+
+
+def test_every_problem_comes_back(tmp_path: Path) -> None:
+    path = a_file(tmp_path, GOOD.replace("image", "imago"))
+    with pytest.raises(RefusedError) as caught:
+        read_apart([path], "")
+    assert [line.split(":")[1] for line in str(caught.value).splitlines()] == ["4", "4", "5", "5", "5"]
+
+
+@pytest.mark.parametrize(
+    ("interpreter", "said"),
+    [
+        ("/no/such/python", "cannot run /no/such/python to read the configuration: No such file or directory"),
+        ("/bin/false", "the child that reads the configuration ended with 1: no word"),
+    ],
+)
+def test_a_child_that_does_not_answer_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interpreter: str, said: str
+) -> None:
+    monkeypatch.setattr("sys.executable", interpreter)
+    with pytest.raises(UnreadError, match=said):
+        read_apart([a_file(tmp_path, GOOD)], "")
+
+
+def test_a_child_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fifo = tmp_path / "cloud-config.yml"
+    os.mkfifo(fifo)
+    monkeypatch.setattr(config_child, "PATIENCE", 0.5)
+    with pytest.raises(UnreadError, match=r"was not read within 0\.5 s"):
+        read_apart([fifo], "")
