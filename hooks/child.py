@@ -27,6 +27,7 @@ from typing import Any
 
 from hooks.happenings import ALL
 from hooks.marks import Mark, marks_of
+from hooks.not_told import NotToldError
 from hooks.points import POINTS, Contribution, Veto, answer_of
 
 MEMORY = 512 * 2**20
@@ -182,6 +183,8 @@ def _said(error: BaseException, printed: list[str]) -> str:
     """What it raised in one line, where, and what it had printed."""
     if isinstance(error, TimeoutError) and not str(error):
         return "did not end in time"
+    if isinstance(error, NotToldError):
+        return str(error)[:KEPT]
     text = traceback.format_exception_only(error)[-1].strip()
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
     where = [frame for frame in frames if "importlib" not in frame.filename][-1:]

@@ -119,6 +119,8 @@ class _Talk(asyncio.SubprocessProtocol):
 
 def _say(process: asyncio.SubprocessTransport, text: bytes) -> None:
     pipe = process.get_pipe_transport(0)
-    assert pipe is not None
-    cast("asyncio.WriteTransport", pipe).write(text)
+    if pipe is None or pipe.is_closing():
+        return  # It has ended already, and did not want to hear it.
+    with contextlib.suppress(OSError):
+        cast("asyncio.WriteTransport", pipe).write(text)
     pipe.close()

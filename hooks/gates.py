@@ -56,8 +56,8 @@ class Gate:
         try:
             async with asyncio.timeout(self.limit + SLACK):
                 answer, output = await self.ask(asked, self.limit)
-        except (NotToldError, ValueError, TimeoutError) as error:
-            why = str(error) or f"did not end within {self.limit:g} s"
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a gate, the start goes on, or is vetoed
+            why = _in_words(error) or f"did not end within {self.limit:g} s"
             if self.record.fail(now() - began, why, on=asked.point, cause=asked.cause):
                 self.record.resting, self._until = True, now() + REST
             return self._without(why)
@@ -77,6 +77,11 @@ class Gate:
             "waiting": 0,
             **self.record.as_dict(),
         }
+
+
+def _in_words(error: Exception) -> str:
+    known = isinstance(error, NotToldError | ValueError | TimeoutError)
+    return str(error) if known else f"{type(error).__name__}: {error}"
 
 
 async def ask_all(gates: Sequence[Gate], asked: Asked) -> Leave:

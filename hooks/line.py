@@ -124,7 +124,8 @@ class Line:
         began = now()
         try:
             output = await self.run(event)
-        except NotToldError as error:
-            return str(error), self.record.fail(now() - began, str(error), on=event.name, cause=event.cause)
+        except Exception as error:  # noqa: BLE001 - a hook's defect must not end its line for good
+            told = str(error) if isinstance(error, NotToldError) else f"{type(error).__name__}: {error}"
+            return told, self.record.fail(now() - began, told, on=event.name, cause=event.cause)
         self.record.done(now() - began, output)
         return "", False

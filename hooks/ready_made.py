@@ -99,7 +99,8 @@ def network_ready(address: str = "", *, unit: str = "*") -> Callable[[Asked], Aw
             async with asyncio.timeout(CONNECT):
                 _, writer = await asyncio.open_connection(host, int(port))
         except (OSError, TimeoutError) as error:
-            return Veto(f"{address} cannot be reached: {getattr(error, 'strerror', None) or 'no answer'}")
+            number = getattr(error, "errno", None)
+            return Veto(f"{address} cannot be reached: {os.strerror(number) if number else str(error) or 'no answer'}")
         writer.close()
         return None
 

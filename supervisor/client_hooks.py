@@ -22,7 +22,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add(below, "list", "which hooks there are, what they ask for and how they fared", "hooks list")
     test = add(below, "test", "tell, or ask, the hooks of what did not happen", "hooks test unit.restarted --unit web")
     test.add_argument("event", metavar="EVENT", help="or the point of a gate, as before_start")
-    test.add_argument("--unit", default="test", metavar="UNIT", help="whom it is about (default: %(default)s)")
+    test.add_argument(
+        "--unit", dest="about", default="test", metavar="UNIT", help="whom it is about (default: %(default)s)"
+    )
     for verb, what in (
         ("enable", "a hook is told, or asked, again"),
         ("disable", "a hook is told nothing, until enabled"),
@@ -46,7 +48,7 @@ def _ask(client: "Client", args: argparse.Namespace) -> Any:
         case "list":
             return client.get("hooks")
         case "test":
-            return client.post("hooks", "test", args.event, unit=args.unit)
+            return client.post("hooks", "test", args.event, unit=args.about)
         case "reload":
             return client.post("hooks", "reload")
         case _:

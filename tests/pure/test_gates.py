@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from hooks import runner
 from hooks.gates import Leave
 from hooks.points import Asked, Contribution, Starting, Stopping, Veto, answer_of, sample
 from hooks.presence import HostHooks
@@ -132,6 +133,15 @@ def test_an_executable_vetoes_by_its_exit_code_and_fails_open(
     script(tmp_path / "d" / "before_start" / "g", text)
     assert ask(tmp_path / "d", starting()).vetoes == vetoes
     assert ask(tmp_path / "d", stopping()).vetoes == ()
+
+
+def test_a_defect_of_ours_in_asking_lets_it_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object) -> tuple[int, str]:
+        raise AssertionError("ours")
+
+    monkeypatch.setattr(runner, "outcome", broken)
+    script(tmp_path / "d" / "before_start" / "g", "exit 1")
+    assert ask(tmp_path / "d", starting()).vetoes == ()
 
 
 def test_a_strict_one_that_fails_is_a_veto(tmp_path: Path) -> None:

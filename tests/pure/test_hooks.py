@@ -202,6 +202,16 @@ def test_a_flood_is_read_by_sips_and_a_long_story_to_its_end(tmp_path: Path, mon
     assert len(pieces) < 120
 
 
+def test_one_that_has_ended_before_it_was_spoken_to_is_no_defect_of_ours() -> None:
+    """Its pipe is gone then; on a real engine that once ended the supervisor."""
+
+    class Ended(asyncio.SubprocessTransport):
+        def get_pipe_transport(self, fd: int) -> None:  # noqa: ARG002
+            return None
+
+    command._say(Ended(), b"event")
+
+
 def test_reload_finds_new_ones_and_forgets_old_ones(tmp_path: Path) -> None:
     old = script(tmp_path / "d" / "old", "true")
 
