@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,16 @@ from hooks.gates import Leave
 from hooks.points import Asked, Contribution, Starting, Stopping, Veto, answer_of, sample
 from hooks.presence import HostHooks
 from hooks.runner import Hooks
-from supervisor.gating import contributed
+from supervisor.engine import EngineError
+from supervisor.gating import Gated, Gating, contributed
 from tests.pure.story import Story, spec
 from tests.pure.test_hooks import script
 from tests.pure.test_python_hooks import python
 from units import events as fact
-from units.unit import Failure, Phase, Reason, UnitName
+from units.commands import CheckSwitch, CreateContainer, SignalContainer, StartContainer
+from units.quantities import Seconds
+from units.records import replace
+from units.unit import Failure, Kind, Phase, Reason, StoppedBy, Switchable, UnitName
 
 SILENT = structlog.wrap_logger(None, processors=[], wrapper_class=structlog.make_filtering_bound_logger(50))
 WEB = UnitName("web")
@@ -97,7 +102,7 @@ def test_no_veto_holds_up_a_shutdown() -> None:
     story.connect()
     story.up("web")
     story.feed(fact.StopAsked(WEB))
-    story.feed(fact.ShutdownAsked("off", 60))  # type: ignore[arg-type]
+    story.feed(fact.ShutdownAsked("off", Seconds(60)))
     told = story.feed(fact.SignalFailed(WEB, story.id("web"), Failure.VETOED, NO))
     assert "SIGTERM" in told
     story.died("web", 143)
@@ -111,6 +116,88 @@ def test_a_start_that_is_vetoed_while_it_is_being_stopped_is_over() -> None:
     story.feed(fact.StopAsked(WEB))
     story.feed(fact.StartFailed(WEB, story.id("web"), Failure.VETOED, NO))
     assert story.unit("web").phase is Phase.INACTIVE
+
+
+def test_a_oneshot_with_a_deadline_is_asked_again_after_a_vetoed_end() -> None:
+    story = Story.of(replace(spec("job", kind=Kind.ONESHOT), deadline=Seconds(60)))
+    story.connect()
+    story.up("job")
+    job = UnitName("job")
+    story.feed(fact.DeadlineDue(job, story.token("job")))
+    assert story.unit("job").phase is Phase.STOPPING
+    story.feed(fact.SignalFailed(job, story.id("job"), Failure.VETOED, NO))
+    assert story.unit("job").phase is Phase.RUNNING
+    story.feed(fact.DeadlineDue(job, story.token("job")))
+    assert story.unit("job").phase is Phase.STOPPING
+
+
+# Who is asked, and when.
+
+
+class Asking:
+    """Gates that write down what they are asked, and say what they are told to."""
+
+    def __init__(self, story: Story, *, no: bool = False) -> None:
+        self.gated = True
+        self.changed: Callable[[], None] = lambda: None
+        self.asked: list[Asked] = []
+        self.gating = Gating(self, lambda: story.world, SILENT)
+        self._leave = Leave((("g", "no"),)) if no else Leave((), (Contribution({"A": "b"}),))
+
+    async def ask(self, asked: Asked) -> Leave:
+        self.asked.append(asked)
+        return self._leave
+
+    def moment(self) -> float:
+        return 1.0
+
+    def admit(self, *orders: Gated, cause: str = "c-1") -> list[Gated]:
+        async def main() -> list[Gated]:
+            return [await self.gating.admit(order, cause) for order in orders]
+
+        return asyncio.run(main())
+
+
+def test_making_and_starting_are_one_question_and_the_next_start_is_another() -> None:
+    story = Story.of(spec("web"))
+    story.connect()
+    gates = Asking(story)
+    start = StartContainer(WEB, story.id("web"))
+    made, started = gates.admit(CreateContainer(WEB, story.unit("web").spec, None), start)
+    assert isinstance(made, CreateContainer)
+    assert json.loads(made.spec.body) == {"Env": ["A=b"]}
+    assert started == start
+    assert [type(asked) for asked in gates.asked] == [Starting]
+    gates.admit(start, cause="c-2")
+    assert len(gates.asked) == 2
+
+
+def test_only_the_first_signal_of_a_stop_is_asked_for() -> None:
+    """Not a SIGKILL, not a signal that is no stop, not a stop within a switch, not one of a unit that is gone."""
+    story = Story.of(spec("web"), spec("db"))
+    story.connect()
+    story.up("web", "db")
+    gates = Asking(story, no=True)
+    term = SignalContainer(WEB, story.id("web"), "SIGTERM")
+    gates.admit(term, SignalContainer(UnitName("nobody"), story.id("web"), "SIGTERM"))
+    story.feed(fact.StopAsked(UnitName("db"), by=StoppedBy.SWITCH))
+    gates.admit(SignalContainer(UnitName("db"), story.id("db"), "SIGTERM"))
+    story.feed(fact.StopAsked(WEB))
+    gates.admit(SignalContainer(WEB, story.id("web"), "SIGKILL"))
+    assert gates.asked == []
+    with pytest.raises(EngineError, match="vetoed by g: no") as refused:
+        gates.admit(term)
+    assert refused.value.failure is Failure.VETOED
+    story.feed(fact.ShutdownAsked("off", Seconds(60)))
+    assert gates.admit(term) == [term]
+    assert [getattr(asked, "shutdown", None) for asked in gates.asked] == [False, True]
+
+
+def test_a_switch_is_refused_by_a_veto() -> None:
+    story = Story.of(spec("web"))
+    order = CheckSwitch(1, Switchable.CONSOLE, "debian", force=False)
+    assert asyncio.run(Asking(story, no=True).gating.refusals(order, "c")) == ("vetoed by g: no",)
+    assert asyncio.run(Asking(story).gating.refusals(order, "c")) == ()
 
 
 # What gates may say.

@@ -12,6 +12,7 @@ import structlog
 
 from hooks import gate, interpreter, on
 from hooks.marks import marks_of
+from hooks.presence import HostHooks, UnknownHookError
 from hooks.runner import Hooks
 from supervisor.loop import Entry
 from tests.pure.story import Story, spec
@@ -229,6 +230,44 @@ def test_others_may_not_write_what_is_imported(tmp_path: Path) -> None:
         assert [row["state"] for row in bench.hooks.listed()] == ["refused"]
 
     assert not run(folder, story).notes.exists()
+
+
+def test_a_package_can_bring_hooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an entry point that names a module, or a function."""
+    site = tmp_path / "site"
+    (site / "brought-1.dist-info").mkdir(parents=True)
+    (site / "brought-1.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: brought\nVersion: 1\n")
+    points = "[console_scripts]\nx = y:z\n\n[dockwarden.hooks]\nwhole = brought\none = brought:f\n\n[other]\na = b\n"
+    (site / "brought-1.dist-info/entry_points.txt").write_text(points)
+    (site / "brought.py").write_text("from hooks import on\n@on('unit.died')\ndef f(event): print('brought')\n")
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("PYTHONPATH", str(site))
+
+    async def main() -> list[tuple[str, str]]:
+        hooks = HostHooks(tmp_path / "none", lambda *_: None, SILENT, lambda: 1.0, tmp_path / "off")
+        try:
+            told = await hooks.test("unit.died", "web")
+            return [(row["hook"], row["output"]) for row in told]
+        finally:
+            await hooks.close()
+
+    assert asyncio.run(main()) == [("one:f", "brought"), ("whole:f", "brought")]
+
+
+def test_without_any_nothing_is_loaded_and_everything_answers(tmp_path: Path) -> None:
+    async def main() -> None:
+        hooks = HostHooks(tmp_path / "none", lambda *_: None, SILENT, lambda: 1.0, tmp_path / "off")
+        hooks.reload()
+        await hooks.ready()
+        assert hooks.listed() == []
+        assert await hooks.test("unit.died", "web") == []
+        with pytest.raises(KeyError):
+            await hooks.test("unit.nonsense", "web")
+        with pytest.raises(UnknownHookError, match="none"):
+            hooks.switch("nobody", on=False)
+        await hooks.close()
+
+    asyncio.run(main())
 
 
 def test_reload_takes_the_new_text_and_keeps_what_waits(tmp_path: Path) -> None:
