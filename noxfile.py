@@ -51,8 +51,9 @@ def boot(session: nox.Session) -> None:
 
 @nox.session
 def diagrams(session: nox.Session) -> None:
-    """Check that the diagrams in the documents show the program as it is."""
+    """Check that the diagrams in the documents, and the manual page, show the program as it is."""
     session.run("python", "-m", "script.diagrams", "--check")
+    session.run("python", "-m", "script.manual", "--check")
 
 
 @nox.session

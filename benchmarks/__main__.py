@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks import heal, hooks, memory, probes, reaction, restart, switch
+from benchmarks import heal, hooks, memory, probes, reaction, restart, scrape, switch
 from benchmarks.processes import BenchmarkError
 from tests.bed.bed import BedError
 from tests.bed.engines import EngineUnavailableError
@@ -55,6 +55,10 @@ def measure_hooks(rounds: int, *, quick: bool) -> Result:
     return hooks.measure(max(3, rounds // 4), 10 if quick else 50)
 
 
+def measure_scrape(rounds: int, *, quick: bool) -> Result:
+    return scrape.measure(max(2, rounds // 2), 40 if quick else 300)
+
+
 BENCHMARKS: dict[str, Callable[..., Result]] = {
     "reaction": measure_reaction,
     "restart": measure_restart,
@@ -63,6 +67,7 @@ BENCHMARKS: dict[str, Callable[..., Result]] = {
     "probes": measure_probes,
     "heal": measure_heal,
     "hooks": measure_hooks,
+    "scrape": measure_scrape,
 }
 
 
@@ -70,7 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)} (default: all)")
     parser.add_argument(
-        "--rounds", type=int, metavar="N", help="paired rounds (default: 40; memory does an eighth, switch a quarter)"
+        "--rounds",
+        type=int,
+        metavar="N",
+        help="paired rounds (default: 40; memory does an eighth, switch a quarter, scrape half)",
     )
     parser.add_argument("--quick", action="store_true", help="8 short rounds: does it run at all?")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single measurement there")

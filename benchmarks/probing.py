@@ -37,7 +37,7 @@ class Gauges:
         self.late: list[float] = []
         self.passed = 0
 
-    def probed(self, probe: str, outcome: str, took: float, late: float) -> None:  # noqa: ARG002
+    def probed(self, unit: str, probe: str, outcome: str, took: float, late: float) -> None:  # noqa: ARG002
         self.late.append(late)
         self.passed += outcome == "passed"
 

@@ -142,7 +142,7 @@ Services = Mapping[str, Mapping[str, object]]
 """``rancher.services`` of a cloud-config."""
 
 
-def boot_command(engine: Path, directory: Path, services: Services) -> list[str | Path]:
+def boot_command(engine: Path, directory: Path, services: Services, listen: str = "127.0.0.1:0") -> list[str | Path]:
     """Write a supervisor's configuration and return its command line: as a user would start it."""
     images = directory / "images"
     images.mkdir(parents=True)
@@ -153,5 +153,5 @@ def boot_command(engine: Path, directory: Path, services: Services) -> list[str 
         "boot",
         *("--config", config, "--engine", f"unix://{engine}"),
         *("--state-dir", directory / "state", "--run-dir", directory / "run", "--images", images),
-        *("--listen", "127.0.0.1:0", "--log-format", "json"),
+        *("--listen", listen, "--log-format", "json"),
     )

@@ -1,6 +1,6 @@
 """Looks on and counts. ``catalog`` lists all metrics; counters are fed by the core's reactions, gauges read at scrape.
 
-``Metrics`` is all that the shell sees: it alone in this project is built upon prometheus_client.
+``Metrics`` is all that the shell sees. ``process`` alone is built upon prometheus_client.
 """
 
 from metrics.observer import Metrics

@@ -1,4 +1,4 @@
-"""The one list of all metrics: names, types, labels with the values they can have, and what each one answers."""
+"""The one list of all metrics: names, types, labels with the values they can have, and what each one says."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -77,6 +77,13 @@ RECEIVERS = ("webhook", "command")
 HOOK_OUTCOMES = ("done", "failed", "dropped", "vetoed")
 NOTICE_OUTCOMES = ("sent", "failed", "dropped", "limited")
 TIES = tuple(via for via in (Via.LINK, Via.VOLUMES, Via.NET, Via.PID, Via.IPC, Via.DEPENDS_ON))
+ENDINGS = ("success", "error", "sigterm", "sigkill", "sigsegv", "sigabrt", "signal", "oom")
+"""Exit code 0, 1-128, 143, 137, 139, 134, any other above 128; oom: killed by the kernel for lack of memory."""
+WITHHELD = ("start-limit", "policy", "person", "shutdown", "flapping", "engine", "peer", "dry-run")
+"""Over its start limit; its definition does not want it; a person stopped it; the host goes down; helped too often; the
+engine is away; what it needs is down; it is only said what would be done."""
+BOOT_PHASES = ("engine", "units")
+"""From our start until the engine serves; from there until nothing is on its way any more."""
 
 QUICK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 CALL = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -99,15 +106,19 @@ def _histogram(name: str, text: str, buckets: tuple[float, ...], **labels: tuple
 UNIT_STATE = _gauge("unit_state", "1 for the phase the unit is in, 0 for all others.", unit=OPEN, state=tuple(Phase))
 UNIT_DESIRED = _gauge("unit_desired", "1 when the unit is wanted, 0 when it is meant to be down.", unit=OPEN)
 UNIT_HEALTH = _gauge(
-    "unit_health", "1 for what the engine's health check says; none: it has no check.", unit=OPEN, status=tuple(Health)
+    "unit_health",
+    "1 for what its health checks come to, the engine's and our own; none: it has no check.",
+    unit=OPEN,
+    status=tuple(Health),
 )
 UNIT_INFO = _gauge(
     "unit_info",
-    "What the unit is; always 1. The container's id is cut to 12 characters, empty without a container.",
+    "What the unit is; always 1. Id and hash are cut to 12 characters; they are empty without a container.",
     unit=OPEN,
     kind=tuple(Kind),
     image=OPEN,
     container_id=OPEN,
+    config_hash=OPEN,
 )
 UNIT_START = _gauge(
     "unit_start_timestamp_seconds", "When the unit was last started, since 1970; 0: not yet.", unit=OPEN
@@ -121,6 +132,22 @@ UNIT_EXIT_CODE = _gauge(
 UNIT_CRASH_LOOP = _gauge(
     "unit_crash_loop", "1 while the unit is over its start limit, until a good run clears it.", unit=OPEN
 )
+UNIT_BACKOFF = _gauge(
+    "unit_backoff_seconds", "The delay that the unit now waits before its next start; 0: it waits for none.", unit=OPEN
+)
+UNIT_NEXT_TRY = _gauge(
+    "unit_next_try_timestamp_seconds",
+    "When the unit is started again, since 1970; 0: it waits for no next try.",
+    unit=OPEN,
+)
+UNIT_READY_SECONDS = _gauge(
+    "unit_ready_seconds", "From the start of the unit's present or last run until it was ready; 0: not yet.", unit=OPEN
+)
+UNIT_STALE = _gauge(
+    "unit_stale_edges",
+    "Containers, volumes or addresses of before that the unit still lives in; above 0 it has to be restarted.",
+    unit=OPEN,
+)
 UNIT_TRANSITIONS = _counter(
     "unit_transitions_total", "Changes of phase, by the phase entered.", unit=OPEN, to=tuple(Phase)
 )
@@ -129,6 +156,22 @@ UNIT_RESTARTS = _counter(
     "Restarts, by reason. Goes on counting after a restart of the supervisor.",
     unit=OPEN,
     reason=tuple(Reason),
+)
+UNIT_WITHHELD = _counter(
+    "unit_restarts_withheld_total",
+    "Deaths and failed health checks that no restart followed, by why not.",
+    unit=OPEN,
+    reason=WITHHELD,
+)
+UNIT_EXITS = _counter("unit_exits_total", "Ends of the unit's runs that were seen, by how.", unit=OPEN, how=ENDINGS)
+UNIT_KILLS = _counter(
+    "unit_stop_timeouts_total", "Stops that took a SIGKILL, for the stop signal had had its time.", unit=OPEN
+)
+UNIT_CHECKS = _counter(
+    "unit_health_checks_total",
+    "Health checks of our own of the unit, by outcome; no series for a unit without one.",
+    unit=OPEN,
+    outcome=PROBE_OUTCOMES,
 )
 RESTART_LATENCY = _histogram(
     "restart_latency_seconds",
@@ -139,25 +182,42 @@ EVENTS_TOTAL = _counter("events_total", "Messages of the engine's event stream, 
 DUPLICATES = _counter("events_duplicate_total", "Messages dropped because a reconnect replayed them.")
 EVENT_LAG = _histogram("event_lag_seconds", "From the engine's stamp on an event to our reaction to it.", LAG)
 INBOX_DEPTH = _gauge("inbox_depth", "Events that wait for their turn.")
-DECISION = _histogram("decision_seconds", "From an event's arrival in the inbox to the reaction.", QUICK)
+DECISION = _histogram("decision_seconds", "From the arrival of an event to the orders it leads to.", QUICK)
 STREAM_CONNECTED = _gauge("event_stream_connected", "1 while the engine's event stream is open.")
-RECONNECTS = _counter("event_stream_reconnects_total", "Times the event stream was opened again.")
+RECONNECTS = _counter("event_stream_reconnects_total", "Times the engine's event stream was opened again.")
 SNAPSHOTS = _counter("snapshots_total", "Looks at all containers, by what gave cause for them.", trigger=TRIGGERS)
-CORRECTIONS = _counter("snapshot_corrections_total", "Transitions that a snapshot led to and the event stream had not.")
+CORRECTIONS = _counter(
+    "snapshot_corrections_total",
+    "Changes of phase that a look at all containers led to, and the event stream had not.",
+    unit=OPEN,
+)
+LAST_EVENT = _gauge(
+    "event_last_timestamp_seconds", "The engine's stamp on its last event about a unit, since 1970; 0: none yet."
+)
+LAST_SNAPSHOT = _gauge(
+    "snapshot_last_timestamp_seconds", "When all containers were last looked at, since 1970; 0: not yet."
+)
 ENGINE_UP = _gauge("engine_up", "1 while the engine serves: its stream is open and a snapshot has been taken since.")
 ENGINE_INFO = _gauge(
     "engine_info", "The engine's version; always 1; no series before the engine has told it.", version=OPEN
 )
 ENGINE_CALLS = _counter("engine_calls_total", "Calls to the engine.", operation=OPERATIONS, outcome=OUTCOMES)
 ENGINE_SECONDS = _histogram("engine_call_seconds", "How long calls to the engine took.", CALL, operation=OPERATIONS)
-ORDERS_TOTAL = _counter("orders_total", "What the core asked for.", order=tuple(ORDERS.values()))
+ORDERS_TOTAL = _counter(
+    "orders_total", "What was asked of the engine and of ourselves, by order.", order=tuple(ORDERS.values())
+)
 RELOADS = _counter("config_reloads_total", "Times the configuration was read again.", result=RESULTS)
 RELOADED = _gauge(
     "config_last_reload_success_timestamp_seconds", "When the present configuration was read, since 1970."
 )
-STATE_ERRORS = _counter("state_file_errors_total", "Writes of the state file that failed.")
+STATE_ERRORS = _counter("state_file_errors_total", "Writes of the supervisor's state file that failed.")
 BOOT_SECONDS = _gauge(
     "boot_seconds", "From our start to the first moment at which nothing was on its way any more; 0 until then."
+)
+BOOT_PHASE = _gauge(
+    "boot_phase_seconds",
+    "Parts of the boot: until the engine served, and from there until nothing was on its way; 0 until then.",
+    phase=BOOT_PHASES,
 )
 CONSOLE_INFO = _gauge(
     "console_info",
@@ -172,6 +232,9 @@ CONTEXT_INFO = _gauge(
     "Whose file system user Docker runs in; always 1; no series while it runs in none.",
     context=OPEN,
     container_id=OPEN,
+)
+CONTEXT_UP = _gauge(
+    "storage_context_up", "1 while user Docker runs in the storage context it should run in. No series without the two."
 )
 USER_DOCKER_UP = _gauge("user_docker_up", "1 while user Docker serves. No series on a host without one.")
 USER_DOCKER_INFO = _gauge(
@@ -202,8 +265,12 @@ RELINKS = _counter(
     via=TIES,
     cure=tuple(Cure),
 )
-STALE_EDGES = _gauge("stale_edges", "Ties to what is over, of units that run, also of those left alone.", via=TIES)
-WAVES = _counter("relink_waves_total", "Causes for which units were brought back in step.")
+STALE_EDGES = _gauge(
+    "stale_edges", "Links of units that run to containers, volumes or addresses that are over.", via=TIES
+)
+WAVES = _counter(
+    "relink_waves_total", "Events after which units had to be brought back in step with what they hold on to."
+)
 NOTIFICATIONS = _counter(
     "notifications_total",
     "Notices, by what became of them; limited: told as one with others.",
@@ -217,75 +284,27 @@ HOOK_RUNS = _counter(
     outcome=HOOK_OUTCOMES,
 )
 HOOK_SECONDS = _counter("hook_seconds_total", "How long the runs of hooks took in all.", hook=OPEN)
-SWITCHES = _counter("switches_total", "Switches that ended, by how.", of=tuple(Switchable), result=tuple(Result))
+SWITCHES = _counter(
+    "switches_total",
+    "Switches of the console, the storage context or the engine that ended, by how.",
+    of=tuple(Switchable),
+    result=tuple(Result),
+)
 ROLLBACKS = _counter(
     "switch_rollbacks_total", "Switches that were undone, by the step that failed.", of=tuple(Switchable), step=FAILING
 )
 SWITCH_SECONDS = _histogram("switch_step_seconds", "How long the steps of switches took.", CALL, step=tuple(SwitchStep))
-SWITCH_ACTIVE = _gauge("switch_active", "1 while such a switch is under way.", of=tuple(Switchable))
+SWITCH_ACTIVE = _gauge(
+    "switch_active",
+    "1 while a switch of the console, the storage context or the engine is under way.",
+    of=tuple(Switchable),
+)
 SHUTTING_DOWN = _gauge("shutting_down", "1 while the host goes down.")
 BUILD_INFO = _gauge("build_info", "What runs here; always 1.", version=OPEN, python=OPEN)
-LOOP_LAG = _histogram("loop_lag_seconds", "How late the event loop woke.", QUICK)
+LOOP_LAG = _histogram(
+    "loop_lag_seconds", "How late the supervisor comes to what is due, measured once a second.", QUICK
+)
+UNITS = _gauge("units", "Units that are supervised.")
+UNITS_LEFT_OUT = _gauge("units_left_out", "Units that have no series here: there are more than --metrics-units.")
 
 CATALOG: tuple[Metric, ...] = tuple(value for value in tuple(globals().values()) if isinstance(value, Metric))
-
-PER_UNIT = len(Phase) * 2 + len(Health) + len(Reason) + 7
-"""Series of one unit: its state set and transitions, health, restarts, and one each of the rest."""
-
-_HEAD = """\
-# Metrics
-
-Served by `dockwarden boot` at `http://127.0.0.1:9779/metrics` (`--listen HOST:PORT`; `--listen ''` for none), as
-Prometheus text, or as OpenMetrics where `Accept` asks for it. A scrape never waits for the engine.
-
-| path | answer |
-| --- | --- |
-| `/metrics` | what this page lists |
-| `/healthz` | 200 while the event loop turns |
-| `/readyz` | 200 when the engine serves and the units have been looked at; else 503 and the reason |
-| `/` | a list of these |
-
-Gauges are read from the supervisor's present knowledge at each scrape. Every series of a unit is there from the first
-scrape, counters with 0, and goes when the unit leaves the configuration. A unit has {per_unit} series. While
-`dockwarden_engine_up` is 0, units are shown as they were last known.
-
-A counter starts from 0 with the supervisor; `dockwarden_unit_restarts_total` is kept in the state file.
-"""
-
-_TAIL = """\
-Besides these: `process_*`, `python_gc_*` and `python_info` of the Prometheus client.
-
-## Questions
-
-| question | query |
-| --- | --- |
-| what is wanted and fails | `dockwarden_unit_state{state=~"failed\\|backoff\\|crash-loop\\|image-missing"} == 1` |
-| what keeps falling over | `increase(dockwarden_unit_restarts_total{reason=~"exit\\|oom\\|start-failed"}[15m]) > 5` |
-| what was killed for its memory | `increase(dockwarden_unit_restarts_total{reason="oom"}[1h]) > 0` |
-| what gave up for now | `dockwarden_unit_crash_loop == 1` |
-| is the engine away | `dockwarden_engine_up == 0` |
-| how soon is a dead unit back | `histogram_quantile(0.99, rate(dockwarden_restart_latency_seconds_bucket[1h]))` |
-| how long was there no console | `increase(dockwarden_console_down_seconds_total[1d])` |
-| what switches were undone | `increase(dockwarden_switch_rollbacks_total[1d]) > 0` |
-| does user Docker serve | `dockwarden_user_docker_up == 0` |
-| does the stream miss things | `increase(dockwarden_snapshot_corrections_total[1h]) > 0` |
-"""
-
-
-def page() -> str:
-    """``docs/reference/metrics.md``, from the list above."""
-    lines = [_HEAD.format(per_unit=PER_UNIT), "<!-- generated from metrics/catalog.py -->", ""]
-    lines += ["| metric | type | labels | meaning |", "| --- | --- | --- | --- |"]
-    lines += [f"| `{one.name}` | {one.type} | {', '.join(one.labels)} | {one.help} |" for one in CATALOG]
-    lines += ["", "## Values of labels", "", "| label | values |", "| --- | --- |"]
-    closed = {f"{name} | {_listed(values)}": None for one in CATALOG for name, values in one.labels.items() if values}
-    lines += [f"| {row} |" for row in closed]
-    lines += ["", "## Buckets", "", "| histogram | upper bounds in seconds |", "| --- | --- |"]
-    lines += [
-        f"| `{one.name}` | {', '.join(f'{bound:g}' for bound in one.buckets)} |" for one in CATALOG if one.buckets
-    ]
-    return "\n".join([*lines, "", _TAIL])
-
-
-def _listed(values: tuple[str, ...]) -> str:
-    return ", ".join(f"`{value}`" for value in values)

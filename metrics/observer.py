@@ -2,17 +2,14 @@
 
 import sys
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
-from itertools import accumulate, product
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.openmetrics import exposition as openmetrics
-
-from metrics import catalog
-from metrics.world import WorldCollector, filled, shown, single
+from metrics import catalog, world
+from metrics.exposition import TEXT, content_type, escaped, head, plain
+from metrics.numbers import Absence, SpreadBy, Tally
+from metrics.runs import Runs
+from metrics.world import shown
 from units.events import ConfigRead, ConfigRefused, ContainerDied, ContainerStarted, Event, SnapshotTaken
 from units.health import Health
 from units.kernel import Reaction, Transition, World
@@ -20,11 +17,17 @@ from units.machine import Moment
 from units.quantities import Instant
 from units.relinking import Cure
 from units.switching import Outcome, Result, Switch, SwitchStep
-from units.unit import CONSOLE, USER_DOCKER, Phase, Reason, UnitName
+from units.unit import CONSOLE, USER_DOCKER, Phase, UnitName
 
-TEXT = "text/plain; version=0.0.4; charset=utf-8"
+if TYPE_CHECKING:
+    from metrics.process import OwnProcess
+
 ON_THE_WAY_UP = frozenset({Phase.CREATING, Phase.STARTING})
 COMING = frozenset({Phase.RUNNING, Phase.BACKOFF})
+BLOCK = 50
+"""Units whose series of one metric are written at a time."""
+CLOCK_STEP = 0.05
+"""Seconds by which the two clocks may seem to part before it counts as the wall clock being set."""
 
 
 class Entry(Protocol):
@@ -40,68 +43,12 @@ class Entry(Protocol):
     def engine_ns(self) -> int: ...
 
 
-class Tally:
-    """A counter: one number for each combination of label values, all there from the start."""
-
-    def __init__(self, metric: catalog.Metric) -> None:
-        self.metric = metric
-        self._counts: dict[tuple[str, ...], float] = dict.fromkeys(product(*metric.labels.values()), 0)
-
-    def add(self, *labels: str, by: float = 1) -> None:
-        if labels not in self._counts:
-            labels = self._folded(labels)
-        self._counts[labels] = self._counts.get(labels, 0) + by
-
-    def _folded(self, labels: tuple[str, ...]) -> tuple[str, ...]:
-        """Label sets are closed, but for those that are not ours to list: what stands outside is one value."""
-        known = zip(labels, self.metric.labels.values(), strict=True)
-        return tuple(label if label in values or values is catalog.OPEN else catalog.OTHER for label, values in known)
-
-    def family(self) -> Metric:
-        return counted(self.metric, self._counts)
-
-
-class Spread:
-    """A histogram of seconds. A negative duration, from a clock that was set back, counts as 0."""
-
-    def __init__(self, metric: catalog.Metric) -> None:
-        self._bounds = metric.buckets
-        self._counts = [0] * (len(metric.buckets) + 1)
-        self._sum = 0.0
-
-    def add(self, seconds: float) -> None:
-        self._counts[bisect_left(self._bounds, seconds)] += 1
-        if seconds > 0:
-            self._sum += seconds
-
-    def put_into(self, family: HistogramMetricFamily, labels: tuple[str, ...]) -> None:
-        bounds = (*map(str, self._bounds), "+Inf")
-        family.add_metric(labels, list(zip(bounds, accumulate(self._counts), strict=True)), self._sum)
-
-
-class Absence:
-    """How long a unit that was there once has been away, all times together."""
-
-    def __init__(self) -> None:
-        self._gone: float | None = None
-        self._seconds = 0.0
-        self._seen = False
-
-    def note(self, *, here: bool, now: float) -> None:
-        if here:
-            self._seconds, self._gone, self._seen = self.seconds(now), None, True
-        elif self._seen and self._gone is None:
-            self._gone = now
-
-    def seconds(self, now: float) -> float:
-        return self._seconds + (0.0 if self._gone is None else now - self._gone)
-
-
 class Metrics:
-    """All metrics of one supervisor, in a registry of its own unless it is given one.
+    """All metrics of one supervisor.
 
     ``wall`` is seconds since 1970, ``now`` the monotonic clock of which entries carry instants. Each method but
-    ``render`` costs a few microseconds, and none waits or raises.
+    ``render`` costs a few microseconds, and none waits or raises. The first ``most_units`` units have series of their
+    own.
     """
 
     def __init__(
@@ -110,38 +57,44 @@ class Metrics:
         wall: Callable[[], float],
         now: Callable[[], float] = time.monotonic,
         version: str = "",
-        registry: CollectorRegistry | None = None,
+        most_units: int = 1000,
     ) -> None:
         self._wall = wall
         self._now = now
         self._version = version
-        self._registry = CollectorRegistry() if registry is None else registry
+        self._process: OwnProcess | None = None
         self._started = now()
         self._config_read = wall()
         self._booted = 0.0
         self._connected = False
         self._world: Callable[[], World] | None = None
-        self._restarts: dict[str, dict[Reason, int]] = {}
-        self._transitions: dict[str, dict[Phase, int]] = {}
+        self._to_wall: Callable[[Instant], float] = Instant
+        self._depth: Callable[[], int] = lambda: 0
+        self._version_of_user_docker: Callable[[], str] = lambda: ""
+        self._epoch = 0.0
+        self._most_units = most_units
+        self._runs = Runs(self._started)
+        self._last_event_ns = 0
+        self._last_snapshot = 0.0
+        self._boot_phases = dict.fromkeys(catalog.BOOT_PHASES, 0.0)
         self._died: dict[UnitName, int] = {}
         self._events = Tally(catalog.EVENTS_TOTAL)
         self._duplicates = Tally(catalog.DUPLICATES)
         self._reconnects = Tally(catalog.RECONNECTS)
         self._snapshots = Tally(catalog.SNAPSHOTS)
-        self._corrections = Tally(catalog.CORRECTIONS)
         self._calls = Tally(catalog.ENGINE_CALLS)
         self._orders = Tally(catalog.ORDERS_TOTAL)
         self._reloads = Tally(catalog.RELOADS)
         self._state_errors = Tally(catalog.STATE_ERRORS)
-        self._latency = Spread(catalog.RESTART_LATENCY)
-        self._lag = Spread(catalog.EVENT_LAG)
-        self._decision = Spread(catalog.DECISION)
-        self._loop_lag = Spread(catalog.LOOP_LAG)
-        self._call_seconds = {name: Spread(catalog.ENGINE_SECONDS) for name in catalog.OPERATIONS}
-        self._serving = Spread(catalog.SERVING_SECONDS)
+        self._latency = SpreadBy(catalog.RESTART_LATENCY)
+        self._lag = SpreadBy(catalog.EVENT_LAG)
+        self._decision = SpreadBy(catalog.DECISION)
+        self._loop_lag = SpreadBy(catalog.LOOP_LAG)
+        self._call_seconds = SpreadBy(catalog.ENGINE_SECONDS)
+        self._serving = SpreadBy(catalog.SERVING_SECONDS)
         self._probes = Tally(catalog.PROBES)
-        self._probe_seconds = {kind: Spread(catalog.PROBE_SECONDS) for kind in catalog.PROBE_KINDS}
-        self._probe_lateness = Spread(catalog.PROBE_LATENESS)
+        self._probe_seconds = SpreadBy(catalog.PROBE_SECONDS)
+        self._probe_lateness = SpreadBy(catalog.PROBE_LATENESS)
         self._relinks = Tally(catalog.RELINKS)
         self._notifications = Tally(catalog.NOTIFICATIONS)
         self._hook_runs = Tally(catalog.HOOK_RUNS)
@@ -150,12 +103,8 @@ class Metrics:
         self._last_wave = ""
         self._switches = Tally(catalog.SWITCHES)
         self._rollbacks = Tally(catalog.ROLLBACKS)
-        self._steps = {step.value: Spread(catalog.SWITCH_SECONDS) for step in SwitchStep}
+        self._steps = SpreadBy(catalog.SWITCH_SECONDS)
         self._absences = {CONSOLE: Absence(), USER_DOCKER: Absence()}
-        self._registry.register(self)
-        ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
-        GCCollector(registry=self._registry)
 
     def watch_world(
         self,
@@ -164,51 +113,61 @@ class Metrics:
         depth: Callable[[], int],
         user_docker: Callable[[], str] = lambda: "",
     ) -> None:
-        """From now on a scrape shows the units. ``user_docker``: the version that serves. Call it once."""
-        self._world = world
-        self._registry.register(WorldCollector(world, to_wall, depth, user_docker))
+        """From now on a scrape shows the units.
 
-    def observe(self, entry: Entry, _moment: Moment, reaction: Reaction) -> None:
-        self._decision.add(self._now() - entry.arrived)
+        ``to_wall`` turns an instant into seconds since 1970, ``depth`` is that of the inbox, ``user_docker`` the
+        version that serves.
+        """
+        self._world, self._to_wall, self._depth = world, to_wall, depth
+        self._version_of_user_docker = user_docker
+        self._epoch = to_wall(Instant(0))
+
+    def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
+        event, now = entry.event, self._now()
+        self._decision.add(now - entry.arrived)
         if entry.engine_ns:
+            self._last_event_ns = max(self._last_event_ns, entry.engine_ns)
             self._lag.add(self._wall() - entry.engine_ns / 1e9)
-            self._time_restart(entry.event, entry.engine_ns, reaction)
-        if reaction.transitions:
-            self._count_transitions(reaction)
+            self._time_restart(event, entry.engine_ns, reaction)
+        self._runs.observe(event, moment.now, self._wall(), reaction)
+        for moved in reaction.transitions:
+            self._count_transition(moved)
         for switch in reaction.switches:
             self._count_switch(switch)
         for command in reaction.commands:
             self._orders.add(catalog.ORDERS[type(command)])
-        match entry.event:
+        match event:
             case SnapshotTaken(trigger=trigger):
+                self._last_snapshot = self._wall()
                 self._snapshots.add(trigger)
-                self._corrections.add(by=sum(moved.on != "PeerChanged" for moved in reaction.transitions))
+                self._runs.keep(reaction.world)
             case ConfigRead():
-                self._reread(taken=_took(entry.event, reaction.world))
+                self._reread(taken=_took(event, reaction.world))
             case ConfigRefused():
                 self._reread(taken=False)
             case _:
                 pass
-        if not self._booted and (reaction.transitions or isinstance(entry.event, SnapshotTaken)):
-            self._booted = self._now() - self._started if _at_rest(reaction.world) else 0.0
+        if not self._booted and (reaction.transitions or isinstance(event, SnapshotTaken)):
+            self._note_boot(reaction.world, now - self._started)
 
-    def _count_transitions(self, reaction: Reaction) -> None:
-        for moved in reaction.transitions:
-            name, phase = moved.after.name, moved.after.phase
-            if (absence := self._absences.get(name)) is not None:
-                absence.note(here=phase is Phase.READY, now=self._now())
-            if name == USER_DOCKER and moved.before.phase is Phase.RUNNING and phase is Phase.READY:
-                self._serving.add(moved.after.since - moved.before.since)
-            if phase is not moved.before.phase:
-                counts = self._transitions.setdefault(name, {})
-                counts[phase] = counts.get(phase, 0) + 1
-            if (reason := moved.restart) is not None:
-                by_reason = self._restarts.setdefault(name, {})
-                by_reason[reason] = by_reason.get(reason, 0) + 1
-            if moved.after.relinks != moved.before.relinks:
-                self._count_relink(moved)
-            if self._died and phase not in ON_THE_WAY_UP:
-                self._died.pop(name, None)  # A delay, a stop or a failure came between: no measure of ours.
+    def _note_boot(self, world: World, took: float) -> None:
+        phases = self._boot_phases
+        if world.engine_up and not phases["engine"]:
+            phases["engine"] = took
+        if _at_rest(world):
+            self._booted = took
+            phases["units"] = took - phases["engine"]
+
+    def _count_transition(self, moved: Transition) -> None:
+        name, phase = moved.after.name, moved.after.phase
+        if (absence := self._absences.get(name)) is not None:
+            absence.note(here=phase is Phase.READY, now=self._now())
+        if name == USER_DOCKER and moved.before.phase is Phase.RUNNING and phase is Phase.READY:
+            self._serving.add(moved.after.since - moved.before.since)
+        if moved.after.relinks != moved.before.relinks:
+            self._count_relink(moved)
+        if self._died and phase not in ON_THE_WAY_UP:
+            self._died.pop(name, None)  # A delay, a stop or a failure came between: no measure of ours.
 
     def _count_relink(self, moved: Transition) -> None:
         unit = moved.after
@@ -226,10 +185,11 @@ class Metrics:
         self._hook_runs.add(hook, outcome)
         self._hook_seconds.add(hook, by=seconds)
 
-    def probed(self, probe: str, outcome: str, took: float, late: float) -> None:
+    def probed(self, unit: str, probe: str, outcome: str, took: float, late: float) -> None:
         """A health check of ours was asked. Times in seconds."""
         self._probes.add(probe, outcome)
-        self._probe_seconds[probe].add(took)
+        self._runs.checks.add(unit, outcome)
+        self._probe_seconds.add(took, probe)
         self._probe_lateness.add(late)
 
     def _count_switch(self, switch: Switch | Outcome) -> None:
@@ -237,7 +197,7 @@ class Metrics:
             return
         self._switches.add(switch.of, switch.result)
         for step, seconds in switch.spent:
-            self._steps[step].add(seconds)
+            self._steps.add(seconds, step)
         if switch.result in {Result.ROLLED_BACK, Result.STUCK}:
             taken = [step for step, _ in switch.spent if step not in {SwitchStep.REVERTING, SwitchStep.RESTORING}]
             self._rollbacks.add(switch.of, taken[-1])
@@ -247,7 +207,8 @@ class Metrics:
             case ContainerStarted(unit=name):
                 died = self._died.pop(name, 0)
                 if died:
-                    self._latency.add((engine_ns - died) / 1e9)
+                    cause = reaction.world.units[name].cause
+                    self._latency.trace((engine_ns - died) / 1e9, cause, engine_ns / 1e9)
             case ContainerDied(unit=name):
                 if any(moved.after.name == name for moved in reaction.transitions):
                     self._died[name] = engine_ns
@@ -262,7 +223,7 @@ class Metrics:
     def engine_call(self, operation: str, outcome: str, seconds: float) -> None:
         """A call ended. ``outcome``: ``ok``, or the name of a Failure in small letters."""
         self._calls.add(operation, outcome)
-        self._call_seconds.get(operation, self._call_seconds[catalog.OTHER]).add(seconds)
+        self._call_seconds.add(seconds, operation)
 
     def heard(self, kind: str) -> None:
         self._events.add(kind)
@@ -284,89 +245,117 @@ class Metrics:
 
     def counted(self) -> dict[str, Any]:
         """What must go on counting after a restart of the supervisor, as plain data: units we still know."""
-        known = self._restarts if self._world is None else self._world().units
-        return {
-            "restarts": {
-                name: {reason.value: count for reason, count in counts.items()}
-                for name, counts in self._restarts.items()
-                if name in known
-            }
-        }
+        known = self._runs.restarts.counts if self._world is None else self._world().units
+        return {"restarts": {unit: counts for unit, counts in self._runs.counted().items() if unit in known}}
 
     def restore(self, counters: Mapping[str, Any]) -> None:
         """Take up what ``counted`` gave. What makes no sense counts for nothing."""
-        restarts = counters.get("restarts")
-        for name, kept in restarts.items() if isinstance(restarts, dict) else ():
-            if isinstance(kept, dict):
-                counts = {reason: kept.get(reason.value) for reason in Reason}
-                self._restarts[name] = {
-                    reason: count for reason, count in counts.items() if type(count) is int and count > 0
-                }
+        self._runs.restore(counters.get("restarts"))
 
-    def render(self, accept: str = "") -> tuple[str, bytes]:
-        """Content type and page, as the ``Accept`` header wants it."""
-        if "application/openmetrics-text" in accept:
-            page: bytes = openmetrics.generate_latest(self._registry)  # type: ignore[no-untyped-call]
-            return openmetrics.CONTENT_TYPE_LATEST, page
-        return TEXT, generate_latest(self._registry)
+    @property
+    def prepared(self) -> bool:
+        return self._process is not None
 
-    def collect(self) -> Iterator[Metric]:
-        """Called by the registry at each scrape."""
-        yield from self._unit_counters()
-        yield from (
-            tally.family()
-            for tally in (
-                self._events,
-                self._duplicates,
-                self._reconnects,
-                self._snapshots,
-                self._corrections,
-                self._calls,
-                self._orders,
-                self._reloads,
-                self._state_errors,
-                self._switches,
-                self._rollbacks,
-                self._probes,
-                self._relinks,
-                self._notifications,
-                self._hook_runs,
-                self._hook_seconds,
-                self._waves,
-            )
+    def prepare(self) -> None:
+        """Before the first page: takes 50 ms, and may be called in another thread."""
+        if self._process is None:
+            # More than a megabyte, which only who is scraped has to carry.
+            from metrics.process import OwnProcess  # noqa: PLC0415
+
+            self._process = OwnProcess()
+
+    def render(self, accept: str = "") -> tuple[str, Iterator[bytes]]:
+        """Content type and page, as the ``Accept`` header wants it.
+
+        The page comes in pieces that take a millisecond or so each, for what has to be done between them. All are of
+        the world as it is now; a counter may be ahead by what came meanwhile.
+        """
+        kind = content_type(accept)
+        return kind, self._pieces(self._world() if self._world is not None else None, openmetrics=kind != TEXT)
+
+    def _pieces(self, known: World | None, *, openmetrics: bool) -> Iterator[bytes]:
+        if known is not None:
+            yield from self._unit_pieces(known, openmetrics=openmetrics)
+            rest = world.host(known, self._version_of_user_docker(), openmetrics=openmetrics)
+            yield "".join(rest).encode()
+        for tally in self._tallies():
+            yield tally.text(openmetrics=openmetrics).encode()
+        yield "".join(self._own(openmetrics=openmetrics)).encode()
+        self.prepare()
+        assert self._process is not None
+        yield self._process.text(openmetrics=openmetrics)
+
+    def _unit_pieces(self, known: World, *, openmetrics: bool) -> Iterator[bytes]:
+        everyone = shown(known)
+        units = everyone[: self._most_units]
+        blocks = [units[start : start + BLOCK] for start in range(0, len(units), BLOCK)]
+        named = [(block, [escaped(unit.name) for unit in block]) for block in blocks]
+        epoch = self._steady_epoch()
+        for metric, write in (*world.columns(known, epoch), *self._runs.columns(epoch)):
+            yield head(metric, openmetrics=openmetrics).encode()
+            for block, names in named:
+                yield write(block, names, openmetrics).encode()
+        for metric, value in (
+            (catalog.UNITS, len(everyone)),
+            (catalog.UNITS_LEFT_OUT, len(everyone) - len(units)),
+        ):
+            yield plain(metric, [((), value)], openmetrics=openmetrics).encode()
+
+    def _steady_epoch(self) -> float:
+        """The wall time of instant 0, the same until the clock is set: PromQL's ``changes()`` must see no noise."""
+        epoch = self._to_wall(Instant(0))
+        if abs(epoch - self._epoch) > CLOCK_STEP:
+            self._epoch = epoch
+        return self._epoch
+
+    def _tallies(self) -> tuple[Tally | SpreadBy, ...]:
+        return (
+            self._events,
+            self._duplicates,
+            self._reconnects,
+            self._snapshots,
+            self._calls,
+            self._orders,
+            self._reloads,
+            self._state_errors,
+            self._switches,
+            self._rollbacks,
+            self._probes,
+            self._relinks,
+            self._notifications,
+            self._hook_runs,
+            self._hook_seconds,
+            self._waves,
+            self._steps,
+            self._serving,
+            self._latency,
+            self._lag,
+            self._decision,
+            self._loop_lag,
+            self._probe_seconds,
+            self._probe_lateness,
+            self._call_seconds,
         )
-        yield _histogram(catalog.SWITCH_SECONDS, {(step,): spread for step, spread in self._steps.items()})
-        yield _histogram(catalog.SERVING_SECONDS, {(): self._serving})
-        yield from self._without()
-        yield _histogram(catalog.RESTART_LATENCY, {(): self._latency})
-        yield _histogram(catalog.EVENT_LAG, {(): self._lag})
-        yield _histogram(catalog.DECISION, {(): self._decision})
-        yield _histogram(catalog.LOOP_LAG, {(): self._loop_lag})
-        yield _histogram(catalog.PROBE_SECONDS, {(kind,): spread for kind, spread in self._probe_seconds.items()})
-        yield _histogram(catalog.PROBE_LATENESS, {(): self._probe_lateness})
-        yield _histogram(catalog.ENGINE_SECONDS, {(name,): spread for name, spread in self._call_seconds.items()})
-        yield single(catalog.STREAM_CONNECTED, self._connected)
-        yield single(catalog.RELOADED, self._config_read)
-        yield single(catalog.BOOT_SECONDS, self._booted)
-        yield filled(catalog.BUILD_INFO, [((self._version, sys.version.split()[0]), 1)])
 
-    def _without(self) -> Iterator[Metric]:
+    def _own(self, *, openmetrics: bool) -> Iterator[str]:
+        """Single numbers."""
         units = {} if self._world is None else self._world().units
         for name, metric in ((CONSOLE, catalog.WITHOUT_CONSOLE), (USER_DOCKER, catalog.WITHOUT_USER_DOCKER)):
-            family = CounterMetricFamily(metric.name, metric.help)
-            if name in units:
-                family.add_metric((), self._absences[name].seconds(self._now()))
-            yield family
-
-    def _unit_counters(self) -> Iterator[Metric]:
-        names = [] if self._world is None else [unit.name for unit in shown(self._world())]
-        moves, starts = self._transitions, self._restarts
-        yield counted(
-            catalog.UNIT_TRANSITIONS, {(name, to): moves.get(name, {}).get(to, 0) for name in names for to in Phase}
-        )
-        yield counted(
-            catalog.UNIT_RESTARTS, {(name, why): starts.get(name, {}).get(why, 0) for name in names for why in Reason}
-        )
+            rows = [((), self._absences[name].seconds(self._now()))] if name in units else []
+            yield plain(metric, rows, openmetrics=openmetrics)
+        for metric, value in (
+            (catalog.STREAM_CONNECTED, self._connected),
+            (catalog.LAST_EVENT, round(self._last_event_ns / 1e9, 3)),
+            (catalog.LAST_SNAPSHOT, self._last_snapshot),
+            (catalog.INBOX_DEPTH, self._depth()),
+            (catalog.RELOADED, self._config_read),
+            (catalog.BOOT_SECONDS, self._booted),
+        ):
+            yield plain(metric, [((), value)], openmetrics=openmetrics)
+        phases = self._boot_phases.items()
+        yield plain(catalog.BOOT_PHASE, [((phase,), took) for phase, took in phases], openmetrics=openmetrics)
+        version = (self._version, sys.version.split()[0])
+        yield plain(catalog.BUILD_INFO, [(version, 1)], openmetrics=openmetrics)
 
 
 def _took(event: ConfigRead, world: World) -> bool:
@@ -379,17 +368,3 @@ def _at_rest(world: World) -> bool:
     """Every unit is where it stays by itself. One that is unhealthy may be so for good."""
     coming = (unit for unit in world.units.values() if unit.phase in COMING)
     return world.settled and all(unit.health is Health.UNHEALTHY for unit in coming if unit.wanted)
-
-
-def counted(metric: catalog.Metric, counts: Mapping[tuple[str, ...], float]) -> Metric:
-    family = CounterMetricFamily(metric.name, metric.help, labels=tuple(metric.labels))
-    for labels, count in counts.items():
-        family.add_metric(labels, count)
-    return family
-
-
-def _histogram(metric: catalog.Metric, spreads: Mapping[tuple[str, ...], Spread]) -> Metric:
-    family = HistogramMetricFamily(metric.name, metric.help, labels=tuple(metric.labels))
-    for labels, spread in spreads.items():
-        spread.put_into(family, labels)
-    return family

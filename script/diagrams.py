@@ -1,7 +1,8 @@
 """Writes what the tables say into the documentation, or checks that it is there: ``--write`` and ``--check``.
 
 ARCHITECTURE.md gets the glossary and one state diagram per kind; docs/reference/transitions.md every row and every
-ignored cell with its reason. Between the markers nothing is written by hand.
+ignored cell with its reason. Between the markers nothing is written by hand. docs/reference/metrics.md and
+packaging/grafana/dashboard.json are written as a whole, from the catalogue of metrics.
 """
 
 import inspect
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import get_args
 
 from hooks import happenings, points
+from metrics import page
+from script import dashboard
 from units import commands, events, switching
 from units.kernel import TABLES
 from units.machine import Table
@@ -161,6 +164,12 @@ SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
 }
 
 
+WHOLE: dict[str, Callable[[], str]] = {
+    "docs/reference/metrics.md": page.page,
+    "packaging/grafana/dashboard.json": dashboard.render,
+}
+
+
 def replaced(text: str, name: str, content: str) -> str:
     """``text`` with what stands between the markers of ``name`` exchanged."""
     begin, end = BEGIN.format(name), END.format(name)
@@ -179,6 +188,13 @@ def main(arguments: list[str]) -> int:
         wanted = replaced(text, name, render())
         if wanted != text:
             stale.append(f"{file}: {name}")
+            if "--write" in arguments:
+                path.write_text(wanted)
+    for file, render in WHOLE.items():
+        path = ROOT / file
+        wanted = render()
+        if not path.exists() or path.read_text() != wanted:
+            stale.append(file)
             if "--write" in arguments:
                 path.write_text(wanted)
     if "--write" in arguments or not stale:

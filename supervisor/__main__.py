@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from supervisor.command_line import Parser, TopParser
+
 if TYPE_CHECKING:
     from hooks.notifier import Receiver
 
@@ -22,22 +24,26 @@ CONFIG = Path("/var/lib/rancher/conf")
 HOOKS = Path("/etc/dockwarden/hooks.d")
 
 
-def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
+def parser(argv: Sequence[str] = ()) -> TopParser:
     """The commands that this command line may mean: a supervisor does not carry its client around for months."""
-    top = argparse.ArgumentParser(
+    top = TopParser(
         prog="dockwarden",
         description="Supervise a host on which everything is a container.",
-        epilog="Exit codes and examples: docs/reference/cli.md",
+        epilog="Each command has --help with an example. Exit codes: man dockwarden, or docs/reference/cli.md",
     )
-    top.add_argument("--run-dir", type=Path, default=RUN_DIR, help="where control.sock is (default: %(default)s)")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    top.add_argument(
+        "--run-dir", type=Path, default=RUN_DIR, metavar="DIR", help="where control.sock is (default: %(default)s)"
+    )
+    commands: argparse._SubParsersAction[argparse.ArgumentParser]
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     _add_boot(commands)
     _add_watch(commands)
     _add_config(commands)
     if argv[:1] not in (["boot"], ["watch"]):
-        from supervisor import client, client_tls
+        from supervisor import client, client_completion, client_tls
 
         client_tls.add_commands(commands)
+        client_completion.add_commands(commands)
         client.add_commands(commands)
     return top
 
@@ -45,8 +51,7 @@ def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
 def _add_boot(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     boot = commands.add_parser(
         "boot",
-        help="bring the host up and keep it up (foreground)",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        help="bring the host up and keep it up",
         epilog="example:\n  dockwarden boot --config /var/lib/rancher/conf --images /usr/share/dockwarden/images",
     )
     boot.add_argument(
@@ -64,10 +69,9 @@ def _add_boot(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 def _add_watch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     watch = commands.add_parser(
         "watch",
-        help="look after the containers of any Docker host (foreground)",
+        help="look after the containers of any Docker host",
         description="Restarts what is unhealthy, and re-links what lost its network: containers with the label"
         " dockwarden.enable=true or autoheal=true. Understands docker-autoheal's environment variables.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="example:\n  dockwarden watch --all --dry-run --log-format console",
     )
     watch.add_argument("--all", action="store_true", dest="everything", help="also those that do not ask for it")
@@ -86,6 +90,13 @@ def _add_running(command: argparse.ArgumentParser, state_dir: Path) -> None:
         "--listen", default="127.0.0.1:9779", metavar="HOST:PORT", help="metrics; '' for none (default: %(default)s)"
     )
     command.add_argument(
+        "--metrics-units",
+        type=_count,
+        default=1000,
+        metavar="N",
+        help="so many units have series of their own (default: %(default)s)",
+    )
+    command.add_argument(
         "--notify-webhook", action="append", default=[], metavar="URL", help="tell of what was done by HTTP; repeat it"
     )
     command.add_argument(
@@ -94,27 +105,56 @@ def _add_running(command: argparse.ArgumentParser, state_dir: Path) -> None:
     command.add_argument(
         "--hooks", type=Path, default=HOOKS, metavar="DIR", help="executables told of events (default: %(default)s)"
     )
+    command.add_argument(
+        "--control-group", default="", metavar="GROUP", help="its members may do everything on control.sock"
+    )
+    command.add_argument(
+        "--control-readers",
+        default="",
+        metavar="GROUP",
+        help="its members ('everybody': all) may look, on control-ro.sock",
+    )
+    command.add_argument(
+        "--control-listen", default="", metavar="HOST:PORT", help="whoever comes here may look, without any password"
+    )
     command.add_argument("--log-format", choices=("json", "console"), default="json")
     command.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
 
 
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"expected a number from 0 on, not {text!r}")
+    return int(text)
+
+
 def _add_config(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    verbs = commands.add_parser("config", help="look at cloud-config files").add_subparsers(
+    example = "example:\n  dockwarden config validate /var/lib/rancher/conf"
+    verbs = commands.add_parser("config", help="look at cloud-config files", epilog=example).add_subparsers(
         dest="verb", required=True, metavar="VERB"
     )
-    validate = verbs.add_parser("validate", help="report every problem at once; touches nothing")
+    validate = verbs.add_parser("validate", help="report every problem at once; touches nothing", epilog=example)
     validate.add_argument("paths", nargs="*", type=Path, metavar="FILE_OR_DIR")
-    validate.add_argument("--config", type=Path, action="append", default=[], metavar="FILE_OR_DIR")
+    validate.add_argument(
+        "--config", type=Path, action="append", default=[], metavar="FILE_OR_DIR", help="also this; repeat it"
+    )
     validate.add_argument("--json", action="store_true", help="problems as JSON")
 
 
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["__complete"]:
+        from supervisor import client_completion
+
+        return client_completion.answer(parser(), argv[1:])
     args = parser(argv).parse_args(argv)
     if args.command in {"boot", "watch"}:
         return _run(args)
     if args.command == "config":
         return _validate(args)
+    if args.command == "completion":
+        from supervisor import client_completion
+
+        return client_completion.run(args)
     if args.command == "tls":
         from supervisor import client_tls
 
@@ -131,6 +171,7 @@ def _run(args: argparse.Namespace) -> int:
     import uvloop
 
     from supervisor import app
+    from supervisor.doors import Access
 
     def runner(main: Callable[[], Coroutine[None, None, int]]) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
@@ -141,7 +182,7 @@ def _run(args: argparse.Namespace) -> int:
         receivers = _receivers(args)
     except ValueError as error:
         print(f"dockwarden {args.command}: {error}", file=sys.stderr)
-        return 64
+        return 2
     options = app.Options(
         config=tuple(args.config or (CONFIG,)) if booting else (),
         engine=args.engine,
@@ -150,7 +191,9 @@ def _run(args: argparse.Namespace) -> int:
         images=args.images if booting else None,
         receivers=receivers,
         hooks=args.hooks,
+        access=Access(args.control_group, args.control_readers, args.control_listen),
         listen=args.listen or None,
+        metrics_units=args.metrics_units,
         log_format=args.log_format,
         log_level=args.log_level,
     )

@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import field
 from typing import Any
 
 from supervisor.api_reading import row
-from supervisor.api_request import Refusal, Taken, in_json, named, seconds
+from supervisor.api_request import Refusal, Taken, in_json, named, reached, seconds
+from supervisor.doors import uid_of
 from supervisor.http_server import BaseRequest, Response
 from supervisor.loop import Entry, Inbox
 from units.events import Event, ResetAsked, RestartAsked, StartAsked, StopAsked
 from units.health import Health
 from units.kernel import Answer, Reaction, World
 from units.machine import Moment
+from units.records import dataclass
 from units.unit import LASTING, Phase, Unit, UnitName
 
 ANSWER = 10.0
@@ -31,6 +33,8 @@ class Ask:
 
     verb: str
     unit: UnitName
+    uid: int | None = None
+    """Who asks."""
     answer: Answer | None = None
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     settled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -52,6 +56,10 @@ class Asking:
     @property
     def waiting(self) -> int:
         return len(self._asks)
+
+    def asker(self, request: int) -> int | None:
+        """The uid of who waits for the answer to this request."""
+        return ask.uid if (ask := self._asks.get(request)) is not None else None
 
     def observe(self, _entry: Entry, _moment: Moment, reaction: Reaction) -> None:
         for answer in reaction.answers:
@@ -81,10 +89,10 @@ class Asking:
             ask.settled.set()
 
     @contextmanager
-    def asked(self, verb: str, unit: UnitName, fact: Callable[[int], Event]) -> Iterator[Ask]:
+    def asked(self, request: BaseRequest, verb: str, unit: UnitName, fact: Callable[[int], Event]) -> Iterator[Ask]:
         """Put the fact that bears this request's number into the inbox, and listen for its answer meanwhile."""
         self._numbered += 1
-        number, ask = self._numbered, Ask(verb, unit)
+        number, ask = self._numbered, Ask(verb, unit, uid_of(request.transport))
         self._asks[number] = ask
         try:
             self._inbox.put(fact(number))
@@ -98,22 +106,18 @@ class Asking:
         if verb not in ASKS:
             raise Refusal(404, f"units cannot be asked to '{verb[:80]}'", f"verbs: {', '.join(ASKS)}")
         unit = named(self._world(), taken["name"])
-        with self.asked(verb, unit.name, lambda number: ASKS[verb](unit.name, number)) as ask:
+        with self.asked(request, verb, unit.name, lambda number: ASKS[verb](unit.name, number)) as ask:
             answer = await self._answer(ask)
             world = self._world()
             now = world.units[unit.name]
             if not answer.accepted and (world.draining or not fulfilled(verb, now)):
                 raise Refusal(409, answer.text, f"see 'dockwarden why {unit.name}'")
             if wait and not settled(verb, now):
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(wait):
-                        await ask.settled.wait()
+                await reached(ask.settled, wait)
             return self._outcome(ask, answer, waited=bool(wait))
 
     async def _answer(self, ask: Ask) -> Answer:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(ANSWER):
-                await ask.answered.wait()
+        await reached(ask.answered, ANSWER)
         if ask.answer is None:
             why = "ends" if self._closing else f"did not take the request within {ANSWER:g} s"
             raise Refusal(503, f"the supervisor {why}", "see its log")

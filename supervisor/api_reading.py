@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from supervisor import sse
 from supervisor.api_request import (
     Refusal,
     Taken,
@@ -91,7 +90,9 @@ class Reading:
         """What is kept and, with ``follow``, what comes."""
         follow, after, tail = flag(request, "follow"), number(request, "after", 0), number(request, "tail", KEPT)
         unit = named(self._world(), name).name if (name := request.query.get("unit")) else None
-        if sse.wanted(request):
+        if "text/event-stream" in request.headers.get("Accept", ""):
+            from supervisor import sse  # noqa: PLC0415 - many a supervisor is never followed so
+
             seen = sse.last_seen(request) or (str(after) if "after" in request.query else "")
             return await sse.stream(request, sse.records(self._journal, seen, unit=unit, tail=tail))
         with self._journal.subscribe() as coming:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from supervisor.http_server import BaseRequest, Response, StreamResponse
@@ -34,14 +35,17 @@ def named(world: World, name: str) -> Unit:
     return unit
 
 
-def in_json(value: Any, code: int = 200) -> Response:
+def in_json(value: Any, code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(
-        body=json.dumps(value, separators=(",", ":")).encode() + b"\n", status=code, content_type="application/json"
+        body=json.dumps(value, separators=(",", ":")).encode() + b"\n",
+        status=code,
+        content_type="application/json",
+        headers=headers,
     )
 
 
-def refuse(code: int, error: str, hint: str) -> Response:
-    return in_json({"error": error, "hint": hint}, code)
+def refuse(code: int, error: str, hint: str, headers: Mapping[str, str] | None = None) -> Response:
+    return in_json({"error": error, "hint": hint}, code, headers)
 
 
 def flag(request: BaseRequest, key: str) -> bool:
@@ -66,6 +70,13 @@ def seconds(request: BaseRequest, key: str) -> float:
     if not 0 <= value <= LONGEST_WAIT:
         raise Refusal(400, f"{key}: expected 0 to {LONGEST_WAIT:g} seconds", f"such as {key}=30")
     return value
+
+
+async def reached(event: asyncio.Event, within: float) -> None:
+    """Wait for it, at most so many seconds."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within):
+            await event.wait()
 
 
 async def open_lines(request: BaseRequest) -> StreamResponse:

@@ -1,13 +1,10 @@
 """What can be asked about consoles, storage contexts and engines over the control socket."""
 
-import asyncio
 from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from supervisor.api_asking import Asking
-from supervisor.api_request import Refusal, Taken, flag, in_json, named, seconds
+from supervisor.api_request import Refusal, Taken, flag, in_json, named, reached, seconds
 from supervisor.choices import Choices, StateError
 from supervisor.engine import EngineError
 from supervisor.http_server import BaseRequest, Response
@@ -43,10 +40,10 @@ class Switching:
         """Answered at the end of the switch, or after ``wait`` seconds; it goes on then."""
         of, name = _switchable(taken)
         force, anew, wait = flag(request, "force"), flag(request, "anew"), seconds(request, "wait")
-        fact = partial(SwitchAsked, of, name, force=force, anew=anew)
-        with self._asking.asked("switch", CONSOLE, lambda number: fact(request=number)) as ask, suppress(TimeoutError):
-            async with asyncio.timeout(max(wait, 1.0)):
-                await ask.answered.wait()
+        with self._asking.asked(
+            request, "switch", CONSOLE, lambda number: SwitchAsked(of, name, number, force, anew)
+        ) as ask:
+            await reached(ask.answered, max(wait, 1.0))
         answer, status = ask.answer, self._status()["switch"]
         if answer is None:
             return in_json({"done": False, "answer": "the switch is under way", "switch": status["now"]}, 202)

@@ -4,136 +4,30 @@ Only the standard library, and little of it: a command must have answered before
 """
 
 import argparse
-import http.client
 import json
 import os
-import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
 
-from supervisor import client_doctor, client_hooks, client_switch, render
+from supervisor import client_doctor, client_hooks, client_switch, client_wait, render
+from supervisor.calling import NOT_FOUND, Client, RefusedError, UnreachableError, why
+from supervisor.client_progress import Progress
+from supervisor.command_line import guessed
 from supervisor.version import VERSION
+
+__all__ = ["Client", "RefusedError", "UnreachableError", "add_commands", "run"]
 
 OK, FAILED, USAGE, UNREACHABLE, UNKNOWN = range(5)
 """Exit codes; docs/reference/cli.md says what they mean."""
 INTERRUPTED = 130
 
-SOCKET = "control.sock"
-PATIENCE = 15.0
-"""Seconds for an answer that needs no wait."""
 TOGETHER = 128
 """Units asked at the same time: they may wait for one another."""
 LONGEST_WAIT = 3600.0
-LONGEST_LINE = 4 * 1024 * 1024
-
-
-class UnreachableError(Exception):
-    """No supervisor answers; the text says why and what to do."""
-
-
-class RefusedError(Exception):
-    """The supervisor answered with an error."""
-
-    def __init__(self, code: int, error: str, hint: str) -> None:
-        super().__init__(error)
-        self.code = code
-        self.hint = hint
-
-
-class _Connection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path: Path, timeout: float | None) -> None:
-        super().__init__("dockwarden")
-        self._path = path
-        self._patience = timeout
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self._patience)
-        try:
-            self.sock.connect(str(self._path))
-        except OSError as error:
-            self.sock.close()
-            raise UnreachableError(_no_answer(self._path, error)) from error
-
-
-class Client:
-    """One supervisor, by its run directory. All calls raise UnreachableError or RefusedError."""
-
-    def __init__(self, run_dir: Path) -> None:
-        self.path = run_dir / SOCKET
-
-    def get(self, *path: str, **query: object) -> Any:
-        return self._ask("GET", path, query, PATIENCE)
-
-    def post(self, *path: str, wait: float = 0, **query: object) -> Any:
-        return self._ask("POST", path, {"wait": wait, **query}, PATIENCE + wait)
-
-    def stream(self, *path: str, **query: object) -> Iterator[dict[str, Any]]:
-        """JSON lines until the supervisor ends them."""
-        connection = _Connection(self.path, None)
-        try:
-            response = self._send(connection, "GET", path, query)
-            if response.status != http.client.OK:
-                _refuse(response)
-            while line := response.readline(LONGEST_LINE):
-                yield json.loads(line)
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            raise UnreachableError(f"the supervisor on {self.path} cut the stream: {_why(error)}") from error
-        finally:
-            connection.close()
-
-    def _ask(self, method: str, path: Sequence[str], query: dict[str, object], timeout: float) -> Any:
-        connection = _Connection(self.path, timeout)
-        try:
-            response = self._send(connection, method, path, query)
-            if response.status not in {http.client.OK, http.client.ACCEPTED}:
-                _refuse(response)
-            return json.load(response)
-        except TimeoutError:
-            said = f"the supervisor on {self.path} does not answer within {timeout:g} s: see its log"
-            raise UnreachableError(said) from None
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            raise UnreachableError(f"no sensible answer on {self.path}: {_why(error)}") from error
-        finally:
-            connection.close()
-
-    @staticmethod
-    def _send(
-        connection: _Connection, method: str, path: Sequence[str], query: dict[str, object]
-    ) -> http.client.HTTPResponse:
-        asked = {key: value for key, value in query.items() if value is not None}
-        url = "/v1/" + "/".join(quote(part, safe="") for part in path) + (f"?{urlencode(asked)}" if asked else "")
-        connection.request(method, url, headers={"Connection": "close"})
-        return connection.getresponse()
-
-
-def _refuse(response: http.client.HTTPResponse) -> None:
-    body = response.read(LONGEST_LINE)
-    try:
-        said = json.loads(body)
-        error, hint = str(said["error"]), str(said.get("hint", ""))
-    except (ValueError, KeyError, TypeError):
-        error, hint = f"HTTP {response.status}: {body[:200].decode(errors='replace')}", ""
-    raise RefusedError(response.status, error, hint)
-
-
-def _no_answer(path: Path, error: OSError) -> str:
-    if isinstance(error, PermissionError):
-        return f"no permission on {path}: run as root (sudo dockwarden ...)"
-    return f"no supervisor answers on {path}: {_why(error)}; start one with 'dockwarden boot'"
-
-
-def _why(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or str(error) or type(error).__name__)
-
-
-# The command line.
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -147,7 +41,6 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
             help=help_text,
             description=help_text[0].upper() + help_text[1:] + ".",
             epilog=f"example:\n  dockwarden {example}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.add_argument("--json", action="store_true", help="JSON instead of text")
         command.add_argument(
@@ -168,8 +61,8 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     logs.add_argument("unit", metavar="UNIT")
     logs.add_argument("-f", "--follow", action="store_true", help="and go on until the container ends")
     logs.add_argument("--tail", type=_count, default=100, metavar="N", help="the last N lines (default: %(default)s)")
-    why = add("why", "tell why a unit is in its state, and what would change it", "why console")
-    why.add_argument("unit", metavar="UNIT")
+    reason = add("why", "tell why a unit is in its state, and what would change it", "why console")
+    reason.add_argument("unit", metavar="UNIT")
     for verb, help_text in (
         ("start", "start units, and wait until they are ready"),
         ("stop", "stop units and keep them stopped, and wait until they are"),
@@ -183,6 +76,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
             command.add_argument(
                 "--timeout", type=_wait, default=90.0, metavar="SECONDS", help="longest wait (default: %(default)g)"
             )
+    client_wait.add_commands(add, _wait)
     client_switch.add_commands(subparsers, add_below)
     client_hooks.add_commands(subparsers, add_below)
     client_doctor.add_commands(add)
@@ -204,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except OSError as error:
-        return _complain(f"cannot write the answer: {_why(error)}", "", FAILED)
+        return _complain(f"cannot write the answer: {why(error)}", "", FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
     return code
@@ -233,25 +127,26 @@ def _complain(error: str, hint: str, code: int) -> int:
 
 
 def _refused(client: Client, args: argparse.Namespace, error: RefusedError) -> int:
-    if error.code != http.client.NOT_FOUND:
+    if error.code != NOT_FOUND:
         return _complain(str(error), error.hint, FAILED)
-    name = getattr(args, "unit", None)
-    return _complain(str(error), _did_you_mean(client, name) or error.hint, UNKNOWN)
+    if str(error).startswith("there is no unit"):
+        name = getattr(args, "unit", None) or getattr(args, "name", None)
+        return _complain(str(error), _did_you_mean(client, name) or error.hint, UNKNOWN)
+    named = str(getattr(args, "event", None) or getattr(args, "name", ""))
+    guess = guessed(named, error.hint.removeprefix("there are: ").split(", "))
+    return _complain(str(error), guess.removeprefix("; ") or error.hint, UNKNOWN)
 
 
 def _did_you_mean(client: Client, name: str | None) -> str:
     """A unit whose name is close to the one that does not exist."""
-    import difflib  # noqa: PLC0415 - only who mistyped pays for it
-
     if not name:
         return ""
     try:
         known = [str(unit["name"]) for unit in client.get("units")]
     except (UnreachableError, RefusedError):
         return ""
-    close = difflib.get_close_matches(name[:100], known, n=3)
-    if close:
-        return "did you mean " + " or ".join(f"'{other}'" for other in close) + "?"
+    if guess := guessed(name, known):
+        return guess.removeprefix("; ")
     return f"there are: {', '.join(known)}" if len(known) <= 20 else "'dockwarden units' lists them"
 
 
@@ -335,24 +230,50 @@ def _verb(client: Client, args: argparse.Namespace) -> int:
     """Ask for all at once: one unit's start may need another's."""
     wait = 0.0 if getattr(args, "no_wait", True) else args.timeout
     names = list(dict.fromkeys(args.units))
-    results: dict[str, Any] = {}
-
-    def ask(name: str) -> None:
-        try:
-            results[name] = client.post("units", name, args.command, wait=wait)
-        except (RefusedError, UnreachableError) as error:
-            results[name] = error
-
-    for i in range(0, len(names), TOGETHER):
-        threads = [threading.Thread(target=ask, args=(name,), daemon=True) for name in names[i : i + TOGETHER]]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    results = _asked(client, names, lambda name: client.post("units", name, args.command, wait=wait), quick=not wait)
     if args.json:
         _print_json({name: _as_json(results[name]) for name in names})
         return max((_code(results[name]) for name in names), default=OK)
     return max(_report(client, args.command, name, results[name], wait) for name in names)
+
+
+def _wait_for(client: Client, args: argparse.Namespace) -> int:
+    names = list(dict.fromkeys(args.units))
+    results = _asked(client, names, lambda name: client_wait.ask(client, name, args))
+    if args.json:
+        _print_json({name: _as_json(results[name]) for name in names})
+        return max(_code(results[name], "reached") for name in names)
+    return max(_report_wait(client, args, name, results[name]) for name in names)
+
+
+def _report_wait(client: Client, args: argparse.Namespace, name: str, result: Any) -> int:
+    if isinstance(result, RefusedError | UnreachableError):
+        return _report(client, "wait", name, result, args.timeout)
+    code, said = client_wait.report(name, result, args)
+    if code:
+        return _complain(said, f"see 'dockwarden why {name}'", code)
+    _screen().line(render.clean(said))
+    return code
+
+
+def _asked(client: Client, names: Sequence[str], ask: Callable[[str], Any], *, quick: bool = False) -> dict[str, Any]:
+    """Ask about all units at once, and show how far they get meanwhile: an answer or an error for each."""
+    results: dict[str, Any] = {}
+
+    def one(name: str) -> None:
+        try:
+            results[name] = ask(name)
+        except (RefusedError, UnreachableError) as error:
+            results[name] = error
+
+    with nullcontext() if quick else Progress(client, names):
+        for i in range(0, len(names), TOGETHER):
+            threads = [threading.Thread(target=one, args=(name,), daemon=True) for name in names[i : i + TOGETHER]]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    return results
 
 
 def _switchable(client: Client, args: argparse.Namespace) -> int:
@@ -363,12 +284,12 @@ def _hooks(client: Client, args: argparse.Namespace) -> int:
     return client_hooks.run(client, args, _print_json)
 
 
-def _code(result: Any) -> int:
+def _code(result: Any, good: str = "ok") -> int:
     if isinstance(result, UnreachableError):
         return UNREACHABLE
     if isinstance(result, RefusedError):
-        return UNKNOWN if result.code == http.client.NOT_FOUND else FAILED
-    return OK if result["ok"] else FAILED
+        return UNKNOWN if result.code == NOT_FOUND else FAILED
+    return OK if result[good] else FAILED
 
 
 def _as_json(result: Any) -> Any:
@@ -381,7 +302,7 @@ def _as_json(result: Any) -> Any:
 
 def _report(client: Client, verb: str, name: str, result: Any, wait: float) -> int:
     if isinstance(result, RefusedError):
-        unknown = result.code == http.client.NOT_FOUND
+        unknown = result.code == NOT_FOUND
         return _complain(str(result), (_did_you_mean(client, name) if unknown else "") or result.hint, _code(result))
     if isinstance(result, UnreachableError):
         return _complain(str(result), "", _code(result))
@@ -405,6 +326,7 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "stop": _verb,
     "restart": _verb,
     "reset-failed": _verb,
+    "wait": _wait_for,
     "version": _version,
     "hooks": _hooks,
     "console": _switchable,

@@ -16,7 +16,7 @@ from supervisor import render
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from supervisor.client import Client
+    from supervisor.calling import Client
     from supervisor.examine import Wanted
     from supervisor.findings import Facts, Finding
 

@@ -8,7 +8,7 @@ from supervisor import render
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from supervisor.client import Client
+    from supervisor.calling import Client
 
     Add = Callable[[Any, str, str, str], argparse.ArgumentParser]
 
@@ -16,9 +16,9 @@ OK, FAILED = 0, 1
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", add: "Add") -> None:
-    below = commands.add_parser("hooks", help="show, try and switch the host's hooks").add_subparsers(
-        dest="verb", required=True, metavar="VERB"
-    )
+    below = commands.add_parser(
+        "hooks", help="show, try and switch the host's hooks", epilog="example:\n  dockwarden hooks list"
+    ).add_subparsers(dest="verb", required=True, metavar="VERB")
     add(below, "list", "which hooks there are, what they ask for and how they fared", "hooks list")
     test = add(below, "test", "tell, or ask, the hooks of what did not happen", "hooks test unit.restarted --unit web")
     test.add_argument("event", metavar="EVENT", help="or the point of a gate, as before_start")

@@ -1,14 +1,16 @@
 """The commands about what can be switched: ``console``, ``storage`` and ``engine``."""
 
 import argparse
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from supervisor import render
+from supervisor.client_progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from supervisor.client import Client
+    from supervisor.calling import Client
 
     Add = Callable[[Any, str, str, str], argparse.ArgumentParser]
 
@@ -38,7 +40,9 @@ HELP = {
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", add: "Add") -> None:
     for name, verbs in VERBS.items():
-        top = commands.add_parser(name, help=f"show or switch {ABOUT[name]}")
+        top = commands.add_parser(
+            name, help=f"show or switch {ABOUT[name]}", epilog=f"example:\n  dockwarden {name} list"
+        )
         below = top.add_subparsers(dest="verb", required=True, metavar="VERB")
         for verb in verbs:
             taker = verb in {"switch", "enable", "check"}
@@ -62,10 +66,11 @@ def run(client: "Client", args: argparse.Namespace, show_json: "Callable[[Any], 
 def _ask(client: "Client", args: argparse.Namespace) -> Any:
     wait = 0.0 if getattr(args, "no_wait", False) else LONGEST
     match args.verb:
-        case "switch":
-            return client.post("switch", args.command, args.name, wait=wait, force=int(args.force))
-        case "recreate":
-            return client.post("switch", "console", _present(client), wait=wait, force=int(args.force), anew=1)
+        case "switch" | "recreate":
+            anew = args.verb == "recreate"
+            name = _present(client) if anew else args.name
+            with Progress(client, ("console", "user-docker")) if wait else nullcontext():
+                return client.post("switch", args.command, name, wait=wait, force=int(args.force), anew=int(anew))
         case "enable":
             return client.post("enable", args.command, args.name)
         case "check":

@@ -18,14 +18,15 @@ OK, USAGE = 0, 2
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    verbs = commands.add_parser("tls", help="make certificates for user Docker over TLS").add_subparsers(
-        dest="verb", required=True, metavar="VERB"
-    )
+    verbs = commands.add_parser(
+        "tls",
+        help="make certificates for user Docker over TLS",
+        epilog="example:\n  dockwarden tls generate --server --hostname host.example",
+    ).add_subparsers(dest="verb", required=True, metavar="VERB")
     generate = verbs.add_parser(
         "generate",
         aliases=["gen"],
         help="make a client certificate, or with --server the server's; keep what is good",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="example:\n"
         "  dockwarden tls generate --server --hostname host.example --hostname 192.0.2.7\n"
         "  dockwarden tls generate --dir ./for-ann",

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from supervisor.settings import Settings
+from supervisor.settings import ConfigError, Settings
 
 REFUSED = 78
 """Sysexits' EX_CONFIG: its output is the problems."""
@@ -27,7 +27,7 @@ class UnreadError(Exception):
 
 
 def read_apart(paths: Sequence[Path], kernel: str) -> Settings:
-    """``config.read`` in a child of ours. Blocks. Raises RefusedError, UnreadError."""
+    """``config.read`` in a child of ours; where none can be run, here. Blocks. Raises RefusedError, UnreadError."""
     asked = json.dumps({"paths": [str(path) for path in paths], "kernel": kernel}).encode()
     try:
         done = subprocess.run(
@@ -38,9 +38,8 @@ def read_apart(paths: Sequence[Path], kernel: str) -> Settings:
             env={**os.environ, "PYTHONPATH": PACKAGE},
             check=False,
         )
-    except OSError as error:
-        said = error.strerror or str(error)
-        raise UnreadError(f"cannot run {sys.executable} to read the configuration: {said}") from error
+    except OSError:  # No process left, or no permission on our own interpreter: that must not keep a host down.
+        return _read_here(paths, kernel)
     except subprocess.TimeoutExpired:
         raise UnreadError(f"the configuration was not read within {PATIENCE:g} s: look at the disk") from None
     if done.returncode == REFUSED:
@@ -52,3 +51,12 @@ def read_apart(paths: Sequence[Path], kernel: str) -> Settings:
         raise UnreadError(f"the child that reads the configuration ended with {done.returncode}: {last[0]}") from error
     assert isinstance(settings, Settings)
     return settings
+
+
+def _read_here(paths: Sequence[Path], kernel: str) -> Settings:
+    from supervisor import config  # noqa: PLC0415 - a child is there to avoid it
+
+    try:
+        return config.read(paths, kernel)
+    except ConfigError as error:
+        raise RefusedError(str(error)) from error

@@ -1,36 +1,36 @@
-"""The only place that people and programs ask through: HTTP and JSON over a unix socket that is its owner's alone.
+"""The only place that people and programs ask through: HTTP and JSON over unix sockets, and read-only over TCP.
 
 Whoever asks shares a thread with the supervision of the host, so nobody may hold it up: requests have no body worth
 reading, answers are small, streams are bounded, and a client that neither asks nor reads is cut off.
 """
 
 import asyncio
-import errno
-import os
-import socket
-import stat
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+
+from structlog.typing import FilteringBoundLogger
 
 from hooks.presence import HostHooks
 from supervisor.api_asking import Asking
 from supervisor.api_hooks import HookRoutes
 from supervisor.api_reading import Reading
-from supervisor.api_request import Refusal, refuse
+from supervisor.api_request import Refusal, Taken, in_json, refuse
 from supervisor.api_switching import Switching
+from supervisor.api_waiting import Waiting
 from supervisor.choices import Choices
+from supervisor.doors import READING, SOCKET, Access, ControlError, open_door, peer_of
 from supervisor.engine import Engine
-from supervisor.http_server import BaseRequest, HttpServer, NoRouteError, Route, StreamResponse, find
+from supervisor.http_server import BaseRequest, HttpServer, NoRouteError, Response, Route, StreamResponse, match
 from supervisor.journal import Journal
 from supervisor.loop import Entry, Inbox
+from supervisor.pages import PagesError, address, plain
 from supervisor.user_docker import UserDocker
 from units.kernel import Reaction, World
 from units.machine import Moment
 from units.unit import UnitName
-
-SOCKET = "control.sock"
 
 CLIENTS = 256
 """Requests at a time; the next one is told to come back."""
@@ -38,12 +38,11 @@ IDLE = 10.0
 """Seconds a connection may exist without a whole request on it."""
 
 
-class ControlError(Exception):
-    """The control socket cannot be opened; the text says why and what to do."""
+Guard = Callable[[BaseRequest], Awaitable[StreamResponse]]
 
 
 class Control:
-    """Serves ``run_dir/control.sock``. An observer, to see what became of what was asked."""
+    """Serves ``run_dir/control.sock`` and what ``access`` says. An observer, to see what becomes of what is asked."""
 
     def __init__(
         self,
@@ -58,35 +57,82 @@ class Control:
         user_docker: UserDocker | None = None,
         checks: Callable[[UnitName], list[dict[str, Any]]] = lambda _: [],
         hooks: HostHooks | None = None,
+        log: FilteringBoundLogger | None = None,
+        access: Access = Access(),
     ) -> None:
         self.path = run_dir / SOCKET
+        self._log = log
+        self._access = access
         self._journal = journal
         self._hooks = hooks
         self._reading = Reading(
             world=world, status=status, journal=journal, engine=engine, user_docker=user_docker, checks=checks
         )
         self._asking = Asking(inbox=inbox, world=world, status=status)
+        self._waiting = Waiting(world=world, status=status)
         self._switching = Switching(
             asking=self._asking, world=world, status=status, choices=choices, user_docker=user_docker
         )
         self._routes = self._table()
         self._busy: set[asyncio.Transport] = set()
         self._closing = asyncio.Event()
-        self._server: HttpServer | None = None
+        self._servers: list[HttpServer] = []
+        self._files: dict[Path, int] = {}
         self._sweeper: asyncio.Task[None] | None = None
-        self._inode = 0
 
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
         self._asking.observe(entry, moment, reaction)
+        self._waiting.observe(reaction.world)
+
+    def asker(self, request: int) -> int | None:
+        """The uid of who waits for the answer to this request."""
+        return self._asking.asker(request)
 
     async def start(self) -> None:
-        """Open the socket and serve it until ``close``. Raises ControlError."""
+        """Open the doors and serve until ``close``. Raises ControlError."""
         try:
-            listener = self._listen()
+            await self._open(self.path, self._access.group, self._guard)
+            if self._access.readers:
+                await self._open(self.path.with_name(READING), self._access.readers, self._guard_reading)
+            if self._access.listen:
+                await self._listen(self._access.listen)
+        except BaseException:
+            await self.close()
+            raise
+        self._sweeper = asyncio.create_task(self._sweep(), name="control-sweeper")
+
+    async def close(self) -> None:
+        """End all streams and waits, and take the sockets away. Idempotent."""
+        self._closing.set()
+        self._asking.close()
+        self._waiting.close()
+        self._journal.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        # First the names: nobody new comes while the present ones are let go.
+        for path, inode in self._files.items():
+            with suppress(OSError):
+                if path.lstat().st_ino == inode:
+                    path.unlink()
+        servers, self._servers = self._servers, []
+        await asyncio.gather(*(server.close() for server in servers))
+
+    async def _open(self, path: Path, group: str, guard: Guard) -> None:
+        listener, self._files[path] = open_door(path, group)
+        await self._server(guard).listen_unix(listener)
+
+    async def _listen(self, where: str) -> None:
+        try:
+            await self._server(self._guard_address).listen_tcp(*address(where, "--control-listen"))
+        except PagesError as error:
+            raise ControlError(str(error)) from error
         except OSError as error:
-            raise ControlError(_way_out(error, self.path)) from error
-        self._server = HttpServer(
-            self._guard,
+            raise ControlError(f"cannot listen at {where}: {plain(error)}; choose another --control-listen") from error
+
+    def _server(self, guard: Guard) -> HttpServer:
+        server = HttpServer(
+            guard,
             grace=1.0,
             handler_cancellation=True,
             keepalive_timeout=IDLE,
@@ -94,48 +140,15 @@ class Control:
             max_line_size=4096,
             max_field_size=4096,
         )
-        await self._server.listen_unix(listener)
-        self._sweeper = asyncio.create_task(self._sweep(), name="control-sweeper")
-
-    async def close(self) -> None:
-        """End all streams and waits, and take the socket away. Idempotent."""
-        self._closing.set()
-        self._asking.close()
-        self._journal.close()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            self._sweeper = None
-        if self._server is not None:
-            # First the name: nobody new comes while the present ones are let go.
-            with suppress(OSError):
-                if self.path.lstat().st_ino == self._inode:
-                    self.path.unlink()
-            server, self._server = self._server, None
-            await server.close()
-
-    def _listen(self) -> socket.socket:
-        _clear_away(self.path)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        # The umask, not a chmod afterwards: before it anybody could connect. A thread that makes a file just now gets
-        # it as private as the socket, which harms nobody.
-        before = os.umask(0o177)
-        try:
-            listener.bind(str(self.path))
-        except BaseException:
-            listener.close()
-            raise
-        finally:
-            os.umask(before)
-        listener.setblocking(False)
-        self._inode = self.path.lstat().st_ino
-        return listener
+        self._servers.append(server)
+        return server
 
     async def _sweep(self) -> None:
         """Cut off connections on which nothing is asked: half a request, or an answer that nobody reads."""
         known: set[object] = set()
         while True:
             await asyncio.sleep(IDLE)
-            connections = () if self._server is None else self._server.connections
+            connections = (one for server in self._servers for one in server.connections)
             idle = {one for one in connections if one.transport not in self._busy}
             for connection in idle & known:
                 if (transport := getattr(connection, "transport", None)) is not None:
@@ -153,14 +166,54 @@ class Control:
             return refuse(503, f"{CLIENTS} requests are being served already", "try again, with fewer at a time")
         self._busy.add(transport)
         try:
-            handler, taken = find(self._routes, request.method, request.rel_url.raw_path)
-            return await handler(request, taken)
+            route, taken = match(self._routes, request.method, request.rel_url.raw_path)
+            if route.method == "GET":
+                return await route.handler(request, taken)
+            return await self._audited(request, route, taken)
         except Refusal as refusal:
             return refuse(refusal.code, str(refusal), refusal.hint)
         except NoRouteError as error:
-            return refuse(error.code, str(error), "docs/reference/control.md lists the paths")
+            allowed = {"Allow": ", ".join(error.allowed)} if error.allowed else None
+            return refuse(error.code, str(error), "docs/reference/control.md lists the paths", allowed)
         finally:
             self._busy.discard(transport)
+
+    async def _guard_reading(self, request: BaseRequest) -> StreamResponse:
+        """Who comes here may look, and change nothing."""
+        if request.method not in {"GET", "HEAD"}:
+            hint = f"{self._access.writers} may, on {self.path}"
+            return refuse(403, "here one may only look", hint)
+        return await self._guard(request)
+
+    async def _guard_address(self, request: BaseRequest) -> StreamResponse:
+        """A browser that was led here by a name of somebody else's choice gets nothing."""
+        if not names_an_address(request.headers.get("Host", "")):
+            return refuse(403, "no such host", "use the address itself, or localhost")
+        return await self._guard_reading(request)
+
+    async def _audited(self, request: BaseRequest, route: Route, taken: Taken) -> StreamResponse:
+        """A change is told in the log: who asked for it, for what, and what became of it."""
+        peer = peer_of(request.transport)
+        outcome = "left"  # Unless told otherwise, the client did not wait for the end.
+        try:
+            response = await route.handler(request, taken)
+            outcome = "done" if response.status == 200 else "under way"
+        except Refusal as refusal:
+            outcome = f"refused: {refusal}"
+            raise
+        else:
+            return response
+        finally:
+            if self._log is not None:
+                self._log.info(
+                    "control.asked",
+                    uid=peer.uid,
+                    pid=peer.pid,
+                    program=peer.program,
+                    verb=verb_of(route, taken),
+                    unit=taken.get("name", ""),
+                    outcome=outcome,
+                )
 
     def _table(self) -> tuple[Route, ...]:
         return (
@@ -169,41 +222,42 @@ class Control:
             Route("GET", "/v1/units/{name}", self._reading.unit),
             Route("GET", "/v1/units/{name}/why", self._reading.why),
             Route("GET", "/v1/units/{name}/logs", self._reading.logs),
+            Route("GET", "/v1/units/{name}/wait", self._waiting.wait),
             Route("GET", "/v1/events", self._reading.events),
             Route("GET", "/v1/version", self._reading.version),
+            Route("GET", "/v1/openapi.json", self._describe),
             Route("GET", "/v1/storage/{name}/check", self._switching.check),
             Route("GET", "/v1/engines", self._switching.engines),
-            *HookRoutes(self._hooks).table(),
+            *HookRoutes(lambda: self._hooks).table(),
             Route("POST", "/v1/units/{name}/{verb}", self._asking.verb),
             Route("POST", "/v1/switch/{of}/{name}", self._switching.switch),
             Route("POST", "/v1/enable/{of}/{name}", self._switching.enable),
         )
 
+    async def _describe(self, _request: BaseRequest, _taken: Taken) -> Response:
+        # Asked for once in a supervisor's life: not carried around until then.
+        from supervisor.api_operations import OPERATIONS  # noqa: PLC0415
+        from supervisor.openapi import describe  # noqa: PLC0415
 
-def _clear_away(path: Path) -> None:
-    """A dead supervisor's socket is in the way, and nobody answers on it."""
+        return in_json(describe(self._routes, OPERATIONS))
+
+
+def verb_of(route: Route, taken: Taken) -> str:
+    """What is asked, in a word or two: ``restart``, ``switch console``, ``hooks test``."""
+    if "verb" in taken:
+        return taken["verb"]
+    words = route.path.split("/")[2:]
+    return " ".join(taken["of"] if word == "{of}" else word for word in words if word == "{of}" or word[0] != "{")
+
+
+def names_an_address(host: str) -> bool:
+    """The ``Host`` of a request is an address or the local host's name: no name server could have led there."""
+    bare = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
+    bare = bare.removeprefix("[").removesuffix("]")
+    if bare in {"", "localhost"}:
+        return True
     try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise ControlError(f"{path} is in the way and is no socket: remove it, or choose another --run-dir")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1)
-        try:
-            probe.connect(str(path))
-        except (ConnectionRefusedError, FileNotFoundError):
-            path.unlink(missing_ok=True)
-            return
-    raise ControlError(f"somebody answers on {path}: stop that supervisor, or choose another --run-dir")
-
-
-def _way_out(error: OSError, path: Path) -> str:
-    advice = "choose another --run-dir"
-    if "too long" in str(error):
-        return f"{path} is longer than a unix socket's name may be (107 bytes): choose a shorter --run-dir"
-    if error.errno in {errno.EACCES, errno.EPERM}:
-        advice = f"run as root or {advice}"
-    if error.errno == errno.ENOENT:
-        advice = f"make its directory or {advice}"
-    return f"cannot open {path}: {error.strerror}; {advice}"
+        ip_address(bare)
+    except ValueError:
+        return False
+    return True

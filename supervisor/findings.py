@@ -288,7 +288,7 @@ def _control_in_the_way(facts: Facts) -> Iterator[Hit]:
 
 def _open_control(facts: Facts) -> Iterator[Hit]:
     one = facts.supervisor
-    if one.reach is Reach.SERVES and one.mode & 0o077:
+    if one.reach is Reach.SERVES and one.mode & 0o007:
         yield f"{one.run_dir}/control.sock", f"its mode is {one.mode:04o}: others than its owner may command all units"
 
 

@@ -16,7 +16,17 @@ from aiohttp.web_server import Server
 
 from units.records import dataclass
 
-__all__ = ["BaseRequest", "Handler", "HttpServer", "NoRouteError", "Response", "Route", "StreamResponse", "find"]
+__all__ = [
+    "BaseRequest",
+    "Handler",
+    "HttpServer",
+    "NoRouteError",
+    "Response",
+    "Route",
+    "StreamResponse",
+    "find",
+    "match",
+]
 
 Handler = Callable[[BaseRequest, Mapping[str, str]], Awaitable[StreamResponse]]
 
@@ -42,6 +52,12 @@ class NoRouteError(Exception):
 
 def find(routes: Sequence[Route], method: str, raw_path: str) -> tuple[Handler, dict[str, str]]:
     """The handler, and what the parts in braces took, decoded. Raises NoRouteError."""
+    route, taken = match(routes, method, raw_path)
+    return route.handler, taken
+
+
+def match(routes: Sequence[Route], method: str, raw_path: str) -> tuple[Route, dict[str, str]]:
+    """The route, and what the parts in braces took, decoded. Raises NoRouteError."""
     parts = raw_path.split("/")
     allowed: list[str] = []
     for route in routes:
@@ -49,7 +65,7 @@ def find(routes: Sequence[Route], method: str, raw_path: str) -> tuple[Handler, 
         if taken is None:
             continue
         if method == route.method or (method == "HEAD" and route.method == "GET"):
-            return route.handler, taken
+            return route, taken
         allowed.append(route.method)
     if allowed:
         raise NoRouteError(405, "method not allowed", allowed)

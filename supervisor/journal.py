@@ -148,6 +148,8 @@ class Record:
     restarts: int | None = None
     restart: str = ""
     """Why this counts as a restart."""
+    uid: int | None = None
+    """Who asked for it over the control socket."""
 
     def as_dict(self) -> dict[str, Any]:
         told = {key: value for key, value in asdict(self).items() if value not in {"", None}}
@@ -214,12 +216,18 @@ class Subscription:
 class Journal:
     """An observer that logs each reaction and remembers the last records.
 
-    ``wall`` turns a moment of the monotonic clock into seconds since 1970.
+    ``wall`` turns a moment of the monotonic clock into seconds since 1970; ``asker`` says whose request a number is.
     """
 
-    def __init__(self, log: FilteringBoundLogger, wall: Callable[[Instant], float]) -> None:
+    def __init__(
+        self,
+        log: FilteringBoundLogger,
+        wall: Callable[[Instant], float],
+        asker: Callable[[int], int | None] = lambda _: None,
+    ) -> None:
         self._log = log
         self._wall = wall
+        self._asker = asker
         self._numbered = 0
         self._ring: deque[Record] = deque(maxlen=KEPT)
         self._by_unit: dict[str, deque[Record]] = {}
@@ -339,6 +347,7 @@ class _Telling:
             "taken": moment.seq,
             "fact": in_words(entry.event),
             "engine_ns": entry.engine_ns,
+            "uid": journal._asker(request) if (request := getattr(entry.event, "request", 0)) else None,  # noqa: SLF001
         }
         self._cause = moment.cause
 

@@ -1,7 +1,9 @@
 """The HTTP pages for monitoring: metrics, health, readiness. Read only; nothing here waits for the engine."""
 
+import asyncio
 import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from supervisor.http_server import (
@@ -23,6 +25,9 @@ dockwarden
 /readyz   200 when the engine serves and the units have been looked at
 """
 
+SLICE = 0.001
+"""Seconds for which a page holds the event loop up: a death that comes meanwhile waits so long."""
+
 LAST_GRACE = 1.0
 """Seconds that a page under way gets when we end."""
 
@@ -34,8 +39,15 @@ class PagesError(Exception):
 class Rendering(Protocol):
     """What makes the page of metrics."""
 
-    def render(self, accept: str) -> tuple[str, bytes]:
-        """Content type and content, for an ``Accept`` header."""
+    @property
+    def prepared(self) -> bool: ...
+
+    def prepare(self) -> None:
+        """Before the first page: takes its time, and may be called in another thread."""
+        ...
+
+    def render(self, accept: str) -> tuple[str, Iterator[bytes]]:
+        """Content type and content in pieces, for an ``Accept`` header."""
         ...
 
 
@@ -61,28 +73,34 @@ async def serve_pages(listen: str, metrics: Rendering, world: Callable[[], World
     return server
 
 
-def address(listen: str) -> tuple[str | None, int]:
+def address(listen: str, option: str = "--listen") -> tuple[str | None, int]:
     """``127.0.0.1:9779``, ``[::1]:9779``; without a host, ``:9779``, all addresses. Raises PagesError."""
     host, colon, port = listen.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
     if not colon or not (port.isascii() and port.isdecimal()) or int(port) > 65535 or (":" in host and bare == host):
-        raise PagesError(f"--listen {listen!r}: expected HOST:PORT, as in 127.0.0.1:9779 or [::1]:9779")
+        raise PagesError(f"{option} {listen!r}: expected HOST:PORT, as in 127.0.0.1:9779 or [::1]:9779")
     return bare or None, int(port)
 
 
 def _refusal(listen: str, error: OSError) -> str:
-    plain = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror  # Others add to it.
-    said = (plain or str(error)).rpartition(": ")[2]
-    said = said[:1].lower() + said[1:]
-    return f"cannot serve metrics at {listen}: {said}; choose another address with --listen, or '' for none"
+    return f"cannot serve metrics at {listen}: {plain(error)}; choose another address with --listen, or '' for none"
+
+
+def plain(error: OSError) -> str:
+    """Why an address cannot be had, in the system's words; others add to them."""
+    said = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+    said = (said or str(error)).rpartition(": ")[2]
+    return said[:1].lower() + said[1:]
 
 
 def routes(metrics: Rendering, world: Callable[[], World]) -> tuple[Route, ...]:
     """All pages. Another method than GET and HEAD is answered 405."""
 
     async def scrape(request: BaseRequest, _taken: Mapping[str, str]) -> Response:
-        content_type, body = metrics.render(request.headers.get("Accept", ""))
-        return Response(body=body, headers={"Content-Type": content_type})
+        if not metrics.prepared:
+            await asyncio.to_thread(metrics.prepare)
+        content_type, pieces = metrics.render(request.headers.get("Accept", ""))
+        return Response(body=await joined(pieces), headers={"Content-Type": content_type})
 
     async def ready(_request: BaseRequest, _taken: Mapping[str, str]) -> Response:
         reason = unready(world())
@@ -94,6 +112,17 @@ def routes(metrics: Rendering, world: Callable[[], World]) -> tuple[Route, ...]:
         Route("GET", "/readyz", ready),
         Route("GET", "/metrics", scrape),
     )
+
+
+async def joined(pieces: Iterable[bytes]) -> bytes:
+    """All of a long page; whoever else has something to do in this thread gets its turn in between."""
+    done, turn = [], time.perf_counter()
+    for piece in pieces:
+        done.append(piece)
+        if time.perf_counter() - turn > SLICE:
+            await asyncio.sleep(0)
+            turn = time.perf_counter()
+    return b"".join(done)
 
 
 def unready(world: World) -> str:

@@ -33,7 +33,7 @@ RESPECIFYING = (SnapshotTaken, ConfigRead, SpecChanged)
 
 
 class ProbeGauges(Protocol):
-    def probed(self, probe: str, outcome: str, took: float, late: float) -> None: ...
+    def probed(self, unit: str, probe: str, outcome: str, took: float, late: float) -> None: ...
 
 
 class Asker(Protocol):
@@ -164,7 +164,7 @@ class Prober:
         if self._runs.get(run.unit) is not run:
             return  # That run is over, or has other checks: what it would have said is void.
         took = Seconds(self._loop.time() - began)
-        self._gauges.probed(type(check.probe).__name__.lower(), outcome.kind, took, late)
+        self._gauges.probed(run.unit, type(check.probe).__name__.lower(), outcome.kind, took, late)
         row = run.told.setdefault(check.name, deque(maxlen=KEPT))
         row.append(Told(check.name, outcome, Instant(self._loop.time()), took))
         if outcome.kind != "error":  # What could not be asked is no answer.

@@ -8,11 +8,11 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
 from supervisor.http_server import BaseRequest, StreamResponse
 from supervisor.journal import Journal, Record
+from units.records import dataclass
 
 CONTENT_TYPE = "text/event-stream"
 KEEP_ALIVE = 15.0
@@ -38,11 +38,6 @@ class Message:
         """Ready to be sent. JSON in ASCII has no line ends of its own, so one ``data`` line holds it."""
         head = f"id: {self.id}\n" if self.id else ""
         return f"{head}event: {self.event}\ndata: {json.dumps(self.data, separators=(',', ':'))}\n\n".encode()
-
-
-def wanted(request: BaseRequest) -> bool:
-    """The one who asks prefers a stream of events to lines of JSON."""
-    return CONTENT_TYPE in request.headers.get("Accept", "")
 
 
 def last_seen(request: BaseRequest) -> str:

@@ -131,6 +131,14 @@ def engine_crash(host: Host) -> str:
 
 def crash_loop(host: Host) -> str:
     """Kill it as often as it comes back, until it no longer does; then forgive it."""
+    unit = kill_until_it_rests(host)
+    assert 'dockwarden_unit_state{state="crash-loop",unit="ntp"} 1.0' in host.get("/metrics")
+    assert host.cli("reset-failed", "ntp").returncode == 0
+    host.wait_up("ntp")
+    return str(unit["reason"]).split("; ")[1]
+
+
+def kill_until_it_rests(host: Host) -> dict[str, Any]:
     unit = host.units()["ntp"]
     for _ in range(KILLS):
         host.docker.post("/containers/ntp/kill")
@@ -138,10 +146,7 @@ def crash_loop(host: Host) -> str:
         if unit["state"] == "crash-loop":
             break
     assert unit["state"] == "crash-loop", unit
-    assert 'dockwarden_unit_state{state="crash-loop",unit="ntp"} 1.0' in host.get("/metrics")
-    assert host.cli("reset-failed", "ntp").returncode == 0
-    host.wait_up("ntp")
-    return str(unit["reason"]).split("; ")[1]
+    return unit
 
 
 def _back_or_resting(host: Host, name: str, restarts: int) -> dict[str, Any]:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import structlog
+from structlog.typing import FilteringBoundLogger
 
 from supervisor.control import Control
+from supervisor.doors import Access
 from supervisor.engine import OutputLine
 from supervisor.journal import Journal
 from supervisor.loop import Entry, Inbox, Loop
@@ -27,7 +29,9 @@ from units.machine import Moment
 from units.quantities import Instant
 from units.unit import ContainerId, UnitName, UnitSpec
 
-SILENT = structlog.wrap_logger(None, processors=[], wrapper_class=structlog.make_filtering_bound_logger(50))
+SILENT: FilteringBoundLogger = structlog.wrap_logger(
+    None, processors=[], wrapper_class=structlog.make_filtering_bound_logger(50)
+)
 
 
 @contextlib.contextmanager
@@ -78,14 +82,22 @@ class Obedient:
 class Desk:
     """``async with`` it: the loop turns and the socket is open."""
 
-    def __init__(self, run_dir: Path, *specs: UnitSpec, engine: FakeEngine | None = None) -> None:
+    def __init__(
+        self,
+        run_dir: Path,
+        *specs: UnitSpec,
+        engine: FakeEngine | None = None,
+        access: Access = Access(),
+        log: FilteringBoundLogger = SILENT,
+    ) -> None:
         self.run_dir = run_dir
         loop = asyncio.get_running_loop()
         self.inbox = Inbox(loop.time, "b")
         self.engine = engine or Printer(random.Random(1))
         self.obedient = Obedient(self.inbox)
         to_wall = time.time() - loop.time()
-        self.journal = Journal(SILENT, lambda instant: to_wall + instant)
+        asker: Callable[[int], int | None] = lambda number: self.control.asker(number)  # noqa: E731, PLW0108 - made below
+        self.journal = Journal(SILENT, lambda instant: to_wall + instant, asker)
         context = Context("attached", "fake://engine", lambda instant: to_wall + instant, started=time.time())
         self.control = Control(
             inbox=self.inbox,
@@ -94,6 +106,8 @@ class Desk:
             journal=self.journal,
             engine=self.engine,
             run_dir=run_dir,
+            log=log,
+            access=access,
         )
         units = [fresh_unit(spec, Instant(loop.time()), "") for spec in specs]
         self.loop = Loop(

@@ -16,8 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import client, render
+from supervisor import calling, client, render
 from supervisor.__main__ import parser
+from supervisor.app import Exit
+from supervisor.command_line import Parser, commands_of
 from supervisor.version import VERSION
 from tests.bed.engines import REPOSITORY
 from tests.pure.desk import Desk, Printer, in_thread, short_directory, until
@@ -224,7 +226,7 @@ def test_no_supervisor_is_exit_code_3(run_dir: Path, capsys: pytest.CaptureFixtu
 
 def test_no_permission_is_told_as_such() -> None:
     """It is not the same as no supervisor."""
-    told = client._no_answer(Path("/run/dockwarden/control.sock"), PermissionError(13, "Permission denied"))
+    told = calling.no_answer(Path("/run/dockwarden/control.sock"), PermissionError(13, "Permission denied"))
     assert told == "no permission on /run/dockwarden/control.sock: run as root (sudo dockwarden ...)"
 
 
@@ -253,7 +255,7 @@ def test_a_supervisor_that_hangs_is_told(
     run_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After some seconds, not never."""
-    monkeypatch.setattr(client, "PATIENCE", 0.05)
+    monkeypatch.setattr(calling, "PATIENCE", 0.05)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(run_dir / "control.sock"))
         listener.listen()
@@ -487,18 +489,37 @@ def test_the_client_starts_without_the_daemon_s_modules() -> None:
     assert heavy & set(loaded.stdout.split()) == set()
 
 
+def every_command(
+    top: argparse.ArgumentParser, path: str = "dockwarden"
+) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """All of them, with those below them."""
+    below = commands_of(top)
+    for name, command in ({} if below is None else below.choices).items():
+        yield f"{path} {name}", command
+        yield from every_command(command, f"{path} {name}")
+
+
 def test_every_command_has_json_help_and_an_example() -> None:
-    """And each says what it does in a line."""
+    """And each says what it does in a line, and each of its options what it means."""
     top = argparse.ArgumentParser()
-    commands = top.add_subparsers(dest="command")
-    client.add_commands(commands)
-    assert set(commands.choices) == set(client._COMMANDS)
-    below = [action.choices for one in commands.choices.values() for action in one._actions if action.dest == "verb"]
-    single = [one for name, one in commands.choices.items() if name not in {"console", "storage", "engine", "hooks"}]
-    for command in (*single, *(one for verbs in below if verbs is not None for one in dict(verbs).values())):
+    client.add_commands(top.add_subparsers(dest="command", parser_class=Parser))
+    asking = {path.split()[1] for path, _ in every_command(top)}
+    assert asking == set(client._COMMANDS)
+    for path, command in every_command(parser()):
         text = command.format_help()
-        assert "--json" in text
-        assert "example:\n  dockwarden " in text
+        assert "example:\n  " in text, path
+        assert f"dockwarden {path.split()[1]}" in text.partition("example:")[2], path
+        assert commands_of(command) or "--json" in text or path.split()[1] in {"boot", "watch", "completion"}, path
+        options = [action for action in command._actions if action.option_strings]
+        assert [action.dest for action in options if not action.help] in ([], ["log_format", "log_level"]), path
+
+
+def test_the_exit_codes_are_those_of_the_reference() -> None:
+    """Each code that the program ends with is in the table, and none that it does not."""
+    table = (REPOSITORY / "docs/reference/cli.md").read_text().partition("## Exit codes")[2]
+    told = {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
+    asking = {client.OK, client.FAILED, client.USAGE, client.UNREACHABLE, client.UNKNOWN, client.INTERRUPTED}
+    assert told == asking | {code for name, code in vars(Exit).items() if name.isupper()}
 
 
 def test_the_reference_names_every_option() -> None:

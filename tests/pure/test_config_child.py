@@ -37,19 +37,19 @@ def test_every_problem_comes_back(tmp_path: Path) -> None:
     assert [line.split(":")[1] for line in str(caught.value).splitlines()] == ["4", "4", "5", "5", "5"]
 
 
-@pytest.mark.parametrize(
-    ("interpreter", "said"),
-    [
-        ("/no/such/python", "cannot run /no/such/python to read the configuration: No such file or directory"),
-        ("/bin/false", "the child that reads the configuration ended with 1: no word"),
-    ],
-)
-def test_a_child_that_does_not_answer_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interpreter: str, said: str
-) -> None:
-    monkeypatch.setattr("sys.executable", interpreter)
-    with pytest.raises(UnreadError, match=said):
+def test_a_child_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(UnreadError, match="the child that reads the configuration ended with 1: no word"):
         read_apart([a_file(tmp_path, GOOD)], "")
+
+
+def test_where_no_child_can_be_run_it_is_read_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same outcome, also of a bad one."""
+    monkeypatch.setattr("sys.executable", "/no/such/python")
+    path = a_file(tmp_path, GOOD.replace(", health_cmd: x", ""))
+    assert read_apart([path], "") == config.read([path])
+    with pytest.raises(RefusedError, match="imago"):
+        read_apart([a_file(tmp_path, GOOD.replace("image", "imago"))], "")
 
 
 def test_a_child_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

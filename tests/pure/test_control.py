@@ -17,7 +17,7 @@ import uvloop
 
 from supervisor import api_asking, api_request, control
 from supervisor.api_asking import fulfilled, settled, succeeded
-from supervisor.control import ControlError
+from supervisor.doors import ControlError
 from supervisor.engine import EngineError
 from supervisor.journal import Record
 from supervisor.version import VERSION
@@ -391,8 +391,7 @@ def test_a_client_that_asks_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) 
                 while True:
                     sleeper.send(b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
                     await asyncio.sleep(0)
-            server = desk.control._server
-            assert server is not None
+            (server,) = desk.control._servers
             await until(lambda: not server.connections)
         with suppress(ConnectionResetError):
             assert await half.read() == b""

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from metrics import Metrics, catalog
+from metrics import Metrics, catalog, page
 from supervisor.decode import ACTIONS
 from supervisor.loop import Entry
 from tests.pure.story import Story, needs, seen, spec
@@ -61,17 +61,18 @@ class Watched:
 
 
 def samples(metrics: Metrics) -> list[str]:
-    families = read_text(metrics.render()[1].decode())
+    families = read_text(b"".join(metrics.render()[1]).decode())
     return [
-        f"{one.name.removeprefix('dockwarden_')}{show(one.labels)} {one.value:.12g}"
+        f"{one.name.removeprefix('dockwarden_')}{show(family.name, one.labels)} {one.value:.12g}"
         for family in families
         for one in family.samples
     ]
 
 
-def show(labels: dict[str, str]) -> str:
-    """In the catalogue's order: the client sorts them by name."""
-    order = [name for one in catalog.CATALOG for name in one.labels]
+def show(family: str, labels: dict[str, str]) -> str:
+    """In the catalogue's order: on the page they are sorted by name."""
+    known = [one for one in catalog.CATALOG if one.name.removesuffix("_total") == family]
+    order = [name for one in known for name in one.labels]
     shown = sorted(labels.items(), key=lambda item: order.index(item[0]) if item[0] in order else -1)
     return "{" + ",".join(f"{name}={value}" for name, value in shown) + "}" if labels else ""
 
@@ -82,25 +83,27 @@ def nonzero(lines: list[str]) -> list[str]:
 
 def test_page_is_generated() -> None:
     """docs/reference/metrics.md is what the catalogue says."""
-    again = "python -c \"from metrics.catalog import page; print(page(), end='')\" > docs/reference/metrics.md"
-    assert PAGE.read_text() == catalog.page(), again
+    assert PAGE.read_text() == page.page(), "python -m script.diagrams --write"
 
 
 @pytest.mark.parametrize("accept", ["", "application/openmetrics-text; version=1.0.0,text/plain;q=0.5"])
 def test_all_of_the_catalogue_is_there_at_the_first_scrape(accept: str) -> None:
     """Each metric has its type and its words, and, where it is no unit's history, a sample, before any event."""
     watched = Watched(Story.of(spec("console")))
-    kind, page = watched.metrics.render(accept)
+    kind, pieces = watched.metrics.render(accept)
+    body = b"".join(pieces)
     read = read_openmetrics if accept else read_text
-    found = {family.name: family for family in read(page.decode()) if family.name.startswith("dockwarden_")}
+    found = {family.name: family for family in read(body.decode()) if family.name.startswith("dockwarden_")}
     assert {name: (family.type, family.documentation) for name, family in found.items()} == {
         one.name.removesuffix("_total"): (one.type.value, one.help) for one in catalog.CATALOG
     }
     empty = {name for name, family in found.items() if not family.samples}
     without_user_docker = {f"dockwarden_user_docker_{rest}" for rest in ("up", "info", "down_seconds")}
-    without_console = {"dockwarden_console_info", "dockwarden_console_down_seconds", "dockwarden_storage_context_info"}
-    assert empty - without_user_docker - without_console == {
+    without_console = {"dockwarden_console_info", "dockwarden_console_down_seconds"}
+    without_context = {"dockwarden_storage_context_info", "dockwarden_storage_context_up"}
+    assert empty - without_user_docker - without_console - without_context == {
         "dockwarden_unit_last_exit_code",
+        "dockwarden_unit_health_checks",
         "dockwarden_engine_info",
         "dockwarden_hook_runs",
         "dockwarden_hook_seconds",
@@ -122,7 +125,7 @@ def test_series_of_a_unit_are_as_many_as_the_page_says() -> None:
     """47 or so series a unit: the formula in the documentation holds."""
     story = Story.of(spec("console"))
     story.change("console", exit_code=0)
-    assert len([line for line in samples(Watched(story).metrics) if "{unit=console" in line]) == catalog.PER_UNIT
+    assert len([line for line in samples(Watched(story).metrics) if "{unit=console" in line]) == page.PER_UNIT
 
 
 def test_gauges_are_the_world() -> None:
@@ -143,7 +146,7 @@ def test_gauges_are_the_world() -> None:
         "unit_state{unit=console,state=crash-loop} 1",
         "unit_desired{unit=console} 1",
         "unit_health{unit=console,status=unhealthy} 1",
-        "unit_info{unit=console,kind=service,image=image,container_id=0123456789ab} 1",
+        "unit_info{unit=console,kind=service,image=image,container_id=0123456789ab,config_hash=} 1",
         "unit_start_timestamp_seconds{unit=console} 1700000080.5",
         "unit_last_transition_timestamp_seconds{unit=console} 1700000090.25",
         "unit_last_exit_code{unit=console} 137",
@@ -165,22 +168,22 @@ def test_engine_and_shutdown() -> None:
     names = ("engine_up", "engine_info", "shutting_down", "inbox_depth", "event_stream_connected", "build_info")
     python = platform.python_version()
     assert watched.scrape(*names) == [
-        "event_stream_connected 0",
-        f"build_info{{version=1.2.3,python={python}}} 1",
         "engine_up 0",
         "shutting_down 0",
+        "event_stream_connected 0",
         "inbox_depth 3",
+        f"build_info{{version=1.2.3,python={python}}} 1",
     ]
     watched.metrics.stream_connected(connected=True)
     watched.connect()
     watched.feed(fact.ShutdownAsked("SIGTERM", Seconds(60)))
     assert watched.scrape(*names) == [
-        "event_stream_connected 1",
-        f"build_info{{version=1.2.3,python={python}}} 1",
         "engine_up 1",
         "engine_info{version=26.1} 1",
         "shutting_down 1",
+        "event_stream_connected 1",
         "inbox_depth 3",
+        f"build_info{{version=1.2.3,python={python}}} 1",
     ]
 
 
@@ -260,11 +263,12 @@ def test_snapshots_and_what_they_corrected() -> None:
     watched.connect("console")
     watched.feed(fact.SnapshotTaken((seen("console"),), "period", watched.story.seq))
     watched.feed(fact.SnapshotTaken((seen("console", running=False),), "doubt", watched.story.seq))
-    assert watched.scrape("snapshots_total", "snapshot_corrections_total") == [
+    assert watched.scrape("snapshots_total", "snapshot_corrections_total", "snapshot_last_timestamp_seconds") == [
+        "snapshot_corrections_total{unit=console} 2",
         "snapshots_total{trigger=connect} 1",
         "snapshots_total{trigger=period} 1",
         "snapshots_total{trigger=doubt} 1",
-        "snapshot_corrections_total 2",
+        "snapshot_last_timestamp_seconds 1700000100",
     ]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from script.manual import PAGE, page
 from supervisor.__main__ import parser
 from supervisor.version import VERSION
 from tests.bed.engines import REPOSITORY
@@ -25,7 +26,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, source / name)
-    for name in (*SHIPPED, "tests", "benchmarks"):
+    for name in (*SHIPPED, "tests", "benchmarks", "packaging"):
         shutil.copytree(REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     pip = [
         sys.executable,
@@ -41,10 +42,23 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def test_the_wheel_holds_the_four_packages_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_the_four_packages_and_the_manual_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        tops = {name.split("/")[0] for name in archive.namelist()}
-    assert {top for top in tops if not top.endswith(".dist-info")} == set(SHIPPED)
+        names = archive.namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith((".dist-info", ".data"))} == set(SHIPPED)
+    data = [name.partition(".data/")[2] for name in names if ".data/" in name]
+    assert data == ["data/share/man/man1/dockwarden.1"]
+
+
+def test_man_can_read_the_manual_page() -> None:
+    """Without a warning, and what the program says is on it; it is made anew by ``script.manual``."""
+    assert page() == PAGE.read_text()
+    if shutil.which("groff") is None:
+        pytest.skip("groff is not installed")
+    told = subprocess.run(["groff", "-man", "-Tascii", "-ww", "-P-c", PAGE], check=True, capture_output=True, text=True)
+    assert told.stderr == ""
+    assert "dockwarden" in told.stdout
 
 
 def test_an_installed_wheel_gives_the_command(wheel: Path, tmp_path: Path) -> None:

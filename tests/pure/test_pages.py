@@ -1,12 +1,13 @@
 """The pages for monitoring, asked over a real socket of this machine."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterator
 
 import aiohttp
 import pytest
 
-from supervisor.pages import PagesError, address, serve_pages
+from supervisor.pages import PagesError, address, joined, serve_pages
 from tests.pure.story import Story, seen, spec
 from units import events as fact
 from units.kernel import World
@@ -16,8 +17,14 @@ from units.quantities import Seconds
 class Numbers:
     """Renders what it was asked for."""
 
-    def render(self, accept: str) -> tuple[str, bytes]:
-        return "text/plain; version=0.0.4; charset=utf-8", f"# {accept}\n".encode()
+    prepared = False
+
+    def prepare(self) -> None:
+        self.prepared = True
+
+    def render(self, accept: str) -> tuple[str, Iterator[bytes]]:
+        assert self.prepared
+        return "text/plain; version=0.0.4; charset=utf-8", iter([b"# ", accept.encode(), b"\n"])
 
 
 def serve(story: Story, ask: Callable[[aiohttp.ClientSession], Awaitable[None]]) -> None:
@@ -151,3 +158,31 @@ def test_what_is_no_address_is_refused(listen: str) -> None:
     """And the text shows what one looks like."""
     with pytest.raises(PagesError, match="expected HOST:PORT, as in 127"):
         address(listen)
+
+
+def test_others_get_their_turn_while_a_page_is_made() -> None:
+    """Not between all pieces, but whenever they have taken a millisecond; the page is whole."""
+    turns: list[int] = []
+
+    def pieces() -> Iterator[bytes]:
+        for number in range(5):
+            begun = time.perf_counter()
+            while time.perf_counter() - begun < 0.0015:
+                pass
+            turns.append(number)
+            yield f"{number},".encode()
+
+    async def run() -> bytes:
+        async def other() -> None:
+            while True:
+                turns.append(-1)
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(other())
+        await asyncio.sleep(0)
+        page = await joined(pieces())
+        task.cancel()
+        return page
+
+    assert asyncio.run(run()) == b"0,1,2,3,4,"
+    assert turns == [-1, 0, -1, 1, -1, 2, -1, 3, -1, 4, -1]

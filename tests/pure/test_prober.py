@@ -58,7 +58,7 @@ class Gauges:
     def __init__(self) -> None:
         self.late: list[float] = []
 
-    def probed(self, probe: str, outcome: str, took: float, late: float) -> None:  # noqa: ARG002
+    def probed(self, unit: str, probe: str, outcome: str, took: float, late: float) -> None:  # noqa: ARG002
         self.late.append(late)
 
 

@@ -1,0 +1,208 @@
+"""What became of each unit: its transitions, restarts, ends, and the restarts that were not."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from metrics import catalog
+from metrics.catalog import Metric
+from metrics.exposition import Stencil, stencilled
+from metrics.numbers import UnitTally
+from units.commands import ArmTimer, SignalContainer, Timer
+from units.events import Event, HealthReported, SnapshotTaken
+from units.health import Health
+from units.kernel import Reaction, Transition, World
+from units.quantities import NEVER, Instant, Seconds
+from units.records import dataclass
+from units.restart import recent
+from units.unit import OnUnhealthy, Phase, Reason, StoppedBy, Unit, UnitName
+
+ENDED = frozenset({"ContainerDied", "ContainerDestroyed", "VerdictDue"})
+"""Facts after which the restart decision is made."""
+SIGNALS = {143: "sigterm", 137: "sigkill", 139: "sigsegv", 134: "sigabrt"}
+UP = frozenset({Phase.RUNNING, Phase.READY})
+RISING = frozenset({Phase.STARTING, Phase.RUNNING})
+STOPS = {
+    StoppedBy.PERSON: "person",
+    StoppedBy.OUTSIDE: "person",
+    StoppedBy.SHUTDOWN: "shutdown",
+    StoppedBy.HEALTH: "policy",
+}
+
+Column = tuple[Metric, Callable[[Sequence[Unit], Sequence[str], bool], str]]
+"""A metric, and what writes its series of some units: they, their names escaped, whether as OpenMetrics."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A unit's timer until its next start. ``token``: whether it still counts, the unit knows."""
+
+    token: int
+    delay: Seconds
+    due: Instant
+
+
+class Runs:
+    """``started``: the instant from which on a run is one that we saw begin."""
+
+    def __init__(self, started: float) -> None:
+        self._started = started
+        self.restarts = UnitTally(catalog.UNIT_RESTARTS)
+        self.transitions = UnitTally(catalog.UNIT_TRANSITIONS)
+        self.withheld = UnitTally(catalog.UNIT_WITHHELD)
+        self.exits = UnitTally(catalog.UNIT_EXITS)
+        self.kills = UnitTally(catalog.UNIT_KILLS)
+        self.checks = UnitTally(catalog.UNIT_CHECKS)
+        self.corrections = UnitTally(catalog.CORRECTIONS)
+        self._tallies = (
+            self.transitions,
+            self.restarts,
+            self.withheld,
+            self.exits,
+            self.kills,
+            self.checks,
+            self.corrections,
+        )
+        self._waits: dict[UnitName, Wait] = {}
+        self._ready: dict[UnitName, float] = {}
+
+    def observe(self, event: Event, now: Instant, wall: float, reaction: Reaction) -> None:
+        for moved in reaction.transitions:
+            self._count(moved, wall)
+            if isinstance(event, SnapshotTaken) and moved.on != "PeerChanged":
+                self.corrections.add(moved.after.name)
+        for command in reaction.commands:
+            if isinstance(command, ArmTimer) and command.timer is Timer.RETRY:
+                self._waits[command.unit] = Wait(command.token, command.delay, Instant(now + command.delay))
+            elif isinstance(command, SignalContainer) and command.signal == "SIGKILL":
+                unit = reaction.world.units.get(command.unit)
+                if unit is not None and unit.kills == 1:
+                    self.kills.add(command.unit)
+        if isinstance(event, HealthReported):
+            unit = reaction.world.units.get(event.unit)
+            if unit is not None and (reason := unhelped(unit, event, reaction.world, now)):
+                self.withheld.add(unit.name, reason)
+
+    def _count(self, moved: Transition, wall: float) -> None:
+        before, after = moved.before, moved.after
+        if after.phase is not before.phase:
+            self.transitions.trace(after.name, after.phase, after.cause, wall)
+        if (reason := moved.restart) is not None:
+            self.restarts.trace(after.name, reason, after.cause, wall)
+        if moved.on == "ContainerDied":
+            self.exits.trace(after.name, how_ended(after.exit_code, oom=after.oom), after.cause, wall)
+        if why := unrestarted(moved):
+            self.withheld.trace(after.name, why, after.cause, wall)
+        if after.phase is Phase.READY and before.phase in RISING and after.started_at >= self._started:
+            self._ready[after.name] = after.since - after.started_at
+
+    def keep(self, world: World) -> None:
+        """Forget all other units."""
+        for tally in self._tallies:
+            tally.keep(world.units)
+        for kept in (self._waits, self._ready):
+            for name in [name for name in kept if name not in world.units]:
+                del kept[name]
+
+    def columns(self, epoch: float) -> list[Column]:
+        """For one scrape. ``epoch``: the wall time of instant 0."""
+        backoff, next_try, ready = map(
+            Stencil, (catalog.UNIT_BACKOFF, catalog.UNIT_NEXT_TRY, catalog.UNIT_READY_SECONDS)
+        )
+
+        def delays(units: Sequence[Unit], names: Sequence[str], _openmetrics: bool) -> str:
+            waits = (self._wait(unit) for unit in units)
+            return stencilled(names, [backoff.one(wait.delay if wait else 0) for wait in waits])
+
+        def dues(units: Sequence[Unit], names: Sequence[str], _openmetrics: bool) -> str:
+            waits = (self._wait(unit) for unit in units)
+            return stencilled(names, [next_try.one(on_wall(wait.due, epoch) if wait else 0) for wait in waits])
+
+        def readies(units: Sequence[Unit], names: Sequence[str], _openmetrics: bool) -> str:
+            return stencilled(names, [ready.one(round(self._ready.get(unit.name, 0), 6)) for unit in units])
+
+        return [
+            (catalog.UNIT_BACKOFF, delays),
+            (catalog.UNIT_NEXT_TRY, dues),
+            (catalog.UNIT_READY_SECONDS, readies),
+            *((tally.metric, _written(tally)) for tally in self._tallies),
+        ]
+
+    def _wait(self, unit: Unit) -> Wait | None:
+        wait = self._waits.get(unit.name)
+        return wait if wait is not None and wait.token == unit.token else None
+
+    def counted(self) -> dict[str, Any]:
+        """What must go on counting after a restart of the supervisor, as plain data."""
+        return {unit: {str(reason): count for reason, count in by.items()} for unit, by in self.restarts.counts.items()}
+
+    def restore(self, kept: object) -> None:
+        """Take up what ``counted`` gave. What makes no sense counts for nothing."""
+        for unit, by in kept.items() if isinstance(kept, Mapping) else ():
+            if isinstance(by, Mapping):
+                counts = {str(reason): by.get(reason.value) for reason in Reason}
+                self.restarts.counts[unit] = {
+                    reason: count for reason, count in counts.items() if type(count) is int and count > 0
+                }
+
+
+def _written(tally: UnitTally) -> Callable[[Sequence[Unit], Sequence[str], bool], str]:
+    def write(units: Sequence[Unit], names: Sequence[str], openmetrics: bool) -> str:
+        if tally.metric is catalog.UNIT_CHECKS:
+            pairs = [(unit, name) for unit, name in zip(units, names, strict=True) if unit.spec.checks]
+            units, names = [unit for unit, _ in pairs], [name for _, name in pairs]
+        return tally.text([unit.name for unit in units], names, openmetrics=openmetrics)
+
+    return write
+
+
+def how_ended(exit_code: int | None, *, oom: bool) -> str:
+    """The class of an exit code."""
+    if oom:
+        return "oom"
+    if exit_code == 0:
+        return "success"
+    if exit_code is not None and 128 < exit_code <= 192:
+        return SIGNALS.get(exit_code, "signal")
+    return "error"
+
+
+def unrestarted(moved: Transition) -> str:
+    """Why this death leads to no restart; empty: it does, or it is none."""
+    before, after = moved.before, moved.after
+    if before.phase is after.phase or not (before.alive or before.phase is Phase.EXITED):
+        return ""
+    match after.phase:
+        case Phase.CRASH_LOOP:
+            return "start-limit"
+        case Phase.FAILED if moved.on in ENDED:
+            return "policy"
+        case Phase.INACTIVE:
+            return STOPS.get(after.stopped_by, "")
+        case _:
+            return ""
+
+
+def unhelped(unit: Unit, report: HealthReported, world: World, now: Instant) -> str:
+    """Why nothing is done about a unit that has just turned unhealthy; empty: it has not, or something is."""
+    if report.health is not Health.UNHEALTHY or unit.health is not Health.UNHEALTHY or unit.phase not in UP:
+        return ""
+    policy, restart = unit.spec.heal, unit.spec.restart
+    if policy.action in {OnUnhealthy.NONE, OnUnhealthy.HOOK}:
+        return "policy"
+    if policy.action is OnUnhealthy.SIGNAL and unit.falls and unit.falls[-1] == now:
+        return ""  # It was sent its signal, and stays where it is.
+    if not unit.wanted or world.draining:
+        return "shutdown"
+    if not world.engine_up:
+        return "engine"
+    if unit.spec.dry:
+        return "dry-run"
+    if unit.flapping:
+        return "flapping"
+    spent = recent(unit.budget.restarts, restart.interval, now)
+    return "start-limit" if restart.burst and len(spent) >= restart.burst else "peer"
+
+
+def on_wall(instant: Instant, epoch: float) -> float:
+    """Seconds since 1970, to the millisecond; 0 for what has not been yet."""
+    return 0 if instant == NEVER else round(instant + epoch, 3)

@@ -1,0 +1,262 @@
+"""A client for programs: ask a running supervisor, in types.
+
+>>> from supervisor.api import Dockwarden
+>>> Dockwarden().unit("console").state
+'ready'
+
+Only the standard library. What a later supervisor says more is passed over.
+"""
+
+import asyncio
+import json
+import os
+import types
+from collections.abc import AsyncGenerator, Generator, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from supervisor.api_types import (
+    Asked,
+    Check,
+    Console,
+    ConsoleStatus,
+    Dropped,
+    Enabled,
+    EngineStatus,
+    Event,
+    OutputLine,
+    Status,
+    StorageStatus,
+    SupervisorStatus,
+    Switched,
+    SwitchLast,
+    SwitchNow,
+    SwitchStatus,
+    Unit,
+    UserDockerStatus,
+    Version,
+    Waited,
+    Why,
+)
+from supervisor.calling import Client, RefusedError, UnreachableError, no_answer, target
+
+__all__ = [
+    "Asked",
+    "Check",
+    "Console",
+    "ConsoleStatus",
+    "Dockwarden",
+    "Dropped",
+    "Enabled",
+    "EngineStatus",
+    "Event",
+    "Gap",
+    "NotReachedError",
+    "OutputLine",
+    "RefusedError",
+    "Status",
+    "StorageStatus",
+    "SupervisorStatus",
+    "SwitchLast",
+    "SwitchNow",
+    "SwitchStatus",
+    "Switched",
+    "Told",
+    "Unit",
+    "UnreachableError",
+    "UserDockerStatus",
+    "Version",
+    "Waited",
+    "Why",
+]
+
+RUN_DIR = "/run/dockwarden"
+Goal = Literal["ready", "running", "healthy", "completed", "stopped", "failed"]
+T = TypeVar("T")
+
+
+class NotReachedError(Exception):
+    """A unit did not get where it was waited for; ``unit`` is how it is."""
+
+    def __init__(self, waited: Waited, goal: str) -> None:
+        super().__init__(f"{waited.unit.name} is not {goal}: it is {waited.unit.state}, {waited.unit.reason}")
+        self.unit = waited.unit
+        self.hopeless = waited.hopeless
+        """It will not get there by itself; else the time was over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Records are missing here."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One message of a stream of events."""
+
+    id: str
+    """Where ``follow`` goes on behind it."""
+    what: Event | Dropped | Gap
+
+
+class Dockwarden:
+    """One supervisor. Every call may raise UnreachableError, and RefusedError with the supervisor's words.
+
+    Without a run directory it is the one that ``DOCKWARDEN_RUN_DIR`` names, or /run/dockwarden.
+    """
+
+    def __init__(self, run_dir: str | Path | None = None) -> None:
+        self._client = Client(Path(run_dir or os.environ.get("DOCKWARDEN_RUN_DIR", RUN_DIR)))
+
+    def status(self) -> Status:
+        return read(Status, self._client.get("status"))
+
+    def version(self) -> Version:
+        return read(Version, self._client.get("version"))
+
+    def units(self) -> tuple[Unit, ...]:
+        return tuple(read(Unit, row) for row in self._client.get("units"))
+
+    def unit(self, name: str) -> Unit:
+        return read(Unit, self._client.get("units", name))
+
+    def why(self, name: str) -> Why:
+        return read(Why, self._client.get("units", name, "why"))
+
+    def start(self, name: str, wait: float = 0) -> Asked:
+        """``wait``: seconds, up to 3600, for the unit to be ready; 0 only asks."""
+        return self._verb(name, "start", wait)
+
+    def stop(self, name: str, wait: float = 0) -> Asked:
+        return self._verb(name, "stop", wait)
+
+    def restart(self, name: str, wait: float = 0) -> Asked:
+        return self._verb(name, "restart", wait)
+
+    def reset_failed(self, name: str, wait: float = 0) -> Asked:
+        return self._verb(name, "reset-failed", wait)
+
+    def wait(self, name: str, goal: Goal = "ready", timeout: float = 90) -> Unit:
+        """How the unit is when it is there. Raises NotReachedError when it cannot get there, or not within seconds."""
+        told = self._client.get("units", name, "wait", wait=timeout, **{"for": goal, "timeout": timeout})
+        waited = read(Waited, told)
+        if not waited.reached:
+            raise NotReachedError(waited, goal)
+        return waited.unit
+
+    def switch(self, of: Literal["console", "storage", "engine"], name: str, wait: float = 900) -> Switched:
+        return read(Switched, self._client.post("switch", of, name, wait=wait))
+
+    def enable(self, of: Literal["console", "storage", "engine"], name: str) -> Enabled:
+        return read(Enabled, self._client.post("enable", of, name))
+
+    def logs(self, name: str, tail: int = 100, *, follow: bool = False) -> Iterator[OutputLine]:
+        for line in self._client.stream("units", name, "logs", tail=tail, follow=int(follow)):
+            yield read(OutputLine, line)
+
+    def events(self, unit: str | None = None, tail: int | None = None) -> Iterator[Event]:
+        """What is kept of what happened, oldest first."""
+        for line in self._client.stream("events", unit=unit, tail=tail):
+            yield read(Event, line)
+
+    def follow(self, unit: str | None = None, seen: str = "") -> Generator[Told, None, None]:
+        """What happens, until the supervisor ends. ``seen``: go on behind this id; else from now on."""
+        lines = self._client.lines(*_following(unit, seen))
+        message: dict[str, str] = {}
+        for line in lines:
+            if (told := _told(message, line)) is not None:
+                yield told
+
+    async def afollow(self, unit: str | None = None, seen: str = "") -> AsyncGenerator[Told, None]:
+        """As ``follow``, for a program with a loop."""
+        asked, headers = _following(unit, seen)
+        try:
+            reader, writer = await asyncio.open_unix_connection(str(self._client.path))
+        except OSError as error:
+            raise UnreachableError(no_answer(self._client.path, error)) from error
+        message: dict[str, str] = {}
+        try:
+            # HTTP/1.0: nothing is chunked then.
+            writer.write(f"GET {asked} HTTP/1.0\r\n{headers}\r\n".encode())
+            status = await reader.readline()
+            while (await reader.readline()).strip():
+                pass
+            if status.split()[1:2] != [b"200"]:
+                said = json.loads(await reader.read())
+                raise RefusedError(int(status.split()[1]), said["error"], said["hint"])
+            while line := await reader.readline():
+                if (told := _told(message, line.rstrip(b"\n"))) is not None:
+                    yield told
+        finally:
+            writer.close()
+
+    def _verb(self, name: str, verb: str, wait: float) -> Asked:
+        return read(Asked, self._client.post("units", name, verb, wait=wait))
+
+
+def _following(unit: str | None, seen: str) -> tuple[str, str]:
+    back = f"Last-Event-ID: {seen}\r\n" if seen else ""
+    return target(("events",), {"unit": unit, "tail": 0}), f"Accept: text/event-stream\r\n{back}"
+
+
+def _told(message: dict[str, str], line: bytes) -> Told | None:
+    """Ours end with their one line of data."""
+    key, _, value = line.decode().partition(": ")
+    message[key] = value
+    if key != "data":
+        return None
+    kind = {"gap": Gap, "dropped": Dropped}.get(message.get("event", ""), Event)
+    return Told(message.get("id", ""), read(kind, json.loads(value)))
+
+
+def read(kind: type[T], value: Any) -> T:
+    """A JSON value as this type. Raises ValueError when it is none."""
+    found: T = _read(kind, value)
+    return found
+
+
+def _read(kind: Any, value: Any) -> Any:
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _read(parts[0], value)
+    if is_dataclass(kind):
+        return _record(kind, value)
+    if origin in {Union, types.UnionType}:
+        return _one_of(parts, value)
+    if origin is tuple:
+        return tuple(_read(parts[0], one) for one in value)
+    if origin is dict:
+        return {key: _read(parts[1], one) for key, one in value.items()}
+    if origin is Literal or kind is Any:
+        return value
+    if kind is float and isinstance(value, int):
+        return float(value)
+    if not isinstance(value, kind):
+        raise ValueError(f"expected {kind.__name__}, not {value!r}")  # noqa: TRY004 - a wrong answer, not a wrong call
+    return value
+
+
+def _record(kind: Any, value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise ValueError(f"expected {kind.__name__}, not {value!r}")  # noqa: TRY004 - as above
+    hints = get_type_hints(kind, include_extras=True)
+    names = [field.name for field in fields(kind) if field.name in value]
+    try:
+        return kind(**{name: _read(hints[name], value[name]) for name in names})
+    except TypeError as error:
+        raise ValueError(f"{kind.__name__}: {error}") from error
+
+
+def _one_of(kinds: tuple[Any, ...], value: Any) -> Any:
+    """The first that it is."""
+    if value is None and types.NoneType in kinds:
+        return None
+    for kind in kinds:
+        try:
+            return _read(kind, value)
+        except (ValueError, TypeError):
+            continue
+    raise ValueError(f"expected one of {kinds}, not {value!r}")

@@ -1,0 +1,335 @@
+"""What the control socket answers, as types: the client reads them, and the API's description is made of them.
+
+Within ``/v1`` fields may be added; none is taken away or changes its meaning.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a text looks like; ``of`` names the enumeration whose values it takes."""
+
+    format: str = ""
+    of: str = ""
+
+
+Time = Annotated[str, Form(format="date-time")]
+"""ISO 8601 in UTC, ``2026-01-02T03:04:05.678Z``."""
+State = Annotated[str, Form(of="state")]
+HealthState = Annotated[str, Form(of="health")]
+KindName = Annotated[str, Form(of="kind")]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """The engine that runs the units."""
+
+    url: str
+    mode: Literal["embedded", "attached"]
+    up: bool
+    version: str | None
+    reason: str
+    daemon: str | None
+    daemon_pid: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One supervised container and how it is."""
+
+    name: str
+    kind: KindName
+    state: State
+    health: HealthState
+    checks: dict[str, HealthState]
+    flapping: bool
+    container_id: str | None
+    restarts: int
+    since: Time | None
+    reason: str
+    cause: str
+    wanted: bool
+    touched: bool
+    exit_code: int | None
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    name: str
+    state: str
+    """A state of the unit, ``parked`` or ``available``."""
+    persistent: bool
+    dirty: bool
+    container_id: str | None
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleStatus:
+    current: str | None
+    enabled: str
+    consoles: tuple[Console, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StorageContext:
+    name: str
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class StorageStatus:
+    current: str
+    attached: str | None
+    enabled: str
+    contexts: tuple[StorageContext, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UserDockerStatus:
+    state: State
+    context: str
+    engine: str | None
+    version: str | None
+    binary: str | None
+    trouble: str | None
+    exit_code: int | None
+    output: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchNow:
+    """The switch under way."""
+
+    of: str
+    origin: str
+    target: str
+    step: str
+    since: Time
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchStep:
+    step: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchLast:
+    """How the last switch ended."""
+
+    of: str
+    origin: str
+    target: str
+    result: str
+    why: str | None
+    ended: Time
+    steps: tuple[SwitchStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchStatus:
+    now: SwitchNow | None
+    last: SwitchLast | None
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorStatus:
+    version: str
+    pid: int
+    started: Time
+    draining: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything at a glance."""
+
+    engine: EngineStatus
+    console: ConsoleStatus | None
+    storage: StorageStatus | None
+    user_docker: UserDockerStatus | None
+    switch: SwitchStatus
+    units: tuple[Unit, ...]
+    supervisor: SupervisorStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One record of what happened; what says nothing is left out of its JSON."""
+
+    seq: int
+    time: Time
+    event: str
+    cause: str = ""
+    taken: int = 0
+    unit: str = ""
+    before: str = ""
+    after: str = ""
+    on: str = ""
+    reason: str = ""
+    fact: str = ""
+    engine_time: Time = ""
+    exit_code: int | None = None
+    container: str = ""
+    restarts: int | None = None
+    restart: str = ""
+    uid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A reader of a stream was too slow: so many records were not shown to it."""
+
+    event: Literal["dropped"]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutputLine:
+    """What a container wrote; or, as the last line of a stream, the error that ended it."""
+
+    stream: str = ""
+    text: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What a health check said last."""
+
+    check: str
+    outcome: str
+    output: str
+    time: Time
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why a unit is in its state, what would change it, and what led there."""
+
+    unit: Unit
+    meaning: str
+    next: str
+    next_try: Time | None
+    chain: tuple[Event, ...]
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What became of what a unit was asked."""
+
+    unit: Unit
+    verb: str
+    accepted: bool
+    settled: bool
+    ok: bool
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """Whether a unit got where it was waited for."""
+
+    unit: Unit
+    reached: bool
+    hopeless: bool
+    """It is where it will not get there by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    done: bool
+    answer: str
+    switch: SwitchNow | SwitchLast | None
+
+
+@dataclass(frozen=True, slots=True)
+class Enabled:
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Whether a unit could be the storage context."""
+
+    context: str
+    fits: bool
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedEngine:
+    name: str
+    binary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """The engines that user Docker can run."""
+
+    current: str
+    version: str | None
+    binary: str | None
+    engines: tuple[NamedEngine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    version: str
+    api: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a request, and what to do."""
+
+    error: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One of the host's hooks, and how it fared."""
+
+    name: str
+    kind: str
+    """``executable`` or ``python``; empty: it was refused."""
+    events: str
+    """What it asks for, in words."""
+    path: str
+    state: str
+    """``ready``, ``resting``, ``off`` or ``refused``."""
+    runs: int
+    failed: int
+    dropped: int
+    vetoes: int
+    waiting: int
+    last_error: str | None
+    last_output: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HookTold:
+    """What one hook made of a test."""
+
+    hook: str
+    error: str
+    """Empty: none."""
+    answer: str
+    """Of a gate, in words; else empty."""
+    output: str
+    """What it printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class HookSwitched:
+    hook: str
+    on: bool

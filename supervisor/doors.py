@@ -1,0 +1,157 @@
+"""The only place that says who may come in: opens the control API's unix sockets, and asks the kernel who is there."""
+
+import errno
+import grp
+import os
+import socket
+import stat
+import struct
+from pathlib import Path
+from typing import Any
+
+from units.records import dataclass
+
+SOCKET = "control.sock"
+READING = "control-ro.sock"
+EVERYBODY = "everybody"
+"""As a group: whoever has an account."""
+_CREDENTIALS = struct.Struct("3i")
+"""Linux' ``struct ucred``: pid, uid, gid."""
+
+
+class ControlError(Exception):
+    """A door cannot be opened; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who besides root may use the control API, as the command line says."""
+
+    group: str = ""
+    """May do everything."""
+    readers: str = ""
+    """A group, or ``everybody``, that may only look, on a socket of its own; empty: there is none."""
+    listen: str = ""
+    """``HOST:PORT`` at which whoever comes may look; empty: nowhere."""
+
+    @property
+    def writers(self) -> str:
+        """Who may do everything, in words."""
+        return f"root and the members of the group {self.group}" if self.group else "root"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who asks, as the kernel knows it; a negative uid is somebody at an address."""
+
+    uid: int
+    pid: int
+    program: str
+    """Its name in ``/proc``, which it can choose; empty when it has ended."""
+
+
+def open_door(path: Path, group: str) -> tuple[socket.socket, int]:
+    """A listening unix socket and its inode: mode 0600, with a group 0660, for everybody 0666. Raises ControlError."""
+    try:
+        number = _group_number(group)
+        return _open(path, group, number), path.lstat().st_ino
+    except OSError as error:
+        raise ControlError(_way_out(error, path)) from error
+
+
+def _open(path: Path, group: str, number: int) -> socket.socket:
+    _clear_away(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # The umask, not a chmod afterwards: before it anybody could connect. A thread that makes a file just now gets
+    # it as private as the socket, which harms nobody.
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    except BaseException:
+        listener.close()
+        raise
+    finally:
+        os.umask(before)
+    try:
+        if number >= 0:
+            os.chown(path, -1, number)
+        if group:
+            path.chmod(0o666 if group == EVERYBODY else 0o660)
+    except BaseException:
+        listener.close()
+        path.unlink(missing_ok=True)
+        raise
+    listener.setblocking(False)
+    return listener
+
+
+def _group_number(group: str) -> int:
+    """Its gid, or -1 for none. Raises ControlError."""
+    if group in {"", EVERYBODY}:
+        return -1
+    if group.isascii() and group.isdecimal():
+        return int(group)
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise ControlError(f"there is no group '{group}': make it, or name another one") from None
+
+
+def peer_of(transport: Any) -> Peer:
+    """Who is at the other end; ``Peer(-1, 0, "")`` when the kernel does not say."""
+    pid, uid = _credentials(transport)
+    return Peer(uid, pid, _program(pid) if pid else "")
+
+
+def uid_of(transport: Any) -> int | None:
+    uid = _credentials(transport)[1]
+    return None if uid < 0 else uid
+
+
+def _credentials(transport: Any) -> tuple[int, int]:
+    """Pid and uid as they were when it connected."""
+    found = transport.get_extra_info("socket") if transport is not None else None
+    if found is None or found.family != socket.AF_UNIX:
+        return 0, -1
+    try:
+        told = found.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    except OSError:
+        return 0, -1
+    pid, uid, _gid = _CREDENTIALS.unpack(told)
+    return pid, uid
+
+
+def _program(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").rstrip("\n")
+    except OSError:
+        return ""
+
+
+def _clear_away(path: Path) -> None:
+    """A dead supervisor's socket is in the way, and nobody answers on it."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise ControlError(f"{path} is in the way and is no socket: remove it, or choose another --run-dir")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            path.unlink(missing_ok=True)
+            return
+    raise ControlError(f"somebody answers on {path}: stop that supervisor, or choose another --run-dir")
+
+
+def _way_out(error: OSError, path: Path) -> str:
+    advice = "choose another --run-dir"
+    if "too long" in str(error):
+        return f"{path} is longer than a unix socket's name may be (107 bytes): choose a shorter --run-dir"
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        advice = f"run as root or {advice}"
+    if error.errno == errno.ENOENT:
+        advice = f"make its directory or {advice}"
+    return f"cannot open {path}: {error.strerror}; {advice}"

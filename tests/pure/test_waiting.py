@@ -1,0 +1,105 @@
+"""Who waits for a unit is answered when it gets there, when it cannot, or when the time is over: nobody polls."""
+
+import asyncio
+
+import pytest
+
+from supervisor.api_waiting import GOALS, hopeless
+from tests.pure.desk import Desk, until
+from tests.pure.story import spec
+from tests.pure.test_control import ask, at, play
+from units import events as fact
+from units.health import Health
+from units.unit import ContainerId, Kind, Phase, Policy, UnitName
+
+
+def test_what_is_so_already_is_answered_at_once() -> None:
+    """Also without any time to wait."""
+
+    async def scene(desk: Desk) -> None:
+        code, told = await ask(desk, "GET", "/v1/units/web/wait")
+        assert (code, told["reached"], told["hopeless"], told["unit"]["state"]) == (200, True, False, "ready")
+        code, told = await ask(desk, "GET", "/v1/units/web/wait?for=stopped")
+        assert (code, told["reached"], told["hopeless"]) == (200, False, False)
+
+    play(scene, spec("web"))
+
+
+def test_the_answer_comes_with_the_transition() -> None:
+    """What was reached counts, also when the unit has left again before the answer was written."""
+
+    async def scene(desk: Desk) -> None:
+        waiting = asyncio.create_task(ask(desk, "GET", "/v1/units/web/wait?for=stopped&timeout=600"))
+        await until(lambda: desk.control._waiting._waits)
+        desk.inbox.put(fact.StopAsked(UnitName("web"), 0))
+        await desk.quiet()
+        desk.inbox.put(fact.StartAsked(UnitName("web"), 0))
+        code, told = await waiting
+        assert (code, told["reached"]) == (200, True)
+        assert not desk.control._waiting._waits
+
+    play(scene, spec("web"))
+
+
+def test_what_cannot_come_any_more_ends_the_wait() -> None:
+    """A oneshot that failed will not complete by itself; a service that a person stopped will not run."""
+
+    async def scene(desk: Desk) -> None:
+        waiting = [
+            asyncio.create_task(ask(desk, "GET", f"/v1/units/{path}&timeout=600"))
+            for path in ("job/wait?for=completed", "web/wait?for=healthy")
+        ]
+        await until(lambda: len(desk.control._waiting._waits) == 2)
+        desk.inbox.put(fact.ContainerDied(UnitName("job"), ContainerId("job-box"), 1))
+        desk.inbox.put(fact.StopAsked(UnitName("web"), 0))
+        told = [(await task)[1] for task in waiting]
+        assert [(one["reached"], one["hopeless"]) for one in told] == [(False, True)] * 2
+
+    play(scene, spec("job", kind=Kind.ONESHOT, policy=Policy.NO), spec("web"))
+
+
+def test_a_wait_has_an_end() -> None:
+    """Its time is over, the client leaves, the supervisor ends: nothing of it is left."""
+
+    async def scene(desk: Desk) -> None:
+        code, told = await ask(desk, "GET", "/v1/units/web/wait?for=stopped&timeout=0.02")
+        assert (code, told["reached"], told["unit"]["state"]) == (200, False, "ready")
+        _reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
+        writer.write(b"GET /v1/units/web/wait?for=stopped&timeout=600 HTTP/1.0\r\n\r\n")
+        await until(lambda: desk.control._waiting._waits)
+        writer.close()
+        await until(lambda: not desk.control._waiting._waits)
+        waiting = asyncio.create_task(ask(desk, "GET", "/v1/units/web/wait?for=stopped&timeout=600"))
+        await until(lambda: desk.control._waiting._waits)
+        await desk.control.close()
+        assert (await waiting)[0] == 503
+
+    play(scene, spec("web"))
+
+
+@pytest.mark.parametrize("path", ["web/wait?for=rain", "web/wait?timeout=-1"])
+def test_a_wait_for_nothing_is_refused(path: str) -> None:
+    """A goal that is none, and a time that is none."""
+
+    async def scene(desk: Desk) -> None:
+        assert (await ask(desk, "GET", f"/v1/units/{path}"))[0] == 400
+
+    play(scene, spec("web"))
+
+
+def test_what_is_tried_again_now_and_then_may_get_there_yet() -> None:
+    """A crash loop is no end; what rests is one, unless that is what was waited for."""
+    for phase in (Phase.BACKOFF, Phase.CRASH_LOOP, Phase.IMAGE_MISSING, Phase.WAITING):
+        assert not hopeless("ready", at(phase))
+    assert hopeless("ready", at(Phase.FAILED))
+    assert hopeless("ready", at(Phase.INACTIVE, wanted=False))
+    assert not hopeless("ready", at(Phase.INACTIVE))
+    assert hopeless("healthy", at(Phase.COMPLETED))
+    for goal in ("ready", "completed", "stopped"):
+        assert GOALS[goal](at(Phase.COMPLETED))
+        assert not hopeless(goal, at(Phase.COMPLETED))
+    assert GOALS["running"](at(Phase.RUNNING, health=Health.STARTING))
+    assert not GOALS["ready"](at(Phase.RUNNING, health=Health.STARTING))
+    assert GOALS["healthy"](at(Phase.READY, health=Health.HEALTHY))
+    assert not GOALS["healthy"](at(Phase.READY))
+    assert GOALS["failed"](at(Phase.CRASH_LOOP))
