@@ -17,9 +17,9 @@ class Tally:
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
-        self._counts: dict[tuple[str, ...], int] = dict.fromkeys(product(*metric.labels.values()), 0)
+        self._counts: dict[tuple[str, ...], float] = dict.fromkeys(product(*metric.labels.values()), 0)
 
-    def add(self, *labels: str, by: int = 1) -> None:
+    def add(self, *labels: str, by: float = 1) -> None:
         if labels not in self._counts:
             labels = self._folded(labels)
         self._counts[labels] = self._counts.get(labels, 0) + by

@@ -13,9 +13,9 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
-from hooks.happenings import ALL as EVENTS
-from hooks.runner import Hooks
+from hooks.presence import HostHooks
 from supervisor.api_asking import Asking
+from supervisor.api_hooks import HookRoutes
 from supervisor.api_reading import Reading
 from supervisor.api_request import Refusal, Taken, in_json, refuse
 from supervisor.api_switching import Switching
@@ -58,7 +58,7 @@ class Control:
         choices: Choices | None = None,
         user_docker: LateUserDocker | None = None,
         checks: Callable[[UnitName], list[dict[str, Any]]] = lambda _: [],
-        hooks: Hooks | None = None,
+        hooks: HostHooks | None = None,
         log: FilteringBoundLogger | None = None,
         access: Access = Access(),
     ) -> None:
@@ -244,8 +244,7 @@ class Control:
             Route("GET", "/v1/openapi.json", self._describe),
             Route("GET", "/v1/storage/{name}/check", self._switching.check),
             Route("GET", "/v1/engines", self._switching.engines),
-            Route("GET", "/v1/hooks", self._get_hooks),
-            Route("POST", "/v1/hooks/test/{event}", self._test_hooks),
+            *HookRoutes(lambda: self._hooks).table(),
             Route("POST", "/v1/units/{name}/{verb}", self._asking.verb),
             Route("POST", "/v1/switch/{of}/{name}", self._switching.switch),
             Route("POST", "/v1/enable/{of}/{name}", self._switching.enable),
@@ -262,19 +261,6 @@ class Control:
         from supervisor.openapi import describe  # noqa: PLC0415
 
         return in_json(describe(self._routes, OPERATIONS))
-
-    async def _get_hooks(self, _request: BaseRequest, _taken: Taken) -> Response:
-        return in_json([] if self._hooks is None else self._hooks.listed())
-
-    async def _test_hooks(self, request: BaseRequest, taken: Taken) -> Response:
-        """Answered when the last of them has ended, or was ended."""
-        try:
-            told = [] if self._hooks is None else await self._hooks.test(taken["event"], request.query.get("unit", ""))
-        except KeyError:
-            raise Refusal(
-                404, f"there is no event '{taken['event'][:80]}'", f"there are: {', '.join(EVENTS)}"
-            ) from None
-        return in_json(told)
 
 
 def verb_of(route: Route, taken: Taken) -> str:
