@@ -108,7 +108,7 @@ class Line:
             event = self._queue.popleft()
             if not self._queue:
                 self._news.clear()
-            _, rest = await self._tell(event)
+            _, rest = await self._pass_on(event)
             if rest:
                 self.record.resting = True
                 await asyncio.sleep(REST)
@@ -116,10 +116,10 @@ class Line:
 
     async def tell(self, event: Happened) -> str:
         """Returns what went wrong, in words; empty: nothing."""
-        error, _ = await self._tell(event)
+        error, _ = await self._pass_on(event)
         return error
 
-    async def _tell(self, event: Happened) -> tuple[str, bool]:
+    async def _pass_on(self, event: Happened) -> tuple[str, bool]:
         now = asyncio.get_running_loop().time
         began = now()
         try:

@@ -113,7 +113,7 @@ class Hooks:
         hooks = {name: Hook(name, None, marks) for name, marks in loaded.hooks.items()}
         self._settle(found, hooks, (*found.refused, *loaded.refused))
         for event in self._early:
-            self._tell(event, only=hooks)
+            self._pass_on(event, only=hooks)
         self._early.clear()
 
     def _replace(self, python: "PythonHooks | None") -> None:
@@ -190,11 +190,11 @@ class Hooks:
         if not self._lines and not loading:
             return
         for event in happenings(entry.event, reaction, moment.cause, self._wall()):
-            self._tell(event)
+            self._pass_on(event)
             if loading:
                 self._early.append(event)
 
-    def _tell(self, event: Happened, only: Mapping[str, Any] | None = None) -> None:
+    def _pass_on(self, event: Happened, only: Mapping[str, Any] | None = None) -> None:
         for name, line in self._lines.items():
             if (only is None or name in only) and name not in self._off and line.hook.wants(event):
                 line.put(event)
