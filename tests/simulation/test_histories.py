@@ -79,6 +79,7 @@ async def judge(host: SimulatedHost) -> list[str]:
     told += too_many_restarts(host)
     told += waves(host)
     told += replay_differs(host)
+    told += [text for life in host.lives for text in life.recorder.undecided()]
     told += await shut_down(host)
     return told
 
