@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from supervisor import api_why
 from supervisor.api_request import (
     Refusal,
     Taken,
@@ -59,10 +60,10 @@ class Reading:
     async def unit(self, _request: BaseRequest, taken: Taken) -> Response:
         return in_json(row(self._status(), named(self._world(), taken["name"]).name))
 
-    async def why(self, _request: BaseRequest, taken: Taken) -> Response:
+    async def why(self, request: BaseRequest, taken: Taken) -> Response:
         unit = named(self._world(), taken["name"])
         checks = [*self._checks(unit.name), *await self._engine_checks(unit)]
-        return in_json({**self._journal.why(self._world(), unit.name), "checks": checks})
+        return in_json({**api_why.why(request, self._journal, self._world(), unit.name), "checks": checks})
 
     async def _engine_checks(self, unit: Unit) -> list[dict[str, Any]]:
         """What the container's own HEALTHCHECK said; nothing when the engine does not answer."""

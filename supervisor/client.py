@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from supervisor import client_doctor, client_hooks, client_switch, client_wait, render
+from supervisor import client_doctor, client_hooks, client_switch, client_wait, client_why, render
 from supervisor.calling import NOT_FOUND, Client, RefusedError, UnreachableError, why
 from supervisor.client_progress import Progress
 from supervisor.command_line import guessed
@@ -61,8 +61,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     logs.add_argument("unit", metavar="UNIT")
     logs.add_argument("-f", "--follow", action="store_true", help="and go on until the container ends")
     logs.add_argument("--tail", type=_count, default=100, metavar="N", help="the last N lines (default: %(default)s)")
-    reason = add("why", "tell why a unit is in its state, and what would change it", "why console")
-    reason.add_argument("unit", metavar="UNIT")
+    client_why.add_commands(add)
     for verb, help_text in (
         ("start", "start units, and wait until they are ready"),
         ("stop", "stop units and keep them stopped, and wait until they are"),
@@ -177,12 +176,7 @@ def _units(client: Client, args: argparse.Namespace) -> int:
 
 
 def _why_unit(client: Client, args: argparse.Namespace) -> int:
-    answer = client.get("units", args.unit, "why")
-    if args.json:
-        _print_json(answer)
-    else:
-        render.show_why(_screen(), answer)
-    return OK
+    return client_why.run(client, args, _print_json)
 
 
 def _events(client: Client, args: argparse.Namespace) -> int:

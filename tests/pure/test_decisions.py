@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from supervisor.plans import Plans
+from tests.bed.engines import REPOSITORY
 from tests.pure.story import Story, needs, seen, spec
 from units import events as fact
 from units.decisions import TIES, of_standing
@@ -243,3 +244,10 @@ def test_the_names_of_rules_are_a_family_and_a_word() -> None:
     assert {f"heal.{action}" for action in OnUnhealthy if action not in {"hook", "none"}} <= set(RULES)
     assert {f"relink.{tie.value}" for tie in TIES} <= set(RULES)
     assert not {f"switch.{word}" for word in (*SwitchStep, *Result)} & set(RULES)
+
+
+def test_the_reference_names_every_rule_and_its_meaning() -> None:
+    """docs/reference/decisions.md is what operators read."""
+    page = (REPOSITORY / "docs/reference/decisions.md").read_text()
+    assert [rule for rule, meaning in RULES.items() if f"| `{rule}` | {meaning} |" not in page] == []
+    assert [word for word in (*SwitchStep, *Result) if f"`switch.{word}`" not in page] == []

@@ -1,0 +1,45 @@
+"""What explains: ``why`` and the timeline of a unit, over the control socket."""
+
+import re
+import time
+from datetime import datetime
+from typing import Any
+
+from supervisor import explain
+from supervisor.api_request import Refusal
+from supervisor.http_server import BaseRequest
+from supervisor.journal import Journal
+from units.kernel import World
+from units.unit import UnitName
+
+SPAN = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(s|m|min|h|d|w)")
+SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def moment(text: str, now: float) -> float:
+    """Seconds since 1970 of ``10m``, ``1h30m`` (ago) or an ISO time; one without a zone is the host's.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    parts = SPAN.findall(text)
+    if parts and "".join(number + unit for number, unit in parts) == text:
+        return now - sum(float(number) * SECONDS[unit] for number, unit in parts)
+    return datetime.fromisoformat(text).timestamp()
+
+
+def since(request: BaseRequest) -> float | None:
+    """The parameter of that name; ``None``: it is not given. Raises Refusal."""
+    text = request.query.get("since", "")
+    if not text:
+        return None
+    try:
+        return moment(text, time.time())
+    except (ValueError, OverflowError):
+        raise Refusal(
+            400, "since: expected a span such as 10m or 2h, or an ISO time", "such as since=2026-01-02T03:04:05Z"
+        ) from None
+
+
+def why(request: BaseRequest, journal: Journal, world: World, name: UnitName) -> dict[str, Any]:
+    return explain.why(journal, world, name, since(request))

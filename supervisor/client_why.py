@@ -1,0 +1,30 @@
+"""The commands that explain: ``why``."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from supervisor.render import Screen
+
+if TYPE_CHECKING:
+    from supervisor.client import Client
+
+
+def add_commands(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
+    why = add("why", "tell why a unit is in its state, and what would change it", "why console --since 2h")
+    why.add_argument("unit", metavar="UNIT")
+    why.add_argument(
+        "--since", metavar="WHEN", help="from then on: 10m, 2h, 1d, or a time (default: the last story of the unit)"
+    )
+
+
+def run(client: "Client", args: argparse.Namespace, print_json: Callable[[Any], None]) -> int:
+    answer = client.get("units", args.unit, "why", since=args.since)
+    if args.json:
+        print_json(answer)
+    else:
+        from supervisor import render_why  # noqa: PLC0415 - other commands need not load it
+
+        render_why.show(Screen(sys.stdout), answer)
+    return 0

@@ -1,0 +1,111 @@
+"""The only place that answers *why*: the chain of facts and decisions that led a unit to where it stands. Pure.
+
+A chain has the unit's own records and, for each cause among them, those of others that may have pushed it: the record
+with which that cause began, what was told of the host, and what the units did that it depends on.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from supervisor.journal import Journal, Record
+from supervisor.status import as_iso, unit_row, what_next
+from units.kernel import World
+from units.links import Links
+from units.unit import MEANING, Phase, Unit, UnitName
+
+CALM = 600.0
+"""Seconds in a good state that end a story: what comes after them is another one."""
+LONGEST = 250
+"""Records of one chain."""
+SURROUNDINGS = 16
+"""Records of the host (engine lost and back, configuration, shutdown, another supervisor) in one chain."""
+GOOD = frozenset({Phase.READY.value, Phase.COMPLETED.value, Phase.INACTIVE.value, Phase.RUNNING.value})
+TRYING = frozenset({Phase.BACKOFF, Phase.CRASH_LOOP, Phase.IMAGE_MISSING, Phase.FAILED})
+
+
+def why(journal: Journal, world: World, name: UnitName, since: float | None = None) -> dict[str, Any]:
+    """Why the unit stands where it stands: its row, what comes next, and the chain of what led there.
+
+    ``since``: seconds since 1970; without it the chain begins where the unit was last well for ten minutes.
+
+    Raises:
+        KeyError: no such unit.
+    """
+    unit = world.units[name]
+    own = journal.records(name)
+    begin = story(own) if since is None else sum(record.time < since for record in own)
+    shown = chain(journal, world.links, name, own, begin)
+    due = journal.due(name)
+    to_wall = journal.wall
+    waits = due is not None and unit.phase in TRYING and due > to_wall(unit.since)
+    return {
+        "unit": unit_row(unit, to_wall),
+        "meaning": MEANING[unit.phase],
+        "next": what_next(unit, world),
+        "next_try": as_iso(due) if waits and due is not None else None,
+        "waits_for": waits_for(unit, world),
+        "earlier": begin,
+        "chain": [record.as_dict() for record in shown],
+    }
+
+
+def story(own: Sequence[Record]) -> int:
+    """Where the last story begins: after the last time that the unit was well for long enough."""
+    begin, last = 0, ""
+    for i, record in enumerate(own):
+        if i and last in GOOD and record.time - own[i - 1].time >= CALM:
+            begin = i
+        if record.event == "unit.transition":
+            last = record.after
+    return begin
+
+
+def chain(journal: Journal, links: Links, name: UnitName, own: Sequence[Record], begin: int) -> list[Record]:
+    """The unit's own records from ``begin`` on, and those of others that belong to them, by number."""
+    shown = own[begin:]
+    found = {record.seq: record for record in shown}
+    if shown:
+        leaders = upstream(links, name)
+        everything = {record.seq: record for record in journal.records()}
+        for leader in leaders:
+            everything |= {record.seq: record for record in journal.records(leader)}
+        others = [everything[seq] for seq in sorted(everything) if everything[seq].unit != name]
+        found |= _of_causes(shown, others, leaders)
+        start = own[begin - 1].seq if begin else 0
+        about_host = [one for one in others if not one.unit and start < one.seq <= shown[-1].seq]
+        found |= {record.seq: record for record in about_host[-SURROUNDINGS:]}
+    return [found[seq] for seq in sorted(found)][-LONGEST:]
+
+
+def _of_causes(shown: Sequence[Record], others: Iterable[Record], leaders: frozenset[UnitName]) -> dict[int, Record]:
+    """Of each cause: its first record, what was told of the host, and what those did that the unit depends on."""
+    last = {record.cause: record.seq for record in shown if record.cause}
+    found: dict[int, Record] = {}
+    begun: set[str] = set()
+    for record in others:
+        if record.seq >= last.get(record.cause, 0):
+            continue
+        if record.cause not in begun or not record.unit or record.unit in leaders:
+            begun.add(record.cause)
+            found[record.seq] = record
+    return found
+
+
+def upstream(links: Links, name: UnitName) -> frozenset[UnitName]:
+    """All that the unit depends on, directly or not."""
+    queue = [name]
+    for here in queue:
+        queue += [edge.target for edge in links.leaders.get(here, ()) if edge.target not in queue]
+    return frozenset(queue[1:])
+
+
+def waits_for(unit: Unit, world: World) -> list[dict[str, str]]:
+    """The units that a waiting one could be waiting for: those ahead of it that are not up, with their reasons."""
+    if unit.phase is not Phase.WAITING:
+        return []
+    ahead = [world.units[edge.target] for edge in world.links.leaders.get(unit.name, ()) if edge.target in world.units]
+    return [
+        {"unit": one.name, "state": one.phase.value, "reason": one.reason}
+        for one in ahead
+        if one.phase.value not in GOOD or one.phase is Phase.INACTIVE
+    ]
