@@ -63,7 +63,8 @@ class Reading:
     async def why(self, request: BaseRequest, taken: Taken) -> Response:
         unit = named(self._world(), taken["name"])
         checks = [*self._checks(unit.name), *await self._engine_checks(unit)]
-        return in_json({**api_why.why(request, self._journal, self._world(), unit.name), "checks": checks})
+        told = api_why.why(request, self._journal, self._world(), unit.name)
+        return in_json({**told, "checks": checks, "output": await api_why.last_words(self._engine, unit)})
 
     async def _engine_checks(self, unit: Unit) -> list[dict[str, Any]]:
         """What the container's own HEALTHCHECK said; nothing when the engine does not answer."""

@@ -1,16 +1,18 @@
 """What explains: ``why`` and the timeline of a unit, over the control socket."""
 
+import asyncio
 import re
 import time
 from datetime import datetime
 from typing import Any
 
 from supervisor import explain
-from supervisor.api_request import Refusal
+from supervisor.api_request import Refusal, end
+from supervisor.engine import Engine, EngineError
 from supervisor.http_server import BaseRequest
 from supervisor.journal import Journal
 from units.kernel import World
-from units.unit import UnitName
+from units.unit import USER_DOCKER, Phase, Unit, UnitName
 
 SPAN = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(s|m|min|h|d|w)")
 SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -39,6 +41,27 @@ def since(request: BaseRequest) -> float | None:
         raise Refusal(
             400, "since: expected a span such as 10m or 2h, or an ISO time", "such as since=2026-01-02T03:04:05Z"
         ) from None
+
+
+LAST_WORDS = 3
+"""Lines of its container's output that belong to a unit's story when it is not well."""
+PATIENCE = 3.0
+"""Seconds for the engine to hand them out."""
+ILL = frozenset({Phase.BACKOFF, Phase.CRASH_LOOP, Phase.FAILED, Phase.EXITED})
+
+
+async def last_words(engine: Engine | None, unit: Unit) -> list[str]:
+    """What the container of a unit that is down wrote last; nothing when the engine does not say in time."""
+    if engine is None or unit.container is None or unit.phase not in ILL or unit.name == USER_DOCKER:
+        return []
+    lines = engine.logs(unit.container, tail=LAST_WORDS, follow=False)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return [line.text[:500] async for line in lines][-LAST_WORDS:]
+    except (EngineError, TimeoutError):
+        return []
+    finally:
+        await end(lines)
 
 
 def why(request: BaseRequest, journal: Journal, world: World, name: UnitName) -> dict[str, Any]:

@@ -29,6 +29,8 @@ from supervisor.log_lines import LineLogger
 from supervisor.loop import Inbox, Observer
 from supervisor.pages import PagesError, serve_pages
 from supervisor.prober import shown
+from supervisor.records_file import RecordsFile
+from supervisor.records_file import load as load_records
 from supervisor.sd_notify import Systemd
 from supervisor.settings import Settings
 from supervisor.shell import Shell, Timing
@@ -62,6 +64,10 @@ PASSED_ON = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "h
 
 LAST_WORDS = 1.0
 """Seconds at the end for a log reader that is behind."""
+
+
+RECORDS = "records"
+"""Name of the file, in the state directory, that keeps the last records over a restart of ours."""
 
 
 CATCH_UP = 0.05
@@ -245,7 +251,15 @@ class Host:
         user_docker = self._user_docker(engine, inbox)
         switches = Switches(engine, inbox, choices, user_docker, self._log, room=self._room)
         metrics.restore(kept.counters)
-        journal = Journal(self._log, self._to_wall, lambda number: control.asker(number))  # noqa: PLW0108 - made below
+        records = self._options.state_dir / RECORDS
+        journal = Journal(
+            self._log,
+            self._to_wall,
+            lambda number: control.asker(number),  # noqa: PLW0108 - made below
+            kept=load_records(records, self._log),
+        )
+        journal.begin(_beginning(kept), self._started)
+        records_file = RecordsFile(records, journal, self._log)
         keeper = Keeper(
             self._store, boot_id, self._clocks, self._log, counters=metrics.counted, failed=metrics.state_failed
         )
@@ -274,7 +288,7 @@ class Host:
             self._log,
             gauges=metrics,
             keeper=keeper,
-            observers=(control, journal, metrics, *notifier, hooks, systemd, *self._more_observers()),
+            observers=(control, journal, records_file, metrics, *notifier, hooks, systemd, *self._more_observers()),
             chance=random.random,
             timing=Timing(self._settings.supervisor.snapshot_period, self._settings.supervisor.shutdown_total),
             read_config=self._read_config,
@@ -305,6 +319,7 @@ class Host:
             for one in notifier:
                 one.close()
             await hooks.close()
+            await records_file.close()
             await engine.close()
 
     def _make_notifier(self, metrics: Metrics) -> "tuple[Notifier, ...]":
@@ -493,6 +508,14 @@ class Host:
                 user_docker=docker.report,
             ),
         )
+
+
+def _beginning(kept: Kept) -> str:
+    """How the records of this supervisor begin."""
+    before = "the one before it did not end by itself" if kept.same_boot else "the one before it had ended"
+    if not kept.same_host_boot:
+        before = "the host was booted" if kept.units else "the first one here"
+    return f"dockwarden {VERSION}, pid {os.getpid()}; {before}"
 
 
 class Heartbeat:

@@ -1,7 +1,7 @@
 """The only place that answers *why*: the chain of facts and decisions that led a unit to where it stands. Pure.
 
-A chain has the unit's own records and, for each cause among them, those of others that may have pushed it: the record
-with which that cause began, what was told of the host, and what the units did that it depends on.
+A chain has the unit's own records and, of the same facts and causes, what was told of the host and of the units that
+it depends on, or, while the host goes down, of those that depend on it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -65,30 +65,25 @@ def chain(journal: Journal, links: Links, name: UnitName, own: Sequence[Record],
     shown = own[begin:]
     found = {record.seq: record for record in shown}
     if shown:
-        leaders = upstream(links, name)
+        near = upstream(links, name)
+        if any(record.after == Phase.DRAINING for record in shown):
+            near |= frozenset(links.followers.get(name, ()))
         everything = {record.seq: record for record in journal.records()}
-        for leader in leaders:
-            everything |= {record.seq: record for record in journal.records(leader)}
-        others = [everything[seq] for seq in sorted(everything) if everything[seq].unit != name]
-        found |= _of_causes(shown, others, leaders)
+        for peer in near:
+            everything |= {record.seq: record for record in journal.records(peer)}
+        others = [everything[seq] for seq in sorted(everything) if everything[seq].unit in near | {""}]
+        found |= _related(shown, others)
         start = own[begin - 1].seq if begin else 0
         about_host = [one for one in others if not one.unit and start < one.seq <= shown[-1].seq]
         found |= {record.seq: record for record in about_host[-SURROUNDINGS:]}
     return [found[seq] for seq in sorted(found)][-LONGEST:]
 
 
-def _of_causes(shown: Sequence[Record], others: Iterable[Record], leaders: frozenset[UnitName]) -> dict[int, Record]:
-    """Of each cause: its first record, what was told of the host, and what those did that the unit depends on."""
-    last = {record.cause: record.seq for record in shown if record.cause}
-    found: dict[int, Record] = {}
-    begun: set[str] = set()
-    for record in others:
-        if record.seq >= last.get(record.cause, 0):
-            continue
-        if record.cause not in begun or not record.unit or record.unit in leaders:
-            begun.add(record.cause)
-            found[record.seq] = record
-    return found
+def _related(shown: Sequence[Record], others: Iterable[Record]) -> dict[int, Record]:
+    """What came of the same fact, or before of the same cause."""
+    causes = {record.cause: record.seq for record in shown if record.cause}
+    facts = {(record.taken, record.time) for record in shown}
+    return {one.seq: one for one in others if one.seq < causes.get(one.cause, 0) or (one.taken, one.time) in facts}
 
 
 def upstream(links: Links, name: UnitName) -> frozenset[UnitName]:

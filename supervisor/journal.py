@@ -294,6 +294,12 @@ class Journal:
                 self._due[command.unit] = Instant(moment.now + command.delay)
             self._log_order(command, reaction.world, moment)
 
+    def everything(self) -> list[Record]:
+        """All that is kept, oldest first: what is recent, and what units that rarely move have kept longer."""
+        kept = {record.seq: record for records in self._by_unit.values() for record in records}
+        kept |= {record.seq: record for record in self._ring}
+        return [kept[seq] for seq in sorted(kept)]
+
     def records(self, unit: str | None = None, after_seq: int = 0) -> list[Record]:
         """What is kept, oldest first: of all, or of one unit."""
         kept: Iterable[Record] = self._ring if unit is None else self._by_unit.get(unit, ())

@@ -4,6 +4,7 @@ One block for each moment: when, what happened (with the engine's own stamp), wh
 became of the unit. Rounds that look alike are told once. Nothing is wider than 80 columns unless the terminal is.
 """
 
+import re
 import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -59,6 +60,8 @@ def _show_state(screen: Screen, answer: Event) -> None:
     for check in answer.get("checks", ()):
         said = " ".join(clean(check["output"]).split())
         _field(screen, "check", f"{clock(check['time'])} {clean(check['check'])} {clean(check['outcome'])}: {said}")
+    for line in answer.get("output", ()):
+        _field(screen, "it wrote", line)
 
 
 def _field(screen: Screen, head: str, said: object) -> None:
@@ -214,7 +217,12 @@ def _headline(block: Sequence[Event], name: str) -> str:
         said = f"{root}'s {said.removeprefix('its ')}"
     elif root != name and word in WORDS:
         said = f"{said} (of {root})" if of else said
-    return f"{said} ({rest})" if rest else said
+    return f"{said}: {_fields(rest)}" if rest else said
+
+
+def _fields(said: str) -> str:
+    """``exit_code=3 oom`` as words."""
+    return re.sub(r"\b([a-z_]+)=", lambda found: found[1].replace("_", " ") + " ", said)
 
 
 def _show_event(screen: Screen, event: Event) -> None:
@@ -261,8 +269,12 @@ def inputs_in_words(inputs: Event) -> str:
     if (found := take("base_delay", "jitter", "drawn", "delay")) is not None:
         told.append(f"delay {found[0]:g} s, with jitter {found[3]:g} s")
         left.pop("jitter", None)
-    told += [f"{clean(key).replace('_', ' ')} {clean(value)}" for key, value in left.items() if value != ""]
+    told += [f"{clean(key).replace('_', ' ')} {_value(value)}" for key, value in left.items() if value not in {"", 0}]
     return "; ".join(told)
+
+
+def _value(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else clean(value)
 
 
 def lasted_short(span: object) -> str:

@@ -301,7 +301,7 @@ def test_why_tells_the_story(play: Play) -> None:
         flat = " ".join(out.split())
         assert "next it is started again when its delay is over; at once with `dockwarden start web` (next try" in flat
         assert re.search(r"^  facts    \d restarts?, last exit code 137, container web-box$", out, re.MULTILINE)
-        assert re.search(r"its container died \(exit_code=137\) \[engine 2023-11-14 [\d:.]+\]", flat)
+        assert re.search(r"its container died: exit code 137 \[engine 2023-11-14 [\d:.]+\]", flat)
         assert re.search(r"^ {14}decided restart.backoff: again in 0.2 s$", out, re.MULTILINE)
         assert "exit code 137; failure 2 in a row; 1 restarts in 1 min (limit 5); delay 0.2 s" in flat
         assert re.search(r"^ {14}ready -> backoff: .*137", out, re.MULTILINE)

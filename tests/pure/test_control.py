@@ -17,6 +17,7 @@ import uvloop
 
 from supervisor import api_asking, api_request, control
 from supervisor.api_asking import fulfilled, settled, succeeded
+from supervisor.api_why import moment
 from supervisor.doors import ControlError
 from supervisor.engine import EngineError
 from supervisor.journal import Record
@@ -551,3 +552,33 @@ def test_the_reference_names_every_field_of_a_record() -> None:
     """Fields of the records and of the status are explained."""
     page = (REPOSITORY / "docs/reference/control.md").read_text()
     assert [f.name for f in fields(Record) if f.name != "engine_ns" and f"`{f.name}`" not in page] == []
+
+
+def test_why_has_the_last_words_of_one_that_is_down_and_a_moment_to_begin_with() -> None:
+    """What its container wrote last is nine times out of ten the cause; one that is well has nothing to say."""
+
+    async def scene(desk: Desk) -> None:
+        assert (await ask(desk, "GET", "/v1/units/web/why"))[1]["output"] == []
+        for _ in range(2):
+            desk.inbox.put(fact.ContainerDied(UnitName("web"), ContainerId("web-box"), 3))
+            await desk.quiet()
+        code, told = await ask(desk, "GET", "/v1/units/web/why?since=10m")
+        assert (code, told["unit"]["state"], told["output"]) == (200, "backoff", ["two", "three", "four"])
+        code, told = await ask(desk, "GET", "/v1/units/web/why?since=2100-01-01T00:00:00Z")
+        assert (code, told["chain"]) == (200, [])
+        for wrong in ("soon", "10", "1h30", "-5m"):
+            code, told = await ask(desk, "GET", f"/v1/units/web/why?since={wrong}")
+            assert (code, told["error"]) == (400, "since: expected a span such as 10m or 2h, or an ISO time")
+
+    class Talker(Printer):
+        output = ("one", "two", "three", "four")
+
+    play(scene, spec("web"), engine=Talker)
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [("10m", 9400), ("1h30m", 4600), ("2s", 9998), ("0.5d", -33200), ("1970-01-01T00:00:07+00:00", 7)],
+)
+def test_a_moment_is_a_span_ago_or_a_time(text: str, at: float) -> None:
+    assert moment(text, 10_000) == at
