@@ -3,13 +3,14 @@
 import asyncio
 import re
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from supervisor import explain
-from supervisor.api_request import Refusal, end
+from supervisor.api_request import Refusal, Taken, end, named
 from supervisor.engine import Engine, EngineError
-from supervisor.http_server import BaseRequest
+from supervisor.http_server import BaseRequest, Response
 from supervisor.journal import Journal
 from units.kernel import World
 from units.unit import USER_DOCKER, Phase, Unit, UnitName
@@ -62,6 +63,27 @@ async def last_words(engine: Engine | None, unit: Unit) -> list[str]:
         return []
     finally:
         await end(lines)
+
+
+class Explaining:
+    """Handlers that draw."""
+
+    def __init__(self, world: Callable[[], World], journal: Journal) -> None:
+        self._world = world
+        self._journal = journal
+
+    async def timeline(self, request: BaseRequest, taken: Taken) -> Response:
+        from supervisor import timeline  # noqa: PLC0415 - seldom asked for: a supervisor need not carry it around
+
+        world = self._world()
+        told = why(request, self._journal, world, named(world, taken["name"]).name)
+        return picture(timeline.draw(told, time.time()))
+
+
+def picture(svg: str) -> Response:
+    """An SVG that a browser shows and that may do nothing there."""
+    guard = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+    return Response(body=svg.encode(), content_type="image/svg+xml", headers=guard)
 
 
 def why(request: BaseRequest, journal: Journal, world: World, name: UnitName) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 import argparse
 import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from supervisor.render import Screen
@@ -17,14 +19,27 @@ def add_commands(add: Callable[[str, str, str], argparse.ArgumentParser]) -> Non
     why.add_argument(
         "--since", metavar="WHEN", help="from then on: 10m, 2h, 1d, or a time (default: the last story of the unit)"
     )
+    why.add_argument("--svg", type=Path, metavar="FILE", help="draw it as a timeline into this file ('-': stdout)")
 
 
 def run(client: "Client", args: argparse.Namespace, print_json: Callable[[Any], None]) -> int:
     answer = client.get("units", args.unit, "why", since=args.since)
-    if args.json:
+    if args.svg is not None:
+        from supervisor import timeline  # noqa: PLC0415 - only who wants a picture pays for it
+
+        save(args.svg, timeline.draw(answer, time.time()))
+    elif args.json:
         print_json(answer)
     else:
         from supervisor import render_why  # noqa: PLC0415 - other commands need not load it
 
         render_why.show(Screen(sys.stdout), answer)
     return 0
+
+
+def save(path: Path, picture: str) -> None:
+    """Raises OSError, which names the file."""
+    if str(path) == "-":
+        sys.stdout.write(picture)
+    else:
+        path.write_text(picture, encoding="utf-8")

@@ -20,6 +20,7 @@ from supervisor.api_reading import Reading
 from supervisor.api_request import Refusal, Taken, in_json, refuse
 from supervisor.api_switching import Switching
 from supervisor.api_waiting import Waiting
+from supervisor.api_why import Explaining
 from supervisor.choices import Choices
 from supervisor.doors import READING, SOCKET, Access, ControlError, open_door, peer_of
 from supervisor.engine import Engine
@@ -68,6 +69,7 @@ class Control:
         self._reading = Reading(
             world=world, status=status, journal=journal, engine=engine, user_docker=user_docker, checks=checks
         )
+        self._explaining = Explaining(world, journal)
         self._asking = Asking(inbox=inbox, world=world, status=status)
         self._waiting = Waiting(world=world, status=status)
         self._switching = Switching(
@@ -221,6 +223,7 @@ class Control:
             Route("GET", "/v1/units", self._reading.units),
             Route("GET", "/v1/units/{name}", self._reading.unit),
             Route("GET", "/v1/units/{name}/why", self._reading.why),
+            Route("GET", "/v1/units/{name}/timeline.svg", self._explaining.timeline),
             Route("GET", "/v1/units/{name}/logs", self._reading.logs),
             Route("GET", "/v1/units/{name}/wait", self._waiting.wait),
             Route("GET", "/v1/events", self._reading.events),

@@ -172,10 +172,11 @@ def _rule_of(judged: Judgement, moved: Transition) -> str:
 def _inputs_of(judged: Judgement, before: Unit, moment: Moment) -> Inputs:
     death, policy, verdict = judged.death, judged.policy, judged.verdict
     code: Value = "unknown" if death.exit_code is None else death.exit_code
+    unseen = before.started_at == NEVER and before.phase in UP  # Begun under another supervisor: it counts as 0.
     window = recent(before.budget.restarts, policy.interval, moment.now)
     limit = f":{policy.max_retries}" if policy.policy is Policy.ON_FAILURE and policy.max_retries else ""
     inputs: list[tuple[str, Value]] = [
-        ("ran_for", round(death.ran_for, 3)),
+        ("ran_for", "unknown" if unseen else round(death.ran_for, 3)),
         ("good_run", round(max(policy.reset, 2 * before.budget.delay), 3)),
         ("exit_code", code),
         ("policy", f"{policy.policy.value}{limit}"),

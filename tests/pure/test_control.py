@@ -582,3 +582,19 @@ def test_why_has_the_last_words_of_one_that_is_down_and_a_moment_to_begin_with()
 )
 def test_a_moment_is_a_span_ago_or_a_time(text: str, at: float) -> None:
     assert moment(text, 10_000) == at
+
+
+def test_a_timeline_is_a_picture_that_may_do_nothing() -> None:
+    """An SVG, with a policy that forbids whatever a browser could be made to fetch or run."""
+
+    async def scene(desk: Desk) -> None:
+        reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
+        writer.write(b"GET /v1/units/web/timeline.svg?since=1h HTTP/1.0\r\n\r\n")
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+        assert b"Content-Type: image/svg+xml" in head
+        assert b"Content-Security-Policy: default-src 'none'" in head
+        assert body.startswith(b"<svg ")
+        assert (await ask(desk, "GET", "/v1/units/nope/timeline.svg"))[0] == 404
+
+    play(scene, spec("web"))
