@@ -39,6 +39,8 @@ class Operation:
     """Lines of JSON."""
     events: bool = False
     """Or, if asked so, server-sent events."""
+    media: str = "application/json"
+    """Type of its answer's content."""
     also: tuple[int, ...] = ()
     """Codes of a good answer besides 200."""
 
@@ -53,6 +55,7 @@ PATH = {
 
 COUNT = (0, 999_999_999_999_999)
 FOLLOW = Parameter("follow", "go on with what comes", bool)
+SINCE = Parameter("since", "from then on: a span such as 10m or 2h ago, or an ISO time")
 WAIT = Parameter("wait", "seconds to wait for the outcome", float, (0, LONGEST_WAIT), default=0)
 
 OPERATIONS: dict[str, Operation] = {
@@ -60,8 +63,13 @@ OPERATIONS: dict[str, Operation] = {
     "GET /v1/units": Operation("All units", tuple[answer.Unit, ...]),
     "GET /v1/units/{name}": Operation("One unit", answer.Unit, codes=(404,)),
     "GET /v1/units/{name}/why": Operation(
-        "Why a unit is in its state, and what would change it", answer.Why, codes=(404,)
+        "Why a unit is in its state, and what would change it", answer.Why, (SINCE,), codes=(404,)
     ),
+    "GET /v1/units/{name}/timeline.svg": Operation(
+        "The same as a picture", str, (SINCE,), codes=(404,), media="image/svg+xml"
+    ),
+    "GET /v1/boot": Operation("How the host came up", answer.Boot),
+    "GET /v1/boot.svg": Operation("The same as a picture", str, media="image/svg+xml"),
     "GET /v1/units/{name}/wait": Operation(
         "Wait until a unit gets somewhere",
         answer.Waited,

@@ -1,4 +1,4 @@
-"""What explains: ``why`` and the timeline of a unit, over the control socket."""
+"""What explains, over the control socket: ``why`` and the timeline of a unit, and the boot chart of the host."""
 
 import asyncio
 import re
@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from supervisor import explain
-from supervisor.api_request import Refusal, Taken, end, named
+from supervisor.api_request import Refusal, Taken, end, in_json, named
 from supervisor.engine import Engine, EngineError
 from supervisor.http_server import BaseRequest, Response
 from supervisor.journal import Journal
@@ -66,11 +66,12 @@ async def last_words(engine: Engine | None, unit: Unit) -> list[str]:
 
 
 class Explaining:
-    """Handlers that draw."""
+    """Handlers of the boot chart, and of pictures."""
 
-    def __init__(self, world: Callable[[], World], journal: Journal) -> None:
+    def __init__(self, world: Callable[[], World], journal: Journal, boot: Callable[[], dict[str, Any]]) -> None:
         self._world = world
         self._journal = journal
+        self._boot = boot
 
     async def timeline(self, request: BaseRequest, taken: Taken) -> Response:
         from supervisor import timeline  # noqa: PLC0415 - seldom asked for: a supervisor need not carry it around
@@ -78,6 +79,14 @@ class Explaining:
         world = self._world()
         told = why(request, self._journal, world, named(world, taken["name"]).name)
         return picture(timeline.draw(told, time.time()))
+
+    async def boot(self, _request: BaseRequest, _taken: Taken) -> Response:
+        return in_json(self._boot())
+
+    async def boot_picture(self, _request: BaseRequest, _taken: Taken) -> Response:
+        from supervisor import plot  # noqa: PLC0415 - as above
+
+        return picture(plot.draw(self._boot()))
 
 
 def picture(svg: str) -> Response:

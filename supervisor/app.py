@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from hooks.runner import Hooks
 from metrics import Metrics
+from supervisor.boot_chart import BootChart
 from supervisor.choices import Choices
 from supervisor.config_child import RefusedError, UnreadError, read_apart
 from supervisor.control import Control
@@ -260,6 +261,7 @@ class Host:
         )
         journal.begin(_beginning(kept), self._started)
         records_file = RecordsFile(records, journal, self._log)
+        boot_chart = BootChart(self._to_wall, Instant(loop.time()))
         keeper = Keeper(
             self._store, boot_id, self._clocks, self._log, counters=metrics.counted, failed=metrics.state_failed
         )
@@ -276,6 +278,7 @@ class Host:
             user_docker=user_docker,
             checks=lambda name: shown(shell.outcomes(name), self._to_wall),
             hooks=hooks,
+            boot=boot_chart.told,
             log=self._log,
             access=self._options.access,
         )
@@ -288,7 +291,17 @@ class Host:
             self._log,
             gauges=metrics,
             keeper=keeper,
-            observers=(control, journal, records_file, metrics, *notifier, hooks, systemd, *self._more_observers()),
+            observers=(
+                control,
+                journal,
+                records_file,
+                boot_chart,
+                metrics,
+                *notifier,
+                hooks,
+                systemd,
+                *self._more_observers(),
+            ),
             chance=random.random,
             timing=Timing(self._settings.supervisor.snapshot_period, self._settings.supervisor.shutdown_total),
             read_config=self._read_config,

@@ -179,6 +179,10 @@ def _why_unit(client: Client, args: argparse.Namespace) -> int:
     return client_why.run(client, args, _print_json)
 
 
+def _plot(client: Client, args: argparse.Namespace) -> int:
+    return client_why.run_plot(client, args, _print_json)
+
+
 def _events(client: Client, args: argparse.Namespace) -> int:
     tail = args.tail if args.tail is not None else (10 if args.follow else None)
     screen = _screen()
@@ -316,6 +320,8 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "events": _events,
     "logs": _logs,
     "why": _why_unit,
+    "plot": _plot,
+    "blame": _plot,
     "start": _verb,
     "stop": _verb,
     "restart": _verb,

@@ -1,4 +1,4 @@
-"""The commands that explain: ``why``."""
+"""The commands that explain: ``why``, ``plot`` and ``blame``."""
 
 import argparse
 import sys
@@ -20,6 +20,9 @@ def add_commands(add: Callable[[str, str, str], argparse.ArgumentParser]) -> Non
         "--since", metavar="WHEN", help="from then on: 10m, 2h, 1d, or a time (default: the last story of the unit)"
     )
     why.add_argument("--svg", type=Path, metavar="FILE", help="draw it as a timeline into this file ('-': stdout)")
+    plot = add("plot", "show how the host came up, and what it waited for", "plot --svg boot.svg")
+    plot.add_argument("--svg", type=Path, metavar="FILE", help="draw it into this file ('-': stdout)")
+    add("blame", "list the units by the time each took to come up", "blame")
 
 
 def run(client: "Client", args: argparse.Namespace, print_json: Callable[[Any], None]) -> int:
@@ -34,6 +37,22 @@ def run(client: "Client", args: argparse.Namespace, print_json: Callable[[Any], 
         from supervisor import render_why  # noqa: PLC0415 - other commands need not load it
 
         render_why.show(Screen(sys.stdout), answer)
+    return 0
+
+
+def run_plot(client: "Client", args: argparse.Namespace, print_json: Callable[[Any], None]) -> int:
+    """``plot`` and ``blame``: the same chart, drawn or as a table."""
+    from supervisor import plot  # noqa: PLC0415 - as above
+
+    chart = client.get("boot")
+    if getattr(args, "svg", None) is not None:
+        save(args.svg, plot.draw(chart))
+    elif args.json:
+        print_json(chart)
+    elif args.command == "plot":
+        plot.show(Screen(sys.stdout), chart)
+    else:
+        plot.show_blame(Screen(sys.stdout), chart)
     return 0
 
 

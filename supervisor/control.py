@@ -58,6 +58,7 @@ class Control:
         user_docker: UserDocker | None = None,
         checks: Callable[[UnitName], list[dict[str, Any]]] = lambda _: [],
         hooks: Hooks | None = None,
+        boot: Callable[[], dict[str, Any]] = dict,
         log: FilteringBoundLogger | None = None,
         access: Access = Access(),
     ) -> None:
@@ -69,7 +70,7 @@ class Control:
         self._reading = Reading(
             world=world, status=status, journal=journal, engine=engine, user_docker=user_docker, checks=checks
         )
-        self._explaining = Explaining(world, journal)
+        self._explaining = Explaining(world, journal, boot)
         self._asking = Asking(inbox=inbox, world=world, status=status)
         self._waiting = Waiting(world=world, status=status)
         self._switching = Switching(
@@ -227,6 +228,8 @@ class Control:
             Route("GET", "/v1/units/{name}/logs", self._reading.logs),
             Route("GET", "/v1/units/{name}/wait", self._waiting.wait),
             Route("GET", "/v1/events", self._reading.events),
+            Route("GET", "/v1/boot", self._explaining.boot),
+            Route("GET", "/v1/boot.svg", self._explaining.boot_picture),
             Route("GET", "/v1/version", self._reading.version),
             Route("GET", "/v1/openapi.json", self._describe),
             Route("GET", "/v1/storage/{name}/check", self._switching.check),

@@ -74,7 +74,7 @@ def chain(journal: Journal, links: Links, name: UnitName, own: Sequence[Record],
         others = [everything[seq] for seq in sorted(everything) if everything[seq].unit in near | {""}]
         found |= _related(shown, others)
         start = own[begin - 1].seq if begin else 0
-        about_host = [one for one in others if not one.unit and start < one.seq <= shown[-1].seq]
+        about_host = [one for one in others if not one.unit and one.seq > start]
         found |= {record.seq: record for record in about_host[-SURROUNDINGS:]}
     return [found[seq] for seq in sorted(found)][-LONGEST:]
 

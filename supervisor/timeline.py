@@ -6,13 +6,13 @@ within seconds. Numbers lead from the picture to the list below it, which says w
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from supervisor import svg
 from supervisor.render import clock, lasted, seconds
 from supervisor.story import Event, blocks, headline, inputs_in_words
+from units.records import dataclass
 
 WIDTH, LEFT, RIGHT = 960.0, 120.0, 24.0
 LANE, BAR = 46.0, 16.0

@@ -5,14 +5,13 @@ the same arguments, once the orders are on their way. That both agree is a prope
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from units.events import Event
 from units.health import Health
 from units.kernel import Reaction, Transition, World
 from units.machine import Moment
 from units.quantities import NEVER, Instant, Seconds
-from units.records import replace
+from units.records import dataclass, replace
 from units.restart import After, CrashLoop, Death, GiveUp, Rest, Verdict, decide, recent
 from units.rules import Decision, Inputs, Value
 from units.unit import Failure, Kind, OnUnhealthy, Phase, Policy, Reason, RestartPolicy, StoppedBy, Unit, Via

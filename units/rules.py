@@ -1,9 +1,9 @@
 """The rules by which is decided, each with a name that stays, and the record of one decision."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from units.records import dataclass
 from units.unit import Reason, UnitName
 
 Value: TypeAlias = str | int | float

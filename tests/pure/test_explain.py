@@ -107,13 +107,23 @@ def test_the_host_s_events_between_its_own_are_in_the_chain() -> None:
     assert [one.get("rule") or one["event"] for one in chain][:3] == ["engine.lost", "engine.back", "restart.immediate"]
 
 
+def test_an_engine_that_is_away_now_is_the_end_of_the_chain() -> None:
+    """It has moved no unit yet, and is what everybody wants to know."""
+    story = Story(spec(CONSOLE))
+    story.boot()
+    story.up()
+    story.tell(fact.EngineLost("connection refused"))
+    last = why(story.journal, story.world, CONSOLE)["chain"][-1]
+    assert (last["event"], last["reason"]) == ("engine.lost", "connection refused")
+
+
 def test_yesterday_s_story_is_told_by_today_s_supervisor() -> None:
     """The records of the one before are part of the chain, and where it ended is."""
     story = Story(spec(CONSOLE))
     story.boot()
     story.up()
     story.tell(fact.ContainerDied(CONSOLE, BOX, 137))
-    story.journal = Journal(structlog.get_logger(), story.journal.wall, story.journal.records())
+    story.journal = Journal(structlog.get_logger(), story.journal.wall, kept=story.journal.records())
     story.journal.begin("version 2", story.journal.wall(story.now))  # type: ignore[arg-type]
     story.tell(fact.ContainerStarted(CONSOLE, BOX))
     chain = why(story.journal, story.world, CONSOLE)["chain"]

@@ -261,7 +261,7 @@ def test_the_records_of_the_supervisor_before_go_on_after_a_gap() -> None:
     first.up()
     first.tell(fact.ContainerDied(CONSOLE, BOX, 137))
     kept = first.journal.records()
-    first.journal = Journal(structlog.get_logger(), lambda instant: 1_700_000_000 + instant, kept)
+    first.journal = Journal(structlog.get_logger(), lambda instant: 1_700_000_000 + instant, kept=kept)
     first.journal.begin("version 1", 1_700_000_001)
     first.tell(fact.ContainerStarted(CONSOLE, BOX))
     records = first.journal.records()
