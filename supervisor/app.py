@@ -261,11 +261,11 @@ class Host:
         )
         journal.begin(_beginning(kept), self._started)
         records_file = RecordsFile(records, journal, self._log)
-        boot_chart = BootChart(self._to_wall, Instant(loop.time()))
         keeper = Keeper(
             self._store, boot_id, self._clocks, self._log, counters=metrics.counted, failed=metrics.state_failed
         )
         world = self._first_world(kept)
+        boot_chart = BootChart(self._to_wall, Instant(loop.time()), world.units.values())
         hooks = Hooks(self._options.hooks, metrics.hook_ran, self._log, time.time)
         control = Control(
             inbox=inbox,

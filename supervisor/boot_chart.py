@@ -5,7 +5,7 @@ then nothing more is written. What a unit waited for is whoever's fact let it go
 that was last, that is the critical path.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from supervisor.loop import Entry
@@ -16,7 +16,7 @@ from units.kernel import Reaction, Transition
 from units.machine import Moment
 from units.quantities import Instant
 from units.records import dataclass
-from units.unit import Phase
+from units.unit import Phase, Unit
 
 MOST = 32
 """Stages of one unit: one that never arrives is followed no further."""
@@ -39,7 +39,7 @@ class Rise:
 
     stages: tuple[Stage, ...]
     waited_for: str = ""
-    """Whose fact ended its wait: a unit's name, ``engine``, ``configuration`` or ``request``; empty: it still waits."""
+    """Whose fact ended its wait: a unit's name, ``engine``, ``configuration`` or ``request``; empty: nobody's yet."""
     found: bool = False
     """Its container ran already: nothing was done."""
     over: bool = False
@@ -47,23 +47,19 @@ class Rise:
 
 
 class BootChart:
-    """An observer of the first minutes. ``wall`` turns a moment into seconds since 1970."""
+    """An observer of the first minutes.
 
-    def __init__(self, wall: Callable[[Instant], float], begun: Instant) -> None:
+    ``wall`` turns a moment into seconds since 1970; ``units``: as they stand before anything has happened. One that the
+    supervisor before has left ready is believed to be so until a snapshot says otherwise: it was found.
+    """
+
+    def __init__(self, wall: Callable[[Instant], float], begun: Instant, units: Iterable[Unit]) -> None:
         self._wall = wall
         self._begun = begun
         self._engine: Instant | None = None
-        self._rises: dict[str, Rise] = {}
-        self._known = False
+        self._rises = {str(unit.name): _first(unit, begun) for unit in units if unit.wanted}
 
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
-        if not self._known:
-            self._known = True
-            self._rises = {
-                name: Rise((Stage(Phase.WAITING.value, self._begun, "waiting for the engine"),))
-                for name, unit in reaction.world.units.items()
-                if unit.wanted
-            }
         if self._engine is None and reaction.world.engine_up:
             self._engine = moment.now
         for moved in reaction.transitions:
@@ -98,12 +94,17 @@ class BootChart:
             "waited": begins[1] if len(begins) > 1 else None,
             "waited_for": rise.waited_for,
             "found": rise.found,
-            "took": _round(begins[-1] - begins[1]) if there and len(begins) > 1 else None,
+            "took": _round(begins[-1] - begins[min(1, len(begins) - 1)]) if there else None,
             "stages": [
                 {"state": stage.state, "begin": begin, "reason": stage.reason}
                 for stage, begin in zip(stages, begins, strict=True)
             ],
         }
+
+
+def _first(unit: Unit, begun: Instant) -> Rise:
+    there = unit.phase in THERE
+    return Rise((Stage(unit.phase.value, begun, unit.reason),), found=there, over=there)
 
 
 def _on(rise: Rise, moved: Transition, event: Event, now: Instant) -> Rise:

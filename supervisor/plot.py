@@ -36,6 +36,8 @@ def end_of(chart: Mapping[str, Any]) -> float:
 
 
 def headline(chart: Mapping[str, Any]) -> str:
+    if not chart["units"]:
+        return "no unit was there to be brought up"
     missing = [unit for unit in chart["units"] if unit["arrived"] is None]
     if chart["took"] is not None:
         return f"{len(chart['units'])} units were up after {seconds(chart['took'])}"
@@ -196,12 +198,18 @@ def show_blame(screen: Screen, chart: Mapping[str, Any]) -> None:
             ("* " if unit["critical"] else "") + str(unit["unit"]),
             unit["state"],
             *(seconds(spent(unit, state)) for state in ("pulling", "creating", "starting", "running")),
-            f"{seconds(unit['waited'])} for {unit['waited_for']}" if unit["waited_for"] else "it still does: ask why",
+            _wait_of(unit),
         )
         for unit in units
     ]
     heads = ("TOOK", "UNIT", "STATE", "PULLING", "CREATING", "STARTING", "UNTIL READY", "BEFORE THAT IT WAITED")
     table(screen, heads, rows)
+
+
+def _wait_of(unit: Unit) -> str:
+    if unit["found"]:
+        return "found running"
+    return f"{seconds(unit['waited'])} for {unit['waited_for']}" if unit["waited_for"] else "it still does: ask why"
 
 
 def spent(unit: Unit, state: str) -> float | None:

@@ -16,7 +16,7 @@ from units import events as fact
 from units.events import Event
 from units.machine import Moment
 from units.quantities import Instant
-from units.unit import Condition, Failure, Kind, UnitName, UnitSpec, Via
+from units.unit import Condition, Failure, Kind, Phase, UnitName, UnitSpec, Via
 
 SPACE = "{http://www.w3.org/2000/svg}"
 HOSTILE = "<b>&\x1b[2J\u202e"
@@ -26,15 +26,18 @@ class Booting(Story):
     """A story that a chart looks on at, from second 100 on."""
 
     def feed(self, event: Event) -> str:
+        chart = self.chart
         told = super().feed(event)
         assert self.last is not None
         moment = Moment(Instant(self.now), self.jitter, "c", self.seq)
-        self.chart.observe(Entry(event, "c", moment.now), moment, self.last)
+        chart.observe(Entry(event, "c", moment.now), moment, self.last)
         return told
 
     @property
     def chart(self) -> BootChart:
-        kept: BootChart = self.__dict__.setdefault("_chart", BootChart(lambda at: 1_700_000_000 + at, Instant(100)))
+        if "_chart" not in self.__dict__:
+            self.__dict__["_chart"] = BootChart(lambda at: 1_700_000_000 + at, Instant(100), self.world.units.values())
+        kept: BootChart = self.__dict__["_chart"]
         return kept
 
     def unit_told(self, name: str) -> dict[str, Any]:
@@ -98,6 +101,15 @@ def test_a_boot_that_found_everything_running_says_so() -> None:
     assert (story.unit_told("web")["found"], story.unit_told("web")["took"]) == (True, 0.0)
 
 
+def test_what_the_supervisor_before_left_ready_is_believed() -> None:
+    """No transition tells of it, for nothing happens to it."""
+    story = booting(spec("web"))
+    story.change("web", phase=Phase.READY, container=story.id("web"))
+    story.later(2).connect(seen("web"))
+    told = story.unit_told("web")
+    assert (told["found"], told["took"], told["arrived"]) == (True, 0.0, 0.0)
+
+
 def test_one_that_never_comes_up_is_followed_so_far_and_no_further() -> None:
     """A crash loop must not fill the memory, and the host is not up without it."""
     story = booting(spec("web"), spec("db"))
@@ -126,7 +138,7 @@ def test_a_host_without_units_has_a_chart() -> None:
     told = story.chart.told()
     assert (told["units"], told["critical_path"], told["took"]) == ([], [], None)
     ET.fromstring(plot.draw(told))
-    assert ET.fromstring(plot.draw(BootChart(float, Instant(0)).told())) is not None
+    assert ET.fromstring(plot.draw(BootChart(float, Instant(0), ()).told())) is not None
 
 
 def test_two_that_waited_for_each_other_end_the_path() -> None:
