@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from supervisor import api_why
 from supervisor.api_request import (
     Refusal,
     Taken,
@@ -61,6 +60,8 @@ class Reading:
         return in_json(row(self._status(), named(self._world(), taken["name"]).name))
 
     async def why(self, request: BaseRequest, taken: Taken) -> Response:
+        from supervisor import api_why  # noqa: PLC0415 - asked by people, not all the time
+
         unit = named(self._world(), taken["name"])
         checks = [*self._checks(unit.name), *await self._engine_checks(unit)]
         told = api_why.why(request, self._journal, self._world(), unit.name)

@@ -3,12 +3,11 @@
 import asyncio
 import re
 import time
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from supervisor import explain
-from supervisor.api_request import Refusal, Taken, end, in_json, named
+from supervisor.api_request import Refusal, end
 from supervisor.engine import Engine, EngineError
 from supervisor.http_server import BaseRequest, Response
 from supervisor.journal import Journal
@@ -63,30 +62,6 @@ async def last_words(engine: Engine | None, unit: Unit) -> list[str]:
         return []
     finally:
         await end(lines)
-
-
-class Explaining:
-    """Handlers of the boot chart, and of pictures."""
-
-    def __init__(self, world: Callable[[], World], journal: Journal, boot: Callable[[], dict[str, Any]]) -> None:
-        self._world = world
-        self._journal = journal
-        self._boot = boot
-
-    async def timeline(self, request: BaseRequest, taken: Taken) -> Response:
-        from supervisor import timeline  # noqa: PLC0415 - seldom asked for: a supervisor need not carry it around
-
-        world = self._world()
-        told = why(request, self._journal, world, named(world, taken["name"]).name)
-        return picture(timeline.draw(told, time.time()))
-
-    async def boot(self, _request: BaseRequest, _taken: Taken) -> Response:
-        return in_json(self._boot())
-
-    async def boot_picture(self, _request: BaseRequest, _taken: Taken) -> Response:
-        from supervisor import plot  # noqa: PLC0415 - as above
-
-        return picture(plot.draw(self._boot()))
 
 
 def picture(svg: str) -> Response:

@@ -16,11 +16,11 @@ from structlog.typing import FilteringBoundLogger
 from hooks.happenings import ALL as EVENTS
 from hooks.runner import Hooks
 from supervisor.api_asking import Asking
+from supervisor.api_explaining import Explaining
 from supervisor.api_reading import Reading
 from supervisor.api_request import Refusal, Taken, in_json, refuse
 from supervisor.api_switching import Switching
 from supervisor.api_waiting import Waiting
-from supervisor.api_why import Explaining
 from supervisor.choices import Choices
 from supervisor.doors import READING, SOCKET, Access, ControlError, open_door, peer_of
 from supervisor.engine import Engine

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping, Sequence
 from dataclasses import asdict, fields
-from typing import Any, Self, TextIO
+from typing import Any, Self, TextIO, TypeAlias
 
 import structlog
 from structlog.typing import FilteringBoundLogger, WrappedLogger
@@ -28,7 +28,7 @@ from units.kernel import in_words as outcome_in_words
 from units.machine import Moment
 from units.quantities import Instant
 from units.records import dataclass
-from units.rules import Decision, Inputs
+from units.rules import Decision, Value
 from units.switching import STEP_MEANING, Outcome, Result, Switch
 from units.unit import CONSOLE, USER_DOCKER, Phase, Switchable, UnitName
 
@@ -127,6 +127,9 @@ def _readable(value: object, *, quote: bool = True) -> str:
 # The journal.
 
 
+Inputs: TypeAlias = tuple[tuple[str, ...], tuple[Value, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One thing that happened. Empty fields say nothing and are left out of its JSON."""
@@ -156,9 +159,9 @@ class Record:
     restart: str = ""
     """Why this counts as a restart; of a decision: the restart that it leads to."""
     rule: str = ""
-    """Of a decision: the rule, as units/rules.py names it."""
-    inputs: Inputs = ()
-    """Of a decision: what it was made from."""
+    """Of a decision: the rule, as units/rule_book.py names it."""
+    inputs: Inputs = ((), ())
+    """Of a decision: what it was made from, names and values apart: decisions by one rule share their names."""
     outcome: str = ""
     """Of a decision: what is done, in words."""
     decision: int = 0
@@ -172,8 +175,9 @@ class Record:
         del told["engine_ns"]
         if not self.decision:
             del told["decision"]
-        if self.inputs:
-            told["inputs"] = dict(self.inputs)
+        del told["inputs"]
+        if self.inputs[0]:
+            told["inputs"] = dict(zip(*self.inputs, strict=True))
         if self.engine_ns:
             told["engine_time"] = as_iso(self.engine_ns / 1e9)
         return told
@@ -258,6 +262,7 @@ class Journal:
             self._file(record)
         self._plans = Plans(_open_decisions(kept))
         self._withheld: dict[str, str] = {}
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._world: World | None = None
         self._due: dict[UnitName, Instant] = {}
         self._followers: set[Subscription] = set()
@@ -343,6 +348,12 @@ class Journal:
         for follower in self._followers:
             follower.offer(record)
         return record
+
+    def apart(self, pairs: Iterable[tuple[str, Value]]) -> Inputs:
+        """Names and values; names that were there before are not kept twice."""
+        said = tuple(pairs)
+        names = tuple(name for name, _ in said)
+        return self._names.setdefault(names, names), tuple(value for _, value in said)
 
     def _file(self, record: Record) -> None:
         if record.unit:
@@ -430,7 +441,7 @@ class _Telling:
             cause=decision.cause,
             unit=unit,
             rule=decision.rule,
-            inputs=decision.inputs,
+            inputs=self._journal.apart(decision.inputs),
             outcome=decision.outcome,
             restart="" if decision.restart is None else decision.restart.value,
         )
@@ -439,7 +450,7 @@ class _Telling:
             unit=unit,
             rule=record.rule,
             outcome=record.outcome,
-            **dict(record.inputs),
+            **dict(decision.inputs),
             cause=record.cause,
             seq=record.seq,
         )
@@ -537,7 +548,9 @@ class _Telling:
         **said: Any,
     ) -> None:
         cause = cause or self._cause
-        inputs = tuple((key, value) for key, value in said.items() if rule and isinstance(value, str | int))
+        inputs = self._journal.apart(
+            (key, value) for key, value in said.items() if rule and isinstance(value, str | int)
+        )
         record = self._keep(event=event, cause=cause, reason=reason, unit=unit, rule=rule, inputs=inputs)
         about = {"unit": unit} if unit else {}
         getattr(self._log, level)(event, **about, reason=reason, **said, cause=cause, seq=record.seq)

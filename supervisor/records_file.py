@@ -9,6 +9,7 @@ import asyncio
 import errno
 import json
 import os
+import sys
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -57,7 +58,8 @@ def decode(line: bytes) -> Record | None:
         return None
     try:
         said = json.loads(text)
-        said["inputs"] = tuple((str(key), value) for key, value in said.get("inputs", ()))
+        names, values = said.get("inputs", ((), ()))
+        said["inputs"] = tuple(map(sys.intern, names)), tuple(values)
         known = {key: value for key, value in said.items() if key in RECORD}
         return Record(**known)
     except (ValueError, TypeError, AttributeError):

@@ -12,7 +12,8 @@ from units.events import Event
 from units.health import Check, CheckKind, Health, Tcp
 from units.machine import Moment
 from units.quantities import Instant
-from units.rules import RULES, Decision
+from units.rule_book import RULES
+from units.rules import Decision
 from units.switching import Result, SwitchStep
 from units.unit import Failure, HealPolicy, Kind, OnUnhealthy, Policy, UnitName, Via
 

@@ -61,7 +61,9 @@ def numbers(records: Sequence[Record]) -> list[int]:
         restarts=st.none() | st.integers(0, 9),
         engine_ns=st.integers(0, 2 * 10**18),
         rule=st.text(),
-        inputs=st.lists(st.tuples(st.text(), st.text() | st.integers() | st.floats(0, 1e9))).map(tuple),
+        inputs=st.tuples(
+            st.lists(st.text()).map(tuple), st.lists(st.text() | st.integers() | st.floats(0, 1e9)).map(tuple)
+        ),
         decision=st.integers(0, 10**9),
     )
 )
@@ -219,6 +221,6 @@ def test_a_storm_is_one_write_and_the_end_writes_what_is_left(tmp_path: Path, mo
 
 def test_a_record_s_every_field_is_kept() -> None:
     """A field that is new and not carried over would be found here."""
-    full = Record(1, 2.0, "e", "c", 3, "u", "b", "a", "o", "r", "f", 4, 5, "k", 6, "w", "l", (("i", 1),), "t", 7)
+    full = Record(1, 2.0, "e", "c", 3, "u", "b", "a", "o", "r", "f", 4, 5, "k", 6, "w", "l", (("i",), (1,)), "t", 7)
     assert decode(encode(full).rstrip()) == full
     assert replace(full, unit="other") != full

@@ -24,7 +24,8 @@ from units.kernel import Reaction, Transition, World, new_world, react
 from units.machine import Moment
 from units.memory import Clocks, recall
 from units.quantities import Instant, Seconds
-from units.rules import RULES, Decision
+from units.rule_book import RULES
+from units.rules import Decision
 from units.unit import (
     Condition,
     Dependency,
