@@ -22,6 +22,8 @@ class Parameter:
     type: Any = str
     bounds: tuple[float, float] | None = None
     choices: tuple[str, ...] = ()
+    forms: tuple[dict[str, str], ...] = ()
+    """What a text may look like, in JSON Schema's words: one of these."""
     default: object = None
 
 
@@ -55,7 +57,11 @@ PATH = {
 
 COUNT = (0, 999_999_999_999_999)
 FOLLOW = Parameter("follow", "go on with what comes", bool)
-SINCE = Parameter("since", "from then on: a span such as 10m or 2h ago, or an ISO time")
+SINCE = Parameter(
+    "since",
+    "from then on: a span such as 10m or 2h ago, or an ISO time",
+    forms=({"pattern": r"^([0-9]{1,9}(s|m|min|h|d|w))+$"}, {"format": "date-time"}),
+)
 WAIT = Parameter("wait", "seconds to wait for the outcome", float, (0, LONGEST_WAIT), default=0)
 
 OPERATIONS: dict[str, Operation] = {

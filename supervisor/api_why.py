@@ -14,32 +14,37 @@ from supervisor.journal import Journal
 from units.kernel import World
 from units.unit import USER_DOCKER, Phase, Unit, UnitName
 
-SPAN = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(s|m|min|h|d|w)")
+SPAN = re.compile(r"([0-9]{1,9})(s|min|m|h|d|w)")
 SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})")
 
 
 def moment(text: str, now: float) -> float:
-    """Seconds since 1970 of ``10m``, ``1h30m`` (ago) or an ISO time; one without a zone is the host's.
+    """Seconds since 1970 of ``10m``, ``1h30m`` (ago), or a time as RFC 3339 writes it.
 
     Raises:
         ValueError: it is neither.
     """
     parts = SPAN.findall(text)
     if parts and "".join(number + unit for number, unit in parts) == text:
-        return now - sum(float(number) * SECONDS[unit] for number, unit in parts)
-    return datetime.fromisoformat(text).timestamp()
+        return now - sum(int(number) * SECONDS[unit] for number, unit in parts)
+    if TIME.fullmatch(text) is None:
+        raise ValueError(f"no span and no time: {text}")
+    return datetime.fromisoformat(text.upper()).timestamp()
 
 
 def since(request: BaseRequest) -> float | None:
     """The parameter of that name; ``None``: it is not given. Raises Refusal."""
-    text = request.query.get("since", "")
-    if not text:
+    text = request.query.get("since")
+    if text is None:
         return None
     try:
         return moment(text, time.time())
     except (ValueError, OverflowError):
         raise Refusal(
-            400, "since: expected a span such as 10m or 2h, or an ISO time", "such as since=2026-01-02T03:04:05Z"
+            400,
+            "since: expected a span such as 10m or 2h, or a time with its zone",
+            "such as since=2026-01-02T03:04:05Z",
         ) from None
 
 

@@ -26,7 +26,7 @@ def add_commands(add: Callable[[str, str, str], argparse.ArgumentParser]) -> Non
 
 
 def run(client: "Client", args: argparse.Namespace, print_json: Callable[[Any], None]) -> int:
-    answer = client.get("units", args.unit, "why", since=args.since)
+    answer = client.get("units", args.unit, "why", since=_since(args.since))
     if args.svg is not None:
         from supervisor import timeline  # noqa: PLC0415 - only who wants a picture pays for it
 
@@ -38,6 +38,16 @@ def run(client: "Client", args: argparse.Namespace, print_json: Callable[[Any], 
 
         render_why.show(Screen(sys.stdout), answer)
     return 0
+
+
+def _since(text: str | None) -> str | None:
+    """A time without a zone is one of this host's clock; a span is the supervisor's to understand."""
+    from datetime import datetime  # noqa: PLC0415 - only who names a time pays for it
+
+    try:
+        return None if text is None else datetime.fromisoformat(text).astimezone().isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError):
+        return text
 
 
 def run_plot(client: "Client", args: argparse.Namespace, print_json: Callable[[Any], None]) -> int:

@@ -54,11 +54,11 @@ class Control:
         journal: Journal,
         engine: Engine | None,
         run_dir: Path,
+        boot: Callable[[], dict[str, Any]],
         choices: Choices | None = None,
         user_docker: UserDocker | None = None,
         checks: Callable[[UnitName], list[dict[str, Any]]] = lambda _: [],
         hooks: Hooks | None = None,
-        boot: Callable[[], dict[str, Any]] = dict,
         log: FilteringBoundLogger | None = None,
         access: Access = Access(),
     ) -> None:

@@ -132,6 +132,8 @@ def _said(parameter: Parameter, schemas: Schemas) -> dict[str, Any]:
         schema |= {"minimum": parameter.bounds[0], "maximum": parameter.bounds[1]}
     if parameter.choices:
         schema |= {"enum": list(parameter.choices)}
+    if parameter.forms:
+        schema |= {"anyOf": list(parameter.forms)}
     if parameter.default is not None:
         schema |= {"default": parameter.default}
     return {"description": parameter.says, "schema": schema}
