@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from hooks.presence import HostHooks
 from metrics import Metrics
+from supervisor.boot_chart import BootChart
 from supervisor.choices import Choices
 from supervisor.config_child import RefusedError, UnreadError, read_apart
 from supervisor.control import Control
@@ -29,6 +30,8 @@ from supervisor.log_pipeline import Pipeline, configure_logging
 from supervisor.loop import Inbox, Observer
 from supervisor.pages import PagesError, serve_pages
 from supervisor.prober import shown
+from supervisor.records_file import RecordsFile
+from supervisor.records_file import load as load_records
 from supervisor.sd_notify import Systemd
 from supervisor.settings import Settings
 from supervisor.shell import Shell, Timing
@@ -63,6 +66,10 @@ PASSED_ON = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "h
 
 LAST_WORDS = 1.0
 """Seconds at the end for a log reader that is behind."""
+
+
+RECORDS = "records"
+"""Name of the file, in the state directory, that keeps the last records over a restart of ours."""
 
 
 CATCH_UP = 0.05
@@ -249,12 +256,21 @@ class Host:
         user_docker = self._user_docker(engine, inbox)
         switches = Switches(engine, inbox, choices, user_docker, self._log, room=self._room)
         metrics.restore(kept.counters)
-        journal = Journal(self._log, self._to_wall, lambda number: control.asker(number))  # noqa: PLW0108 - made below
+        records = self._options.state_dir / RECORDS
+        journal = Journal(
+            self._log,
+            self._to_wall,
+            lambda number: control.asker(number),  # noqa: PLW0108 - made below
+            kept=load_records(records, self._log),
+        )
         self._lines.know(journal.about)
+        journal.begin(_beginning(kept), self._started)
+        records_file = RecordsFile(records, journal, self._log)
         keeper = Keeper(
             self._store, boot_id, self._clocks, self._log, counters=metrics.counted, failed=metrics.state_failed
         )
         world = self._first_world(kept)
+        boot_chart = BootChart(self._to_wall, Instant(loop.time()), world.units.values())
         switched_off = self._options.state_dir / "hooks-off"
         hooks = HostHooks(self._options.hooks, metrics.hook_ran, self._log, time.time, switched_off)
         control = Control(
@@ -268,6 +284,7 @@ class Host:
             user_docker=user_docker,
             checks=lambda name: shown(shell.outcomes(name), self._to_wall),
             hooks=hooks,
+            boot=boot_chart.told,
             log=self._log,
             access=self._options.access,
         )
@@ -280,7 +297,17 @@ class Host:
             self._log,
             gauges=metrics,
             keeper=keeper,
-            observers=(control, journal, metrics, *notifier, hooks, systemd, *self._more_observers()),
+            observers=(
+                control,
+                journal,
+                records_file,
+                boot_chart,
+                metrics,
+                *notifier,
+                hooks,
+                systemd,
+                *self._more_observers(),
+            ),
             chance=random.random,
             timing=Timing(self._settings.supervisor.snapshot_period, self._settings.supervisor.shutdown_total),
             read_config=self._read_config,
@@ -312,6 +339,7 @@ class Host:
             for one in notifier:
                 one.close()
             await hooks.close()
+            await records_file.close()
             await engine.close()
 
     def _gates(self, hooks: HostHooks) -> HostHooks | None:
@@ -514,6 +542,14 @@ class Host:
                 user_docker=docker.report,
             ),
         )
+
+
+def _beginning(kept: Kept) -> str:
+    """How the records of this supervisor begin."""
+    before = "the one before it did not end by itself" if kept.same_boot else "the one before it had ended"
+    if not kept.same_host_boot:
+        before = "the host was booted" if kept.units else "the first one here"
+    return f"dockwarden {VERSION}, pid {os.getpid()}; {before}"
 
 
 class Heartbeat:
