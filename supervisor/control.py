@@ -240,6 +240,7 @@ class Control:
             Route("GET", "/v1/units/{name}/wait", self._waiting.wait),
             Route("GET", "/v1/events", self._reading.events),
             Route("GET", "/v1/logs", self._logs),
+            Route("GET", "/v1/graph", self._reading.graph),
             Route("GET", "/v1/version", self._reading.version),
             Route("GET", "/v1/openapi.json", self._describe),
             Route("GET", "/v1/storage/{name}/check", self._switching.check),
