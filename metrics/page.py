@@ -95,7 +95,7 @@ pieces, between which supervision goes on.
 | `/metrics` | what this page lists |
 | `/healthz` | 200 while the event loop turns |
 | `/readyz` | 200 when the engine serves and the units have been looked at; else 503 and the reason |
-| `/` | a list of these |
+| `/` | for a browser the [status page](page.md); else a list of these, as text |
 
 Gauges are read from the supervisor's present knowledge at each scrape. While `dockwarden_engine_up` is 0, units are
 shown as they were last known, as of `dockwarden_snapshot_last_timestamp_seconds`. Rules, a dashboard and a scrape

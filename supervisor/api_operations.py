@@ -121,6 +121,7 @@ OPERATIONS: dict[str, Operation] = {
         codes=(404,),
         stream=True,
     ),
+    "GET /v1/graph": Operation("Who needs whom, with everybody's state", answer.Graph),
     "GET /v1/version": Operation("The supervisor's version", answer.Version),
     "GET /v1/openapi.json": Operation("This description", dict[str, Any]),
     "GET /v1/storage/{name}/check": Operation(

@@ -86,6 +86,12 @@ class Reading:
             for one in said
         ]
 
+    async def graph(self, _request: BaseRequest, _taken: Taken) -> Response:
+        """Who needs whom, with everybody's state."""
+        from supervisor.graph import plain  # noqa: PLC0415 - asked for by a person, now and then
+
+        return in_json(plain(self._world().links, self._status()["units"]))
+
     async def version(self, _request: BaseRequest, _taken: Taken) -> Response:
         return in_json({"version": VERSION, "api": "v1", "pid": os.getpid()})
 

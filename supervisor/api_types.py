@@ -301,6 +301,32 @@ class Boot:
 
 
 @dataclass(frozen=True, slots=True)
+class GraphUnit:
+    name: str
+    kind: KindName
+    state: State
+    health: HealthState
+    flapping: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GraphEdge:
+    """``source`` needs ``target``."""
+
+    source: str
+    target: str
+    kinds: tuple[str, ...]
+    """The keys of the configuration that say so."""
+    hard: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    units: tuple[GraphUnit, ...]
+    edges: tuple[GraphEdge, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """What became of what a unit was asked."""
 

@@ -36,7 +36,7 @@ from supervisor.sd_notify import Systemd
 from supervisor.settings import Settings
 from supervisor.shell import Shell, Timing
 from supervisor.state import StateError, StateFile
-from supervisor.status import Context, status
+from supervisor.status import Context, as_iso, status
 from supervisor.switches import Switches
 from supervisor.tree import Problem
 from supervisor.version import VERSION
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from hooks.notifier import Notifier, Receiver
     from supervisor.log_targets import Wanted
     from supervisor.recreate import Recreations
+    from supervisor.status_page import StatusPage
     from supervisor.system_docker import DaemonState, SystemDocker
     from supervisor.user_docker import UserDocker
 
@@ -333,7 +334,7 @@ class Host:
 
         beat = Heartbeat(metrics.observe_loop_lag, tend)
         try:
-            return await self._serve(shell, control, metrics)
+            return await self._serve(shell, control, metrics, lambda: self._page(shell, journal, user_docker))
         finally:
             beat.stop()
             for one in notifier:
@@ -369,13 +370,13 @@ class Host:
         """At each connection, before the units are looked at."""
         await self._load_images(engine)
 
-    async def _serve(self, shell: Shell, control: Control, metrics: Metrics) -> int:
+    async def _serve(self, shell: Shell, control: Control, metrics: Metrics, page: Callable[[], "StatusPage"]) -> int:
         pages = None
         docker_run = None
         try:
             await control.start()
             if self._options.listen:
-                pages = await serve_pages(self._options.listen, metrics, lambda: shell.world)
+                pages = await serve_pages(self._options.listen, metrics, lambda: shell.world, page)
             if self._docker is not None:
                 docker_run = asyncio.create_task(self._docker.run(), name="system-docker")
             await _run(shell)
@@ -528,19 +529,30 @@ class Host:
         return self._clocks().to_wall(instant)
 
     def _status(self, world: World, docker: LateUserDocker) -> dict[str, Any]:
+        return status(world, self._context(docker))
+
+    def _context(self, docker: LateUserDocker) -> Context:
         daemon = self._daemon_state
-        return status(
-            world,
-            Context(
-                mode=self._mode,
-                url=self._url,
-                to_wall=self._to_wall,
-                started=self._started,
-                daemon=None if daemon is None else f"{daemon.phase}: {daemon.reason}",
-                daemon_pid=None if daemon is None else daemon.pid,
-                enabled={of: self._choices.chosen(of) for of in Switchable},
-                user_docker=docker.report,
-            ),
+        return Context(
+            mode=self._mode,
+            url=self._url,
+            to_wall=self._to_wall,
+            started=self._started,
+            daemon=None if daemon is None else f"{daemon.phase}: {daemon.reason}",
+            daemon_pid=None if daemon is None else daemon.pid,
+            enabled={of: self._choices.chosen(of) for of in Switchable},
+            user_docker=docker.report,
+        )
+
+    def _page(self, shell: Shell, journal: Journal, docker: LateUserDocker) -> "StatusPage":
+        from supervisor.status_page import StatusPage  # noqa: PLC0415 - a host that no browser looks at pays nothing
+
+        return StatusPage(
+            world=lambda: shell.world,
+            context=lambda: self._context(docker),
+            journal=journal,
+            checks=lambda name: shown(shell.outcomes(name), self._to_wall),
+            now=lambda: as_iso(time.time()),
         )
 
 

@@ -13,7 +13,17 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from supervisor import client_doctor, client_hooks, client_logs, client_switch, client_wait, client_why, render
+from supervisor import (
+    client_doctor,
+    client_graph,
+    client_hooks,
+    client_logs,
+    client_switch,
+    client_top,
+    client_wait,
+    client_why,
+    render,
+)
 from supervisor.calling import NOT_FOUND, Client, RefusedError, UnreachableError, why
 from supervisor.client_progress import Progress
 from supervisor.command_line import guessed
@@ -76,6 +86,8 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     client_switch.add_commands(subparsers, add_below)
     client_hooks.add_commands(subparsers, add_below)
     client_doctor.add_commands(add)
+    client_graph.add_commands(add)
+    client_top.add_commands(add)
     add("version", "show the versions of this program and of the running supervisor", "version")
 
 
@@ -272,6 +284,14 @@ def _hooks(client: Client, args: argparse.Namespace) -> int:
     return client_hooks.run(client, args, _print_json)
 
 
+def _graph(client: Client, args: argparse.Namespace) -> int:
+    return client_graph.run(client, args, _print_json)
+
+
+def _top(client: Client, args: argparse.Namespace) -> int:
+    return client_top.run(client, args, _print_json)
+
+
 def _code(result: Any, good: str = "ok") -> int:
     if isinstance(result, UnreachableError):
         return UNREACHABLE
@@ -319,6 +339,9 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "wait": _wait_for,
     "version": _version,
     "hooks": _hooks,
+    "graph": _graph,
+    "tree": _graph,
+    "top": _top,
     "console": _switchable,
     "storage": _switchable,
     "engine": _switchable,

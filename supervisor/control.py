@@ -246,6 +246,7 @@ class Control:
             Route("GET", "/v1/logs", self._logs),
             Route("GET", "/v1/boot", self._explaining.boot),
             Route("GET", "/v1/boot.svg", self._explaining.boot_picture),
+            Route("GET", "/v1/graph", self._reading.graph),
             Route("GET", "/v1/version", self._reading.version),
             Route("GET", "/v1/openapi.json", self._describe),
             Route("GET", "/v1/storage/{name}/check", self._switching.check),

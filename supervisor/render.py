@@ -48,6 +48,10 @@ class Screen:
     def of_stdout(cls) -> Self:
         return cls(sys.stdout)
 
+    @classmethod
+    def of_stderr(cls) -> Self:
+        return cls(sys.stderr)
+
     def line(self, text: str = "") -> None:
         encoding = self.stream.encoding or "ascii"
         self.stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
