@@ -44,6 +44,7 @@ QUESTIONS: Final[Mapping[str, str]] = {
     catalog.RECONNECTS.name: "how often could it not?",
     catalog.SNAPSHOTS.name: "how often do we look?",
     catalog.LAST_SNAPSHOT.name: "when did we look last?",
+    catalog.SNAPSHOT_PERIOD.name: "how often should we?",
     catalog.CORRECTIONS.name: "what did the stream miss?",
     catalog.ENGINE_UP.name: "is the engine well?",
     catalog.ENGINE_INFO.name: "which engine is it?",

@@ -244,7 +244,13 @@ class Host:
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
-        metrics = Metrics(wall=time.time, now=loop.time, version=VERSION, most_units=self._options.metrics_units)
+        metrics = Metrics(
+            wall=time.time,
+            now=loop.time,
+            version=VERSION,
+            most_units=self._options.metrics_units,
+            snapshot_period=self._settings.supervisor.snapshot_period,
+        )
         inbox = Inbox(loop.time, f"{random.SystemRandom().randrange(16**4):04x}")
         try:
             engine = self._make_engine(metrics.engine_call)
