@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks import heal, memory, probes, reaction, restart, scrape, switch
+from benchmarks import heal, hooks, memory, probes, reaction, restart, scrape, switch
 from benchmarks.processes import BenchmarkError
 from tests.bed.bed import BedError
 from tests.bed.engines import EngineUnavailableError
@@ -50,6 +50,11 @@ def measure_heal(rounds: int, *, quick: bool) -> Result:  # noqa: ARG001 - fewer
     return heal.measure(max(2, rounds // 5))
 
 
+def measure_hooks(rounds: int, *, quick: bool) -> Result:
+    """Each variant runs alone for a while in each round."""
+    return hooks.measure(max(3, rounds // 4), 10 if quick else 50)
+
+
 def measure_scrape(rounds: int, *, quick: bool) -> Result:
     return scrape.measure(max(2, rounds // 2), 40 if quick else 300)
 
@@ -61,6 +66,7 @@ BENCHMARKS: dict[str, Callable[..., Result]] = {
     "switch": measure_switch,
     "probes": measure_probes,
     "heal": measure_heal,
+    "hooks": measure_hooks,
     "scrape": measure_scrape,
 }
 

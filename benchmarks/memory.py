@@ -14,7 +14,8 @@ from benchmarks.processes import boot_command, fake_engine, module, running, scr
 from benchmarks.reaction import services, wait_until_ready
 from benchmarks.scrape import free_port
 
-BARE, OURS, WORKED = "five packages imported", "dockwarden, 20 units", "dockwarden, after restarts"
+BARE, OURS = "five packages imported", "dockwarden, 20 units"
+SHIPPED, WORKED = "as its unit file starts it (-OO)", "the same, after restarts"
 UNITS = 20
 SETTLE = 5.0
 """Seconds until what the boot left behind is freed or written."""
@@ -61,21 +62,25 @@ def measure(rounds: int, restarts: int) -> Result:
 def one_round(restarts: int) -> dict[str, Mapping[str, float]]:
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(scratch())
-        engine = stack.enter_context(fake_engine(directory, ["ours"]))
+        engine = stack.enter_context(fake_engine(directory, ["ours", "shipped"]))
         bare = stack.enter_context(running(module("benchmarks.bare_imports"), directory / "bare.log"))
-        port = free_port()
-        command = boot_command(engine.sockets["ours"], directory / "d", services(UNITS), listen=f"127.0.0.1:{port}")
-        ours = stack.enter_context(running(command, directory / "ours.log"))
-        wait_until_ready(engine, "ours", UNITS, directory / "ours.log")
-        for _ in range(SCRAPES):
-            urlopen(f"http://127.0.0.1:{port}/metrics").read()
+        pids = {BARE: bare.pid}
+        for variant, name, how in ((OURS, "ours", []), (SHIPPED, "shipped", ["-OO"])):
+            port, log = free_port(), directory / f"{name}.log"
+            python, *rest = boot_command(
+                engine.sockets[name], directory / name, services(UNITS), listen=f"127.0.0.1:{port}"
+            )
+            pids[variant] = stack.enter_context(running([python, *how, *rest], log)).pid
+            wait_until_ready(engine, name, UNITS, log)
+            for _ in range(SCRAPES):
+                urlopen(f"http://127.0.0.1:{port}/metrics").read()
         time.sleep(SETTLE)
-        measured = {BARE: sizes(bare.pid), OURS: sizes(ours.pid)}
+        measured = {variant: sizes(pid) for variant, pid in pids.items()}
         for number in range(restarts):
-            engine.die("ours", f"u{number % UNITS}")
+            engine.die("shipped", f"u{number % UNITS}")
             time.sleep(WORK_PAUSE)
         time.sleep(SETTLE)
-        return {**measured, WORKED: sizes(ours.pid)}
+        return {**measured, WORKED: sizes(pids[SHIPPED])}
 
 
 def sizes(pid: int) -> Mapping[str, float]:

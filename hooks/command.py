@@ -9,8 +9,8 @@ from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from hooks.not_told import NotToldError
 from hooks.notices import Notice, fields
-from hooks.notifier import NotToldError
 
 PATIENCE = 10.0
 """Seconds until it and all that it started is killed."""
@@ -18,6 +18,8 @@ LAST_WORDS = 1.0
 """Seconds for its output after its end."""
 KEPT = 4096
 """Bytes of its output that are kept for the log."""
+SIP = 0.02
+"""Seconds between two pieces of what is not kept; a pipe holds 64 KiB."""
 
 
 class CommandReceiver:
@@ -38,10 +40,21 @@ class CommandReceiver:
         await run_command([*self._words, *more], fields(notice), notice.as_json())
 
 
-async def run_command(words: Sequence[str], environment: Mapping[str, str], text: str) -> None:
-    """Run it with ``environment`` besides our own and ``text`` on its standard input, and wait for its end.
+async def run_command(words: Sequence[str], environment: Mapping[str, str], text: str) -> str:
+    """Run it with ``environment`` besides our own and ``text`` on its standard input; returns what it printed.
 
     Raises NotToldError: it could not be started, took longer than PATIENCE, or ended with another code than 0.
+    """
+    code, said = await outcome(words, environment, text, PATIENCE)
+    if code:
+        raise NotToldError(f"exit code {code}" + (f": {said}" if said else ""))
+    return said
+
+
+async def outcome(words: Sequence[str], environment: Mapping[str, str], text: str, patience: float) -> tuple[int, str]:
+    """As ``run_command``, but whatever code it ends with: returns that, below 0 a signal's, and what it printed.
+
+    Raises NotToldError: it could not be started, or took longer than ``patience`` seconds.
     """
     try:
         process, talk = await asyncio.get_running_loop().subprocess_exec(
@@ -57,21 +70,19 @@ async def run_command(words: Sequence[str], environment: Mapping[str, str], text
         raise NotToldError(f"{getattr(error, 'strerror', None) or error}: {words[0]}") from error
     try:
         _say(process, text.encode())
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             await talk.exited.wait()
         with contextlib.suppress(TimeoutError):  # What it left in the background may hold its output open.
             async with asyncio.timeout(LAST_WORDS):  # Not wait_for: Python 3.11's can swallow a cancellation.
                 await talk.closed.wait()
     except TimeoutError:
-        raise NotToldError(f"did not end within {PATIENCE:g} s") from None
+        raise NotToldError(f"did not end within {patience:g} s") from None
     finally:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.get_pid(), signal.SIGKILL)  # Also what it has left behind.
         await talk.closed.wait()
         process.close()
-    if code := process.get_returncode():
-        said = talk.kept.decode(errors="replace").strip()
-        raise NotToldError(f"exit code {code}" + (f": {said}" if said else ""))
+    return process.get_returncode() or 0, talk.kept.decode(errors="replace").strip()
 
 
 class _Talk(asyncio.SubprocessProtocol):
@@ -84,8 +95,20 @@ class _Talk(asyncio.SubprocessProtocol):
         self.closed = asyncio.Event()
         """It has exited, and nobody holds its output open any more."""
 
-    def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002 - there is one
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._process = cast("asyncio.SubprocessTransport", transport)
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
         self.kept += data[: KEPT - len(self.kept)]
+        if len(self.kept) >= KEPT:
+            # A flood must not become our own work: from here on it is read by sips, until its end.
+            pipe = cast("asyncio.ReadTransport", self._process.get_pipe_transport(fd))
+            pipe.pause_reading()
+            asyncio.get_running_loop().call_later(SIP, self._read_on, pipe)
+
+    def _read_on(self, pipe: asyncio.ReadTransport) -> None:
+        if not pipe.is_closing():
+            pipe.resume_reading()
 
     def process_exited(self) -> None:
         self.exited.set()
@@ -96,6 +119,8 @@ class _Talk(asyncio.SubprocessProtocol):
 
 def _say(process: asyncio.SubprocessTransport, text: bytes) -> None:
     pipe = process.get_pipe_transport(0)
-    assert pipe is not None
-    cast("asyncio.WriteTransport", pipe).write(text)
+    if pipe is None or pipe.is_closing():
+        return  # It has ended already, and did not want to hear it.
+    with contextlib.suppress(OSError):
+        cast("asyncio.WriteTransport", pipe).write(text)
     pipe.close()

@@ -30,8 +30,11 @@ class Happened:
     """The id that log, journal and ``why`` have for it."""
     reason: str
 
+    def as_dict(self) -> dict[str, Any]:
+        return {"event": self.name, **asdict(self)}
+
     def as_json(self) -> str:
-        return json.dumps({"event": self.name, **asdict(self)})
+        return json.dumps(self.as_dict())
 
     def environment(self) -> Mapping[str, str]:
         """For a small script. An environment takes neither zero bytes nor novels."""
@@ -158,23 +161,25 @@ def happenings(event: Event, reaction: Reaction, cause: str, at: float) -> tuple
         case _:
             pass
     for moved in reaction.transitions:
-        told += [_told(kind, moved, at) for kind in OF_UNITS if _applies(kind, moved)]
+        told += [_told(kind, moved, at) for kind, applies in _kinds(moved) if applies]
     return tuple(told)
 
 
-def _applies(kind: type[UnitMoved], moved: Transition) -> bool:
+def _kinds(moved: Transition) -> tuple[tuple[type[UnitMoved], bool], ...]:
+    """Each event of a unit, in order, and whether this is one."""
     before, after = moved.before, moved.after
     entered = before.phase is not after.phase
-    return {
-        UnitMoved: True,
-        UnitStarted: after.phase in UP and before.phase not in UP,
-        UnitReady: entered and after.phase is Phase.READY,
-        UnitRestarted: moved.restart is not None,
-        UnitDied: moved.on == "ContainerDied" and before.phase in {*UP, Phase.STARTING},
-        UnitFailed: entered and after.phase in BAD,
-        UnitStopped: entered and after.phase is Phase.INACTIVE,
-        UnitUnhealthy: after.health is Health.UNHEALTHY and before.health is not Health.UNHEALTHY,
-    }[kind]
+    runs_on = moved.on == "SignalFailed"  # Its stop was vetoed.
+    return (
+        (UnitMoved, True),
+        (UnitStarted, after.phase in UP and before.phase not in UP and not runs_on),
+        (UnitReady, entered and after.phase is Phase.READY and not runs_on),
+        (UnitRestarted, moved.restart is not None),
+        (UnitDied, moved.on == "ContainerDied" and before.phase in {*UP, Phase.STARTING}),
+        (UnitFailed, entered and after.phase in BAD),
+        (UnitStopped, entered and after.phase is Phase.INACTIVE),
+        (UnitUnhealthy, after.health is Health.UNHEALTHY and before.health is not Health.UNHEALTHY),
+    )
 
 
 def _told(kind: type[UnitMoved], moved: Transition, at: float) -> UnitMoved:

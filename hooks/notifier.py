@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from hooks.not_told import NotToldError
 from hooks.notices import Notice, notices
 from units.events import Event
 from units.kernel import Reaction
@@ -20,10 +21,6 @@ BURST, REFILL = 10, 10.0
 """Notices that may be told at once, and seconds for each one more."""
 FAILURES, REST = 5, 60.0
 """Failures in a row after which a receiver is left alone, and for how many seconds."""
-
-
-class NotToldError(Exception):
-    """A receiver did not take a notice; the text says why, and holds no secret."""
 
 
 class Receiver(Protocol):

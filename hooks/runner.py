@@ -1,150 +1,280 @@
-"""Between what happens and the hooks that are told of it: a queue, a deadline and a circuit for each hook.
+"""All hooks of the host: which there are, who is told of what happens, and who is asked before something is done.
 
-Nothing here is waited for by anybody: a hook that is slow, fails or hangs costs its own events, and no unit's restart.
+Nothing here is waited for by anybody but gates: a hook that is slow, fails or hangs costs its own events, and no unit's
+restart.
 """
 
 import asyncio
+import json
 from collections import deque
-from collections.abc import Callable
-from fnmatch import fnmatchcase
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from hooks.command import run_command
-from hooks.folder import EVERYTHING_BUT, Hook, find
+from hooks.command import outcome, run_command
+from hooks.folder import Found, Hook, find
+from hooks.gates import Gate, Leave, ask_all
 from hooks.happenings import Happened, happenings, sample
-from hooks.notifier import Happening, NotToldError
+from hooks.line import QUEUE, Count, Line
+from hooks.not_told import NotToldError
+from hooks.points import POINTS, Answer, Asked, Veto, answer_of
+from hooks.points import sample as sample_question
+from hooks.presence import UnknownHookError
+from hooks.switched_off import SwitchedOff
 from units.kernel import Reaction
 
-QUEUE = 256
-FAILURES, REST = 5, 60.0
-"""Failures in a row after which a hook is left alone, and for how many seconds. What happens meanwhile waits."""
+if TYPE_CHECKING:
+    from hooks.interpreter import Ended
+    from hooks.notifier import Happening
+    from hooks.python import PythonHooks
+
+NOT_RUN = frozenset({126, 127})
+"""A shell's exit codes for what could not be run: no answer of a gate."""
 
 
-class Asked(Protocol):
+class Moment(Protocol):
     """The moment of a reaction: the part of it that matters here."""
 
     @property
     def cause(self) -> str: ...
 
 
-class _Line:
-    """One hook's queue, and the task that works it off, one event after the other."""
-
-    def __init__(self, hook: Hook, count: Callable[[str, str], None], log: Any) -> None:
-        self.hook = hook
-        self._count = count
-        self._log = log
-        self._queue: deque[Happened] = deque()
-        self._news = asyncio.Event()
-        self._failures = 0
-        self._resting = False
-        self._runs = self._failed = self._dropped = 0
-        self._last_error = ""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"hook:{hook.name}")
-
-    def wants(self, name: str) -> bool:
-        return fnmatchcase(name, self.hook.asks_for) if self.hook.asks_for else name != EVERYTHING_BUT
-
-    def put(self, event: Happened) -> None:
-        if len(self._queue) >= QUEUE:
-            self._queue.popleft()
-            self._dropped += 1
-            self._count(self.hook.name, "dropped")
-        self._queue.append(event)
-        self._news.set()
-
-    def close(self) -> asyncio.Task[None]:
-        """Returns the task, which is about to end."""
-        self._task.cancel()
-        return self._task
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "name": self.hook.name,
-            "events": self.hook.asks_for or f"all but {EVERYTHING_BUT}",
-            "path": str(self.hook.path),
-            "state": "resting" if self._resting else "ready",
-            "runs": self._runs,
-            "failed": self._failed,
-            "dropped": self._dropped,
-            "waiting": len(self._queue),
-            "last_error": self._last_error or None,
-        }
-
-    async def _run(self) -> None:
-        while True:
-            await self._news.wait()
-            event = self._queue.popleft()
-            if not self._queue:
-                self._news.clear()
-            await self.tell(event)
-            if self._failures >= FAILURES:
-                self._log.warning("hook.resting", hook=self.hook.name, seconds=REST, error=self._last_error)
-                self._resting = True
-                await asyncio.sleep(REST)
-                self._resting = False
-
-    async def tell(self, event: Happened) -> str:
-        """Returns what went wrong, in words; empty: nothing."""
-        self._runs += 1
-        try:
-            await run_command([str(self.hook.path)], event.environment(), event.as_json())
-        except NotToldError as error:
-            self._failures += 1
-            self._failed += 1
-            self._last_error = str(error)
-            self._count(self.hook.name, "failed")
-            self._log.warning("hook.failed", hook=self.hook.name, on=event.name, error=str(error), cause=event.cause)
-            return str(error)
-        self._failures = 0
-        self._count(self.hook.name, "done")
-        return ""
-
-
 class Hooks:
-    """An observer. ``count``: told of each run's end by hook and outcome; ``wall``: seconds since 1970."""
+    """An observer, and whom to ask. ``count``: told of each run's end; ``wall``: seconds since 1970.
 
-    def __init__(self, folder: Path, count: Callable[[str, str], None], log: Any, wall: Callable[[], float]) -> None:
+    ``switched_off``: where it is kept which hooks are. ``entry_points``: of packages that bring hooks, by name.
+    ``know``: told when ``gated`` has changed.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        count: Count,
+        log: Any,
+        wall: Callable[[], float],
+        switched_off: Path,
+        *,
+        entry_points: tuple[str, ...] = (),
+        know: Callable[[bool], None] = lambda _: None,
+    ) -> None:
         self._folder = folder
         self._count = count
         self._log = log
         self._wall = wall
-        self._lines: dict[str, _Line] = {}
-        self.reload()
+        self._off_file = SwitchedOff(switched_off)
+        self._off: frozenset[str] = frozenset()
+        self._lines: dict[str, Line] = {}
+        self._gates: dict[str, Gate] = {}
+        self._refused: tuple[tuple[str, str], ...] = ()
+        self._python: PythonHooks | None = None
+        self._leaving: list[PythonHooks] = []
+        """Of before a reload, as far as something of them may still run."""
+        self._early: deque[Happened] = deque(maxlen=QUEUE)
+        """What happens before it is known what the Python hooks want."""
+        self._loading: asyncio.Task[None] | None = None
+        self._know = know
+        self.gated = False
+        """Whether anybody may have to be asked."""
+        self.reload(entry_points)
 
-    def reload(self) -> None:
+    def reload(self, entry_points: tuple[str, ...] = ()) -> None:
         """Look again which hooks there are. Those that stay keep what waits for them."""
         found = find(self._folder)
-        for name, why in found.refused:
-            self._log.warning("hook.refused", hook=name, reason=why)
-        wanted = {hook.name: hook for hook in found.hooks}
-        for name in self._lines.keys() - wanted.keys():
+        self._off = self._off_file.names()
+        later = bool(found.python or entry_points)
+        self._settle(found, None if later else {}, found.refused)
+        if self._loading is not None:
+            self._loading.cancel()
+        self._loading = None
+        if later:
+            self._early.clear()
+            self._loading = asyncio.get_running_loop().create_task(
+                self._load(found, entry_points), name="python-hooks-load"
+            )
+            self._loading.add_done_callback(lambda _: self._know_gates())
+        else:
+            self._replace(None)
+        self._know_gates()
+
+    async def _load(self, found: Found, points: tuple[str, ...]) -> None:
+        from hooks.python import PythonHooks, Source  # noqa: PLC0415 - not loaded without Python hooks
+
+        python = PythonHooks(Source(found.python, points))
+        try:
+            loaded = await python.load()
+        except NotToldError as error:
+            self._log.warning("hooks.not-loaded", error=str(error))
+            await python.close()
+            return
+        except asyncio.CancelledError:
+            await python.close()
+            raise
+        self._replace(python)
+        hooks = {name: Hook(name, None, marks) for name, marks in loaded.hooks.items()}
+        self._settle(found, hooks, (*found.refused, *loaded.refused))
+        for event in self._early:
+            self._pass_on(event, only=hooks)
+        self._early.clear()
+
+    def _replace(self, python: "PythonHooks | None") -> None:
+        if self._python is not None:
+            self._python.retire()
+            self._leaving = [one for one in (*self._leaving, self._python) if not one.closed]
+        self._python = python
+
+    def _settle(self, found: Found, python: Mapping[str, Hook] | None, refused: tuple[tuple[str, str], ...]) -> None:
+        """From now on these are the hooks. ``python`` is None while it is being asked: its hooks of before stay."""
+        for name, why in refused:
+            if (name, why) not in self._refused:
+                self._log.warning("hook.refused", hook=name, reason=why)
+        self._refused = refused
+        before = [*(line.hook for line in self._lines.values()), *(gate.hook for gate in self._gates.values())]
+        stay = python.values() if python is not None else [hook for hook in before if hook.path is None]
+        wanted = {hook.name: hook for hook in (*found.hooks, *stay)}
+        gates = {name for name, hook in wanted.items() if hook.is_gate}
+        for name in self._lines.keys() - (wanted.keys() - gates):
             self._lines.pop(name).close()
-        for name in wanted.keys() - self._lines.keys():
-            self._lines[name] = _Line(wanted[name], self._count, self._log)
+        self._gates = {name: gate for name, gate in self._gates.items() if name in gates}
+        for name, hook in wanted.items():
+            if name in gates:
+                self._gates.setdefault(name, self._gate(hook)).hook = hook
+            elif name in self._lines:
+                self._lines[name].hook = hook
+            else:
+                self._lines[name] = Line(hook, self._runner(hook), self._count, self._log)
         if wanted:
             self._log.info("hooks.found", hooks=len(wanted), folder=str(self._folder))
 
-    def observe(self, entry: Happening, moment: Asked, reaction: Reaction) -> None:
-        if not self._lines:
+    def _know_gates(self) -> None:
+        loading = self._loading is not None and not self._loading.done()
+        gated = loading or any(name not in self._off for name in self._gates)
+        if gated != self.gated:
+            self.gated = gated
+            self._know(gated)
+
+    # How each kind is run.
+
+    def _runner(self, hook: Hook) -> Callable[[Happened], Awaitable[str]]:
+        async def run_file(event: Happened) -> str:
+            return await run_command([str(hook.path)], event.environment(), event.as_json())
+
+        async def run_function(event: Happened) -> str:
+            return (await self._call(hook, event.as_dict())).output
+
+        return run_function if hook.path is None else run_file
+
+    def _gate(self, hook: Hook) -> Gate:
+        async def ask_file(asked: Asked, limit: float) -> tuple[Answer, str]:
+            code, said = await outcome([str(hook.path)], asked.environment(), asked.as_json(), limit)
+            if code < 0 or code in NOT_RUN:
+                raise NotToldError(f"exit code {code}" + (f": {said}" if said else ""))
+            if code:
+                return Veto(said.splitlines()[0] if said else f"exit code {code}"), said
+            return (answer_of(json.loads(said)) if said.startswith("{") else None), said
+
+        async def ask_function(asked: Asked, limit: float) -> tuple[Answer, str]:
+            ended = await self._call(hook, asked.as_dict(), limit)
+            return answer_of(ended.answer), ended.output
+
+        return Gate(hook, ask_function if hook.path is None else ask_file, self._count, self._log)
+
+    async def _call(self, hook: Hook, told: Mapping[str, Any], limit: float | None = None) -> "Ended":
+        if self._python is None:
+            raise NotToldError("there is no process for Python hooks")
+        return await self._python.call(hook.name, told, limit or max(mark.timeout for mark in hook.marks))
+
+    # Telling and asking.
+
+    def observe(self, entry: "Happening", moment: Moment, reaction: Reaction) -> None:
+        loading = self._loading is not None and not self._loading.done()
+        if not self._lines and not loading:
             return
         for event in happenings(entry.event, reaction, moment.cause, self._wall()):
-            for line in self._lines.values():
-                if line.wants(event.name):
-                    line.put(event)
+            self._pass_on(event)
+            if loading:
+                self._early.append(event)
+
+    def _pass_on(self, event: Happened, only: Mapping[str, Any] | None = None) -> None:
+        for name, line in self._lines.items():
+            if (only is None or name in only) and name not in self._off and line.hook.wants(event):
+                line.put(event)
+
+    async def ask(self, asked: Asked) -> Leave:
+        """Ask all gates that stand before it. Ends within the longest of their limits; never raises."""
+        await self.ready()
+        gates = [gate for name, gate in self._gates.items() if name not in self._off and gate.stands_before(asked)]
+        leave = await ask_all(gates, asked) if gates else Leave()
+        for hook, why in leave.vetoes:
+            self._log.info("hook.vetoed", hook=hook, point=asked.point, unit=asked.unit, reason=why, cause=asked.cause)
+        return leave
+
+    async def ready(self) -> None:
+        """Until it is known which Python hooks there are: that has limits of its own, one for each file."""
+        while (loading := self._loading) is not None and not loading.done():
+            await asyncio.wait([loading])
+
+    # What a person wants of them.
 
     def listed(self) -> list[dict[str, Any]]:
-        return [self._lines[name].as_dict() for name in sorted(self._lines)]
+        known: dict[str, Line | Gate] = {**self._lines, **self._gates}
+        rows = [known[name].as_dict() | self._state(name) for name in sorted(known)]
+        nothing = {"runs": 0, "failed": 0, "dropped": 0, "vetoes": 0, "waiting": 0, "last_output": None}
+        return rows + [
+            {"name": name, "kind": "", "events": "", "path": "", "state": "refused", "last_error": why, **nothing}
+            for name, why in self._refused
+        ]
+
+    def _state(self, name: str) -> dict[str, str]:
+        return {"state": "off"} if name in self._off else {}
 
     async def test(self, event: str, unit: str) -> list[dict[str, str]]:
-        """Tell every hook that asks for it of an event that did not happen. Raises KeyError: no such event."""
+        """Tell, or ask, every hook that wants it of what did not happen. Raises KeyError: no such event or point."""
+        await self.ready()
+        if event in POINTS:
+            question = sample_question(event, unit, self._wall())
+            gates = [gate for name, gate in sorted(self._gates.items()) if gate.stands_before(question)]
+            answers = await asyncio.gather(*(gate.answer(question) for gate in gates))
+            return [
+                {"hook": gate.hook.name, "error": "", "answer": _in_words(answer), "output": gate.record.last_output}
+                for gate, answer in zip(gates, answers, strict=True)
+            ]
         told = sample(event, unit, self._wall())
-        lines = [self._lines[name] for name in sorted(self._lines) if self._lines[name].wants(event)]
+        lines = [self._lines[name] for name in sorted(self._lines) if self._lines[name].hook.wants(told)]
         said = await asyncio.gather(*(line.tell(told) for line in lines))
-        return [{"hook": line.hook.name, "error": error} for line, error in zip(lines, said, strict=True)]
+        return [
+            {"hook": line.hook.name, "error": error, "answer": "", "output": "" if error else line.record.last_output}
+            for line, error in zip(lines, said, strict=True)
+        ]
+
+    def switch(self, name: str, *, on: bool) -> None:
+        """For good: it is kept. Raises UnknownHookError, OSError."""
+        known = {*self._lines, *self._gates, *self._off}
+        if name not in known:
+            raise UnknownHookError(f"there are: {', '.join(sorted(known)) or 'none'}")
+        if on:
+            self._off_file.remove(name)
+        else:
+            self._off_file.add(name)
+        self._off = self._off - {name} if on else self._off | {name}
+        self._know_gates()
+        self._log.info("hook.switched", hook=name, on=on)
 
     async def close(self) -> None:
         """End what runs, with all that it started; what waits is not told any more."""
-        ended = [line.close() for line in self._lines.values()]
+        ended: list[asyncio.Task[None]] = [line.close() for line in self._lines.values()]
+        if self._loading is not None:
+            self._loading.cancel()
+            ended.append(self._loading)
         await asyncio.gather(*ended, return_exceptions=True)
+        await asyncio.gather(*(python.close() for python in (self._python, *self._leaving) if python is not None))
+
+
+def _in_words(answer: Answer) -> str:
+    match answer:
+        case None:
+            return "go on"
+        case Veto(reason):
+            return f"veto: {reason}"
+        case _:
+            names = [*answer.environment, *answer.mounts]
+            return f"go on, with {', '.join(names)}" if names else "go on"

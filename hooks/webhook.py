@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from hooks.not_told import NotToldError
 from hooks.notices import Notice
-from hooks.notifier import NotToldError
 
 PATIENCE = 10.0
 """Seconds for all of it."""
@@ -19,25 +19,32 @@ class Webhook:
 
     def __init__(self, url: str, text_key: str = "text") -> None:
         """Raises ValueError for what is no http address."""
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("expected an address, as in https://chat.example/hook")
+        self.name = check_address(url)
         self._url = url
         self._text_key = text_key
-        self.name = f"{parts.scheme}://{parts.hostname}"  # Tokens are often part of the path.
 
     async def send(self, notice: Notice) -> None:
-        body = notice.as_json(self._text_key)
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as session,
-                session.post(
-                    self._url, data=body, headers={"Content-Type": "application/json"}, allow_redirects=False
-                ) as answer,
-            ):
-                if answer.status >= 300:
-                    raise NotToldError(f"status {answer.status}")
-        except TimeoutError as error:
-            raise NotToldError(f"no answer within {PATIENCE:g} s") from error
-        except (aiohttp.ClientError, OSError, ValueError, asyncio.IncompleteReadError) as error:
-            raise NotToldError(type(error).__name__) from error
+        await post(self._url, notice.as_json(self._text_key))
+
+
+def check_address(url: str) -> str:
+    """What of it may be told: tokens are often part of the path. Raises ValueError for what is no http address."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("expected an address, as in https://chat.example/hook")
+    return f"{parts.scheme}://{parts.hostname}"
+
+
+async def post(url: str, body: str) -> None:
+    """Raises NotToldError."""
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as session,
+            session.post(url, data=body, headers={"Content-Type": "application/json"}, allow_redirects=False) as answer,
+        ):
+            if answer.status >= 300:
+                raise NotToldError(f"status {answer.status}")
+    except TimeoutError as error:
+        raise NotToldError(f"no answer within {PATIENCE:g} s") from error
+    except (aiohttp.ClientError, OSError, ValueError, asyncio.IncompleteReadError) as error:
+        raise NotToldError(type(error).__name__) from error

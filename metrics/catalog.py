@@ -74,7 +74,7 @@ FAILING = tuple(step for step in SwitchStep if step not in {SwitchStep.REVERTING
 PROBE_KINDS = ("exec", "http", "tcp")
 PROBE_OUTCOMES = ("passed", "failed", "timeout", "error")
 RECEIVERS = ("webhook", "command")
-HOOK_OUTCOMES = ("done", "failed", "dropped")
+HOOK_OUTCOMES = ("done", "failed", "dropped", "vetoed")
 NOTICE_OUTCOMES = ("sent", "failed", "dropped", "limited")
 TIES = tuple(via for via in (Via.LINK, Via.VOLUMES, Via.NET, Via.PID, Via.IPC, Via.DEPENDS_ON))
 ENDINGS = ("success", "error", "sigterm", "sigkill", "sigsegv", "sigabrt", "signal", "oom")
@@ -279,10 +279,11 @@ NOTIFICATIONS = _counter(
 )
 HOOK_RUNS = _counter(
     "hook_runs_total",
-    "Events for hooks, by what became of them.",
+    "Events for hooks, and questions to gates, by what became of them.",
     hook=OPEN,
     outcome=HOOK_OUTCOMES,
 )
+HOOK_SECONDS = _counter("hook_seconds_total", "How long the runs of hooks took in all.", hook=OPEN)
 SWITCHES = _counter(
     "switches_total",
     "Switches of the console, the storage context or the engine that ended, by how.",

@@ -4,7 +4,7 @@ It is written here because a scrape is made in the thread of the event loop. A u
 those of another unit in one word: a ``Stencil`` is their text but for that word.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 
 from metrics.catalog import Metric, Type
@@ -81,18 +81,24 @@ def head(metric: Metric, *, openmetrics: bool) -> str:
     return f"# HELP {name} {words}\n# TYPE {name} {metric.type}\n"
 
 
-def series(metric: Metric, labels: Labels, suffix: str = "", bound: str = "") -> str:
-    """A sample's line up to its value. ``labels`` in the catalogue's order; they are written in that of their names."""
-    pairs = dict(zip(metric.labels, labels, strict=True))
-    if bound:
-        pairs["le"] = bound
-    written = ",".join(f'{name}="{escaped(pairs[name])}"' for name in sorted(pairs))
-    return f"{metric.name}{suffix}{{{written}}} " if written else f"{metric.name}{suffix} "
+def pattern(metric: Metric, suffix: str = "", *more: str) -> Callable[..., str]:
+    """What writes a sample's line up to its value, given its labels' values in the catalogue's order, then ``more``.
+
+    The labels are written in the order of their names.
+    """
+    names = (*metric.labels, *more)
+    if not names:
+        return lambda: f"{metric.name}{suffix} "
+    order = sorted(range(len(names)), key=names.__getitem__)
+    written = ",".join(f'{names[place]}="{{{place}}}"' for place in order)
+    text = f"{metric.name}{suffix}{{{{{written}}}}} "
+    return lambda *labels: text.format(*map(escaped, labels))
 
 
 def plain(metric: Metric, rows: Iterable[tuple[Labels, float]], *, openmetrics: bool) -> str:
     """A whole metric of few series. A truth becomes 1 or 0."""
-    lines = [f"{series(metric, labels)}{number(value)}\n" for labels, value in rows]
+    series = pattern(metric)
+    lines = [f"{series(*labels)}{number(value)}\n" for labels, value in rows]
     return head(metric, openmetrics=openmetrics) + "".join(lines)
 
 
@@ -107,7 +113,8 @@ class Stencil:
         closed = [(GAP,) if name == "unit" else values for name, values in metric.labels.items()]
         others = [name for name in metric.labels if name != "unit"]
         place = list(metric.labels).index(others[0]) if others else -1
-        self._lines = {"" if place < 0 else one[place]: series(metric, one) for one in product(*closed)}
+        series = pattern(metric)
+        self._lines = {"" if place < 0 else one[place]: series(*one) for one in product(*closed)}
         self.blank = self._text({})
         self._hot: dict[str, str] = {}
 

@@ -6,7 +6,7 @@ from itertools import accumulate, product
 
 from metrics import exposition
 from metrics.catalog import OPEN, OTHER, Metric
-from metrics.exposition import Exemplar, Stencil, head, number, series, stencilled
+from metrics.exposition import Exemplar, Stencil, head, number, pattern, stencilled
 
 MOST = 1000
 """Series of a counter whose label may have any value; what comes on top is counted as ``other``."""
@@ -17,9 +17,9 @@ class Tally:
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
-        self._counts: dict[tuple[str, ...], int] = dict.fromkeys(product(*metric.labels.values()), 0)
+        self._counts: dict[tuple[str, ...], float] = dict.fromkeys(product(*metric.labels.values()), 0)
 
-    def add(self, *labels: str, by: int = 1) -> None:
+    def add(self, *labels: str, by: float = 1) -> None:
         if labels not in self._counts:
             labels = self._folded(labels)
         self._counts[labels] = self._counts.get(labels, 0) + by
@@ -56,13 +56,16 @@ class Spread:
         self._exemplars[self.add(seconds)] = Exemplar(cause, max(0.0, seconds), at)
 
     def lines(self, labels: tuple[str, ...], *, openmetrics: bool) -> Iterable[str]:
+        bucket, count, total_of = (
+            pattern(self.metric, *suffix) for suffix in (("_bucket", "le"), ("_count",), ("_sum",))
+        )
         bounds = (*map(str, self.metric.buckets), "+Inf")
         total = 0
         for place, (bound, total) in enumerate(zip(bounds, accumulate(self._counts), strict=True)):
             exemplar = self._exemplars.get(place) if openmetrics else None
-            yield f"{series(self.metric, labels, '_bucket', bound)}{number(total)}{exemplar or ''}\n"
-        yield f"{series(self.metric, labels, '_count')}{number(total)}\n"
-        yield f"{series(self.metric, labels, '_sum')}{number(self._sum)}\n"
+            yield f"{bucket(*labels, bound)}{number(total)}{exemplar or ''}\n"
+        yield f"{count(*labels)}{number(total)}\n"
+        yield f"{total_of(*labels)}{number(self._sum)}\n"
 
 
 class SpreadBy:

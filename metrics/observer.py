@@ -98,6 +98,7 @@ class Metrics:
         self._relinks = Tally(catalog.RELINKS)
         self._notifications = Tally(catalog.NOTIFICATIONS)
         self._hook_runs = Tally(catalog.HOOK_RUNS)
+        self._hook_seconds = Tally(catalog.HOOK_SECONDS)
         self._waves = Tally(catalog.WAVES)
         self._last_wave = ""
         self._switches = Tally(catalog.SWITCHES)
@@ -180,8 +181,9 @@ class Metrics:
     def notified(self, receiver: str, outcome: str) -> None:
         self._notifications.add(receiver, outcome)
 
-    def hook_ran(self, hook: str, outcome: str) -> None:
+    def hook_ran(self, hook: str, outcome: str, seconds: float) -> None:
         self._hook_runs.add(hook, outcome)
+        self._hook_seconds.add(hook, by=seconds)
 
     def probed(self, unit: str, probe: str, outcome: str, took: float, late: float) -> None:
         """A health check of ours was asked. Times in seconds."""
@@ -322,6 +324,7 @@ class Metrics:
             self._relinks,
             self._notifications,
             self._hook_runs,
+            self._hook_seconds,
             self._waves,
             self._steps,
             self._serving,

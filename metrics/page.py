@@ -71,6 +71,7 @@ QUESTIONS: Final[Mapping[str, str]] = {
     catalog.WAVES.name: "how often?",
     catalog.NOTIFICATIONS.name: "are people told?",
     catalog.HOOK_RUNS.name: "do hooks behave?",
+    catalog.HOOK_SECONDS.name: "are they slow?",
     catalog.SWITCHES.name: "how do switches end?",
     catalog.ROLLBACKS.name: "where do they fail?",
     catalog.SWITCH_SECONDS.name: "where do they take their time?",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from metrics import catalog
 from metrics.catalog import Metric
-from metrics.exposition import GAP, Stencil, plain, series, stencilled
+from metrics.exposition import GAP, Stencil, pattern, plain, stencilled
 from metrics.runs import Column, on_wall
 from units.console import dirty, persistent
 from units.guards import displaced
@@ -57,23 +57,12 @@ def columns(world: World, epoch: float) -> list[Column]:
 
 
 def _infos(units: Sequence[Unit], names: Sequence[str], _openmetrics: bool) -> str:
-    return stencilled(
-        names,
-        [
-            series(
-                catalog.UNIT_INFO,
-                (
-                    GAP,
-                    unit.spec.kind,
-                    unit.spec.image,
-                    (unit.container or "")[:SHORT],
-                    unit.config_hash[:SHORT],
-                ),
-            )
-            + "1.0\n"
-            for unit in units
-        ],
+    series = pattern(catalog.UNIT_INFO)
+    rows = (
+        (GAP, unit.spec.kind, unit.spec.image, (unit.container or "")[:SHORT], unit.config_hash[:SHORT])
+        for unit in units
     )
+    return stencilled(names, [f"{series(*row)}1.0\n" for row in rows])
 
 
 def _exit_codes(units: Sequence[Unit], names: Sequence[str], _openmetrics: bool) -> str:

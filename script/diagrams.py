@@ -7,11 +7,14 @@ catalogue of metrics.
 """
 
 import inspect
+import re
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
+from hooks import happenings, points
 from metrics import page
 from script import dashboard
 from supervisor.log_events import CATALOGUE
@@ -21,6 +24,7 @@ from units.machine import Table
 from units.unit import MEANING
 
 ROOT = Path(__file__).resolve().parent.parent
+QUESTIONS = re.compile(r"(When|After what|Cancelled by what|May it be called twice|What does failure do): ")
 BEGIN, END = "<!-- generated: {} -->", "<!-- end of generated: {} -->"
 
 
@@ -122,6 +126,43 @@ def log_events() -> str:
     return "\n".join(parts).rstrip()
 
 
+def hook_events() -> str:
+    """What hooks are told of."""
+    lines = ["| event | record | when |", "| --- | --- | --- |"]
+    lines += [f"| `{name}` | `{kind.__name__}` | {_sentence(kind)} |" for name, kind in happenings.ALL.items()]
+    return "\n".join(lines)
+
+
+def hook_points() -> str:
+    """The five answers of each point, and the fields of what a gate is given."""
+    parts = []
+    for protocol, kind in (
+        (points.OnEvent, None),
+        (points.BeforeStart, points.Starting),
+        (points.BeforeStop, points.Stopping),
+        (points.BeforeSwitch, points.Switching),
+    ):
+        head, _, answers = (inspect.getdoc(protocol) or "").partition("\n\n")
+        parts += [f"### {'An event' if kind is None else f'`{kind.point}`'}", "", _one_line(head), ""]
+        parts += ["| question | answer |", "| --- | --- |"]
+        found = QUESTIONS.split(_one_line(answers))[1:]
+        parts += [
+            f"| {question} | {answer.strip()} |" for question, answer in zip(found[::2], found[1::2], strict=True)
+        ]
+        if kind is not None:
+            parts += ["", f"Given: {', '.join(f'`{one.name}`' for one in fields(kind))} (`{kind.__name__}`)."]
+        parts.append("")
+    return "\n".join(parts).rstrip()
+
+
+def _sentence(kind: type) -> str:
+    return _one_line(inspect.getdoc(kind) or "")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).replace("``", "`").replace("|", "\\|")
+
+
 SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
     "glossary": ("ARCHITECTURE.md", glossary),
     **{
@@ -130,6 +171,8 @@ SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
     },
     "diagram of a switch": ("ARCHITECTURE.md", switch_diagram),
     "log events": ("docs/reference/log.md", log_events),
+    "events of hooks": ("docs/reference/hooks.md", hook_events),
+    "points of hooks": ("docs/reference/hooks.md", hook_points),
     "transitions": ("docs/reference/transitions.md", transitions),
 }
 

@@ -23,6 +23,7 @@ ANSWER = 10.0
 
 ASKS = {"start": StartAsked, "stop": StopAsked, "restart": RestartAsked, "reset-failed": ResetAsked}
 BAD = frozenset({Phase.FAILED, Phase.CRASH_LOOP, Phase.IMAGE_MISSING})
+UP = frozenset({Phase.RUNNING, Phase.READY})
 DOWN = frozenset({Phase.INACTIVE, Phase.COMPLETED})
 
 
@@ -37,6 +38,8 @@ class Ask:
     answer: Answer | None = None
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     settled: asyncio.Event = field(default_factory=asyncio.Event)
+    vetoed: bool = False
+    """A gate said no to the stop that was asked."""
 
 
 class Asking:
@@ -63,9 +66,19 @@ class Asking:
             if (ask := self._asks.get(answer.request)) is not None:
                 ask.answer = answer
                 ask.answered.set()
+        for moved in reaction.transitions:
+            if moved.on == "SignalFailed" and moved.after.phase in UP:
+                self._note_veto(moved.after.name)
         for ask in self._asks.values():
             unit = reaction.world.units.get(ask.unit)
             if ask.answer is not None and unit is not None and settled(ask.verb, unit):
+                ask.settled.set()
+
+    def _note_veto(self, unit: UnitName) -> None:
+        """Its stop came to nothing: whoever waits for that waits in vain."""
+        for ask in self._asks.values():
+            if ask.unit == unit and ask.verb in {"stop", "restart"}:
+                ask.vetoed = True
                 ask.settled.set()
 
     def close(self) -> None:
@@ -112,8 +125,8 @@ class Asking:
 
     def _outcome(self, ask: Ask, answer: Answer, *, waited: bool) -> Response:
         unit = self._world().units[ask.unit]
-        is_settled = settled(ask.verb, unit)
-        good = succeeded(ask.verb, unit) if is_settled or waited else True
+        is_settled = ask.vetoed or settled(ask.verb, unit)
+        good = not ask.vetoed and succeeded(ask.verb, unit) if is_settled or waited else True
         return in_json(
             {
                 "unit": row(self._status(), ask.unit),

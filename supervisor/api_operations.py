@@ -114,8 +114,13 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "GET /v1/engines": Operation("The engines that user Docker can run", answer.Engines, codes=(409,)),
     "GET /v1/hooks": Operation("The host's hooks and how they fared", tuple[answer.Hook, ...]),
+    "POST /v1/hooks/reload": Operation("Look again which hooks there are", tuple[answer.Hook, ...]),
+    "POST /v1/hooks/enable/{name}": Operation("Tell, or ask, a hook again", answer.HookSwitched, codes=(404, 500)),
+    "POST /v1/hooks/disable/{name}": Operation(
+        "Neither tell nor ask a hook until it is enabled", answer.HookSwitched, codes=(404, 500)
+    ),
     "POST /v1/hooks/test/{event}": Operation(
-        "Tell the hooks of an event that did not happen",
+        "Tell the hooks of an event that did not happen, or ask the gates of a point",
         tuple[answer.HookTold, ...],
         (Parameter("unit", "whom it is about"),),
         codes=(404,),

@@ -324,17 +324,36 @@ class Hook:
     """One of the host's hooks, and how it fared."""
 
     name: str
+    kind: str
+    """``executable`` or ``python``; empty: it was refused."""
     events: str
+    """What it asks for, in words."""
     path: str
     state: str
+    """``ready``, ``resting``, ``off`` or ``refused``."""
     runs: int
     failed: int
     dropped: int
+    vetoes: int
     waiting: int
     last_error: str | None
+    last_output: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class HookTold:
+    """What one hook made of a test."""
+
     hook: str
     error: str
+    """Empty: none."""
+    answer: str
+    """Of a gate, in words; else empty."""
+    output: str
+    """What it printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class HookSwitched:
+    hook: str
+    on: bool

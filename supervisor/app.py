@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from hooks.runner import Hooks
+from hooks.presence import HostHooks
 from metrics import Metrics
 from supervisor.choices import Choices
 from supervisor.config_child import RefusedError, UnreadError, read_apart
@@ -104,7 +104,7 @@ class Options:
     receivers: "tuple[Receiver, ...]" = ()
     """Who is told of what was done."""
     hooks: Path = Path("/etc/dockwarden/hooks.d")
-    """Executables that are told of what happens."""
+    """Where those lie that are told of what happens, and asked before it does."""
     log_targets: "tuple[Wanted, ...]" = ()
     """Empty: stdout."""
     access: Access = Access()
@@ -255,7 +255,8 @@ class Host:
             self._store, boot_id, self._clocks, self._log, counters=metrics.counted, failed=metrics.state_failed
         )
         world = self._first_world(kept)
-        hooks = Hooks(self._options.hooks, metrics.hook_ran, self._log, time.time)
+        switched_off = self._options.state_dir / "hooks-off"
+        hooks = HostHooks(self._options.hooks, metrics.hook_ran, self._log, time.time, switched_off)
         control = Control(
             inbox=inbox,
             world=lambda: shell.world,
@@ -287,6 +288,7 @@ class Host:
             user_docker=user_docker,
             switches=switches,
             recreations=self._recreations,
+            gates=self._gates(hooks),
         )
         metrics.watch_world(lambda: shell.world, self._to_wall, lambda: inbox.depth, lambda: user_docker.report.version)
         self._handle_signals(shell, inbox, hooks)
@@ -311,6 +313,10 @@ class Host:
                 one.close()
             await hooks.close()
             await engine.close()
+
+    def _gates(self, hooks: HostHooks) -> HostHooks | None:
+        """Who is asked before a unit of ours is started or stopped."""
+        return hooks
 
     def _make_notifier(self, metrics: Metrics) -> "tuple[Notifier, ...]":
         """None where nobody wants to be told."""
@@ -449,7 +455,7 @@ class Host:
         except OSError:
             return str(root)
 
-    def _handle_signals(self, shell: Shell, inbox: Inbox, hooks: Hooks) -> None:
+    def _handle_signals(self, shell: Shell, inbox: Inbox, hooks: HostHooks) -> None:
         loop = asyncio.get_running_loop()
 
         def end(name: str) -> None:

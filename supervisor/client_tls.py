@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from supervisor import render
-from supervisor.tls import KEPT, REFUSED, UNUSABLE, TlsError, UnusableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
     from supervisor.tls_files import Outcome
 
 OK, USAGE = 0, 2
+KEPT = Path("/var/lib/dockwarden/tls")
+"""As in ``supervisor.tls``, which takes longer to load than all of the client; a test compares."""
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -53,6 +54,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     # Every other command starts without cryptography.
     from supervisor import certificates, tls_files  # noqa: PLC0415
+    from supervisor.tls import REFUSED, UNUSABLE, TlsError, UnusableError  # noqa: PLC0415
 
     try:
         names = [certificates.hostname(name) for name in args.hostname]

@@ -19,7 +19,12 @@ def add_commands(add: "Add", seconds: "Callable[[str], float]") -> None:
     command = add("wait", "wait until units get somewhere; needs no polling", "wait web --for healthy --timeout 60")
     command.add_argument("units", nargs="+", metavar="UNIT")
     command.add_argument(
-        "--for", dest="goal", choices=GOALS, default="ready", help="where they shall get (default: %(default)s)"
+        "--for",
+        dest="goal",
+        choices=GOALS,
+        default="ready",
+        metavar="GOAL",
+        help=f"where they shall get: {', '.join(GOALS)} (default: %(default)s)",
     )
     command.add_argument(
         "--timeout", type=seconds, default=90.0, metavar="SECONDS", help="longest wait (default: %(default)g)"

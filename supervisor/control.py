@@ -13,15 +13,15 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
-from hooks.happenings import ALL as EVENTS
-from hooks.runner import Hooks
+from hooks.presence import HostHooks
 from supervisor.api_asking import Asking
+from supervisor.api_hooks import HookRoutes
 from supervisor.api_reading import Reading
 from supervisor.api_request import Refusal, Taken, in_json, refuse
 from supervisor.api_switching import Switching
 from supervisor.api_waiting import Waiting
 from supervisor.choices import Choices
-from supervisor.doors import READING, SOCKET, Access, ControlError, open_door, peer_of
+from supervisor.doors import READING, SOCKET, Access, ControlError, open_door, peer_of, shut
 from supervisor.engine import Engine
 from supervisor.http_server import BaseRequest, HttpServer, NoRouteError, Response, Route, StreamResponse, match
 from supervisor.journal import Journal
@@ -34,6 +34,8 @@ from units.unit import UnitName
 
 CLIENTS = 256
 """Requests at a time; the next one is told to come back."""
+GUESTS = 128
+"""Of these, from those who may only look: they cannot keep out those who may do something."""
 IDLE = 10.0
 """Seconds a connection may exist without a whole request on it."""
 
@@ -56,7 +58,7 @@ class Control:
         choices: Choices | None = None,
         user_docker: LateUserDocker | None = None,
         checks: Callable[[UnitName], list[dict[str, Any]]] = lambda _: [],
-        hooks: Hooks | None = None,
+        hooks: HostHooks | None = None,
         log: FilteringBoundLogger | None = None,
         access: Access = Access(),
     ) -> None:
@@ -78,6 +80,7 @@ class Control:
         )
         self._routes = self._table()
         self._busy: set[asyncio.Transport] = set()
+        self._guests = 0
         self._closing = asyncio.Event()
         self._servers: list[HttpServer] = []
         self._files: dict[Path, int] = {}
@@ -95,8 +98,11 @@ class Control:
         """Open the doors and serve until ``close``. Raises ControlError."""
         try:
             await self._open(self.path, self._access.group, self._guard)
+            reading = self.path.with_name(READING)
             if self._access.readers:
-                await self._open(self.path.with_name(READING), self._access.readers, self._guard_reading)
+                await self._open(reading, self._access.readers, self._guard_reading)
+            else:
+                shut(reading)
             if self._access.listen:
                 await self._listen(self._access.listen)
         except BaseException:
@@ -186,7 +192,13 @@ class Control:
         if request.method not in {"GET", "HEAD"}:
             hint = f"{self._access.writers} may, on {self.path}"
             return refuse(403, "here one may only look", hint)
-        return await self._guard(request)
+        if self._guests >= GUESTS:
+            return refuse(503, f"{GUESTS} requests to look are being served already", "try again, with fewer at a time")
+        self._guests += 1
+        try:
+            return await self._guard(request)
+        finally:
+            self._guests -= 1
 
     async def _guard_address(self, request: BaseRequest) -> StreamResponse:
         """A browser that was led here by a name of somebody else's choice gets nothing."""
@@ -232,8 +244,7 @@ class Control:
             Route("GET", "/v1/openapi.json", self._describe),
             Route("GET", "/v1/storage/{name}/check", self._switching.check),
             Route("GET", "/v1/engines", self._switching.engines),
-            Route("GET", "/v1/hooks", self._get_hooks),
-            Route("POST", "/v1/hooks/test/{event}", self._test_hooks),
+            *HookRoutes(lambda: self._hooks).table(),
             Route("POST", "/v1/units/{name}/{verb}", self._asking.verb),
             Route("POST", "/v1/switch/{of}/{name}", self._switching.switch),
             Route("POST", "/v1/enable/{of}/{name}", self._switching.enable),
@@ -250,19 +261,6 @@ class Control:
         from supervisor.openapi import describe  # noqa: PLC0415
 
         return in_json(describe(self._routes, OPERATIONS))
-
-    async def _get_hooks(self, _request: BaseRequest, _taken: Taken) -> Response:
-        return in_json([] if self._hooks is None else self._hooks.listed())
-
-    async def _test_hooks(self, request: BaseRequest, taken: Taken) -> Response:
-        """Answered when the last of them has ended, or was ended."""
-        try:
-            told = [] if self._hooks is None else await self._hooks.test(taken["event"], request.query.get("unit", ""))
-        except KeyError:
-            raise Refusal(
-                404, f"there is no event '{taken['event'][:80]}'", f"there are: {', '.join(EVENTS)}"
-            ) from None
-        return in_json(told)
 
 
 def verb_of(route: Route, taken: Taken) -> str:

@@ -55,10 +55,13 @@ from units.events import (
 from units.health import Health
 from units.kernel import Reaction
 from units.machine import Moment
+from units.quantities import Seconds
+from units.records import replace
 from units.unit import USER_DOCKER, ContainerId, Failure, UnitName
 from units.user_docker import PROCESS
 
 if TYPE_CHECKING:
+    from supervisor.gating import Gates, Gating
     from supervisor.recreate import Recreations
 
 ELAPSED: dict[Timer, Callable[[UnitName, int], Event]] = {
@@ -89,6 +92,8 @@ class Effects:
         switches: Switches | None = None,
         recreations: "Recreations | None" = None,
         freed: Callable[[], None] = lambda: None,
+        gates: "Gates | None" = None,
+        make_gating: "Callable[[], Gating] | None" = None,
     ) -> None:
         self._engine = engine
         self._inbox = inbox
@@ -102,7 +107,11 @@ class Effects:
         self._freed = freed
         """Told when a lane has become free."""
         self._lanes: dict[UnitName, deque[tuple[LaneOrder, str]]] = {}
-        self._timers: dict[UnitName, asyncio.TimerHandle] = {}
+        self._gates = gates
+        self._make_gating = make_gating
+        self._gating: Gating | None = None
+        """Made when somebody has to be asked for the first time."""
+        self._timers: dict[UnitName, tuple[asyncio.TimerHandle, ArmTimer, str]] = {}
         self._loop = asyncio.get_running_loop()
 
     def observe(self, _entry: Entry, moment: Moment, reaction: Reaction) -> None:
@@ -114,11 +123,11 @@ class Effects:
 
     def free(self, unit: UnitName) -> bool:
         """An order to it would leave at once."""
-        return unit not in self._lanes
+        return unit not in self._lanes and (self._gates is None or not self._gates.gated)
 
     def close(self) -> None:
         """No timer fires any more."""
-        for handle in self._timers.values():
+        for handle, _, _ in self._timers.values():
             handle.cancel()
         self._timers.clear()
         if self._switches is not None:
@@ -162,9 +171,10 @@ class Effects:
 
     def _arm(self, order: ArmTimer, cause: str) -> None:
         if (old := self._timers.get(order.unit)) is not None:
-            old.cancel()
+            old[0].cancel()
         fact = ELAPSED[order.timer](order.unit, order.token)
-        self._timers[order.unit] = self._loop.call_later(order.delay, self._elapse, order.unit, fact, cause)
+        handle = self._loop.call_later(order.delay, self._elapse, order.unit, fact, cause)
+        self._timers[order.unit] = handle, order, cause
 
     def _elapse(self, unit: UnitName, fact: Event, cause: str) -> None:
         del self._timers[unit]
@@ -195,6 +205,38 @@ class Effects:
         self._freed()
 
     def _call(self, order: LaneOrder, cause: str) -> Coroutine[Any, Any, None]:
+        if self._gates is not None and self._gates.gated:
+            return self._ask_first(order, cause)
+        return self._give(order, cause)
+
+    async def _ask_first(self, order: LaneOrder, cause: str) -> None:
+        """Only where somebody has to be asked. The clock of a stop stands still meanwhile."""
+        if self._gating is None:
+            assert self._make_gating is not None
+            self._gating = self._make_gating()
+        if isinstance(order, SignalContainer):
+            held = self._hold(order.unit)
+            try:
+                order = await self._gating.admit(order, cause)
+            finally:
+                self._go_on(held)
+        elif isinstance(order, CreateContainer | StartContainer):
+            order = await self._gating.admit(order, cause)
+        await self._give(order, cause)
+
+    def _hold(self, unit: UnitName) -> tuple[ArmTimer, str] | None:
+        """Stop the unit's timer, as it is to go on."""
+        if (timer := self._timers.pop(unit, None)) is None:
+            return None
+        handle, order, cause = timer
+        handle.cancel()
+        return replace(order, delay=Seconds(max(0.0, handle.when() - self._loop.time()))), cause
+
+    def _go_on(self, held: tuple[ArmTimer, str] | None) -> None:
+        if held is not None and held[0].unit not in self._timers:  # Else it has moved on meanwhile.
+            self._arm(*held)
+
+    def _give(self, order: LaneOrder, cause: str) -> Coroutine[Any, Any, None]:
         match order:
             case KeepIntent():
                 return self._switching.keep_intent(order, cause)

@@ -129,7 +129,11 @@ CATALOGUE: tuple[Group, ...] = (
             Line("watch.waiting", "info", "`AUTOHEAL_START_PERIOD` is not over yet"),
             Line("notification.failed", "warning", "a receiver could not be told; once for each row of failures"),
             Line("notification.back", "info", "it can be told again"),
-            Line("hooks.found", "info", "so many `hooks` are in the `folder`: at the start and after SIGHUP"),
+            Line(
+                "hooks.found",
+                "info",
+                "so many `hooks` are in the `folder`: at the start, after SIGHUP and `hooks reload`",
+            ),
             Line(
                 "hook.refused",
                 "warning",
@@ -137,6 +141,12 @@ CATALOGUE: tuple[Group, ...] = (
             ),
             Line("hook.failed", "warning", "a `hook` did not end well, `on` this event"),
             Line("hook.resting", "warning", "it failed 5 times in a row and is left alone for `seconds`"),
+            Line("hook.switched", "info", "somebody switched a hook `on`, or off"),
+            Line("hook.vetoed", "info", "a gate said no, at this `point`, to something about this `unit`"),
+            Line("hooks.not-loaded", "warning", "there is no process for Python hooks; those of before go on"),
+            Line(
+                "veto.overruled", "warning", "the stop was vetoed, and is carried out all the same: the host goes down"
+            ),
         ),
     ),
     Group(

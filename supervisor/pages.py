@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from supervisor.http_server import (
@@ -25,8 +25,12 @@ dockwarden
 /readyz   200 when the engine serves and the units have been looked at
 """
 
-SLICE = 0.001
+SLICE = 0.0005
 """Seconds for which a page holds the event loop up: a death that comes meanwhile waits so long."""
+PORTION = 65536
+"""Bytes that are given to the kernel at a time, and kept at most for a reader that is slow."""
+STUCK = 30.0
+"""Seconds within which a reader has to have read a page."""
 
 LAST_GRACE = 1.0
 """Seconds that a page under way gets when we end."""
@@ -96,11 +100,15 @@ def plain(error: OSError) -> str:
 def routes(metrics: Rendering, world: Callable[[], World]) -> tuple[Route, ...]:
     """All pages. Another method than GET and HEAD is answered 405."""
 
-    async def scrape(request: BaseRequest, _taken: Mapping[str, str]) -> Response:
+    async def scrape(request: BaseRequest, _taken: Mapping[str, str]) -> StreamResponse:
         if not metrics.prepared:
             await asyncio.to_thread(metrics.prepare)
         content_type, pieces = metrics.render(request.headers.get("Accept", ""))
-        return Response(body=await joined(pieces), headers={"Content-Type": content_type})
+        stream = StreamResponse(headers={"Content-Type": content_type})
+        await stream.prepare(request)
+        if request.method != "HEAD":
+            await _send(request, stream, pieces)
+        return stream
 
     async def ready(_request: BaseRequest, _taken: Mapping[str, str]) -> Response:
         reason = unready(world())
@@ -114,15 +122,28 @@ def routes(metrics: Rendering, world: Callable[[], World]) -> tuple[Route, ...]:
     )
 
 
-async def joined(pieces: Iterable[bytes]) -> bytes:
-    """All of a long page; whoever else has something to do in this thread gets its turn in between."""
-    done, turn = [], time.perf_counter()
+async def _send(request: BaseRequest, stream: StreamResponse, pieces: Iterable[bytes]) -> None:
+    """Bit by bit: the kernel takes a millisecond for a megabyte, too, and nobody has to keep it."""
+    try:
+        async with asyncio.timeout(STUCK):
+            async for portion in portions(pieces):
+                await stream.write(portion)
+    except TimeoutError:  # Its reader has stopped. Half a page must not be taken for a whole one.
+        if request.transport is not None:
+            request.transport.abort()
+
+
+async def portions(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
+    """As much of a long page as is made in a moment; then whoever else has to do something here gets its turn."""
+    made, turn = bytearray(), time.perf_counter()
     for piece in pieces:
-        done.append(piece)
-        if time.perf_counter() - turn > SLICE:
+        made += piece
+        if len(made) > PORTION or time.perf_counter() - turn > SLICE:
+            yield bytes(made)
+            made.clear()
             await asyncio.sleep(0)
             turn = time.perf_counter()
-    return b"".join(done)
+    yield bytes(made)
 
 
 def unready(world: World) -> str:

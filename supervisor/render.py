@@ -209,7 +209,8 @@ def show_event(screen: Screen, event: Mapping[str, Any]) -> None:
     else:
         what = clean(event.get("event"))
         plain = len(what)
-    reason = clean(event.get("reason", ""))
+    asker = f" (uid {event['uid']})" if "uid" in event else ""
+    reason = clean(f"{event.get('reason', '')}{asker}")
     used = len(at) + 2 + max(len(unit), 16) + 2 + plain + 2
     screen.line(f"{at}  {unit:<16}  {what}{': ' + screen.fit(reason, used) if reason else ''}")
 

@@ -14,6 +14,7 @@ from supervisor.prober import ProbeGauges, Prober, Told
 from supervisor.standing import StandingOrders
 from supervisor.switches import Switches
 from supervisor.watch import Gauges, Watch
+from units.commands import CheckSwitch
 from units.events import Event, ShutdownAsked, ShutdownHurried
 from units.kernel import Reaction, World
 from units.machine import Moment
@@ -22,6 +23,7 @@ from units.records import dataclass
 from units.unit import UnitName
 
 if TYPE_CHECKING:
+    from supervisor.gating import Gates, Gating
     from supervisor.recreate import Recreations
 
 LAST_GRACE = Seconds(15)
@@ -72,6 +74,7 @@ class Shell:
         user_docker: UserEngine | None = None,
         switches: Switches | None = None,
         recreations: "Recreations | None" = None,
+        gates: "Gates | None" = None,
     ) -> None:
         self._start_world = world
         self._engine = engine
@@ -86,6 +89,7 @@ class Shell:
         self._user_docker = user_docker
         self._switches = switches
         self._recreations = recreations
+        self._gates = gates
         self._watch = Watch(
             engine,
             inbox,
@@ -127,6 +131,24 @@ class Shell:
         self.gave_up = not self._drained.event.is_set()
         self._drained.event.set()
 
+    def _make_gating(self) -> "Gating":
+        from supervisor.gating import Gating  # noqa: PLC0415 - only where somebody is to be asked
+
+        assert self._gates is not None
+        return Gating(self._gates, lambda: self.world, self._log)
+
+    def _ask_gates(self, renew: Callable[[], None]) -> None:
+        """From now on. ``renew``: what starts ahead of a decision has to be thought over."""
+        if self._gates is None:
+            return
+        self._gates.changed = renew
+        if self._switches is not None:
+            self._switches.refused_by = self._refusals
+
+    async def _refusals(self, order: CheckSwitch, cause: str) -> tuple[str, ...]:
+        gated = self._gates is not None and self._gates.gated
+        return await self._make_gating().refusals(order, cause) if gated else ()
+
     async def run(self) -> None:
         """Until a shutdown is through. Raises EngineTooOldError (in a group)."""
         clock = asyncio.get_running_loop().time
@@ -136,6 +158,7 @@ class Shell:
                 if self._loop is not None:
                     self._loop.renew_standing(Instant(clock()))
 
+            self._ask_gates(renew)
             effects = Effects(
                 self._engine,
                 self._inbox,
@@ -147,6 +170,8 @@ class Shell:
                 switches=self._switches,
                 recreations=self._recreations,
                 freed=renew,
+                gates=self._gates,
+                make_gating=self._make_gating,
             )
             standing = StandingOrders(self._engine, effects.free, renew)
             prober = Prober(self._engine, self._inbox, tasks, self._gauges, chance=self._chance)

@@ -44,6 +44,8 @@ class Switches:
         self._room = room
         self._terminals = people or (lambda pid: asyncio.to_thread(terminals, pid))
         self._timer: asyncio.TimerHandle | None = None
+        self.refused_by: Callable[[CheckSwitch, str], Awaitable[tuple[str, ...]]] | None = None
+        """Who else is asked, when all else speaks for it: the host's gates."""
 
     def arm(self, order: ArmSwitch, cause: str) -> None:
         if self._timer is not None:
@@ -64,6 +66,8 @@ class Switches:
         match order:
             case CheckSwitch():
                 refusals = await self._check(order)
+                if not refusals and self.refused_by is not None:
+                    refusals = await self.refused_by(order, cause)
                 self._inbox.put(SwitchChecked(order.token, refusals), cause=cause)
             case KeepChoice():
                 if await self._write(self._choices.choose(order.of, order.name), order.token, cause):

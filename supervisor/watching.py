@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from hooks.presence import HostHooks
 from supervisor.app import BootError, Exit, Host, Options, open_state, refuse
 from supervisor.docker_engine import DockerEngine
 from supervisor.foreign import Wants
@@ -129,6 +130,9 @@ class WatchedHost(Host):
 
     def _make_recreations(self, engine: DockerEngine) -> Recreations:
         return Recreations(engine, StateFile(self._options.state_dir / "recreations.json", self._log), self._log)
+
+    def _gates(self, hooks: HostHooks) -> None:  # noqa: ARG002 - their starts and stops are others' as much as ours
+        return None
 
     def _more_observers(self) -> tuple[Observer, ...]:
         return (Names(self._lens, self._names_file, self._log),)

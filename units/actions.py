@@ -21,7 +21,7 @@ from units.quantities import NEVER, Instant, Seconds
 from units.records import replace
 from units.relinking import Cure, cure_of, relinked, worn
 from units.restart import After, CrashLoop, recent, spread
-from units.unit import Budget, Failure, Phase, Place, Reason, Stamp, StoppedBy, Unit, Via
+from units.unit import Budget, Failure, Kind, Phase, Place, Reason, Stamp, StoppedBy, Unit, Via
 
 VERDICT_GRACE = Seconds(1)
 """``stop`` follows ``die`` within milliseconds on 20.10; 26.1 sends it first."""
@@ -35,6 +35,11 @@ UNREACHABLE_DELAY = Seconds(1)
 
 
 IMAGE_DELAY, IMAGE_MAX_DELAY = Seconds(5), Seconds(300)
+
+
+VETO_DELAY, VETO_MAX_DELAY = Seconds(5), Seconds(60)
+VETO_LOOK = Seconds(30)
+"""After a vetoed stop, until it is looked at again whether it is still to be stopped."""
 
 
 ENDING_SIGNALS = frozenset({2, 3, 6, 15, 30, 37})
@@ -114,6 +119,29 @@ def miss_image(unit: Unit, event: Any, view: View) -> Step:
     delay = spread(base, unit.spec.restart.jitter, view.moment.jitter)
     reason = f"{event.message}; again in {delay:.3g} s"
     return arm(replace(unit, reason=reason, misses=unit.misses + 1, pulled=False), Timer.RETRY, delay)
+
+
+def heed(unit: Unit, event: Any, view: View) -> Step:
+    """A hook said no to its start. That is no fault of the unit's: what the start was charged is given back."""
+    base = min(VETO_MAX_DELAY, VETO_DELAY * 2 ** min(unit.misses, 10))
+    delay = spread(base, unit.spec.restart.jitter, view.moment.jitter)
+    budget = unit.budget
+    if unit.phase is Phase.STARTING and unit.pending not in FREE:
+        budget = replace(budget, restarts=budget.restarts[:-1])
+    reason = f"{event.message}; asked again in {delay:.3g} s"
+    return arm(replace(unit, reason=reason, misses=unit.misses + 1, budget=budget), Timer.RETRY, delay)
+
+
+def stay(unit: Unit, event: Any, _view: View) -> Step:
+    """A hook said no to its stop: it runs on. What still wants the stop asks for it again."""
+    kept = replace(unit, wanted=True, stopped_by=StoppedBy.NOBODY, again=None, failing="", grace=None)
+    timer = Timer.DEADLINE if unit.spec.kind is Kind.ONESHOT and unit.spec.deadline > 0 else Timer.LOOK
+    return arm(replace(kept, reason=f"runs on: {event.message}"), timer, VETO_LOOK)
+
+
+def insist(unit: Unit, _event: Any, _view: View) -> Step:
+    """The host goes down meanwhile, and nobody's no holds that up."""
+    return _stop_orders(unit, unit.spec.stop.timeout if unit.grace is None else unit.grace)
 
 
 def remember_pull(unit: Unit, event: Any, view: View) -> Step:
@@ -241,6 +269,7 @@ def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
             again=None,
             failing="",
             kills=0,
+            misses=0,
             oom=False,
             kill_seen=False,
             stop_seen=False,

@@ -182,7 +182,19 @@ def pullable(unit: Unit, event: fact.CreateFailed, view: View) -> bool:
 
 def not_there(_unit: Unit, event: Any, _view: View) -> bool:
     """The failed order's container does not run, for certain."""
+    if event.failure is Failure.VETOED:
+        return isinstance(event, fact.StartFailed)
     return event.failure in {Failure.NOT_RUNNING, Failure.NOT_FOUND, Failure.UNRECOVERABLE}
+
+
+def vetoed(_unit: Unit, event: Any, _view: View) -> bool:
+    """A hook was asked, and said no: the engine has heard nothing of the order."""
+    return event.failure is Failure.VETOED
+
+
+def serving(unit: Unit, event: Any, view: View) -> bool:
+    """As far as its health checks go, if it has any."""
+    return not checked(unit, event, view) or unit.health is Health.HEALTHY
 
 
 OWNER_DIED = 137

@@ -54,11 +54,13 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
     """``up``: the phases in which its process runs and nobody has asked for its end."""
     begun = (P.STARTING, *up)
     stopping, draining, exited = (P.STOPPING,), (P.DRAINING,), (P.EXITED,)
+    stays = both_hold(given.vetoed, given.serving)
     return (
         # starting
         *died(kind, (P.STARTING,), fact.ContainerDied),
         *died(kind, (P.STARTING,), fact.ContainerDestroyed, container=False),
         *rows((P.STARTING, P.BACKOFF), fact.StartFailed, P.FAILED, do.probe_later, given.refused_for_good),
+        *rows((P.STARTING,), fact.StartFailed, P.BACKOFF, do.heed, given.vetoed),
         *rows((P.STARTING,), fact.StartFailed, P.BACKOFF, do.try_engine_later, given.unreachable),
         *rows((P.STARTING,), fact.StartFailed, P.CRASH_LOOP, do.loop, given.loops),
         *rows((P.STARTING,), fact.StartFailed, P.CREATING, do.remake, given.joins_the_gone),
@@ -89,6 +91,9 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         # stopping
         *ended(kind, stopping, fact.ContainerDied),
         *ended(kind, stopping, fact.ContainerDestroyed, container=False),
+        *rows(stopping, fact.SignalFailed, None, do.insist, both_hold(given.vetoed, given.going_down)),
+        *(rows(stopping, fact.SignalFailed, P.READY, do.stay, stays) if P.READY in up else ()),
+        *rows(stopping, fact.SignalFailed, P.RUNNING, do.stay, given.vetoed),
         *ended(kind, stopping, fact.SignalFailed, given.gone, container=False),
         *ended(kind, stopping, fact.SignalFailed, given.not_there),
         *rows(stopping, fact.SignalFailed, None, do.doubt),

@@ -106,6 +106,7 @@ def provided(kind: Kind) -> tuple[Edge[Any], ...]:
         *rows(creating, fact.CreateFailed, P.INACTIVE, do.retire, given.unwanted),
         *rows(creating, fact.CreateFailed, P.PULLING, do.pull, given.pullable),
         *rows(creating, fact.CreateFailed, P.IMAGE_MISSING, do.miss_image, given.image_missing),
+        *rows(creating, fact.CreateFailed, P.BACKOFF, do.heed, given.vetoed),
         *rows(creating, fact.CreateFailed, P.FAILED, do.probe_later, given.refused_for_good),
         *rows(creating, fact.CreateFailed, P.BACKOFF, do.try_engine_later, given.unreachable),
         *rows(creating, fact.CreateFailed, P.CRASH_LOOP, do.loop, given.loops),

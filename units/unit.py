@@ -438,7 +438,7 @@ class Unit:
     pulled: bool = False
     """Its image was pulled since its last container was made: pulling again would not help."""
     misses: int = 0
-    """Times in a row that its image was not to be had."""
+    """Times in a row that its image was not to be had, or that a hook vetoed its start."""
     grace: Seconds | None = None
     """Its share of a shutdown's deadline; ``None``: its own stop timeout."""
     kills: int = 0
@@ -480,6 +480,7 @@ class Failure(Enum):
     STALE = "it joins a container that is gone"
     NOT_RUNNING = "container is not running"
     CONFLICT = "the engine is busy with the same container"
+    VETOED = "a hook said no"
     UNREACHABLE = "the engine does not answer"
     TIMEOUT = "no answer in time"
     OTHER = "the engine failed"

@@ -4,8 +4,10 @@ import argparse
 import asyncio
 import io
 import json
+import os
 import random
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -16,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import calling, client, render
+from supervisor import calling, client, client_tls, render, tls
 from supervisor.__main__ import parser
 from supervisor.app import Exit
 from supervisor.command_line import Parser, commands_of
@@ -324,6 +326,9 @@ def test_events_are_one_line_each(play: Play) -> None:
         assert len(lines) == 2
         assert re.match(r"[\d:.]+  web               starting -> ready: ", lines[1])
         assert "engine.back" in (await run("events"))[1]
+        await run("stop", "web")
+        stopping, *_ = [line for line in (await run("events"))[1].splitlines() if "-> stopping" in line]
+        assert stopping.endswith(f" (uid {os.getuid()})")
 
     play(scene, spec("web"))
 
@@ -488,9 +493,11 @@ def test_an_answer_that_cannot_be_written_is_told(play: Play) -> None:
 def test_the_client_starts_without_the_daemon_s_modules() -> None:
     """It must answer before they would even be loaded."""
     heavy = {"asyncio", "aiohttp", "aiodocker", "uvloop", "structlog", "prometheus_client", "yaml"}
-    code = "import sys, supervisor.client, supervisor.__main__; print(*sys.modules)"
+    slow = {"http.client", "email", "dataclasses", "inspect", "difflib", "cryptography"}
+    code = "import sys, supervisor.__main__ as main; main.parser(['units']); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True, text=True)
-    assert heavy & set(loaded.stdout.split()) == set()
+    assert (heavy | slow) & set(loaded.stdout.split()) == set()
+    assert client_tls.KEPT == tls.KEPT
 
 
 def every_command(
@@ -516,6 +523,17 @@ def test_every_command_has_json_help_and_an_example() -> None:
         assert commands_of(command) or "--json" in text or path.split()[1] in {"boot", "watch", "completion"}, path
         options = [action for action in command._actions if action.option_strings]
         assert [action.dest for action in options if not action.help] in ([], ["log_format", "log_level"]), path
+
+
+def test_each_example_is_one_that_can_be_typed() -> None:
+    """Of every help: the parser takes it, for the command whose help it is."""
+    for path, command in every_command(parser()):
+        told = (command.epilog or "").partition("example:\n")[2]
+        examples = re.findall(r"(?:^|\$\()\s*dockwarden ([^)\n]*)", told, re.MULTILINE)
+        assert examples, path
+        for example in examples:
+            words = shlex.split(example)
+            assert parser(words).meant(parser(words).parse_args(words)).prog.startswith(command.prog), example
 
 
 def test_the_exit_codes_are_those_of_the_reference() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hooks.runner import Hooks
+from hooks.presence import HostHooks
 from supervisor.__main__ import main, parser
 from supervisor.client_completion import SCRIPTS
 from supervisor.completion import FILES, complete
@@ -160,7 +160,9 @@ def test_a_mistyped_event_is_guessed(capsys: pytest.CaptureFixture[str]) -> None
     async def run() -> int:
         with short_directory() as directory:
             async with Desk(directory, spec("unit")) as desk:
-                desk.control._hooks = Hooks(directory / "hooks.d", lambda *_: None, SILENT, time.time)
+                desk.control._hooks = HostHooks(
+                    directory / "hooks.d", lambda *_: None, SILENT, time.time, directory / "off"
+                )
                 words = ["--run-dir", str(directory), "hooks", "test", "unit.restartd"]
                 return int(await in_thread(lambda: main(words)))
 

@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import os
+import socket
 import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import structlog
 
+from supervisor import control
 from supervisor.control import names_an_address
 from supervisor.doors import EVERYBODY, Access, ControlError
 from tests.pure.desk import Desk, in_thread, short_directory, until
@@ -83,6 +85,60 @@ def test_readers_have_a_socket_of_their_own(readers: str, mode: int) -> None:
         assert not reading.exists()
 
     play(scene, Access(readers=readers))
+
+
+def test_who_may_not_give_a_socket_away_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The group is named, and the way out; nobody could have come in meanwhile."""
+
+    def refuse(*_args: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", refuse)
+
+    async def run() -> None:
+        with short_directory() as run_dir:
+            with pytest.raises(ControlError, match=f"to the group {OURS}: run as root, or as a member of it"):
+                await Desk(run_dir, access=Access(group=OURS)).control.start()
+            assert list(run_dir.iterdir()) == []
+
+    asyncio.run(run())
+
+
+def test_a_door_that_is_not_opened_is_not_left_to_a_dead_one() -> None:
+    """A socket that a killed supervisor left goes; anything else stays."""
+
+    async def run() -> None:
+        with short_directory() as run_dir:
+            reading = run_dir / "control-ro.sock"
+            with socket.socket(socket.AF_UNIX) as dead:
+                dead.bind(str(reading))
+            async with Desk(run_dir):
+                assert not reading.exists()
+            reading.write_text("precious")
+            async with Desk(run_dir):
+                assert reading.read_text() == "precious"
+
+    asyncio.run(run())
+
+
+def test_those_who_look_cannot_keep_out_those_who_act(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have places of their own, and no more than these."""
+    monkeypatch.setattr(control, "CLIENTS", 2)
+    monkeypatch.setattr(control, "GUESTS", 1)
+
+    async def scene(desk: Desk, _told: list[Any]) -> None:
+        reading = desk.control.path.with_name("control-ro.sock")
+        _reader, writer = await asyncio.open_unix_connection(str(reading))
+        writer.write(b"GET /v1/events?follow=1 HTTP/1.0\r\n\r\n")
+        await until(lambda: desk.control._busy)
+        code, said = await ask_at(reading, "GET", "/v1/version")
+        assert (code, said["error"]) == (503, "1 requests to look are being served already")
+        assert (await ask(desk, "POST", "/v1/units/web/stop?wait=5"))[0] == 200
+        writer.close()
+        await until(lambda: not desk.control._guests)
+        assert (await ask_at(reading, "GET", "/v1/version"))[0] == 200
+
+    play(scene, Access(readers=EVERYBODY))
 
 
 def test_an_address_is_for_looking() -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import structlog
 
-from hooks import command, runner
+from hooks import command, line
 from hooks.folder import MOST, find
 from hooks.happenings import ALL, happenings, sample
-from hooks.runner import FAILURES, QUEUE, Hooks
+from hooks.line import FAILURES, QUEUE
+from hooks.runner import Hooks
 from supervisor.loop import Entry
 from tests.pure.story import Story, spec
 from units import events as fact
@@ -20,6 +21,7 @@ from units.machine import Moment
 from units.quantities import Instant
 from units.unit import UnitName
 
+OFF = Path("/nonexistent/off")
 SILENT = structlog.wrap_logger(None, processors=[], wrapper_class=structlog.make_filtering_bound_logger(50))
 
 
@@ -81,7 +83,7 @@ def test_what_is_a_hook(tmp_path: Path) -> None:
     script(folder / "README", "true").chmod(0o644)
     script(folder / "open", "true").chmod(0o777)
     found = find(folder)
-    assert [(hook.name, hook.asks_for) for hook in found.hooks] == [
+    assert [(hook.name, hook.asks) for hook in found.hooks] == [
         ("10-all", ""),
         ("unit.restarted/mail", "unit.restarted"),
     ]
@@ -104,9 +106,9 @@ class Bench:
         self.counts: Counter[tuple[str, str]] = Counter()
         self.ended = asyncio.Event()
         self.story = up()
-        self.hooks = Hooks(folder, self._count, SILENT, lambda: 1.0)
+        self.hooks = Hooks(folder, self._count, SILENT, lambda: 1.0, OFF)
 
-    def _count(self, hook: str, outcome: str) -> None:
+    def _count(self, hook: str, outcome: str, _seconds: float) -> None:
         self.counts[hook, outcome] += 1
         self.ended.set()
 
@@ -160,7 +162,7 @@ def test_one_that_hangs_delays_no_other_and_loses_only_its_own(tmp_path: Path, m
 
 
 def test_one_that_fails_is_left_alone_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "REST", 0.05)
+    monkeypatch.setattr(line, "REST", 0.05)
     script(tmp_path / "d" / "unit.died" / "bad", "echo why; exit 3")
 
     async def main() -> None:
@@ -176,11 +178,45 @@ def test_one_that_fails_is_left_alone_for_a_while(tmp_path: Path, monkeypatch: p
     asyncio.run(main())
 
 
+def test_a_flood_is_read_by_sips_and_a_long_story_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second of ``yes`` costs the loop a few dozen reads; and who has much to say is not taken for hanging."""
+    pieces: list[int] = []
+    receive = command._Talk.pipe_data_received
+
+    def counted(self: command._Talk, fd: int, data: bytes) -> None:
+        pieces.append(len(data))
+        receive(self, fd, data)
+
+    monkeypatch.setattr(command._Talk, "pipe_data_received", counted)
+    flood = script(tmp_path / "flood", "exec timeout 0.5 yes")
+    story = script(tmp_path / "story", "head -c 1000000 /dev/zero | tr '\\0' x")
+
+    async def main() -> tuple[tuple[int, str], tuple[int, str]]:
+        told = await command.outcome([str(story)], {}, "", 10)
+        pieces.clear()
+        return told, await command.outcome([str(flood)], {}, "", 10)
+
+    (code, said), (killed, _) = asyncio.run(main())
+    assert (code, said) == (0, "x" * command.KEPT)
+    assert killed == 124
+    assert len(pieces) < 120
+
+
+def test_one_that_has_ended_before_it_was_spoken_to_is_no_defect_of_ours() -> None:
+    """Its pipe is gone then; on a real engine that once ended the supervisor."""
+
+    class Ended(asyncio.SubprocessTransport):
+        def get_pipe_transport(self, fd: int) -> None:  # noqa: ARG002
+            return None
+
+    command._say(Ended(), b"event")
+
+
 def test_reload_finds_new_ones_and_forgets_old_ones(tmp_path: Path) -> None:
     old = script(tmp_path / "d" / "old", "true")
 
     async def main() -> list[str]:
-        hooks = Hooks(tmp_path / "d", lambda *_: None, SILENT, lambda: 1.0)
+        hooks = Hooks(tmp_path / "d", lambda *_: None, SILENT, lambda: 1.0, OFF)
         old.unlink()
         script(tmp_path / "d" / "new", "true")
         hooks.reload()
@@ -196,10 +232,11 @@ def test_trying_out_tells_who_failed(tmp_path: Path) -> None:
     script(tmp_path / "d" / "engine.lost" / "other", "exit 1")
 
     async def main() -> list[dict[str, str]]:
-        hooks = Hooks(tmp_path / "d", lambda *_: None, SILENT, lambda: 1.0)
+        hooks = Hooks(tmp_path / "d", lambda *_: None, SILENT, lambda: 1.0, OFF)
         try:
             return await hooks.test("unit.restarted", "web")
         finally:
             await hooks.close()
 
-    assert asyncio.run(main()) == [{"hook": "good", "error": ""}, {"hook": "unit.*/bad", "error": "exit code 1"}]
+    told = [(row["hook"], row["error"]) for row in asyncio.run(main())]
+    assert told == [("good", ""), ("unit.*/bad", "exit code 1")]

@@ -106,6 +106,7 @@ def test_all_of_the_catalogue_is_there_at_the_first_scrape(accept: str) -> None:
         "dockwarden_unit_health_checks",
         "dockwarden_engine_info",
         "dockwarden_hook_runs",
+        "dockwarden_hook_seconds",
     }
     assert kind == (
         "application/openmetrics-text; version=1.0.0; charset=utf-8"

@@ -15,8 +15,9 @@ import structlog
 from hooks import command as command_module
 from hooks import webhook as webhook_module
 from hooks.command import CommandReceiver
+from hooks.not_told import NotToldError
 from hooks.notices import Kind, Notice, notices
-from hooks.notifier import BURST, FAILURES, QUEUE, REST, Notifier, NotToldError
+from hooks.notifier import BURST, FAILURES, QUEUE, REST, Notifier
 from hooks.webhook import Webhook
 from supervisor.loop import Entry
 from tests.pure.story import Story, needs, spec

@@ -1,5 +1,6 @@
 """The API's description says what the API does: each route is in it, and each answer is of the type that it names."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,8 @@ from units.links import check
 from units.quantities import Instant
 from units.switching import Outcome, Result, Switch, SwitchStep
 from units.unit import Kind, Policy, Switchable, UnitName
+
+PATHS = {name.partition(" ")[2] for name in OPERATIONS}
 
 
 def closed(schema: Any) -> Any:
@@ -139,3 +142,19 @@ def test_a_type_without_a_schema_is_refused() -> None:
     with pytest.raises(TypeError, match="no schema"):
         Schemas().of(bytes)
     assert Schemas().of(Event | Dropped)["anyOf"][1] == {"$ref": "#/components/schemas/Dropped"}
+
+
+def test_another_method_is_told_which_there_are() -> None:
+    """405 with ``Allow``, on every path."""
+
+    async def scene(desk: Desk) -> None:
+        paths = {path.replace("{name}", "web").replace("{of}", "console") for path in PATHS}
+        for path in sorted(paths):
+            reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
+            writer.write(f"PATCH {path} HTTP/1.0\r\n\r\n".encode())
+            head = (await reader.read()).partition(b"\r\n\r\n")[0]
+            writer.close()
+            assert head.startswith(b"HTTP/1.0 405 "), path
+            assert b"\r\nAllow: " in head, path
+
+    play(scene, spec("web"))

@@ -1,13 +1,14 @@
 """The pages for monitoring, asked over a real socket of this machine."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterator
 
 import aiohttp
 import pytest
 
-from supervisor.pages import PagesError, address, joined, serve_pages
+from supervisor.pages import PagesError, address, portions, serve_pages
 from tests.pure.story import Story, seen, spec
 from units import events as fact
 from units.kernel import World
@@ -161,7 +162,7 @@ def test_what_is_no_address_is_refused(listen: str) -> None:
 
 
 def test_others_get_their_turn_while_a_page_is_made() -> None:
-    """Not between all pieces, but whenever they have taken a millisecond; the page is whole."""
+    """Not between all pieces, but whenever they have taken half a millisecond; nothing of the page is lost."""
     turns: list[int] = []
 
     def pieces() -> Iterator[bytes]:
@@ -172,7 +173,7 @@ def test_others_get_their_turn_while_a_page_is_made() -> None:
             turns.append(number)
             yield f"{number},".encode()
 
-    async def run() -> bytes:
+    async def run() -> list[bytes]:
         async def other() -> None:
             while True:
                 turns.append(-1)
@@ -180,9 +181,60 @@ def test_others_get_their_turn_while_a_page_is_made() -> None:
 
         task = asyncio.create_task(other())
         await asyncio.sleep(0)
-        page = await joined(pieces())
+        page = [portion async for portion in portions(pieces())]
         task.cancel()
         return page
 
-    assert asyncio.run(run()) == b"0,1,2,3,4,"
+    assert asyncio.run(run()) == [b"0,", b"1,", b"2,", b"3,", b"4,", b""]
     assert turns == [-1, 0, -1, 1, -1, 2, -1, 3, -1, 4, -1]
+
+
+def test_quick_pieces_go_together() -> None:
+    """A small page is one portion, and a long one has portions of 64 KiB and a little, however quickly it is made."""
+
+    async def run(pieces: list[bytes]) -> list[int]:
+        return [len(portion) async for portion in portions(pieces)]
+
+    assert sum(asyncio.run(run([b"x" * 1000] * 3))) == 3000
+    long = asyncio.run(run([b"x" * 1000] * 300))
+    assert sum(long) == 300_000
+    assert max(long) <= 66_000
+
+
+def test_head_of_metrics_has_no_body() -> None:
+    """And its connection can be used again."""
+
+    async def ask(session: aiohttp.ClientSession) -> None:
+        assert await get(session, "/metrics", "HEAD") == (200, "")
+        assert (await get(session, "/metrics"))[0] == 200
+
+    serve(Story.of(), ask)
+
+
+class Endless(Numbers):
+    """A page that no socket buffer takes."""
+
+    def render(self, accept: str) -> tuple[str, Iterator[bytes]]:  # noqa: ARG002
+        return "text/plain", (b"x" * 65536 for _ in range(1000))
+
+
+def test_a_reader_that_stops_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither its page nor the world that it is of are kept for ever; half a page does not look whole."""
+    monkeypatch.setattr("supervisor.pages.STUCK", 0.2)
+
+    async def run() -> bytes:
+        server = await serve_pages("127.0.0.1:0", Endless(), lambda: Story.of().world)
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        async with asyncio.timeout(10):
+            while server.connections:  # noqa: ASYNC110 - aiohttp tells nobody
+                await asyncio.sleep(0.01)
+        said = b""
+        with contextlib.suppress(ConnectionError):
+            said = await reader.read()
+        writer.close()
+        await server.close()
+        return said
+
+    assert not asyncio.run(run()).endswith(b"0\r\n\r\n")

@@ -10,6 +10,8 @@ from typing import Any
 
 import structlog
 
+from hooks.gates import Leave
+from hooks.points import Asked
 from supervisor.keeper import Boot, Keeper, read
 from supervisor.loop import Entry, Inbox, Observer
 from supervisor.shell import Shell, Timing
@@ -87,6 +89,9 @@ class Recorder:
                 self.relinks.append((step.after.name, step.after.wave))
             if step.after.phase is Phase.STARTING and step.after.pending not in FREE:
                 self.restarts[step.after.name].append(moment.now)
+            vetoed = step.on == "StartFailed" and step.after.misses > step.before.misses
+            if vetoed and step.before.pending not in FREE:
+                self.restarts[step.after.name].pop()  # It was ordered, and nothing came of it.
 
     def incidents(self) -> list[Looked]:
         """What each step made of the incidents, oldest first."""
@@ -104,6 +109,30 @@ class Recorder:
         for event, moment in self.history:
             world = react(world, event, moment).world
         return world
+
+
+class DrawnGates:
+    """Somebody who is asked before each start and stop, takes his time, and says no now and then."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self.refuses = chance.choice((0.0, 0.3, 0.8))
+        self._longest = chance.choice((0.01, 2.0, 10.0))
+        self.gated = True
+        self.changed: Callable[[], None] = lambda: None
+
+    async def ask(self, asked: Asked) -> Leave:
+        await asyncio.sleep(self._chance.uniform(0, self._longest))
+        no = self._chance.random() < self.refuses
+        return Leave((("drawn", f"not {asked.unit} now"),)) if no else Leave()
+
+    def moment(self) -> float:
+        return NIGHT + asyncio.get_running_loop().time()
+
+    def turn(self) -> None:
+        """They come, or go."""
+        self.gated = not self.gated
+        self.changed()
 
 
 async def directly(work: Callable[..., None], *arguments: Any) -> None:
@@ -128,8 +157,15 @@ class Life:
 class SimulatedHost:
     """An engine, a state file and a clock that survive; supervisors that come and go."""
 
-    def __init__(self, chance: random.Random, specs: tuple[UnitSpec, ...], engine: FakeEngine) -> None:
+    def __init__(
+        self,
+        chance: random.Random,
+        specs: tuple[UnitSpec, ...],
+        engine: FakeEngine,
+        gates: DrawnGates | None = None,
+    ) -> None:
         self.chance = chance
+        self.gates = gates
         self.specs = specs
         self.engine = engine
         self.memory = Memory()
@@ -173,6 +209,7 @@ class SimulatedHost:
             timing=Timing(),
             read_config=self._read_config,
             prepare=nothing,
+            gates=self.gates,
         )
         self.life = Life(shell, recorder, inbox, asyncio.ensure_future(shell.run()))
         self.lives.append(self.life)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.simulation.engine_model import FakeEngine, Faults
-from tests.simulation.host import SimulatedHost, draw_faults, draw_program, draw_specs, misfortune, stranded
+from tests.simulation.host import DrawnGates, SimulatedHost, draw_faults, draw_program, draw_specs, misfortune, stranded
 from tests.simulation.virtual_loop import run
 from units.events import SnapshotTaken
 from units.incidents import well
@@ -51,11 +51,15 @@ async def history(seed: int) -> Outcome:
         programs={spec.name: draw_program(chance, spec) for spec in specs},
         images={"image"},
     )
-    host = SimulatedHost(chance, specs, engine)
+    lot = random.Random(f"gates {seed}")  # Its own, so that a seed's history is the same with and without gates.
+    gates = DrawnGates(lot) if lot.random() < 0.2 else None
+    host = SimulatedHost(chance, specs, engine, gates)
     host.boot()
     await asyncio.sleep(chance.uniform(0, 20))
     for _ in range(chance.randint(0, 12)):
         await misfortune(host)
+        if gates is not None and lot.random() < 0.2:
+            gates.turn()
         await asyncio.sleep(chance.choice((0.01, 0.3, 2, 15)))
     faults = await judge(host)
     rows = set[tuple[str, str, str]]().union(*(life.recorder.rows for life in host.lives))
@@ -67,6 +71,8 @@ async def judge(host: SimulatedHost) -> list[str]:
     engine = host.engine
     # Trouble ends: no more faults of the engine, programs that live on, and time for what is under way.
     engine.faults = Faults()
+    if host.gates is not None:
+        host.gates.refuses = 0.0
     engine.engine_up()
     await asyncio.sleep(150)
     # One that was just replaced may have been started again by a person's restart: it has to go, and soon.
@@ -109,12 +115,14 @@ def dead_namespaces(world: World) -> list[str]:
 def waves(host: SimulatedHost) -> list[str]:
     """Each unit is brought back in step at most once per cause, and never without one.
 
-    A second time is owed to a person only, who starts a container in the moment in which it is being replaced.
+    A second time is owed to a person only, who starts a container in the moment in which it is being replaced; or to a
+    gate that vetoed the first.
     """
     told = []
     for life in host.lives:
         counts = Counter(life.recorder.relinks)
-        often = [key for key, times in counts.items() if times > (2 if host.handled else 1)]
+        most = (2 if host.handled else 1) + (60 if host.gates is not None else 0)
+        often = [key for key, times in counts.items() if times > most]
         told += [f"{unit} was re-linked again and again for {wave}" for unit, wave in often]
         told += [f"{unit} was re-linked without a cause" for unit, wave in counts if not wave]
     return told

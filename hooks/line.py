@@ -1,0 +1,131 @@
+"""One hook: its queue of events, its limit of failures, and what is known of how it fared."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from hooks.folder import EVERYTHING_BUT, Hook
+from hooks.happenings import Happened
+from hooks.not_told import NotToldError
+
+QUEUE = 256
+FAILURES, REST = 5, 60.0
+"""Failures in a row after which a hook is left alone, and for how many seconds. What happens meanwhile waits."""
+
+Count = Callable[[str, str, float], None]
+"""Told of each run's end: hook, outcome, and how long it took, in seconds."""
+
+
+class Record:
+    """How a hook fared, and whether it rests. ``count`` and the log are told of each run."""
+
+    def __init__(self, name: str, count: Count, log: Any) -> None:
+        self.name = name
+        self.resting = False
+        self.runs = self.failed = self.dropped = self.vetoes = 0
+        self.last_error = self.last_output = ""
+        self._in_a_row = 0
+        self._count = count
+        self._log = log
+
+    def done(self, took: float, output: str, outcome: str = "done") -> None:
+        self.runs += 1
+        self._in_a_row = 0
+        self.last_output = output
+        if outcome == "vetoed":
+            self.vetoes += 1
+        self._count(self.name, outcome, took)
+
+    def fail(self, took: float, error: str, *, on: str, cause: str) -> bool:
+        """Returns whether it is to rest now."""
+        self.runs += 1
+        self.failed += 1
+        self._in_a_row += 1
+        self.last_error = error
+        self._count(self.name, "failed", took)
+        self._log.warning("hook.failed", hook=self.name, on=on, error=error, cause=cause)
+        if self._in_a_row < FAILURES:
+            return False
+        self._log.warning("hook.resting", hook=self.name, seconds=REST, error=error)
+        return True
+
+    def drop(self) -> None:
+        self.dropped += 1
+        self._count(self.name, "dropped", 0.0)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "state": "resting" if self.resting else "ready",
+            "runs": self.runs,
+            "failed": self.failed,
+            "dropped": self.dropped,
+            "vetoes": self.vetoes,
+            "last_error": self.last_error or None,
+            "last_output": self.last_output or None,
+        }
+
+
+class Line:
+    """A hook's queue, and the task that works it off, one event after the other.
+
+    ``run`` returns what the hook printed, and raises NotToldError for what went wrong.
+    """
+
+    def __init__(self, hook: Hook, run: Callable[[Happened], Awaitable[str]], count: Count, log: Any) -> None:
+        self.hook = hook
+        self.run = run
+        self.record = Record(hook.name, count, log)
+        self._queue: deque[Happened] = deque()
+        self._news = asyncio.Event()
+        self._task = asyncio.get_running_loop().create_task(self._work(), name=f"hook:{hook.name}")
+
+    def put(self, event: Happened) -> None:
+        if len(self._queue) >= QUEUE:
+            self._queue.popleft()
+            self.record.drop()
+        self._queue.append(event)
+        self._news.set()
+
+    def close(self) -> asyncio.Task[None]:
+        """Returns the task, which is about to end."""
+        self._task.cancel()
+        return self._task
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.hook.name,
+            "kind": self.hook.kind,
+            "events": self.hook.asks or f"all but {EVERYTHING_BUT}",
+            "path": str(self.hook.path or ""),
+            "waiting": len(self._queue),
+            **self.record.as_dict(),
+        }
+
+    async def _work(self) -> None:
+        while True:
+            await self._news.wait()
+            event = self._queue.popleft()
+            if not self._queue:
+                self._news.clear()
+            _, rest = await self._pass_on(event)
+            if rest:
+                self.record.resting = True
+                await asyncio.sleep(REST)
+                self.record.resting = False
+
+    async def tell(self, event: Happened) -> str:
+        """Returns what went wrong, in words; empty: nothing."""
+        error, _ = await self._pass_on(event)
+        return error
+
+    async def _pass_on(self, event: Happened) -> tuple[str, bool]:
+        now = asyncio.get_running_loop().time
+        began = now()
+        try:
+            output = await self.run(event)
+        except Exception as error:  # noqa: BLE001 - a hook's defect must not end its line for good
+            told = str(error) if isinstance(error, NotToldError) else f"{type(error).__name__}: {error}"
+            return told, self.record.fail(now() - began, told, on=event.name, cause=event.cause)
+        self.record.done(now() - began, output)
+        return "", False

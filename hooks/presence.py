@@ -1,0 +1,110 @@
+"""Whether the host has hooks at all: what runs them is loaded with the first one, and a host without any is lighter."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hooks.gates import Leave
+    from hooks.line import Count
+    from hooks.notifier import Happening
+    from hooks.points import Asked
+    from hooks.runner import Hooks, Moment
+    from units.kernel import Reaction
+
+GROUP = "[dockwarden.hooks]"
+"""How the section of a package's entry points begins that names its hooks."""
+
+
+class UnknownHookError(Exception):
+    """There is no hook of this name; the text says which there are."""
+
+
+class HostHooks:
+    """An observer, and whom to ask. Arguments and methods are those of ``runner.Hooks``, which does the work."""
+
+    def __init__(self, folder: Path, count: "Count", log: Any, wall: Callable[[], float], switched_off: Path) -> None:
+        self._folder = folder
+        self._given = (folder, count, log, wall, switched_off)
+        self._wall = wall
+        self._hooks: Hooks | None = None
+        self.gated = False
+        """Whether anybody may have to be asked: the one thing that a start without gates looks at."""
+        self.changed: Callable[[], None] = lambda: None
+        """Called when that has changed."""
+        self.reload()
+
+    def reload(self) -> None:
+        """Look again which hooks there are."""
+        if self._hooks is not None:
+            self._hooks.reload(_entry_points())
+        elif _is_anything_in(self._folder) or _entry_points():
+            self._hooks = self._load()
+
+    def _know_gates(self, gated: bool) -> None:
+        if gated != self.gated:
+            self.gated = gated
+            self.changed()
+
+    def observe(self, entry: "Happening", moment: "Moment", reaction: "Reaction") -> None:
+        if self._hooks is not None:
+            self._hooks.observe(entry, moment, reaction)
+
+    async def ask(self, asked: "Asked") -> "Leave":
+        return await self._loaded.ask(asked)
+
+    def moment(self) -> float:
+        """Seconds since 1970, for whoever asks."""
+        return self._wall()
+
+    async def ready(self) -> None:
+        if self._hooks is not None:
+            await self._hooks.ready()
+
+    def listed(self) -> list[dict[str, Any]]:
+        return [] if self._hooks is None else self._hooks.listed()
+
+    async def test(self, event: str, unit: str) -> list[dict[str, str]]:
+        """Raises KeyError: no such event or point."""
+        return await self._loaded.test(event, unit)
+
+    def switch(self, name: str, *, on: bool) -> None:
+        """Raises UnknownHookError, OSError."""
+        self._loaded.switch(name, on=on)
+
+    async def close(self) -> None:
+        if self._hooks is not None:
+            await self._hooks.close()
+
+    @property
+    def _loaded(self) -> "Hooks":
+        if self._hooks is None:
+            self._hooks = self._load()
+        return self._hooks
+
+    def _load(self) -> "Hooks":
+        from hooks.runner import Hooks  # noqa: PLC0415 - as the module's first line says
+
+        return Hooks(*self._given, entry_points=_entry_points(), know=self._know_gates)
+
+
+def _is_anything_in(folder: Path) -> bool:
+    try:
+        return any(not path.name.startswith(".") for path in folder.iterdir())
+    except OSError:
+        return False
+
+
+def _entry_points() -> tuple[str, ...]:
+    """Names of what installed packages offer. ``importlib.metadata`` would read, and keep, all that they say."""
+    names: set[str] = set()
+    for place in sys.path:
+        for path in Path(place or ".").glob("*.dist-info/entry_points.txt"):
+            try:
+                _, found, section = path.read_text().partition(GROUP)
+            except (OSError, UnicodeDecodeError):
+                continue
+            lines = section.partition("\n[")[0].splitlines() if found else []
+            names |= {line.partition("=")[0].strip() for line in lines if "=" in line}
+    return tuple(sorted(names))
