@@ -6,7 +6,6 @@ slowly holds up the readers of the containers here, and neither the containers n
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 
@@ -14,7 +13,7 @@ from supervisor.api_request import Refusal, Taken, flag, named, number, open_lin
 from supervisor.engine import Engine, EngineError
 from supervisor.http_server import BaseRequest, StreamResponse
 from supervisor.journal import Dropped, Journal, Record, Subscription
-from supervisor.log_merge import Bookmark, Held, Item, merged
+from supervisor.log_merge import Bookmark, Held, Item, Last, merged
 from supervisor.stamps import nanoseconds, stamp
 from units.kernel import World
 from units.records import dataclass
@@ -24,8 +23,8 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 MOST_LINES = 10_000
 LAST = 9_999_999_999
 """Seconds since 1970; in the year 2286."""
-WAITING = 1024
-"""Lines that wait for whoever reads them; then those who bring more wait, too."""
+WAITING = 64
+"""Lines, of a megabyte each at most, that wait for whoever reads them; then those who bring more wait, too."""
 AGAIN = 0.5
 """Seconds until an output that has ended, or could not be read, is asked for once more, if nothing happens before."""
 FOLLOWING = "following"
@@ -139,14 +138,14 @@ class Reading:
     # What there is.
 
     async def past(self, put: Put) -> None:
-        wanted, last = self._wanted, deque[Item](maxlen=self._wanted.tail)
+        last = None if self._wanted.tail is None else Last(self._wanted.tail)
         async with aclosing(merged(self._sources())) as items:
             async for item in items:
-                if wanted.tail is None:
+                if last is None:
                     await put(item)
                 else:
                     last.append(item)
-        for item in last:
+        for item in last or ():
             await put(item)
 
     def _sources(self) -> list[AsyncGenerator[Item, None]]:

@@ -6,8 +6,8 @@
 """
 
 import heapq
-from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import field
 from typing import Any
 
@@ -17,6 +17,8 @@ HOLD = 0.25
 """Seconds that a live line waits for older ones of other sources."""
 HELD = 4096
 """Lines held back at most; then the oldest goes out at once."""
+BYTES = 8 << 20
+"""Of all their texts, about: a container may write lines of a megabyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +71,25 @@ class Held:
         self._most = most
         self._heap: list[tuple[int, int, float, Item]] = []
         self._count = 0
+        self._size = 0
 
     def put(self, item: Item, now: float) -> None:
         self._count += 1
+        self._size += len(item.text)
         heapq.heappush(self._heap, (item.at, self._count, now + self._hold, item))
 
     def take(self, now: float) -> list[Item]:
         """What has waited for long enough, and whatever is older than that."""
         due = max((entry[:2] for entry in self._heap if entry[2] <= now), default=None)
         out = []
-        while self._heap and ((due is not None and self._heap[0][:2] <= due) or len(self._heap) > self._most):
+        while self._heap and ((due is not None and self._heap[0][:2] <= due) or self._full):
             out.append(heapq.heappop(self._heap)[3])
+            self._size -= len(out[-1].text)
         return out
+
+    @property
+    def _full(self) -> bool:
+        return len(self._heap) > self._most or self._size > BYTES
 
     def wait(self, now: float) -> float | None:
         """Seconds until something is due; None: nothing is held."""
@@ -90,7 +99,27 @@ class Held:
         """All that is held, at the end."""
         out = [entry[3] for entry in sorted(self._heap, key=lambda entry: entry[:2])]
         self._heap.clear()
+        self._size = 0
         return out
+
+
+class Last:
+    """The last lines: so many, and of so many bytes at most."""
+
+    def __init__(self, most: int, size: int = BYTES) -> None:
+        self._most = most
+        self._bytes = size
+        self._items: deque[Item] = deque()
+        self._size = 0
+
+    def append(self, item: Item) -> None:
+        self._items.append(item)
+        self._size += len(item.text)
+        while len(self._items) > self._most or (self._size > self._bytes and len(self._items) > 1):
+            self._size -= len(self._items.popleft().text)
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._items)
 
 
 async def merged(sources: Sequence[AsyncGenerator[Item, None]]) -> AsyncGenerator[Item, None]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.log_merge import HOLD, Bookmark, Held, Item, merged
+from supervisor.log_merge import BYTES, HOLD, Bookmark, Held, Item, Last, merged
 
 TEXTS = st.sampled_from("ab")
 SOURCE = st.lists(st.tuples(st.integers(0, 4), TEXTS), max_size=12).map(
@@ -95,3 +95,24 @@ def test_a_held_line_says_when_it_is_due() -> None:
     assert abs((held.wait(10.1) or 0) - 0.15) < 1e-9
     assert held.take(10.2) == []
     assert [one.text for one in held.take(10.25)] == ["a", "b"]  # The older one goes before it, though it came later.
+
+
+def test_long_lines_are_not_held_for_long() -> None:
+    """A container that writes megabytes must not fill our memory: the oldest go out at once, and none is lost."""
+    held, out = Held(), list[Item]()
+    for number in range(20):
+        held.put(Item(number, "box", "x" * (BYTES // 8), {}), 0.0)
+        out += held.take(0.0)
+        assert len(held._heap) <= 9
+    assert [one.at for one in out + held.rest()] == list(range(20))
+
+
+def test_the_last_lines_are_bounded_by_number_and_by_size() -> None:
+    """One at least is kept, however long it is."""
+    last = Last(3, size=10)
+    for number, text in enumerate(["a" * 9, "b", "c", "d", "e" * 9]):
+        last.append(Item(number, "box", text, {}))
+    assert [one.at for one in last] == [3, 4]
+    last.append(Item(5, "box", "f" * 99, {}))
+    assert [one.at for one in last] == [5]
+    assert list(Last(0)) == []
