@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -113,9 +114,10 @@ class Hooks:
             raise
         self._replace(python)
         hooks = {name: Hook(name, None, marks) for name, marks in loaded.hooks.items()}
+        known = frozenset(self._lines)
         self._settle(found, hooks, (*found.refused, *loaded.refused))
         for event in self._early:
-            self._pass_on(event, only=hooks)
+            self._pass_on(event, only=hooks.keys() - known)
         self._early.clear()
 
     def _replace(self, python: "PythonHooks | None") -> None:
@@ -208,7 +210,7 @@ class Hooks:
             if loading:
                 self._early.append(event)
 
-    def _pass_on(self, event: Happened, only: Mapping[str, Any] | None = None) -> None:
+    def _pass_on(self, event: Happened, only: AbstractSet[str] | None = None) -> None:
         for name, line in self._lines.items():
             if (only is None or name in only) and name not in self._off and line.hook.wants(event):
                 line.put(event)
