@@ -186,6 +186,9 @@ DECISION = _histogram("decision_seconds", "From the arrival of an event to the o
 STREAM_CONNECTED = _gauge("event_stream_connected", "1 while the engine's event stream is open.")
 RECONNECTS = _counter("event_stream_reconnects_total", "Times the engine's event stream was opened again.")
 SNAPSHOTS = _counter("snapshots_total", "Looks at all containers, by what gave cause for them.", trigger=TRIGGERS)
+SNAPSHOT_PERIOD = _gauge(
+    "snapshot_period_seconds", "How often all containers are looked at when nothing else gives cause for it."
+)
 CORRECTIONS = _counter(
     "snapshot_corrections_total",
     "Changes of phase that a look at all containers led to, and the event stream had not.",

@@ -58,6 +58,7 @@ class Metrics:
         now: Callable[[], float] = time.monotonic,
         version: str = "",
         most_units: int = 1000,
+        snapshot_period: float = 30,
     ) -> None:
         self._wall = wall
         self._now = now
@@ -73,6 +74,7 @@ class Metrics:
         self._version_of_user_docker: Callable[[], str] = lambda: ""
         self._epoch = 0.0
         self._most_units = most_units
+        self._snapshot_period = snapshot_period
         self._runs = Runs(self._started)
         self._last_event_ns = 0
         self._last_snapshot = 0.0
@@ -347,6 +349,7 @@ class Metrics:
             (catalog.STREAM_CONNECTED, self._connected),
             (catalog.LAST_EVENT, round(self._last_event_ns / 1e9, 3)),
             (catalog.LAST_SNAPSHOT, self._last_snapshot),
+            (catalog.SNAPSHOT_PERIOD, self._snapshot_period),
             (catalog.INBOX_DEPTH, self._depth()),
             (catalog.RELOADED, self._config_read),
             (catalog.BOOT_SECONDS, self._booted),

@@ -44,6 +44,7 @@ QUESTIONS: Final[Mapping[str, str]] = {
     catalog.RECONNECTS.name: "how often could it not?",
     catalog.SNAPSHOTS.name: "how often do we look?",
     catalog.LAST_SNAPSHOT.name: "when did we look last?",
+    catalog.SNAPSHOT_PERIOD.name: "how often should we?",
     catalog.CORRECTIONS.name: "what did the stream miss?",
     catalog.ENGINE_UP.name: "is the engine well?",
     catalog.ENGINE_INFO.name: "which engine is it?",
@@ -95,7 +96,7 @@ pieces, between which supervision goes on.
 | `/metrics` | what this page lists |
 | `/healthz` | 200 while the event loop turns |
 | `/readyz` | 200 when the engine serves and the units have been looked at; else 503 and the reason |
-| `/` | a list of these |
+| `/` | for a browser the [status page](page.md); else a list of these, as text |
 
 Gauges are read from the supervisor's present knowledge at each scrape. While `dockwarden_engine_up` is 0, units are
 shown as they were last known, as of `dockwarden_snapshot_last_timestamp_seconds`. Rules, a dashboard and a scrape

@@ -23,6 +23,8 @@ class Parameter:
     type: Any = str
     bounds: tuple[float, float] | None = None
     choices: tuple[str, ...] = ()
+    forms: tuple[dict[str, str], ...] = ()
+    """What a text may look like, in JSON Schema's words: one of these."""
     default: object = None
 
 
@@ -40,6 +42,8 @@ class Operation:
     """Lines of JSON."""
     events: bool = False
     """Or, if asked so, server-sent events."""
+    media: str = "application/json"
+    """Type of its answer's content."""
     also: tuple[int, ...] = ()
     """Codes of a good answer besides 200."""
 
@@ -54,6 +58,11 @@ PATH = {
 
 COUNT = (0, 999_999_999_999_999)
 FOLLOW = Parameter("follow", "go on with what comes", bool)
+SINCE = Parameter(
+    "since",
+    "from then on: a span such as 10m or 2h ago, or an ISO time",
+    forms=({"pattern": r"^([0-9]{1,9}(s|m|min|h|d|w))+$"}, {"format": "date-time"}),
+)
 WAIT = Parameter("wait", "seconds to wait for the outcome", float, (0, LONGEST_WAIT), default=0)
 
 OPERATIONS: dict[str, Operation] = {
@@ -61,8 +70,13 @@ OPERATIONS: dict[str, Operation] = {
     "GET /v1/units": Operation("All units", tuple[answer.Unit, ...]),
     "GET /v1/units/{name}": Operation("One unit", answer.Unit, codes=(404,)),
     "GET /v1/units/{name}/why": Operation(
-        "Why a unit is in its state, and what would change it", answer.Why, codes=(404,)
+        "Why a unit is in its state, and what would change it", answer.Why, (SINCE,), codes=(404,)
     ),
+    "GET /v1/units/{name}/timeline.svg": Operation(
+        "The same as a picture", str, (SINCE,), codes=(404,), media="image/svg+xml"
+    ),
+    "GET /v1/boot": Operation("How the host came up", answer.Boot),
+    "GET /v1/boot.svg": Operation("The same as a picture", str, media="image/svg+xml"),
     "GET /v1/units/{name}/wait": Operation(
         "Wait until a unit gets somewhere",
         answer.Waited,
@@ -107,6 +121,7 @@ OPERATIONS: dict[str, Operation] = {
         codes=(404,),
         stream=True,
     ),
+    "GET /v1/graph": Operation("Who needs whom, with everybody's state", answer.Graph),
     "GET /v1/version": Operation("The supervisor's version", answer.Version),
     "GET /v1/openapi.json": Operation("This description", dict[str, Any]),
     "GET /v1/storage/{name}/check": Operation(

@@ -59,10 +59,13 @@ class Reading:
     async def unit(self, _request: BaseRequest, taken: Taken) -> Response:
         return in_json(row(self._status(), named(self._world(), taken["name"]).name))
 
-    async def why(self, _request: BaseRequest, taken: Taken) -> Response:
+    async def why(self, request: BaseRequest, taken: Taken) -> Response:
+        from supervisor import api_why  # noqa: PLC0415 - asked by people, not all the time
+
         unit = named(self._world(), taken["name"])
         checks = [*self._checks(unit.name), *await self._engine_checks(unit)]
-        return in_json({**self._journal.why(self._world(), unit.name), "checks": checks})
+        told = api_why.why(request, self._journal, self._world(), unit.name)
+        return in_json({**told, "checks": checks, "output": await api_why.last_words(self._engine, unit)})
 
     async def _engine_checks(self, unit: Unit) -> list[dict[str, Any]]:
         """What the container's own HEALTHCHECK said; nothing when the engine does not answer."""
@@ -82,6 +85,12 @@ class Reading:
             }
             for one in said
         ]
+
+    async def graph(self, _request: BaseRequest, _taken: Taken) -> Response:
+        """Who needs whom, with everybody's state."""
+        from supervisor.graph import plain  # noqa: PLC0415 - asked for by a person, now and then
+
+        return in_json(plain(self._world().links, self._status()["units"]))
 
     async def version(self, _request: BaseRequest, _taken: Taken) -> Response:
         return in_json({"version": VERSION, "api": "v1", "pid": os.getpid()})

@@ -4,7 +4,7 @@ Within ``/v1`` fields may be added; none is taken away or changes its meaning.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +181,10 @@ class Event:
     incarnation: int | None = None
     incident: str = ""
     level: str = "info"
+    rule: str = ""
+    inputs: dict[str, Any] | None = None
+    outcome: str = ""
+    decision: int = 0
     uid: int | None = None
 
 
@@ -234,6 +238,15 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """A unit that another one may be waiting for."""
+
+    unit: str
+    state: State
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Why:
     """Why a unit is in its state, what would change it, and what led there."""
 
@@ -241,8 +254,76 @@ class Why:
     meaning: str
     next: str
     next_try: Time | None
+    waits_for: tuple[Ahead, ...]
+    earlier: int
+    """Records of its own that are not in the chain."""
     chain: tuple[Event, ...]
     checks: tuple[Check, ...]
+    output: tuple[str, ...]
+    """What the container of a unit that is down wrote last."""
+
+
+@dataclass(frozen=True, slots=True)
+class BootStage:
+    """A unit's state from ``begin`` seconds on."""
+
+    state: State
+    begin: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BootUnit:
+    """How a unit came up; times are seconds from the start of the supervisor."""
+
+    unit: str
+    state: State
+    arrived: float | None
+    waited: float | None
+    waited_for: str
+    found: bool
+    """Its container ran already."""
+    took: float | None
+    """From the end of its wait until it was there."""
+    critical: bool
+    stages: tuple[BootStage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """How the host came up."""
+
+    began: Time
+    engine: float | None
+    took: float | None
+    critical_path: tuple[str, ...]
+    units: tuple[BootUnit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphUnit:
+    name: str
+    kind: KindName
+    state: State
+    health: HealthState
+    flapping: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GraphEdge:
+    """``source`` needs ``target``."""
+
+    source: str
+    target: str
+    kinds: tuple[str, ...]
+    """The keys of the configuration that say so."""
+    hard: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    units: tuple[GraphUnit, ...]
+    edges: tuple[GraphEdge, ...]
 
 
 @dataclass(frozen=True, slots=True)

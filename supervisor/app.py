@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from hooks.presence import HostHooks
 from metrics import Metrics
+from supervisor.boot_chart import BootChart
 from supervisor.choices import Choices
 from supervisor.config_child import RefusedError, UnreadError, read_apart
 from supervisor.control import Control
@@ -29,11 +30,13 @@ from supervisor.log_pipeline import Pipeline, configure_logging
 from supervisor.loop import Inbox, Observer
 from supervisor.pages import PagesError, serve_pages
 from supervisor.prober import shown
+from supervisor.records_file import RecordsFile
+from supervisor.records_file import load as load_records
 from supervisor.sd_notify import Systemd
 from supervisor.settings import Settings
 from supervisor.shell import Shell, Timing
 from supervisor.state import StateError, StateFile
-from supervisor.status import Context, status
+from supervisor.status import Context, as_iso, status
 from supervisor.switches import Switches
 from supervisor.tree import Problem
 from supervisor.version import VERSION
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from hooks.notifier import Notifier, Receiver
     from supervisor.log_targets import Wanted
     from supervisor.recreate import Recreations
+    from supervisor.status_page import StatusPage
     from supervisor.system_docker import DaemonState, SystemDocker
     from supervisor.user_docker import UserDocker
 
@@ -63,6 +67,10 @@ PASSED_ON = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "h
 
 LAST_WORDS = 1.0
 """Seconds at the end for a log reader that is behind."""
+
+
+RECORDS = "records"
+"""Name of the file, in the state directory, that keeps the last records over a restart of ours."""
 
 
 CATCH_UP = 0.05
@@ -236,7 +244,13 @@ class Host:
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
-        metrics = Metrics(wall=time.time, now=loop.time, version=VERSION, most_units=self._options.metrics_units)
+        metrics = Metrics(
+            wall=time.time,
+            now=loop.time,
+            version=VERSION,
+            most_units=self._options.metrics_units,
+            snapshot_period=self._settings.supervisor.snapshot_period,
+        )
         inbox = Inbox(loop.time, f"{random.SystemRandom().randrange(16**4):04x}")
         try:
             engine = self._make_engine(metrics.engine_call)
@@ -249,12 +263,21 @@ class Host:
         user_docker = self._user_docker(engine, inbox)
         switches = Switches(engine, inbox, choices, user_docker, self._log, room=self._room)
         metrics.restore(kept.counters)
-        journal = Journal(self._log, self._to_wall, lambda number: control.asker(number))  # noqa: PLW0108 - made below
+        records = self._options.state_dir / RECORDS
+        journal = Journal(
+            self._log,
+            self._to_wall,
+            lambda number: control.asker(number),  # noqa: PLW0108 - made below
+            kept=load_records(records, self._log),
+        )
         self._lines.know(journal.about)
+        journal.begin(_beginning(kept), self._started)
+        records_file = RecordsFile(records, journal, self._log)
         keeper = Keeper(
             self._store, boot_id, self._clocks, self._log, counters=metrics.counted, failed=metrics.state_failed
         )
         world = self._first_world(kept)
+        boot_chart = BootChart(self._to_wall, Instant(loop.time()), world.units.values())
         switched_off = self._options.state_dir / "hooks-off"
         hooks = HostHooks(self._options.hooks, metrics.hook_ran, self._log, time.time, switched_off)
         control = Control(
@@ -268,6 +291,7 @@ class Host:
             user_docker=user_docker,
             checks=lambda name: shown(shell.outcomes(name), self._to_wall),
             hooks=hooks,
+            boot=boot_chart.told,
             log=self._log,
             access=self._options.access,
         )
@@ -280,7 +304,17 @@ class Host:
             self._log,
             gauges=metrics,
             keeper=keeper,
-            observers=(control, journal, metrics, *notifier, hooks, systemd, *self._more_observers()),
+            observers=(
+                control,
+                journal,
+                records_file,
+                boot_chart,
+                metrics,
+                *notifier,
+                hooks,
+                systemd,
+                *self._more_observers(),
+            ),
             chance=random.random,
             timing=Timing(self._settings.supervisor.snapshot_period, self._settings.supervisor.shutdown_total),
             read_config=self._read_config,
@@ -306,12 +340,13 @@ class Host:
 
         beat = Heartbeat(metrics.observe_loop_lag, tend)
         try:
-            return await self._serve(shell, control, metrics)
+            return await self._serve(shell, control, metrics, lambda: self._page(shell, journal, user_docker))
         finally:
             beat.stop()
             for one in notifier:
                 one.close()
             await hooks.close()
+            await records_file.close()
             await engine.close()
 
     def _gates(self, hooks: HostHooks) -> HostHooks | None:
@@ -341,13 +376,13 @@ class Host:
         """At each connection, before the units are looked at."""
         await self._load_images(engine)
 
-    async def _serve(self, shell: Shell, control: Control, metrics: Metrics) -> int:
+    async def _serve(self, shell: Shell, control: Control, metrics: Metrics, page: Callable[[], "StatusPage"]) -> int:
         pages = None
         docker_run = None
         try:
             await control.start()
             if self._options.listen:
-                pages = await serve_pages(self._options.listen, metrics, lambda: shell.world)
+                pages = await serve_pages(self._options.listen, metrics, lambda: shell.world, page)
             if self._docker is not None:
                 docker_run = asyncio.create_task(self._docker.run(), name="system-docker")
             await _run(shell)
@@ -500,20 +535,39 @@ class Host:
         return self._clocks().to_wall(instant)
 
     def _status(self, world: World, docker: LateUserDocker) -> dict[str, Any]:
+        return status(world, self._context(docker))
+
+    def _context(self, docker: LateUserDocker) -> Context:
         daemon = self._daemon_state
-        return status(
-            world,
-            Context(
-                mode=self._mode,
-                url=self._url,
-                to_wall=self._to_wall,
-                started=self._started,
-                daemon=None if daemon is None else f"{daemon.phase}: {daemon.reason}",
-                daemon_pid=None if daemon is None else daemon.pid,
-                enabled={of: self._choices.chosen(of) for of in Switchable},
-                user_docker=docker.report,
-            ),
+        return Context(
+            mode=self._mode,
+            url=self._url,
+            to_wall=self._to_wall,
+            started=self._started,
+            daemon=None if daemon is None else f"{daemon.phase}: {daemon.reason}",
+            daemon_pid=None if daemon is None else daemon.pid,
+            enabled={of: self._choices.chosen(of) for of in Switchable},
+            user_docker=docker.report,
         )
+
+    def _page(self, shell: Shell, journal: Journal, docker: LateUserDocker) -> "StatusPage":
+        from supervisor.status_page import StatusPage  # noqa: PLC0415 - a host that no browser looks at pays nothing
+
+        return StatusPage(
+            world=lambda: shell.world,
+            context=lambda: self._context(docker),
+            journal=journal,
+            checks=lambda name: shown(shell.outcomes(name), self._to_wall),
+            now=lambda: as_iso(time.time()),
+        )
+
+
+def _beginning(kept: Kept) -> str:
+    """How the records of this supervisor begin."""
+    before = "the one before it did not end by itself" if kept.same_boot else "the one before it had ended"
+    if not kept.same_host_boot:
+        before = "the host was booted" if kept.units else "the first one here"
+    return f"dockwarden {VERSION}, pid {os.getpid()}; {before}"
 
 
 class Heartbeat:

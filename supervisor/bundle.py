@@ -99,6 +99,7 @@ def _asked(run_dir: Path, facts: Facts, scrubber: Scrubber, as_json: Any) -> Ite
         except UnansweredError as error:
             why = {"error": error.said}
         safe = re.sub(r"[^A-Za-z0-9_.-]", "_", clean(scrubber.text(unit)))[:60]
+        why.pop("output", None)  # What containers write is their owners' business.
         yield f"why/{number:03}-{safe}.json", as_json(why)
 
 

@@ -13,7 +13,17 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from supervisor import client_doctor, client_hooks, client_logs, client_switch, client_wait, render
+from supervisor import (
+    client_doctor,
+    client_graph,
+    client_hooks,
+    client_logs,
+    client_switch,
+    client_top,
+    client_wait,
+    client_why,
+    render,
+)
 from supervisor.calling import NOT_FOUND, Client, RefusedError, UnreachableError, why
 from supervisor.client_progress import Progress
 from supervisor.command_line import guessed
@@ -58,8 +68,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     events.add_argument("--unit", metavar="UNIT", help="only of this unit")
     events.add_argument("--tail", type=_count, metavar="N", help="the last N (default: all that is kept; with -f: 10)")
     client_logs.add_arguments(add("logs", "show what was done and what containers wrote", "logs -f web --since 10m"))
-    reason = add("why", "tell why a unit is in its state, and what would change it", "why console")
-    reason.add_argument("unit", metavar="UNIT")
+    client_why.add_commands(add)
     for verb, help_text in (
         ("start", "start units, and wait until they are ready"),
         ("stop", "stop units and keep them stopped, and wait until they are"),
@@ -77,6 +86,8 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     client_switch.add_commands(subparsers, add_below)
     client_hooks.add_commands(subparsers, add_below)
     client_doctor.add_commands(add)
+    client_graph.add_commands(add)
+    client_top.add_commands(add)
     add("version", "show the versions of this program and of the running supervisor", "version")
 
 
@@ -174,12 +185,11 @@ def _units(client: Client, args: argparse.Namespace) -> int:
 
 
 def _why_unit(client: Client, args: argparse.Namespace) -> int:
-    answer = client.get("units", args.unit, "why")
-    if args.json:
-        _print_json(answer)
-    else:
-        render.show_why(_screen(), answer)
-    return OK
+    return client_why.run(client, args, _print_json)
+
+
+def _plot(client: Client, args: argparse.Namespace) -> int:
+    return client_why.run_plot(client, args, _print_json)
 
 
 def _events(client: Client, args: argparse.Namespace) -> int:
@@ -274,6 +284,14 @@ def _hooks(client: Client, args: argparse.Namespace) -> int:
     return client_hooks.run(client, args, _print_json)
 
 
+def _graph(client: Client, args: argparse.Namespace) -> int:
+    return client_graph.run(client, args, _print_json)
+
+
+def _top(client: Client, args: argparse.Namespace) -> int:
+    return client_top.run(client, args, _print_json)
+
+
 def _code(result: Any, good: str = "ok") -> int:
     if isinstance(result, UnreachableError):
         return UNREACHABLE
@@ -312,6 +330,8 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "events": _events,
     "logs": _logs,
     "why": _why_unit,
+    "plot": _plot,
+    "blame": _plot,
     "start": _verb,
     "stop": _verb,
     "restart": _verb,
@@ -319,6 +339,9 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "wait": _wait_for,
     "version": _version,
     "hooks": _hooks,
+    "graph": _graph,
+    "tree": _graph,
+    "top": _top,
     "console": _switchable,
     "storage": _switchable,
     "engine": _switchable,

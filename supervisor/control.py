@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from hooks.presence import HostHooks
 from supervisor.api_asking import Asking
+from supervisor.api_explaining import Explaining
 from supervisor.api_hooks import HookRoutes
 from supervisor.api_reading import Reading
 from supervisor.api_request import Refusal, Taken, in_json, refuse
@@ -55,6 +56,7 @@ class Control:
         journal: Journal,
         engine: Engine | None,
         run_dir: Path,
+        boot: Callable[[], dict[str, Any]],
         choices: Choices | None = None,
         user_docker: LateUserDocker | None = None,
         checks: Callable[[UnitName], list[dict[str, Any]]] = lambda _: [],
@@ -73,6 +75,7 @@ class Control:
         self._reading = Reading(
             world=world, status=status, journal=journal, engine=engine, user_docker=user_docker, checks=checks
         )
+        self._explaining = Explaining(world, journal, boot)
         self._asking = Asking(inbox=inbox, world=world, status=status)
         self._waiting = Waiting(world=world, status=status)
         self._switching = Switching(
@@ -236,10 +239,14 @@ class Control:
             Route("GET", "/v1/units", self._reading.units),
             Route("GET", "/v1/units/{name}", self._reading.unit),
             Route("GET", "/v1/units/{name}/why", self._reading.why),
+            Route("GET", "/v1/units/{name}/timeline.svg", self._explaining.timeline),
             Route("GET", "/v1/units/{name}/logs", self._reading.logs),
             Route("GET", "/v1/units/{name}/wait", self._waiting.wait),
             Route("GET", "/v1/events", self._reading.events),
             Route("GET", "/v1/logs", self._logs),
+            Route("GET", "/v1/boot", self._explaining.boot),
+            Route("GET", "/v1/boot.svg", self._explaining.boot_picture),
+            Route("GET", "/v1/graph", self._reading.graph),
             Route("GET", "/v1/version", self._reading.version),
             Route("GET", "/v1/openapi.json", self._describe),
             Route("GET", "/v1/storage/{name}/check", self._switching.check),

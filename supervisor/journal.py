@@ -6,25 +6,28 @@ Looking on never waits: a reader that is slow loses records and is told how many
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import asdict, fields
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 from structlog.typing import FilteringBoundLogger
 
 from supervisor.loop import Entry
-from supervisor.status import as_iso, unit_row, what_next
+from supervisor.plans import Plans
+from supervisor.status import as_iso
 from units import events as fact
 from units.commands import ArmTimer, Command, Timer
+from units.decisions import of_standing
 from units.events import Event, UnitEvent
 from units.incidents import Incident, Incidents, look
 from units.kernel import Reaction, Transition, World
 from units.kernel import in_words as outcome_in_words
 from units.machine import Moment
-from units.quantities import NEVER, Instant
+from units.quantities import Instant
 from units.records import dataclass
+from units.rules import Decision, Value
 from units.switching import STEP_MEANING, Outcome, Result, Switch
-from units.unit import CONSOLE, MEANING, USER_DOCKER, Phase, Switchable, Unit, UnitName
+from units.unit import CONSOLE, USER_DOCKER, Phase, Switchable, UnitName
 
 KEPT = 4096
 KEPT_PER_UNIT = 64
@@ -44,7 +47,14 @@ NOTED = (
     fact.SignalFailed,
 )
 """Facts that explain a later transition without making one."""
+PUT_OFF = frozenset({"heal.withhold", "relink.wait", "relink.dry", "hold.dependency"})
+"""Decisions to do nothing yet: they are made anew with each look."""
+GAP = 1000
+"""Between the last number that the supervisor before has written down and the first one of this."""
 ASKS = (fact.StartAsked, fact.StopAsked, fact.RestartAsked, fact.ResetAsked)
+
+
+Inputs: TypeAlias = tuple[tuple[str, ...], tuple[Value, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +86,31 @@ class Record:
     container: str = ""
     restarts: int | None = None
     restart: str = ""
-    """Why this counts as a restart."""
+    """Why this counts as a restart; of a decision: the restart that it leads to."""
     incarnation: int | None = None
     """Which run of the unit, as far as they were counted."""
     incident: str = ""
     """Id of the trouble that it is a part of, as long as that is not over."""
+    rule: str = ""
+    """Of a decision: the rule, as units/rule_book.py names it."""
+    inputs: Inputs = ((), ())
+    """Of a decision: what it was made from, names and values apart: decisions by one rule share their names."""
+    outcome: str = ""
+    """Of a decision: what is done, in words."""
+    decision: int = 0
+    """Of a restart: the number of the decision that it comes from."""
     uid: int | None = None
     """Who asked for it over the control socket."""
 
     def as_dict(self) -> dict[str, Any]:
-        told = {key: value for key, value in asdict(self).items() if value not in {"", None}}
+        told = {key: value for key, value in asdict(self).items() if value not in {"", None, ()}}
         told["time"] = as_iso(self.time)
         del told["engine_ns"]
+        if not self.decision:
+            del told["decision"]
+        del told["inputs"]
+        if self.inputs[0]:
+            told["inputs"] = dict(zip(*self.inputs, strict=True))
         if self.engine_ns:
             told["engine_time"] = as_iso(self.engine_ns / 1e9)
         return told
@@ -150,6 +173,8 @@ class Journal:
     """An observer that logs each reaction and remembers the last records.
 
     ``wall`` turns a moment of the monotonic clock into seconds since 1970; ``asker`` says whose request a number is.
+    ``kept``: what the supervisor before told last. Numbers go on after a gap, because that one may have told more than
+    it could still write down.
     """
 
     def __init__(
@@ -157,23 +182,35 @@ class Journal:
         log: FilteringBoundLogger,
         wall: Callable[[Instant], float],
         asker: Callable[[int], int | None] = lambda _: None,
+        *,
+        kept: Sequence[Record] = (),
     ) -> None:
         self._log = log
         self._wall = wall
         self._asker = asker
-        self._numbered = 0
-        self._ring: deque[Record] = deque(maxlen=KEPT)
+        self._numbered = kept[-1].seq + GAP if kept else 0
+        self._ring: deque[Record] = deque(kept, maxlen=KEPT)
         self._by_unit: dict[str, deque[Record]] = {}
+        for record in kept:
+            self._file(record)
+        self._plans = Plans(_open_decisions(kept))
+        self._withheld: dict[str, str] = {}
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._world: World | None = None
         self._due: dict[UnitName, Instant] = {}
         self._followers: set[Subscription] = set()
         self._incidents = Incidents()
         self.run = f"{time.time_ns() // 1_000_000:x}"
-        """Whose numbers these are: the next supervisor counts from 1 again."""
+        """Whose numbers these are: the next supervisor may count some of them anew."""
 
     @property
     def last(self) -> int:
         """Number of the last record; 0 before the first."""
         return self._numbered
+
+    def begin(self, reason: str, at: float) -> None:
+        """Another supervisor has begun, at ``at`` seconds since 1970: what is kept of the one before ends here."""
+        self._keep(event="supervisor.started", time=at, reason=reason)
 
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
         looked = look(self._incidents, entry.event, moment, reaction)
@@ -181,6 +218,9 @@ class Journal:
         told = _Telling(self, entry, moment, reaction)
         for transition in reaction.transitions:
             told.transition(transition)
+        before, self._world = self._world, reaction.world
+        for decision in () if before is None else of_standing(before, entry.event, moment, reaction):
+            told.standing(decision)
         if isinstance(entry.event, UnitEvent):
             if not reaction.transitions and isinstance(entry.event, NOTED):
                 told.noted(entry.event)
@@ -194,10 +234,19 @@ class Journal:
             told.switch(switch)
         for notice in reaction.notices:
             told.notice(notice)
+        self._take_orders(moment, reaction)
+
+    def _take_orders(self, moment: Moment, reaction: Reaction) -> None:
         for command in reaction.commands:
             if isinstance(command, ArmTimer) and command.timer is Timer.RETRY:
                 self._due[command.unit] = Instant(moment.now + command.delay)
             self._log_order(command, reaction.world, moment)
+
+    def everything(self) -> list[Record]:
+        """All that is kept, oldest first: what is recent, and what units that rarely move have kept longer."""
+        kept = {record.seq: record for records in self._by_unit.values() for record in records}
+        kept |= {record.seq: record for record in self._ring}
+        return [kept[seq] for seq in sorted(kept)]
 
     def records(self, unit: str | None = None, after_seq: int = 0) -> list[Record]:
         """What is kept, oldest first: of all, or of one unit."""
@@ -238,43 +287,34 @@ class Journal:
         for subscription in list(self._followers):
             subscription.close()
 
-    def why(self, world: World, name: UnitName) -> dict[str, Any]:
-        """Why the unit stands where it stands: its row, what comes next, and the chain of what led there.
+    @property
+    def wall(self) -> Callable[[Instant], float]:
+        """Seconds since 1970 of a moment of the monotonic clock."""
+        return self._wall
 
-        Raises:
-            KeyError: no such unit.
-        """
-        unit = world.units[name]
-        due = self._due.get(name, NEVER)
-        waits = unit.phase in {Phase.BACKOFF, Phase.CRASH_LOOP, Phase.IMAGE_MISSING, Phase.FAILED} and due > unit.since
-        return {
-            "unit": unit_row(unit, self._wall),
-            "meaning": MEANING[unit.phase],
-            "next": what_next(unit, world),
-            "next_try": as_iso(self._wall(due)) if waits else None,
-            "chain": [record.as_dict() for record in self._chain(world, unit)],
-        }
-
-    def _chain(self, world: World, unit: Unit) -> list[Record]:
-        """Its own records, and those of the present cause that may have pushed it: its peers', the host's, the root."""
-        own = self._by_unit.get(unit.name, deque())
-        links = world.links
-        peers = {edge.target for edge in links.leaders.get(unit.name, ())} | set(links.followers.get(unit.name, ()))
-        chain = {record.seq: record for record in own}
-        if unit.cause and own:
-            shared = [r for r in self._ring if r.cause == unit.cause and r.seq < own[-1].seq and r.unit != unit.name]
-            chain |= {r.seq: r for i, r in enumerate(shared) if i == 0 or not r.unit or r.unit in peers}
-        return [chain[seq] for seq in sorted(chain)]
+    def due(self, name: UnitName) -> float | None:
+        """When the unit's last timer for another try elapses or did, in seconds since 1970."""
+        due = self._due.get(name)
+        return None if due is None else self._wall(due)
 
     def _keep(self, **said: Any) -> Record:
         self._numbered += 1
         record = Record(seq=self._numbered, **said)
         self._ring.append(record)
-        if record.unit:
-            self._by_unit.setdefault(record.unit, deque(maxlen=KEPT_PER_UNIT)).append(record)
+        self._file(record)
         for follower in self._followers:
             follower.offer(record)
         return record
+
+    def apart(self, pairs: Iterable[tuple[str, Value]]) -> Inputs:
+        """Names and values; names that were there before are not kept twice."""
+        said = tuple(pairs)
+        names = tuple(name for name, _ in said)
+        return self._names.setdefault(names, names), tuple(value for _, value in said)
+
+    def _file(self, record: Record) -> None:
+        if record.unit:
+            self._by_unit.setdefault(record.unit, deque(maxlen=KEPT_PER_UNIT)).append(record)
 
     def _log_order(self, command: Command, world: World, moment: Moment) -> None:
         name = getattr(command, "unit", None)
@@ -295,6 +335,7 @@ class _Telling:
         self._journal = journal
         self._log = journal._log  # noqa: SLF001 - two halves of one thing
         self._entry = entry
+        self._moment = moment
         self._reaction = reaction
         self._common: dict[str, Any] = {
             "time": journal._wall(moment.now),  # noqa: SLF001
@@ -313,6 +354,8 @@ class _Telling:
         before, after = transition.before, transition.after
         restart = transition.restart
         root = getattr(self._entry.event, "unit", after.name)
+        journal, event = self._journal, self._entry.event
+        origin = journal._plans.tell(transition, event, self._moment, self._reaction.world, self.decision)  # noqa: SLF001
         record = self._keep(
             event="unit.transition",
             fact=self._common["fact"] + ("" if root == after.name else f" of {root}"),
@@ -328,7 +371,9 @@ class _Telling:
             restart="" if restart is None else restart.value,
             incarnation=after.run,
             level="warning" if after.phase in BAD else "info",
+            decision=origin,
         )
+        journal._withheld.pop(after.name, None)  # noqa: SLF001
         say = self._log.warning if after.phase in BAD else self._log.info
         say(
             "unit.transition",
@@ -346,6 +391,39 @@ class _Telling:
             **({} if restart is None else {"restart": record.restart}),
             **({} if record.exit_code is None else {"exit_code": record.exit_code}),
         )
+
+    def decision(self, decision: Decision) -> int:
+        """Keep it, and say its number."""
+        unit = decision.unit
+        root = getattr(self._entry.event, "unit", unit)
+        record = self._keep(
+            event="unit.decision",
+            fact=self._common["fact"] + ("" if root == unit else f" of {root}"),
+            cause=decision.cause,
+            unit=unit,
+            rule=decision.rule,
+            inputs=self._journal.apart(decision.inputs),
+            outcome=decision.outcome,
+            restart="" if decision.restart is None else decision.restart.value,
+        )
+        self._log.debug(
+            "unit.decision",
+            unit=unit,
+            rule=record.rule,
+            outcome=record.outcome,
+            **dict(decision.inputs),
+            cause=record.cause,
+            seq=record.seq,
+        )
+        return record.seq
+
+    def standing(self, decision: Decision) -> None:
+        """A decision about a unit that stays where it is. What is put off again and again is told once."""
+        known = self._journal._withheld  # noqa: SLF001
+        if decision.rule in PUT_OFF and known.get(decision.unit) == decision.rule:
+            return
+        known[decision.unit] = decision.rule
+        self._journal._plans.note(decision, self.decision(decision))  # noqa: SLF001
 
     def noted(self, event: UnitEvent) -> None:
         """It moved nothing, yet explains what may follow; or a person's wish was refused, or changed nothing."""
@@ -413,11 +491,15 @@ class _Telling:
             good = switch.result in {Result.DONE, Result.REFUSED}
             said |= {"result": switch.result.value, "steps": dict(switch.spent)}
             level = "info" if good else "warning"
-            self._tell("switch.ended", outcome_in_words(switch), level=level, unit=unit, cause=switch.cause, **said)
+            rule = f"switch.{switch.result.value}"
+            words = outcome_in_words(switch)
+            self._tell("switch.ended", words, level=level, unit=unit, cause=switch.cause, rule=rule, **said)
         else:
             why = f"; {switch.why}" if switch.why else ""
             reason = STEP_MEANING[switch.step] + why
-            self._tell("switch.step", reason, unit=unit, cause=switch.cause, step=switch.step.value, **said)
+            said["step"] = switch.step.value
+            rule = f"switch.{switch.step.value}"
+            self._tell("switch.step", reason, unit=unit, cause=switch.cause, rule=rule, **said)
 
     def notice(self, text: str) -> None:
         self._tell("supervisor.notice", text, level="warning")
@@ -433,17 +515,49 @@ class _Telling:
         self._tell("incident.closed", reason, unit=incident.root, cause=incident.id, **said)
 
     def _tell(
-        self, event: str, reason: str, *, level: str = "info", unit: str = "", cause: str = "", **said: Any
+        self,
+        event: str,
+        reason: str,
+        *,
+        level: str = "info",
+        unit: str = "",
+        cause: str = "",
+        rule: str = "",
+        **said: Any,
     ) -> None:
         cause = cause or self._cause
         about_unit = self._reaction.world.units.get(UnitName(unit))
         run = None if about_unit is None else about_unit.run
         known = {"incident": said["incident"]} if "incident" in said else {}
-        record = self._keep(event=event, cause=cause, reason=reason, unit=unit, incarnation=run, level=level, **known)
+        inputs = self._journal.apart(
+            (key, value) for key, value in said.items() if rule and isinstance(value, str | int)
+        )
+        record = self._keep(
+            event=event,
+            cause=cause,
+            reason=reason,
+            unit=unit,
+            incarnation=run,
+            level=level,
+            rule=rule,
+            inputs=inputs,
+            **known,
+        )
         if record.incident:
             said["incident"] = record.incident
         about = {"unit": unit} if unit else {}
         getattr(self._log, level)(event, **about, reason=reason, **said, cause=cause, seq=record.seq)
+
+
+def _open_decisions(kept: Iterable[Record]) -> dict[str, int]:
+    """For each unit the decision whose restart had not come yet when the last record was written."""
+    found: dict[str, int] = {}
+    for record in kept:
+        if record.event == "unit.decision" and record.restart:
+            found[record.unit] = record.seq
+        elif record.restart:
+            found.pop(record.unit, None)
+    return found
 
 
 _HIDDEN = frozenset(

@@ -34,6 +34,11 @@ CATALOGUE: tuple[Group, ...] = (
                 "a unit went from one state to another",
             ),
             Line(
+                "unit.decision",
+                "debug",
+                "what was decided: `rule`, its inputs, `outcome`; see [decisions](decisions.md)",
+            ),
+            Line(
                 "unit.fact",
                 "info for a person's wish, else debug",
                 "a fact that moved nothing and may explain what follows; `refused` says why a wish was refused",
@@ -174,6 +179,18 @@ CATALOGUE: tuple[Group, ...] = (
             Line("state.corrupt", "warning", "the state file is damaged and was put aside"),
             Line("state.not-written", "error", "the state cannot be written, say for a full disk; told once"),
             Line("state.written-again", "info", "it can again"),
+            Line(
+                "records.damaged",
+                "warning",
+                "so many `lines` of the records of before were damaged, as after a power loss, and are left out",
+            ),
+            Line("records.not-read", "warning", "they cannot be read: `why` begins anew"),
+            Line(
+                "records.not-written",
+                "warning",
+                "records cannot be kept over a restart, say for a full disk; told once",
+            ),
+            Line("records.written-again", "info", "they can again"),
             Line(
                 "log.lost",
                 "warning",

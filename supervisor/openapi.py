@@ -111,7 +111,7 @@ def _identifier(route: Route) -> str:
 
 def _content(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     if not operation.stream:
-        return {"application/json": {"schema": schemas.of(operation.answer)}}
+        return {operation.media: {"schema": schemas.of(operation.answer)}}
     # OpenAPI 3.1 has no words for a stream: each line, or each event's data, is of this type.
     line = {"type": "string", "x-line": schemas.of(operation.answer)}
     return {"application/x-ndjson": {"schema": line}} | (
@@ -132,6 +132,8 @@ def _said(parameter: Parameter, schemas: Schemas) -> dict[str, Any]:
         schema |= {"minimum": parameter.bounds[0], "maximum": parameter.bounds[1]}
     if parameter.choices:
         schema |= {"enum": list(parameter.choices)}
+    if parameter.forms:
+        schema |= {"anyOf": list(parameter.forms)}
     if parameter.default is not None:
         schema |= {"default": parameter.default}
     return {"description": parameter.says, "schema": schema}

@@ -1,10 +1,15 @@
-"""The HTTP pages for monitoring: metrics, health, readiness. Read only; nothing here waits for the engine."""
+"""The HTTP pages: metrics, health, readiness, and the status page. Read only; nothing here waits for the engine.
+
+On loopback the status page is for who asks this host by a name of its own: another site's page, whose name was made to
+lead here (DNS rebinding), is refused.
+"""
 
 import asyncio
+import ipaddress
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from typing import Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol
 
 from supervisor.http_server import (
     BaseRequest,
@@ -18,8 +23,12 @@ from supervisor.http_server import (
 )
 from units.kernel import World
 
+if TYPE_CHECKING:
+    from supervisor.status_page import StatusPage
+
 INDEX = """\
 dockwarden
+/         the status page, for a browser
 /metrics  Prometheus text, or OpenMetrics
 /healthz  200 while the supervisor runs
 /readyz   200 when the engine serves and the units have been looked at
@@ -55,10 +64,47 @@ class Rendering(Protocol):
         ...
 
 
-async def serve_pages(listen: str, metrics: Rendering, world: Callable[[], World]) -> HttpServer:
-    """Serve at ``HOST:PORT`` until it is closed. Raises PagesError."""
+class Once:
+    """The status page, made when it is first asked for."""
+
+    def __init__(self, make: "Callable[[], StatusPage]") -> None:
+        self._make = make
+        self._made: StatusPage | None = None
+        self._making = asyncio.Lock()
+
+    async def get(self) -> "StatusPage":
+        async with self._making:
+            if self._made is None:
+                # In a thread: its modules take longer to load than anything here may take.
+                self._made = await asyncio.to_thread(self._make)
+        return self._made
+
+    def close(self) -> None:
+        if self._made is not None:
+            self._made.close()
+
+
+class Pages(HttpServer):
+    """The server of all pages. It ends the page's streams, which would not end by themselves."""
+
+    def __init__(self, answer: Callable[[BaseRequest], Awaitable[StreamResponse]], page: Once | None) -> None:
+        # Cancelled when the reader leaves: a page that was closed makes room for another one at once.
+        super().__init__(answer, grace=LAST_GRACE, handler_cancellation=True)
+        self._page = page
+
+    async def close(self) -> None:
+        if self._page is not None:
+            self._page.close()
+        await super().close()
+
+
+async def serve_pages(
+    listen: str, metrics: Rendering, world: Callable[[], World], page: "Callable[[], StatusPage] | None" = None
+) -> HttpServer:
+    """Serve at ``HOST:PORT`` until it is closed. ``page`` makes the status page when first asked. Raises PagesError."""
     host, port = address(listen)
-    table = routes(metrics, world)
+    once = None if page is None else Once(page)
+    table = (*(() if once is None else page_routes(once, loopback=on_loopback(host))), *routes(metrics, world))
 
     async def answer(request: BaseRequest) -> StreamResponse:
         try:
@@ -68,7 +114,7 @@ async def serve_pages(listen: str, metrics: Rendering, world: Callable[[], World
             return Response(text=f"{error}\n", status=error.code, headers=allowed)
         return await handler(request, taken)
 
-    server = HttpServer(answer, grace=LAST_GRACE)
+    server = Pages(answer, once)
     try:
         await server.listen_tcp(host, port)
     except OSError as error:
@@ -144,6 +190,83 @@ async def portions(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
             await asyncio.sleep(0)
             turn = time.perf_counter()
     yield bytes(made)
+
+
+def page_routes(page: Once, *, loopback: bool) -> tuple[Route, ...]:
+    """The status page. Who prefers no HTML at ``/`` gets the index."""
+
+    def guarded(give: "Callable[[StatusPage, BaseRequest, Mapping[str, str]], Awaitable[StreamResponse]]") -> Handler:
+        async def answer(request: BaseRequest, taken: Mapping[str, str]) -> StreamResponse:
+            host = request.headers.get("Host", "")
+            if loopback and not own_name(host):
+                return Response(text=_foreign(host), status=421)
+            if (
+                request.headers.get("Sec-Fetch-Site") == "cross-site"
+                and request.headers.get("Sec-Fetch-Dest") == "empty"
+            ):
+                # Another site's script may not read the answer, yet it could take all places of readers.
+                return Response(text="this is for the status page only\n", status=403)
+            return await give(await page.get(), request, taken)
+
+        return answer
+
+    async def root(request: BaseRequest, taken: Mapping[str, str]) -> StreamResponse:
+        if "text/html" not in request.headers.get("Accept", ""):
+            return Response(text=INDEX, headers={"Vary": "Accept"})
+        return await guarded(_document)(request, taken)
+
+    return (
+        Route("GET", "/", root),
+        Route("GET", "/live", guarded(_follow)),
+        Route("GET", "/units/{name}", guarded(_unit)),
+        Route("GET", "/graph.svg", guarded(_graph)),
+        *(Route("GET", f"/{name}", guarded(_file)) for name in ("page.js", "page.css", "icon.svg")),
+    )
+
+
+async def _document(page: "StatusPage", request: BaseRequest, _taken: Mapping[str, str]) -> StreamResponse:
+    return await page.document(request)
+
+
+async def _follow(page: "StatusPage", request: BaseRequest, _taken: Mapping[str, str]) -> StreamResponse:
+    return await page.follow(request)
+
+
+async def _unit(page: "StatusPage", _request: BaseRequest, taken: Mapping[str, str]) -> StreamResponse:
+    return page.unit(taken["name"])
+
+
+async def _graph(page: "StatusPage", request: BaseRequest, _taken: Mapping[str, str]) -> StreamResponse:
+    return page.graph(request)
+
+
+async def _file(page: "StatusPage", request: BaseRequest, _taken: Mapping[str, str]) -> StreamResponse:
+    return page.file(request, request.rel_url.raw_path.removeprefix("/"))
+
+
+def on_loopback(host: str | None) -> bool:
+    """Whether only this machine can reach what listens there."""
+    if host == "localhost":
+        return True
+    try:
+        return host is not None and ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def own_name(header: str) -> bool:
+    """Whether a ``Host`` header names this machine's loopback, which no foreign name can be made to."""
+    name = header.rpartition(":")[0] if header.rpartition("]")[2].startswith(":") or header.count(":") == 1 else header
+    name = name.removeprefix("[").removesuffix("]").lower().removesuffix(".")
+    return on_loopback(name) or name.endswith(".localhost")
+
+
+def _foreign(host: str) -> str:
+    shown = host[:80] if host.isprintable() else "?"
+    return (
+        f"the status page is not served as {shown!r}: it listens on loopback only, so ask for localhost or 127.0.0.1 "
+        "(a proxy: let it send 'Host: localhost'), or choose another address with --listen\n"
+    )
 
 
 def unready(world: World) -> str:

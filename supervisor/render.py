@@ -48,6 +48,10 @@ class Screen:
     def of_stdout(cls) -> Self:
         return cls(sys.stdout)
 
+    @classmethod
+    def of_stderr(cls) -> Self:
+        return cls(sys.stderr)
+
     def line(self, text: str = "") -> None:
         encoding = self.stream.encoding or "ascii"
         self.stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
@@ -213,54 +217,3 @@ def show_event(screen: Screen, event: Mapping[str, Any]) -> None:
     reason = clean(f"{event.get('reason', '')}{asker}")
     used = len(at) + 2 + max(len(unit), 16) + 2 + plain + 2
     screen.line(f"{at}  {unit:<16}  {what}{': ' + screen.fit(reason, used) if reason else ''}")
-
-
-def show_why(screen: Screen, answer: Mapping[str, Any]) -> None:
-    unit = answer["unit"]
-    state, name = clean(unit["state"]), clean(unit["name"])
-    when = f" since {clock(unit['since'])} ({since(unit['since'])})" if unit["since"] else ""
-    screen.line(f"{screen.paint(name, BOLD)} is {screen.paint(state, COLOURS.get(state))}{when}")
-    screen.line(f"  because  {clean(unit['reason'])}")
-    screen.line(f"  meaning  {clean(answer['meaning'])}")
-    screen.line(f"  next     {clean(answer['next'])}{_next_try(answer)}")
-    exited = "" if unit["exit_code"] is None else f", last exit code {unit['exit_code']}"
-    container = f", container {clean(unit['container_id'])[:12]}" if unit["container_id"] else ""
-    health = "" if unit["health"] == "none" else f", health {clean(unit['health'])}"
-    screen.line(f"  facts    {unit['restarts']} restarts{exited}{health}{container}")
-    for check in answer.get("checks", ()):
-        said = " ".join(clean(check["output"]).split())
-        screen.line(f"  check    {clock(check['time'])} {clean(check['check'])} {clean(check['outcome'])}: {said}")
-    screen.line()
-    if not answer["chain"]:
-        screen.line("Nothing has happened to it since the supervisor started.")
-        return
-    screen.line("How it came to this (oldest first):")
-    for event in answer["chain"]:
-        _show_link(screen, event, name)
-
-
-def _next_try(answer: Mapping[str, Any]) -> str:
-    at = seconds(answer.get("next_try"))
-    if at is None:
-        return ""
-    left = at - time.time()
-    return f" (next try in {lasted(left)})" if left >= 1 else " (next try within a second)"
-
-
-def _show_link(screen: Screen, event: Mapping[str, Any], name: str) -> None:
-    """One fact, and what was decided on it."""
-    whose = clean(event.get("unit", ""))
-    other = f"{whose}: " if whose and whose != name else ""
-    stamp = f", engine's stamp {clock(event['engine_time'])}" if event.get("engine_time") else ""
-    on, fact = clean(event.get("on", "")), clean(event.get("fact", ""))
-    via = f" ({on})" if on and not fact.startswith(on) else ""
-    tail = screen.paint(f"[{clean(event.get('cause') or '-')}{stamp}]", DIM)
-    screen.line(f"  {clock(event.get('time'))}  {other}{fact}{via} {tail}")
-    reason = clean(event.get("reason", ""))
-    after = clean(event.get("after", ""))
-    if event.get("event") == "unit.transition":
-        arrow = f"{clean(event.get('before'))} -> {screen.paint(after, COLOURS.get(after))}"
-        again = f" (restart {event.get('restarts')}: {clean(event.get('restart'))})" if event.get("restart") else ""
-        screen.line(f"      {arrow}{again}: {reason}")
-    elif reason:
-        screen.line(f"      {reason}")

@@ -39,6 +39,14 @@ class Context:
 
 
 def status(world: World, context: Context) -> dict[str, Any]:
+    said = host(world, context)
+    boss = said.pop("supervisor")
+    units = [unit_row(world.units[name], context.to_wall) for name in sorted(world.units)]
+    return {**said, "units": units, "supervisor": boss}
+
+
+def host(world: World, context: Context) -> dict[str, Any]:
+    """All but the units."""
     return {
         "engine": {
             "url": context.url,
@@ -53,7 +61,6 @@ def status(world: World, context: Context) -> dict[str, Any]:
         "storage": storage(world, context),
         "user_docker": user_docker(world, context),
         "switch": switch_row(world, context),
-        "units": [unit_row(world.units[name], context.to_wall) for name in sorted(world.units)],
         "supervisor": {
             "version": context.version,
             "pid": context.pid,

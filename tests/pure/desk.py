@@ -14,6 +14,7 @@ from typing import Any, Self
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from supervisor.boot_chart import BootChart
 from supervisor.control import Control
 from supervisor.doors import Access
 from supervisor.engine import OutputLine
@@ -106,6 +107,8 @@ class Desk:
         asker: Callable[[int], int | None] = lambda number: self.control.asker(number)  # noqa: E731, PLW0108 - made below
         self.journal = Journal(SILENT, lambda instant: to_wall + instant, asker)
         context = Context("attached", "fake://engine", lambda instant: to_wall + instant, started=time.time())
+        units = [fresh_unit(spec, Instant(loop.time()), "") for spec in specs]
+        self.chart = BootChart(lambda instant: to_wall + instant, Instant(loop.time()), units)
         self.control = Control(
             inbox=self.inbox,
             world=lambda: self.loop.world,
@@ -113,16 +116,16 @@ class Desk:
             journal=self.journal,
             engine=self.engine,
             run_dir=run_dir,
+            boot=self.chart.told,
             log=log,
             access=access,
         )
-        units = [fresh_unit(spec, Instant(loop.time()), "") for spec in specs]
         self.loop = Loop(
             new_world(units, check(specs).links),
             self.inbox,
             lambda: 0.5,
             self.obedient,
-            (self.control, self.journal),
+            (self.control, self.journal, self.chart),
         )
 
     async def __aenter__(self) -> Self:

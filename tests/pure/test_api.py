@@ -104,13 +104,21 @@ def test_following_goes_on_where_it_left_off() -> None:
     def call(host: Dockwarden, desk: Desk) -> None:
         stream = host.follow("web", seen=f"{desk.journal.run}-{desk.journal.last}")
         host.stop("web", wait=5)
-        first = next(stream)
+        decided, first = next(stream), next(stream)
+        assert isinstance(decided.what, Event)
+        assert (decided.what.rule, decided.what.outcome) == ("ask.stop", "stop it")
         assert isinstance(first.what, Event)
         assert (first.what.unit, first.what.after) == ("web", "stopping")
         stream.close()
         host.start("web", wait=5)
         again = host.follow("web", seen=first.id)
-        assert [getattr(next(again).what, "after", None) for _ in range(3)] == ["inactive", "starting", "ready"]
+        told = [next(again).what for _ in range(4)]
+        assert [getattr(one, "rule", "") or getattr(one, "after", "") for one in told] == [
+            "inactive",
+            "ask.start",
+            "starting",
+            "ready",
+        ]
         again.close()
         lost = host.follow(seen="1-1")
         assert next(lost) == Told("", Gap("the supervisor was started anew since"))

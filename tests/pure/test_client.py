@@ -304,14 +304,34 @@ def test_why_tells_the_story(play: Play) -> None:
         assert code == 0
         assert re.search(r"^web is backoff since [\d:.]+ \(\d s\)$", out, re.MULTILINE)
         assert re.search(r"^  because  .*137", out, re.MULTILINE)
-        assert re.search(
-            r"^  next     it is started again .*`dockwarden start web` \(next try within a second\)$", out, re.MULTILINE
-        )
-        assert re.search(r"^  facts    \d restarts, last exit code 137, container web-box$", out, re.MULTILINE)
-        assert re.search(
-            r"^  [\d:.]+  ContainerDied exit_code=137 \[b-\d+, engine's stamp 2023-11-14 .*\]$", out, re.MULTILINE
-        )
-        assert re.search(r"^      ready -> backoff: .*137", out, re.MULTILINE)
+        flat = " ".join(out.split())
+        assert "next it is started again when its delay is over; at once with `dockwarden start web` (next try" in flat
+        assert re.search(r"^  facts    \d restarts?, last exit code 137, container web-box$", out, re.MULTILINE)
+        assert re.search(r"its container died: exit code 137 \[engine 2023-11-14 [\d:.]+\]", flat)
+        assert re.search(r"^ {14}decided restart.backoff: again in 0.2 s$", out, re.MULTILINE)
+        assert "exit code 137; failure 2 in a row; 1 restart in 1 min (limit 5); delay 0.2 s" in flat
+        assert re.search(r"^ {14}ready -> backoff: .*137", out, re.MULTILINE)
+        assert max(map(len, out.splitlines())) <= 80
+
+    play(scene, spec("web"))
+
+
+def test_why_draws_its_story_into_a_file(play: Play, tmp_path: Path) -> None:
+    """A picture that needs nothing else; a file that cannot be written is exit code 1."""
+
+    async def scene(run: Stage) -> None:
+        picture = tmp_path / "web.svg"
+        assert await run("why", "web", "--svg", str(picture)) == (0, "", "")
+        assert picture.read_text().startswith("<svg ")
+        assert (await run("why", "web", "--svg", "-"))[1].startswith("<svg ")
+        code, _, err = await run("why", "web", "--svg", str(tmp_path / "no" / "such"))
+        assert (code, err) == (1, "dockwarden: cannot write the answer: No such file or directory\n")
+        code, _, err = await run("why", "web", "--since", "soon")
+        told = "dockwarden: since: expected a span such as 10m or 2h, or a time with its zone"
+        assert (code, err.split(";")[0]) == (1, told)
+        for moment, shown in (("10m", True), ("2001-02-03", True), ("2100-01-01 12:00", False)):
+            code, out, _ = await run("why", "web", "--since", moment)
+            assert (code, "How it came to this" in out) == (0, shown)
 
     play(scene, spec("web"))
 

@@ -17,6 +17,7 @@ import uvloop
 
 from supervisor import api_asking, api_request, control
 from supervisor.api_asking import fulfilled, settled, succeeded
+from supervisor.api_why import moment
 from supervisor.doors import ControlError
 from supervisor.engine import EngineError
 from supervisor.journal import Record
@@ -300,7 +301,8 @@ def test_a_follower_sees_what_happens_and_the_end() -> None:
         writer.write(b"GET /v1/events?follow=1&tail=0 HTTP/1.0\r\n\r\n")
         await reader.readuntil(b"\r\n\r\n")
         await ask(desk, "POST", "/v1/units/web/stop?wait=5")
-        first = json.loads(await reader.readline())
+        decided, first = json.loads(await reader.readline()), json.loads(await reader.readline())
+        assert (decided["unit"], decided["rule"], decided["outcome"]) == ("web", "ask.stop", "stop it")
         assert (first["unit"], first["before"], first["after"]) == ("web", "ready", "stopping")
         await desk.control.close()
         rest = await reader.read()
@@ -552,3 +554,52 @@ def test_the_reference_names_every_field_of_a_record() -> None:
     """Fields of the records and of the status are explained."""
     page = (REPOSITORY / "docs/reference/control.md").read_text()
     assert [f.name for f in fields(Record) if f.name != "engine_ns" and f"`{f.name}`" not in page] == []
+
+
+def test_why_has_the_last_words_of_one_that_is_down_and_a_moment_to_begin_with() -> None:
+    """What its container wrote last is nine times out of ten the cause; one that is well has nothing to say."""
+
+    async def scene(desk: Desk) -> None:
+        assert (await ask(desk, "GET", "/v1/units/web/why"))[1]["output"] == []
+        for _ in range(2):
+            desk.inbox.put(fact.ContainerDied(UnitName("web"), ContainerId("web-box"), 3))
+            await desk.quiet()
+        code, told = await ask(desk, "GET", "/v1/units/web/why?since=10m")
+        assert (code, told["unit"]["state"], told["output"]) == (200, "backoff", ["two", "three", "four"])
+        code, told = await ask(desk, "GET", "/v1/units/web/why?since=2100-01-01T00:00:00Z")
+        assert (code, told["chain"]) == (200, [])
+        for wrong in ("", "soon", "10", "1h30", "-5m", "1.5h", "2026-01-02", "2026-01-02T03:04:05"):
+            code, told = await ask(desk, "GET", f"/v1/units/web/why?since={wrong}")
+            assert (code, told["error"]) == (400, "since: expected a span such as 10m or 2h, or a time with its zone")
+
+    class Talker(Printer):
+        output = ("one", "two", "three", "four")
+
+    play(scene, spec("web"), engine=Talker)
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [("10m", 9400), ("10min", 9400), ("1h30m", 4600), ("2s", 9998), ("1970-01-01T00:00:07.5+00:00", 7.5)],
+)
+def test_a_moment_is_a_span_ago_or_a_time(text: str, at: float) -> None:
+    assert moment(text, 10_000) == at
+
+
+def test_a_timeline_is_a_picture_that_may_do_nothing() -> None:
+    """An SVG, with a policy that forbids whatever a browser could be made to fetch or run."""
+
+    async def scene(desk: Desk) -> None:
+        reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
+        writer.write(b"GET /v1/units/web/timeline.svg?since=1h HTTP/1.0\r\n\r\n")
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+        assert b"Content-Type: image/svg+xml" in head
+        assert b"Content-Security-Policy: default-src 'none'" in head
+        assert body.startswith(b"<svg ")
+        assert (await ask(desk, "GET", "/v1/units/nope/timeline.svg"))[0] == 404
+        code, chart = await ask(desk, "GET", "/v1/boot")
+        assert (code, chart["units"][0]["waited_for"], chart["critical_path"]) == (200, "engine", ["engine", "web"])
+        assert (await raw(desk, b"GET /v1/boot.svg HTTP/1.0\r\n\r\n"))[1].startswith(b"<svg ")
+
+    play(scene, spec("web"))

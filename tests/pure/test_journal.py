@@ -1,7 +1,6 @@
 """Each transition is told once, remembered for a while, and leads back to what caused it."""
 
 import asyncio
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -10,15 +9,26 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from supervisor.journal import KEPT, KEPT_PER_UNIT, QUEUE, Dropped, Journal, Record, in_words
+from supervisor.journal import GAP, KEPT, KEPT_PER_UNIT, QUEUE, Dropped, Journal, Record, in_words
 from supervisor.loop import Entry
 from units import events as fact
-from units.health import Health
+from units.health import Check, Health, Tcp
 from units.kernel import Reaction, World, fresh_unit, new_world, react
 from units.links import check
 from units.machine import Moment
 from units.quantities import Instant
-from units.unit import ContainerId, Dependency, Kind, Policy, RestartPolicy, UnitName, UnitSpec, Via
+from units.unit import (
+    ContainerId,
+    Dependency,
+    HealPolicy,
+    Kind,
+    OnUnhealthy,
+    Policy,
+    RestartPolicy,
+    UnitName,
+    UnitSpec,
+    Via,
+)
 
 CONSOLE, DOCKER = UnitName("console"), UnitName("docker")
 BOX = ContainerId("c" * 64)
@@ -250,50 +260,53 @@ def test_what_falls_together_says_so_in_each_record(lines: list[Any]) -> None:
     assert "incident" not in story.journal.about(DOCKER)
 
 
-def test_why_leads_from_the_engine_s_fact_to_the_present_state() -> None:
-    """The chain has the fact with its exit code, the engine's own stamp, and the decision."""
+def test_a_restart_names_its_decision_and_a_decision_its_rule() -> None:
+    """The decision stands before the transition that it led to; the restart that comes of it points back."""
     story = Story(spec(CONSOLE))
     story.boot()
     story.up()
-    story.tell(fact.ContainerDied(CONSOLE, BOX, 0))
-    story.tell(fact.ContainerDied(CONSOLE, BOX, 137), engine_ns=1_700_000_000_250_000_000)
-    told = story.journal.why(story.world, CONSOLE)
-    assert json.loads(json.dumps(told)) == told
-    assert told["unit"]["state"] == "backoff"
-    assert told["next_try"] == "2023-11-14T22:13:20.800Z"
-    assert told["chain"][-1]["fact"] == "ContainerDied exit_code=137"
-    assert told["chain"][-1]["engine_time"] == "2023-11-14T22:13:20.250Z"
-    assert told["chain"][-1]["reason"] == told["unit"]["reason"]
-    assert told["chain"][-2]["fact"] == "ContainerDied exit_code=0"
-    assert [link["seq"] for link in told["chain"]] == sorted(link["seq"] for link in told["chain"])
+    story.tell(fact.ContainerDied(CONSOLE, BOX, 137))
+    story.tell(fact.ContainerStarted(CONSOLE, BOX))
+    decision, died, opened, started = story.journal.records("console")[-4:]
+    assert (opened.event, opened.incident) == ("incident.opened", decision.cause)
+    assert (decision.event, decision.rule, decision.outcome, decision.restart) == (
+        "unit.decision",
+        "restart.immediate",
+        "start it at once",
+        "exit",
+    )
+    assert decision.as_dict()["inputs"]["exit_code"] == 137
+    assert (died.after, died.decision) == ("starting", 0)
+    assert (started.restart, started.decision) == ("exit", decision.seq)
 
 
-def test_why_shows_the_peer_that_pushed_a_unit() -> None:
-    """A dependent that starts because another is up shows that other's record, and not the rest of the host's."""
-    story = Story(spec(CONSOLE), spec(DOCKER, CONSOLE), spec(UnitName("other")))
+def test_what_is_put_off_again_and_again_is_told_once() -> None:
+    """A unit that is looked at every five seconds must not push its own past out of memory."""
+    sick = replace(spec(CONSOLE), checks=(Check("live", Tcp(80)),), heal=HealPolicy(OnUnhealthy.NONE))
+    story = Story(sick)
     story.boot()
     story.up()
-    told = story.journal.why(story.world, DOCKER)
-    assert told["chain"][-1]["fact"] == "ContainerStarted of console"
-    assert {link.get("unit", "") for link in told["chain"]} <= {"docker", "console", ""}
+    for _ in range(10):
+        story.tell(fact.HealthReported(CONSOLE, BOX, Health.UNHEALTHY, "live"))
+    rules = [record.rule for record in story.journal.records("console") if record.rule]
+    assert rules == ["heal.withhold"]
 
 
-def test_why_of_a_crash_loop_says_the_way_out() -> None:
-    """When it is tried again, and the command that does so now."""
-    story = Story(spec(CONSOLE))
-    story.boot()
-    story.up()
-    story.crash(8)
-    told = story.journal.why(story.world, CONSOLE)
-    assert told["unit"]["state"] == "crash-loop"
-    assert "`dockwarden reset-failed console`" in told["next"]
-    assert told["next_try"] is not None
-
-
-def test_why_of_an_unknown_unit_is_a_key_error() -> None:
-    """Who asks has looked the name up."""
-    with pytest.raises(KeyError):
-        Story().journal.why(Story().world, CONSOLE)
+def test_the_records_of_the_supervisor_before_go_on_after_a_gap() -> None:
+    """Their numbers are not used again, also those that it may not have written; a restart finds its decision."""
+    first = Story(spec(CONSOLE))
+    first.boot()
+    first.up()
+    first.tell(fact.ContainerDied(CONSOLE, BOX, 137))
+    kept = first.journal.records()
+    first.journal = Journal(structlog.get_logger(), lambda instant: 1_700_000_000 + instant, kept=kept)
+    first.journal.begin("version 1", 1_700_000_001)
+    first.tell(fact.ContainerStarted(CONSOLE, BOX))
+    records = first.journal.records()
+    assert records[: len(kept)] == kept
+    assert records[len(kept)].seq == kept[-1].seq + GAP + 1
+    assert (records[-1].restart, records[-1].decision) == ("exit", kept[-3].seq)
+    assert kept[-3].rule == "restart.immediate"
 
 
 def test_facts_are_told_in_words() -> None:

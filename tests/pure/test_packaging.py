@@ -12,6 +12,7 @@ import pytest
 
 from script.manual import PAGE
 from supervisor.__main__ import parser
+from supervisor.status_page import FILES
 from supervisor.version import VERSION
 from tests.bed.engines import REPOSITORY
 
@@ -58,6 +59,12 @@ def test_man_can_read_the_manual_page() -> None:
     told = subprocess.run(["groff", "-man", "-Tascii", "-ww", "-P-c", PAGE], check=True, capture_output=True, text=True)
     assert told.stderr == ""
     assert "dockwarden" in told.stdout
+
+
+def test_the_wheel_holds_the_files_of_the_page(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if name.startswith("supervisor/page/")}
+    assert held == {f"supervisor/page/{path.name}" for path in FILES.iterdir()}
 
 
 def test_an_installed_wheel_gives_the_command(wheel: Path, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_index_names_the_pages() -> None:
         status, text = await get(session, "/")
         assert (status, [line.split()[0] for line in text.splitlines()]) == (
             200,
-            ["dockwarden", "/metrics", "/healthz", "/readyz"],
+            ["dockwarden", "/", "/metrics", "/healthz", "/readyz"],
         )
 
     serve(Story.of(), ask)

@@ -110,9 +110,10 @@ def test_what_is_kept_comes_first_and_then_what_happens() -> None:
         known = desk.journal.last
         assert await read(stream, known) == list(range(1, known + 1))
         await act(desk, "stop")
+        assert (await stream.next())[1]["rule"] == "ask.stop"
         event, data = await stream.next()
         assert (event, data["unit"], data["after"]) == ("record", "web", "stopping")
-        assert stream.last == f"{desk.journal.run}-{known + 1}"
+        assert stream.last == f"{desk.journal.run}-{known + 2}"
         await desk.control.close()
         await read(stream, 1)
         with pytest.raises(EOFError):
@@ -204,7 +205,7 @@ def test_silence_is_filled_with_comments(monkeypatch: pytest.MonkeyPatch) -> Non
         assert await stream.line() == b"retry: 2000\n"
         assert [await stream.line() for _ in range(5)] == [b"\n", b":\n", b"\n", b":\n", b"\n"]
         await act(desk, "stop")
-        assert (await stream.next())[1]["after"] == "stopping"
+        assert (await stream.next())[1]["rule"] == "ask.stop"
 
     play(scene, spec("web"))
 

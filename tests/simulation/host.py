@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,17 +14,21 @@ from hooks.gates import Leave
 from hooks.points import Asked
 from supervisor.keeper import Boot, Keeper, read
 from supervisor.loop import Entry, Inbox, Observer
+from supervisor.plans import Plans
 from supervisor.shell import Shell, Timing
 from tests.simulation.engine_model import FakeEngine, Faults, Program
 from units import links
 from units.actions import FREE
+from units.decisions import Judgement, judgement, of_standing
 from units.events import ConfigRead, Event, ResetAsked, RestartAsked, StartAsked, StopAsked
 from units.health import Check, CheckKind, Exec
 from units.incidents import Incidents, Looked, look
-from units.kernel import Reaction, World, new_world, react
+from units.kernel import Reaction, Transition, World, new_world, react
 from units.machine import Moment
 from units.memory import Clocks, recall
 from units.quantities import Instant, Seconds
+from units.rule_book import RULES
+from units.rules import Decision
 from units.unit import (
     Condition,
     Dependency,
@@ -78,9 +82,16 @@ class Recorder:
         self.relinks: list[tuple[UnitName, str]] = []
         """Each re-link, and the cause of its wave."""
         self.moved: set[UnitName] = set()
+        self.decisions: list[Decision] = []
+        self.decided: list[tuple[Transition, int]] = []
+        """Each restart, and the number of the decision that it comes from."""
+        self.misjudged: list[str] = []
+        self._plans = Plans()
+        self._before: World | None = None
 
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
         self.history.append((entry.event, moment))
+        self._tell_decisions(entry.event, moment, reaction)
         for step in reaction.transitions:
             self.rows.add((step.before.phase, step.on, step.after.phase))
             if step.after.phase is not step.before.phase:
@@ -101,6 +112,33 @@ class Recorder:
             reaction = react(world, event, moment)
             world = reaction.world
             told.append(look(told[-1].incidents, event, moment, reaction))
+        return told
+
+    def _tell_decisions(self, event: Event, moment: Moment, reaction: Reaction) -> None:
+        for step in reaction.transitions:
+            number = self._plans.tell(step, event, moment, reaction.world, self._keep)
+            if step.restart is not None:
+                self.decided.append((step, number))
+            judged = judgement(step, event, moment)
+            if judged is not None and (fault := misjudged(judged, step)):
+                self.misjudged.append(fault)
+        before, self._before = self._before or self.first, reaction.world
+        for decision in () if before is None else of_standing(before, event, moment, reaction):
+            self._plans.note(decision, self._keep(decision))
+
+    def _keep(self, decision: Decision) -> int:
+        self.decisions.append(decision)
+        return len(self.decisions)
+
+    def undecided(self) -> list[str]:
+        """Each restart comes from exactly one decision: of its unit, for its reason, and of no other restart."""
+        told = [*self.misjudged, *(f"no such rule: {one.rule}" for one in self.decisions if one.rule not in RULES)]
+        counts = Counter(number for _, number in self.decided)
+        told += [f"{times} restarts come from one decision" for times in counts.values() if times != 1]
+        for step, number in self.decided:
+            decision = self.decisions[number - 1] if number else None
+            if decision is None or decision.unit != step.after.name or decision.restart is not step.restart:
+                told.append(f"{step.after.name}: a restart for {step.restart} comes from {decision}")
         return told
 
     def replay(self) -> World:
@@ -133,6 +171,14 @@ class DrawnGates:
         """They come, or go."""
         self.gated = not self.gated
         self.changed()
+
+
+def misjudged(judged: Judgement, step: Transition) -> str:
+    """Where what was found out afterwards is not what the table did."""
+    found, kept = judged.verdict.budget, step.after.budget
+    if (found.failures, found.delay, found.looping) != (kept.failures, kept.delay, kept.looping):
+        return f"{step.after.name} on {step.on}: {kept} was decided, and {found} was found out"
+    return ""
 
 
 async def directly(work: Callable[..., None], *arguments: Any) -> None:

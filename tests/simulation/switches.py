@@ -311,6 +311,8 @@ class SwitchingHost:
             told.append(f"the engine is {process.place.engine!r}, another one is chosen")
         if self.life is not None and self.life.recorder.replay() != world:
             told.append("a replay gives another world")
+        if self.life is not None:
+            told += self.life.recorder.undecided()
         return told
 
 

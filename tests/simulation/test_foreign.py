@@ -188,6 +188,7 @@ def judge(watched: Watched, specs: dict[str, UnitSpec]) -> list[str]:
     noted = watched.notes.state or {}
     told += [f"{name} was left over" for name in names if name not in specs and name[13:] not in noted["recreations"]]
     told += [f"{name} is lost" for name in specs if name not in names]
+    told += watched.recorder.undecided()
     return told
 
 

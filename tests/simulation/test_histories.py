@@ -87,6 +87,7 @@ async def judge(host: SimulatedHost) -> list[str]:
     told += waves(host)
     told += incidents(host)
     told += replay_differs(host)
+    told += [text for life in host.lives for text in life.recorder.undecided()]
     told += await shut_down(host)
     return told
 

@@ -1,0 +1,358 @@
+"""What was decided, by which rule, and from which inputs: derived after the fact, from a reaction and what it answered.
+
+Nothing here is on the way from a death to its restart. The tables decide; this asks the same pure functions again, with
+the same arguments, once the orders are on their way. That both agree is a property of the simulated histories.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from units.events import Event
+from units.health import Health
+from units.kernel import Reaction, Transition, World
+from units.machine import Moment
+from units.quantities import NEVER, Instant, Seconds
+from units.records import dataclass, replace
+from units.restart import After, CrashLoop, Death, GiveUp, Rest, Verdict, decide, recent
+from units.rules import Decision, Inputs, Value
+from units.unit import Failure, Kind, OnUnhealthy, Phase, Policy, Reason, RestartPolicy, StoppedBy, Unit, Via
+
+TIES = frozenset({Via.NET, Via.PID, Via.IPC, Via.LINK, Via.VOLUMES, Via.DEPENDS_ON})
+DEATHS = frozenset({"ContainerDied", "ContainerDestroyed", "VerdictDue"})
+FAILED_ORDERS = frozenset({"StartFailed", "CreateFailed", "DeadlineDue", "PullFailed"})
+ASKED = {"StartAsked": "ask.start", "StopAsked": "ask.stop", "RestartAsked": "ask.restart", "ResetAsked": "ask.reset"}
+UP = frozenset({Phase.RUNNING, Phase.READY})
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The restart decision for one death, found out again."""
+
+    death: Death
+    policy: RestartPolicy
+    verdict: Verdict
+
+
+def planned(unit: Unit) -> Reason | None:
+    """The restart that the unit is in the middle of."""
+    return unit.again if unit.phase is Phase.STOPPING else unit.pending
+
+
+def of_transition(moved: Transition, event: Event, moment: Moment, world: World) -> tuple[Decision, ...]:
+    """The decisions behind one transition, in order; none for one that only carries out what was decided before."""
+    told = list(_external(moved))
+    unit = moved.after
+    decided = _decided(moved, event, moment)
+    if decided is None and planned(unit) is not None and planned(moved.before) is None and moved.restart is None:
+        decided = "restart.renewed", (("reason", unit.reason),)
+    if decided is not None:
+        rule, inputs = decided
+        leads = None if rule in LEAD_NOWHERE else planned(unit)
+        told.append(Decision(unit.name, rule, _outcome(unit, rule), inputs, unit.cause or moment.cause, leads))
+    if unit.phase is Phase.WAITING and (held := _held(unit)):
+        told.append(_hold(unit, held, moment, world))
+    return tuple(told)
+
+
+LEAD_NOWHERE = frozenset({"restart.give-up", "restart.rest", "stop.respected", "death.left-to-engine", "heal.stop"})
+
+
+def of_standing(before: World, event: Event, moment: Moment, reaction: Reaction) -> Iterator[Decision]:
+    """The decisions about units that stay in their phase: helped by a signal, put off, held, asked in vain."""
+    moved = {transition.after.name for transition in reaction.transitions}
+    was = before.units
+    for name, unit in reaction.world.units.items():
+        old = was.get(name)
+        if old is unit or old is None or name in moved or old.phase is not unit.phase:
+            continue
+        decided = _decided_standing(old, unit, event, moment)
+        if decided is not None:
+            rule, inputs = decided
+            leads = planned(unit) if rule in ASKED.values() else None
+            yield Decision(name, rule, _outcome(unit, rule), inputs, moment.cause, leads)
+        if unit.phase is Phase.WAITING and (held := _held(unit)) and held != _held(old):
+            yield _hold(unit, held, moment, reaction.world)
+
+
+def judgement(moved: Transition, event: Event, moment: Moment) -> Judgement | None:
+    """The restart decision for this transition; ``None`` when none was asked for."""
+    before, after = moved.before, moved.after
+    if moved.on in DEATHS:
+        if not _is_judged_death(moved):
+            return None
+        policy = before.spec.restart
+        run = Seconds(0) if before.started_at == NEVER else Seconds(max(0.0, moment.now - before.started_at))
+        oom = before.oom or after.oom or after.pending is Reason.OOM
+        code = _exit_code(moved)
+        death = Death(run, code, after.reason, clean=code == 0 and not oom)
+    else:
+        if not _is_judged_failure(moved, event):
+            return None
+        policy = replace(before.spec.restart, policy=Policy.ALWAYS)
+        what = getattr(event, "message", "") or "the engine never said what became of it"
+        death = Death(Seconds(0), None, what)
+    return Judgement(death, policy, decide(policy, before.budget, death, moment.now, moment.jitter))
+
+
+def _is_judged_death(moved: Transition) -> bool:
+    """A run that ended by itself, of a unit whose deaths are ours to answer."""
+    before, after = moved.before, moved.after
+    if before.spec.kind is Kind.FOREIGN or before.phase in {Phase.STOPPING, Phase.COMPLETED}:
+        return False
+    if after.phase in {Phase.EXITED, Phase.INACTIVE}:
+        return False
+    return not (moved.on == "VerdictDue" and after.pending is Reason.RELINK)
+
+
+def _is_judged_failure(moved: Transition, event: Event) -> bool:
+    """An order that failed in a way that counts against the unit."""
+    before, after = moved.before, moved.after
+    if moved.on not in FAILED_ORDERS or moved.on == "PullFailed":
+        return False
+    if before.phase is Phase.STOPPING and before.spec.kind is not Kind.FOREIGN:
+        return False
+    if after.phase is Phase.CREATING:
+        return before.spec.kind is not Kind.FOREIGN
+    away = getattr(event, "failure", None) is Failure.UNREACHABLE
+    return after.phase is Phase.CRASH_LOOP or (after.phase is Phase.BACKOFF and not away)
+
+
+def _exit_code(moved: Transition) -> int | None:
+    if moved.on == "ContainerDied":
+        return moved.after.exit_code
+    return moved.before.exit_code if moved.before.phase is Phase.EXITED else None
+
+
+def _external(moved: Transition) -> Iterator[Decision]:
+    """A restart that nobody here ordered is noticed, and that is all there is to decide."""
+    if moved.restart is Reason.EXTERNAL:
+        unit = moved.after
+        inputs: Inputs = (("was", moved.before.phase.value), ("reason", moved.before.reason))
+        yield Decision(unit.name, "restart.external", "count it", inputs, unit.cause, Reason.EXTERNAL)
+
+
+def _decided(moved: Transition, event: Event, moment: Moment) -> tuple[str, Inputs] | None:
+    """Rule and inputs."""
+    after, on = moved.after, moved.on
+    if (judged := judgement(moved, event, moment)) is not None:
+        return _rule_of(judged, moved), _inputs_of(judged, moved.before, moment)
+    if on in ASKED:
+        return _asked(after, on, moved.before)
+    if on in {"DrainAsked", "HurryAsked"}:
+        return "shutdown.stop", (("was", moved.before.phase.value),)
+    if on in DEATHS or on == "ContainerStopped":
+        return _decided_on_death(moved)
+    if on in FAILED_ORDERS:
+        return _decided_on_failure(moved, event)
+    if on == "StopRevoked":
+        return "stop.revoked", (("engine", "went down"),)
+    if on == "KillDue" and after.phase is Phase.FAILED:
+        return "stop.unkillable", (("SIGKILLs", after.kills),)
+    return _decided_while_up(moved, moment)
+
+
+def _rule_of(judged: Judgement, moved: Transition) -> str:
+    if moved.after.phase is Phase.COMPLETED:
+        return "restart.rest"  # A oneshot that succeeded, whatever its policy says of exits.
+    match judged.verdict:
+        case Rest():
+            return "restart.rest"
+        case GiveUp():
+            return "restart.give-up"
+        case CrashLoop():
+            return "restart.crash-loop"
+        case _ if moved.after.phase is Phase.CREATING and moved.on == "StartFailed":
+            return "restart.remake"
+        case After(delay=delay) if delay > 0:
+            return "restart.backoff"
+        case After():
+            return "restart.immediate"
+
+
+def _inputs_of(judged: Judgement, before: Unit, moment: Moment) -> Inputs:
+    death, policy, verdict = judged.death, judged.policy, judged.verdict
+    code: Value = "unknown" if death.exit_code is None else death.exit_code
+    unseen = before.started_at == NEVER and before.phase in UP  # Begun under another supervisor: it counts as 0.
+    window = recent(before.budget.restarts, policy.interval, moment.now)
+    limit = f":{policy.max_retries}" if policy.policy is Policy.ON_FAILURE and policy.max_retries else ""
+    inputs: list[tuple[str, Value]] = [
+        ("ran_for", "unknown" if unseen else round(death.ran_for, 3)),
+        ("good_run", round(max(policy.reset, 2 * before.budget.delay), 3)),
+        ("exit_code", code),
+        ("policy", f"{policy.policy.value}{limit}"),
+        ("failures", verdict.budget.failures),
+        ("restarts", len(window)),
+        ("burst", policy.burst),
+        ("interval", policy.interval),
+    ]
+    if isinstance(verdict, After) and verdict.delay > 0:
+        inputs += [
+            ("base_delay", round(verdict.budget.delay, 3)),
+            ("jitter", policy.jitter),
+            ("drawn", round(moment.jitter, 3)),
+            ("delay", round(verdict.delay, 3)),
+        ]
+    if isinstance(verdict, CrashLoop):
+        inputs += [("looping", int(before.budget.looping)), ("probe", verdict.probe)]
+    return tuple(inputs)
+
+
+def _asked(unit: Unit, on: str, before: Unit) -> tuple[str, Inputs]:
+    if on == "StopAsked" and unit.stopped_by is StoppedBy.CONFIG:
+        return "config.gone", (("was", before.phase.value),)
+    by = unit.stopped_by.value if on == "StopAsked" and unit.stopped_by is not StoppedBy.NOBODY else "request"
+    return ASKED[on], (("by", by), ("was", before.phase.value))
+
+
+def _decided_on_death(moved: Transition) -> tuple[str, Inputs] | None:
+    before, after = moved.before, moved.after
+    code: Value = "unknown" if after.exit_code is None else after.exit_code
+    if after.phase is Phase.EXITED:
+        return "death.await-verdict", (("exit_code", code), ("stop_signal_seen", int(before.kill_seen)))
+    if after.phase is Phase.INACTIVE:
+        if after.stopped_by is StoppedBy.OUTSIDE and before.stopped_by is not StoppedBy.OUTSIDE:
+            return "stop.respected", (("exit_code", code), ("was", before.phase.value))
+        if before.spec.kind is Kind.FOREIGN and after.stopped_by is StoppedBy.NOBODY and before.phase in ANSWERED:
+            expected = "its restart policy" if before.spec.expected else "its people"
+            return "death.left-to-engine", (("exit_code", code), ("left_to", expected))
+        return None
+    if before.phase is Phase.COMPLETED:
+        return "volumes.remade", (("container", "was removed"),)
+    if moved.on == "VerdictDue" and after.pending is Reason.RELINK:
+        return "relink.pid", (("exit_code", code), ("why", after.reason))
+    return None
+
+
+ANSWERED = frozenset({*UP, Phase.STARTING, Phase.EXITED})
+"""Phases of a foreign unit in which its end is news."""
+
+
+def _decided_on_failure(moved: Transition, event: Event) -> tuple[str, Inputs] | None:
+    after = moved.after
+    message = str(getattr(event, "message", ""))
+    if after.phase is Phase.PULLING:
+        return "image.pull", (("image", after.spec.image),)
+    if after.phase is Phase.IMAGE_MISSING:
+        return "image.missing", (("image", after.spec.image), ("misses", after.misses), ("engine", message))
+    if after.phase is Phase.FAILED and moved.before.phase is not Phase.STOPPING:
+        return "restart.refused", (("engine", message), ("probe", after.spec.restart.probe))
+    if after.phase is Phase.BACKOFF:
+        return "restart.engine-away", (("engine", message),)
+    if after.phase is Phase.STOPPING and moved.before.phase in UP:
+        rule = "deadline.overrun" if after.failing else "restart.not-serving"
+        return rule, (("deadline", after.spec.deadline),)
+    return None
+
+
+def _decided_while_up(moved: Transition, moment: Moment) -> tuple[str, Inputs] | None:
+    """Of a unit that runs, or is found running: what is done for its health, its ties, its definition, its place."""
+    before, after, on = moved.before, moved.after, moved.on
+    begins = after.phase in {Phase.STOPPING, Phase.CREATING} and before.phase in {*UP, Phase.WAITING, Phase.STARTING}
+    if begins and before.phase in UP and planned(after) is Reason.RELINK:
+        return _relink_rule(after), (("tie", _ties(after)), ("why", after.reason))
+    if planned(after) is Reason.RELINK and on == "PeerChanged" and before.phase is Phase.INACTIVE:
+        return "relink.left-behind", (("why", after.reason),)
+    if begins and planned(after) is Reason.CONTEXT and on != "RetryDue":
+        return "context.follow", (("context", after.spec.context or "none"), ("why", after.reason))
+    if on == "SpecChanged" or (begins and after.phase is Phase.STOPPING and after.again is Reason.CONFIG):
+        return "config.changed", (("was", before.phase.value),)
+    if on not in {"HealthReported", "LookDue"}:
+        return None
+    if after.falls != before.falls:
+        return f"heal.{after.spec.heal.action.value}", _health_inputs(after, moment.now)
+    if after.health is Health.UNHEALTHY:
+        return "heal.withhold", _health_inputs(after, moment.now)
+    return None
+
+
+def _decided_standing(old: Unit, unit: Unit, event: Event, moment: Moment) -> tuple[str, Inputs] | None:
+    on = type(event).__name__
+    if on in ASKED and getattr(event, "unit", "") == unit.name:
+        return _asked(unit, on, old)
+    if unit.phase not in UP:
+        return None
+    if old.flapping and not unit.flapping:
+        return "heal.calm", (("calm", unit.spec.heal.calm),)
+    if unit.falls != old.falls:
+        return f"heal.{unit.spec.heal.action.value}", _health_inputs(unit, moment.now)
+    if unit.reason == old.reason:
+        return None
+    if unit.health is Health.UNHEALTHY and unit.ailing and unit.reason.startswith(unit.ailing):
+        return "heal.withhold", _health_inputs(unit, moment.now)
+    if on in {"HealthReported", "ContainerStarted"}:
+        return None
+    return ("relink.dry" if unit.spec.dry else "relink.wait"), (("why", unit.reason),)
+
+
+def _relink_rule(unit: Unit) -> str:
+    ties = [via for via in unit.relinked_via if via in TIES]
+    return f"relink.{ties[0].value}" if ties else "relink.depends_on"
+
+
+def _ties(unit: Unit) -> str:
+    """Whom it is tied to by what made it stale."""
+    found = [edge for edge in unit.spec.dependencies if edge.via in unit.relinked_via]
+    return ", ".join(f"{edge.via.value} of {edge.target}" for edge in found) or "unknown"
+
+
+def _health_inputs(unit: Unit, now: Instant) -> Inputs:
+    policy, restart = unit.spec.heal, unit.spec.restart
+    return (
+        ("check", unit.ailing),
+        ("action", policy.action.value),
+        ("helped", len(recent(unit.falls, policy.window, now))),
+        ("flapping_at", policy.falls),
+        ("window", policy.window),
+        ("flapping", int(unit.flapping)),
+        ("restarts", len(recent(unit.budget.restarts, restart.interval, now))),
+        ("burst", restart.burst),
+        ("interval", restart.interval),
+    )
+
+
+def _held(unit: Unit) -> str:
+    """For whom it is held, as its reason says."""
+    return unit.reason.removeprefix("waiting for ") if "(held: " in unit.reason else ""
+
+
+def _hold(unit: Unit, held: str, moment: Moment, world: World) -> Decision:
+    peers = [
+        f"{edge.target} is {world.units[edge.target].phase.value}"
+        for edge in world.links.leaders.get(unit.name, ())
+        if f"{edge.target} (held: " in held
+    ]
+    inputs: Inputs = (("waits_for", ", ".join(peers) or held),)
+    return Decision(unit.name, "hold.dependency", f"wait: {held}", inputs, moment.cause, planned(unit))
+
+
+DONE: Mapping[Phase, str] = {
+    Phase.STARTING: "start it at once",
+    Phase.CREATING: "make its container anew, then start it",
+    Phase.PULLING: "fetch its image",
+    Phase.STOPPING: "stop it",
+    Phase.DRAINING: "stop it after those that depend on it",
+    Phase.EXITED: "wait a moment before it is judged",
+    Phase.INACTIVE: "leave it stopped",
+    Phase.COMPLETED: "leave it: it is done",
+    Phase.FAILED: "leave it",
+    Phase.CRASH_LOOP: "leave it, and try it again every {probe:g} s",
+    Phase.READY: "let it run",
+    Phase.RUNNING: "let it run",
+}
+
+
+def _outcome(unit: Unit, rule: str) -> str:
+    """What is done now, in words; where a reason says when, it is left to say so."""
+    if rule == "heal.signal":
+        return f"send it {unit.spec.heal.signal}"
+    if rule in {"heal.withhold", "relink.wait", "relink.dry"}:
+        return unit.reason.removeprefix(f"{unit.ailing}; ") if unit.ailing else unit.reason
+    if unit.phase is Phase.WAITING:
+        return f"start it when it can be: {unit.reason}"
+    if unit.phase in {Phase.BACKOFF, Phase.IMAGE_MISSING}:
+        return unit.reason.rpartition("; ")[2]
+    if unit.phase is Phase.STOPPING and unit.again is not None:
+        anew = unit.spec.heal.action is OnUnhealthy.RECREATE if unit.again is Reason.UNHEALTHY else bool(unit.outdated)
+        return "stop it, then start it" + (" in a new container" if anew else " again")
+    if unit.phase is Phase.FAILED and rule == "restart.refused":
+        return f"leave it, and try it again every {unit.spec.restart.probe:g} s"
+    return DONE[unit.phase].format(probe=unit.spec.restart.probe)
