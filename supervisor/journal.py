@@ -396,8 +396,11 @@ class _Telling:
         """Keep it, and say its number."""
         unit = decision.unit
         root = getattr(self._entry.event, "unit", unit)
+        about_unit = self._reaction.world.units.get(UnitName(unit))
         record = self._keep(
             event="unit.decision",
+            level="debug",
+            incarnation=None if about_unit is None else about_unit.run,
             fact=self._common["fact"] + ("" if root == unit else f" of {root}"),
             cause=decision.cause,
             unit=unit,
