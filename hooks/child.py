@@ -1,4 +1,4 @@
-"""The process in which Python hooks run: ``python -m hooks.child FD``. What happens here cannot harm the supervisor.
+"""The process in which hooks run: ``python -m hooks.child FD``. What happens here cannot harm the supervisor.
 
 JSON lines over the socket FD. Each call of a hook has a thread of its own, an async one with an event loop in it: so
 one that blocks holds up no other, and it is known which one did when the process has to be ended.
@@ -25,6 +25,7 @@ from dataclasses import asdict
 from importlib.metadata import entry_points
 from typing import Any
 
+from hooks.command import outcome
 from hooks.happenings import ALL
 from hooks.marks import Mark, marks_of
 from hooks.not_told import NotToldError
@@ -36,6 +37,8 @@ STACK = 2**20
 KEPT = 4096
 """Bytes of what a call printed, and of what it raised, that are told."""
 NICE = 10
+LAST = 1.0
+"""Seconds in which executables are ended when the supervisor is gone."""
 
 _printed: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("printed", default=None)
 
@@ -79,9 +82,14 @@ class Hooks:
         self._channel = channel
         self._found: dict[str, Callable[[Any], Any]] = {}
         self._refused: list[tuple[str, str]] = []
+        self._programs: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+        """Executables that run."""
 
     def load(self, files: Mapping[str, str], entry_points: list[str]) -> None:
         """Import them one after the other, saying which one first: an import may end the process."""
+        if files or entry_points:
+            # Never to outlive the supervisor, also when a hook keeps this thread from reading of its end.
+            ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
         for name, path in files.items():
             self._import(name, lambda path=path: _import_file(path))  # type: ignore[misc]
         for point in _entry_points(entry_points):
@@ -107,6 +115,39 @@ class Hooks:
             self._refused.append((name, "it has no function marked with @on or @gate"))
         for key, function in found.items():
             self._found[f"{name}:{key}"] = function
+
+    def run(self, number: int, words: list[str], environment: dict[str, str], text: str, limit: float) -> None:
+        """An executable, in a thread of its own; the end of it is told."""
+        arguments = (number, words, environment, text, limit)
+        threading.Thread(target=self._run, args=arguments, name=words[0], daemon=True).start()
+
+    def _run(self, number: int, words: list[str], environment: dict[str, str], text: str, limit: float) -> None:
+        code, output, error = 0, "", ""
+        try:
+            code, output = asyncio.run(self._outcome(words, environment, text, limit))
+        except BaseException as raised:  # noqa: BLE001 - whatever it is, the supervisor has to hear of it
+            error = _said(raised, [])
+        with contextlib.suppress(OSError):  # It is gone, and this was ended for that.
+            self._channel.tell(ended=number, error=error, output=output, answer=code)
+
+    async def _outcome(self, words: list[str], environment: dict[str, str], text: str, limit: float) -> tuple[int, str]:
+        task = asyncio.current_task()
+        assert task is not None
+        mine = asyncio.get_running_loop(), task
+        self._programs.append(mine)
+        try:
+            return await outcome(words, environment, text, limit)
+        finally:
+            self._programs.remove(mine)
+
+    def end(self) -> None:
+        """End the executables that run, with all that they started."""
+        for loop, task in list(self._programs):
+            with contextlib.suppress(RuntimeError):  # It has ended by itself just now.
+                loop.call_soon_threadsafe(task.cancel)
+        for thread in threading.enumerate():
+            if thread is not threading.main_thread() and thread.name.startswith("/"):
+                thread.join(LAST)
 
     def call(self, number: int, name: str, told: dict[str, Any]) -> None:
         """In a thread of its own; the end of it is told."""
@@ -195,7 +236,6 @@ def _said(error: BaseException, printed: list[str]) -> str:
 
 def _be_expendable() -> None:
     """The kernel takes this one first when memory is short, and it yields to the supervisor when time is."""
-    ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL: it never outlives the supervisor.
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError):
@@ -223,8 +263,11 @@ def main() -> None:
                 hooks.load(files, points)
             case {"call": number, "hook": name, "told": told}:
                 hooks.call(number, name, told)
+            case {"call": number, "words": words, "environment": environment, "text": text, "limit": limit}:
+                hooks.run(number, words, environment, text, limit)
             case _:
                 channel.tell(pong=0)
+    hooks.end()
     os._exit(0)
 
 

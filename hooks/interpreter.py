@@ -77,6 +77,8 @@ class Interpreter:
         """It is ended on purpose, and for what one call did: the others go on in another process."""
         self._retired = False
         self._listener: asyncio.Task[None] | None = None
+        self.python = False
+        """It has Python hooks in it."""
         self.alive = True
         self.closed = False
         """It has ended, and nothing of it is left."""
@@ -117,6 +119,7 @@ class Interpreter:
             raise
 
     async def _load(self, files: Mapping[str, Path], entry_points: Sequence[str]) -> Loaded:
+        self.python = bool(files or entry_points)
         self._tell(load={name: str(path) for name, path in files.items()}, entry_points=list(entry_points))
         importing = ""
         while True:
@@ -137,8 +140,11 @@ class Interpreter:
                 case _:
                     raise ImportDiedError(importing, f"its import ended the process: {await self._last()}")
 
-    async def call(self, hook: str, told: Mapping[str, Any], limit: float) -> Ended:
-        """Raises NotToldError for what the hook itself did wrong, GoneError when the process ended under it."""
+    async def call(self, message: Mapping[str, Any], limit: float) -> Ended:
+        """``message``: what is to be done. ``limit``: in seconds.
+
+        Raises NotToldError for what the hook itself did wrong, GoneError when the process ended under it.
+        """
         if not self.alive:
             raise GoneError("it had ended before")
         self._numbered += 1
@@ -146,7 +152,7 @@ class Interpreter:
         future: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._calls[number] = future
         try:
-            self._tell(call=number, hook=hook, told=told)
+            self._tell(call=number, **message)
             async with asyncio.timeout(limit + GRACE):
                 return await future
         except TimeoutError:
@@ -239,8 +245,13 @@ class Interpreter:
     async def end(self) -> None:
         """End it now, with all that it started. Idempotent."""
         self.alive = False
-        self._kill()
+        self._innocent = True
         self._writer.close()
+        if not self.python:
+            with contextlib.suppress(TimeoutError):  # It has executables to end, of which only it knows.
+                async with asyncio.timeout(GRACE + 1):
+                    await self._process.wait()
+        self._kill()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
         if self._listener is not None and self._listener is not asyncio.current_task():

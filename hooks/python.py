@@ -12,6 +12,8 @@ from units.records import dataclass
 
 ATTEMPTS = 3
 """Processes that a call may see end, each for what another one did, before it gets one of its own."""
+KILLING = 3.0
+"""Seconds beyond its limit in which an executable is killed with all that it started."""
 APART = 4
 """Processes of their own at a time."""
 
@@ -71,10 +73,21 @@ class PythonHooks:
         A call that sees the process end for what another one did is made again. Where it is not known which one it was,
         each is made again in a process of its own.
         """
+        return await self._do(hook, {"hook": hook, "told": told}, limit)
+
+    async def run(self, path: str, environment: Mapping[str, str], text: str, limit: float) -> Ended:
+        """An executable; ``answer`` is its exit code. Raises NotToldError.
+
+        Its start is a fork, for which the caller waits until the new program runs: on a busy host that is long.
+        """
+        message = {"words": [path], "environment": dict(environment), "text": text, "limit": limit}
+        return await self._do(path, message, limit + KILLING)
+
+    async def _do(self, hook: str, message: Mapping[str, Any], limit: float) -> Ended:
         for _ in range(0 if hook in self._distrusted else ATTEMPTS):
             child = await self._living()
             try:
-                return await child.call(hook, told, limit)
+                return await child.call(message, limit)
             except HungError:
                 self._distrusted.add(hook)
                 raise
@@ -84,9 +97,9 @@ class PythonHooks:
                     raise NotToldError(str(error)) from error
                 if error.suspects:
                     break
-        return await self._call_apart(hook, told, limit)
+        return await self._do_apart(hook, message, limit)
 
-    async def _call_apart(self, hook: str, told: Mapping[str, Any], limit: float) -> Ended:
+    async def _do_apart(self, hook: str, message: Mapping[str, Any], limit: float) -> Ended:
         source = self._source.only(hook.partition(":")[0])
         async with self._apart:
             try:
@@ -96,7 +109,7 @@ class PythonHooks:
             self._leaving = [one for one in (*self._leaving, child) if not one.closed]
             self._distrusted.add(hook)
             try:
-                ended = await child.call(hook, told, limit)
+                ended = await child.call(message, limit)
             except GoneError as error:
                 raise NotToldError(str(error)) from error
             except HungError:

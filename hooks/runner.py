@@ -8,10 +8,11 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hooks.command import outcome, run_command
+from hooks import command
 from hooks.folder import Found, Hook, find
 from hooks.gates import Gate, Leave, ask_all
 from hooks.happenings import Happened, happenings, sample
@@ -66,6 +67,8 @@ class Hooks:
         self._lines: dict[str, Line] = {}
         self._gates: dict[str, Gate] = {}
         self._refused: tuple[tuple[str, str], ...] = ()
+        self._files: PythonHooks | None = None
+        """Runs the executables."""
         self._python: PythonHooks | None = None
         self._leaving: list[PythonHooks] = []
         """Of before a reload, as far as something of them may still run."""
@@ -111,9 +114,10 @@ class Hooks:
             raise
         self._replace(python)
         hooks = {name: Hook(name, None, marks) for name, marks in loaded.hooks.items()}
+        known = frozenset(self._lines)
         self._settle(found, hooks, (*found.refused, *loaded.refused))
         for event in self._early:
-            self._pass_on(event, only=hooks)
+            self._pass_on(event, only=hooks.keys() - known)
         self._early.clear()
 
     def _replace(self, python: "PythonHooks | None") -> None:
@@ -156,7 +160,10 @@ class Hooks:
 
     def _runner(self, hook: Hook) -> Callable[[Happened], Awaitable[str]]:
         async def run_file(event: Happened) -> str:
-            return await run_command([str(hook.path)], event.environment(), event.as_json())
+            code, said = await self._run(hook, event, command.PATIENCE)
+            if code:
+                raise NotToldError(f"exit code {code}" + (f": {said}" if said else ""))
+            return said
 
         async def run_function(event: Happened) -> str:
             return (await self._call(hook, event.as_dict())).output
@@ -165,7 +172,7 @@ class Hooks:
 
     def _gate(self, hook: Hook) -> Gate:
         async def ask_file(asked: Asked, limit: float) -> tuple[Answer, str]:
-            code, said = await outcome([str(hook.path)], asked.environment(), asked.as_json(), limit)
+            code, said = await self._run(hook, asked, limit)
             if code < 0 or code in NOT_RUN:
                 raise NotToldError(f"exit code {code}" + (f": {said}" if said else ""))
             if code:
@@ -177,6 +184,15 @@ class Hooks:
             return answer_of(ended.answer), ended.output
 
         return Gate(hook, ask_function if hook.path is None else ask_file, self._count, self._log)
+
+    async def _run(self, hook: Hook, told: Happened | Asked, limit: float) -> tuple[int, str]:
+        """In a process of its own, as Python hooks: the supervisor would have to wait for each fork."""
+        if self._files is None:
+            from hooks.python import PythonHooks, Source  # noqa: PLC0415 - not loaded before the first run
+
+            self._files = PythonHooks(Source())
+        ended = await self._files.run(str(hook.path), told.environment(), told.as_json(), limit)
+        return int(ended.answer), ended.output
 
     async def _call(self, hook: Hook, told: Mapping[str, Any], limit: float | None = None) -> "Ended":
         if self._python is None:
@@ -194,7 +210,7 @@ class Hooks:
             if loading:
                 self._early.append(event)
 
-    def _pass_on(self, event: Happened, only: Mapping[str, Any] | None = None) -> None:
+    def _pass_on(self, event: Happened, only: AbstractSet[str] | None = None) -> None:
         for name, line in self._lines.items():
             if (only is None or name in only) and name not in self._off and line.hook.wants(event):
                 line.put(event)
@@ -266,7 +282,8 @@ class Hooks:
             self._loading.cancel()
             ended.append(self._loading)
         await asyncio.gather(*ended, return_exceptions=True)
-        await asyncio.gather(*(python.close() for python in (self._python, *self._leaving) if python is not None))
+        processes = (self._files, self._python, *self._leaving)
+        await asyncio.gather(*(one.close() for one in processes if one is not None))
 
 
 def _in_words(answer: Answer) -> str:

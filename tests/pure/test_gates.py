@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import structlog
 
-from hooks import runner
 from hooks.gates import Leave
 from hooks.points import Asked, Contribution, Starting, Stopping, Veto, answer_of, sample
 from hooks.presence import HostHooks
@@ -226,7 +225,7 @@ def test_a_defect_of_ours_in_asking_lets_it_pass(tmp_path: Path, monkeypatch: py
     async def broken(*_: object) -> tuple[int, str]:
         raise AssertionError("ours")
 
-    monkeypatch.setattr(runner, "outcome", broken)
+    monkeypatch.setattr(Hooks, "_run", broken)
     script(tmp_path / "d" / "before_start" / "g", "exit 1")
     assert ask(tmp_path / "d", starting()).vetoes == ()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -200,6 +201,27 @@ def test_a_flood_is_read_by_sips_and_a_long_story_to_its_end(tmp_path: Path, mon
     assert (code, said) == (0, "x" * command.KEPT)
     assert killed == 124
     assert len(pieces) < 120
+
+
+def test_at_the_end_what_runs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pids")
+    script(tmp_path / "d" / "unit.died" / "long", f"sleep 1000 & echo $$ $! > {tmp_path}/pids; wait")
+
+    async def main() -> list[int]:
+        bench = Bench(tmp_path / "d")
+        bench.crash()
+        pids = await asyncio.to_thread((tmp_path / "pids").read_text)
+        await bench.hooks.close()
+        return [int(pid) for pid in pids.split()]
+
+    assert [is_gone(pid) for pid in asyncio.run(main())] == [True, True]
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return "(zombie)" in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return True
 
 
 def test_one_that_has_ended_before_it_was_spoken_to_is_no_defect_of_ours() -> None:
