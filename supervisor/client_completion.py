@@ -109,6 +109,7 @@ class _Names:
             "console NAME": lambda: self._listed("console", "consoles"),
             "storage NAME": lambda: self._listed("storage", "contexts"),
             "engine NAME": self._engines,
+            "hooks NAME": lambda: [(str(one["name"]), str(one["state"])) for one in self._client.get("hooks")],
         }
 
     def __call__(self, metavar: str) -> Iterable[tuple[str, str]]:

@@ -396,14 +396,18 @@ class _Telling:
         """Keep it, and say its number."""
         unit = decision.unit
         root = getattr(self._entry.event, "unit", unit)
+        about_unit = self._reaction.world.units.get(UnitName(unit))
         record = self._keep(
             event="unit.decision",
+            level="debug",
+            incarnation=None if about_unit is None else about_unit.run,
             fact=self._common["fact"] + ("" if root == unit else f" of {root}"),
             cause=decision.cause,
             unit=unit,
             rule=decision.rule,
             inputs=self._journal.apart(decision.inputs),
             outcome=decision.outcome,
+            incarnation=self._reaction.world.units[unit].run,
             restart="" if decision.restart is None else decision.restart.value,
         )
         self._log.debug(

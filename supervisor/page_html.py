@@ -191,8 +191,16 @@ def _details(details: State) -> str:
 def _link(record: State, name: str) -> str:
     whose = record.get("unit", "")
     other = f"<bdi>{said(whose)}</bdi> " if whose and whose != name else ""
-    fact = said(record.get("fact", ""))
-    return f"<li>{_time(record['time'])} <span>{other}{_happened(record)}</span> <small>{fact}</small></li>"
+    on = said(_ground(record))
+    return f"<li>{_time(record['time'])} <span>{other}{_happened(record)}</span> <small>{on}</small></li>"
+
+
+def _ground(record: State) -> str:
+    """Of a decision its rule and what it was made from, of all else the fact that began it."""
+    if record["event"] != "unit.decision":
+        return str(record.get("fact", ""))
+    inputs = ", ".join(f"{name}={value}" for name, value in record.get("inputs", {}).items())
+    return f"{record.get('rule', '')}: {inputs}" if inputs else str(record.get("rule", ""))
 
 
 def _happened(record: State) -> str:
@@ -201,6 +209,8 @@ def _happened(record: State) -> str:
         what = f"{record.get('before', '')} → {record.get('after', '')}"
     elif what == "unit.fact":
         what = record.get("fact", what)
+    elif what == "unit.decision":
+        what = f"decided: {record.get('outcome', '')}"
     because = f": {record['reason']}" if record.get("reason") else ""
     return f"<b>{said(what)}</b><bdi>{said(because)}</bdi>"
 

@@ -24,7 +24,7 @@ SHOWN = 60
 """Records in the list of what happened lately."""
 
 _IN_ROW = ("name", "kind", "state", "health", "checks", "flapping", "restarts", "since", "reason", "touched")
-_IN_RECORD = ("seq", "time", "event", "cause", "unit", "before", "after", "reason", "fact", "restart")
+_IN_RECORD = ("seq", "time", "event", "cause", "unit", "before", "after", "reason", "fact", "outcome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,8 @@ def change(before: Sight, after: Sight, records: Iterable[Record], now: str) -> 
 def told(record: Record) -> dict[str, Any]:
     """A record, as far as the list shows it."""
     shown = {key: value for key in _IN_RECORD if (value := getattr(record, key))}
-    return {**shown, "time": as_iso(record.time), "reason": short(record.reason), "fact": short(record.fact)}
+    texts: dict[str, Any] = {key: short(shown[key]) for key in ("reason", "fact", "outcome") if key in shown}
+    return {**shown, **texts, "time": as_iso(record.time)}
 
 
 @lru_cache(maxsize=1024)

@@ -112,8 +112,8 @@ def _is_judged_failure(moved: Transition, event: Event) -> bool:
         return False
     if after.phase is Phase.CREATING:
         return before.spec.kind is not Kind.FOREIGN
-    away = getattr(event, "failure", None) is Failure.UNREACHABLE
-    return after.phase is Phase.CRASH_LOOP or (after.phase is Phase.BACKOFF and not away)
+    free = getattr(event, "failure", None) in {Failure.UNREACHABLE, Failure.VETOED}
+    return after.phase is Phase.CRASH_LOOP or (after.phase is Phase.BACKOFF and not free)
 
 
 def _exit_code(moved: Transition) -> int | None:
@@ -143,11 +143,19 @@ def _decided(moved: Transition, event: Event, moment: Moment) -> tuple[str, Inpu
         return _decided_on_death(moved)
     if on in FAILED_ORDERS:
         return _decided_on_failure(moved, event)
+    return _decided_on_stop(moved) or _decided_while_up(moved, moment)
+
+
+def _decided_on_stop(moved: Transition) -> tuple[str, Inputs] | None:
+    """A stop that was none, that nobody can carry out, or that is not let."""
+    after, on = moved.after, moved.on
+    if on == "SignalFailed" and moved.before.phase is Phase.STOPPING and after.phase in UP:
+        return "gate.stop", (("gate", after.reason.removeprefix("runs on: ")),)
     if on == "StopRevoked":
         return "stop.revoked", (("engine", "went down"),)
     if on == "KillDue" and after.phase is Phase.FAILED:
         return "stop.unkillable", (("SIGKILLs", after.kills),)
-    return _decided_while_up(moved, moment)
+    return None
 
 
 def _rule_of(judged: Judgement, moved: Transition) -> str:
@@ -229,6 +237,8 @@ ANSWERED = frozenset({*UP, Phase.STARTING, Phase.EXITED})
 def _decided_on_failure(moved: Transition, event: Event) -> tuple[str, Inputs] | None:
     after = moved.after
     message = str(getattr(event, "message", ""))
+    if getattr(event, "failure", None) is Failure.VETOED and after.phase is Phase.BACKOFF:
+        return "gate.start", (("gate", message), ("vetoes", after.misses))
     if after.phase is Phase.PULLING:
         return "image.pull", (("image", after.spec.image),)
     if after.phase is Phase.IMAGE_MISSING:

@@ -11,6 +11,8 @@ RULES: Mapping[str, str] = {
     "restart.remake": "its container joins one that is gone: made anew, then started",
     "restart.refused": "the engine will refuse this start again: only tried now and then",
     "restart.engine-away": "the engine did not answer: tried again soon, which costs the unit nothing",
+    "gate.start": "a hook said no to its start: asked again later, which costs the unit nothing",
+    "gate.stop": "a hook said no to its stop: it runs on",
     "restart.not-serving": "it runs and does not serve in time: stopped and started again",
     "restart.external": "somebody else started it, or a start of ours came after its deadline",
     "restart.resumed": "decided before this supervisor started, and carried out by it",

@@ -161,7 +161,14 @@ function happened(record) {
   let what = record.event;
   if (what === "unit.transition") what = `${record.before ?? ""} → ${record.after ?? ""}`;
   else if (what === "unit.fact") what = record.fact ?? what;
+  else if (what === "unit.decision") what = `decided: ${record.outcome ?? ""}`;
   return [make("b", what), make("bdi", record.reason ? `: ${record.reason}` : "")];
+}
+
+function ground(record) {
+  if (record.event !== "unit.decision") return record.fact ?? "";
+  const inputs = Object.entries(record.inputs ?? {}).map(([name, value]) => `${name}=${value}`);
+  return inputs.length ? `${record.rule ?? ""}: ${inputs.join(", ")}` : record.rule ?? "";
 }
 
 function details(said) {
@@ -183,7 +190,7 @@ function details(said) {
     const what = make("span");
     if (record.unit && record.unit !== unit.name) what.append(make("bdi", record.unit), " ");
     what.append(...happened(record));
-    item.append(time(record.time), " ", what, " ", make("small", record.fact ?? ""));
+    item.append(time(record.time), " ", what, " ", make("small", ground(record)));
     chain.append(item);
   }
   const box = make("div", "", { class: "details" });

@@ -112,7 +112,8 @@ def test_no_canary_gets_out(bed: Bed) -> None:
     said = everything(host) | {"file": log.read_text(), "wrong file": wrong_file(host)}
     assert host.end() == 0
     engine.terminate()
-    said |= {path.name: path.read_text() for path in (host.dir / "state").glob("*.json")}
+    said |= {path.name: path.read_text() for path in (host.dir / "state").rglob("*") if path.is_file()}
+    assert "state.json" in said
     said["log"] = "\n".join(host.log)
     assert {
         name: sorted(set(re.findall(f".{{0,60}}{CANARY}\\w*", text))) for name, text in said.items() if CANARY in text

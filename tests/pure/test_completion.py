@@ -154,6 +154,24 @@ def test_the_overview_shows_each_command_once() -> None:
     assert "to look:\n  status " in text
 
 
+def test_hooks_are_completed_by_their_names(capsys: pytest.CaptureFixture[str]) -> None:
+    """As the supervisor lists them, with how they are."""
+
+    class Listed:
+        def listed(self) -> list[dict[str, str]]:
+            return [{"name": "10-tell", "state": "ready"}, {"name": "20-page", "state": "resting"}]
+
+    async def run() -> int:
+        with short_directory() as directory:
+            async with Desk(directory) as desk:
+                desk.control._hooks = Listed()  # type: ignore[assignment]
+                words = ["__complete", "--run-dir", str(directory), "hooks", "disable", "2"]
+                return int(await in_thread(lambda: main(words)))
+
+    assert asyncio.run(run()) == 0
+    assert capsys.readouterr().out == "20-page\tresting\n"
+
+
 def test_a_mistyped_event_is_guessed(capsys: pytest.CaptureFixture[str]) -> None:
     """From what the supervisor knows, and not from the units."""
 

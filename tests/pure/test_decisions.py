@@ -239,6 +239,27 @@ def test_an_order_that_fails_is_judged_or_put_down_to_the_engine() -> None:
     assert story.inputs(1) == {"engine": "no answer"}
 
 
+def test_a_hook_s_no_is_a_decision_of_its_own() -> None:
+    """It costs the unit nothing, and a start that comes after it is still the restart that the death led to."""
+    story = up(spec("web"))
+    web, box = UnitName("web"), story.id("web")
+    story.later(60).died("web")
+    story.feed(fact.StartFailed(web, box, Failure.VETOED, "the hook disk said no: full"))
+    story.feed(fact.RetryDue(web, story.token("web")))
+    story.started("web")
+    story.feed(fact.StopAsked(web))
+    story.feed(fact.SignalFailed(web, box, Failure.VETOED, "the hook night said no: busy"))
+    assert story.inputs() == {"gate": "the hook night said no: busy"}
+    told = [(one.rule, one.restart and one.restart.value) for one in story.kept]
+    assert told == [
+        ("restart.immediate", "exit"),
+        ("gate.start", "exit"),
+        ("ask.stop", None),
+        ("gate.stop", None),
+    ]
+    assert story.origins == [2]
+
+
 def test_the_names_of_rules_are_a_family_and_a_word() -> None:
     """They are the stable thing: each way to help and each tie has one, and none is a switch's."""
     assert all(rule.count(".") == 1 for rule in RULES)

@@ -158,6 +158,8 @@ def test_the_page_says_what_is_the_matter_without_a_script() -> None:
         opened = Elements((await get(session, "/?unit=web", **HTML))[1])
         assert "How it came to this" in opened.text
         assert "ContainerDied exit_code=3" in opened.text
+        assert "decided: start it at once" in opened.text
+        assert "policy=always" in opened.text
         links = {
             more["href"]: more["aria-expanded"] for tag, more in opened.found if tag == "a" and "aria-expanded" in more
         }
@@ -266,7 +268,9 @@ def test_a_reader_sees_the_state_and_then_what_changes() -> None:
         assert event == "change"
         assert set(change) == {"now", "headline", "units", "records"}
         assert [(unit["name"], unit["state"]) for unit in change["units"]] == [("web", "starting")]
-        assert [record["after"] for record in change["records"]] == ["starting"]
+        told = [(record["event"], record.get("after", record.get("outcome"))) for record in change["records"]]
+        assert ("unit.transition", "starting") in told
+        assert ("unit.decision", "start it at once") in told
 
     serve(place, ask)
 
