@@ -407,7 +407,6 @@ class _Telling:
             rule=decision.rule,
             inputs=self._journal.apart(decision.inputs),
             outcome=decision.outcome,
-            incarnation=self._reaction.world.units[unit].run,
             restart="" if decision.restart is None else decision.restart.value,
         )
         self._log.debug(
