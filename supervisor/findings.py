@@ -268,7 +268,9 @@ def _no_supervisor(facts: Facts) -> Iterator[Hit]:
 
 def _deaf_supervisor(facts: Facts) -> Iterator[Hit]:
     one = facts.supervisor
-    if one.reach in {Reach.HANGS, Reach.NONSENSE} or (one.reach in {Reach.MISSING, Reach.REFUSED} and one.held):
+    if one.reach in {Reach.HANGS, Reach.NONSENSE} or (
+        one.reach in {Reach.MISSING, Reach.REFUSED} and one.held and one.pid_lives
+    ):
         yield one.run_dir, f"{_process(one)} holds the lock and does not answer ({one.said})"
 
 
@@ -308,9 +310,14 @@ def _duty(command: str) -> str:
     return f"{verb} --engine {engine[1]}" if engine else verb
 
 
+def _elsewhere(one: SupervisorFacts) -> bool:
+    """It answers, and its process is not to be seen: it lives in a pid namespace of its own, say a container's."""
+    return one.reach is Reach.SERVES and not one.pid_lives
+
+
 def _inherited_lock(facts: Facts) -> Iterator[Hit]:
     one = facts.supervisor
-    if one.held and one.pid and not one.pid_lives:
+    if one.held and one.pid and not one.pid_lives and not _elsewhere(one):
         yield f"{one.run_dir}/dockwarden.pid", f"the lock is held, and its holder, pid {one.pid}, is gone"
 
 
@@ -338,7 +345,8 @@ def _few_files(facts: Facts) -> Iterator[Hit]:
 def _lost_directory(facts: Facts) -> Iterator[Hit]:
     running = facts.supervisor.held or facts.supervisor.reach is Reach.SERVES
     for one in facts.directories:
-        if not one.exists and running:
+        unknown = one.role == "state directory" and _elsewhere(facts.supervisor)
+        if not one.exists and running and not unknown:
             yield one.path, f"the {one.role} is gone, and the supervisor runs"
 
 

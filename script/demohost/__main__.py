@@ -22,13 +22,15 @@ TEXT = """
 The host is up. In another terminal, as root, in {repository}:
 
   look      .venv/bin/dockwarden --run-dir {run} status
-            .venv/bin/dockwarden --run-dir {run} events -f
+            .venv/bin/dockwarden --run-dir {run} top
+            .venv/bin/dockwarden --run-dir {run} logs -f
             .venv/bin/dockwarden --run-dir {run} why flaky
-            .venv/bin/dockwarden --run-dir {run} logs network
+            .venv/bin/dockwarden --run-dir {run} plot
   switch    .venv/bin/dockwarden --run-dir {run} console switch debian
             .venv/bin/dockwarden --run-dir {run} storage switch storage
             {user} run --rm -v /etc:/context busybox:demo ls /context
   metrics   nsenter -t {init} -n busybox wget -qO- http://127.0.0.1:9779/metrics
+  page      nsenter -t {init} -n chromium --no-sandbox http://127.0.0.1:9779/     # on a desktop
   break it  {docker} kill console        # it is back at once
             {docker} rm -f ntp           # it is made anew
             {docker} stop syslog         # it stays stopped, until:

@@ -128,7 +128,7 @@ CASES: dict[str, Callable[[], Facts]] = {
     "DW-S03": supervisor(reach=Reach.DENIED, held=None, status={}),
     "DW-S04": supervisor(reach=Reach.NO_SOCKET, status={}),
     "DW-S05": supervisor(others=((7, "dockwarden boot"), (8, "dockwarden boot --log-level debug"))),
-    "DW-S06": supervisor(pid_lives=False),
+    "DW-S06": supervisor(pid_lives=False, reach=Reach.REFUSED, status={}),
     "DW-S07": supervisor(status={"engine": {"url": ENGINE.url, "up": False}}),
     "DW-S08": supervisor(mode=0o666),
     "DW-S09": supervisor(own_version="2"),
@@ -185,6 +185,13 @@ def test_a_fact_leads_to_its_own_finding_only(row: Any) -> None:
     assert all((one.title, one.place, one.what, one.fix) for one in found)
     assert found[0].place
     assert found[0].fix
+
+
+def test_a_supervisor_in_a_pid_namespace_of_its_own_is_no_finding() -> None:
+    """It answers; that neither its process nor its state directory are to be seen from here says nothing."""
+    away = DirectoryFacts("state directory", "/s", exists=False, free=0, size=0, files=0, files_free=0)
+    far = replace(SOUND, supervisor=replace(SUPERVISOR, pid_lives=False), directories=(DIRECTORY, away))
+    assert judge(far) == []
 
 
 def test_ids_are_unique_and_well_formed() -> None:
