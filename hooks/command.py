@@ -57,15 +57,7 @@ async def outcome(words: Sequence[str], environment: Mapping[str, str], text: st
     Raises NotToldError: it could not be started, or took longer than ``patience`` seconds.
     """
     try:
-        process, talk = await asyncio.get_running_loop().subprocess_exec(
-            _Talk,
-            *words,
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=STDOUT,
-            env={**os.environ, **environment},
-            start_new_session=True,
-        )
+        process, talk = await _start(words, environment)
     except (OSError, ValueError) as error:
         raise NotToldError(f"{getattr(error, 'strerror', None) or error}: {words[0]}") from error
     try:
@@ -78,11 +70,36 @@ async def outcome(words: Sequence[str], environment: Mapping[str, str], text: st
     except TimeoutError:
         raise NotToldError(f"did not end within {patience:g} s") from None
     finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.get_pid(), signal.SIGKILL)  # Also what it has left behind.
-        await talk.closed.wait()
-        process.close()
+        await _end(process, talk)
     return process.get_returncode() or 0, talk.kept.decode(errors="replace").strip()
+
+
+async def _start(words: Sequence[str], environment: Mapping[str, str]) -> "tuple[asyncio.SubprocessTransport, _Talk]":
+    """Raises OSError, ValueError. Given up in the middle, it ends the whole group; asyncio's own ends one process."""
+    starting = asyncio.ensure_future(
+        asyncio.get_running_loop().subprocess_exec(
+            _Talk,
+            *words,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=STDOUT,
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with contextlib.suppress(OSError, ValueError):
+            await _end(*await starting)
+        raise
+
+
+async def _end(process: asyncio.SubprocessTransport, talk: "_Talk") -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.get_pid(), signal.SIGKILL)  # Also what it has left behind.
+    await talk.closed.wait()
+    process.close()
 
 
 class _Talk(asyncio.SubprocessProtocol):
