@@ -6,7 +6,7 @@ must not wait for it. What an order does is told by the engine's stream; only it
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from structlog.typing import FilteringBoundLogger
@@ -121,9 +121,9 @@ class Effects:
             put_off = isinstance(command, ArmTimer) and command.timer is Timer.LOOK
             self._order(command, moment.cause if unit is None or put_off else unit.cause or moment.cause)
 
-    def free(self, unit: UnitName) -> bool:
-        """An order to it would leave at once."""
-        return unit not in self._lanes and (self._gates is None or not self._gates.gated)
+    def busy(self) -> Collection[UnitName] | None:
+        """Units to which an order would not leave at once; ``None``: to none, for a gate is asked first."""
+        return None if self._gates is not None and self._gates.gated else self._lanes
 
     def close(self) -> None:
         """No timer fires any more."""

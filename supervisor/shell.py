@@ -173,7 +173,7 @@ class Shell:
                 gates=self._gates,
                 make_gating=self._make_gating,
             )
-            standing = StandingOrders(self._engine, effects.free, renew)
+            standing = StandingOrders(self._engine, effects.busy, renew)
             prober = Prober(self._engine, self._inbox, tasks, self._gauges, chance=self._chance)
             self.outcomes = prober.outcomes
             told = (*self._observers, prober, self._keeper, self._drained)

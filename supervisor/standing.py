@@ -6,6 +6,7 @@ that it led to has been told and nothing else waits. So the next event meets the
 
 import asyncio
 from collections.abc import Callable, Collection
+from itertools import islice
 from typing import Protocol
 
 from units.kernel import World
@@ -15,6 +16,8 @@ from units.standing import look_again, standing_start
 from units.unit import ContainerId, UnitName
 
 NOBODY: frozenset[ContainerId] = frozenset()
+AT_ONCE = 4
+"""Units rehearsed in one go: 0.15 ms each on a small host, 0.35 on one with 300 units."""
 
 
 class Ready(Protocol):
@@ -24,47 +27,70 @@ class Ready(Protocol):
 
 
 class StandingOrders:
-    """``free``: whether an order to this unit would leave at once; one that waits its turn must not be overtaken."""
+    """``busy``: units to which an order would not leave at once, and must not be overtaken; ``None``: all of them."""
 
-    def __init__(self, engine: Ready, free: Callable[[UnitName], bool], ask: Callable[[], None]) -> None:
+    def __init__(self, engine: Ready, busy: Callable[[], Collection[UnitName] | None], ask: Callable[[], None]) -> None:
         self._engine = engine
-        self._free = free
+        self._busy = busy
         self._ask = ask
         """Calls for ``renew`` when nothing is under way."""
         self._world: World | None = None
-        """The world that was rehearsed last."""
+        """The world that was looked at last."""
+        self._todo: dict[UnitName, None] = {}
+        """Units whose death has to be rehearsed anew; until then the core has to see it first."""
         self._starts: dict[UnitName, ContainerId] = {}
-        self._given = NOBODY
+        self._later: dict[UnitName, Instant] = {}
+        """When time alone may have earned a unit its order."""
+        self._all: frozenset[ContainerId] | None = NOBODY
+        """What is in ``_starts``; ``None``: that has changed."""
+        self._going_on: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._due = NEVER
 
     def revoke(self) -> None:
         """Something has happened: first the core has to see it."""
         self._engine.stand_by(NOBODY)
 
     def renew(self, world: World, now: Instant) -> None:
-        """Rehearse what has changed since the last time, and stand by."""
-        dirty = self._dirty(world)
+        """Rehearse what has changed since the last time, a few units at once, and stand by."""
+        for name in self._changed(world):
+            self._todo[name] = None
+            self._forget(name)
         self._world = world
-        if dirty:
-            moment = Moment(now, 0.5, "")
-            for name in dirty:
+        moment = Moment(now, 0.5, "")
+        for name in tuple(islice(self._todo, AT_ONCE)):
+            del self._todo[name]
+            if name in world.units:
                 self._rehearse(world, name, moment)
-        wanted = frozenset(start for name, start in self._starts.items() if name in world.units and self._free(name))
-        if wanted != self._given:
-            self._given = wanted
-        self._engine.stand_by(self._given)
+        if self._todo and self._going_on is None:
+            self._going_on = asyncio.get_running_loop().call_soon(self._go_on)
+        self._engine.stand_by(self._now_free())
+
+    def _now_free(self) -> frozenset[ContainerId]:
+        """The same set as long as nothing has changed: it is a matter of microseconds, at each event."""
+        busy = self._busy()
+        if busy is None:
+            return NOBODY
+        if self._all is None:
+            self._all = frozenset(self._starts.values())
+        waiting = {start for name in busy if (start := self._starts.get(name)) is not None}
+        return self._all - waiting if waiting else self._all
+
+    def _forget(self, name: UnitName) -> None:
+        if self._starts.pop(name, None) is not None:
+            self._all = None
 
     def close(self) -> None:
         self.revoke()
-        if self._timer is not None:
-            self._timer.cancel()
+        for handle in (self._timer, self._going_on):
+            if handle is not None:
+                handle.cancel()
 
-    def _dirty(self, world: World) -> Collection[UnitName]:
+    def _changed(self, world: World) -> Collection[UnitName]:
         """Units that a death would find in other circumstances than those that were rehearsed."""
         before = self._world
         if before is None or not _same_circumstances(before, world):
-            self._starts.clear()
+            for name in tuple(self._starts):
+                self._forget(name)
             return world.units
         changed = [name for name, unit in world.units.items() if before.units.get(name) is not unit]
         followers = world.links.followers
@@ -75,27 +101,38 @@ class StandingOrders:
 
     def _rehearse(self, world: World, name: UnitName, moment: Moment) -> None:
         start = standing_start(world, name, moment)
+        due = NEVER if start is not None else look_again(world, name, moment.now)
         if start is not None:
-            self._starts[name] = start
-            return
-        self._starts.pop(name, None)
-        due = look_again(world, name, moment.now)
-        if due > moment.now and not moment.now < self._due <= due:
-            self._arm(due)
+            self._starts[name], self._all = start, None
+        if due > moment.now:
+            self._later[name] = due
+            if self._timer is None or due < self._timer.when():
+                self._arm(due)
+        else:
+            self._later.pop(name, None)
 
     def _arm(self, due: Instant) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._due = due
         self._timer = asyncio.get_running_loop().call_at(due, self._look_again)
 
     def _look_again(self) -> None:
-        """All are looked at: it is seldom, and which ones it concerns would have to be kept right."""
-        self._timer, self._due, self._world = None, NEVER, None
+        self._timer = None
+        now = asyncio.get_running_loop().time()
+        for name in [name for name, due in self._later.items() if due <= now]:
+            del self._later[name]
+            self._todo[name] = None
+        if self._later:
+            self._arm(min(self._later.values()))
+        self._ask()
+
+    def _go_on(self) -> None:
+        self._going_on = None
         self._ask()
 
 
 def _same_circumstances(one: World, other: World) -> bool:
+    """Other units come and go with other links."""
     return (
         one.links is other.links
         and one.engine_up is other.engine_up

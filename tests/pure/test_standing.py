@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.standing import NOBODY, StandingOrders
+from supervisor.standing import AT_ONCE, NOBODY, StandingOrders
 from tests.pure.story import Story, needs, seen, spec
 from units.commands import StartContainer
 from units.events import (
@@ -23,6 +23,7 @@ from units.events import (
     StopAsked,
 )
 from units.kernel import react
+from units.links import check
 from units.machine import Moment
 from units.quantities import NEVER, Instant, Seconds
 from units.restart import After, Death, decide, milder_at
@@ -162,9 +163,9 @@ def on_a_loop(test: Callable[[], None]) -> Callable[[], None]:
     return run
 
 
-def keeping(free: Callable[[UnitName], bool] = lambda _: True) -> tuple[StandingOrders, Ready]:
+def keeping(*busy: str) -> tuple[StandingOrders, Ready]:
     ready = Ready()
-    return StandingOrders(ready, free, lambda: None), ready
+    return StandingOrders(ready, lambda: [UnitName(name) for name in busy], lambda: None), ready
 
 
 @on_a_loop
@@ -180,10 +181,18 @@ def test_orders_are_taken_back_and_given_again() -> None:
 
 @on_a_loop
 def test_an_order_that_waits_its_turn_is_not_overtaken() -> None:
-    kept, ready = keeping(lambda name: name != "web")
+    kept, ready = keeping("web")
     story = up(spec("db"), spec("web"))
     kept.renew(story.world, Instant(story.now))
     assert ready.said == [["db-1"]]
+
+
+def test_where_a_gate_is_asked_first_nothing_stands() -> None:
+    ready = Ready()
+    kept = StandingOrders(ready, lambda: None, lambda: None)
+    story = up(spec("web"))
+    kept.renew(story.world, Instant(story.now))
+    assert ready.said == [[]]
 
 
 @on_a_loop
@@ -191,7 +200,7 @@ def test_a_unit_that_is_no_more_has_no_order() -> None:
     kept, ready = keeping()
     story = up(spec("db"), spec("web"))
     kept.renew(story.world, Instant(story.now))
-    less = replace(story.world, units={WEB: story.world.units[WEB]})
+    less = replace(story.world, units={WEB: story.world.units[WEB]}, links=check([spec("web")]).links)
     kept.renew(less, Instant(story.now))
     assert ready.said == [["db-1", "web-1"], ["web-1"]]
 
@@ -207,3 +216,44 @@ def test_an_engine_that_comes_back_is_looked_at_first() -> None:
     story.feed(SnapshotTaken((seen("web"),), "connect", story.seq))
     kept.renew(story.world, Instant(story.now))
     assert ready.said == [list(NOBODY), list(NOBODY), ["web-1"]]
+
+
+def test_a_crowd_is_rehearsed_a_few_at_a_time() -> None:
+    """Between them the event loop turns; who is not rehearsed yet has no order."""
+
+    async def main() -> list[int]:
+        ready = Ready()
+        story = up(*(spec(f"u{number}") for number in range(2 * AT_ONCE + 1)))
+        kept = StandingOrders(ready, tuple, lambda: kept.renew(story.world, Instant(story.now)))
+        kept.renew(story.world, Instant(story.now))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        kept.close()
+        return [len(said) for said in ready.said]
+
+    assert asyncio.run(main()) == [AT_ONCE, 2 * AT_ONCE, 2 * AT_ONCE + 1, 0]
+
+
+def test_time_gives_an_order_to_whom_it_is_due() -> None:
+    """A unit that was restarted has earned its order when it has run well for long enough, without any event."""
+
+    async def main() -> list[list[str]]:
+        loop = asyncio.get_running_loop()
+        ready, told = Ready(), asyncio.Event()
+
+        def renew() -> None:
+            kept.renew(story.world, Instant(loop.time()))
+            told.set()
+
+        story = up(spec("db"), spec("web"))
+        story.died("web")
+        story.started("web")
+        story.change("web", started_at=Instant(loop.time() - 9.95))
+        kept = StandingOrders(ready, tuple, renew)
+        renew()
+        told.clear()
+        await asyncio.wait_for(told.wait(), 5)
+        kept.close()
+        return ready.said
+
+    assert asyncio.run(main()) == [["db-1"], ["db-1", "web-1"], []]
