@@ -160,7 +160,8 @@ def _switch(switch: State) -> str:
     if (last := switch["last"]) is not None:
         why = f": {last['why']}" if last["why"] else ""
         seconds = sum(step["seconds"] for step in last["steps"])
-        return f"last: {last['of']} to {last['target'] or 'own'}, {last['result']} in {seconds:.1f} s{why}"
+        way = f"{last['origin'] or 'own'} to {last['target'] or 'own'}"
+        return f"last: {last['of']}: {way}, {last['result']} in {seconds:.1f} s{why}"
     return "none since the supervisor started"
 
 

@@ -172,11 +172,8 @@ def _show_places(screen: Screen, answer: Mapping[str, Any]) -> None:
         )
         line("switch", said, now["why"])
     elif (last := switch.get("last")) is not None:
-        line(
-            "switch",
-            f"{last['of']} -> {last['target'] or 'own'}, {last['result']} {since(last['ended'])} ago",
-            last["why"],
-        )
+        way = f"{last['of']} {last['origin'] or 'own'} -> {last['target'] or 'own'}"
+        line("switch", f"{way}, {last['result']} {since(last['ended'])} ago", last["why"])
 
 
 def show_units(screen: Screen, units: Sequence[Mapping[str, Any]]) -> None:

@@ -303,7 +303,7 @@ function switched({ now: going, last }) {
   }
   if (!last) return "none since the supervisor started";
   const seconds = last.steps.reduce((sum, step) => sum + step.seconds, 0).toFixed(1);
-  return `last: ${last.of} to ${last.target || "own"}, ${last.result} in ${seconds} s${last.why ? `: ${last.why}` : ""}`;
+  return `last: ${last.of}: ${last.origin || "own"} to ${last.target || "own"}, ${last.result} in ${seconds} s${last.why ? `: ${last.why}` : ""}`;
 }
 
 function showHost() {
