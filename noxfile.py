@@ -45,8 +45,8 @@ def engine(session: nox.Session) -> None:
 
 @nox.session
 def boot(session: nox.Session) -> None:
-    """Boot whole stacks of system containers (as root)."""
-    session.run("pytest", "tests/boot", *session.posargs)
+    """Boot whole stacks of system containers (as root); two files at a time, for they wait most of the time."""
+    session.run("pytest", "tests/boot", "-n", "2", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session
