@@ -14,8 +14,8 @@ from units.restart import milder_at
 from units.unit import ContainerId, Phase, UnitName
 
 UP = frozenset({Phase.RUNNING, Phase.READY})
-EXIT_CODES = (0, 1, 137)
-"""Success, failure, SIGKILL: all that a table tells apart by an exit code."""
+EXIT_CODES = (0, 137)
+"""Success and SIGKILL: the tables tell a failure from the latter only where that leads to less than a start at once."""
 
 
 def standing_start(world: World, name: UnitName, moment: Moment) -> ContainerId | None:
