@@ -341,9 +341,15 @@ def _supervisors() -> Iterator[tuple[int, str]]:
             words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue
-        program = " ".join(Path(word).name for word in words[:3])
-        if re.search(r"\bdockwarden\b|-m supervisor\b", program) and {"boot", "watch"} & set(words[1:8]):
+        if is_supervisor(words):
             yield int(entry.name), shlex.join(filter(None, words))
+
+
+def is_supervisor(words: Sequence[str]) -> bool:
+    """Whether a command line is that of one: ``dockwarden boot``, or ``python -P -OO -m supervisor boot``."""
+    program = [Path(word).name for word in words[:2]]
+    module = next((words[i + 1] for i, word in enumerate(words[1:6], 1) if word == "-m" and i + 1 < len(words)), "")
+    return ("dockwarden" in program or module == "supervisor") and not {"boot", "watch"}.isdisjoint(words[1:10])
 
 
 def _files_of(pid: int) -> int | None:

@@ -275,3 +275,21 @@ def test_an_engines_stamp_is_a_moment(stamp: str, at: float) -> None:
 def test_the_kind_of_cgroups_is_told_by_its_mounts(mounts: str, kind: str) -> None:
     """A hierarchy without controllers, as systemd mounts one, makes no hybrid."""
     assert examine.cgroup_facts(mounts, "memory\t5\t80\t1\npids\t6\t80\t1\n")[0] == kind
+
+
+@pytest.mark.parametrize(
+    ("line", "is_one"),
+    [
+        ("/opt/dockwarden/bin/python /opt/dockwarden/bin/dockwarden boot --images /i", True),
+        ("/opt/dockwarden/bin/python -P -OO -m supervisor boot --images /i", True),
+        ("python3 -m supervisor --run-dir /r watch --all", True),
+        ("dockwarden watch", True),
+        ("/opt/dockwarden/bin/python /opt/dockwarden/bin/dockwarden status", False),
+        ("python -m hooks.child 7 boot", False),
+        ("vim boot", False),
+        ("", False),
+    ],
+)
+def test_a_supervisor_is_known_by_its_command_line(line: str, is_one: bool) -> None:
+    """Also as its unit file starts it."""
+    assert examine.is_supervisor(line.split()) is is_one
