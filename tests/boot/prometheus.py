@@ -24,8 +24,9 @@ import json, sys, urllib.error, urllib.request
 for url in sys.argv[1:]:
     try:
         print(urllib.request.urlopen(url, timeout=20).read().decode())
-    except urllib.error.HTTPError as error:
-        print(error.read().decode())
+    except urllib.error.HTTPError as error:  # Plain words while it is not ready yet, else JSON.
+        said = error.read().decode().strip()
+        print(said if said.startswith("{") else json.dumps({"status": "error", "error": said}))
     except OSError as error:
         print(json.dumps({"status": "error", "error": str(error)}))
 """
