@@ -11,9 +11,9 @@ from units.kernel import World, react
 from units.machine import Moment
 from units.quantities import NEVER, Instant
 from units.restart import milder_at
-from units.unit import ContainerId, Phase, UnitName
+from units.service import UP
+from units.unit import ContainerId, UnitName
 
-UP = frozenset({Phase.RUNNING, Phase.READY})
 EXIT_CODES = (0, 137)
 """Success and SIGKILL: the tables tell a failure from the latter only where that leads to less than a start at once."""
 

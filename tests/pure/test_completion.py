@@ -186,3 +186,27 @@ def test_a_mistyped_event_is_guessed(capsys: pytest.CaptureFixture[str]) -> None
 
     assert asyncio.run(run()) == 4
     assert "there is no event 'unit.restartd'; did you mean 'unit.restarted'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_the_script_is_the_shell_s_own_language(shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It parses; ``script/setup`` installs the shells."""
+    assert main(["completion", shell]) == 0
+    script = tmp_path / "script"
+    script.write_text(capsys.readouterr().out)
+    told = subprocess.run([shell, "-n", script], capture_output=True, text=True, check=False)
+    assert (told.returncode, told.stderr) == (0, "")
+    script.write_text(script.read_text() + "\nif (((\n")
+    assert subprocess.run([shell, "-n", script], capture_output=True, check=False).returncode != 0
+
+
+def test_fish_offers_what_the_program_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", "fish"]) == 0
+    script, program = tmp_path / "script", tmp_path / "dockwarden"
+    script.write_text(capsys.readouterr().out)
+    program.write_text(f'#!/bin/sh\ncd {REPOSITORY} && exec {sys.executable} -m supervisor "$@"\n')
+    program.chmod(0o755)
+    ask = ["fish", "--no-config", "-c", f"source {script}; complete -C 'dockwarden stat'"]
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "HOME": str(tmp_path)}
+    told = subprocess.run(ask, env=env, capture_output=True, text=True, check=False)
+    assert told.stdout.split()[:1] == ["status"], told
