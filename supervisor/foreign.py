@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import field
 
 from supervisor.health_labels import PREFIX, WrongValueError, boolean, read_health, seconds
 from units.quantities import Seconds
@@ -76,7 +75,7 @@ class Wants:
     dry: bool = False
     own: frozenset[str] = frozenset()
     """Ids of containers that are ourselves: never touched."""
-    complain: Callable[[str, str, str, str], None] = field(default=lambda *_: None, compare=False)
+    complain: Callable[[str, str, str, str], None] = lambda *_: None
     """Container, label, what is wrong with it, and the way out."""
 
 

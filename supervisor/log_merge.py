@@ -8,10 +8,8 @@
 import heapq
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
-
-from units.records import dataclass
 
 HOLD = 0.25
 """Seconds that a live line waits for older ones of other sources."""

@@ -15,7 +15,7 @@ import signal as signals
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ class _Run:
     cause: str
     serving: bool = False
     looks: asyncio.Task[None] | None = None
-    misses: int = field(default=0)
+    misses: int = 0
 
 
 class UserDocker:

@@ -39,7 +39,7 @@ class View:
     draining: bool
     reloading: frozenset[UnitName]
     moment: Moment
-    memo: dict[str, Any] = field(default_factory=dict, compare=False)
+    memo: dict[str, Any] = field(default_factory=dict)
     """What was worked out for this event already: guards of one cell ask for the same verdict again and again."""
 
     @property

@@ -1,0 +1,113 @@
+"""Records are dataclasses to everybody who looks."""
+
+import copy
+import dataclasses
+import pickle
+from typing import ClassVar
+
+import pytest
+
+from units import events
+from units.records import dataclass, replace
+from units.unit import ContainerId, UnitName
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place."""
+
+    kind: ClassVar[str] = "point"
+    x: int
+    y: int = 2
+    marks: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def sum(self) -> int:
+        return self.x + self.y
+
+
+@dataclass(frozen=True, slots=True)
+class Named(Point):
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Loose:
+    x: int
+    y: int = 2
+
+
+def test_a_record_is_made_compared_and_shown_as_a_dataclass_is() -> None:
+    assert repr(Point(1)) == "Point(x=1, y=2, marks={})"
+    assert Point(1) == Point(1, 2) != Point(1, 3)
+    assert Point(1, marks={"a": 1}).marks is not Point(1).marks
+    assert (Point(1).sum, Point.kind, Point.__doc__) == (3, "point", "A place.")
+    assert Loose(1) == Loose(1)
+    assert hash(Loose(1)) == hash(Loose(1)) != hash(Loose(2))
+    match Point(3, 4):
+        case Point(x, y):
+            assert (x, y) == (3, 4)
+
+
+def test_another_class_with_the_same_fields_is_another_thing() -> None:
+    unit = UnitName("u")
+    assert events.StartAsked(unit) != events.RestartAsked(unit)  # type: ignore[comparison-overlap]
+    assert Point(1) != Named(1)
+
+
+def test_a_record_keeps_what_it_was_made_with() -> None:
+    for record in (Point(1), Loose(1)):
+        with pytest.raises(dataclasses.FrozenInstanceError, match="cannot assign to field 'x'"):
+            record.x = 2  # type: ignore[misc]
+        with pytest.raises(dataclasses.FrozenInstanceError, match="cannot delete field 'x'"):
+            del record.x
+    assert not hasattr(Point(1), "__dict__")
+
+
+def test_a_record_inherits_fields_in_their_order() -> None:
+    assert Named(1, name="n") == Named(1, 2, {}, "n")
+    assert [field.name for field in dataclasses.fields(Named)] == ["x", "y", "marks", "name"]
+
+
+@pytest.mark.parametrize("record", [Point(1, marks={"a": 1}), Named(1, name="n"), Loose(1, 5)])
+def test_the_standard_library_understands_a_record(record: Point) -> None:
+    assert dataclasses.is_dataclass(type(record))
+    names = [field.name for field in dataclasses.fields(record)]
+    assert dataclasses.asdict(record) == {name: getattr(record, name) for name in names}
+    assert dataclasses.replace(record, x=7) == replace(record, x=7) != record
+    assert pickle.loads(pickle.dumps(record)) == record == copy.deepcopy(record)
+
+
+def test_the_standard_library_reads_defaults_off_a_record() -> None:
+    x, y, marks = dataclasses.fields(Point)
+    assert (x.default, y.default, marks.default) == (dataclasses.MISSING, 2, dataclasses.MISSING)
+    assert (x.type, marks.default_factory) == (int, dict)
+
+
+def test_a_wrong_call_is_refused() -> None:
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'container'"):
+        events.ContainerCreated(UnitName("u"))  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'z'"):
+        replace(Point(1), z=1)  # type: ignore[call-arg]
+    assert events.ContainerCreated(UnitName("u"), ContainerId("c")).container == "c"
+
+
+def test_what_a_record_cannot_have_is_refused_by_name() -> None:
+    with pytest.raises(TypeError, match="all records would share this list"):
+
+        @dataclass(frozen=True, slots=True)
+        class Shared:
+            items: list[int] = []  # noqa: RUF012
+
+    with pytest.raises(TypeError, match="fields without a default come first, not y"):
+
+        @dataclass(frozen=True, slots=True)
+        class Behind:
+            x: int = 0
+            y: int  # type: ignore[misc]
+
+    with pytest.raises(TypeError, match="takes default_factory, nothing else"):
+
+        @dataclass(frozen=True, slots=True)
+        class Special:
+            x: int = dataclasses.field(default=0, compare=False)
