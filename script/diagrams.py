@@ -40,8 +40,7 @@ def glossary() -> str:
 
 
 def _row(kind: type) -> str:
-    text = inspect.getdoc(kind) or ""
-    told = "" if text.startswith(f"{kind.__name__}(") else text.split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
+    told = inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
     return f"| `{kind.__name__}` | {told or _spelled(kind.__name__)} |"
 
 

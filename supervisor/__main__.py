@@ -3,30 +3,31 @@
 Only ``boot`` imports the daemon: a client must answer before the daemon's modules would even be loaded.
 """
 
-import argparse
 import json
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
-from supervisor.command_line import Parser, TopParser
+from supervisor.running_options import COMMANDS, CONFIG, RUN_DIR, Option, plainly
 
 if TYPE_CHECKING:
+    import argparse
+
     from hooks.notifier import Receiver
+    from supervisor.command_line import TopParser
     from supervisor.log_targets import Wanted
 
-RUN_DIR = Path(os.environ.get("DOCKWARDEN_RUN_DIR", "/run/dockwarden"))
-STATE_DIR = Path("/var/lib/dockwarden")
-WATCH_STATE_DIR = Path("/var/lib/dockwarden-watch")
-"""Of its own: what is known of a host's units by name is no knowledge of another engine's."""
-CONFIG = Path("/var/lib/rancher/conf")
-HOOKS = Path("/etc/dockwarden/hooks.d")
+    Arguments = argparse.Namespace | SimpleNamespace
 
 
-def parser(argv: Sequence[str] = ()) -> TopParser:
+def parser(argv: Sequence[str] = ()) -> "TopParser":
     """The commands that this command line may mean: a supervisor does not carry its client around for months."""
+    from pathlib import Path
+
+    from supervisor.command_line import Parser, TopParser
+
     top = TopParser(
         prog="dockwarden",
         description="Supervise a host on which everything is a container.",
@@ -55,16 +56,7 @@ def _add_boot(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="bring the host up and keep it up",
         epilog="example:\n  dockwarden boot --config /var/lib/rancher/conf --images /usr/share/dockwarden/images",
     )
-    boot.add_argument(
-        "--config",
-        type=Path,
-        action="append",
-        metavar="FILE_OR_DIR",
-        help=f"cloud-config; repeat it, later ones win (default: {CONFIG})",
-    )
-    boot.add_argument("--engine", metavar="URL", help="attach to this engine (unix:///...) instead of starting one")
-    boot.add_argument("--images", type=Path, metavar="DIR", help="load its images*.tar[.gz|.xz|.zst] first")
-    _add_running(boot, STATE_DIR)
+    _add_running(boot, COMMANDS["boot"])
 
 
 def _add_watch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -75,67 +67,44 @@ def _add_watch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         " dockwarden.enable=true or autoheal=true. Understands docker-autoheal's environment variables.",
         epilog="example:\n  dockwarden watch --all --dry-run --log-format console",
     )
-    watch.add_argument("--all", action="store_true", dest="everything", help="also those that do not ask for it")
-    watch.add_argument("--dry-run", action="store_true", dest="dry", help="say what would be done, and do nothing")
-    watch.add_argument("--engine", metavar="URL", help="default: $DOCKER_HOST, or unix:///var/run/docker.sock")
-    _add_running(watch, WATCH_STATE_DIR)
+    _add_running(watch, COMMANDS["watch"])
 
 
-def _add_running(command: argparse.ArgumentParser, state_dir: Path) -> None:
-    """What all that runs in the foreground can be told."""
-    command.add_argument("--state-dir", type=Path, default=state_dir, metavar="DIR", help="default: %(default)s")
-    command.add_argument(
-        "--run-dir", type=Path, default=argparse.SUPPRESS, metavar="DIR", help="for control.sock and the lock"
-    )
-    command.add_argument(
-        "--listen", default="127.0.0.1:9779", metavar="HOST:PORT", help="metrics; '' for none (default: %(default)s)"
-    )
-    command.add_argument(
-        "--metrics-units",
-        type=_count,
-        default=1000,
-        metavar="N",
-        help="so many units have series of their own (default: %(default)s)",
-    )
-    command.add_argument(
-        "--notify-webhook", action="append", default=[], metavar="URL", help="tell of what was done by HTTP; repeat it"
-    )
-    command.add_argument(
-        "--notify-command", action="append", default=[], metavar="COMMAND", help="tell by a command; repeat it"
-    )
-    command.add_argument(
-        "--hooks", type=Path, default=HOOKS, metavar="DIR", help="executables told of events (default: %(default)s)"
-    )
-    command.add_argument(
-        "--control-group", default="", metavar="GROUP", help="its members may do everything on control.sock"
-    )
-    command.add_argument(
-        "--control-readers",
-        default="",
-        metavar="GROUP",
-        help="its members ('everybody': all) may look, on control-ro.sock",
-    )
-    command.add_argument(
-        "--control-listen", default="", metavar="HOST:PORT", help="whoever comes here may look, without any password"
-    )
-    command.add_argument(
-        "--log-target",
-        action="append",
-        default=[],
-        metavar="TARGET",
-        help="stdout (default), file:PATH[,size=10M][,keep=5], journald, syslog; repeat it",
-    )
-    command.add_argument("--log-format", choices=("json", "console"), default="json")
-    command.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
+def _add_running(command: "argparse.ArgumentParser", options: Sequence[Option]) -> None:
+    """The rows, as argparse wants them."""
+    from argparse import SUPPRESS
+    from pathlib import Path
+
+    for option in options:
+        asked: dict[str, Any] = {"dest": option.name, "help": option.help or None}
+        if not option.metavar:
+            command.add_argument(option.flag, action="store_true", **asked)
+            continue
+        # The one before the command counts, if there is none behind it.
+        asked["default"] = SUPPRESS if option.flag == "--run-dir" else option.default
+        if option.choices:
+            command.add_argument(option.flag, choices=option.choices, **asked)
+        else:
+            asked |= {"metavar": option.metavar, "type": Path if option.convert is Path else _saying_why(option)}
+            command.add_argument(option.flag, action="append" if option.repeat else "store", **asked)
 
 
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f"expected a number from 0 on, not {text!r}")
-    return int(text)
+def _saying_why(option: Option) -> Any:
+    """Argparse shows the text of its own error only."""
+    from argparse import ArgumentTypeError
+
+    def convert(text: str) -> Any:
+        try:
+            return option.convert(text)
+        except ValueError as error:
+            raise ArgumentTypeError(str(error)) from None
+
+    return convert
 
 
 def _add_config(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from pathlib import Path
+
     example = "example:\n  dockwarden config validate /var/lib/rancher/conf"
     verbs = commands.add_parser("config", help="look at cloud-config files", epilog=example).add_subparsers(
         dest="verb", required=True, metavar="VERB"
@@ -154,6 +123,8 @@ def main(argv: list[str] | None = None) -> int:
         from supervisor import client_completion
 
         return client_completion.answer(parser(), argv[1:])
+    if (plain := plainly(argv)) is not None:
+        return _run(plain)
     args = parser(argv).parse_args(argv)
     if args.command in {"boot", "watch"}:
         return _run(args)
@@ -172,7 +143,7 @@ def main(argv: list[str] | None = None) -> int:
     return client.run(args)
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: "Arguments") -> int:
     import asyncio
     from collections.abc import Callable, Coroutine
 
@@ -218,7 +189,7 @@ def _run(args: argparse.Namespace) -> int:
     return watching.watch(wanted, runner)
 
 
-def _receivers(args: argparse.Namespace) -> "tuple[Receiver, ...]":
+def _receivers(args: "Arguments") -> "tuple[Receiver, ...]":
     """Raises ValueError, which names the option. A watch listens to docker-autoheal's variables, too."""
     environ = os.environ if args.command == "watch" else {}
     urls = [*args.notify_webhook, *filter(None, [environ.get("WEBHOOK_URL")])]
@@ -241,7 +212,7 @@ def _receivers(args: argparse.Namespace) -> "tuple[Receiver, ...]":
     return tuple(found)
 
 
-def _log_targets(args: argparse.Namespace) -> "tuple[Wanted, ...]":
+def _log_targets(args: "Arguments") -> "tuple[Wanted, ...]":
     """Raises ValueError, which names the option."""
     if not args.log_target:
         return ()
@@ -250,7 +221,7 @@ def _log_targets(args: argparse.Namespace) -> "tuple[Wanted, ...]":
     return parse(args.log_target)
 
 
-def _validate(args: argparse.Namespace) -> int:
+def _validate(args: "argparse.Namespace") -> int:
     from supervisor.checking import validate
 
     report = validate([*args.paths, *args.config] or [CONFIG])

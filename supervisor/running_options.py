@@ -1,0 +1,121 @@
+"""The options of what runs in the foreground, ``boot`` and ``watch``: as rows, and a reader for plain command lines.
+
+argparse makes its parser of the same rows, and reads what is not plain: help, abbreviations, mistakes. A supervisor
+that was started as its unit file starts it never loads it (0.4 MB, for months).
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+RUN_DIR = Path(os.environ.get("DOCKWARDEN_RUN_DIR", "/run/dockwarden"))
+STATE_DIR = Path("/var/lib/dockwarden")
+WATCH_STATE_DIR = Path("/var/lib/dockwarden-watch")
+"""Of its own: what is known of a host's units by name is no knowledge of another engine's."""
+CONFIG = Path("/var/lib/rancher/conf")
+HOOKS = Path("/etc/dockwarden/hooks.d")
+
+
+def count(text: str) -> int:
+    """Raises ValueError."""
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError(f"expected a number from 0 on, not {text!r}")
+    return int(text)
+
+
+class Option(NamedTuple):
+    flag: str
+    metavar: str = ""
+    """Empty: it takes no value."""
+    help: str = ""
+    default: Any = None
+    convert: Callable[[str], Any] = str
+    """Raises ValueError, whose text is shown."""
+    choices: tuple[str, ...] = ()
+    repeat: bool = False
+    """Each value counts. Without one, it is the default."""
+    dest: str = ""
+    """Under which name it is found, where that is not the flag's."""
+
+    @property
+    def name(self) -> str:
+        return self.dest or self.flag.removeprefix("--").replace("-", "_")
+
+
+def _running(state_dir: Path) -> tuple[Option, ...]:
+    """What all that runs in the foreground can be told."""
+    listed = "%(default)s"
+    return (
+        Option("--state-dir", "DIR", f"default: {listed}", state_dir, Path),
+        Option("--run-dir", "DIR", "for control.sock and the lock", RUN_DIR, Path),
+        Option("--listen", "HOST:PORT", f"metrics; '' for none (default: {listed})", "127.0.0.1:9779"),
+        Option("--metrics-units", "N", f"so many units have series of their own (default: {listed})", 1000, count),
+        Option("--notify-webhook", "URL", "tell of what was done by HTTP; repeat it", [], repeat=True),
+        Option("--notify-command", "COMMAND", "tell by a command; repeat it", [], repeat=True),
+        Option("--hooks", "DIR", f"executables told of events (default: {listed})", HOOKS, Path),
+        Option("--control-group", "GROUP", "its members may do everything on control.sock", ""),
+        Option("--control-readers", "GROUP", "its members ('everybody': all) may look, on control-ro.sock", ""),
+        Option("--control-listen", "HOST:PORT", "whoever comes here may look, without any password", ""),
+        Option(
+            "--log-target",
+            "TARGET",
+            "stdout (default), file:PATH[,size=10M][,keep=5], journald, syslog; repeat it",
+            [],
+            repeat=True,
+        ),
+        Option("--log-format", "FORMAT", default="json", choices=("json", "console")),
+        Option("--log-level", "LEVEL", default="info", choices=("debug", "info", "warning", "error")),
+    )
+
+
+BOOT = (
+    Option(
+        "--config",
+        "FILE_OR_DIR",
+        f"cloud-config; repeat it, later ones win (default: {CONFIG})",
+        convert=Path,
+        repeat=True,
+    ),
+    Option("--engine", "URL", "attach to this engine (unix:///...) instead of starting one"),
+    Option("--images", "DIR", "load its images*.tar[.gz|.xz|.zst] first", convert=Path),
+    *_running(STATE_DIR),
+)
+WATCH = (
+    Option("--all", dest="everything", help="also those that do not ask for it"),
+    Option("--dry-run", dest="dry", help="say what would be done, and do nothing"),
+    Option("--engine", "URL", "default: $DOCKER_HOST, or unix:///var/run/docker.sock"),
+    *_running(WATCH_STATE_DIR),
+)
+COMMANDS = {"boot": BOOT, "watch": WATCH}
+
+
+def plainly(argv: Sequence[str]) -> SimpleNamespace | None:
+    """What argparse would make of this command line. ``None``: it is not plain, and argparse must look at it."""
+    options = COMMANDS.get(argv[0]) if argv else None
+    if options is None:
+        return None
+    known = {option.flag: option for option in options}
+    found: dict[str, Any] = {option.name: option.default if option.metavar else False for option in options}
+    words = iter(argv[1:])
+    for word in words:
+        flag, given, value = word.partition("=")
+        option = known.get(flag)
+        if option is None or (given and not (option.metavar and value)):
+            return None
+        if not option.metavar:
+            found[option.name] = True
+            continue
+        if not given:
+            value = next(words, "-")
+            if value.startswith("-"):
+                return None
+        if option.choices and value not in option.choices:
+            return None
+        try:
+            meant = option.convert(value)
+        except ValueError:
+            return None
+        found[option.name] = [*(found[option.name] or []), meant] if option.repeat else meant
+    return SimpleNamespace(command=argv[0], **found)
