@@ -19,9 +19,9 @@ from metrics import page
 from script import dashboard
 from supervisor.log_events import CATALOGUE
 from units import commands, events, switching
-from units.kernel import TABLES
 from units.machine import Table
-from units.unit import MEANING
+from units.tables import rules_of
+from units.unit import MEANING, Kind
 
 ROOT = Path(__file__).resolve().parent.parent
 QUESTIONS = re.compile(r"(When|After what|Cancelled by what|May it be called twice|What does failure do): ")
@@ -95,7 +95,7 @@ def _facts(names: list[str]) -> str:
 def transitions() -> str:
     """Every row in order, then every ignored cell."""
     parts = []
-    for rules in TABLES.values():
+    for rules in [rules_of(kind) for kind in Kind]:
         parts += [f"## {rules.name}", "", "| in | on | when | do | to |", "| --- | --- | --- | --- | --- |"]
         parts += [
             f"| {edge.at} | {edge.on.__name__} | {_plain(edge.when)} | {_plain(edge.do)} | {edge.to} |"
@@ -166,7 +166,7 @@ SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
     "glossary": ("ARCHITECTURE.md", glossary),
     **{
         f"diagram of a {rules.name}": ("ARCHITECTURE.md", lambda rules=rules: diagram(rules))  # type: ignore[misc]
-        for rules in TABLES.values()
+        for rules in [rules_of(kind) for kind in Kind]
     },
     "diagram of a switch": ("ARCHITECTURE.md", switch_diagram),
     "log events": ("docs/reference/log.md", log_events),

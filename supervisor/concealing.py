@@ -8,7 +8,7 @@ from typing import Any
 
 GONE = "[redacted]"
 TRACES = (
-    *("-----begin", "://", "eyj", "gh", "glpat", "xox", "sk_", "sk-", "pk_", "pk-", "akia", "--notify-", "pass", "pwd"),
+    *("-----begin", "@", "eyj", "gh", "glpat", "xox", "sk_", "sk-", "pk_", "pk-", "akia", "--notify-", "pass", "pwd"),
     *("secret", "token", "credential", "cookie", "private", "api", "access", "bearer", "signature", "webhook", "basic"),
     *("auth", "key", "pem", "dsn", "salt", "sas", "pin", "otp", "sig"),
 )

@@ -57,8 +57,7 @@ from units.kernel import Reaction
 from units.machine import Moment
 from units.quantities import Seconds
 from units.records import replace
-from units.unit import USER_DOCKER, ContainerId, Failure, UnitName
-from units.user_docker import PROCESS
+from units.unit import PROCESS, USER_DOCKER, ContainerId, Failure, UnitName
 
 if TYPE_CHECKING:
     from supervisor.gating import Gates, Gating

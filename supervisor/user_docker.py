@@ -35,8 +35,7 @@ from units.health import Health
 from units.quantities import Seconds
 from units.records import dataclass, replace
 from units.storage import ContextFacts, lacks, wanted
-from units.unit import USER_DOCKER, ContainerId, Failure, Place
-from units.user_docker import PROCESS
+from units.unit import PROCESS, USER_DOCKER, ContainerId, Failure, Place
 
 ENGINES = "/opt/engines"
 """Where named engines are looked for: ``<name>/bin/dockerd``."""

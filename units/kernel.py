@@ -10,17 +10,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import Any, TypeGuard, assert_never, get_args
 
-from units import console, foreign, oneshot, relinking, service, user_docker, volume
+from units import console, relinking
 from units import events as fact
 from units.commands import Command, DropIntent, ReadConfig, RemoveContainer, SwapBack, TakeSnapshot
 from units.events import EngineFact, Event, SwitchEvent, UnitEvent, WorldEvent
 from units.links import Links, check, shares
-from units.machine import Advance, Moment, Table, View, advance
+from units.machine import Advance, Moment, View, advance
 from units.quantities import NEVER, Instant, Seconds
 from units.reconcile import leftovers, looks, reconcile
 from units.records import dataclass, replace
 from units.switching import Outcome, Result, Scene, SpareUse, Switch, Turn, begin, over, refusal, stopgap
 from units.switching import advance as advance_switch
+from units.tables import rules_of
 from units.unit import (
     CONSOLE,
     USER_DOCKER,
@@ -36,15 +37,6 @@ from units.unit import (
     UnitSpec,
     Via,
 )
-
-TABLES: Mapping[Kind, Table] = {
-    Kind.SERVICE: service.TABLE,
-    Kind.ONESHOT: oneshot.TABLE,
-    Kind.VOLUME: volume.TABLE,
-    Kind.CONSOLE: console.TABLE,
-    Kind.USER_DOCKER: user_docker.TABLE,
-    Kind.FOREIGN: foreign.TABLE,
-}
 
 ENGINE_STOP = Seconds(20)
 """An engine that goes down without live-restore stops its containers first, as a person would, in at most 15 s."""
@@ -226,7 +218,7 @@ class _Step:
             text = f"a switch of the {self.world.switch.of} is under way ({self.world.switch.step}): wait for its end"
             self._answer(event, accepted=False, text=text)
             return
-        rules = TABLES[unit.spec.kind]
+        rules = rules_of(unit.spec.kind)
         result = advance(rules, unit, event, self.view(event))
         if result.edge is None:
             why = rules.why_ignored(unit.phase, type(event)) or "no rule applies now"
@@ -621,7 +613,7 @@ def _gone(step: _Step, specs: tuple[UnitSpec, ...]) -> tuple[UnitSpec, ...]:
 
 def _phase_for(unit: Unit, kind: Kind) -> Phase:
     """A unit that became another kind may stand in a phase its new table does not know."""
-    if unit.phase in TABLES[kind].phases:
+    if unit.phase in rules_of(kind).phases:
         return unit.phase
     return Phase.RUNNING if kind is Kind.ONESHOT else Phase.INACTIVE
 

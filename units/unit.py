@@ -216,6 +216,8 @@ class HealPolicy:
 CONSOLE = UnitName("console")
 USER_DOCKER = UnitName("user-docker")
 """Names of the two units of which a host has one each."""
+PROCESS = ContainerId(USER_DOCKER)
+"""User Docker is no container: this stands where an id would."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,9 @@ from units import guards as given
 from units.machine import Edge, Ignored, rows, table
 from units.service import FOUND, PHASES, UP, lasting
 from units.service import IGNORED as SERVICE_IGNORED
-from units.unit import ContainerId, Kind, Phase
+from units.unit import Kind, Phase
 
 P = Phase
-
-PROCESS = ContainerId("user-docker")
-"""What stands for a container's id."""
 
 EDGES: tuple[Edge[Any], ...] = (
     # The SpecChanged row stands before the service's: where it runs counts before what it was made of.

@@ -14,6 +14,7 @@ from units.quantities import Instant
 from units.switching import Result, SwitchStep, placed
 from units.unit import (
     CONSOLE,
+    PROCESS,
     USER_DOCKER,
     ContainerId,
     Failure,
@@ -26,7 +27,6 @@ from units.unit import (
     UnitName,
     UnitSpec,
 )
-from units.user_docker import PROCESS
 
 
 def console(variant: str, rebuild: Rebuild = Rebuild.NEVER) -> UnitSpec:

@@ -7,12 +7,12 @@ import pytest
 
 from units import switching
 from units.events import ChoiceLost, SwitchAsked, SwitchDue, SwitchEvent
-from units.kernel import TABLES
 from units.machine import EVENTS, Table
 from units.switching import Result, SwitchStep
-from units.unit import Phase
+from units.tables import rules_of
+from units.unit import Kind, Phase
 
-ALL = pytest.mark.parametrize("rules", TABLES.values(), ids=lambda rules: rules.name)
+ALL = pytest.mark.parametrize("rules", [rules_of(kind) for kind in Kind], ids=lambda rules: rules.name)
 RESTING = {Phase.INACTIVE, Phase.COMPLETED, Phase.READY}
 
 

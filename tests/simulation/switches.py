@@ -26,6 +26,7 @@ from units.quantities import Instant, Seconds
 from units.switching import SwitchStep
 from units.unit import (
     CONSOLE,
+    PROCESS,
     USER_DOCKER,
     ContainerId,
     Failure,
@@ -40,7 +41,6 @@ from units.unit import (
     UnitName,
     UnitSpec,
 )
-from units.user_docker import PROCESS
 
 HASH = "h1"
 

@@ -18,11 +18,12 @@ from tests.simulation.host import DrawnGates, SimulatedHost, draw_faults, draw_p
 from tests.simulation.virtual_loop import run
 from units.events import SnapshotTaken
 from units.incidents import well
-from units.kernel import TABLES, World
+from units.kernel import World
 from units.machine import Moment, View
 from units.quantities import NEVER, Instant
 from units.reconcile import reconcile
 from units.relinking import curable, patience
+from units.tables import rules_of
 from units.unit import Kind, Phase
 
 CHUNK = 100
@@ -225,7 +226,7 @@ def test_histories(pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[st
 def report(outcomes: list[Outcome]) -> None:
     """How far the histories reach: rows of the tables that some history took."""
     rows = set[tuple[str, str, str]]().union(*(outcome.rows for outcome in outcomes))
-    known = {(edge.at, edge.on.__name__, edge.to) for rules in TABLES.values() for edge in rules.edges}
+    known = {(edge.at, edge.on.__name__, edge.to) for kind in Kind for edge in rules_of(kind).edges}
     events, seconds = sum(one.events for one in outcomes), sum(one.seconds for one in outcomes)
     print(
         f"\n{len(outcomes)} histories, {events} events, {seconds / 3600:.0f} simulated hours; "

@@ -1,0 +1,14 @@
+"""Which table is whose. Each is made when a unit is first of its kind: no host has all of them."""
+
+from functools import cache
+from importlib import import_module
+
+from units.machine import Table
+from units.unit import Kind
+
+
+@cache
+def rules_of(kind: Kind) -> Table:
+    """Each kind has a module of its name."""
+    found: Table = import_module(f"units.{kind.name.lower()}").TABLE
+    return found
