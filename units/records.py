@@ -18,6 +18,8 @@ else:
     import dataclasses
     import inspect
     from collections.abc import Callable, Mapping
+    from functools import cache
+    from types import CodeType, FunctionType
     from typing import Any, ClassVar, get_origin
 
     class _Description:
@@ -132,12 +134,18 @@ else:
             else f"_set(self, {name!r}, {name})"
             for name, (_, default) in fields.items()
         ]
-        written: dict[str, Any] = {}
-        exec(f"def __init__({', '.join(('self', *fields))}): {'; '.join(lines) or 'pass'}", _CONSTRUCTOR, written)  # noqa: S102 - names of our own fields
-        made = written["__init__"]
+        text = f"def __init__({', '.join(('self', *fields))}): {'; '.join(lines) or 'pass'}"
+        made = FunctionType(_compiled(text), _CONSTRUCTOR, "__init__")
         made.__defaults__ = tuple(defaults) or None
         made.__qualname__ = f"{declared.__qualname__}.__init__"
         return made
+
+    @cache
+    def _compiled(text: str) -> CodeType:
+        """Classes whose fields have the same names share it."""
+        written: dict[str, Any] = {}
+        exec(text, written)  # noqa: S102 - names of our own fields
+        return written["__init__"].__code__
 
     def _fields(kind: type) -> "dict[str, tuple[object, object]]":
         """Annotation and default of each field, read off a finished class."""
