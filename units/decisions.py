@@ -67,7 +67,7 @@ def of_standing(before: World, event: Event, moment: Moment, reaction: Reaction)
         decided = _decided_standing(old, unit, event, moment)
         if decided is not None:
             rule, inputs = decided
-            leads = planned(unit) if rule in ASKED.values() else None
+            leads = planned(unit) if rule in ASKED.values() or unit.phase is Phase.STARTING else None
             yield Decision(name, rule, _outcome(unit, rule), inputs, moment.cause, leads)
         if unit.phase is Phase.WAITING and (held := _held(unit)) and held != _held(old):
             yield _hold(unit, held, moment, reaction.world)
@@ -279,7 +279,8 @@ def _decided_standing(old: Unit, unit: Unit, event: Event, moment: Moment) -> tu
     if on in ASKED and getattr(event, "unit", "") == unit.name:
         return _asked(unit, on, old)
     if unit.phase not in UP:
-        return None
+        again = unit.phase is Phase.STARTING and on in DEATHS  # Died before it was seen to run: started once more.
+        return _decided(Transition(old, unit, on), event, moment) if again else None
     if old.flapping and not unit.flapping:
         return "heal.calm", (("calm", unit.spec.heal.calm),)
     if unit.falls != old.falls:

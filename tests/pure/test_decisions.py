@@ -273,3 +273,16 @@ def test_the_reference_names_every_rule_and_its_meaning() -> None:
     page = (REPOSITORY / "docs/reference/decisions.md").read_text()
     assert [rule for rule, meaning in RULES.items() if f"| `{rule}` | {meaning} |" not in page] == []
     assert [word for word in (*SwitchStep, *Result) if f"`switch.{word}`" not in page] == []
+
+
+def test_a_death_that_comes_late_is_decided_on_too() -> None:
+    """The stop was known to be over before the death was told: that death finds the unit on its way up."""
+    story = up(spec("web"))
+    story.later(30).feed(fact.RestartAsked(UnitName("web")))
+    gone = fact.SignalFailed(UnitName("web"), story.id("web"), Failure.NOT_RUNNING, "it is not running")
+    assert "web: stopping -> starting" in story.feed(gone)
+    story.told()
+    story.died("web", 137)
+    assert story.told() == ["web restart.immediate: start it at once"]
+    story.later(0.1).started("web")
+    assert story.origins[-1] == 1
