@@ -269,6 +269,7 @@ class Host:
             self._to_wall,
             lambda number: control.asker(number),  # noqa: PLW0108 - made below
             kept=load_records(records, self._log),
+            debug=self._options.log_level == "debug",
         )
         self._lines.know(journal.about)
         journal.begin(_beginning(kept), self._started)

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any, Self, TypeAlias
 
 from structlog.typing import FilteringBoundLogger
@@ -174,7 +174,7 @@ class Journal:
 
     ``wall`` turns a moment of the monotonic clock into seconds since 1970; ``asker`` says whose request a number is.
     ``kept``: what the supervisor before told last. Numbers go on after a gap, because that one may have told more than
-    it could still write down.
+    it could still write down. ``debug``: whether anybody sees lines of that level.
     """
 
     def __init__(
@@ -184,8 +184,10 @@ class Journal:
         asker: Callable[[int], int | None] = lambda _: None,
         *,
         kept: Sequence[Record] = (),
+        debug: bool = True,
     ) -> None:
         self._log = log
+        self._debug = debug
         self._wall = wall
         self._asker = asker
         self._numbered = kept[-1].seq + GAP if kept else 0
@@ -240,7 +242,8 @@ class Journal:
         for command in reaction.commands:
             if isinstance(command, ArmTimer) and command.timer is Timer.RETRY:
                 self._due[command.unit] = Instant(moment.now + command.delay)
-            self._log_order(command, reaction.world, moment)
+            if self._debug:
+                self._log_order(command, reaction.world, moment)
 
     def everything(self) -> list[Record]:
         """All that is kept, oldest first: what is recent, and what units that rarely move have kept longer."""
@@ -409,15 +412,16 @@ class _Telling:
             outcome=decision.outcome,
             restart="" if decision.restart is None else decision.restart.value,
         )
-        self._log.debug(
-            "unit.decision",
-            unit=unit,
-            rule=record.rule,
-            outcome=record.outcome,
-            **dict(decision.inputs),
-            cause=record.cause,
-            seq=record.seq,
-        )
+        if self._journal._debug:  # noqa: SLF001
+            self._log.debug(
+                "unit.decision",
+                unit=unit,
+                rule=record.rule,
+                outcome=record.outcome,
+                **dict(decision.inputs),
+                cause=record.cause,
+                seq=record.seq,
+            )
         return record.seq
 
     def standing(self, decision: Decision) -> None:
@@ -578,11 +582,11 @@ def in_words(event: Event) -> str:
     if isinstance(event, fact.SpecChanged):
         return name
     said = []
-    for field in fields(event):
-        value = getattr(event, field.name)
+    for field in type(event).__match_args__:
+        if field in _HIDDEN:
+            continue
+        value = getattr(event, field)
         value = getattr(value, "value", value)
-        if field.name == "exit_code" or (
-            field.name not in _HIDDEN and value is not False and value not in ("", 0.0, ())
-        ):
-            said.append(field.name if value is True else f"{field.name}={value}")
+        if field == "exit_code" or (value is not False and value not in ("", 0.0, ())):
+            said.append(field if value is True else f"{field}={value}")
     return " ".join((name, *said))

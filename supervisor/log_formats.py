@@ -22,9 +22,12 @@ _FIELD = 64
 """Characters of a field's name that journald takes."""
 
 
+_ENCODER = json.JSONEncoder(default=str, separators=(",", ":"))
+"""ASCII only: a unit's name may hold what no terminal and no log shipper should interpret."""
+
+
 def as_json(event: Line) -> str:
-    # ASCII only: a unit's name may hold what no terminal and no log shipper should interpret.
-    return json.dumps(event, default=str, separators=(",", ":"))
+    return _ENCODER.encode(event)
 
 
 class ForPeople:

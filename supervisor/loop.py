@@ -1,14 +1,16 @@
 """The one inbox and the one consumer: take an event, let the core react, show everybody the reaction."""
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import Protocol
 
 from units.events import Event
 from units.kernel import Reaction, World, react
 from units.machine import Moment
-from units.quantities import Instant
+from units.quantities import Instant, Seconds
 from units.records import dataclass
 
 
@@ -76,11 +78,21 @@ class Inbox:
         return len(self._entries)
 
 
+UNTOLD = 256
+"""Reactions that wait to be told. At more, events wait in the inbox: memory has an end, in whatever storm."""
+SLICE = Seconds(0.0001)
+"""How long telling goes on before the engine's stream is looked at again."""
+
+
 class Loop:
     """Turns the crank. ``first`` acts on the reaction; ``then`` tells of it, after the orders are on their way.
 
-    When nothing else is under way, an event is reacted to within its ``put``: a task that had to be woken first would
-    take longer to wake than to decide. What comes before that reaction has been told waits in the inbox.
+    An event is reacted to within its ``put``: a task that had to be woken first would take longer to wake than to
+    decide. Telling comes when there is nothing to react to, in the order of the reactions, and in slices: a death in
+    the middle of it is answered before the last word is said.
+
+    Args:
+        slice_: Seconds of telling at a time; 0: one observer at a time.
     """
 
     def __init__(
@@ -92,6 +104,7 @@ class Loop:
         then: Sequence[Observer],
         *,
         standing: Beforehand | None = None,
+        slice_: Seconds = SLICE,
     ) -> None:
         self.world = world
         self._inbox = inbox
@@ -99,46 +112,90 @@ class Loop:
         self._first = first
         self._then = tuple(then)
         self._standing = standing
-        self._idle: asyncio.Future[tuple[Entry, Moment, Reaction]] | None = None
-        """What ``run`` waits for while nothing is under way: the next reaction, to tell of it."""
+        self._slice = slice_
+        self._untold: deque[tuple[Observer, tuple[Entry, Moment, Reaction]]] = deque()
+        self._most = UNTOLD * len(self._then)
+        self._task: asyncio.Task[None] | None = None
+        self._woken: asyncio.Future[None] | None = None
+        """What ``run`` waits for while there is nothing to tell."""
+        self._stale = standing is not None
+        """The standing orders are those of another world."""
+        self._reacting = False
+        self._defect: Exception | None = None
 
     async def run(self, now: Callable[[], float]) -> None:
-        loop = asyncio.get_running_loop()
+        """Until it is cancelled; what was done by then is told. Raises what an observer or the core raises."""
+        self._task = asyncio.current_task()
         self._inbox.feed(lambda: self._turn(now))
-        while True:
-            self._idle = loop.create_future()
+        self._turn(now)  # For what came before.
+        try:
+            while True:
+                await self._something()
+                # A turn of the event loop, in which the orders' tasks begin: they leave before the first line about
+                # them is written, and before anything is thought through for the next time. Whoever was woken by an
+                # order runs before we go on: it may be waiting for this very processor.
+                await asyncio.sleep(0)
+                os.sched_yield()
+                await self._tell(now)
+        except asyncio.CancelledError:
+            for observer, told in self._untold:
+                observer.observe(*told)
+            raise
+
+    async def _something(self) -> None:
+        """Until there is something to tell, or to do beforehand. Raises what ended it all."""
+        if not self._untold and not self._stale and self._defect is None:
+            self._woken = asyncio.get_running_loop().create_future()
+            await self._woken
+        if self._defect is not None:
+            raise self._defect
+
+    async def _tell(self, now: Callable[[], float]) -> None:
+        self._freshen(now)
+        until = perf_counter() + self._slice  # uvloop's clock stands still within one of its turns.
+        while self._untold:
+            if perf_counter() >= until and not self._inbox.depth:
+                await asyncio.sleep(0)
+                self._freshen(now)
+                until = perf_counter() + self._slice
+            observer, told = self._untold.popleft()
+            observer.observe(*told)
+            if self._inbox.depth:
+                self._turn(now)  # There is room again.
+
+    def _freshen(self, now: Callable[[], float]) -> None:
+        if self._stale:
             self.renew_standing(Instant(now()))
-            loop.call_soon(self._turn, now)  # For what came meanwhile.
-            # Takes a turn of the event loop, in which the orders' tasks begin: they leave before the first line about
-            # them is written.
-            entry, moment, reaction = await self._idle
-            for observer in self._then:
-                observer.observe(entry, moment, reaction)
 
     def renew_standing(self, now: Instant) -> None:
         """Unless something is under way: then it is done at its end."""
-        if self._standing is not None and self._calm:
+        if self._standing is not None and self._alive and not self._reacting and not self._inbox.depth:
+            self._stale = False
             self._standing.renew(self.world, now)
 
     @property
-    def _calm(self) -> bool:
-        return self._idle is not None and not self._idle.done() and not self._inbox.depth
+    def _alive(self) -> bool:
+        return self._task is not None and not self._task.done() and not self._task.cancelling() and not self._defect
 
     def _turn(self, now: Callable[[], float]) -> None:
-        """React to the next event, if there is one and nothing is under way."""
-        idle = self._idle
-        if idle is None or idle.done() or not self._inbox.depth:
+        """React to all that waits, unless that is being done, or too much is to be told first."""
+        if self._reacting or not self._alive:
             return
-        self._idle = None
+        if self._standing is not None:
+            self._stale = True
+            self._standing.revoke()
+        self._reacting = True
         try:
-            if self._standing is not None:
-                self._standing.revoke()
-            entry = self._inbox.take()
-            moment = Moment(Instant(now()), self._chance(), entry.cause, self._inbox.taken)
-            reaction = react(self.world, entry.event, moment)
-            self.world = reaction.world
-            self._first.observe(entry, moment, reaction)
+            while self._inbox.depth and len(self._untold) <= self._most:
+                entry = self._inbox.take()
+                moment = Moment(Instant(now()), self._chance(), entry.cause, self._inbox.taken)
+                reaction = react(self.world, entry.event, moment)
+                self.world = reaction.world
+                self._first.observe(entry, moment, reaction)
+                self._untold.extend((observer, (entry, moment, reaction)) for observer in self._then)
         except Exception as error:  # noqa: BLE001 - ends ``run``, and is no business of whoever put the event in
-            idle.set_exception(error)
-        else:
-            idle.set_result((entry, moment, reaction))
+            self._defect = error
+        finally:
+            self._reacting = False
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)

@@ -9,7 +9,7 @@ from structlog.typing import FilteringBoundLogger
 from supervisor.effects import Effects
 from supervisor.engine import Engine, UserEngine
 from supervisor.keeper import Keeper
-from supervisor.loop import Entry, Inbox, Loop, Observer
+from supervisor.loop import SLICE, Entry, Inbox, Loop, Observer
 from supervisor.prober import ProbeGauges, Prober, Told
 from supervisor.standing import StandingOrders
 from supervisor.switches import Switches
@@ -37,6 +37,8 @@ class Timing:
     period: Seconds = Seconds(30)
     """Between two looks at the engine when nothing gives cause for one."""
     shutdown: Seconds = Seconds(60)
+    slice_: Seconds = SLICE
+    """Of telling, before the engine is heard again."""
 
 
 class ShellGauges(Gauges, ProbeGauges, Protocol):
@@ -177,7 +179,15 @@ class Shell:
             prober = Prober(self._engine, self._inbox, tasks, self._gauges, chance=self._chance)
             self.outcomes = prober.outcomes
             told = (*self._observers, prober, self._keeper, self._drained)
-            self._loop = Loop(self._start_world, self._inbox, self._chance, effects, told, standing=standing)
+            self._loop = Loop(
+                self._start_world,
+                self._inbox,
+                self._chance,
+                effects,
+                told,
+                standing=standing,
+                slice_=self._timing.slice_,
+            )
             lasting = [
                 tasks.create_task(self._loop.run(clock), name="loop"),
                 tasks.create_task(self._watch.run(), name="watch"),

@@ -88,6 +88,8 @@ class StandingOrders:
     def _changed(self, world: World) -> Collection[UnitName]:
         """Units that a death would find in other circumstances than those that were rehearsed."""
         before = self._world
+        if before is world:
+            return ()
         if before is None or not _same_circumstances(before, world):
             for name in tuple(self._starts):
                 self._forget(name)

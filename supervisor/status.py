@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from supervisor.engine import Report
@@ -183,7 +184,14 @@ def touched(unit: Unit) -> bool:
 
 def as_iso(wall: float) -> str:
     """Seconds since 1970 as ISO 8601 in UTC with milliseconds, ``2026-01-02T03:04:05.678Z``."""
-    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    second, micro = divmod(round(wall * 1e6), 1_000_000)
+    return f"{_second(second)}.{micro // 1000:03}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(wall: int) -> str:
+    """Most lines are written in the second of the one before."""
+    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 NEXT: dict[Phase, str] = {

@@ -12,10 +12,17 @@ from units.machine import Moment
 from units.quantities import NEVER, Instant
 from units.restart import milder_at
 from units.service import UP
-from units.unit import ContainerId, UnitName
+from units.unit import LASTING, ContainerId, Policy, UnitName, UnitSpec
 
-EXIT_CODES = (0, 137)
-"""Success and SIGKILL: the tables tell a failure from the latter only where that leads to less than a start at once."""
+SUCCESS, KILLED = 0, 137
+"""The tables tell another failure from SIGKILL only where that leads to less than a start at once."""
+WHATEVER = frozenset({Policy.ALWAYS, Policy.UNLESS_STOPPED})
+"""Policies to which all ends of what should last are alike."""
+
+
+def exit_codes(spec: UnitSpec) -> tuple[int, ...]:
+    """Those that stand for all."""
+    return (KILLED,) if spec.kind in LASTING and spec.restart.policy in WHATEVER else (SUCCESS, KILLED)
 
 
 def standing_start(world: World, name: UnitName, moment: Moment) -> ContainerId | None:
@@ -23,7 +30,7 @@ def standing_start(world: World, name: UnitName, moment: Moment) -> ContainerId 
     unit = world.units[name]
     if unit.container is None or unit.phase not in UP or not unit.wanted:
         return None
-    for exit_code in EXIT_CODES:
+    for exit_code in exit_codes(unit.spec):
         given = react(world, ContainerDied(name, unit.container, exit_code), moment).commands
         if not any(isinstance(order, StartContainer) and order.container == unit.container for order in given):
             return None

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from supervisor.loop import Entry, Inbox, Loop
+from supervisor.loop import UNTOLD, Beforehand, Entry, Inbox, Loop
 from units.events import EngineLost, Event
-from units.kernel import DivergedError, Reaction, new_world
+from units.kernel import DivergedError, Reaction, World, new_world
 from units.links import check
 from units.machine import Moment
+from units.quantities import Instant, Seconds
 
 
 class Seen:
@@ -28,8 +29,11 @@ class Seen:
 
 
 @contextlib.asynccontextmanager
-async def turning(inbox: Inbox, first: Seen, *then: Seen) -> AsyncIterator["asyncio.Task[None]"]:
-    loop = Loop(new_world([], check([]).links), inbox, lambda: 0.5, first, then)
+async def turning(
+    inbox: Inbox, first: Seen, *then: Seen, standing: Beforehand | None = None
+) -> AsyncIterator["asyncio.Task[None]"]:
+    world = new_world([], check([]).links)
+    loop = Loop(world, inbox, lambda: 0.5, first, then, standing=standing, slice_=Seconds(0))
     task = asyncio.create_task(loop.run(asyncio.get_running_loop().time))
     try:
         yield task
@@ -48,7 +52,7 @@ def an_inbox() -> Inbox:
 
 
 def test_an_order_is_given_within_the_put_and_told_later() -> None:
-    """What comes before that waits, so that orders and lines about them come in the order of the facts."""
+    """What comes before that is reacted to as well, and told in the order of the facts."""
 
     async def main() -> None:
         notes: list[str] = []
@@ -57,11 +61,9 @@ def test_an_order_is_given_within_the_put_and_told_later() -> None:
             await turns(2)
             inbox.put(EngineLost("a"))
             inbox.put(EngineLost("b"))
-            assert (notes, inbox.taken, inbox.depth) == (["act a"], 1, 1)
-            await turns(1)
-            assert notes == ["act a", "tell a", "keep a"]
-            await turns(2)
-            assert notes == ["act a", "tell a", "keep a", "act b", "tell b", "keep b"]
+            assert (notes, inbox.taken, inbox.depth) == (["act a", "act b"], 2, 0)
+            await turns(8)
+            assert notes[2:] == ["tell a", "keep a", "tell b", "keep b"]
             inbox.put(EngineLost("c"))
             assert notes[-1] == "act c"
 
@@ -96,9 +98,13 @@ def test_a_fact_that_a_reaction_brings_waits_for_its_end(where: str) -> None:
             await turns(2)
             inbox.put(EngineLost("a"))
             await turns(4)
-        then = ["act a", "tell a", "act b", "tell b"]
-        then.insert(then.index(f"{where} a") + 1, "put")
-        assert notes == then
+        assert (
+            notes
+            == {
+                "act": ["act a", "put", "act b", "tell a", "tell b"],
+                "tell": ["act a", "tell a", "act b", "put", "tell b"],
+            }[where]
+        )
 
     asyncio.run(main())
 
@@ -121,7 +127,7 @@ def test_a_defect_ends_the_loop_and_not_who_put_the_event_in(where: str) -> None
             with pytest.raises(DivergedError, match="still moving"):
                 await task
             inbox.put(EngineLost("last"))
-        assert [note for note in notes if not note.endswith("bad")] == []
+        assert [note for note in notes if not note.endswith("bad")] == ([] if where == "act" else ["act next"])
 
     asyncio.run(main())
 
@@ -152,5 +158,85 @@ def test_the_world_is_the_new_one_when_put_returns() -> None:
         assert loop.world.engine_reason == "gone"
         task.cancel()
         await asyncio.wait({task})
+
+    asyncio.run(main())
+
+
+def test_an_event_in_the_middle_of_the_telling_does_not_wait_for_its_end() -> None:
+    async def main() -> None:
+        notes: list[str] = []
+        inbox = an_inbox()
+        soon = asyncio.get_running_loop().call_soon
+        tell = Seen("tell", notes, lambda event: event == EngineLost("a") and soon(inbox.put, EngineLost("b")))
+        async with turning(inbox, Seen("act", notes), tell, Seen("keep", notes)):
+            await turns(2)
+            inbox.put(EngineLost("a"))
+            await turns(8)
+        assert notes == ["act a", "tell a", "act b", "keep a", "tell b", "keep b"]
+
+    asyncio.run(main())
+
+
+def test_a_storm_waits_in_the_inbox_once_there_is_much_to_tell() -> None:
+    async def main() -> None:
+        notes: list[str] = []
+        inbox = an_inbox()
+        async with turning(inbox, Seen("act", notes), Seen("tell", notes)):
+            await turns(2)
+            for number in range(2 * UNTOLD):
+                inbox.put(EngineLost(str(number)))
+            assert inbox.depth == 2 * UNTOLD - len(notes) > UNTOLD // 2
+            while len(notes) < 4 * UNTOLD:
+                await turns(1)
+        for what in ("act", "tell"):
+            assert [note for note in notes if note.startswith(what)] == [f"{what} {n}" for n in range(2 * UNTOLD)]
+        acted = 0
+        for note in notes:
+            acted += 1 if note.startswith("act") else -1
+            assert acted <= UNTOLD + 1
+
+    asyncio.run(main())
+
+
+def test_what_was_done_is_told_also_when_the_loop_is_ended() -> None:
+    async def main() -> None:
+        notes: list[str] = []
+        inbox = an_inbox()
+        async with turning(inbox, Seen("act", notes), Seen("tell", notes), Seen("keep", notes)) as task:
+            await turns(2)
+            inbox.put(EngineLost("a"))
+            inbox.put(EngineLost("b"))
+            while "tell a" not in notes:
+                await turns(1)
+            task.cancel()
+        assert notes == ["act a", "act b", "tell a", "keep a", "tell b", "keep b"]
+
+    asyncio.run(main())
+
+
+class Told:
+    """Standing orders that write down when they hold."""
+
+    def __init__(self, notes: list[str]) -> None:
+        self._notes = notes
+
+    def revoke(self) -> None:
+        self._notes.append("revoke")
+
+    def renew(self, world: World, _now: Instant) -> None:
+        self._notes.append(f"renew {world.engine_reason}")
+
+
+def test_what_may_be_done_beforehand_is_thought_through_before_the_telling() -> None:
+    async def main() -> None:
+        notes: list[str] = []
+        inbox = an_inbox()
+        async with turning(inbox, Seen("act", notes), Seen("tell", notes), standing=Told(notes)):
+            await turns(3)
+            notes.clear()
+            inbox.put(EngineLost("a"))
+            assert notes == ["revoke", "act a"]
+            await turns(4)
+        assert notes == ["revoke", "act a", "renew a", "tell a"]
 
     asyncio.run(main())

@@ -27,7 +27,7 @@ from units.links import check
 from units.machine import Moment
 from units.quantities import NEVER, Instant, Seconds
 from units.restart import After, Death, decide, milder_at
-from units.standing import EXIT_CODES, look_again, standing_start
+from units.standing import exit_codes, look_again, standing_start
 from units.unit import Budget, ContainerId, Kind, Policy, RestartPolicy, UnitName, UnitSpec
 
 WEB = UnitName("web")
@@ -134,12 +134,17 @@ def test_all_that_time_can_give_is_waited_for(policy: RestartPolicy, budget: Bud
     assert at_once(policy, budget, started, now) == at_once(policy, budget, started, now + 1e6)
 
 
-def test_what_stands_is_what_the_core_orders() -> None:
-    for exit_code in EXIT_CODES:
-        story = up(spec("db"), spec("web", needs("db")))
-        death = ContainerDied(WEB, ContainerId("web-1"), exit_code)
-        told = react(story.world, death, Moment(Instant(story.now), 0, "")).commands
-        assert [order.container for order in told if isinstance(order, StartContainer)] == ["web-1"]
+@pytest.mark.parametrize("policy", [Policy.ALWAYS, Policy.UNLESS_STOPPED, Policy.ON_FAILURE])
+def test_what_stands_is_what_the_core_orders_whatever_the_exit_code(policy: Policy) -> None:
+    for exit_code in range(256):
+        story = up(spec("db"), spec("web", needs("db"), policy=policy))
+        moment = Moment(Instant(story.now), 0, "")
+        told = react(story.world, ContainerDied(WEB, ContainerId("web-1"), exit_code), moment).commands
+        started = [order.container for order in told if isinstance(order, StartContainer)]
+        alike = policy is not Policy.ON_FAILURE or exit_code != 0
+        assert started == (["web-1"] if alike else [])
+        assert (standing_start(story.world, WEB, moment) == "web-1") is (policy is not Policy.ON_FAILURE)
+        assert (len(exit_codes(story.unit("web").spec)) == 1) is (policy is not Policy.ON_FAILURE)
 
 
 class Ready:

@@ -252,7 +252,7 @@ class SimulatedHost:
             keeper=keeper,
             observers=(recorder, *self.onlookers),
             chance=self.chance.random,
-            timing=Timing(),
+            timing=Timing(slice_=Seconds(0)),
             read_config=self._read_config,
             prepare=nothing,
             gates=self.gates,

@@ -247,7 +247,7 @@ class SwitchingHost:
             keeper=keeper,
             observers=(recorder,),
             chance=self.chance.random,
-            timing=Timing(),
+            timing=Timing(slice_=Seconds(0)),
             read_config=unasked,
             prepare=nothing,
             user_docker=self.user,

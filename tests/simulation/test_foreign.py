@@ -106,7 +106,7 @@ class Watched:
             keeper=keeper,
             observers=(self.recorder,),
             chance=self.chance.random,
-            timing=Timing(),
+            timing=Timing(slice_=Seconds(0)),
             read_config=self._no_config,
             prepare=recreations.finish,
             recreations=recreations,
