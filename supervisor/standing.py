@@ -1,7 +1,7 @@
 """Keeps the engine told which containers to start in the very moment their death is heard (``units/standing.py``).
 
-Standing orders hold for one world only: the loop takes them back before each reaction, and they are renewed when all
-that it led to has been told and nothing else waits. So the next event meets the world that they were rehearsed in.
+Standing orders hold for one world only: the loop takes them back before each reaction, and they are renewed when
+nothing else waits. So the next event meets the world that they were rehearsed in.
 """
 
 import asyncio
