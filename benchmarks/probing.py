@@ -18,11 +18,12 @@ from supervisor.prober import Prober
 from supervisor.probes import Probes
 from tests.simulation.engine_model import FakeEngine
 from units import events as fact
-from units.kernel import fresh_unit, new_world, react
+from units.kernel import react
 from units.links import check
 from units.machine import Moment
 from units.quantities import Instant
 from units.unit import ContainerId, Kind, UnitName, UnitSpec
+from units.world import fresh_unit, new_world
 
 
 class Here(FakeEngine):

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from units import events as fact
 from units.events import Event
 from units.health import Health
-from units.kernel import Reaction, Transition
 from units.records import dataclass
 from units.unit import Phase
+from units.world import Reaction, Transition
 
 UP = frozenset({Phase.RUNNING, Phase.READY})
 BAD = frozenset({Phase.FAILED, Phase.CRASH_LOOP, Phase.IMAGE_MISSING})

@@ -7,9 +7,9 @@ from typing import Any
 
 from units.events import Event, HealthReported
 from units.health import Health
-from units.kernel import Reaction, Transition
 from units.records import dataclass
 from units.unit import OnUnhealthy, Phase, Reason, Unit, UnitName
+from units.world import Reaction, Transition
 
 
 class Kind(StrEnum):

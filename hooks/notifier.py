@@ -12,9 +12,9 @@ from typing import Any, Protocol
 from hooks.not_told import NotToldError
 from hooks.notices import Notice, notices
 from units.events import Event
-from units.kernel import Reaction
 from units.records import replace
 from units.unit import UnitName
+from units.world import Reaction
 
 QUEUE = 256
 BURST, REFILL = 10, 10.0

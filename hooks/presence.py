@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from hooks.notifier import Happening
     from hooks.points import Asked
     from hooks.runner import Hooks, Moment
-    from units.kernel import Reaction
+    from units.world import Reaction
 
 GROUP = "[dockwarden.hooks]"
 """How the section of a package's entry points begins that names its hooks."""

@@ -22,7 +22,7 @@ from hooks.points import POINTS, Answer, Asked, Veto, answer_of
 from hooks.points import sample as sample_question
 from hooks.presence import UnknownHookError
 from hooks.switched_off import SwitchedOff
-from units.kernel import Reaction
+from units.world import Reaction
 
 if TYPE_CHECKING:
     from hooks.interpreter import Ended

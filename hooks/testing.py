@@ -34,12 +34,13 @@ from units.commands import (
 )
 from units.events import Event, Observed, UnitEvent
 from units.health import Health
-from units.kernel import World, fresh_unit, new_world, react
+from units.kernel import react
 from units.links import check
 from units.machine import Moment
 from units.quantities import Instant, Seconds
 from units.records import dataclass
 from units.unit import ContainerId, Kind, Policy, RestartPolicy, Unit, UnitName, UnitSpec
+from units.world import World, fresh_unit, new_world
 
 MIDNIGHT = 1_700_000_000.0
 """Seconds since 1970 at which every simulated host is switched on."""

@@ -9,7 +9,7 @@ from units.commands import Command
 from units.health import Health
 from units.records import dataclass
 from units.relinking import Cure
-from units.switching import Result, SwitchStep
+from units.switch import Result, SwitchStep
 from units.unit import Failure, Kind, Phase, Reason, Switchable, Via
 
 PREFIX = "dockwarden_"

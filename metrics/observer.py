@@ -12,12 +12,12 @@ from metrics.runs import Runs
 from metrics.world import shown
 from units.events import ConfigRead, ConfigRefused, ContainerDied, ContainerStarted, Event, SnapshotTaken
 from units.health import Health
-from units.kernel import Reaction, Transition, World
 from units.machine import Moment
 from units.quantities import Instant
 from units.relinking import Cure
-from units.switching import Outcome, Result, Switch, SwitchStep
+from units.switch import Outcome, Result, Switch, SwitchStep
 from units.unit import CONSOLE, USER_DOCKER, Phase, UnitName
+from units.world import Reaction, Transition, World
 
 if TYPE_CHECKING:
     from metrics.process import OwnProcess

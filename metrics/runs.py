@@ -10,11 +10,11 @@ from metrics.numbers import UnitTally
 from units.commands import ArmTimer, SignalContainer, Timer
 from units.events import Event, HealthReported, SnapshotTaken
 from units.health import Health
-from units.kernel import Reaction, Transition, World
 from units.quantities import NEVER, Instant, Seconds
 from units.records import dataclass
 from units.restart import recent
 from units.unit import OnUnhealthy, Phase, Reason, StoppedBy, Unit, UnitName
+from units.world import Reaction, Transition, World
 
 ENDED = frozenset({"ContainerDied", "ContainerDestroyed", "VerdictDue"})
 """Facts after which the restart decision is made."""

@@ -9,11 +9,11 @@ from metrics.exposition import GAP, Stencil, pattern, plain, stencilled
 from metrics.runs import Column, on_wall
 from units.console import dirty, persistent
 from units.guards import displaced
-from units.kernel import World
 from units.machine import Moment, View
 from units.quantities import Instant
 from units.relinking import stale
 from units.unit import CONSOLE, USER_DOCKER, Phase, StoppedBy, Switchable, Unit
+from units.world import World
 
 SHORT = 12
 """Characters that are enough of an id or a digest."""

@@ -13,10 +13,10 @@ from supervisor.http_server import BaseRequest, Response
 from supervisor.loop import Entry, Inbox
 from units.events import Event, ResetAsked, RestartAsked, StartAsked, StopAsked
 from units.health import Health
-from units.kernel import Answer, Reaction, World
 from units.machine import Moment
 from units.records import dataclass
 from units.unit import LASTING, Phase, Unit, UnitName
+from units.world import Answer, Reaction, World
 
 ANSWER = 10.0
 """Seconds within which the one loop takes a fact; more means that it is stuck."""

@@ -7,7 +7,7 @@ from typing import Any
 from supervisor.api_request import Taken, in_json, named
 from supervisor.http_server import BaseRequest, Response
 from supervisor.journal import Journal
-from units.kernel import World
+from units.world import World
 
 
 class Explaining:

@@ -15,9 +15,9 @@ from supervisor.http_server import BaseRequest, StreamResponse
 from supervisor.journal import Dropped, Journal, Record, Subscription
 from supervisor.log_merge import Bookmark, Held, Item, Last, merged
 from supervisor.stamps import nanoseconds, stamp
-from units.kernel import World
 from units.records import dataclass
 from units.unit import USER_DOCKER, ContainerId, Failure, Phase, UnitName
+from units.world import World
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 MOST_LINES = 10_000

@@ -22,8 +22,8 @@ from supervisor.journal import KEPT, Journal
 from supervisor.late_user_docker import LateUserDocker
 from supervisor.version import VERSION
 from units.health import ENGINE
-from units.kernel import World
 from units.unit import USER_DOCKER, Unit, UnitName
+from units.world import World
 
 PATIENCE = 10.0
 """Seconds for the engine's answer."""

@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import Any
 
 from supervisor.http_server import BaseRequest, Response, StreamResponse
-from units.kernel import World
 from units.unit import Unit, UnitName
+from units.world import World
 
 STUCK = 10.0
 """Seconds a client may leave what we write unread."""

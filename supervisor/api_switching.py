@@ -10,9 +10,9 @@ from supervisor.engine import EngineError
 from supervisor.http_server import BaseRequest, Response
 from supervisor.late_user_docker import LateUserDocker
 from units.events import SwitchAsked
-from units.kernel import World
-from units.switching import contexts
+from units.storage import contexts
 from units.unit import CONSOLE, USER_DOCKER, Switchable, UnitName
+from units.world import World
 
 OWN_ENGINE = "own"
 """How the engine that the context brings is called; it has no name."""

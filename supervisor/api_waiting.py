@@ -10,9 +10,9 @@ from supervisor.api_reading import row
 from supervisor.api_request import Refusal, Taken, in_json, named, reached, seconds
 from supervisor.http_server import BaseRequest, Response
 from units.health import Health
-from units.kernel import World
 from units.records import dataclass
 from units.unit import Phase, Unit, UnitName
+from units.world import World
 
 Goal = Callable[[Unit], bool]
 

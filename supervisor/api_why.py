@@ -11,8 +11,8 @@ from supervisor.api_request import Refusal, end
 from supervisor.engine import Engine, EngineError
 from supervisor.http_server import BaseRequest, Response
 from supervisor.journal import Journal
-from units.kernel import World
 from units.unit import USER_DOCKER, Phase, Unit, UnitName
+from units.world import World
 
 SPAN = re.compile(r"([0-9]{1,9})(s|min|m|h|d|w)")
 SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}

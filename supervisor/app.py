@@ -43,14 +43,15 @@ from supervisor.version import VERSION
 from supervisor.watch import EngineTooOldError
 from units import links
 from units.events import ConfigRead, ConfigRefused, Event
-from units.kernel import World, new_world
 from units.memory import Clocks, recall
 from units.quantities import Instant, Seconds
 from units.records import dataclass
 from units.unit import USER_DOCKER, Switchable
+from units.world import World, new_world
 
 if TYPE_CHECKING:
     from hooks.notifier import Notifier, Receiver
+    from supervisor.api_table import Api
     from supervisor.log_targets import Wanted
     from supervisor.recreate import Recreations
     from supervisor.status_page import StatusPage
@@ -281,18 +282,27 @@ class Host:
         boot_chart = BootChart(self._to_wall, Instant(loop.time()), world.units.values())
         switched_off = self._options.state_dir / "hooks-off"
         hooks = HostHooks(self._options.hooks, metrics.hook_ran, self._log, time.time, switched_off)
+
+        def make_api() -> "Api":
+            from supervisor.api_table import Api  # noqa: PLC0415 - most supervisors are asked once a month
+
+            return Api(
+                inbox=inbox,
+                world=lambda: shell.world,
+                status=lambda: self._status(shell.world, user_docker),
+                journal=journal,
+                engine=engine,
+                choices=choices,
+                user_docker=user_docker,
+                checks=lambda name: shown(shell.outcomes(name), self._to_wall),
+                hooks=hooks,
+                boot=boot_chart.told,
+            )
+
         control = Control(
-            inbox=inbox,
-            world=lambda: shell.world,
-            status=lambda: self._status(shell.world, user_docker),
-            journal=journal,
-            engine=engine,
             run_dir=self._options.run_dir,
-            choices=choices,
-            user_docker=user_docker,
-            checks=lambda name: shown(shell.outcomes(name), self._to_wall),
-            hooks=hooks,
-            boot=boot_chart.told,
+            journal=journal,
+            make_api=make_api,
             log=self._log,
             access=self._options.access,
         )

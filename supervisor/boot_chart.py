@@ -12,11 +12,11 @@ from supervisor.loop import Entry
 from supervisor.status import as_iso
 from units import events as fact
 from units.events import Event
-from units.kernel import Reaction, Transition
 from units.machine import Moment
 from units.quantities import Instant
 from units.records import dataclass
 from units.unit import Phase, Unit
+from units.world import Reaction, Transition
 
 MOST = 32
 """Stages of one unit: one that never arrives is followed no further."""

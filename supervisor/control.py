@@ -7,31 +7,24 @@ reading, answers are small, streams are bounded, and a client that neither asks 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from importlib import import_module
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
 
-from hooks.presence import HostHooks
-from supervisor.api_asking import Asking
-from supervisor.api_explaining import Explaining
-from supervisor.api_hooks import HookRoutes
-from supervisor.api_reading import Reading
-from supervisor.api_request import Refusal, Taken, in_json, refuse
-from supervisor.api_switching import Switching
-from supervisor.api_waiting import Waiting
-from supervisor.choices import Choices
+from supervisor.api_request import Refusal, Taken, refuse
 from supervisor.doors import READING, SOCKET, Access, ControlError, open_door, peer_of, shut
-from supervisor.engine import Engine
-from supervisor.http_server import BaseRequest, HttpServer, NoRouteError, Response, Route, StreamResponse, match
+from supervisor.http_server import BaseRequest, HttpServer, NoRouteError, Route, StreamResponse, match
 from supervisor.journal import Journal
-from supervisor.late_user_docker import LateUserDocker
-from supervisor.loop import Entry, Inbox
+from supervisor.loop import Entry
 from supervisor.pages import PagesError, address, plain
-from units.kernel import Reaction, World
 from units.machine import Moment
-from units.unit import UnitName
+from units.world import Reaction
+
+if TYPE_CHECKING:
+    from supervisor.api_table import Api
 
 CLIENTS = 256
 """Requests at a time; the next one is told to come back."""
@@ -39,28 +32,25 @@ GUESTS = 128
 """Of these, from those who may only look: they cannot keep out those who may do something."""
 IDLE = 10.0
 """Seconds a connection may exist without a whole request on it."""
+API = "supervisor.api_table"
+"""Loading it takes 20 ms, in a thread of its own: those who die meanwhile do not wait for it."""
 
 
 Guard = Callable[[BaseRequest], Awaitable[StreamResponse]]
 
 
 class Control:
-    """Serves ``run_dir/control.sock`` and what ``access`` says. An observer, to see what becomes of what is asked."""
+    """Serves ``run_dir/control.sock`` and what ``access`` says. An observer, to see what becomes of what is asked.
+
+    ``make_api`` is called with the first request, once ``API`` is loaded.
+    """
 
     def __init__(
         self,
         *,
-        inbox: Inbox,
-        world: Callable[[], World],
-        status: Callable[[], dict[str, Any]],
-        journal: Journal,
-        engine: Engine | None,
         run_dir: Path,
-        boot: Callable[[], dict[str, Any]],
-        choices: Choices | None = None,
-        user_docker: LateUserDocker | None = None,
-        checks: Callable[[UnitName], list[dict[str, Any]]] = lambda _: [],
-        hooks: HostHooks | None = None,
+        journal: Journal,
+        make_api: "Callable[[], Api]",
         log: FilteringBoundLogger | None = None,
         access: Access = Access(),
     ) -> None:
@@ -68,20 +58,8 @@ class Control:
         self._log = log
         self._access = access
         self._journal = journal
-        self._engine = engine
-        self._world = world
-        self._engine_log: Callable[[int], tuple[str, ...]] = (lambda _: ()) if user_docker is None else user_docker.tail
-        self._hooks = hooks
-        self._reading = Reading(
-            world=world, status=status, journal=journal, engine=engine, user_docker=user_docker, checks=checks
-        )
-        self._explaining = Explaining(world, journal, boot)
-        self._asking = Asking(inbox=inbox, world=world, status=status)
-        self._waiting = Waiting(world=world, status=status)
-        self._switching = Switching(
-            asking=self._asking, world=world, status=status, choices=choices, user_docker=user_docker
-        )
-        self._routes = self._table()
+        self._make_api = make_api
+        self._api: Api | None = None
         self._busy: set[asyncio.Transport] = set()
         self._guests = 0
         self._closing = asyncio.Event()
@@ -90,12 +68,19 @@ class Control:
         self._sweeper: asyncio.Task[None] | None = None
 
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
-        self._asking.observe(entry, moment, reaction)
-        self._waiting.observe(reaction.world)
+        if self._api is not None:
+            self._api.observe(entry, moment, reaction)
+
+    @property
+    def api(self) -> "Api":
+        """Made when it is needed for the first time."""
+        if self._api is None:
+            self._api = self._make_api()
+        return self._api
 
     def asker(self, request: int) -> int | None:
         """The uid of who waits for the answer to this request."""
-        return self._asking.asker(request)
+        return None if self._api is None else self._api.asker(request)
 
     async def start(self) -> None:
         """Open the doors and serve until ``close``. Raises ControlError."""
@@ -116,8 +101,8 @@ class Control:
     async def close(self) -> None:
         """End all streams and waits, and take the sockets away. Idempotent."""
         self._closing.set()
-        self._asking.close()
-        self._waiting.close()
+        if self._api is not None:
+            self._api.close()
         self._journal.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -178,7 +163,11 @@ class Control:
             return refuse(503, f"{CLIENTS} requests are being served already", "try again, with fewer at a time")
         self._busy.add(transport)
         try:
-            route, taken = match(self._routes, request.method, request.rel_url.raw_path)
+            if self._api is None:
+                await asyncio.to_thread(import_module, API)
+                if self._closing.is_set():
+                    return refuse(503, "the supervisor is ending", "see whether the host goes down")
+            route, taken = match(self.api.routes, request.method, request.rel_url.raw_path)
             if route.method == "GET":
                 return await route.handler(request, taken)
             return await self._audited(request, route, taken)
@@ -232,42 +221,6 @@ class Control:
                     unit=taken.get("name", ""),
                     outcome=outcome,
                 )
-
-    def _table(self) -> tuple[Route, ...]:
-        return (
-            Route("GET", "/v1/status", self._reading.status),
-            Route("GET", "/v1/units", self._reading.units),
-            Route("GET", "/v1/units/{name}", self._reading.unit),
-            Route("GET", "/v1/units/{name}/why", self._reading.why),
-            Route("GET", "/v1/units/{name}/timeline.svg", self._explaining.timeline),
-            Route("GET", "/v1/units/{name}/logs", self._reading.logs),
-            Route("GET", "/v1/units/{name}/wait", self._waiting.wait),
-            Route("GET", "/v1/events", self._reading.events),
-            Route("GET", "/v1/logs", self._logs),
-            Route("GET", "/v1/boot", self._explaining.boot),
-            Route("GET", "/v1/boot.svg", self._explaining.boot_picture),
-            Route("GET", "/v1/graph", self._reading.graph),
-            Route("GET", "/v1/version", self._reading.version),
-            Route("GET", "/v1/openapi.json", self._describe),
-            Route("GET", "/v1/storage/{name}/check", self._switching.check),
-            Route("GET", "/v1/engines", self._switching.engines),
-            *HookRoutes(lambda: self._hooks).table(),
-            Route("POST", "/v1/units/{name}/{verb}", self._asking.verb),
-            Route("POST", "/v1/switch/{of}/{name}", self._switching.switch),
-            Route("POST", "/v1/enable/{of}/{name}", self._switching.enable),
-        )
-
-    async def _logs(self, request: BaseRequest, taken: Taken) -> StreamResponse:
-        from supervisor.api_logs import Logs  # noqa: PLC0415 - most supervisors are asked once a month
-
-        return await Logs(self._journal, self._engine, self._world, self._engine_log).get(request, taken)
-
-    async def _describe(self, _request: BaseRequest, _taken: Taken) -> Response:
-        # Asked for once in a supervisor's life: not carried around until then.
-        from supervisor.api_operations import OPERATIONS  # noqa: PLC0415
-        from supervisor.openapi import describe  # noqa: PLC0415
-
-        return in_json(describe(self._routes, OPERATIONS))
 
 
 def verb_of(route: Route, taken: Taken) -> str:

@@ -53,11 +53,11 @@ from units.events import (
     VerdictDue,
 )
 from units.health import Health
-from units.kernel import Reaction
 from units.machine import Moment
 from units.quantities import Seconds
 from units.records import replace
 from units.unit import PROCESS, USER_DOCKER, ContainerId, Failure, UnitName
+from units.world import Reaction
 
 if TYPE_CHECKING:
     from supervisor.gating import Gates, Gating

@@ -9,9 +9,9 @@ from typing import Any
 
 from supervisor.journal import Journal, Record
 from supervisor.status import as_iso, unit_row, what_next
-from units.kernel import World
 from units.links import Links
 from units.unit import MEANING, Phase, Unit, UnitName
+from units.world import World
 
 CALM = 600.0
 """Seconds in a good state that end a story: what comes after them is another one."""

@@ -13,9 +13,9 @@ from hooks.gates import Leave
 from hooks.points import Asked, Contribution, Starting, Stopping, Switching
 from supervisor.engine import EngineError
 from units.commands import CheckSwitch, CreateContainer, SignalContainer, StartContainer
-from units.kernel import World
 from units.records import replace
 from units.unit import USER_DOCKER, Failure, Phase, StoppedBy, Unit, UnitName
+from units.world import World
 
 Gated = CreateContainer | StartContainer | SignalContainer
 

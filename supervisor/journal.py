@@ -20,14 +20,14 @@ from units.commands import ArmTimer, Command, Timer
 from units.decisions import of_standing
 from units.events import Event, UnitEvent
 from units.incidents import Incident, Incidents, look
-from units.kernel import Reaction, Transition, World
-from units.kernel import in_words as outcome_in_words
 from units.machine import Moment
 from units.quantities import Instant
 from units.records import dataclass
 from units.rules import Decision, Value
-from units.switching import STEP_MEANING, Outcome, Result, Switch
+from units.switch import STEP_MEANING, Outcome, Result, Switch
+from units.switch import in_words as outcome_in_words
 from units.unit import CONSOLE, USER_DOCKER, Phase, Switchable, UnitName
+from units.world import Reaction, Transition, World
 
 KEPT = 4096
 KEPT_PER_UNIT = 64

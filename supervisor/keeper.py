@@ -9,10 +9,10 @@ from structlog.typing import FilteringBoundLogger
 
 from supervisor.loop import Entry
 from supervisor.state import StateError
-from units.kernel import Reaction, World
 from units.machine import Moment
 from units.memory import Clocks, remember
 from units.records import dataclass
+from units.world import Reaction, World
 
 PAUSE = 0.2
 """Seconds between a change and its write, so that a storm of changes is one write."""

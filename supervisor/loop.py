@@ -8,10 +8,11 @@ from time import perf_counter
 from typing import Protocol
 
 from units.events import Event
-from units.kernel import Reaction, World, react
+from units.kernel import react
 from units.machine import Moment
 from units.quantities import Instant, Seconds
 from units.records import dataclass
+from units.world import Reaction, World
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from supervisor.journal import Journal, Record
 from supervisor.page_state import SHOWN, Sight, change, look, whole
 from supervisor.sse import Message
 from supervisor.status import Context
-from units.kernel import World
+from units.world import World
 
 READERS = 16
 """Pages open at a time; the next one is told to come back, and shows what it was sent first."""

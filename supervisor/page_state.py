@@ -11,10 +11,10 @@ from supervisor.attention import headline, in_order, level
 from supervisor.journal import Record
 from supervisor.redaction import redact
 from supervisor.status import Context, as_iso, host, unit_row
-from units.kernel import World
 from units.links import Links
 from units.records import dataclass
 from units.unit import Unit, UnitName
+from units.world import World
 
 LONGEST_REASON = 400
 """Characters of a reason in a list; the details have more."""

@@ -21,7 +21,7 @@ from supervisor.http_server import (
     StreamResponse,
     find,
 )
-from units.kernel import World
+from units.world import World
 
 if TYPE_CHECKING:
     from supervisor.status_page import StatusPage

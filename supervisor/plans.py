@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 
 from units.decisions import of_transition, planned
 from units.events import Event
-from units.kernel import Transition, World
 from units.machine import Moment
 from units.rules import Decision
 from units.unit import Reason
+from units.world import Transition, World
 
 Keep = Callable[[Decision], int]
 """Keeps a decision, and says its number."""

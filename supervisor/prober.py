@@ -16,11 +16,11 @@ from supervisor.loop import Entry, Inbox
 from supervisor.status import as_iso
 from units.events import ConfigRead, HealthReported, SnapshotTaken, SpecChanged
 from units.health import Check, Standing, asked_now, first_pause, judge, pause
-from units.kernel import Reaction
 from units.machine import Moment
 from units.quantities import Instant, Seconds
 from units.records import dataclass
 from units.unit import ContainerId, Phase, Unit, UnitName
+from units.world import Reaction
 
 if TYPE_CHECKING:
     from supervisor.probes import Outcome

@@ -21,8 +21,8 @@ from structlog.typing import FilteringBoundLogger
 
 from supervisor.journal import Journal, Record
 from supervisor.loop import Entry
-from units.kernel import Reaction
 from units.machine import Moment
+from units.world import Reaction
 
 BOUND = 512 * 1024
 """Bytes of the file at most."""

@@ -8,9 +8,9 @@ import socket
 from collections.abc import Callable, Mapping
 
 from supervisor.loop import Entry
-from units.kernel import Reaction, World
 from units.machine import Moment
 from units.unit import Phase
+from units.world import Reaction, World
 
 READY_ANYWAY = 20.0
 """Seconds after which we count as started though the engine has not answered yet: we are, and it is not."""

@@ -8,7 +8,7 @@ from units import links
 from units.console import undefined
 from units.quantities import Seconds
 from units.records import dataclass, replace
-from units.switching import placed
+from units.storage import placed
 from units.unit import CONSOLE, USER_DOCKER, RestartPolicy, StopPolicy, Switchable, UnitName, UnitSpec
 
 __all__ = ["ConfigError", "Settings", "SupervisorSettings", "SystemDockerSettings", "UserDockerSettings"]

@@ -16,11 +16,11 @@ from supervisor.switches import Switches
 from supervisor.watch import Gauges, Watch
 from units.commands import CheckSwitch
 from units.events import Event, ShutdownAsked, ShutdownHurried
-from units.kernel import Reaction, World
 from units.machine import Moment
 from units.quantities import Instant, Seconds
 from units.records import dataclass
 from units.unit import UnitName
+from units.world import Reaction, World
 
 if TYPE_CHECKING:
     from supervisor.gating import Gates, Gating

@@ -9,11 +9,11 @@ from collections.abc import Callable, Collection
 from itertools import islice
 from typing import Protocol
 
-from units.kernel import World
 from units.machine import Moment
 from units.quantities import NEVER, Instant
 from units.standing import look_again, standing_start
 from units.unit import ContainerId, UnitName
+from units.world import World
 
 NOBODY: frozenset[ContainerId] = frozenset()
 AT_ONCE = 4

@@ -11,11 +11,12 @@ from supervisor.engine import Report
 from supervisor.version import VERSION
 from units.console import dirty, persistent
 from units.health import Health
-from units.kernel import World
 from units.quantities import NEVER, Instant
 from units.records import dataclass
-from units.switching import Outcome, contexts
+from units.storage import contexts
+from units.switch import Outcome
 from units.unit import CONSOLE, USER_DOCKER, Kind, OnUnhealthy, Phase, StoppedBy, Switchable, Unit, UnitSpec
+from units.world import World
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from supervisor.journal import Journal
 from supervisor.page_live import READERS, Live
 from supervisor.sse import stream
 from supervisor.status import Context
-from units.kernel import World
 from units.unit import UnitName
+from units.world import World
 
 FILES = Path(__file__).parent / "page"
 TYPES = {"page.js": "text/javascript", "page.css": "text/css", "icon.svg": "image/svg+xml"}

@@ -29,10 +29,10 @@ from supervisor.settings import Settings
 from supervisor.state import StateError, StateFile
 from units import links
 from units.events import ConfigRefused, Event, SnapshotTaken
-from units.kernel import Reaction, World, new_world
 from units.machine import Moment
 from units.quantities import Seconds
 from units.records import dataclass, replace
+from units.world import Reaction, World, new_world
 
 IN_CGROUP = re.compile(r"(?:docker[-/]|/containers/)([0-9a-f]{64})")
 

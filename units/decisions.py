@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 
 from units.events import Event
 from units.health import Health
-from units.kernel import Reaction, Transition, World
 from units.machine import Moment
 from units.quantities import NEVER, Instant, Seconds
 from units.records import dataclass, replace
 from units.restart import After, CrashLoop, Death, GiveUp, Rest, Verdict, decide, recent
 from units.rules import Decision, Inputs, Value
 from units.unit import Failure, Kind, OnUnhealthy, Phase, Policy, Reason, RestartPolicy, StoppedBy, Unit, Via
+from units.world import Reaction, Transition, World
 
 TIES = frozenset({Via.NET, Via.PID, Via.IPC, Via.LINK, Via.VOLUMES, Via.DEPENDS_ON})
 DEATHS = frozenset({"ContainerDied", "ContainerDestroyed", "VerdictDue"})

@@ -16,11 +16,11 @@ from dataclasses import field
 from units import events as fact
 from units.events import Event
 from units.health import Health
-from units.kernel import Reaction, Transition
 from units.machine import Moment
 from units.quantities import NEVER, Instant, Seconds
 from units.records import dataclass, replace
 from units.unit import LASTING, Phase, StoppedBy, Unit, UnitName
+from units.world import Reaction, Transition
 
 CALM = Seconds(10)
 """Well for so long, and it is over: the shortest run that a restart policy takes for a good one."""

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from units.health import ENGINE, Health, combine
-from units.kernel import World, fresh_unit
 from units.quantities import Instant, Seconds
 from units.records import dataclass, replace
 from units.unit import Budget, ContainerId, Phase, Place, Policy, Reason, StoppedBy, Unit, UnitName, UnitSpec
+from units.world import World, fresh_unit
 
 BELIEVED = frozenset({Phase.RUNNING, Phase.READY, Phase.COMPLETED, Phase.FAILED})
 """Phases taken up again in the same boot; whoever stood elsewhere looks for its way anew."""

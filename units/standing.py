@@ -7,12 +7,13 @@ long as the world is the same. Time alone only makes a verdict milder (``restart
 
 from units.commands import StartContainer
 from units.events import ContainerDied
-from units.kernel import World, react
+from units.kernel import react
 from units.machine import Moment
 from units.quantities import NEVER, Instant
 from units.restart import milder_at
 from units.service import UP
 from units.unit import LASTING, ContainerId, Policy, UnitName, UnitSpec
+from units.world import World
 
 SUCCESS, KILLED = 0, 137
 """The tables tell another failure from SIGKILL only where that leads to less than a start at once."""

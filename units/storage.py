@@ -1,6 +1,9 @@
 """The storage context: what a container must be so that user Docker can run in its file system."""
 
-from units.records import dataclass
+from collections.abc import Mapping
+
+from units.records import dataclass, replace
+from units.unit import LASTING, USER_DOCKER, Dependency, Unit, UnitName, UnitSpec, Via
 
 REQUIRES = "dockwarden.storage.requires"
 """Label of a storage container: binaries it must have on its PATH, and (absolute paths) what must be mounted in it."""
@@ -66,3 +69,14 @@ def lacks(facts: ContextFacts) -> tuple[str, ...]:
 def wanted(requires: str) -> tuple[str, ...]:
     """The label's value taken apart: commas and blanks separate."""
     return tuple(requires.replace(",", " ").split())
+
+
+def contexts(units: Mapping[UnitName, Unit]) -> list[UnitName]:
+    """The units whose file system user Docker could run in, as far as their kind says."""
+    return sorted(name for name, unit in units.items() if unit.spec.kind in LASTING and name != USER_DOCKER)
+
+
+def placed(spec: UnitSpec, context: UnitName) -> UnitSpec:
+    """User Docker's definition with another storage context."""
+    others = tuple(edge for edge in spec.dependencies if edge.via is not Via.CONTEXT)
+    return replace(spec, context=context, dependencies=(*others, Dependency(context, Via.CONTEXT)))

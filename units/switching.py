@@ -6,7 +6,7 @@ killed in between has nothing to undo: the next one reads the choice, and brings
 """
 
 from collections.abc import Callable, Mapping
-from enum import Enum, StrEnum
+from enum import Enum
 from typing import Any
 
 from units.commands import ArmSwitch, CheckSwitch, Command, DropIntent, KeepChoice, KeepIntent
@@ -25,101 +25,18 @@ from units.events import (
 from units.machine import Moment
 from units.quantities import Instant, Seconds
 from units.records import dataclass, replace
+from units.storage import contexts, placed
+from units.switch import Outcome, Result, Switch, SwitchStep
 from units.unit import (
     CONSOLE,
-    LASTING,
     USER_DOCKER,
-    Dependency,
     Phase,
     StoppedBy,
     Switchable,
     Unit,
     UnitName,
     UnitSpec,
-    Via,
 )
-
-
-class SwitchStep(StrEnum):
-    """Where a switch stands. The same words in log, metric and docs."""
-
-    CHECKING = "checking"
-    DRAINING = "draining"
-    STOPPING = "stopping"
-    STARTING = "starting"
-    PROVING = "proving"
-    COMMITTING = "committing"
-    REVERTING = "reverting"
-    RESTORING = "restoring"
-
-
-STEP_MEANING: dict[SwitchStep, str] = {
-    SwitchStep.CHECKING: "nothing is touched yet: definition, image, room on the disk, or the contract, are looked at",
-    SwitchStep.DRAINING: "user Docker is being stopped",
-    SwitchStep.STOPPING: "the old console is being stopped",
-    SwitchStep.STARTING: "the new console is being started, and has to become ready",
-    SwitchStep.PROVING: "user Docker is being started in the new place, and has to serve",
-    SwitchStep.COMMITTING: "the choice is being written down",
-    SwitchStep.REVERTING: "it failed: what was started anew is being stopped",
-    SwitchStep.RESTORING: "it failed: the old console and user Docker are being brought back",
-}
-
-
-class Result(StrEnum):
-    """How a switch ended."""
-
-    DONE = "done"
-    REFUSED = "refused"
-    """Before anything was touched."""
-    ROLLED_BACK = "rolled-back"
-    STUCK = "stuck"
-    """It failed, and what was there before did not come back in time either; it is still being tried."""
-    DROPPED = "dropped"
-    """The host went down in between; it comes up with the old one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Switch:
-    """A switch under way."""
-
-    of: Switchable
-    origin: str
-    target: str
-    step: SwitchStep
-    since: Instant
-    """When it came to this step."""
-    began: Instant
-    token: int
-    """Number of the last order that waits for an answer, and of the timer that counts."""
-    request: int = 0
-    cause: str = ""
-    why: str = ""
-    """Once it fails: what failed."""
-    serving: bool = False
-    """User Docker was wanted when it began, and has to serve when it ends."""
-    moved: bool = False
-    """The new console or place is in force."""
-    anew: bool = False
-    """The same console, in a new container."""
-    stopgap: bool = False
-    """Nobody asked: the chosen console does not run, and another takes its place until the next boot."""
-    spent: tuple[tuple[str, float], ...] = ()
-    """Steps that are over, and how many seconds each took."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A switch that is over."""
-
-    of: Switchable
-    origin: str
-    target: str
-    result: Result
-    why: str
-    ended: Instant
-    request: int
-    spent: tuple[tuple[str, float], ...]
-    cause: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,11 +234,6 @@ def _storage_refusal(target: str, scene: Scene) -> str:
     return ""
 
 
-def contexts(units: Mapping[UnitName, Unit]) -> list[UnitName]:
-    """The units whose file system user Docker could run in, as far as their kind says."""
-    return sorted(name for name, unit in units.items() if unit.spec.kind in LASTING and name != USER_DOCKER)
-
-
 def begin(asked: SwitchAsked, scene: Scene, *, stopgap: bool = False) -> Turn:
     """The first step. Nothing is touched in it."""
     docker, console, moment = scene.docker, scene.console, scene.moment
@@ -406,12 +318,6 @@ def _placed(switch: Switch, name: str, scene: Scene) -> tuple[UnitSpec, ...]:
     if switch.of is Switchable.ENGINE:
         return (replace(spec, engine=name),)
     return (placed(spec, UnitName(name)),)
-
-
-def placed(spec: UnitSpec, context: UnitName) -> UnitSpec:
-    """User Docker's definition with another storage context."""
-    others = tuple(edge for edge in spec.dependencies if edge.via is not Via.CONTEXT)
-    return replace(spec, context=context, dependencies=(*others, Dependency(context, Via.CONTEXT)))
 
 
 def commit(switch: Switch, _event: Any, _scene: Scene) -> Turn:

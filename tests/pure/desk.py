@@ -14,6 +14,8 @@ from typing import Any, Self
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from hooks.presence import HostHooks
+from supervisor.api_table import Api
 from supervisor.boot_chart import BootChart
 from supervisor.control import Control
 from supervisor.doors import Access
@@ -24,11 +26,11 @@ from supervisor.status import Context, status
 from tests.simulation.engine_model import EPOCH_NS, FakeEngine
 from units import events as fact
 from units.commands import CreateContainer, SignalContainer, StartContainer
-from units.kernel import Reaction, fresh_unit, new_world
 from units.links import check
 from units.machine import Moment
 from units.quantities import Instant
 from units.unit import ContainerId, UnitName, UnitSpec
+from units.world import Reaction, fresh_unit, new_world
 
 SILENT: FilteringBoundLogger = structlog.wrap_logger(
     None, processors=[], wrapper_class=structlog.make_filtering_bound_logger(50)
@@ -109,14 +111,19 @@ class Desk:
         context = Context("attached", "fake://engine", lambda instant: to_wall + instant, started=time.time())
         units = [fresh_unit(spec, Instant(loop.time()), "") for spec in specs]
         self.chart = BootChart(lambda instant: to_wall + instant, Instant(loop.time()), units)
+        self.hooks: HostHooks | None = None
         self.control = Control(
-            inbox=self.inbox,
-            world=lambda: self.loop.world,
-            status=lambda: status(self.loop.world, context),
-            journal=self.journal,
-            engine=self.engine,
             run_dir=run_dir,
-            boot=self.chart.told,
+            journal=self.journal,
+            make_api=lambda: Api(
+                inbox=self.inbox,
+                world=lambda: self.loop.world,
+                status=lambda: status(self.loop.world, context),
+                journal=self.journal,
+                engine=self.engine,
+                boot=self.chart.told,
+                hooks=self.hooks,
+            ),
             log=log,
             access=access,
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from units import events as fact
 from units.commands import ArmTimer, Command, CreateContainer, SignalContainer, StartContainer
 from units.events import Event, Observed
-from units.kernel import Reaction, World, fresh_unit, new_world, react
+from units.kernel import react
 from units.links import check
 from units.machine import Moment
 from units.quantities import Instant, Seconds
@@ -22,6 +22,7 @@ from units.unit import (
     UnitSpec,
     Via,
 )
+from units.world import Reaction, World, fresh_unit, new_world
 
 
 def spec(

@@ -31,7 +31,7 @@ def test_wait_ends_when_a_unit_is_there(play: Play) -> None:
         code, out, err = await stage("wait", "web", "db")
         assert (code, out, err) == (0, "web: ready, started\ndb: ready, started\n", "")
         waiting = asyncio.create_task(stage("wait", "web", "--for", "stopped", "--timeout", "600"))
-        await until(lambda: stage.desk.control._waiting._waits)
+        await until(lambda: stage.desk.control.api._waiting._waits)
         stage.desk.inbox.put(fact.StopAsked(UnitName("web"), 0))
         code, out, _ = await waiting
         assert (code, out.partition(",")[0]) == (0, "web: stopped")

@@ -164,7 +164,7 @@ def test_hooks_are_completed_by_their_names(capsys: pytest.CaptureFixture[str]) 
     async def run() -> int:
         with short_directory() as directory:
             async with Desk(directory) as desk:
-                desk.control._hooks = Listed()  # type: ignore[assignment]
+                desk.hooks = Listed()  # type: ignore[assignment]
                 words = ["__complete", "--run-dir", str(directory), "hooks", "disable", "2"]
                 return int(await in_thread(lambda: main(words)))
 
@@ -178,9 +178,7 @@ def test_a_mistyped_event_is_guessed(capsys: pytest.CaptureFixture[str]) -> None
     async def run() -> int:
         with short_directory() as directory:
             async with Desk(directory, spec("unit")) as desk:
-                desk.control._hooks = HostHooks(
-                    directory / "hooks.d", lambda *_: None, SILENT, time.time, directory / "off"
-                )
+                desk.hooks = HostHooks(directory / "hooks.d", lambda *_: None, SILENT, time.time, directory / "off")
                 words = ["--run-dir", str(directory), "hooks", "test", "unit.restartd"]
                 return int(await in_thread(lambda: main(words)))
 

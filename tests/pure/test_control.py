@@ -476,9 +476,9 @@ def test_a_client_that_leaves_ends_its_wait() -> None:
         desk.obedient.deaf.add("web")
         _reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
         writer.write(b"POST /v1/units/web/stop?wait=600 HTTP/1.0\r\n\r\n")
-        await until(lambda: desk.control._asking.waiting)
+        await until(lambda: desk.control.api._asking.waiting)
         writer.close()
-        await until(lambda: not desk.control._asking.waiting)
+        await until(lambda: not desk.control.api._asking.waiting)
 
     play(scene, spec("web"))
 
@@ -489,7 +489,7 @@ def test_closing_ends_the_waits() -> None:
     async def scene(desk: Desk) -> None:
         desk.obedient.deaf.add("web")
         waiting = asyncio.create_task(ask(desk, "POST", "/v1/units/web/stop?wait=600"))
-        await until(lambda: desk.control._asking.waiting)
+        await until(lambda: desk.control.api._asking.waiting)
         await desk.quiet()
         await desk.control.close()
         code, told = await waiting
@@ -545,7 +545,7 @@ def test_the_reference_names_every_path() -> None:
     async def scene(desk: Desk) -> None:
         page = (REPOSITORY / "docs/reference/control.md").read_text()
         told = set(re.findall(r"^\| `((?:GET|POST) /v1/[^?`]+)", page, re.MULTILINE))
-        assert told == {f"{route.method} {route.path}" for route in desk.control._routes}
+        assert told == {f"{route.method} {route.path}" for route in desk.control.api.routes}
 
     play(scene)
 

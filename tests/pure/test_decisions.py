@@ -14,7 +14,7 @@ from units.machine import Moment
 from units.quantities import Instant
 from units.rule_book import RULES
 from units.rules import Decision
-from units.switching import Result, SwitchStep
+from units.switch import Result, SwitchStep
 from units.unit import Failure, HealPolicy, Kind, OnUnhealthy, Policy, UnitName, Via
 
 

@@ -194,7 +194,7 @@ def test_who_asked_for_a_change_is_in_the_log() -> None:
         desk.obedient.deaf.add("web")
         _reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
         writer.write(b"POST /v1/units/web/stop?wait=600 HTTP/1.0\r\n\r\n")
-        await until(lambda: desk.control._asking.waiting)
+        await until(lambda: desk.control.api._asking.waiting)
         writer.close()
         await until(lambda: len(told) == 5)
         assert told[-1] == who | {"verb": "stop", "unit": "web", "outcome": "left"}

@@ -13,7 +13,7 @@ from supervisor.journal import GAP, KEPT, KEPT_PER_UNIT, QUEUE, Dropped, Journal
 from supervisor.loop import Entry
 from units import events as fact
 from units.health import Check, Health, Tcp
-from units.kernel import Reaction, World, fresh_unit, new_world, react
+from units.kernel import react
 from units.links import check
 from units.machine import Moment
 from units.quantities import Instant
@@ -29,6 +29,7 @@ from units.unit import (
     UnitSpec,
     Via,
 )
+from units.world import Reaction, World, fresh_unit, new_world
 
 CONSOLE, DOCKER = UnitName("console"), UnitName("docker")
 BOX = ContainerId("c" * 64)

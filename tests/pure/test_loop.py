@@ -8,10 +8,11 @@ import pytest
 
 from supervisor.loop import UNTOLD, Beforehand, Entry, Inbox, Loop
 from units.events import EngineLost, Event
-from units.kernel import DivergedError, Reaction, World, new_world
 from units.links import check
 from units.machine import Moment
 from units.quantities import Instant, Seconds
+from units.step import DivergedError
+from units.world import Reaction, World, new_world
 
 
 class Seen:

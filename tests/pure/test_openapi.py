@@ -15,11 +15,11 @@ from supervisor.status import Context, status
 from tests.pure.desk import Desk
 from tests.pure.story import needs, spec
 from tests.pure.test_control import ask, lines, play
-from units.kernel import fresh_unit, new_world
 from units.links import check
 from units.quantities import Instant
-from units.switching import Outcome, Result, Switch, SwitchStep
+from units.switch import Outcome, Result, Switch, SwitchStep
 from units.unit import Kind, Policy, Switchable, UnitName
+from units.world import fresh_unit, new_world
 
 PATHS = {name.partition(" ")[2] for name in OPERATIONS}
 
@@ -47,9 +47,9 @@ def test_each_route_is_described_and_nothing_else() -> None:
     """One entry for each route; a new route needs one in ``api_operations``."""
 
     async def scene(desk: Desk) -> None:
-        assert {f"{route.method} {route.path}" for route in desk.control._routes} == set(OPERATIONS)
+        assert {f"{route.method} {route.path}" for route in desk.control.api.routes} == set(OPERATIONS)
         with pytest.raises(KeyError):
-            describe(desk.control._routes, {})
+            describe(desk.control.api.routes, {})
 
     play(scene)
 

@@ -11,8 +11,8 @@ import pytest
 from supervisor.pages import PagesError, address, portions, serve_pages
 from tests.pure.story import Story, seen, spec
 from units import events as fact
-from units.kernel import World
 from units.quantities import Seconds
+from units.world import World
 
 
 class Numbers:

@@ -9,9 +9,9 @@ from tests.pure.story import Story, needs, seen, spec
 from tests.pure.test_metrics import Watched, nonzero
 from units import events as fact
 from units.health import Check, Health, Tcp
-from units.kernel import new_world
 from units.quantities import Instant
 from units.unit import ContainerId, HealPolicy, Kind, OnUnhealthy, Place, Policy, StoppedBy, UnitName
+from units.world import new_world
 
 CONSOLE = UnitName("console")
 

@@ -4,10 +4,10 @@ import json
 from dataclasses import replace
 
 from supervisor.status import NEXT, Context, as_iso, status, unit_row, what_next
-from units.kernel import World, fresh_unit, new_world
 from units.links import check
 from units.quantities import Instant
 from units.unit import ContainerId, Kind, Phase, StoppedBy, Unit, UnitName, UnitSpec
+from units.world import World, fresh_unit, new_world
 
 SPEC = UnitSpec(UnitName("console"), Kind.SERVICE, "os-console:1", "{}", "abc")
 

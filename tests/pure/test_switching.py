@@ -8,10 +8,10 @@ from tests.pure.story import Story, show
 from units import events as fact
 from units.commands import ArmSwitch, CheckSwitch, Command, DropIntent, KeepChoice, KeepIntent
 from units.health import Health
-from units.kernel import new_world
 from units.links import check
 from units.quantities import Instant
-from units.switching import Result, SwitchStep, placed
+from units.storage import placed
+from units.switch import Result, SwitchStep
 from units.unit import (
     CONSOLE,
     PROCESS,
@@ -27,6 +27,7 @@ from units.unit import (
     UnitName,
     UnitSpec,
 )
+from units.world import new_world
 
 
 def console(variant: str, rebuild: Rebuild = Rebuild.NEVER) -> UnitSpec:

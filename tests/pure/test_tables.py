@@ -8,7 +8,7 @@ import pytest
 from units import switching
 from units.events import ChoiceLost, SwitchAsked, SwitchDue, SwitchEvent
 from units.machine import EVENTS, Table
-from units.switching import Result, SwitchStep
+from units.switch import Result, SwitchStep
 from units.tables import rules_of
 from units.unit import Kind, Phase
 

@@ -30,13 +30,13 @@ def test_the_answer_comes_with_the_transition() -> None:
 
     async def scene(desk: Desk) -> None:
         waiting = asyncio.create_task(ask(desk, "GET", "/v1/units/web/wait?for=stopped&timeout=600"))
-        await until(lambda: desk.control._waiting._waits)
+        await until(lambda: desk.control.api._waiting._waits)
         desk.inbox.put(fact.StopAsked(UnitName("web"), 0))
         await desk.quiet()
         desk.inbox.put(fact.StartAsked(UnitName("web"), 0))
         code, told = await waiting
         assert (code, told["reached"]) == (200, True)
-        assert not desk.control._waiting._waits
+        assert not desk.control.api._waiting._waits
 
     play(scene, spec("web"))
 
@@ -49,7 +49,7 @@ def test_what_cannot_come_any_more_ends_the_wait() -> None:
             asyncio.create_task(ask(desk, "GET", f"/v1/units/{path}&timeout=600"))
             for path in ("job/wait?for=completed", "web/wait?for=healthy")
         ]
-        await until(lambda: len(desk.control._waiting._waits) == 2)
+        await until(lambda: len(desk.control.api._waiting._waits) == 2)
         desk.inbox.put(fact.ContainerDied(UnitName("job"), ContainerId("job-box"), 1))
         desk.inbox.put(fact.StopAsked(UnitName("web"), 0))
         told = [(await task)[1] for task in waiting]
@@ -66,11 +66,11 @@ def test_a_wait_has_an_end() -> None:
         assert (code, told["reached"], told["unit"]["state"]) == (200, False, "ready")
         _reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
         writer.write(b"GET /v1/units/web/wait?for=stopped&timeout=600 HTTP/1.0\r\n\r\n")
-        await until(lambda: desk.control._waiting._waits)
+        await until(lambda: desk.control.api._waiting._waits)
         writer.close()
-        await until(lambda: not desk.control._waiting._waits)
+        await until(lambda: not desk.control.api._waiting._waits)
         waiting = asyncio.create_task(ask(desk, "GET", "/v1/units/web/wait?for=stopped&timeout=600"))
-        await until(lambda: desk.control._waiting._waits)
+        await until(lambda: desk.control.api._waiting._waits)
         await desk.control.close()
         assert (await waiting)[0] == 503
 

@@ -23,7 +23,7 @@ from units.decisions import Judgement, judgement, of_standing
 from units.events import ConfigRead, Event, ResetAsked, RestartAsked, StartAsked, StopAsked
 from units.health import Check, CheckKind, Exec
 from units.incidents import Incidents, Looked, look
-from units.kernel import Reaction, Transition, World, new_world, react
+from units.kernel import react
 from units.machine import Moment
 from units.memory import Clocks, recall
 from units.quantities import Instant, Seconds
@@ -43,6 +43,7 @@ from units.unit import (
     UnitSpec,
     Via,
 )
+from units.world import Reaction, Transition, World, new_world
 
 NIGHT = 1_700_000_000.0
 """Wall clock at virtual second 0."""

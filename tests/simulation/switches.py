@@ -20,10 +20,9 @@ from tests.simulation.host import NIGHT, SILENT, Life, Memory, NoGauges, Recorde
 from units import links
 from units.events import ContainerDied, ContainerStarted, Event, HealthReported, Observed, SwitchAsked
 from units.health import Health
-from units.kernel import World, new_world
 from units.memory import Clocks, recall
 from units.quantities import Instant, Seconds
-from units.switching import SwitchStep
+from units.switch import SwitchStep
 from units.unit import (
     CONSOLE,
     PROCESS,
@@ -41,6 +40,7 @@ from units.unit import (
     UnitName,
     UnitSpec,
 )
+from units.world import World, new_world
 
 HASH = "h1"
 

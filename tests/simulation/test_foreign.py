@@ -18,7 +18,6 @@ from tests.simulation.host import NIGHT, SILENT, Memory, NoGauges, Recorder, bod
 from units import links
 from units.events import ConfigRefused, Event
 from units.health import Health
-from units.kernel import new_world
 from units.machine import Moment, View
 from units.memory import Clocks
 from units.quantities import Instant, Seconds
@@ -37,6 +36,7 @@ from units.unit import (
     UnitSpec,
     Via,
 )
+from units.world import new_world
 
 AT_WORK = {Phase.STOPPING, Phase.STARTING, Phase.CREATING, Phase.EXITED}
 REFERENCES = (Via.NET, Via.PID, Via.IPC, Via.DEPENDS_ON, Via.LINK)

@@ -18,13 +18,13 @@ from tests.simulation.host import DrawnGates, SimulatedHost, draw_faults, draw_p
 from tests.simulation.virtual_loop import run
 from units.events import SnapshotTaken
 from units.incidents import well
-from units.kernel import World
 from units.machine import Moment, View
 from units.quantities import NEVER, Instant
 from units.reconcile import reconcile
 from units.relinking import curable, patience
 from units.tables import rules_of
 from units.unit import Kind, Phase
+from units.world import World
 
 CHUNK = 100
 REPLACED = re.compile("_[0-9a-f]{12}'")

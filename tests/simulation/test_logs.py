@@ -13,9 +13,9 @@ from supervisor.log_merge import HOLD, Item
 from tests.simulation.engine_model import EPOCH_NS, FakeEngine, Faults, Program
 from tests.simulation.host import SILENT, SimulatedHost, body
 from tests.simulation.virtual_loop import run
-from units.kernel import World
 from units.quantities import Seconds
 from units.unit import Kind, Phase, Policy, RestartPolicy, UnitName, UnitSpec
+from units.world import World
 
 ALL = Wanted(unit=None, since=0, until=None, tail=None, level=20, output_only=False)
 WEB, OTHER = UnitName("web"), UnitName("other")

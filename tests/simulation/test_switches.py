@@ -11,9 +11,9 @@ import pytest
 
 from tests.simulation.switches import STEPS, SwitchingHost
 from tests.simulation.virtual_loop import run
-from units.kernel import World
-from units.switching import Result, SwitchStep
+from units.switch import Result, SwitchStep
 from units.unit import CONSOLE, Switchable
+from units.world import World
 
 TARGETS = {
     Switchable.CONSOLE: ("other", "broken", "sick", "anew"),

@@ -1,0 +1,215 @@
+"""What concerns all units: the engine comes and goes, a snapshot, the configuration, the shutdown."""
+
+from typing import Any, assert_never
+
+from units import events as fact
+from units import relinking
+from units.events import WorldEvent
+from units.links import check, shares
+from units.quantities import NEVER, Instant, Seconds
+from units.reconcile import leftovers, looks, reconcile
+from units.records import replace
+from units.step import LOOKING, Step
+from units.tables import rules_of
+from units.unit import CONSOLE, Kind, Phase, Stamp, StoppedBy, Unit, UnitSpec
+from units.world import fresh_unit
+
+ENGINE_STOP = Seconds(20)
+"""An engine that goes down without live-restore stops its containers first, as a person would, in at most 15 s."""
+
+
+def take_look(step: Step, event: fact.ContainerLooked) -> None:
+    """What its container holds is no matter of a unit's phase; but who holds on to what is over is one of its own."""
+    unit = step.units.get(event.unit)
+    if unit is None or unit.container != event.container:
+        return
+    before, new = unit.look, event.look
+    changes: dict[str, Any] = {"look": new}
+    if before is not None and before.address and new.address and before.address != new.address:
+        changes["readdressed"] = unit.begun
+    if unit.phase in relinking.UP and unit.started_at == NEVER and event.started:
+        changes |= {
+            "started_at": Instant(step.moment.now - event.ran_for),
+            "begun": Stamp(0, event.started),
+        }
+    step.units[unit.name] = replace(unit, **changes)
+    for name in (unit.name, *step.world.links.followers.get(unit.name, ())):
+        if step.units[name].phase in LOOKING:
+            step.push(fact.PeerChanged(name, unit.name))
+
+
+def take_event(step: Step, event: WorldEvent) -> None:
+    match event:
+        case fact.EngineBack(version=version):
+            step.world = replace(step.world, engine_version=version, engine_reason="connected, being looked at")
+        case fact.EngineLost(reason=reason):
+            _lose_engine(step, reason)
+        case fact.SnapshotTaken():
+            _take_snapshot(step, event)
+        case fact.ConfigRead():
+            _read_config(step, event)
+        case fact.ConfigRefused(problems=problems):
+            step.world = replace(step.world, reloading=frozenset())
+            step.notices.append(f"the configuration does not hold, the present one stays: {problems}")
+            step.poke("configuration")
+        case fact.ShutdownAsked(total=total):
+            _drain(step, total)
+        case fact.ShutdownHurried():
+            if not step.world.draining:
+                _drain(step, Seconds(0))
+            for name in step.units:
+                step.push(fact.HurryAsked(name))
+        case _:
+            assert_never(event)
+
+
+def _lose_engine(step: Step, reason: str) -> None:
+    """No unit moves: what ran runs on. But stops seen just before were the engine's own, not a person's."""
+    was_up = step.world.engine_up
+    step.world = replace(step.world, engine_up=False, engine_reason=reason)
+    if not was_up or step.world.draining:
+        return
+    if any(unit.phase in {Phase.RUNNING, Phase.READY} for unit in step.units.values()):
+        return  # It left units running, so it stopped none: whoever was stopped was stopped by a person.
+    for unit in step.units.values():
+        if unit.stopped_by is StoppedBy.OUTSIDE and step.moment.now - unit.since < ENGINE_STOP:
+            step.push(fact.StopRevoked(unit.name))
+
+
+def _take_snapshot(step: Step, event: fact.SnapshotTaken) -> None:
+    came_up = not step.world.engine_up
+    if came_up and event.trigger != "connect":
+        return  # Asked before the engine went away; the one that counts is on its way.
+    if step.world.watching:
+        _meet(step, event)
+    corrections = reconcile(step.units, event)
+    for correction in corrections:
+        step.push(correction)
+    step.settle()
+    for look in looks(step.units, event):
+        take_look(step, look)
+    step.commands.extend(leftovers(step.units, event))
+    _take_consoles(step, event)
+    if came_up:
+        step.world = replace(step.world, engine_up=True, engine_reason="serving")
+        step.poke("engine")
+
+
+def _meet(step: Step, snapshot: fact.SnapshotTaken) -> None:
+    """On a host that is only watched: who is new, who is another one than before, and who has left."""
+    seen = {one.unit for one in snapshot.containers}
+    changed = False
+    for spec in (one.spec for one in snapshot.containers if one.spec is not None):
+        unit = step.units.get(spec.name)
+        if unit is None:
+            known = "does not run"
+            step.units[spec.name] = Unit(spec, Phase.INACTIVE, step.moment.now, reason=known, cause=step.moment.cause)
+            changed = True
+        elif unit.spec != spec:
+            step.units[spec.name] = replace(unit, spec=spec)
+            step.push(fact.SpecChanged(spec.name, spec))
+            changed = True
+    needed = {edge.target for unit in step.units.values() for edge in unit.spec.dependencies}
+    for name, unit in tuple(step.units.items()):
+        if name not in seen | needed and unit.container is None and unit.phase is Phase.INACTIVE:
+            del step.units[name]
+            changed = True
+    if changed:
+        checked = check(unit.spec for unit in step.units.values())
+        step.notices.extend(checked.warnings)
+        step.world = replace(step.world, links=checked.links)
+
+
+def _take_consoles(step: Step, event: fact.SnapshotTaken) -> None:
+    """Which other consoles there are; after a switch that was cut off, a second one may run."""
+    chosen = step.units.get(CONSOLE)
+    if chosen is None or step.world.switch is not None:
+        return
+    from units import console  # noqa: PLC0415 - not every host has one
+
+    others = console.parked(step.world.consoles, chosen.spec.variant, event.containers)
+    step.world = replace(step.world, parked=others)
+    step.commands.extend(console.park(step.world.consoles, others, chosen.spec))
+
+
+def _drain(step: Step, total: Seconds) -> None:
+    if step.world.draining:
+        return
+    step.world = replace(step.world, draining=True)
+    if step.world.switch is not None:
+        from units import switch_turns  # noqa: PLC0415 - most hosts never switch
+
+        switch_turns.drop(step, step.world.switch)
+    timeouts = {name: unit.spec.stop.timeout for name, unit in step.units.items()}
+    share = shares(step.world.links, timeouts, total)
+    for name in step.units:
+        step.push(fact.DrainAsked(name, share[name]))
+
+
+def _change_specs(step: Step, specs: tuple[UnitSpec, ...]) -> None:
+    """The configuration was read again: re-plan what is affected, and only that."""
+    checked = check((*specs, *_gone(step, specs)))
+    step.notices.extend(checked.warnings)
+    if checked.errors:
+        step.notices.append("the new configuration is refused: " + "; ".join(checked.errors))
+        step.world = replace(step.world, reloading=frozenset())
+        step.poke("configuration")
+        return
+    step.world = replace(step.world, links=checked.links, reloading=frozenset())
+    for spec in specs:
+        old = step.units.get(spec.name)
+        if old is None:
+            step.units[spec.name] = fresh_unit(spec, step.moment.now, step.moment.cause)
+        elif old.spec != spec:
+            if old.spec.kind is not spec.kind:
+                old = replace(old, phase=_phase_for(old, spec.kind))
+            step.units[spec.name] = replace(old, spec=spec)
+            step.push(fact.SpecChanged(spec.name, spec))
+        if old is not None and old.stopped_by is StoppedBy.CONFIG:
+            step.push(fact.StartAsked(spec.name))
+    for spec in _gone(step, specs):
+        if step.units[spec.name].stopped_by is not StoppedBy.CONFIG:
+            step.push(fact.StopAsked(spec.name, by=StoppedBy.CONFIG))
+    step.settle()
+    step.poke("configuration")
+
+
+def _read_config(step: Step, event: fact.ConfigRead) -> None:
+    if step.world.switch is None:
+        _change_specs(step, _with_present_console(step, event))
+        return
+    step.notices.append("a switch is under way, the present configuration stays: read it again afterwards")
+    step.world = replace(step.world, reloading=frozenset())
+    step.poke("configuration")
+
+
+def _with_present_console(step: Step, event: fact.ConfigRead) -> tuple[UnitSpec, ...]:
+    """Another console is a switch, never a side effect: the unit keeps the one it has, in its new definition."""
+    unit = step.units.get(CONSOLE)
+    if unit is not None and event.consoles:
+        present = unit.spec.variant
+        consoles = {spec.variant: spec for spec in event.consoles}
+        chosen = next((spec.variant for spec in event.specs if spec.name == CONSOLE), present)
+        if chosen != present:
+            step.notices.append(
+                f"the configuration asks for the console {chosen}, and {present} runs: 'console switch {chosen}'"
+            )
+        # One that lost its definition runs on as it is: a missing definition is no changed one.
+        kept = consoles.setdefault(present, unit.spec)
+        step.world = replace(step.world, consoles=consoles)
+        return tuple(kept if spec.name == CONSOLE else spec for spec in event.specs)
+    step.world = replace(step.world, consoles={spec.variant: spec for spec in event.consoles})
+    return event.specs
+
+
+def _gone(step: Step, specs: tuple[UnitSpec, ...]) -> tuple[UnitSpec, ...]:
+    """Units that the configuration no longer has: without dependencies, so that they hold nobody."""
+    known = {spec.name for spec in specs}
+    return tuple(replace(unit.spec, dependencies=()) for name, unit in step.units.items() if name not in known)
+
+
+def _phase_for(unit: Unit, kind: Kind) -> Phase:
+    """A unit that became another kind may stand in a phase its new table does not know."""
+    if unit.phase in rules_of(kind).phases:
+        return unit.phase
+    return Phase.RUNNING if kind is Kind.ONESHOT else Phase.INACTIVE

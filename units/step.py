@@ -1,0 +1,177 @@
+"""One step in the making: facts wait in a queue, units move by their tables and tell their peers."""
+
+from collections import deque
+from typing import TypeGuard, get_args
+
+from units import events as fact
+from units import relinking
+from units.commands import Command, ReadConfig, TakeSnapshot
+from units.events import EngineFact, UnitEvent
+from units.machine import Advance, Moment, View, advance
+from units.records import replace
+from units.switch import Outcome, Switch
+from units.tables import rules_of
+from units.unit import CONSOLE, USER_DOCKER, Phase, Unit, Via
+from units.world import Answer, Reaction, Transition, World
+
+ENGINE_FACTS = frozenset(get_args(EngineFact))
+LOOKING = frozenset({Phase.WAITING, Phase.RUNNING, Phase.READY, Phase.INACTIVE})
+"""Phases in which a unit looks at what its peers do: it waits for them, lives in what is theirs, or was left behind."""
+ASKS = (fact.StartAsked, fact.StopAsked, fact.RestartAsked, fact.ResetAsked)
+
+
+class DivergedError(AssertionError):
+    """Units pushed one another without end: a defect of the tables."""
+
+
+class Step:
+    """The mutable inside of one ``react``; nothing of it outlives the call."""
+
+    def __init__(self, world: World, moment: Moment) -> None:
+        self.world = world
+        self.units = dict(world.units)
+        self.moment = moment
+        self.queue: deque[UnitEvent] = deque()
+        self.transitions: list[Transition] = []
+        self.commands: list[Command] = []
+        self.answers: list[Answer] = []
+        self.notices: list[str] = []
+        self.switches: list[Switch | Outcome] = []
+
+    def push(self, event: UnitEvent) -> None:
+        self.queue.append(event)
+
+    def poke(self, why: str) -> None:
+        """Everybody who waits looks again, and everybody who may hold on to what is over."""
+        for unit in self.units.values():
+            if unit.phase in {Phase.WAITING, Phase.DRAINING} or (
+                unit.phase in LOOKING and self.world.links.leaders.get(unit.name)
+            ):
+                self.push(fact.PeerChanged(unit.name, why))
+
+    def settle(self) -> None:
+        budget = 200 + 60 * len(self.units)
+        while self.queue or self._look_at_switch():
+            budget -= 1
+            if budget < 0:
+                raise DivergedError(f"still moving: {list(self.queue)[:4]}")
+            if self.queue:
+                self._take(self.queue.popleft())
+
+    def _look_at_switch(self) -> bool:
+        """Whether the units got to where a switch goes on, or fails, or where one must begin; then it has."""
+        if self.world.switch is None and len(self.world.consoles) < 2:
+            return False
+        from units import switch_turns  # noqa: PLC0415 - most hosts never switch
+
+        return switch_turns.look(self)
+
+    def view(self, event: UnitEvent) -> View:
+        world, moment = self.world, self.moment
+        if world.switch is not None and isinstance(event, ASKS):
+            moment = replace(moment, cause=world.switch.cause)  # Its own asks: a person's would have been refused.
+        return View(self.units, world.links, world.engine_up, world.draining, world.reloading, moment)
+
+    def _take(self, event: UnitEvent) -> None:
+        unit = self.units.get(event.unit)
+        if unit is None:
+            self._answer(event, accepted=False, text=f"there is no unit '{event.unit}'")
+            if self.world.watching and isinstance(event, fact.ContainerStarted | fact.ContainerCreated):
+                self.commands.append(TakeSnapshot(f"{event.unit}: a container that is not known yet"))
+            return
+        if _is_of_the_engine(event) and _of_another_container(unit, event):
+            if isinstance(event, fact.ContainerStarted):
+                self.commands.append(TakeSnapshot(f"{unit.name}: another container of it was started"))
+            return
+        if isinstance(event, fact.HealthReported) and event.run not in {0, unit.run}:
+            return  # Of an earlier run: the answer came late.
+        if self.world.draining and isinstance(event, fact.StartAsked | fact.RestartAsked):
+            self._answer(event, accepted=False, text="the host goes down")
+            return
+        if self.world.switch is not None and _would_disturb(event):
+            text = f"a switch of the {self.world.switch.of} is under way ({self.world.switch.step}): wait for its end"
+            self._answer(event, accepted=False, text=text)
+            return
+        rules = rules_of(unit.spec.kind)
+        result = advance(rules, unit, event, self.view(event))
+        if result.edge is None:
+            why = rules.why_ignored(unit.phase, type(event)) or "no rule applies now"
+            self._answer(event, accepted=False, text=f"{unit.name} is {unit.phase}: {why}")
+            return
+        self._apply(unit, event, result)
+
+    def _apply(self, before: Unit, event: UnitEvent, result: Advance) -> None:
+        after = result.unit
+        self.commands.extend(result.commands)
+        if after.spec.reloads and not after.reloaded and after.phase in {Phase.READY, Phase.COMPLETED}:
+            after = replace(after, reloaded=True)
+            self.world = replace(self.world, reloading=self.world.reloading | {after.name})
+            self.commands.append(ReadConfig(after.name))
+        self.units[after.name] = after
+        if after.phase is not before.phase or after.restarts != before.restarts:
+            self.transitions.append(Transition(before, after, type(event).__name__))
+        if after.phase is not before.phase:
+            self._tell_peers(after)
+        if isinstance(event, fact.ContainerStarted) and self.world.links.leaders.get(after.name):
+            self.push(fact.PeerChanged(after.name, after.name))  # It may hold on to what is over already.
+        if isinstance(event, fact.ContainerStarted) and not event.found and _address_matters(after, self.view(event)):
+            self.commands.append(TakeSnapshot(f"{after.name}: its address may be another one now"))
+        if isinstance(event, ASKS):
+            self._answer(event, accepted=True, text=f"{after.name} is {after.phase}: {after.reason}")
+
+    def _tell_peers(self, unit: Unit) -> None:
+        links = self.world.links
+        for name in links.followers.get(unit.name, ()):
+            if self.units[name].phase in LOOKING:
+                self.push(fact.PeerChanged(name, unit.name))
+        for name in links.downstream(unit.name):
+            if self.units[name].phase in relinking.UP:  # It may have put off a re-link until this one had settled.
+                self.push(fact.PeerChanged(name, unit.name))
+        if self.world.draining and not unit.busy:
+            for other in self.units.values():
+                if other.phase is Phase.DRAINING:
+                    self.push(fact.PeerChanged(other.name, unit.name))
+
+    def _answer(self, event: UnitEvent, *, accepted: bool, text: str) -> None:
+        if isinstance(event, ASKS) and event.request:
+            self.answers.append(Answer(event.request, accepted, text))
+
+    def reaction(self) -> Reaction:
+        world = replace(self.world, units=self.units)
+        return Reaction(
+            world,
+            tuple(self.transitions),
+            tuple(self.commands),
+            tuple(self.answers),
+            tuple(self.notices),
+            tuple(self.switches),
+        )
+
+
+def _would_disturb(event: UnitEvent) -> bool:
+    """A person's wish for a unit that a switch is moving; the switch's own wishes have no request."""
+    return isinstance(event, ASKS) and bool(event.request) and event.unit in {CONSOLE, USER_DOCKER}
+
+
+def _is_of_the_engine(event: UnitEvent) -> TypeGuard[EngineFact]:
+    return type(event) in ENGINE_FACTS
+
+
+def _of_another_container(unit: Unit, event: EngineFact) -> bool:
+    """Facts about an incarnation that is gone already are normal, and count for nothing."""
+    if isinstance(event, fact.ContainerCreated | fact.ContainerStarted):
+        if event.variant not in {"", unit.spec.variant}:
+            return True  # Another console's, of before a switch or by somebody else's hand.
+        if unit.container is None or isinstance(event, fact.ContainerCreated):
+            return False
+    return event.container != unit.container
+
+
+def _address_matters(unit: Unit, view: View) -> bool:
+    """Somebody has written it down: the environment of a legacy link is made once, at the start of who has it."""
+    return any(
+        edge.target == unit.name and edge.via is Via.LINK
+        for name in view.links.followers.get(unit.name, ())
+        if view.units[name].phase in relinking.UP
+        for edge in view.links.leaders[name]
+    )
