@@ -180,10 +180,11 @@ def _run(args: "Arguments") -> int:
     if booting:
         return app.boot(options, runner)
     from supervisor import watching
+    from supervisor.preflight import BootError
 
     try:
         wanted = watching.options_from(options, os.environ, everything=args.everything, dry=args.dry)
-    except app.BootError as error:
+    except BootError as error:
         print(f"dockwarden watch: {error}", file=sys.stderr)
         return error.code
     return watching.watch(wanted, runner)

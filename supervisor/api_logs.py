@@ -12,8 +12,9 @@ from contextlib import aclosing, suppress
 from supervisor.api_request import Refusal, Taken, flag, named, number, open_lines, write_line
 from supervisor.engine import Engine, EngineError
 from supervisor.http_server import BaseRequest, StreamResponse
-from supervisor.journal import Dropped, Journal, Record, Subscription
+from supervisor.journal import Journal
 from supervisor.log_merge import Bookmark, Held, Item, Last, merged
+from supervisor.record import Dropped, Record, Subscription
 from supervisor.stamps import nanoseconds, stamp
 from units.records import dataclass
 from units.unit import USER_DOCKER, ContainerId, Failure, Phase, UnitName

@@ -1,7 +1,6 @@
 """The composition root of ``dockwarden boot``: the one place that knows concrete classes and exit codes."""
 
 import asyncio
-import contextlib
 import os
 import random
 import signal
@@ -17,7 +16,6 @@ from hooks.presence import HostHooks
 from metrics import Metrics
 from supervisor.boot_chart import BootChart
 from supervisor.choices import Choices
-from supervisor.config_child import RefusedError, UnreadError, read_apart
 from supervisor.control import Control
 from supervisor.docker_engine import DockerEngine
 from supervisor.doors import Access, ControlError
@@ -29,16 +27,16 @@ from supervisor.lock import LockError, LockHeld, RunLock
 from supervisor.log_pipeline import Pipeline, configure_logging
 from supervisor.loop import Inbox, Observer
 from supervisor.pages import PagesError, serve_pages
+from supervisor.preflight import BootError, Exit, check_links, open_state, read_settings, refuse
 from supervisor.prober import shown
 from supervisor.records_file import RecordsFile
 from supervisor.records_file import load as load_records
 from supervisor.sd_notify import Systemd
 from supervisor.settings import Settings
 from supervisor.shell import Shell, Timing
-from supervisor.state import StateError, StateFile
+from supervisor.state import StateFile
 from supervisor.status import Context, as_iso, status
 from supervisor.switches import Switches
-from supervisor.tree import Problem
 from supervisor.version import VERSION
 from supervisor.watch import EngineTooOldError
 from units import links
@@ -76,26 +74,6 @@ RECORDS = "records"
 
 CATCH_UP = 0.05
 """Seconds between two pieces for a log reader that is behind; a pipe takes 64 KiB each time."""
-
-
-class Exit:
-    """Exit codes of ``dockwarden boot``, after sysexits.h; docs/reference/cli.md lists them."""
-
-    OK = 0
-    FAILED = 1
-    ENGINE = 69
-    STATE = 73
-    HELD = 75
-    PERMISSION = 77
-    CONFIG = 78
-
-
-class BootError(Exception):
-    """The supervisor cannot start; nothing has been touched."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,56 +118,6 @@ def boot(options: Options, runner: Callable[..., int]) -> int:
         return refuse(log, str(error), Exit.STATE)
     finally:
         lines.flush(LAST_WORDS)
-
-
-def refuse(log: FilteringBoundLogger, reason: str, code: int) -> int:
-    """Say why there is no supervisor: one line in the log, and nothing else was done."""
-    log.error("boot.refused", reason=reason, exit_code=code)
-    return code
-
-
-def read_settings(paths: tuple[Path, ...]) -> Settings:
-    try:
-        return read_apart(paths, kernel_command_line())
-    except RefusedError as error:
-        raise BootError(Exit.CONFIG, str(error)) from error
-    except UnreadError as error:
-        raise BootError(Exit.FAILED, str(error)) from error
-
-
-def kernel_command_line() -> str:
-    """Only ``rancher.*`` tokens of it matter; a host without /proc has none."""
-    try:
-        return Path("/proc/cmdline").read_text()
-    except OSError:
-        return ""
-
-
-def check_links(settings: Settings) -> tuple[Problem, ...]:
-    """The graph's warnings. Raises BootError for an unknown unit or a cycle."""
-    problems, warnings = settings.link_problems()
-    if problems:
-        raise BootError(Exit.CONFIG, "\n".join(map(str, problems)))
-    return warnings
-
-
-def open_state(state_dir: Path, log: FilteringBoundLogger) -> StateFile:
-    """A state directory that cannot be written is found out now, not after the first crash."""
-    store = StateFile(state_dir / "state.json", log)
-    try:
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = state_dir / ".probe"
-        probe.write_bytes(b"x" * 4096)
-        probe.unlink()
-        store.load()
-    except (OSError, StateError) as error:
-        with contextlib.suppress(OSError):
-            (state_dir / ".probe").unlink()
-        raise BootError(
-            Exit.STATE,
-            f"the state directory {state_dir} cannot be used: {error}; free it or choose another --state-dir",
-        ) from error
-    return store
 
 
 class Host:

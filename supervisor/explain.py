@@ -7,7 +7,8 @@ it depends on, or, while the host goes down, of those that depend on it.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from supervisor.journal import Journal, Record
+from supervisor.journal import Journal
+from supervisor.record import Record
 from supervisor.status import as_iso, unit_row, what_next
 from units.links import Links
 from units.unit import MEANING, Phase, Unit, UnitName

@@ -8,8 +8,9 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 
-from supervisor.journal import Journal, Record
+from supervisor.journal import Journal
 from supervisor.page_state import SHOWN, Sight, change, look, whole
+from supervisor.record import Record
 from supervisor.sse import Message
 from supervisor.status import Context
 from units.world import World

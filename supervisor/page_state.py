@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from supervisor.attention import headline, in_order, level
-from supervisor.journal import Record
+from supervisor.record import Record
 from supervisor.redaction import redact
 from supervisor.status import Context, as_iso, host, unit_row
 from units.links import Links

@@ -19,8 +19,9 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
-from supervisor.journal import Journal, Record
+from supervisor.journal import Journal
 from supervisor.loop import Entry
+from supervisor.record import Record
 from units.machine import Moment
 from units.world import Reaction
 

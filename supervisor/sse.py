@@ -11,7 +11,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from supervisor.http_server import BaseRequest, StreamResponse
-from supervisor.journal import Journal, Record
+from supervisor.journal import Journal
+from supervisor.record import Record
 from units.records import dataclass
 
 CONTENT_TYPE = "text/event-stream"

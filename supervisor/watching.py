@@ -16,7 +16,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from hooks.presence import HostHooks
-from supervisor.app import BootError, Exit, Host, Options, open_state, refuse
+from supervisor.app import Host, Options
 from supervisor.docker_engine import DockerEngine
 from supervisor.foreign import Wants
 from supervisor.foreign_lens import Foreign
@@ -24,6 +24,7 @@ from supervisor.keeper import Kept
 from supervisor.lock import LockError, LockHeld, RunLock
 from supervisor.log_pipeline import Pipeline, configure_logging
 from supervisor.loop import Entry, Observer
+from supervisor.preflight import BootError, Exit, open_state, refuse
 from supervisor.recreate import Recreations
 from supervisor.settings import Settings
 from supervisor.state import StateError, StateFile

@@ -20,8 +20,8 @@ import pytest
 
 from supervisor import calling, client, client_tls, render, tls
 from supervisor.__main__ import parser
-from supervisor.app import Exit
 from supervisor.command_line import Parser, commands_of
+from supervisor.preflight import Exit
 from supervisor.version import VERSION
 from tests.bed.engines import REPOSITORY
 from tests.pure.desk import Desk, Printer, in_thread, short_directory, until

@@ -20,7 +20,7 @@ from supervisor.api_asking import fulfilled, settled, succeeded
 from supervisor.api_why import moment
 from supervisor.doors import ControlError
 from supervisor.engine import EngineError
-from supervisor.journal import Record
+from supervisor.record import Record
 from supervisor.version import VERSION
 from tests.bed.engines import REPOSITORY
 from tests.pure.desk import Desk, Printer, open_files, short_directory, until

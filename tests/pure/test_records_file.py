@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from supervisor import records_file
-from supervisor.journal import Journal, Record
+from supervisor.journal import Journal
+from supervisor.record import Record
 from supervisor.records_file import BOUND, EACH, RecordsFile, decode, encode, load, select
 
 LOG = structlog.get_logger()

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.inside import filesystem_of, find_engine, same_mounts, started_at
 from supervisor.rooted import within
-from supervisor.user_docker import filesystem_of, find_engine, last_words, same_mounts, started_at
+from supervisor.user_docker import last_words
 from units.storage import ContextFacts, lacks, wanted
 
 

@@ -1,0 +1,81 @@
+"""What is checked before anything is touched: configuration, links, state directory. And how a start is refused."""
+
+import contextlib
+from pathlib import Path
+
+from structlog.typing import FilteringBoundLogger
+
+from supervisor.config_child import RefusedError, UnreadError, read_apart
+from supervisor.settings import Settings
+from supervisor.state import StateError, StateFile
+from supervisor.tree import Problem
+
+
+class Exit:
+    """Exit codes of ``dockwarden boot``, after sysexits.h; docs/reference/cli.md lists them."""
+
+    OK = 0
+    FAILED = 1
+    ENGINE = 69
+    STATE = 73
+    HELD = 75
+    PERMISSION = 77
+    CONFIG = 78
+
+
+class BootError(Exception):
+    """The supervisor cannot start; nothing has been touched."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def refuse(log: FilteringBoundLogger, reason: str, code: int) -> int:
+    """Say why there is no supervisor: one line in the log, and nothing else was done."""
+    log.error("boot.refused", reason=reason, exit_code=code)
+    return code
+
+
+def read_settings(paths: tuple[Path, ...]) -> Settings:
+    try:
+        return read_apart(paths, kernel_command_line())
+    except RefusedError as error:
+        raise BootError(Exit.CONFIG, str(error)) from error
+    except UnreadError as error:
+        raise BootError(Exit.FAILED, str(error)) from error
+
+
+def kernel_command_line() -> str:
+    """Only ``rancher.*`` tokens of it matter; a host without /proc has none."""
+    try:
+        return Path("/proc/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def check_links(settings: Settings) -> tuple[Problem, ...]:
+    """The graph's warnings. Raises BootError for an unknown unit or a cycle."""
+    problems, warnings = settings.link_problems()
+    if problems:
+        raise BootError(Exit.CONFIG, "\n".join(map(str, problems)))
+    return warnings
+
+
+def open_state(state_dir: Path, log: FilteringBoundLogger) -> StateFile:
+    """A state directory that cannot be written is found out now, not after the first crash."""
+    store = StateFile(state_dir / "state.json", log)
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = state_dir / ".probe"
+        probe.write_bytes(b"x" * 4096)
+        probe.unlink()
+        store.load()
+    except (OSError, StateError) as error:
+        with contextlib.suppress(OSError):
+            (state_dir / ".probe").unlink()
+        raise BootError(
+            Exit.STATE,
+            f"the state directory {state_dir} cannot be used: {error}; free it or choose another --state-dir",
+        ) from error
+    return store
