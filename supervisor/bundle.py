@@ -18,8 +18,8 @@ from urllib.parse import quote
 
 from supervisor import client_doctor, examine, findings
 from supervisor.concealing import GONE
+from supervisor.doctor_facts import Facts
 from supervisor.examine import Caller, UnansweredError, Wanted
-from supervisor.findings import Facts
 from supervisor.redaction import Scrubber, known_labels, secrets_of, told
 from supervisor.render import clean
 

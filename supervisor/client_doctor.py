@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from supervisor.calling import Client
+    from supervisor.doctor_facts import Facts, Finding
     from supervisor.examine import Wanted
-    from supervisor.findings import Facts, Finding
 
     Add = Callable[[str, str, str], argparse.ArgumentParser]
 

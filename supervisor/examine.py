@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from supervisor.findings import (
+from supervisor.doctor_facts import (
     ConfigFacts,
     ConfigProblem,
     DirectoryFacts,

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from supervisor import examine
-from supervisor.findings import (
-    TABLE,
+from supervisor.doctor_facts import (
     ConfigFacts,
     ConfigProblem,
     DirectoryFacts,
@@ -23,6 +22,7 @@ from supervisor.findings import (
     StateFacts,
     SupervisorFacts,
 )
+from supervisor.findings import TABLE
 from supervisor.findings import examine as judge
 from tests.bed.engines import REPOSITORY
 
