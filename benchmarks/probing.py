@@ -22,7 +22,7 @@ from units.kernel import react
 from units.links import check
 from units.machine import Moment
 from units.quantities import Instant
-from units.unit import ContainerId, Kind, UnitName, UnitSpec
+from units.spec import ContainerId, Kind, UnitName, UnitSpec
 from units.world import fresh_unit, new_world
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from units.events import Event, HealthReported
 from units.health import Health
 from units.records import dataclass
-from units.unit import OnUnhealthy, Phase, Reason, Unit, UnitName
+from units.spec import OnUnhealthy, UnitName
+from units.unit import Phase, Reason, Unit
 from units.world import Reaction, Transition
 
 

@@ -13,7 +13,7 @@ from hooks.not_told import NotToldError
 from hooks.notices import Notice, notices
 from units.events import Event
 from units.records import replace
-from units.unit import UnitName
+from units.spec import UnitName
 from units.world import Reaction
 
 QUEUE = 256

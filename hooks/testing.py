@@ -39,7 +39,8 @@ from units.links import check
 from units.machine import Moment
 from units.quantities import Instant, Seconds
 from units.records import dataclass
-from units.unit import ContainerId, Kind, Policy, RestartPolicy, Unit, UnitName, UnitSpec
+from units.spec import ContainerId, Kind, Policy, RestartPolicy, UnitName, UnitSpec
+from units.unit import Unit
 from units.world import World, fresh_unit, new_world
 
 MIDNIGHT = 1_700_000_000.0

@@ -9,8 +9,9 @@ from units.commands import Command
 from units.health import Health
 from units.records import dataclass
 from units.relinking import Cure
+from units.spec import Kind, Switchable, Via
 from units.switch import Result, SwitchStep
-from units.unit import Failure, Kind, Phase, Reason, Switchable, Via
+from units.unit import Failure, Phase, Reason
 
 PREFIX = "dockwarden_"
 OPEN: tuple[str, ...] = ()

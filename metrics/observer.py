@@ -15,8 +15,9 @@ from units.health import Health
 from units.machine import Moment
 from units.quantities import Instant
 from units.relinking import Cure
+from units.spec import CONSOLE, USER_DOCKER, UnitName
 from units.switch import Outcome, Result, Switch, SwitchStep
-from units.unit import CONSOLE, USER_DOCKER, Phase, UnitName
+from units.unit import Phase
 from units.world import Reaction, Transition, World
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from units.health import Health
 from units.quantities import NEVER, Instant, Seconds
 from units.records import dataclass
 from units.restart import recent
-from units.unit import OnUnhealthy, Phase, Reason, StoppedBy, Unit, UnitName
+from units.spec import OnUnhealthy, UnitName
+from units.unit import Phase, Reason, StoppedBy, Unit
 from units.world import Reaction, Transition, World
 
 ENDED = frozenset({"ContainerDied", "ContainerDestroyed", "VerdictDue"})

@@ -12,7 +12,8 @@ from units.guards import displaced
 from units.machine import Moment, View
 from units.quantities import Instant
 from units.relinking import stale
-from units.unit import CONSOLE, USER_DOCKER, Phase, StoppedBy, Switchable, Unit
+from units.spec import CONSOLE, USER_DOCKER, Switchable
+from units.unit import Phase, StoppedBy, Unit
 from units.world import World
 
 SHORT = 12

@@ -20,8 +20,9 @@ from script import dashboard
 from supervisor.log_events import CATALOGUE
 from units import commands, events, switching
 from units.machine import Table
+from units.spec import Kind
 from units.tables import rules_of
-from units.unit import MEANING, Kind
+from units.unit import MEANING
 
 ROOT = Path(__file__).resolve().parent.parent
 QUESTIONS = re.compile(r"(When|After what|Cancelled by what|May it be called twice|What does failure do): ")

@@ -8,7 +8,7 @@ holds a bare newline.
 from collections.abc import Callable
 
 from supervisor.wire import Asked, Caller, request
-from units.unit import ContainerId
+from units.spec import ContainerId
 
 DIED = b'\n{"status":"die","id":"'
 """The end of the chunk's own line, and the head of the event."""

@@ -15,7 +15,8 @@ from units.events import Event, ResetAsked, RestartAsked, StartAsked, StopAsked
 from units.health import Health
 from units.machine import Moment
 from units.records import dataclass
-from units.unit import LASTING, Phase, Unit, UnitName
+from units.spec import LASTING, UnitName
+from units.unit import Phase, Unit
 from units.world import Answer, Reaction, World
 
 ANSWER = 10.0

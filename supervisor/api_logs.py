@@ -17,7 +17,8 @@ from supervisor.log_merge import Bookmark, Held, Item, Last, merged
 from supervisor.record import Dropped, Record, Subscription
 from supervisor.stamps import nanoseconds, stamp
 from units.records import dataclass
-from units.unit import USER_DOCKER, ContainerId, Failure, Phase, UnitName
+from units.spec import USER_DOCKER, ContainerId, UnitName
+from units.unit import Failure, Phase
 from units.world import World
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}

@@ -11,7 +11,7 @@ from supervisor.api_asking import ASKS
 from supervisor.api_logs import LAST, LEVELS
 from supervisor.api_request import LONGEST_WAIT
 from supervisor.api_waiting import GOALS
-from units.unit import Switchable
+from units.spec import Switchable
 
 
 @dataclass(frozen=True, slots=True)

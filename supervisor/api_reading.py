@@ -22,7 +22,8 @@ from supervisor.journal import KEPT, Journal
 from supervisor.late_user_docker import LateUserDocker
 from supervisor.version import VERSION
 from units.health import ENGINE
-from units.unit import USER_DOCKER, Unit, UnitName
+from units.spec import USER_DOCKER, UnitName
+from units.unit import Unit
 from units.world import World
 
 PATIENCE = 10.0

@@ -7,7 +7,8 @@ from contextlib import suppress
 from typing import Any
 
 from supervisor.http_server import BaseRequest, Response, StreamResponse
-from units.unit import Unit, UnitName
+from units.spec import UnitName
+from units.unit import Unit
 from units.world import World
 
 STUCK = 10.0

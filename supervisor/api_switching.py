@@ -10,8 +10,8 @@ from supervisor.engine import EngineError
 from supervisor.http_server import BaseRequest, Response
 from supervisor.late_user_docker import LateUserDocker
 from units.events import SwitchAsked
+from units.spec import CONSOLE, USER_DOCKER, Switchable, UnitName
 from units.storage import contexts
-from units.unit import CONSOLE, USER_DOCKER, Switchable, UnitName
 from units.world import World
 
 OWN_ENGINE = "own"

@@ -21,7 +21,7 @@ from supervisor.journal import Journal
 from supervisor.late_user_docker import LateUserDocker
 from supervisor.loop import Entry, Inbox
 from units.machine import Moment
-from units.unit import UnitName
+from units.spec import UnitName
 from units.world import Reaction, World
 
 

@@ -11,7 +11,8 @@ from supervisor.api_request import Refusal, Taken, in_json, named, reached, seco
 from supervisor.http_server import BaseRequest, Response
 from units.health import Health
 from units.records import dataclass
-from units.unit import Phase, Unit, UnitName
+from units.spec import UnitName
+from units.unit import Phase, Unit
 from units.world import World
 
 Goal = Callable[[Unit], bool]

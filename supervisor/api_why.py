@@ -11,7 +11,8 @@ from supervisor.api_request import Refusal, end
 from supervisor.engine import Engine, EngineError
 from supervisor.http_server import BaseRequest, Response
 from supervisor.journal import Journal
-from units.unit import USER_DOCKER, Phase, Unit, UnitName
+from units.spec import USER_DOCKER, UnitName
+from units.unit import Phase, Unit
 from units.world import World
 
 SPAN = re.compile(r"([0-9]{1,9})(s|min|m|h|d|w)")

@@ -44,7 +44,7 @@ from units.events import ConfigRead, ConfigRefused, Event
 from units.memory import Clocks, recall
 from units.quantities import Instant, Seconds
 from units.records import dataclass
-from units.unit import USER_DOCKER, Switchable
+from units.spec import USER_DOCKER, Switchable
 from units.world import World, new_world
 
 if TYPE_CHECKING:

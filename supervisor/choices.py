@@ -10,7 +10,7 @@ from typing import Any
 
 from supervisor.keeper import Store
 from supervisor.state import StateError
-from units.unit import Switchable
+from units.spec import Switchable
 
 __all__ = ["Choices", "StateError"]
 

@@ -13,7 +13,7 @@ from supervisor.own_labels import RELOAD, console_name, kind_of, read_own_labels
 from supervisor.shapes import Shapes
 from supervisor.tree import Node
 from units.records import replace
-from units.unit import CONSOLE, Kind, Rebuild, UnitName, UnitSpec, Via
+from units.spec import CONSOLE, Kind, Rebuild, UnitName, UnitSpec, Via
 
 PROJECT = "os"
 

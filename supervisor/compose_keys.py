@@ -29,7 +29,7 @@ from supervisor.own_labels import read_signal, read_timeout
 from supervisor.ports import ports
 from supervisor.tree import Node, nearest
 from units.records import replace
-from units.unit import Policy, Via
+from units.spec import Policy, Via
 
 
 def read_image(draft: Draft, node: Node, path: str) -> None:

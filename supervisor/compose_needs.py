@@ -2,7 +2,7 @@
 
 from supervisor.draft import Draft, Reader
 from supervisor.tree import Node
-from units.unit import Condition, OnFailure, Via
+from units.spec import Condition, OnFailure, Via
 
 CONDITIONS = {
     "service_started": Condition.STARTED,

@@ -28,8 +28,9 @@ from units.events import (
 from units.health import Health
 from units.quantities import Seconds
 from units.records import dataclass, replace
+from units.spec import ContainerId, UnitName, Via
 from units.storage import REQUIRES, ContextFacts
-from units.unit import ContainerId, Failure, Look, UnitName, Via
+from units.unit import Failure, Look
 
 if TYPE_CHECKING:
     from supervisor.foreign import Portrait

@@ -37,8 +37,9 @@ from supervisor.output import Output
 from supervisor.wire import Answer, Asked, Caller, Listener, listen, unreachable
 from units.events import Observed
 from units.quantities import Seconds
+from units.spec import ContainerId, UnitName
 from units.storage import ContextFacts
-from units.unit import ContainerId, Failure, UnitName
+from units.unit import Failure
 
 API: Final = "v1.41"
 """Pinned: aiodocker's ``auto`` is found out once, and wrong after the engine was replaced by an older one."""

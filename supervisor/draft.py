@@ -10,7 +10,7 @@ from supervisor.tree import Node
 from units.health import Check
 from units.quantities import Seconds
 from units.records import dataclass
-from units.unit import Condition, Dependency, HealPolicy, OnFailure, Rebuild, RestartPolicy, StopPolicy, UnitName, Via
+from units.spec import Condition, Dependency, HealPolicy, OnFailure, Rebuild, RestartPolicy, StopPolicy, UnitName, Via
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,8 @@ from units.health import Health
 from units.machine import Moment
 from units.quantities import Seconds
 from units.records import replace
-from units.unit import PROCESS, USER_DOCKER, ContainerId, Failure, UnitName
+from units.spec import PROCESS, USER_DOCKER, ContainerId, UnitName
+from units.unit import Failure
 from units.world import Reaction
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from typing import Any, NewType, NoReturn, Protocol
 from units.events import EngineFact, Observed
 from units.quantities import Seconds
 from units.records import dataclass
+from units.spec import ContainerId, Place, UnitName
 from units.storage import ContextFacts
-from units.unit import ContainerId, Failure, Place, UnitName
+from units.unit import Failure
 
 LABEL_UNIT = "dockwarden.unit"
 """Every container of ours carries its unit's name under this label; only such containers are ever touched."""

@@ -11,7 +11,8 @@ from supervisor.journal import Journal
 from supervisor.record import Record
 from supervisor.status import as_iso, unit_row, what_next
 from units.links import Links
-from units.unit import MEANING, Phase, Unit, UnitName
+from units.spec import UnitName
+from units.unit import MEANING, Phase, Unit
 from units.world import World
 
 CALM = 600.0

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from supervisor.health_labels import PREFIX, WrongValueError, boolean, read_health, seconds
 from units.quantities import Seconds
 from units.records import dataclass, replace
-from units.unit import (
+from units.spec import (
     Condition,
     ContainerId,
     Dependency,

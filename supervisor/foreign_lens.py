@@ -9,7 +9,7 @@ from supervisor.engine import Heard
 from supervisor.foreign import Wants, compose_service, replaced, spec_of
 from units.events import Observed
 from units.records import replace
-from units.unit import ContainerId, UnitName
+from units.spec import ContainerId, UnitName
 
 
 class Foreign:

@@ -14,7 +14,8 @@ from hooks.points import Asked, Contribution, Starting, Stopping, Switching
 from supervisor.engine import EngineError
 from units.commands import CheckSwitch, CreateContainer, SignalContainer, StartContainer
 from units.records import replace
-from units.unit import USER_DOCKER, Failure, Phase, StoppedBy, Unit, UnitName
+from units.spec import USER_DOCKER, UnitName
+from units.unit import Failure, Phase, StoppedBy, Unit
 from units.world import World
 
 Gated = CreateContainer | StartContainer | SignalContainer

@@ -17,7 +17,7 @@ from supervisor.tree import nearest
 from units.health import Check, CheckKind, Exec, Http, Probe, Tcp
 from units.quantities import Seconds
 from units.records import dataclass, replace
-from units.unit import HealPolicy, OnUnhealthy
+from units.spec import HealPolicy, OnUnhealthy
 
 PREFIX = "dockwarden.health."
 RELINK = "dockwarden.relink"

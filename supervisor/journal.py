@@ -21,9 +21,10 @@ from units.incidents import Incident, Incidents, look
 from units.machine import Moment
 from units.quantities import Instant
 from units.rules import Decision, Value
+from units.spec import CONSOLE, USER_DOCKER, Switchable, UnitName
 from units.switch import STEP_MEANING, Outcome, Result, Switch
 from units.switch import in_words as outcome_in_words
-from units.unit import CONSOLE, USER_DOCKER, Phase, Switchable, UnitName
+from units.unit import Phase
 from units.world import Reaction, Transition, World
 
 KEPT = 4096

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from supervisor.engine import EngineError, Report
 from units.events import Observed
-from units.unit import ContainerId, Failure, Place
+from units.spec import ContainerId, Place
+from units.unit import Failure
 
 if TYPE_CHECKING:
     from supervisor.user_docker import UserDocker

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from supervisor import decode
 from supervisor.engine import LABEL_UNIT, Heard
 from units.events import Observed
-from units.unit import ContainerId
+from units.spec import ContainerId
 
 
 class Lens(Protocol):

@@ -15,7 +15,8 @@ from supervisor.api_types import Form, Problem
 from supervisor.http_server import Route
 from supervisor.version import VERSION
 from units.health import Health
-from units.unit import Kind, Phase
+from units.spec import Kind
+from units.unit import Phase
 
 ENUMERATIONS: Mapping[str, type[StrEnum]] = {"state": Phase, "health": Health, "kind": Kind}
 PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean"}

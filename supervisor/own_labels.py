@@ -8,8 +8,8 @@ from supervisor.engine import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
 from supervisor.health_labels import PREFIX, RELINK, engine_check, read_health
 from supervisor.tree import Node, nearest
 from units.records import replace
+from units.spec import CONSOLE, Dependency, Kind, OnFailure, Rebuild, UnitName, Via
 from units.storage import REQUIRES
-from units.unit import CONSOLE, Dependency, Kind, OnFailure, Rebuild, UnitName, Via
 
 AFTER = "io.rancher.os.after"
 BEFORE = "io.rancher.os.before"

@@ -13,7 +13,8 @@ from supervisor.redaction import redact
 from supervisor.status import Context, as_iso, host, unit_row
 from units.links import Links
 from units.records import dataclass
-from units.unit import Unit, UnitName
+from units.spec import UnitName
+from units.unit import Unit
 from units.world import World
 
 LONGEST_REASON = 400

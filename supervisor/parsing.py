@@ -20,8 +20,8 @@ from supervisor.tree import ConfigError, Node, Report, lookup
 from units.console import undefined
 from units.quantities import Seconds
 from units.records import replace
+from units.spec import CONSOLE, USER_DOCKER, Kind, Policy, RestartPolicy, StopPolicy, UnitName, UnitSpec
 from units.storage import placed
-from units.unit import CONSOLE, USER_DOCKER, Kind, Policy, RestartPolicy, StopPolicy, UnitName, UnitSpec
 
 NOT_YET = "accepted, and not acted on yet"
 

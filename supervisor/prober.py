@@ -19,7 +19,8 @@ from units.health import Check, Standing, asked_now, first_pause, judge, pause
 from units.machine import Moment
 from units.quantities import Instant, Seconds
 from units.records import dataclass
-from units.unit import ContainerId, Phase, Unit, UnitName
+from units.spec import ContainerId, UnitName
+from units.unit import Phase, Unit
 from units.world import Reaction
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from supervisor.http1 import Response, WireError
 from supervisor.netns import socket_of
 from units.health import Check, Exec, Http, Tcp
 from units.records import dataclass, replace
-from units.unit import ContainerId, Failure
+from units.spec import ContainerId
+from units.unit import Failure
 
 KEPT = 4096
 """Bytes of an answer that are kept to be shown."""

@@ -16,7 +16,8 @@ from supervisor.keeper import Store
 from supervisor.replica import SHORT
 from supervisor.state import StateError
 from units.quantities import Seconds
-from units.unit import ContainerId, Failure
+from units.spec import ContainerId
+from units.unit import Failure
 
 PAUSES = (0.5, 2.0, 5.0)
 """Seconds between two tries to put something back."""

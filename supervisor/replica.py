@@ -12,7 +12,7 @@ from typing import Any
 
 from supervisor.decode import as_map, as_text, id_of, name_of
 from supervisor.engine import Replica
-from units.unit import ContainerId
+from units.spec import ContainerId
 
 JOINING = ("Hostname", "Domainname", "ExposedPorts", "MacAddress")
 """What an engine refuses together with the network of another container; image and owner say it anyway."""

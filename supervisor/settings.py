@@ -8,8 +8,8 @@ from units import links
 from units.console import undefined
 from units.quantities import Seconds
 from units.records import dataclass, replace
+from units.spec import CONSOLE, USER_DOCKER, RestartPolicy, StopPolicy, Switchable, UnitName, UnitSpec
 from units.storage import placed
-from units.unit import CONSOLE, USER_DOCKER, RestartPolicy, StopPolicy, Switchable, UnitName, UnitSpec
 
 __all__ = ["ConfigError", "Settings", "SupervisorSettings", "SystemDockerSettings", "UserDockerSettings"]
 

@@ -19,7 +19,7 @@ from units.events import Event, ShutdownAsked, ShutdownHurried
 from units.machine import Moment
 from units.quantities import Instant, Seconds
 from units.records import dataclass
-from units.unit import UnitName
+from units.spec import UnitName
 from units.world import Reaction, World
 
 if TYPE_CHECKING:

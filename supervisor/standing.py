@@ -11,8 +11,8 @@ from typing import Protocol
 
 from units.machine import Moment
 from units.quantities import NEVER, Instant
+from units.spec import ContainerId, UnitName
 from units.standing import look_again, standing_start
-from units.unit import ContainerId, UnitName
 from units.world import World
 
 NOBODY: frozenset[ContainerId] = frozenset()

@@ -13,9 +13,10 @@ from units.console import dirty, persistent
 from units.health import Health
 from units.quantities import NEVER, Instant
 from units.records import dataclass
+from units.spec import CONSOLE, USER_DOCKER, Kind, OnUnhealthy, Switchable, UnitSpec
 from units.storage import contexts
 from units.switch import Outcome
-from units.unit import CONSOLE, USER_DOCKER, Kind, OnUnhealthy, Phase, StoppedBy, Switchable, Unit, UnitSpec
+from units.unit import Phase, StoppedBy, Unit
 from units.world import World
 
 

@@ -20,7 +20,7 @@ from supervisor.journal import Journal
 from supervisor.page_live import READERS, Live
 from supervisor.sse import stream
 from supervisor.status import Context
-from units.unit import UnitName
+from units.spec import UnitName
 from units.world import World
 
 FILES = Path(__file__).parent / "page"

@@ -13,7 +13,7 @@ from supervisor.engine import Engine, EngineError, UserEngine
 from supervisor.loop import Inbox
 from units.commands import ArmSwitch, CheckSwitch, DropIntent, KeepChoice, KeepIntent
 from units.events import ChoiceKept, ChoiceLost, SwitchChecked, SwitchDue
-from units.unit import Switchable, UnitSpec
+from units.spec import Switchable, UnitSpec
 
 ROOM, SHARE = 500 * 2**20, 0.05
 """Free space that a new console needs: bytes, and of all there is."""

@@ -43,8 +43,9 @@ from units.events import ContainerDied, ContainerStarted, Event, HealthReported,
 from units.health import Health
 from units.quantities import Seconds
 from units.records import dataclass
+from units.spec import PROCESS, USER_DOCKER, ContainerId, Place
 from units.storage import ContextFacts, lacks
-from units.unit import PROCESS, USER_DOCKER, ContainerId, Failure, Place
+from units.unit import Failure
 
 FIRST_LOOK, LAST_LOOK, SERVING_LOOK = 0.05, 1.0, 10.0
 """Seconds between two looks whether it serves: doubling until it does, then steady."""

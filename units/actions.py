@@ -21,7 +21,8 @@ from units.quantities import NEVER, Instant, Seconds
 from units.records import replace
 from units.relinking import Cure, cure_of, relinked, worn
 from units.restart import After, CrashLoop, recent, spread
-from units.unit import Budget, Failure, Kind, Phase, Place, Reason, Stamp, StoppedBy, Unit, Via
+from units.spec import Kind, Place, Via
+from units.unit import Budget, Failure, Phase, Reason, Stamp, StoppedBy, Unit
 
 VERDICT_GRACE = Seconds(1)
 """``stop`` follows ``die`` within milliseconds on 20.10; 26.1 sends it first."""

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from units.quantities import Seconds
 from units.records import dataclass
-from units.unit import ContainerId, Place, Switchable, UnitName, UnitSpec
+from units.spec import ContainerId, Place, Switchable, UnitName, UnitSpec
 
 
 class Timer(StrEnum):

@@ -12,7 +12,8 @@ from units.actions import UNKNOWN
 from units.commands import Command, ParkContainer
 from units.events import Observed
 from units.records import replace
-from units.unit import CONSOLE, Budget, Kind, Policy, Rebuild, RestartPolicy, Spare, Unit, UnitSpec
+from units.spec import CONSOLE, Kind, Policy, Rebuild, RestartPolicy, UnitSpec
+from units.unit import Budget, Spare, Unit
 
 TABLE = replace(service.TABLE, name="console")
 

@@ -7,7 +7,8 @@ from units.machine import View
 from units.quantities import NEVER, Seconds
 from units.records import replace
 from units.restart import Death, Verdict, decide
-from units.unit import Phase, Policy, Reason, Unit
+from units.spec import Policy
+from units.unit import Phase, Reason, Unit
 
 SIGNALS = {129: "SIGHUP", 130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 

@@ -13,7 +13,8 @@ from units.quantities import NEVER, Instant, Seconds
 from units.records import dataclass, replace
 from units.restart import After, CrashLoop, Death, GiveUp, Rest, Verdict, decide, recent
 from units.rules import Decision, Inputs, Value
-from units.unit import Failure, Kind, OnUnhealthy, Phase, Policy, Reason, RestartPolicy, StoppedBy, Unit, Via
+from units.spec import Kind, OnUnhealthy, Policy, RestartPolicy, Via
+from units.unit import Failure, Phase, Reason, StoppedBy, Unit
 from units.world import Reaction, Transition, World
 
 TIES = frozenset({Via.NET, Via.PID, Via.IPC, Via.LINK, Via.VOLUMES, Via.DEPENDS_ON})

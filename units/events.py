@@ -6,7 +6,8 @@ from typing import TypeAlias
 from units.health import Health
 from units.quantities import Seconds
 from units.records import dataclass
-from units.unit import ContainerId, Failure, Look, StoppedBy, Switchable, UnitName, UnitSpec
+from units.spec import ContainerId, Switchable, UnitName, UnitSpec
+from units.unit import Failure, Look, StoppedBy
 
 
 @dataclass(frozen=True, slots=True)

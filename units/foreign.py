@@ -20,7 +20,8 @@ from units.machine import Edge, Guard, Ignored, Step, View, always, arm, rows, t
 from units.quantities import Seconds
 from units.records import replace
 from units.shared import both_hold, then
-from units.unit import BINDING_MODES, Kind, OnUnhealthy, Phase, Reason, StoppedBy, Unit
+from units.spec import BINDING_MODES, Kind, OnUnhealthy
+from units.unit import Phase, Reason, StoppedBy, Unit
 
 P = Phase
 UP = (P.RUNNING, P.READY)

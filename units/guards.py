@@ -9,7 +9,8 @@ from units.links import counts, tolerates
 from units.machine import View
 from units.relinking import later, worn
 from units.restart import After, CrashLoop, GiveUp, Rest
-from units.unit import LASTING, Condition, Dependency, Failure, Phase, Rebuild, Unit, UnitName, Via
+from units.spec import LASTING, Condition, Dependency, Rebuild, UnitName, Via
+from units.unit import Failure, Phase, Unit
 
 KILLS = 3
 """SIGKILLs before a process counts as unkillable; 2, 4 and 8 s apart."""

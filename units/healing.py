@@ -15,7 +15,8 @@ from units.machine import Step, View, arm
 from units.quantities import Instant, Seconds
 from units.records import dataclass, replace
 from units.restart import recent
-from units.unit import LASTING, Kind, OnUnhealthy, Phase, Unit, UnitName
+from units.spec import LASTING, Kind, OnUnhealthy, UnitName
+from units.unit import Phase, Unit
 
 TOLD = "its health check failed"
 AGAIN = Seconds(5)

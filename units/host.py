@@ -9,9 +9,10 @@ from units.links import check, shares
 from units.quantities import NEVER, Instant, Seconds
 from units.reconcile import leftovers, looks, reconcile
 from units.records import replace
+from units.spec import CONSOLE, Kind, UnitSpec
 from units.step import LOOKING, Step
 from units.tables import rules_of
-from units.unit import CONSOLE, Kind, Phase, Stamp, StoppedBy, Unit, UnitSpec
+from units.unit import Phase, Stamp, StoppedBy, Unit
 from units.world import fresh_unit
 
 ENGINE_STOP = Seconds(20)

@@ -19,7 +19,8 @@ from units.health import Health
 from units.machine import Moment
 from units.quantities import NEVER, Instant, Seconds
 from units.records import dataclass, replace
-from units.unit import LASTING, Phase, StoppedBy, Unit, UnitName
+from units.spec import LASTING, UnitName
+from units.unit import Phase, StoppedBy, Unit
 from units.world import Reaction, Transition
 
 CALM = Seconds(10)

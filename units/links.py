@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from units.quantities import Seconds
 from units.records import dataclass
-from units.unit import Dependency, OnFailure, UnitName, UnitSpec, Via
+from units.spec import Dependency, OnFailure, UnitName, UnitSpec, Via
 
 
 @dataclass(frozen=True, slots=True)

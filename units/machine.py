@@ -13,7 +13,8 @@ from units.events import ContainerStarted, EngineFact, LookDue, PeerChanged, Uni
 from units.links import Links
 from units.quantities import Instant, Seconds
 from units.records import dataclass, replace
-from units.unit import Phase, Reason, Unit, UnitName
+from units.spec import UnitName
+from units.unit import Phase, Reason, Unit
 
 
 @dataclass(frozen=True, slots=True)

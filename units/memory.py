@@ -11,7 +11,8 @@ from typing import Any
 from units.health import ENGINE, Health, combine
 from units.quantities import Instant, Seconds
 from units.records import dataclass, replace
-from units.unit import Budget, ContainerId, Phase, Place, Policy, Reason, StoppedBy, Unit, UnitName, UnitSpec
+from units.spec import ContainerId, Place, Policy, UnitName, UnitSpec
+from units.unit import Budget, Phase, Reason, StoppedBy, Unit
 from units.world import World, fresh_unit
 
 BELIEVED = frozenset({Phase.RUNNING, Phase.READY, Phase.COMPLETED, Phase.FAILED})

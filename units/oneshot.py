@@ -7,7 +7,8 @@ from units import healing
 from units.machine import Ignored, rows, table
 from units.running import running, silence
 from units.shared import IDLE, asked, provided
-from units.unit import Kind, Phase
+from units.spec import Kind
+from units.unit import Phase
 
 P = Phase
 UP = (P.RUNNING,)

@@ -11,7 +11,8 @@ from units.commands import Command, RemoveContainer
 from units.events import ContextLost, EngineFact, Observed, SnapshotTaken, SpecChanged
 from units.health import ENGINE, Health
 from units.quantities import NEVER
-from units.unit import Kind, Phase, Rebuild, Unit, UnitName
+from units.spec import Kind, Rebuild, UnitName
+from units.unit import Phase, Unit
 
 P = Phase
 Correction = EngineFact | SpecChanged | ContextLost

@@ -15,8 +15,9 @@ from units.machine import Step, View, arm
 from units.quantities import NEVER, Seconds
 from units.records import dataclass, replace
 from units.restart import recent
-from units.unit import BINDING_MODES as SHARED
-from units.unit import ContainerId, Dependency, Phase, Rebuild, Unit, UnitName, Via
+from units.spec import BINDING_MODES as SHARED
+from units.spec import ContainerId, Dependency, Rebuild, UnitName, Via
+from units.unit import Phase, Unit
 
 BY_ID = SHARED | {Via.LINK}
 """Edges that the engine writes down as the other container's id when it makes this one."""

@@ -4,7 +4,8 @@ from typing import TypeAlias
 
 from units.quantities import NEVER, Instant, Seconds
 from units.records import dataclass, replace
-from units.unit import Budget, Policy, RestartPolicy
+from units.spec import Policy, RestartPolicy
+from units.unit import Budget
 
 
 @dataclass(frozen=True, slots=True)

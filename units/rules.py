@@ -3,7 +3,8 @@
 from typing import TypeAlias
 
 from units.records import dataclass
-from units.unit import Reason, UnitName
+from units.spec import UnitName
+from units.unit import Reason
 
 Value: TypeAlias = str | int | float
 Inputs: TypeAlias = tuple[tuple[str, Value], ...]

@@ -9,7 +9,8 @@ from units import guards as given
 from units.events import UnitEvent
 from units.machine import Edge, Guard, Ignored, always, rows
 from units.shared import IDLE, RETRYING, both_hold, go
-from units.unit import LASTING, Kind, Phase
+from units.spec import LASTING, Kind
+from units.unit import Phase
 
 P = Phase
 

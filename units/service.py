@@ -9,7 +9,8 @@ from units import healing, relinking
 from units.machine import Edge, Ignored, rows, table
 from units.running import running, silence
 from units.shared import IDLE, asked, go, provided
-from units.unit import Kind, OnUnhealthy, Phase
+from units.spec import Kind, OnUnhealthy
+from units.unit import Phase
 
 P = Phase
 UP = (P.RUNNING, P.READY)

@@ -9,7 +9,8 @@ from units import events as fact
 from units import guards as given
 from units.events import UnitEvent
 from units.machine import Edge, Guard, Step, View, always, rows
-from units.unit import Kind, Phase, Unit
+from units.spec import Kind
+from units.unit import Phase, Unit
 
 P = Phase
 

@@ -12,7 +12,7 @@ from units.machine import Moment
 from units.quantities import NEVER, Instant
 from units.restart import milder_at
 from units.service import UP
-from units.unit import LASTING, ContainerId, Policy, UnitName, UnitSpec
+from units.spec import LASTING, ContainerId, Policy, UnitName, UnitSpec
 from units.world import World
 
 SUCCESS, KILLED = 0, 137

@@ -9,9 +9,10 @@ from units.commands import Command, ReadConfig, TakeSnapshot
 from units.events import EngineFact, UnitEvent
 from units.machine import Advance, Moment, View, advance
 from units.records import replace
+from units.spec import CONSOLE, USER_DOCKER, Via
 from units.switch import Outcome, Switch
 from units.tables import rules_of
-from units.unit import CONSOLE, USER_DOCKER, Phase, Unit, Via
+from units.unit import Phase, Unit
 from units.world import Answer, Reaction, Transition, World
 
 ENGINE_FACTS = frozenset(get_args(EngineFact))

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from units.records import dataclass, replace
-from units.unit import LASTING, USER_DOCKER, Dependency, Unit, UnitName, UnitSpec, Via
+from units.spec import LASTING, USER_DOCKER, Dependency, UnitName, UnitSpec, Via
+from units.unit import Unit
 
 REQUIRES = "dockwarden.storage.requires"
 """Label of a storage container: binaries it must have on its PATH, and (absolute paths) what must be mounted in it."""

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from units.quantities import Instant
 from units.records import dataclass
-from units.unit import Switchable
+from units.spec import Switchable
 
 
 class SwitchStep(StrEnum):

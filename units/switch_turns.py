@@ -6,10 +6,11 @@ from units.commands import DropIntent, RemoveContainer, SwapBack
 from units.events import SwitchEvent
 from units.links import check
 from units.records import replace
+from units.spec import CONSOLE, UnitSpec
 from units.step import Step
 from units.switch import Result, Switch, in_words
 from units.switching import Scene, SpareUse, Turn, advance, begin, over, refusal, stopgap
-from units.unit import CONSOLE, Spare, UnitSpec
+from units.unit import Spare
 from units.world import Answer
 
 

@@ -25,18 +25,10 @@ from units.events import (
 from units.machine import Moment
 from units.quantities import Instant, Seconds
 from units.records import dataclass, replace
+from units.spec import CONSOLE, USER_DOCKER, Switchable, UnitName, UnitSpec
 from units.storage import contexts, placed
 from units.switch import Outcome, Result, Switch, SwitchStep
-from units.unit import (
-    CONSOLE,
-    USER_DOCKER,
-    Phase,
-    StoppedBy,
-    Switchable,
-    Unit,
-    UnitName,
-    UnitSpec,
-)
+from units.unit import Phase, StoppedBy, Unit
 
 
 @dataclass(frozen=True, slots=True)

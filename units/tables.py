@@ -4,7 +4,7 @@ from functools import cache
 from importlib import import_module
 
 from units.machine import Table
-from units.unit import Kind
+from units.spec import Kind
 
 
 @cache

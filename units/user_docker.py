@@ -12,7 +12,8 @@ from units import guards as given
 from units.machine import Edge, Ignored, rows, table
 from units.service import FOUND, PHASES, UP, lasting
 from units.service import IGNORED as SERVICE_IGNORED
-from units.unit import Kind, Phase
+from units.spec import Kind
+from units.unit import Phase
 
 P = Phase
 

@@ -4,7 +4,8 @@ from units import actions as do
 from units import events as fact
 from units.machine import Ignored, table
 from units.shared import IDLE, RETRYING, asked, go, provided
-from units.unit import Kind, Phase
+from units.spec import Kind
+from units.unit import Phase
 
 P = Phase
 ALL = (*IDLE, P.PULLING, P.CREATING)

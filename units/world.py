@@ -7,8 +7,9 @@ from units.commands import Command
 from units.links import Links
 from units.quantities import Instant
 from units.records import dataclass
+from units.spec import UnitName, UnitSpec
 from units.switch import Outcome, Switch
-from units.unit import Phase, Reason, Spare, Unit, UnitName, UnitSpec
+from units.unit import Phase, Reason, Spare, Unit
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ from tests.simulation.virtual_loop import run as run_virtually
 from units.events import ContainerDied, ContainerKilled, HealthReported, Observed
 from units.health import Health
 from units.quantities import Seconds
-from units.unit import ContainerId, Failure, UnitName, Via
+from units.spec import ContainerId, UnitName, Via
+from units.unit import Failure
 
 T = TypeVar("T")
 IMAGE = "busybox:contract"

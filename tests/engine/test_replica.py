@@ -20,7 +20,8 @@ from tests.bed.http import Docker
 from tests.bed.leftovers import traces
 from tests.simulation.host import Memory
 from units.quantities import Seconds
-from units.unit import ContainerId, Failure
+from units.spec import ContainerId
+from units.unit import Failure
 
 IMAGE = "shapes:1"
 LIVES = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 60 & wait $!; done"]

@@ -29,7 +29,7 @@ from units.commands import CreateContainer, SignalContainer, StartContainer
 from units.links import check
 from units.machine import Moment
 from units.quantities import Instant
-from units.unit import ContainerId, UnitName, UnitSpec
+from units.spec import ContainerId, UnitName, UnitSpec
 from units.world import Reaction, fresh_unit, new_world
 
 SILENT: FilteringBoundLogger = structlog.wrap_logger(

@@ -9,7 +9,7 @@ from units.kernel import react
 from units.links import check
 from units.machine import Moment
 from units.quantities import Instant, Seconds
-from units.unit import (
+from units.spec import (
     Condition,
     ContainerId,
     Dependency,
@@ -17,11 +17,11 @@ from units.unit import (
     OnFailure,
     Policy,
     RestartPolicy,
-    Unit,
     UnitName,
     UnitSpec,
     Via,
 )
+from units.unit import Unit
 from units.world import Reaction, World, fresh_unit, new_world
 
 

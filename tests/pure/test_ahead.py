@@ -10,7 +10,7 @@ import pytest
 
 from supervisor.ahead import Ahead
 from supervisor.wire import Asked, Caller
-from units.unit import ContainerId
+from units.spec import ContainerId
 
 ONE, TWO = ContainerId("1a" * 32), ContainerId("2b" * 32)
 

@@ -24,7 +24,7 @@ from supervisor.api_types import Status, Switched, SwitchLast, SwitchNow
 from tests.bed.engines import REPOSITORY
 from tests.pure.desk import Desk, Printer, in_thread, short_directory, until
 from tests.pure.story import needs, spec
-from units.unit import Kind, Policy
+from units.spec import Kind, Policy
 
 
 def play(call: Callable[[Dockwarden, Desk], Any]) -> Any:

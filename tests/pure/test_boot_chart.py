@@ -16,7 +16,8 @@ from units import events as fact
 from units.events import Event
 from units.machine import Moment
 from units.quantities import Instant
-from units.unit import Condition, Failure, Kind, Phase, UnitName, UnitSpec, Via
+from units.spec import Condition, Kind, UnitName, UnitSpec, Via
+from units.unit import Failure, Phase
 
 SPACE = "{http://www.w3.org/2000/svg}"
 HOSTILE = "<b>&\x1b[2J\u202e"

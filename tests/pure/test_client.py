@@ -28,7 +28,7 @@ from tests.pure.desk import Desk, Printer, in_thread, short_directory, until
 from tests.pure.story import needs, spec
 from units import events as fact
 from units.quantities import Seconds
-from units.unit import Kind, Policy, UnitName, UnitSpec
+from units.spec import Kind, Policy, UnitName, UnitSpec
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2Jweb\r\n\u202e"
 

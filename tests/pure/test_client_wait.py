@@ -14,7 +14,7 @@ from tests.pure.desk import until
 from tests.pure.story import spec
 from tests.pure.test_client import Play, Stage, Terminal, play, run_dir
 from units import events as fact
-from units.unit import UnitName
+from units.spec import UnitName
 
 __all__ = ["play", "run_dir"]
 

@@ -12,7 +12,7 @@ from supervisor.ports import ports
 from supervisor.tree import ConfigError
 from units.health import Check, Exec, Tcp
 from units.quantities import Seconds
-from units.unit import Condition, Kind, OnFailure, OnUnhealthy, Policy, Rebuild, UnitSpec, Via
+from units.spec import Condition, Kind, OnFailure, OnUnhealthy, Policy, Rebuild, UnitSpec, Via
 
 
 def read(tmp_path: Path, services: str, head: str = "") -> dict[str, UnitSpec]:

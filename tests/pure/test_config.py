@@ -12,7 +12,7 @@ from supervisor.settings import SystemDockerSettings
 from supervisor.shapes import duration
 from supervisor.tree import ConfigError, Node, Place, Report, merged
 from units.quantities import Seconds
-from units.unit import Policy
+from units.spec import Policy
 
 BASE = "#cloud-config\nrancher:\n  services:\n"
 

@@ -28,7 +28,8 @@ from tests.pure.story import needs, spec
 from units import events as fact
 from units.health import Health
 from units.quantities import Seconds
-from units.unit import ContainerId, Failure, Kind, Phase, Policy, Unit, UnitName, UnitSpec
+from units.spec import ContainerId, Kind, Policy, UnitName, UnitSpec
+from units.unit import Failure, Phase, Unit
 
 Scene = Callable[[Desk], Awaitable[None]]
 

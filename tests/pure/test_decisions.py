@@ -14,8 +14,9 @@ from units.machine import Moment
 from units.quantities import Instant
 from units.rule_book import RULES
 from units.rules import Decision
+from units.spec import HealPolicy, Kind, OnUnhealthy, Policy, UnitName, Via
 from units.switch import Result, SwitchStep
-from units.unit import Failure, HealPolicy, Kind, OnUnhealthy, Policy, UnitName, Via
+from units.unit import Failure
 
 
 @dataclass

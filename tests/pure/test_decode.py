@@ -26,7 +26,8 @@ from units.events import (
 )
 from units.health import Health
 from units.quantities import Seconds
-from units.unit import ContainerId, Failure, Look, UnitName, Via
+from units.spec import ContainerId, UnitName, Via
+from units.unit import Failure, Look
 
 UNIT = UnitName("console")
 ID = ContainerId("18667f9dfccf30a8faa19239c1c6b5ff2a524cb1c27af70523f7f68341ac07cb")

@@ -14,7 +14,8 @@ from supervisor import docker_engine
 from supervisor.docker_engine import DockerEngine
 from supervisor.engine import EngineError, EngineInfo, Heard
 from units.events import ContainerStarted, Observed
-from units.unit import ContainerId, Failure, UnitName
+from units.spec import ContainerId, UnitName
+from units.unit import Failure
 
 ID = "ab" * 32
 ROW = {"Id": ID, "Names": ["/console"], "Labels": {"dockwarden.unit": "console"}, "State": "running", "Status": "Up"}

@@ -10,7 +10,7 @@ from supervisor.explain import CALM, why
 from supervisor.journal import Journal
 from tests.pure.test_journal import BOX, CONSOLE, DOCKER, Story, spec
 from units import events as fact
-from units.unit import ContainerId, Dependency, UnitName, Via
+from units.spec import ContainerId, Dependency, UnitName, Via
 
 
 def test_why_leads_from_the_engine_s_fact_to_the_present_state() -> None:

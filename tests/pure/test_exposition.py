@@ -22,7 +22,7 @@ from tests.pure.story import Story, spec
 from tests.pure.test_metrics import Watched
 from units import events as fact
 from units.quantities import Seconds
-from units.unit import ContainerId, UnitName
+from units.spec import ContainerId, UnitName
 
 OM = "application/openmetrics-text"
 PROMETHEUS_2 = f"{OM};version=1.0.0,{OM};version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"

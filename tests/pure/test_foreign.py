@@ -7,7 +7,7 @@ import pytest
 
 from supervisor.foreign import Portrait, Wants, spec_of
 from units.quantities import Seconds
-from units.unit import ContainerId, Kind, OnUnhealthy, UnitName, UnitSpec, Via
+from units.spec import ContainerId, Kind, OnUnhealthy, UnitName, UnitSpec, Via
 
 OLD, NEW = ContainerId("a" * 64), ContainerId("b" * 64)
 NAMES = {OLD: "vpn", NEW: "vpn"}

@@ -21,7 +21,8 @@ from units import events as fact
 from units.commands import CheckSwitch, CreateContainer, SignalContainer, StartContainer
 from units.quantities import Seconds
 from units.records import replace
-from units.unit import Failure, Kind, Phase, Reason, StoppedBy, Switchable, UnitName
+from units.spec import Kind, Switchable, UnitName
+from units.unit import Failure, Phase, Reason, StoppedBy
 
 SILENT = structlog.wrap_logger(None, processors=[], wrapper_class=structlog.make_filtering_bound_logger(50))
 WEB = UnitName("web")

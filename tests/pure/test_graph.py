@@ -12,7 +12,7 @@ from supervisor.graph import Graph, Marks, as_dot, as_mermaid, as_text, as_tree,
 from supervisor.graph_layout import Sizes, layout
 from supervisor.graph_picture import picture
 from tests.pure.story import Story, after, needs, spec
-from units.unit import Via
+from units.spec import Via
 
 HOSTILE = '"]; click u0 "javascript:alert(1)" <script>&\\\u202e\n'
 

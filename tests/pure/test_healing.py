@@ -8,7 +8,8 @@ from tests.pure.story import Story, needs, seen, spec
 from units import events as fact
 from units.health import Check, CheckKind, Health, Tcp
 from units.quantities import Seconds
-from units.unit import HealPolicy, OnUnhealthy, Phase, RestartPolicy, StoppedBy, UnitName, UnitSpec, Via
+from units.spec import HealPolicy, OnUnhealthy, RestartPolicy, UnitName, UnitSpec, Via
+from units.unit import Phase, StoppedBy
 
 S, H, U = Health.STARTING, Health.HEALTHY, Health.UNHEALTHY
 

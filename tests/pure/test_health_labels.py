@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from supervisor.health_labels import Wishes, engine_check, read_health
 from units.health import Check, CheckKind, Exec, Http, Tcp
 from units.quantities import Seconds
-from units.unit import HealPolicy, OnUnhealthy
+from units.spec import HealPolicy, OnUnhealthy
 
 H = "dockwarden.health."
 

@@ -21,7 +21,7 @@ from units import events as fact
 from units.events import Event
 from units.machine import Moment
 from units.quantities import Instant
-from units.unit import UnitName
+from units.spec import UnitName
 
 OFF = Path("/nonexistent/off")
 SILENT = structlog.wrap_logger(None, processors=[], wrapper_class=structlog.make_filtering_bound_logger(50))

@@ -11,7 +11,8 @@ from units.health import Health
 from units.incidents import CALM, Incident, Incidents, look, well
 from units.machine import Moment
 from units.quantities import Instant
-from units.unit import Dependency, Failure, Phase, Policy, UnitName, Via
+from units.spec import Dependency, Policy, UnitName, Via
+from units.unit import Failure, Phase
 
 
 @dataclass

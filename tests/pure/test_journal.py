@@ -18,7 +18,7 @@ from units.kernel import react
 from units.links import check
 from units.machine import Moment
 from units.quantities import Instant
-from units.unit import (
+from units.spec import (
     ContainerId,
     Dependency,
     HealPolicy,

@@ -8,7 +8,8 @@ from tests.pure.story import Story, after, needs, seen, spec
 from units import events as fact
 from units.health import Health
 from units.quantities import Seconds
-from units.unit import Failure, HealPolicy, Kind, OnUnhealthy, Phase, Policy, StoppedBy, UnitName, Via
+from units.spec import HealPolicy, Kind, OnUnhealthy, Policy, UnitName, Via
+from units.unit import Failure, Phase, StoppedBy
 
 
 def test_units_start_when_what_they_need_runs() -> None:

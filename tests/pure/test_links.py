@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.pure.story import after, needs, spec
 from units.links import KILL_RESERVE, check, shares, start_order
 from units.quantities import Seconds
-from units.unit import UnitName, Via
+from units.spec import UnitName, Via
 
 
 def test_an_unknown_hard_target_is_an_error_and_a_soft_one_a_warning() -> None:

@@ -8,7 +8,8 @@ from tests.pure.story import Story, spec
 from units import events as fact
 from units.memory import Clocks, recall, remember
 from units.quantities import Instant
-from units.unit import Kind, Phase, Policy, StoppedBy, Unit, UnitName
+from units.spec import Kind, Policy, UnitName
+from units.unit import Phase, StoppedBy, Unit
 
 THEN = Clocks(Instant(500), 10_000.0)
 LATER = Clocks(Instant(20), 10_100.0)

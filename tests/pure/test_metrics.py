@@ -21,7 +21,8 @@ from units.health import Health
 from units.kernel import react
 from units.machine import Moment
 from units.quantities import Instant, Seconds
-from units.unit import Budget, ContainerId, Failure, Kind, Phase, Reason, StoppedBy, UnitName
+from units.spec import ContainerId, Kind, UnitName
+from units.unit import Budget, Failure, Phase, Reason, StoppedBy
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/reference/metrics.md"

@@ -27,7 +27,7 @@ from units.events import Event
 from units.health import Health
 from units.machine import Moment
 from units.quantities import Instant
-from units.unit import HealPolicy, OnUnhealthy, UnitName, Via
+from units.spec import HealPolicy, OnUnhealthy, UnitName, Via
 
 NOTICE = Notice(Kind.HEAL, "web", "its health check failed", "ab-1", "ready", "0123456789ab", 1, 10.0)
 SILENT = structlog.wrap_logger(None, processors=[], wrapper_class=structlog.make_filtering_bound_logger(50))

@@ -17,8 +17,8 @@ from tests.pure.story import needs, spec
 from tests.pure.test_control import ask, lines, play
 from units.links import check
 from units.quantities import Instant
+from units.spec import Kind, Policy, Switchable, UnitName
 from units.switch import Outcome, Result, Switch, SwitchStep
-from units.unit import Kind, Policy, Switchable, UnitName
 from units.world import fresh_unit, new_world
 
 PATHS = {name.partition(" ")[2] for name in OPERATIONS}

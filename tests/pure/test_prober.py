@@ -17,7 +17,8 @@ from units import events as fact
 from units.events import Event, HealthReported
 from units.health import Check, CheckKind, Health, Tcp
 from units.quantities import Instant, Seconds
-from units.unit import ContainerId, Phase, UnitName
+from units.spec import ContainerId, UnitName
+from units.unit import Phase
 
 WEB = UnitName("web")
 

@@ -22,7 +22,7 @@ from tests.simulation import virtual_loop
 from tests.simulation.engine_model import FakeEngine
 from units.health import Check, Exec, Http, Tcp
 from units.quantities import Seconds
-from units.unit import ContainerId
+from units.spec import ContainerId
 
 BOX = ContainerId("b" * 64)
 HERE = Whereabouts(0, "", host_network=True)

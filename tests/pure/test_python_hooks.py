@@ -19,7 +19,7 @@ from tests.pure.story import Story, spec
 from units import events as fact
 from units.machine import Moment
 from units.quantities import Instant
-from units.unit import UnitName
+from units.spec import UnitName
 
 SILENT = structlog.wrap_logger(None, processors=[], wrapper_class=structlog.make_filtering_bound_logger(50))
 HEAD = """\

@@ -9,7 +9,7 @@ import pytest
 
 from units import events
 from units.records import dataclass, replace
-from units.unit import ContainerId, UnitName
+from units.spec import ContainerId, UnitName
 
 
 @dataclass(frozen=True, slots=True)

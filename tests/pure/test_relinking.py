@@ -9,7 +9,8 @@ from tests.pure.story import Story, needs, seen, spec
 from units import events as fact
 from units.events import Observed
 from units.quantities import Seconds
-from units.unit import ContainerId, Dependency, Look, Policy, Rebuild, UnitName, Via
+from units.spec import ContainerId, Dependency, Policy, Rebuild, UnitName, Via
+from units.unit import Look
 
 
 def on(target: str, *, restart: bool = True) -> Dependency:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from units.quantities import Instant, Seconds
 from units.restart import After, CrashLoop, Death, GiveUp, Rest, decide
-from units.unit import Budget, Policy, RestartPolicy
+from units.spec import Policy, RestartPolicy
+from units.unit import Budget
 
 ALWAYS = RestartPolicy(Policy.ALWAYS)
 

@@ -10,7 +10,8 @@ from tests.pure.test_metrics import Watched, nonzero
 from units import events as fact
 from units.health import Check, Health, Tcp
 from units.quantities import Instant
-from units.unit import ContainerId, HealPolicy, Kind, OnUnhealthy, Place, Policy, StoppedBy, UnitName
+from units.spec import ContainerId, HealPolicy, Kind, OnUnhealthy, Place, Policy, UnitName
+from units.unit import StoppedBy
 from units.world import new_world
 
 CONSOLE = UnitName("console")

@@ -13,7 +13,7 @@ import pytest
 from supervisor import journal, sse
 from tests.pure.desk import Desk, Printer, short_directory, until
 from tests.pure.story import spec
-from units.unit import UnitSpec
+from units.spec import UnitSpec
 
 Follow = Callable[..., Awaitable["Reader"]]
 Scene = Callable[[Desk, Follow], Awaitable[None]]

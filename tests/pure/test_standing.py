@@ -27,8 +27,9 @@ from units.links import check
 from units.machine import Moment
 from units.quantities import NEVER, Instant, Seconds
 from units.restart import After, Death, decide, milder_at
+from units.spec import ContainerId, Kind, Policy, RestartPolicy, UnitName, UnitSpec
 from units.standing import exit_codes, look_again, standing_start
-from units.unit import Budget, ContainerId, Kind, Policy, RestartPolicy, UnitName, UnitSpec
+from units.unit import Budget
 
 WEB = UnitName("web")
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 from supervisor.status import NEXT, Context, as_iso, status, unit_row, what_next
 from units.links import check
 from units.quantities import Instant
-from units.unit import ContainerId, Kind, Phase, StoppedBy, Unit, UnitName, UnitSpec
+from units.spec import ContainerId, Kind, UnitName, UnitSpec
+from units.unit import Phase, StoppedBy, Unit
 from units.world import World, fresh_unit, new_world
 
 SPEC = UnitSpec(UnitName("console"), Kind.SERVICE, "os-console:1", "{}", "abc")

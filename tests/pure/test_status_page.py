@@ -28,7 +28,7 @@ from units import events as fact
 from units.events import Event
 from units.machine import Moment
 from units.quantities import Instant, Seconds
-from units.unit import UnitName
+from units.spec import UnitName
 
 HTML = {"Accept": "text/html"}
 HOSTILE = (

@@ -10,23 +10,22 @@ from units.commands import ArmSwitch, CheckSwitch, Command, DropIntent, KeepChoi
 from units.health import Health
 from units.links import check
 from units.quantities import Instant
-from units.storage import placed
-from units.switch import Result, SwitchStep
-from units.unit import (
+from units.spec import (
     CONSOLE,
     PROCESS,
     USER_DOCKER,
     ContainerId,
-    Failure,
     Kind,
     Policy,
     Rebuild,
     RestartPolicy,
-    StoppedBy,
     Switchable,
     UnitName,
     UnitSpec,
 )
+from units.storage import placed
+from units.switch import Result, SwitchStep
+from units.unit import Failure, StoppedBy
 from units.world import new_world
 
 

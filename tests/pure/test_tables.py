@@ -8,9 +8,10 @@ import pytest
 from units import switching
 from units.events import ChoiceLost, SwitchAsked, SwitchDue, SwitchEvent
 from units.machine import EVENTS, Table
+from units.spec import Kind
 from units.switch import Result, SwitchStep
 from units.tables import rules_of
-from units.unit import Kind, Phase
+from units.unit import Phase
 
 ALL = pytest.mark.parametrize("rules", [rules_of(kind) for kind in Kind], ids=lambda rules: rules.name)
 RESTING = {Phase.INACTIVE, Phase.COMPLETED, Phase.READY}

@@ -12,7 +12,7 @@ from supervisor.explain import CALM, why
 from supervisor.timeline import LEFT, RIGHT, WIDTH, Span, draw, scale, spans
 from tests.pure.test_journal import BOX, CONSOLE, DOCKER, Story, spec
 from units import events as fact
-from units.unit import ContainerId, UnitName
+from units.spec import ContainerId, UnitName
 
 SPACE = "{http://www.w3.org/2000/svg}"
 HOSTILE = UnitName("</text><script>alert(1)</script>\x1b]0;x\x07\u202e\"'&")

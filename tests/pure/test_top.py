@@ -24,7 +24,7 @@ from tests.bed.engines import REPOSITORY
 from tests.pure.desk import Desk, in_thread, short_directory
 from tests.pure.story import after, spec
 from units import events as fact
-from units.unit import ContainerId, UnitName
+from units.spec import ContainerId, UnitName
 
 PATIENCE = 20.0
 NOW = 1_800_000_000.0

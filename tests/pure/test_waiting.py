@@ -10,7 +10,8 @@ from tests.pure.story import spec
 from tests.pure.test_control import ask, at, play
 from units import events as fact
 from units.health import Health
-from units.unit import ContainerId, Kind, Phase, Policy, UnitName
+from units.spec import ContainerId, Kind, Policy, UnitName
+from units.unit import Phase
 
 
 def test_what_is_so_already_is_answered_at_once() -> None:

@@ -39,8 +39,9 @@ from supervisor.engine import (
 from units.events import ContainerDied, EngineFact, Observed
 from units.health import Health
 from units.quantities import Seconds
+from units.spec import ContainerId, UnitName, UnitSpec, Via
 from units.storage import ContextFacts
-from units.unit import ContainerId, Failure, Look, UnitName, UnitSpec, Via
+from units.unit import Failure, Look
 
 T = TypeVar("T")
 Order = Literal["20.10", "26.1"]

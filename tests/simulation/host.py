@@ -29,12 +29,11 @@ from units.memory import Clocks, recall
 from units.quantities import Instant, Seconds
 from units.rule_book import RULES
 from units.rules import Decision
-from units.unit import (
+from units.spec import (
     Condition,
     Dependency,
     Kind,
     OnFailure,
-    Phase,
     Policy,
     Rebuild,
     RestartPolicy,
@@ -43,6 +42,7 @@ from units.unit import (
     UnitSpec,
     Via,
 )
+from units.unit import Phase
 from units.world import Reaction, Transition, World, new_world
 
 NIGHT = 1_700_000_000.0

@@ -22,15 +22,12 @@ from units.events import ContainerDied, ContainerStarted, Event, HealthReported,
 from units.health import Health
 from units.memory import Clocks, recall
 from units.quantities import Instant, Seconds
-from units.switch import SwitchStep
-from units.unit import (
+from units.spec import (
     CONSOLE,
     PROCESS,
     USER_DOCKER,
     ContainerId,
-    Failure,
     Kind,
-    Phase,
     Place,
     Policy,
     Rebuild,
@@ -40,6 +37,8 @@ from units.unit import (
     UnitName,
     UnitSpec,
 )
+from units.switch import SwitchStep
+from units.unit import Failure, Phase
 from units.world import World, new_world
 
 HASH = "h1"

@@ -22,13 +22,12 @@ from units.machine import Moment, View
 from units.memory import Clocks
 from units.quantities import Instant, Seconds
 from units.relinking import curable, patience
-from units.unit import (
+from units.spec import (
     Dependency,
     HealPolicy,
     Kind,
     OnFailure,
     OnUnhealthy,
-    Phase,
     Policy,
     RestartPolicy,
     StopPolicy,
@@ -36,6 +35,7 @@ from units.unit import (
     UnitSpec,
     Via,
 )
+from units.unit import Phase
 from units.world import new_world
 
 AT_WORK = {Phase.STOPPING, Phase.STARTING, Phase.CREATING, Phase.EXITED}

@@ -22,8 +22,9 @@ from units.machine import Moment, View
 from units.quantities import NEVER, Instant
 from units.reconcile import reconcile
 from units.relinking import curable, patience
+from units.spec import Kind
 from units.tables import rules_of
-from units.unit import Kind, Phase
+from units.unit import Phase
 from units.world import World
 
 CHUNK = 100

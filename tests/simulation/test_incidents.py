@@ -7,7 +7,8 @@ from tests.simulation.engine_model import FakeEngine, Faults, Program
 from tests.simulation.host import SimulatedHost, body
 from tests.simulation.virtual_loop import run
 from units.quantities import Seconds
-from units.unit import Dependency, Kind, Phase, Policy, RestartPolicy, UnitName, UnitSpec, Via
+from units.spec import Dependency, Kind, Policy, RestartPolicy, UnitName, UnitSpec, Via
+from units.unit import Phase
 
 FRIENDS = [UnitName(f"friend{number}") for number in range(3)]
 VPN = UnitName("vpn")

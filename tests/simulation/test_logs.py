@@ -14,7 +14,8 @@ from tests.simulation.engine_model import EPOCH_NS, FakeEngine, Faults, Program
 from tests.simulation.host import SILENT, SimulatedHost, body
 from tests.simulation.virtual_loop import run
 from units.quantities import Seconds
-from units.unit import Kind, Phase, Policy, RestartPolicy, UnitName, UnitSpec
+from units.spec import Kind, Policy, RestartPolicy, UnitName, UnitSpec
+from units.unit import Phase
 from units.world import World
 
 ALL = Wanted(unit=None, since=0, until=None, tail=None, level=20, output_only=False)

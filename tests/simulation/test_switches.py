@@ -11,8 +11,8 @@ import pytest
 
 from tests.simulation.switches import STEPS, SwitchingHost
 from tests.simulation.virtual_loop import run
+from units.spec import CONSOLE, Switchable
 from units.switch import Result, SwitchStep
-from units.unit import CONSOLE, Switchable
 from units.world import World
 
 TARGETS = {
