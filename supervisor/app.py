@@ -244,7 +244,6 @@ class Host:
             gauges=metrics,
             keeper=keeper,
             observers=(
-                control,
                 journal,
                 records_file,
                 boot_chart,
@@ -253,6 +252,7 @@ class Host:
                 hooks,
                 systemd,
                 *self._more_observers(),
+                control,  # Whoever gets an answer finds all that was told before it.
             ),
             chance=random.random,
             timing=Timing(self._settings.supervisor.snapshot_period, self._settings.supervisor.shutdown_total),

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
-from supervisor import client_doctor, examine, findings
+from supervisor import client_doctor, doctor_calls, examine, findings
 from supervisor.concealing import GONE
+from supervisor.doctor_calls import Caller, UnansweredError
 from supervisor.doctor_facts import Facts
-from supervisor.examine import Caller, UnansweredError, Wanted
+from supervisor.examine import Wanted
 from supervisor.redaction import Scrubber, known_labels, secrets_of, told
 from supervisor.render import clean
 
@@ -223,10 +224,10 @@ def _metrics(facts: Facts) -> str:
     host, _, port = (told_of[1] if told_of else "127.0.0.1:9779").rpartition(":")
     if not port.isdecimal():
         return "nowhere\n"
-    connection = http.client.HTTPConnection(host.strip("[]") or "127.0.0.1", int(port), timeout=examine.PATIENCE)
+    connection = http.client.HTTPConnection(host.strip("[]") or "127.0.0.1", int(port), timeout=doctor_calls.PATIENCE)
     try:
         connection.request("GET", "/metrics")
-        return connection.getresponse().read(examine.LARGEST).decode(errors="replace")
+        return connection.getresponse().read(doctor_calls.LARGEST).decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
         return f"no answer on {host}:{port}: {error}\n"
     finally:

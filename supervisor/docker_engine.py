@@ -18,7 +18,7 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from aiodocker import Docker, DockerError
 
-from supervisor import decode
+from supervisor import decode, refusals
 from supervisor.ahead import Ahead
 from supervisor.engine import (
     CheckLine,
@@ -412,7 +412,7 @@ class DockerEngine:
                 self._extend(deadline)
                 for line in lines.feed(data):
                     told = _parsed(line)
-                    if text := decode.trouble(told):
+                    if text := refusals.trouble(told):
                         raise DockerError(0, text)
                     yield told
 
@@ -445,7 +445,7 @@ class DockerEngine:
                     return Failure.UNREACHABLE, str(unreachable(self._path, cause.os_error))
                 return Failure.UNREACHABLE, f"{self._path}: the connection was cut"
             case DockerError(status=status, message=message):
-                return decode.failure(status, message, operation, subject), message.strip()
+                return refusals.failure(status, message, operation, subject), message.strip()
             case WireError() | aiohttp.ClientError() | OSError():
                 return Failure.UNREACHABLE, f"{self._path}: {str(error) or 'the connection was cut'}"
             case _:
@@ -480,10 +480,10 @@ def socket_path(url: str) -> str:
 
 
 def _refusal(operation: str, answer: Answer, subject: str = "") -> EngineError:
-    text = decode.sentence(answer.body.decode(errors="replace"))
+    text = refusals.sentence(answer.body.decode(errors="replace"))
     if answer.status == 304:
         text = "it is in that state already"
-    return EngineError(decode.failure(answer.status, text, operation, subject), text or f"status {answer.status}")
+    return EngineError(refusals.failure(answer.status, text, operation, subject), text or f"status {answer.status}")
 
 
 def _parsed(line: bytes) -> Any:

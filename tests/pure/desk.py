@@ -132,7 +132,7 @@ class Desk:
             self.inbox,
             lambda: 0.5,
             self.obedient,
-            (self.control, self.journal, self.chart),
+            (self.journal, self.chart, self.control),
         )
 
     async def __aenter__(self) -> Self:

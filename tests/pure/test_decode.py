@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor import decode
+from supervisor import decode, refusals
 from supervisor.engine import EngineInfo, Heard, OutputLine
 from supervisor.output import LONGEST, Output
 from supervisor.stamps import nanoseconds, stamp
@@ -244,10 +244,10 @@ def test_small_answers() -> None:
 
 
 def test_a_line_may_tell_of_trouble() -> None:
-    assert decode.trouble({"errorDetail": {"message": "denied"}, "error": "denied"}) == "denied"
-    assert decode.trouble({"error": "denied"}) == "denied"
-    assert decode.trouble({"errorDetail": None}) == "an error without a word"
-    assert decode.trouble({"status": "Pulling"}) == ""
+    assert refusals.trouble({"errorDetail": {"message": "denied"}, "error": "denied"}) == "denied"
+    assert refusals.trouble({"error": "denied"}) == "denied"
+    assert refusals.trouble({"errorDetail": None}) == "an error without a word"
+    assert refusals.trouble({"status": "Pulling"}) == ""
 
 
 def test_a_signal_has_a_number() -> None:
@@ -258,10 +258,10 @@ def test_a_signal_has_a_number() -> None:
 
 
 def test_an_error_is_json_or_text() -> None:
-    assert decode.sentence('{"message":"No such image: nope:1"}\n') == "No such image: nope:1"
-    assert decode.sentence("client version 1.12 is too old.\n") == "client version 1.12 is too old."
-    assert decode.sentence('{"message": 5}') == '{"message": 5}'
-    assert decode.sentence("") == ""
+    assert refusals.sentence('{"message":"No such image: nope:1"}\n') == "No such image: nope:1"
+    assert refusals.sentence("client version 1.12 is too old.\n") == "client version 1.12 is too old."
+    assert refusals.sentence('{"message": 5}') == '{"message": 5}'
+    assert refusals.sentence("") == ""
 
 
 TAKEN = 'Conflict. The container name "/aa" is already in use by container "8cc2". You have to remove (or rename) that'
@@ -321,7 +321,7 @@ TAKEN = 'Conflict. The container name "/aa" is already in use by container "8cc2
     ],
 )
 def test_a_refusal_has_a_meaning(what: str, status: int, message: str, expected: Failure) -> None:
-    assert decode.failure(status, message, what, "me") is expected
+    assert refusals.failure(status, message, what, "me") is expected
 
 
 KEYS = st.sampled_from(
@@ -342,9 +342,9 @@ JSON = st.recursive(
     "read",
     [
         *(decode.event, decode.observed, decode.owner, decode.info, decode.declares_health, decode.loaded),
-        decode.trouble,
+        refusals.trouble,
         *(decode.name_of, decode.has_terminal, lambda found: decode.inspected(found, 1e9)),
-        lambda found: decode.sentence(json.dumps(found)),
+        lambda found: refusals.sentence(json.dumps(found)),
     ],
 )
 @given(JSON)
@@ -354,7 +354,7 @@ def test_no_shape_is_too_odd(read: Callable[[Any], object], found: Any) -> None:
 
 @given(st.integers(), st.text(), st.text(max_size=6), st.text(max_size=3))
 def test_every_refusal_means_something(status: int, message: str, what: str, subject: str) -> None:
-    assert decode.failure(status, message, what, subject) in Failure
+    assert refusals.failure(status, message, what, subject) in Failure
 
 
 def frame(stream: int, text: bytes) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from supervisor import examine
+from supervisor import doctor_calls, examine
 from supervisor.doctor_facts import (
     ConfigFacts,
     ConfigProblem,
@@ -243,8 +243,8 @@ def test_a_socket_is_told_by_what_it_does(tmp_path: Path, reach: Reach) -> None:
                 path.symlink_to(path)
             case _:
                 pass
-        with pytest.raises(examine.UnansweredError) as caught:
-            examine.Caller(path).raw("/_ping", 0.05)
+        with pytest.raises(doctor_calls.UnansweredError) as caught:
+            doctor_calls.Caller(path).raw("/_ping", 0.05)
     assert caught.value.reach is reach
 
 

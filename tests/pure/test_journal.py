@@ -9,9 +9,10 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from supervisor.journal import GAP, KEPT, KEPT_PER_UNIT, Journal, in_words
+from supervisor.journal import GAP, KEPT, KEPT_PER_UNIT, Journal
 from supervisor.loop import Entry
 from supervisor.record import QUEUE, Dropped, Record
+from supervisor.telling import in_words
 from units import events as fact
 from units.health import Check, Health, Tcp
 from units.kernel import react

@@ -35,7 +35,7 @@ def journal(*units: str) -> Journal:
 
 
 def tell(made: Journal, unit: str) -> None:
-    made._keep(event="unit.transition", time=1.5, unit=unit, reason="x" * 200)
+    made.keep(event="unit.transition", time=1.5, unit=unit, reason="x" * 200)
 
 
 async def at_once(work: Callable[..., int], *arguments: Any) -> int:

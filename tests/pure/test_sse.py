@@ -212,7 +212,7 @@ def test_silence_is_filled_with_comments(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_reader_that_falls_behind_is_told_how_much_it_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its queue is bounded: the oldest go, and their number is said in their place."""
-    monkeypatch.setattr(journal, "QUEUE", 2)
+    monkeypatch.setattr("supervisor.record.QUEUE", 2)
 
     async def scene(desk: Desk, _follow: Follow) -> None:
         source = sse.records(desk.journal, tail=1)
