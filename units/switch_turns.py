@@ -9,7 +9,8 @@ from units.records import replace
 from units.spec import CONSOLE, UnitSpec
 from units.step import Step
 from units.switch import Result, Switch, in_words
-from units.switching import Scene, SpareUse, Turn, advance, begin, over, refusal, stopgap
+from units.switch_moves import Scene, SpareUse, Turn
+from units.switching import advance, begin, over, refusal, stopgap
 from units.unit import Spare
 from units.world import Answer
 
