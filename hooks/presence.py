@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,10 @@ GROUP = "[dockwarden.hooks]"
 """How the section of a package's entry points begins that names its hooks."""
 
 
+Guarded = tuple[tuple[str, str], ...] | None
+"""Points, and patterns of the names of units, before which gates stand; ``None``: that is not known yet."""
+
+
 class UnknownHookError(Exception):
     """There is no hook of this name; the text says which there are."""
 
@@ -29,10 +34,9 @@ class HostHooks:
         self._given = (folder, count, log, wall, switched_off)
         self._wall = wall
         self._hooks: Hooks | None = None
-        self.gated = False
-        """Whether anybody may have to be asked: the one thing that a start without gates looks at."""
+        self._guarded: Guarded = ()
         self.changed: Callable[[], None] = lambda: None
-        """Called when that has changed."""
+        """Called when ``stand_before`` may answer otherwise."""
         self.reload()
 
     def reload(self) -> None:
@@ -42,10 +46,16 @@ class HostHooks:
         elif _is_anything_in(self._folder) or _entry_points():
             self._hooks = self._load()
 
-    def _know_gates(self, gated: bool) -> None:
-        if gated != self.gated:
-            self.gated = gated
+    def _know_gates(self, guarded: Guarded) -> None:
+        if guarded != self._guarded:
+            self._guarded = guarded
             self.changed()
+
+    def stand_before(self, point: str, unit: str) -> bool:
+        """Whether anybody may have to be asked: the one thing that a start without gates looks at."""
+        if self._guarded is None:
+            return True
+        return any(point == of and fnmatchcase(unit, units) for of, units in self._guarded)
 
     def observe(self, entry: "Happening", moment: "Moment", reaction: "Reaction") -> None:
         if self._hooks is not None:

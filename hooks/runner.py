@@ -20,7 +20,7 @@ from hooks.line import QUEUE, Count, Line
 from hooks.not_told import NotToldError
 from hooks.points import POINTS, Answer, Asked, Veto, answer_of
 from hooks.points import sample as sample_question
-from hooks.presence import UnknownHookError
+from hooks.presence import Guarded, UnknownHookError
 from hooks.switched_off import SwitchedOff
 from units.world import Reaction
 
@@ -44,7 +44,7 @@ class Hooks:
     """An observer, and whom to ask. ``count``: told of each run's end; ``wall``: seconds since 1970.
 
     ``switched_off``: where it is kept which hooks are. ``entry_points``: of packages that bring hooks, by name.
-    ``know``: told when ``gated`` has changed.
+    ``know``: told before what gates stand, whenever that has changed.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Hooks:
         switched_off: Path,
         *,
         entry_points: tuple[str, ...] = (),
-        know: Callable[[bool], None] = lambda _: None,
+        know: Callable[[Guarded], None] = lambda _: None,
     ) -> None:
         self._folder = folder
         self._count = count
@@ -76,8 +76,7 @@ class Hooks:
         """What happens before it is known what the Python hooks want."""
         self._loading: asyncio.Task[None] | None = None
         self._know = know
-        self.gated = False
-        """Whether anybody may have to be asked."""
+        self.guarded: Guarded = ()
         self.reload(entry_points)
 
     def reload(self, entry_points: tuple[str, ...] = ()) -> None:
@@ -151,10 +150,12 @@ class Hooks:
 
     def _know_gates(self) -> None:
         loading = self._loading is not None and not self._loading.done()
-        gated = loading or any(name not in self._off for name in self._gates)
-        if gated != self.gated:
-            self.gated = gated
-            self._know(gated)
+        on = [gate for name, gate in self._gates.items() if name not in self._off]
+        marks = {(mark.of, mark.unit) for gate in on for mark in gate.hook.marks}
+        guarded = None if loading else tuple(sorted(marks))
+        if guarded != self.guarded:
+            self.guarded = guarded
+            self._know(guarded)
 
     # How each kind is run.
 

@@ -72,6 +72,13 @@ ELAPSED: dict[Timer, Callable[[UnitName, int], Event]] = {
     Timer.LOOK: LookDue,
 }
 
+GUARDED: dict[type[Command], str] = {
+    CreateContainer: "before_start",
+    StartContainer: "before_start",
+    SignalContainer: "before_stop",
+}
+"""At which point a gate may stand."""
+
 RareOrder: TypeAlias = RestartContainer | RecreateContainer | RemoveContainer | ParkContainer | SwapBack
 LaneOrder: TypeAlias = CreateContainer | StartContainer | SignalContainer | KeepIntent | RareOrder
 
@@ -121,9 +128,13 @@ class Effects:
             put_off = isinstance(command, ArmTimer) and command.timer is Timer.LOOK
             self._order(command, moment.cause if unit is None or put_off else unit.cause or moment.cause)
 
-    def busy(self) -> Collection[UnitName] | None:
-        """Units to which an order would not leave at once; ``None``: to none, for a gate is asked first."""
-        return None if self._gates is not None and self._gates.gated else self._lanes
+    def busy(self) -> Collection[UnitName]:
+        """Units to which an order would not leave at once, because others are under way."""
+        return self._lanes
+
+    def asked_first(self, unit: UnitName) -> bool:
+        """Whether a start of it may have to wait for a gate's answer."""
+        return self._gates is not None and self._gates.stand_before("before_start", unit)
 
     def close(self) -> None:
         """No timer fires any more."""
@@ -205,7 +216,8 @@ class Effects:
         self._freed()
 
     def _call(self, order: LaneOrder, cause: str) -> Coroutine[Any, Any, None]:
-        if self._gates is not None and self._gates.gated:
+        point = GUARDED.get(type(order)) if self._gates is not None else None
+        if point is not None and self._gates is not None and self._gates.stand_before(point, order.unit):
             return self._ask_first(order, cause)
         return self._give(order, cause)
 

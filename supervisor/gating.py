@@ -24,10 +24,12 @@ Gated = CreateContainer | StartContainer | SignalContainer
 class Gates(Protocol):
     """Who is asked."""
 
-    gated: bool
-    """Whether there is anybody to ask."""
     changed: Callable[[], None]
-    """Called when that has changed."""
+    """Called when ``stand_before`` may answer otherwise."""
+
+    def stand_before(self, point: str, unit: str) -> bool:
+        """Whether there may be anybody to ask."""
+        ...
 
     async def ask(self, asked: Asked) -> Leave: ...
 

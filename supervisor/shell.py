@@ -139,16 +139,16 @@ class Shell:
         assert self._gates is not None
         return Gating(self._gates, lambda: self.world, self._log)
 
-    def _ask_gates(self, renew: Callable[[], None]) -> None:
-        """From now on. ``renew``: what starts ahead of a decision has to be thought over."""
+    def _ask_gates(self, think_again: Callable[[], None]) -> None:
+        """From now on, and whenever they change, what starts ahead of a decision has to be thought over."""
         if self._gates is None:
             return
-        self._gates.changed = renew
+        self._gates.changed = think_again
         if self._switches is not None:
             self._switches.refused_by = self._refusals
 
     async def _refusals(self, order: CheckSwitch, cause: str) -> tuple[str, ...]:
-        gated = self._gates is not None and self._gates.gated
+        gated = self._gates is not None and self._gates.stand_before("before_switch", order.of.value)
         return await self._make_gating().refusals(order, cause) if gated else ()
 
     async def run(self) -> None:
@@ -160,7 +160,6 @@ class Shell:
                 if self._loop is not None:
                     self._loop.renew_standing(Instant(clock()))
 
-            self._ask_gates(renew)
             effects = Effects(
                 self._engine,
                 self._inbox,
@@ -175,7 +174,8 @@ class Shell:
                 gates=self._gates,
                 make_gating=self._make_gating,
             )
-            standing = StandingOrders(self._engine, effects.busy, renew)
+            standing = StandingOrders(self._engine, effects.busy, renew, asked_first=effects.asked_first)
+            self._ask_gates(standing.think_again)
             prober = Prober(self._engine, self._inbox, tasks, self._gauges, chance=self._chance)
             self.outcomes = prober.outcomes
             told = (*self._observers, prober, self._keeper, self._drained)

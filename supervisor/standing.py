@@ -27,11 +27,22 @@ class Ready(Protocol):
 
 
 class StandingOrders:
-    """``busy``: units to which an order would not leave at once, and must not be overtaken; ``None``: all of them."""
+    """``busy``: units to which other orders are under way, which must not be overtaken.
 
-    def __init__(self, engine: Ready, busy: Callable[[], Collection[UnitName] | None], ask: Callable[[], None]) -> None:
+    ``asked_first``: whether somebody has to be asked before a unit may start.
+    """
+
+    def __init__(
+        self,
+        engine: Ready,
+        busy: Callable[[], Collection[UnitName]],
+        ask: Callable[[], None],
+        *,
+        asked_first: Callable[[UnitName], bool] = lambda _: False,
+    ) -> None:
         self._engine = engine
         self._busy = busy
+        self._asked_first = asked_first
         self._ask = ask
         """Calls for ``renew`` when nothing is under way."""
         self._world: World | None = None
@@ -50,6 +61,13 @@ class StandingOrders:
         """Something has happened: first the core has to see it."""
         self._engine.stand_by(NOBODY)
 
+    def think_again(self) -> None:
+        """Others have to be asked than before."""
+        self.revoke()
+        self._forget_all()
+        self._world = None
+        self._ask()
+
     def renew(self, world: World, now: Instant) -> None:
         """Rehearse what has changed since the last time, a few units at once, and stand by."""
         for name in self._changed(world):
@@ -67,17 +85,18 @@ class StandingOrders:
 
     def _now_free(self) -> frozenset[ContainerId]:
         """The same set as long as nothing has changed: it is a matter of microseconds, at each event."""
-        busy = self._busy()
-        if busy is None:
-            return NOBODY
         if self._all is None:
             self._all = frozenset(self._starts.values())
-        waiting = {start for name in busy if (start := self._starts.get(name)) is not None}
+        waiting = {start for name in self._busy() if (start := self._starts.get(name)) is not None}
         return self._all - waiting if waiting else self._all
 
     def _forget(self, name: UnitName) -> None:
         if self._starts.pop(name, None) is not None:
             self._all = None
+
+    def _forget_all(self) -> None:
+        self._starts.clear()
+        self._all = None
 
     def close(self) -> None:
         self.revoke()
@@ -91,8 +110,7 @@ class StandingOrders:
         if before is world:
             return ()
         if before is None or not _same_circumstances(before, world):
-            for name in tuple(self._starts):
-                self._forget(name)
+            self._forget_all()
             return world.units
         changed = [name for name, unit in world.units.items() if before.units.get(name) is not unit]
         followers = world.links.followers
@@ -102,8 +120,9 @@ class StandingOrders:
         return names
 
     def _rehearse(self, world: World, name: UnitName, moment: Moment) -> None:
-        start = standing_start(world, name, moment)
-        due = NEVER if start is not None else look_again(world, name, moment.now)
+        asked = self._asked_first(name)
+        start = None if asked else standing_start(world, name, moment)
+        due = NEVER if asked or start is not None else look_again(world, name, moment.now)
         if start is not None:
             self._starts[name], self._all = start, None
         if due > moment.now:

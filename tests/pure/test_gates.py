@@ -138,11 +138,13 @@ class Asking:
     """Gates that write down what they are asked, and say what they are told to."""
 
     def __init__(self, story: Story, *, no: bool = False) -> None:
-        self.gated = True
         self.changed: Callable[[], None] = lambda: None
         self.asked: list[Asked] = []
         self.gating = Gating(self, lambda: story.world, SILENT)
         self._leave = Leave((("g", "no"),)) if no else Leave((), (Contribution({"A": "b"}),))
+
+    def stand_before(self, point: str, unit: str) -> bool:  # noqa: ARG002
+        return True
 
     async def ask(self, asked: Asked) -> Leave:
         self.asked.append(asked)
@@ -269,7 +271,7 @@ def test_python_gates_are_asked_for_the_units_they_stand_before(tmp_path: Path) 
 
     async def main() -> list[Leave]:
         hooks = Hooks(folder, lambda *_: None, SILENT, lambda: 1.0, folder.parent / "off")
-        assert hooks.gated  # Nobody knows yet who is to be asked.
+        assert hooks.guarded is None  # Nobody knows yet who is to be asked.
         try:
             return [await hooks.ask(starting(unit)) for unit in ("web", "other", "nonsense", "slow")]
         finally:
@@ -286,19 +288,33 @@ def test_without_a_gate_nobody_is_asked_also_where_there_are_hooks(tmp_path: Pat
     folder = tmp_path / "d"
     python(folder, "a.py", "@on('unit.died')\ndef f(event): pass")
 
-    async def main() -> list[bool]:
-        told: list[bool] = []
+    def asked(hooks: HostHooks) -> str:
+        points = ("before_start", "before_stop")
+        return " ".join(f"{point}:{unit}" for point in points for unit in "ab" if hooks.stand_before(point, unit))
+
+    async def main() -> list[str]:
+        told: list[str] = []
         hooks = HostHooks(folder, lambda *_: None, SILENT, lambda: 1.0, folder.parent / "off")
-        hooks.changed = lambda: told.append(hooks.gated)
+        told.append(asked(hooks))
+        hooks.changed = lambda: told.append(asked(hooks))
         await hooks.ready()
         script(folder / "before_stop" / "g", "true")
         hooks.reload()
         await hooks.ready()
         hooks.switch("before_stop/g", on=False)
+        python(folder, "b.py", "@gate('before_start', unit='b*')\ndef f(asked): pass")
+        hooks.reload()
+        await hooks.ready()
         await hooks.close()
         return told
 
-    assert asyncio.run(main()) == [False, True, False]
+    anybody = "before_start:a before_start:b before_stop:a before_stop:b"
+    assert asyncio.run(main()) == [
+        *(anybody, ""),  # It is not known yet what the Python hooks want; then nothing is.
+        *(anybody, "before_stop:a before_stop:b"),
+        "",
+        *(anybody, "before_start:b"),
+    ]
 
 
 @pytest.mark.parametrize("told", [7, {"veto": 3}, {"environment": {"a=b": "c"}}, {"mounts": ["/a"]}, {"other": 1}])

@@ -193,12 +193,19 @@ def test_an_order_that_waits_its_turn_is_not_overtaken() -> None:
     assert ready.said == [["db-1"]]
 
 
+@on_a_loop
 def test_where_a_gate_is_asked_first_nothing_stands() -> None:
-    ready = Ready()
-    kept = StandingOrders(ready, lambda: None, lambda: None)
-    story = up(spec("web"))
+    ready, asked = Ready(), {"web"}
+    story = up(spec("db"), spec("web"))
+    kept = StandingOrders(
+        ready, tuple, lambda: kept.renew(story.world, Instant(story.now)), asked_first=lambda name: name in asked
+    )
     kept.renew(story.world, Instant(story.now))
-    assert ready.said == [[]]
+    asked.clear()
+    kept.think_again()
+    asked.add("db")
+    kept.think_again()
+    assert ready.said == [["db-1"], [], ["db-1", "web-1"], [], ["web-1"]]
 
 
 @on_a_loop

@@ -157,7 +157,9 @@ class DrawnGates:
         self._chance = chance
         self.refuses = chance.choice((0.0, 0.3, 0.8))
         self._longest = chance.choice((0.01, 2.0, 10.0))
-        self.gated = True
+        self._units = chance.choice((frozenset("0123456789"), frozenset("02468")))
+        """How the names end of those whose starts and stops are asked for."""
+        self._stand = True
         self.changed: Callable[[], None] = lambda: None
 
     async def ask(self, asked: Asked) -> Leave:
@@ -165,12 +167,15 @@ class DrawnGates:
         no = self._chance.random() < self.refuses
         return Leave((("drawn", f"not {asked.unit} now"),)) if no else Leave()
 
+    def stand_before(self, point: str, unit: str) -> bool:
+        return self._stand and (point == "before_switch" or unit[-1] in self._units)
+
     def moment(self) -> float:
         return NIGHT + asyncio.get_running_loop().time()
 
     def turn(self) -> None:
         """They come, or go."""
-        self.gated = not self.gated
+        self._stand = not self._stand
         self.changed()
 
 
