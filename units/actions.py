@@ -298,6 +298,13 @@ def note_oom(unit: Unit, _event: Any, _view: View) -> Step:
     return Step(replace(unit, oom=True))
 
 
+def blame_memory(unit: Unit, _event: Any, _view: View) -> Step:
+    """An engine may tell of a death first, and then why."""
+    known = describe_exit(unit.exit_code, oom=True)
+    reason = unit.reason.replace(unit.death, known) if unit.death else unit.reason
+    return Step(replace(unit, pending=Reason.OOM, death=known, reason=reason))
+
+
 def forget_container(unit: Unit, _event: Any, _view: View) -> Step:
     return Step(replace(unit, container=None, **UNKNOWN))
 

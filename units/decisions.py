@@ -68,7 +68,7 @@ def of_standing(before: World, event: Event, moment: Moment, reaction: Reaction)
         decided = _decided_standing(old, unit, event, moment)
         if decided is not None:
             rule, inputs = decided
-            leads = planned(unit) if rule in ASKED.values() or unit.phase is Phase.STARTING else None
+            leads = planned(unit) if rule in ASKED.values() or unit.phase not in UP else None
             yield Decision(name, rule, _outcome(unit, rule), inputs, moment.cause, leads)
         if unit.phase is Phase.WAITING and (held := _held(unit)) and held != _held(old):
             yield _hold(unit, held, moment, reaction.world)
@@ -121,6 +121,10 @@ def _exit_code(moved: Transition) -> int | None:
     if moved.on == "ContainerDied":
         return moved.after.exit_code
     return moved.before.exit_code if moved.before.phase is Phase.EXITED else None
+
+
+def _told(exit_code: int | None) -> Value:
+    return "unknown" if exit_code is None else exit_code
 
 
 def _external(moved: Transition) -> Iterator[Decision]:
@@ -179,7 +183,7 @@ def _rule_of(judged: Judgement, moved: Transition) -> str:
 
 def _inputs_of(judged: Judgement, before: Unit, moment: Moment) -> Inputs:
     death, policy, verdict = judged.death, judged.policy, judged.verdict
-    code: Value = "unknown" if death.exit_code is None else death.exit_code
+    code = _told(death.exit_code)
     unseen = before.started_at == NEVER and before.phase in UP  # Begun under another supervisor: it counts as 0.
     window = recent(before.budget.restarts, policy.interval, moment.now)
     limit = f":{policy.max_retries}" if policy.policy is Policy.ON_FAILURE and policy.max_retries else ""
@@ -280,8 +284,7 @@ def _decided_standing(old: Unit, unit: Unit, event: Event, moment: Moment) -> tu
     if on in ASKED and getattr(event, "unit", "") == unit.name:
         return _asked(unit, on, old)
     if unit.phase not in UP:
-        again = unit.phase is Phase.STARTING and on in DEATHS  # Died before it was seen to run: started once more.
-        return _decided(Transition(old, unit, on), event, moment) if again else None
+        return _decided_while_down(old, unit, event, moment)
     if old.flapping and not unit.flapping:
         return "heal.calm", (("calm", unit.spec.heal.calm),)
     if unit.falls != old.falls:
@@ -293,6 +296,15 @@ def _decided_standing(old: Unit, unit: Unit, event: Event, moment: Moment) -> tu
     if on in {"HealthReported", "ContainerStarted"}:
         return None
     return ("relink.dry" if unit.spec.dry else "relink.wait"), (("why", unit.reason),)
+
+
+def _decided_while_down(old: Unit, unit: Unit, event: Event, moment: Moment) -> tuple[str, Inputs] | None:
+    on = type(event).__name__
+    if unit.pending is Reason.OOM and old.pending is Reason.EXIT:
+        return "restart.out-of-memory", (("exit_code", _told(unit.exit_code)),)
+    if unit.phase is Phase.STARTING and on in DEATHS:  # Died before it was seen to run, and is started once more.
+        return _decided(Transition(old, unit, on), event, moment)
+    return None
 
 
 def _relink_rule(unit: Unit) -> str:

@@ -10,7 +10,7 @@ from units.machine import View
 from units.relinking import later, worn
 from units.restart import After, CrashLoop, GiveUp, Rest
 from units.spec import LASTING, Condition, Dependency, Rebuild, UnitName, Via
-from units.unit import Failure, Phase, Unit
+from units.unit import Failure, Phase, Reason, Unit
 
 KILLS = 3
 """SIGKILLs before a process counts as unkillable; 2, 4 and 8 s apart."""
@@ -232,6 +232,11 @@ def loops(unit: Unit, event: Any, view: View) -> bool:
 def backs_off(unit: Unit, event: Any, view: View) -> bool:
     judged = verdict(unit, event, view)
     return isinstance(judged, After) and judged.delay > 0
+
+
+def died_for_no_reason(unit: Unit, _event: fact.ContainerOomed, _view: View) -> bool:
+    """Its death is known, and nothing yet that explains it."""
+    return unit.pending is Reason.EXIT
 
 
 def ended_well(_unit: Unit, event: fact.ContainerDied, _view: View) -> bool:

@@ -16,6 +16,7 @@ RULES: Mapping[str, str] = {
     "restart.not-serving": "it runs and does not serve in time: stopped and started again",
     "restart.external": "somebody else started it, or a start of ours came after its deadline",
     "restart.resumed": "decided before this supervisor started, and carried out by it",
+    "restart.out-of-memory": "it died, and then the engine told why: the kernel killed it for lack of memory",
     "restart.renewed": "its next start needs a new container for what it holds on to",
     "volumes.remade": "the container that holds its volumes was removed: made anew",
     "death.await-verdict": "it died after a stop signal, or with its owner: it is soon known whose wish that was",

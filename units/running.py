@@ -13,6 +13,8 @@ from units.spec import LASTING, Kind
 from units.unit import Phase
 
 P = Phase
+FALLEN = (P.BACKOFF, P.CRASH_LOOP)
+"""It has died, and will be started again."""
 
 
 def died(
@@ -75,6 +77,7 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         *died(kind, up, fact.ContainerDestroyed, container=False),
         *rows(begun, fact.ContainerKilled, None, do.note_kill),
         *rows(begun, fact.ContainerStopped, None, do.note_stop),
+        *rows((P.STARTING, *FALLEN), fact.ContainerOomed, None, do.blame_memory, given.died_for_no_reason),
         *rows(begun, fact.ContainerOomed, None, do.note_oom),
         *rows(up, fact.SpecChanged, P.STOPPING, do.cycle, given.is_stale),
         *rows(up, fact.RestartAsked, P.STOPPING, do.cycle),
@@ -193,7 +196,11 @@ def silence(up: tuple[Phase, ...]) -> tuple[Ignored, ...]:
             (fact.ContainerStopped,),
             "nothing of it runs, or its end was asked for anyway",
         ),
-        Ignored((*still, *going), (fact.ContainerOomed,), "its death is known, or was asked for"),
+        Ignored(
+            tuple(phase for phase in (*still, *going) if phase not in FALLEN),
+            (fact.ContainerOomed,),
+            "its death is known, or was asked for",
+        ),
         Ignored(going, (fact.HealthReported,), "it is about to end"),
         Ignored(
             (*begun, *IDLE, *going, P.EXITED, P.CREATING),

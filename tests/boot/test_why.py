@@ -40,7 +40,7 @@ rancher:
 """
 RULES = {
     "exit": {"restart.immediate", "restart.backoff", "restart.crash-loop"},
-    "oom": {"restart.immediate", "restart.backoff"},
+    "oom": {"restart.immediate", "restart.backoff", "restart.out-of-memory"},
     "unhealthy": {"heal.restart"},
     "relink": {"relink.net"},
     "manual": {"ask.restart"},

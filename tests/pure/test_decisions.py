@@ -16,7 +16,7 @@ from units.rule_book import RULES
 from units.rules import Decision
 from units.spec import HealPolicy, Kind, OnUnhealthy, Policy, UnitName, Via
 from units.switch import Result, SwitchStep
-from units.unit import Failure
+from units.unit import Failure, Reason
 
 
 @dataclass
@@ -287,3 +287,25 @@ def test_a_death_that_comes_late_is_decided_on_too() -> None:
     assert story.told() == ["web restart.immediate: start it at once"]
     story.later(0.1).started("web")
     assert story.origins[-1] == 1
+
+
+def test_a_death_that_is_explained_after_it_was_told_is_one_for_lack_of_memory() -> None:
+    story = up(spec("web"))
+    oomed = fact.ContainerOomed(UnitName("web"), story.id("web"))
+    story.later(30).died("web", 137)
+    story.feed(oomed)
+    assert [one.rule for one in story.kept] == ["restart.immediate", "restart.out-of-memory"]
+    story.later(0.1).started("web")
+    assert story.unit("web").reason.startswith(
+        "restarted after: killed by the kernel for lack of memory (exit code 137)"
+    )
+    assert (story.last.transitions[0].restart, story.origins) == (Reason.OOM, [2])  # type: ignore[union-attr]
+    story.later(1).died("web", 137)
+    story.told()
+    story.feed(oomed)
+    (decided,) = story.told()
+    assert decided.startswith("web restart.out-of-memory: again in ")
+    story.feed(oomed)
+    assert story.told() == []
+    assert story.unit("web").reason.startswith("killed by the kernel for lack of memory (exit code 137); again in ")
+    assert story.unit("web").pending is Reason.OOM
