@@ -3,7 +3,8 @@
 It speaks the engine's own event messages, so ``decode`` is part of every simulation. What it obeys is checked by
 ``tests/engine/test_engine_contract.py``, which runs against real engines too:
 
-- crash: ``die``. kill: ``kill``, ``die``. rm -f: ``kill``, ``die``, ``destroy``. OOM: ``oom`` with or without ``die``.
+- crash: ``die``. kill: ``kill``, ``die``. rm -f: ``kill``, ``die``, ``destroy``.
+- OOM: ``oom``, without ``die``, before it or after it.
 - stop: ``kill`` [``kill`` 9], then ``die``, ``stop`` (20.10) or ``stop``, ``die`` (26.1). restart: the same, ``start``.
 - The last 256 events can be replayed; a restart of the engine loses them all.
 - Containers outlive their engine. Who dies meanwhile dies in silence.
@@ -692,7 +693,12 @@ class FakeEngine:
         self._end(container, self.chance.choice(container.program.exit_codes))
 
     def _end_in_oom(self, container: Container) -> None:
-        self.oom(container.name)
+        if self.chance.random() < 0.7:
+            self.oom(container.name)
+        else:  # An engine hears of both from others, and tells them as it hears them.
+            container.oom = True
+            self._end(container, 137)
+            self._emit("oom", container)
 
     def _signal(self, container: Container, number: int) -> None:
         if not container.running:

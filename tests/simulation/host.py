@@ -102,8 +102,9 @@ class Recorder:
             if step.after.phase is Phase.STARTING and step.after.pending not in FREE:
                 self.restarts[step.after.name].append(moment.now)
             vetoed = step.on == "StartFailed" and step.after.misses > step.before.misses
-            if vetoed and step.before.pending not in FREE:
-                self.restarts[step.after.name].pop()  # It was ordered, and nothing came of it.
+            ordered = self.restarts[step.after.name]
+            if vetoed and step.before.pending not in FREE and ordered:
+                ordered.pop()  # Nothing came of it. (One that died while it was started is no transition, and not in.)
 
     def incidents(self) -> list[Looked]:
         """What each step made of the incidents, oldest first."""
