@@ -93,7 +93,7 @@ else:
     def _record(declared: type, *, slots: bool) -> type:
         """A class of the same body that is a Record. Raises TypeError for what a record cannot have."""
         body = dict(declared.__dict__)
-        notes = body.get("__annotations__", {})
+        notes = inspect.get_annotations(declared)
         own = {
             name: (note, _default(declared, name, body.pop(name, _NONE)))
             for name, note in notes.items()
