@@ -114,6 +114,7 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         *rows(stopping, fact.ResetAsked, None, do.forgive),
         *go(kind, (P.INACTIVE,), fact.StopRevoked, do.after_revocation),
         *rows((P.FAILED,), fact.ContainerDied, P.INACTIVE, do.end, given.unwanted),
+        *rows((P.FAILED,), fact.SignalFailed, P.INACTIVE, do.end, both_hold(given.unwanted, given.not_there)),
         # the host goes down
         *rows(begun, fact.DrainAsked, P.DRAINING, do.drain, given.followers_busy),
         *rows(begun, fact.DrainAsked, P.STOPPING, do.halt),
@@ -228,7 +229,11 @@ def silence(up: tuple[Phase, ...]) -> tuple[Ignored, ...]:
             (fact.StartFailed,),
             "a start that nobody waits for any more",
         ),
-        Ignored((*begun, *still, P.DRAINING), (fact.SignalFailed,), "a stop that nobody waits for any more"),
+        Ignored(
+            tuple(phase for phase in (*begun, *still, P.DRAINING) if phase is not P.FAILED),
+            (fact.SignalFailed,),
+            "a stop that nobody waits for any more",
+        ),
         Ignored(
             (*begun, *going, P.INACTIVE, P.WAITING, P.COMPLETED, P.PULLING, P.CREATING, P.EXITED),
             (fact.RetryDue,),

@@ -218,6 +218,8 @@ def test_a_process_that_survives_three_sigkills_is_given_up() -> None:
     assert waits == [f"signal db-1 SIGKILL\narm db kill {wait}" for wait in (2, 4, 8)]
     assert story.feed(fact.KillDue(UnitName("db"), story.token("db"))) == "db: stopping -> failed"
     assert "survived 3 SIGKILLs" in story.unit("db").reason
+    late = fact.SignalFailed(UnitName("db"), story.id("db"), Failure.NOT_RUNNING, "it is not running")
+    assert story.feed(late) == "db: failed -> inactive"
 
 
 def test_the_engine_going_down_is_not_a_person() -> None:

@@ -100,9 +100,11 @@ async def disagreements(host: SimulatedHost) -> list[str]:
         return []  # A unit that dies every second leaves no quiet moment.
     engine, world = host.engine, host.world
     seen = await engine.snapshot(thorough=True)
+    found = reconcile(world.units, SnapshotTaken(seen, "period"))
+    await asyncio.sleep(0.1)  # What the snapshot has seen may be on its way still.
     if host.world is not world:
         return []
-    return [f"not what the engine says: {fact}" for fact in reconcile(world.units, SnapshotTaken(seen, "period"))]
+    return [f"not what the engine says: {fact}" for fact in found]
 
 
 def dead_namespaces(world: World) -> list[str]:
@@ -138,7 +140,8 @@ def incidents(host: SimulatedHost) -> list[str]:
     moved = host.life.recorder.moved
     bad = {Phase.CRASH_LOOP, Phase.FAILED, Phase.IMAGE_MISSING, Phase.BACKOFF}
     units = host.world.units
-    told = [f"{name} is down, in no incident" for name in moved if units[name].phase in bad and name not in now.of]
+    down = [name for name in moved if units[name].wanted and units[name].phase in bad]
+    told = [f"{name} is down, in no incident" for name in down if name not in now.of]
     return told + [
         f"the incident of {one.root or 'the engine'} is not over: {one}"
         for one in now.open
