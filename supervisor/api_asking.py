@@ -78,7 +78,7 @@ class Asking:
     def _note_veto(self, unit: UnitName) -> None:
         """Its stop came to nothing: whoever waits for that waits in vain."""
         for ask in self._asks.values():
-            if ask.unit == unit and ask.verb in {"stop", "restart"}:
+            if ask.unit == unit and ask.verb in {"stop", "restart"} and ask.answer is not None:
                 ask.vetoed = True
                 ask.settled.set()
 

@@ -52,7 +52,7 @@ class Api:
         )
         self._explaining = Explaining(world, journal, boot)
         self._asking = Asking(inbox=inbox, world=world, status=status)
-        self._waiting = Waiting(world=world, status=status)
+        self._waiting = Waiting(taken=lambda: inbox.taken, world=world, status=status)
         self._switching = Switching(
             asking=self._asking, world=world, status=status, choices=choices, user_docker=user_docker
         )
@@ -60,7 +60,7 @@ class Api:
 
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
         self._asking.observe(entry, moment, reaction)
-        self._waiting.observe(reaction.world)
+        self._waiting.observe(moment, reaction.world)
 
     def asker(self, request: int) -> int | None:
         """The uid of who waits for the answer to this request."""

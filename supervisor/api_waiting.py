@@ -10,6 +10,7 @@ from supervisor.api_reading import row
 from supervisor.api_request import Refusal, Taken, in_json, named, reached, seconds
 from supervisor.http_server import BaseRequest, Response
 from units.health import Health
+from units.machine import Moment
 from units.records import dataclass
 from units.spec import UnitName
 from units.unit import Phase, Unit
@@ -45,6 +46,8 @@ def hopeless(goal: str, unit: Unit) -> bool:
 class _Wait:
     unit: UnitName
     goal: str
+    since: int
+    """Number of the last event that the world knew of when it began: what is told of older ones is no news."""
     reached: bool = False
     """Also when it left again before we could answer."""
     hopeless: bool = False
@@ -60,14 +63,20 @@ class _Wait:
 class Waiting:
     """Who waits for a unit."""
 
-    def __init__(self, *, world: Callable[[], World], status: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, *, taken: Callable[[], int], world: Callable[[], World], status: Callable[[], dict[str, Any]]
+    ) -> None:
+        """``taken``: how many events the world knows of."""
+        self._taken = taken
         self._world = world
         self._status = status
         self._waits: dict[int, _Wait] = {}
         self._closing = False
 
-    def observe(self, world: World) -> None:
+    def observe(self, moment: Moment, world: World) -> None:
         for wait in self._waits.values():
+            if moment.seq <= wait.since:
+                continue
             if (unit := world.units.get(wait.unit)) is None:
                 wait.over.set()
             else:
@@ -83,7 +92,7 @@ class Waiting:
         if goal not in GOALS:
             raise Refusal(400, f"for: there is no '{goal[:80]}' to wait for", f"there are: {', '.join(GOALS)}")
         unit = named(self._world(), taken["name"])
-        wait = _Wait(unit.name, goal)
+        wait = _Wait(unit.name, goal, self._taken())
         wait.look(unit)
         self._waits[id(wait)] = wait
         try:

@@ -142,6 +142,10 @@ class Loop:
             for observer, told in self._untold:
                 observer.observe(*told)
             raise
+        except Exception:
+            if self._standing is not None:
+                self._standing.revoke()  # Nobody would give the order that has to follow.
+            raise
 
     async def _something(self) -> None:
         """Until there is something to tell, or to do beforehand. Raises what ended it all."""
@@ -155,7 +159,7 @@ class Loop:
         self._freshen(now)
         until = perf_counter() + self._slice  # uvloop's clock stands still within one of its turns.
         while self._untold:
-            if perf_counter() >= until and not self._inbox.depth:
+            if perf_counter() >= until:
                 await asyncio.sleep(0)
                 self._freshen(now)
                 until = perf_counter() + self._slice

@@ -96,8 +96,11 @@ class Prober:
         self._probes = probes
         self._loop = asyncio.get_running_loop()
         self._runs: dict[UnitName, _Run] = {}
+        self._closed = False
 
     def observe(self, entry: Entry, _moment: Moment, reaction: Reaction) -> None:
+        if self._closed:
+            return
         units = reaction.world.units
         for step in reaction.transitions:
             if step.after.spec.checks or step.after.name in self._runs:
@@ -114,6 +117,8 @@ class Prober:
         return tuple(sorted(told, key=lambda one: one.at))
 
     def close(self) -> None:
+        """No question is asked any more, whatever is still told."""
+        self._closed = True
         for run in self._runs.values():
             run.end()
         self._runs.clear()

@@ -300,10 +300,10 @@ def _decided_standing(old: Unit, unit: Unit, event: Event, moment: Moment) -> tu
 
 def _decided_while_down(old: Unit, unit: Unit, event: Event, moment: Moment) -> tuple[str, Inputs] | None:
     on = type(event).__name__
-    if unit.pending is Reason.OOM and old.pending is Reason.EXIT:
-        return "restart.out-of-memory", (("exit_code", _told(unit.exit_code)),)
     if unit.phase is Phase.STARTING and on in DEATHS:  # Died before it was seen to run, and is started once more.
         return _decided(Transition(old, unit, on), event, moment)
+    if unit.pending is Reason.OOM and old.pending is Reason.EXIT:
+        return "restart.out-of-memory", (("exit_code", _told(unit.exit_code)),)
     return None
 
 

@@ -48,7 +48,7 @@ def drop(step: Step, switch: Switch) -> None:
 
 
 def _use_spare(step: Step, use: SpareUse, specs: tuple[UnitSpec, ...]) -> None:
-    """The console is made anew: its old container is kept until the new one has proved itstep."""
+    """The console is made anew: its old container is kept until the new one has proved itself."""
     unit = step.units[CONSOLE]
     spare = unit.spare
     if use is SpareUse.KEEP:

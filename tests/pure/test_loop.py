@@ -110,6 +110,24 @@ def test_a_fact_that_a_reaction_brings_waits_for_its_end(where: str) -> None:
     asyncio.run(main())
 
 
+def test_a_defect_takes_back_what_may_be_done_beforehand() -> None:
+    async def main() -> None:
+        notes: list[str] = []
+        inbox = an_inbox()
+
+        def fail(_: Event) -> None:
+            raise DivergedError("still moving")
+
+        async with turning(inbox, Seen("act", notes), Seen("tell", notes, fail), standing=Told(notes)) as task:
+            await turns(3)
+            inbox.put(EngineLost("bad"))
+            with pytest.raises(DivergedError):
+                await task
+        assert notes[-3:] == ["renew bad", "tell bad", "revoke"]
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("where", ["act", "tell"])
 def test_a_defect_ends_the_loop_and_not_who_put_the_event_in(where: str) -> None:
     async def main() -> None:
@@ -187,6 +205,8 @@ def test_a_storm_waits_in_the_inbox_once_there_is_much_to_tell() -> None:
             for number in range(2 * UNTOLD):
                 inbox.put(EngineLost(str(number)))
             assert inbox.depth == 2 * UNTOLD - len(notes) > UNTOLD // 2
+            await turns(4)
+            assert inbox.depth > UNTOLD // 2  # Others had their turns meanwhile.
             while len(notes) < 4 * UNTOLD:
                 await turns(1)
         for what in ("act", "tell"):

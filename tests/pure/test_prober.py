@@ -157,6 +157,19 @@ def test_failures_in_a_row_restart_it_once() -> None:
     assert bench.told[0].output == "refused"
 
 
+def test_nothing_is_asked_after_the_end_whatever_is_still_told() -> None:
+    async def main(bench: Bench) -> None:
+        await asyncio.sleep(2)
+        bench.prober.close()
+        bench.asker.asked.clear()
+        bench.died("web")
+        bench.started("web")
+        await asyncio.sleep(10)
+        assert bench.asker.asked == []
+
+    live({"web": (check(),)}, main)
+
+
 def test_a_question_that_hangs_is_not_asked_twice() -> None:
     async def main(bench: Bench) -> None:
         bench.asker.takes = 3.5

@@ -1,17 +1,21 @@
 """Who waits for a unit is answered when it gets there, when it cannot, or when the time is over: nobody polls."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from supervisor.api_waiting import GOALS, hopeless
 from tests.pure.desk import Desk, until
-from tests.pure.story import spec
+from tests.pure.story import Story, spec
 from tests.pure.test_control import ask, at, play
 from units import events as fact
 from units.health import Health
+from units.machine import Moment
+from units.quantities import Instant
 from units.spec import ContainerId, Kind, Policy, UnitName
 from units.unit import Phase
+from units.world import World
 
 
 def test_what_is_so_already_is_answered_at_once() -> None:
@@ -40,6 +44,29 @@ def test_the_answer_comes_with_the_transition() -> None:
         assert not desk.control.api._waiting._waits
 
     play(scene, spec("web"))
+
+
+def test_what_was_over_before_the_wait_began_is_no_news() -> None:
+    """It may be told only now: telling comes after acting."""
+
+    async def scene(desk: Desk) -> None:
+        waiting = asyncio.create_task(ask(desk, "GET", "/v1/units/web/wait?for=stopped&timeout=600"))
+        waits = desk.control.api._waiting
+        await until(lambda: waits._waits)
+        down = Story.of(spec("web"))
+        now = Instant(0)
+        waits.observe(Moment(now, 0.5, "c", desk.inbox.taken), all_stopped(down.world))
+        await desk.quiet()
+        assert not waiting.done()
+        waits.observe(Moment(now, 0.5, "c", desk.inbox.taken + 1), all_stopped(down.world))
+        assert (await waiting)[1]["reached"]
+
+    play(scene, spec("web"))
+
+
+def all_stopped(world: World) -> World:
+    stopped = {name: replace(unit, phase=Phase.INACTIVE) for name, unit in world.units.items()}
+    return replace(world, units=stopped)
 
 
 def test_what_cannot_come_any_more_ends_the_wait() -> None:
