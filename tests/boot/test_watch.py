@@ -320,5 +320,7 @@ def test_a_service_that_its_compose_recreates_alone(host: WatchedHost, compose: 
         lambda units: units["project_app_1"]["restarts"] >= 1 and units["project_app_1"]["state"] == "ready",
     )
     assert host.reaches("project_app_1")
+    # It is told when the old one is gone, which is after the new one runs.
+    host.wait_for_line("app was made anew", lambda line: line.get("event") == "container.recreated")
     assert [line["name"] for line in host.told("container.recreated")] == ["project_app_1"]
     assert len(json.loads(json.dumps(compose("ps", "-q").split()))) == 3
