@@ -82,7 +82,8 @@ class Inbox:
 UNTOLD = 256
 """Reactions that wait to be told. At more, events wait in the inbox: memory has an end, in whatever storm."""
 SLICE = Seconds(0.0001)
-"""How long telling goes on before the engine's stream is looked at again."""
+"""How long telling goes on before the engine's stream is looked at again. No observer is interrupted: the journal's
+word on a restart takes 0.3 ms on a small host."""
 
 
 class Loop:

@@ -12,17 +12,22 @@ from hooks.gates import Leave
 from hooks.points import Asked, Contribution, Starting, Stopping, Veto, answer_of, sample
 from hooks.presence import HostHooks
 from hooks.runner import Hooks
+from supervisor.api_asking import Ask
+from supervisor.api_asking import Asking as Requests
 from supervisor.engine import EngineError
 from supervisor.gating import Gated, Gating, contributed
+from supervisor.loop import Entry, Inbox
 from tests.pure.story import Story, spec
 from tests.pure.test_hooks import script
 from tests.pure.test_python_hooks import python
 from units import events as fact
 from units.commands import CheckSwitch, CreateContainer, SignalContainer, StartContainer
-from units.quantities import Seconds
+from units.machine import Moment
+from units.quantities import Instant, Seconds
 from units.records import replace
 from units.spec import Kind, Switchable, UnitName
 from units.unit import Failure, Phase, Reason, StoppedBy
+from units.world import Answer
 
 SILENT = structlog.wrap_logger(None, processors=[], wrapper_class=structlog.make_filtering_bound_logger(50))
 WEB = UnitName("web")
@@ -193,6 +198,25 @@ def test_only_the_first_signal_of_a_stop_is_asked_for() -> None:
     story.feed(fact.ShutdownAsked("off", Seconds(60)))
     assert gates.admit(term) == [term]
     assert [getattr(asked, "shutdown", None) for asked in gates.asked] == [False, True]
+
+
+def test_a_veto_of_before_a_request_is_no_answer_to_it() -> None:
+    """It may be told only now: telling comes after acting."""
+    story = Story.of(spec("web"))
+    story.connect()
+    story.up("web")
+    story.feed(fact.StopAsked(WEB))
+    story.feed(fact.SignalFailed(WEB, story.id("web"), Failure.VETOED, NO))
+    assert story.last is not None
+    asking = Requests(inbox=Inbox(lambda: 0.0), world=lambda: story.world, status=dict)
+    asked = asking._asks[1] = Ask("stop", WEB)
+    moment = Moment(Instant(0), 0.5, "c")
+    entry = Entry(fact.EngineLost("whatever"), "c", Instant(0))
+    asking.observe(entry, moment, story.last)
+    assert not asked.vetoed
+    asked.answer = Answer(1, accepted=True, text="web is stopping")
+    asking.observe(entry, moment, story.last)
+    assert asked.vetoed
 
 
 def test_a_switch_is_refused_by_a_veto() -> None:
