@@ -1,7 +1,7 @@
 """The demonstration host: its configuration and its image, in a bed."""
 
 import json
-import os
+import shutil
 from pathlib import Path
 
 import yaml
@@ -45,5 +45,6 @@ def with_user(host: Host) -> Host:
     text = USER.read_text().replace("rancher:\n", added, 1)
     text = text.replace("docker: {}", f"docker: {json.dumps({'extra_args': args})}", 1)
     host.layers[-1].write_text(text)
-    os.link(debian.debian_tar(), host.images / "images-debian.tar")
+    # No link: /tmp may be a file system of its own.
+    shutil.copyfile(debian.debian_tar(), host.images / "images-debian.tar")
     return host
