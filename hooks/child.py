@@ -20,6 +20,7 @@ import socket
 import sys
 import threading
 import traceback
+import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import entry_points
@@ -197,10 +198,19 @@ def _revive(told: dict[str, Any]) -> Any:
     return kinds[fields.pop("event", None) or fields.pop("point")](**fields)
 
 
+class _AsItIs(importlib.machinery.SourceFileLoader):
+    """Past the caches: a file that was written twice within a second would be the first one still."""
+
+    def get_code(self, fullname: str) -> types.CodeType:
+        path = self.get_filename(fullname)
+        code: types.CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+
 def _import_file(path: str) -> Any:
     """As a module of its own, which nobody else can import by accident."""
     name = f"hooks_d_{os.path.basename(path).removesuffix('.py')}"  # noqa: PTH119
-    spec = importlib.util.spec_from_loader(name, importlib.machinery.SourceFileLoader(name, path))
+    spec = importlib.util.spec_from_loader(name, _AsItIs(name, path))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -102,14 +102,22 @@ def run(args: argparse.Namespace) -> int:
     except RefusedError as error:
         return _refused(client, args, error)
     except BrokenPipeError:
-        # `dockwarden events -f | head`: who wanted to read has read. The interpreter's last flush must not complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()  # `dockwarden events -f | head`: who wanted to read has read.
         return OK
     except OSError as error:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _write_no_more()
         return _complain(f"cannot write the answer: {why(error)}", "", FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
     return code
+
+
+def _write_no_more() -> None:
+    """The interpreter's last flush must not complain, nor end us with an exit code of its own (120)."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _count(text: str) -> int:

@@ -501,7 +501,11 @@ def test_an_answer_that_cannot_be_written_is_told(play: Play) -> None:
     async def scene(run: Stage) -> None:
         with Path("/dev/full").open("w") as full:  # noqa: ASYNC230 - a device
             process = await asyncio.create_subprocess_exec(
-                *program(run.desk.run_dir, "status"), stdout=full, stderr=subprocess.PIPE, cwd=REPOSITORY
+                *program(run.desk.run_dir, "status"),
+                stdout=full,
+                stderr=subprocess.PIPE,
+                cwd=REPOSITORY,
+                env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
             )
             _, said = await process.communicate()
         assert said.startswith(b"dockwarden: cannot write the answer: No space left on device\n")

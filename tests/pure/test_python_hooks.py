@@ -1,6 +1,7 @@
 """Python hooks run in a process of their own, and whatever they do there is their own loss."""
 
 import asyncio
+import os
 import textwrap
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -290,6 +291,26 @@ def test_reload_takes_the_new_text_and_keeps_what_waits(tmp_path: Path) -> None:
 
     told = run(folder, story).told()
     assert (told.count("g"), len(told), told[-2] == "old") == (2, 5, False)
+
+
+def test_a_text_that_was_changed_within_a_second_is_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same size and, as far as a cache can tell, of the same time; and nothing is left beside it."""
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    folder = tmp_path / "d"
+
+    async def story(bench: Bench) -> None:
+        for number, text in enumerate(("old", "new"), 1):
+            python(folder, "a.py", f"@on('unit.died')\ndef f(event): note('{text}')")
+            os.utime(folder / "a.py", (1_700_000_000, 1_700_000_000))
+            bench.hooks.reload()
+            await bench.hooks.ready()
+            bench.crash()
+            await bench.until("a.py:f", "done", number)
+
+    assert run(folder, story).told() == ["old", "new"]
+    assert [path.name for path in folder.iterdir()] == ["a.py"]
 
 
 def test_one_that_is_switched_off_is_told_nothing_also_after_a_restart(tmp_path: Path) -> None:
