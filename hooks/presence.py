@@ -35,8 +35,6 @@ class HostHooks:
         self._wall = wall
         self._hooks: Hooks | None = None
         self._guarded: Guarded = ()
-        self.changed: Callable[[], None] = lambda: None
-        """Called when ``stand_before`` may answer otherwise."""
         self.reload()
 
     def reload(self) -> None:
@@ -47,9 +45,7 @@ class HostHooks:
             self._hooks = self._load()
 
     def _know_gates(self, guarded: Guarded) -> None:
-        if guarded != self._guarded:
-            self._guarded = guarded
-            self.changed()
+        self._guarded = guarded
 
     def stand_before(self, point: str, unit: str) -> bool:
         """Whether anybody may have to be asked: the one thing that a start without gates looks at."""

@@ -19,7 +19,6 @@ import aiohttp
 from aiodocker import Docker, DockerError
 
 from supervisor import decode, refusals
-from supervisor.ahead import Ahead
 from supervisor.engine import (
     CheckLine,
     EngineError,
@@ -103,7 +102,6 @@ class DockerEngine:
         self._loop = asyncio.get_running_loop()
         self._starts = Caller(self._path)
         self._listeners: set[Listener] = set()
-        self._ahead = Ahead(self._starts, self._start_target)
         self._looks = asyncio.Semaphore(LOOKS)
         # With one pool for both, 100 open streams would leave the next call waiting for ever.
         self._connectors = (aiohttp.UnixConnector(self._path), aiohttp.UnixConnector(self._path, limit=0))
@@ -126,7 +124,6 @@ class DockerEngine:
             async with self._order("events", "", LOOK):
                 await self._starts.warm()
                 listener = await listen(self._path)
-                listener.first_look = self._look_ahead
                 stack.callback(self._forget, listener)
                 self._listeners.add(listener)
                 answer = await listener.open(self._events_target(since_ns))
@@ -201,25 +198,9 @@ class DockerEngine:
             raise EngineError(Failure.NOT_FOUND, f"inspect of {name}: no such container")
         return decode.owner(found)
 
-    def stand_by(self, containers: frozenset[ContainerId]) -> None:
-        self._ahead.stand_by(containers)
-
-    def _look_ahead(self, data: bytes) -> None:
-        if (container := self._ahead.look(data)) is not None:
-            self._loop.call_soon(self._see_to, container)
-
-    def _see_to(self, container: ContainerId) -> None:
-        """A start that left ahead and that no ``start`` has joined: its answer must be read all the same."""
-        if (asked := self._ahead.claim(container)) is not None:
-            task = self._loop.create_task(self._started(container, asked, self._loop.time()), name="start-ahead")
-            task.add_done_callback(lambda done: done.cancelled() or done.exception())
-
     def start(self, container: ContainerId) -> Coroutine[Any, Any, None]:
-        asked = self._ahead.claim(container) or self._starts.ask("POST", self._start_target(container), ACT)
+        asked = self._starts.ask("POST", f"{self._base}/containers/{quote(container, safe='')}/start", ACT)
         return self._started(container, asked, self._loop.time())
-
-    def _start_target(self, container: ContainerId) -> str:
-        return f"{self._base}/containers/{quote(container, safe='')}/start"
 
     async def _started(self, container: ContainerId, asked: Asked, began: float) -> None:
         """Without ``_order``, whose context manager and timer cost as much as all the rest."""

@@ -6,7 +6,7 @@ must not wait for it. What an order does is told by the engine's stream; only it
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from structlog.typing import FilteringBoundLogger
@@ -98,7 +98,6 @@ class Effects:
         user_docker: UserEngine | None = None,
         switches: Switches | None = None,
         recreations: "Recreations | None" = None,
-        freed: Callable[[], None] = lambda: None,
         gates: "Gates | None" = None,
         make_gating: "Callable[[], Gating] | None" = None,
     ) -> None:
@@ -111,8 +110,6 @@ class Effects:
         self._user_docker = user_docker
         self._switches = switches
         self._recreations = recreations
-        self._freed = freed
-        """Told when a lane has become free."""
         self._lanes: dict[UnitName, deque[tuple[LaneOrder, str]]] = {}
         self._gates = gates
         self._make_gating = make_gating
@@ -127,14 +124,6 @@ class Effects:
             unit = None if name is None else reaction.world.units.get(name)
             put_off = isinstance(command, ArmTimer) and command.timer is Timer.LOOK
             self._order(command, moment.cause if unit is None or put_off else unit.cause or moment.cause)
-
-    def busy(self) -> Collection[UnitName]:
-        """Units to which an order would not leave at once, because others are under way."""
-        return self._lanes
-
-    def asked_first(self, unit: UnitName) -> bool:
-        """Whether a start of it may have to wait for a gate's answer."""
-        return self._gates is not None and self._gates.stand_before("before_start", unit)
 
     def close(self) -> None:
         """No timer fires any more."""
@@ -213,7 +202,6 @@ class Effects:
             order, cause = lane.popleft()
             call = self._call(order, cause)
         del self._lanes[order.unit]
-        self._freed()
 
     def _call(self, order: LaneOrder, cause: str) -> Coroutine[Any, Any, None]:
         point = GUARDED.get(type(order)) if self._gates is not None else None

@@ -145,14 +145,6 @@ class Engine(Protocol):
         """The unit whose label the container of this name carries; ``None`` when it is foreign. Raises NOT_FOUND."""
         ...
 
-    def stand_by(self, containers: frozenset[ContainerId]) -> None:
-        """Start one of these in the moment the stream begins to tell its death, before the event is handed over.
-
-        Only where nothing else came before it in the same bytes. The ``start`` that the event leads to joins that call.
-        Each call replaces the one before; the first death ends it. An engine may leave it at doing nothing.
-        """
-        ...
-
     def start(self, container: ContainerId) -> Coroutine[Any, Any, None]:
         """The order leaves within this call, as far as it can; await what is returned to learn how it went.
 

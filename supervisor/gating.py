@@ -24,9 +24,6 @@ Gated = CreateContainer | StartContainer | SignalContainer
 class Gates(Protocol):
     """Who is asked."""
 
-    changed: Callable[[], None]
-    """Called when ``stand_before`` may answer otherwise."""
-
     def stand_before(self, point: str, unit: str) -> bool:
         """Whether there may be anybody to ask."""
         ...

@@ -4,13 +4,12 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from time import perf_counter
 from typing import Protocol
 
 from units.events import Event
 from units.kernel import react
 from units.machine import Moment
-from units.quantities import Instant, Seconds
+from units.quantities import Instant
 from units.records import dataclass
 from units.world import Reaction, World
 
@@ -31,14 +30,6 @@ class Observer(Protocol):
     """Looks on at each reaction, in the order that app.py writes down. Never waits, never raises."""
 
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None: ...
-
-
-class Beforehand(Protocol):
-    """What may be done before an event is read: only in the world in which it was thought through."""
-
-    def revoke(self) -> None: ...
-
-    def renew(self, world: World, now: Instant) -> None: ...
 
 
 class Inbox:
@@ -79,22 +70,18 @@ class Inbox:
         return len(self._entries)
 
 
-UNTOLD = 256
-"""Reactions that wait to be told. At more, events wait in the inbox: memory has an end, in whatever storm."""
-SLICE = Seconds(0.0001)
-"""How long telling goes on before the engine's stream is looked at again. No observer is interrupted: the journal's
-word on a restart takes 0.3 ms on a small host."""
+BACKLOG = 1024
+"""Reactions not yet reported to the observers. At more, events wait in the inbox: memory is bounded in any storm."""
+AT_ONCE = 8
+"""Reactions reported before the event loop turns. Each costs about 0.3 ms; a new event waits for these at most."""
 
 
 class Loop:
-    """Turns the crank. ``first`` acts on the reaction; ``then`` tells of it, after the orders are on their way.
+    """Takes events from the inbox, lets the core react, and reports each reaction.
 
-    An event is reacted to within its ``put``: a task that had to be woken first would take longer to wake than to
-    decide. Telling comes when there is nothing to react to, in the order of the reactions, and in slices: a death in
-    the middle of it is answered before the last word is said.
-
-    Args:
-        slice_: Seconds of telling at a time; 0: one observer at a time.
+    An event is reacted to within its ``put``: waking a task first would take longer than the decision. ``first`` gives
+    the orders in the same call. The observers in ``then`` follow a turn of the event loop later, when the orders are
+    on their way, in the order of the reactions. An event that comes meanwhile is reacted to before they go on.
     """
 
     def __init__(
@@ -104,102 +91,75 @@ class Loop:
         chance: Callable[[], float],
         first: Observer,
         then: Sequence[Observer],
-        *,
-        standing: Beforehand | None = None,
-        slice_: Seconds = SLICE,
     ) -> None:
         self.world = world
         self._inbox = inbox
         self._chance = chance
         self._first = first
         self._then = tuple(then)
-        self._standing = standing
-        self._slice = slice_
-        self._untold: deque[tuple[Observer, tuple[Entry, Moment, Reaction]]] = deque()
-        self._most = UNTOLD * len(self._then)
+        self._backlog: deque[tuple[Entry, Moment, Reaction]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._woken: asyncio.Future[None] | None = None
-        """What ``run`` waits for while there is nothing to tell."""
-        self._stale = standing is not None
-        """The standing orders are those of another world."""
+        """What ``run`` waits for while there is nothing to report."""
         self._reacting = False
         self._defect: Exception | None = None
 
     async def run(self, now: Callable[[], float]) -> None:
-        """Until it is cancelled; what was done by then is told. Raises what an observer or the core raises."""
+        """Until it is cancelled; what was done by then is reported. Raises what an observer or the core raises."""
         self._task = asyncio.current_task()
         self._inbox.feed(lambda: self._turn(now))
         self._turn(now)  # For what came before.
         try:
             while True:
                 await self._something()
-                # A turn of the event loop, in which the orders' tasks begin: they leave before the first line about
-                # them is written, and before anything is thought through for the next time. Whoever was woken by an
-                # order runs before we go on: it may be waiting for this very processor.
+                # The orders' tasks begin in this turn, so they leave before the first line about them is written.
+                # The process that an order woke (the engine) may be waiting for this very processor: let it run.
                 await asyncio.sleep(0)
                 os.sched_yield()
-                await self._tell(now)
+                await self._report(now)
         except asyncio.CancelledError:
-            for observer, told in self._untold:
-                observer.observe(*told)
-            raise
-        except Exception:
-            if self._standing is not None:
-                self._standing.revoke()  # Nobody would give the order that has to follow.
+            for reaction in self._backlog:
+                self._show(*reaction)
             raise
 
     async def _something(self) -> None:
-        """Until there is something to tell, or to do beforehand. Raises what ended it all."""
-        if not self._untold and not self._stale and self._defect is None:
+        """Wait until there is something to report. Raises what ended it all."""
+        if not self._backlog and self._defect is None:
             self._woken = asyncio.get_running_loop().create_future()
             await self._woken
         if self._defect is not None:
             raise self._defect
 
-    async def _tell(self, now: Callable[[], float]) -> None:
-        self._freshen(now)
-        until = perf_counter() + self._slice  # uvloop's clock stands still within one of its turns.
-        while self._untold:
-            if perf_counter() >= until:
-                await asyncio.sleep(0)
-                self._freshen(now)
-                until = perf_counter() + self._slice
-            observer, told = self._untold.popleft()
-            observer.observe(*told)
+    async def _report(self, now: Callable[[], float]) -> None:
+        while self._backlog:
+            for _ in range(min(AT_ONCE, len(self._backlog))):
+                self._show(*self._backlog.popleft())
             if self._inbox.depth:
                 self._turn(now)  # There is room again.
+            await asyncio.sleep(0)
 
-    def _freshen(self, now: Callable[[], float]) -> None:
-        if self._stale:
-            self.renew_standing(Instant(now()))
-
-    def renew_standing(self, now: Instant) -> None:
-        """Unless something is under way: then it is done at its end."""
-        if self._standing is not None and self._alive and not self._reacting and not self._inbox.depth:
-            self._stale = False
-            self._standing.renew(self.world, now)
+    def _show(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
+        for observer in self._then:
+            observer.observe(entry, moment, reaction)
 
     @property
     def _alive(self) -> bool:
         return self._task is not None and not self._task.done() and not self._task.cancelling() and not self._defect
 
     def _turn(self, now: Callable[[], float]) -> None:
-        """React to all that waits, unless that is being done, or too much is to be told first."""
+        """React to all that waits, unless that is being done, or too much has to be reported first."""
         if self._reacting or not self._alive:
             return
-        if self._standing is not None:
-            self._stale = True
-            self._standing.revoke()
         self._reacting = True
         try:
-            while self._inbox.depth and len(self._untold) <= self._most:
+            while self._inbox.depth and len(self._backlog) <= BACKLOG:
                 entry = self._inbox.take()
                 moment = Moment(Instant(now()), self._chance(), entry.cause, self._inbox.taken)
                 reaction = react(self.world, entry.event, moment)
                 self.world = reaction.world
                 self._first.observe(entry, moment, reaction)
-                self._untold.extend((observer, (entry, moment, reaction)) for observer in self._then)
-        except Exception as error:  # noqa: BLE001 - ends ``run``, and is no business of whoever put the event in
+                self._backlog.append((entry, moment, reaction))
+        except Exception as error:  # noqa: BLE001 - ends ``run``, and is no business of the event's producer
             self._defect = error
         finally:
             self._reacting = False

@@ -9,15 +9,14 @@ from structlog.typing import FilteringBoundLogger
 from supervisor.effects import Effects
 from supervisor.engine import Engine, UserEngine
 from supervisor.keeper import Keeper
-from supervisor.loop import SLICE, Entry, Inbox, Loop, Observer
+from supervisor.loop import Entry, Inbox, Loop, Observer
 from supervisor.prober import ProbeGauges, Prober, Told
-from supervisor.standing import StandingOrders
 from supervisor.switches import Switches
 from supervisor.watch import Gauges, Watch
 from units.commands import CheckSwitch
 from units.events import Event, ShutdownAsked, ShutdownHurried
 from units.machine import Moment
-from units.quantities import Instant, Seconds
+from units.quantities import Seconds
 from units.records import dataclass
 from units.spec import UnitName
 from units.world import Reaction, World
@@ -37,8 +36,6 @@ class Timing:
     period: Seconds = Seconds(30)
     """Between two looks at the engine when nothing gives cause for one."""
     shutdown: Seconds = Seconds(60)
-    slice_: Seconds = SLICE
-    """Of telling, before the engine is heard again."""
 
 
 class ShellGauges(Gauges, ProbeGauges, Protocol):
@@ -139,14 +136,6 @@ class Shell:
         assert self._gates is not None
         return Gating(self._gates, lambda: self.world, self._log)
 
-    def _ask_gates(self, think_again: Callable[[], None]) -> None:
-        """From now on, and whenever they change, what starts ahead of a decision has to be thought over."""
-        if self._gates is None:
-            return
-        self._gates.changed = think_again
-        if self._switches is not None:
-            self._switches.refused_by = self._refusals
-
     async def _refusals(self, order: CheckSwitch, cause: str) -> tuple[str, ...]:
         gated = self._gates is not None and self._gates.stand_before("before_switch", order.of.value)
         return await self._make_gating().refusals(order, cause) if gated else ()
@@ -155,11 +144,6 @@ class Shell:
         """Until a shutdown is through. Raises EngineTooOldError (in a group)."""
         clock = asyncio.get_running_loop().time
         async with asyncio.TaskGroup() as tasks:
-
-            def renew() -> None:
-                if self._loop is not None:
-                    self._loop.renew_standing(Instant(clock()))
-
             effects = Effects(
                 self._engine,
                 self._inbox,
@@ -170,12 +154,11 @@ class Shell:
                 user_docker=self._user_docker,
                 switches=self._switches,
                 recreations=self._recreations,
-                freed=renew,
                 gates=self._gates,
                 make_gating=self._make_gating,
             )
-            standing = StandingOrders(self._engine, effects.busy, renew, asked_first=effects.asked_first)
-            self._ask_gates(standing.think_again)
+            if self._gates is not None and self._switches is not None:
+                self._switches.refused_by = self._refusals
             prober = Prober(self._engine, self._inbox, tasks, self._gauges, chance=self._chance)
             self.outcomes = prober.outcomes
             told = (*self._observers, prober, self._keeper, self._drained)
@@ -185,8 +168,6 @@ class Shell:
                 self._chance,
                 effects,
                 told,
-                standing=standing,
-                slice_=self._timing.slice_,
             )
             lasting = [
                 tasks.create_task(self._loop.run(clock), name="loop"),
@@ -196,7 +177,6 @@ class Shell:
             try:
                 await self._drained.event.wait()
             finally:
-                standing.close()
                 effects.close()
                 prober.close()
                 if self._user_docker is not None:

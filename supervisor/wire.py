@@ -6,7 +6,6 @@ gives it. Everything that goes wrong with a connection is an EngineError.
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Callable
 from typing import NoReturn, cast
 
@@ -83,19 +82,6 @@ class Caller:
         message = request(method, target)
         peer = None if self._peers.empty() else self._peers.get_nowait()
         return Asked(message, patience, peer, peer.ask(message, patience) if peer is not None and peer.alive else None)
-
-    def send(self, message: bytes, patience: float) -> Asked | None:
-        """Send a whole request at once, also ahead of all that the event loop has still to write.
-
-        ``None``: no connection is at hand, and nothing was sent.
-        """
-        if self._peers.empty():
-            return None
-        peer = self._peers.get_nowait()
-        if not peer.alive:
-            self._peers.put_nowait(peer)
-            return None
-        return Asked(message, patience, peer, peer.ask(message, patience, at_once=True))
 
     async def answer(self, asked: Asked) -> Answer:
         """Raises EngineError (UNREACHABLE), TimeoutError. A call that is given up closes its connection.
@@ -184,20 +170,6 @@ class _Connection(asyncio.Protocol):
         self._response = response
         self._transport.write(message)
 
-    def _write_at_once(self, message: bytes) -> None:
-        """Past the event loop, which writes when its turn is over. Nothing else may be waiting to be written.
-
-        Linux wakes a reader on the processor of its writer, where it waits until that one sleeps: half a millisecond
-        of reading and telling what was just answered. So the engine goes first.
-        """
-        assert self._transport is not None
-        written = 0
-        with contextlib.suppress(OSError):  # A connection that is gone is noticed as any other.
-            written = os.write(self._transport.get_extra_info("socket").fileno(), message)
-            os.sched_yield()
-        if written < len(message):
-            self._transport.write(message[written:])
-
     def _fed(self, response: Response) -> None:
         """Bytes have been taken."""
         raise NotImplementedError
@@ -221,16 +193,11 @@ class _Caller(_Connection):
     def reusable(self) -> bool:
         return self.alive and self._response is None and self._keep
 
-    def ask(self, message: bytes, patience: float, *, at_once: bool = False) -> asyncio.Future[Answer]:
-        if at_once:
-            self._write_at_once(message)
+    def ask(self, message: bytes, patience: float) -> asyncio.Future[Answer]:
         loop = asyncio.get_running_loop()
         self._parts = []
         response = Response(self._parts.append)
-        if at_once:
-            self._response = response
-        else:
-            self._write(message, response)
+        self._write(message, response)
         self._answer = loop.create_future()
         self._deadline = loop.call_later(patience, self._expire)
         return self._answer
@@ -269,8 +236,6 @@ class Listener(_Connection):
         self._refusal: list[bytes] = []
         self._news = asyncio.Event()
         self._error: Exception | None = None
-        self.first_look: Callable[[bytes], None] = lambda _: None
-        """Is shown all bytes in the moment they come, before anything is made of them."""
 
     async def open(self, target: str) -> Answer:
         """Send the request and wait for the head of the answer; other statuses than 200 come with their body.
@@ -302,7 +267,6 @@ class Listener(_Connection):
 
     def data_received(self, data: bytes) -> None:
         try:
-            self.first_look(data)
             super().data_received(data)
         except Exception as error:  # noqa: BLE001 - a defect: not the connection's, which would only be made anew
             self._over(error)

@@ -2,7 +2,7 @@
 
 from typing import TypeAlias
 
-from units.quantities import NEVER, Instant, Seconds
+from units.quantities import Instant, Seconds
 from units.records import dataclass, replace
 from units.spec import Policy, RestartPolicy
 from units.unit import Budget
@@ -100,11 +100,3 @@ def decide(policy: RestartPolicy, budget: Budget, death: Death, now: Instant, ji
 
 AFTERWARDS = 0.001
 """Seconds past a turn of the verdict: sums of floats must not fall just before it."""
-
-
-def milder_at(policy: RestartPolicy, budget: Budget, started_at: Instant, now: Instant) -> Instant:
-    """The next moment after ``now`` from which a death may be judged more mildly than now; NEVER: there is none."""
-    good_from = started_at + max(policy.reset, 2 * budget.delay)
-    turns = (good_from, *(at + policy.interval for at in budget.restarts))
-    coming = [at + AFTERWARDS for at in turns if at + AFTERWARDS > now]
-    return Instant(min(coming, default=NEVER))

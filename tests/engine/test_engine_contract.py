@@ -325,48 +325,6 @@ def test_a_container_tells_its_life(rig: Rig) -> None:
     lives(rig, Act.OBEY, live)
 
 
-def test_a_standing_order_is_carried_out_by_whoever_hears_the_death(rig: Rig) -> None:
-    """Nobody but the engine's adapter starts it here; and it stands for one death."""
-
-    async def live(engine: Engine, heard: Ear, _unit: str, container: ContainerId) -> None:
-        await heard.until("start")
-        engine.stand_by(frozenset({container}))
-        heard.heard.clear()
-        await engine.signal(container, "KILL")
-        assert await heard.until("start") == ["kill 9", "die 137", "start"]
-        heard.heard.clear()
-        await engine.signal(container, "KILL")
-        assert await heard.until("die 137") == ["kill 9", "die 137"]
-        await engine.start(container)
-        assert await heard.until("start") == ["kill 9", "die 137", "start"]
-        await engine.remove(container)
-
-    lives(rig, Act.IGNORE_TERM, live)
-
-
-def test_a_start_joins_the_one_that_left_ahead(rig: Rig) -> None:
-    """A second one would be told that it runs already."""
-
-    async def live(engine: Engine, heard: Ear, _unit: str, container: ContainerId) -> None:
-        await heard.until("start")
-        starts: list[asyncio.Future[None]] = []
-
-        def and_start(told: Heard) -> None:
-            if isinstance(told.fact, ContainerDied):
-                starts.append(asyncio.ensure_future(engine.start(container)))
-
-        heard.also = and_start
-        engine.stand_by(frozenset({container}))
-        heard.heard.clear()
-        await engine.signal(container, "KILL")
-        assert await heard.until("start") == ["kill 9", "die 137", "start"]
-        await starts[0]
-        heard.also = lambda _: None
-        await engine.remove(container)
-
-    lives(rig, Act.IGNORE_TERM, live)
-
-
 def test_a_crash_is_a_die_alone(rig: Rig) -> None:
     async def live(_engine: Engine, heard: Ear, _unit: str, _container: ContainerId) -> None:
         assert await heard.until("die 3") == ["create", "start", "die 3"]

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -143,7 +142,6 @@ class Asking:
     """Gates that write down what they are asked, and say what they are told to."""
 
     def __init__(self, story: Story, *, no: bool = False) -> None:
-        self.changed: Callable[[], None] = lambda: None
         self.asked: list[Asked] = []
         self.gating = Gating(self, lambda: story.world, SILENT)
         self._leave = Leave((("g", "no"),)) if no else Leave((), (Contribution({"A": "b"}),))
@@ -320,15 +318,20 @@ def test_without_a_gate_nobody_is_asked_also_where_there_are_hooks(tmp_path: Pat
         told: list[str] = []
         hooks = HostHooks(folder, lambda *_: None, SILENT, lambda: 1.0, folder.parent / "off")
         told.append(asked(hooks))
-        hooks.changed = lambda: told.append(asked(hooks))
         await hooks.ready()
+        told.append(asked(hooks))
         script(folder / "before_stop" / "g", "true")
         hooks.reload()
+        told.append(asked(hooks))
         await hooks.ready()
+        told.append(asked(hooks))
         hooks.switch("before_stop/g", on=False)
+        told.append(asked(hooks))
         python(folder, "b.py", "@gate('before_start', unit='b*')\ndef f(asked): pass")
         hooks.reload()
+        told.append(asked(hooks))
         await hooks.ready()
+        told.append(asked(hooks))
         await hooks.close()
         return told
 

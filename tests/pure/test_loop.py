@@ -6,13 +6,12 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from supervisor.loop import UNTOLD, Beforehand, Entry, Inbox, Loop
+from supervisor.loop import AT_ONCE, BACKLOG, Entry, Inbox, Loop
 from units.events import EngineLost, Event
 from units.links import check
 from units.machine import Moment
-from units.quantities import Instant, Seconds
 from units.step import DivergedError
-from units.world import Reaction, World, new_world
+from units.world import Reaction, new_world
 
 
 class Seen:
@@ -30,11 +29,9 @@ class Seen:
 
 
 @contextlib.asynccontextmanager
-async def turning(
-    inbox: Inbox, first: Seen, *then: Seen, standing: Beforehand | None = None
-) -> AsyncIterator["asyncio.Task[None]"]:
+async def turning(inbox: Inbox, first: Seen, *then: Seen) -> AsyncIterator["asyncio.Task[None]"]:
     world = new_world([], check([]).links)
-    loop = Loop(world, inbox, lambda: 0.5, first, then, standing=standing, slice_=Seconds(0))
+    loop = Loop(world, inbox, lambda: 0.5, first, then)
     task = asyncio.create_task(loop.run(asyncio.get_running_loop().time))
     try:
         yield task
@@ -110,24 +107,6 @@ def test_a_fact_that_a_reaction_brings_waits_for_its_end(where: str) -> None:
     asyncio.run(main())
 
 
-def test_a_defect_takes_back_what_may_be_done_beforehand() -> None:
-    async def main() -> None:
-        notes: list[str] = []
-        inbox = an_inbox()
-
-        def fail(_: Event) -> None:
-            raise DivergedError("still moving")
-
-        async with turning(inbox, Seen("act", notes), Seen("tell", notes, fail), standing=Told(notes)) as task:
-            await turns(3)
-            inbox.put(EngineLost("bad"))
-            with pytest.raises(DivergedError):
-                await task
-        assert notes[-3:] == ["renew bad", "tell bad", "revoke"]
-
-    asyncio.run(main())
-
-
 @pytest.mark.parametrize("where", ["act", "tell"])
 def test_a_defect_ends_the_loop_and_not_who_put_the_event_in(where: str) -> None:
     async def main() -> None:
@@ -181,17 +160,19 @@ def test_the_world_is_the_new_one_when_put_returns() -> None:
     asyncio.run(main())
 
 
-def test_an_event_in_the_middle_of_the_telling_does_not_wait_for_its_end() -> None:
+def test_an_event_that_comes_between_two_reports_is_reacted_to_before_the_next() -> None:
     async def main() -> None:
         notes: list[str] = []
         inbox = an_inbox()
         soon = asyncio.get_running_loop().call_soon
-        tell = Seen("tell", notes, lambda event: event == EngineLost("a") and soon(inbox.put, EngineLost("b")))
-        async with turning(inbox, Seen("act", notes), tell, Seen("keep", notes)):
+        tell = Seen("tell", notes, lambda event: event == EngineLost("0") and soon(inbox.put, EngineLost("late")))
+        async with turning(inbox, Seen("act", notes), tell):
             await turns(2)
-            inbox.put(EngineLost("a"))
+            for number in range(2 * AT_ONCE):
+                inbox.put(EngineLost(str(number)))
             await turns(8)
-        assert notes == ["act a", "tell a", "act b", "keep a", "tell b", "keep b"]
+        assert notes.index("act late") == notes.index(f"tell {AT_ONCE - 1}") + 1
+        assert notes[-1] == "tell late"
 
     asyncio.run(main())
 
@@ -202,19 +183,19 @@ def test_a_storm_waits_in_the_inbox_once_there_is_much_to_tell() -> None:
         inbox = an_inbox()
         async with turning(inbox, Seen("act", notes), Seen("tell", notes)):
             await turns(2)
-            for number in range(2 * UNTOLD):
+            for number in range(2 * BACKLOG):
                 inbox.put(EngineLost(str(number)))
-            assert inbox.depth == 2 * UNTOLD - len(notes) > UNTOLD // 2
+            assert inbox.depth == 2 * BACKLOG - len(notes) > BACKLOG // 2
             await turns(4)
-            assert inbox.depth > UNTOLD // 2  # Others had their turns meanwhile.
-            while len(notes) < 4 * UNTOLD:
+            assert inbox.depth > BACKLOG // 2  # Others had their turns meanwhile.
+            while len(notes) < 4 * BACKLOG:
                 await turns(1)
         for what in ("act", "tell"):
-            assert [note for note in notes if note.startswith(what)] == [f"{what} {n}" for n in range(2 * UNTOLD)]
+            assert [note for note in notes if note.startswith(what)] == [f"{what} {n}" for n in range(2 * BACKLOG)]
         acted = 0
         for note in notes:
             acted += 1 if note.startswith("act") else -1
-            assert acted <= UNTOLD + 1
+            assert acted <= BACKLOG + 1
 
     asyncio.run(main())
 
@@ -231,33 +212,5 @@ def test_what_was_done_is_told_also_when_the_loop_is_ended() -> None:
                 await turns(1)
             task.cancel()
         assert notes == ["act a", "act b", "tell a", "keep a", "tell b", "keep b"]
-
-    asyncio.run(main())
-
-
-class Told:
-    """Standing orders that write down when they hold."""
-
-    def __init__(self, notes: list[str]) -> None:
-        self._notes = notes
-
-    def revoke(self) -> None:
-        self._notes.append("revoke")
-
-    def renew(self, world: World, _now: Instant) -> None:
-        self._notes.append(f"renew {world.engine_reason}")
-
-
-def test_what_may_be_done_beforehand_is_thought_through_before_the_telling() -> None:
-    async def main() -> None:
-        notes: list[str] = []
-        inbox = an_inbox()
-        async with turning(inbox, Seen("act", notes), Seen("tell", notes), standing=Told(notes)):
-            await turns(3)
-            notes.clear()
-            inbox.put(EngineLost("a"))
-            assert notes == ["revoke", "act a"]
-            await turns(4)
-        assert notes == ["revoke", "act a", "renew a", "tell a"]
 
     asyncio.run(main())

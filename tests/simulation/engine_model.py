@@ -18,7 +18,7 @@ import itertools
 import json
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NoReturn, TypeVar
 
@@ -37,7 +37,7 @@ from supervisor.engine import (
     Replica,
     Whereabouts,
 )
-from units.events import ContainerDied, EngineFact, Observed
+from units.events import Observed
 from units.health import Health
 from units.quantities import Seconds
 from units.spec import ContainerId, UnitName, UnitSpec, Via
@@ -155,10 +155,6 @@ class _Stream:
         self.wake.set()
 
 
-async def _awaited(call: "asyncio.Future[None]") -> None:
-    await call
-
-
 class FakeEngine:
     """Implements ``supervisor.engine.Engine``; the other public methods are what the world does to it.
 
@@ -205,12 +201,6 @@ class FakeEngine:
         """Time, operation, and its object, of each call that reached the engine."""
         self.emitted: list[tuple[float, str, str]] = []
         """Time, action, and the container's name, of each event; also of those that nobody heard."""
-        self.ahead = 0
-        """Starts by standing order."""
-        self.unordered: list[ContainerId] = []
-        """Those that no order followed: the core would have decided otherwise."""
-        self._standing: frozenset[ContainerId] = frozenset()
-        self._ahead: dict[ContainerId, asyncio.Future[None]] = {}
         self._ring: deque[Heard] = deque(maxlen=RING)
         self._streams: list[_Stream] = []
         self._generation = 0
@@ -235,7 +225,6 @@ class FakeEngine:
             yield lambda hear: self._hand_over(stream, hear)
         finally:
             self._streams.remove(stream)
-            self._standing = frozenset()
 
     async def _hand_over(self, stream: _Stream, hear: Callable[[Heard], None]) -> NoReturn:
         while True:
@@ -244,11 +233,7 @@ class FakeEngine:
                 await stream.wake.wait()
                 await asyncio.sleep(self._draw(self.faults.lag))
             while stream.pending:
-                heard = stream.pending.popleft()
-                ahead = self._start_ahead(heard.fact)
-                hear(heard)
-                if ahead is not None and self._ahead.pop(ahead, None) is not None:
-                    self.unordered.append(ahead)
+                hear(stream.pending.popleft())
             if stream.end:
                 raise EngineError(Failure.UNREACHABLE, f"events: {stream.end}")
 
@@ -368,23 +353,7 @@ class FakeEngine:
 
         return await self._call("inspect", name, effect)
 
-    def stand_by(self, containers: frozenset[ContainerId]) -> None:
-        self._standing = containers
-
-    def _start_ahead(self, told: EngineFact | None) -> ContainerId | None:
-        if not isinstance(told, ContainerDied) or told.container not in self._standing:
-            return None
-        self._standing = frozenset()
-        self.ahead += 1
-        call = self._ahead[told.container] = asyncio.ensure_future(self._ordered_start(told.container))
-        call.add_done_callback(lambda done: done.cancelled() or done.exception())  # Perhaps nobody is left to ask.
-        return told.container
-
-    def start(self, container: ContainerId) -> Coroutine[Any, Any, None]:
-        ahead = self._ahead.pop(container, None)
-        return self._ordered_start(container) if ahead is None else _awaited(ahead)
-
-    async def _ordered_start(self, container: ContainerId) -> None:
+    async def start(self, container: ContainerId) -> None:
         await self._call("start", container, lambda: self._start(self._get(container)))
 
     async def signal(self, container: ContainerId, signal: str) -> None:

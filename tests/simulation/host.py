@@ -161,7 +161,6 @@ class DrawnGates:
         self._units = chance.choice((frozenset("0123456789"), frozenset("02468")))
         """How the names end of those whose starts and stops are asked for."""
         self._stand = True
-        self.changed: Callable[[], None] = lambda: None
 
     async def ask(self, asked: Asked) -> Leave:
         await asyncio.sleep(self._chance.uniform(0, self._longest))
@@ -177,7 +176,6 @@ class DrawnGates:
     def turn(self) -> None:
         """They come, or go."""
         self._stand = not self._stand
-        self.changed()
 
 
 def misjudged(judged: Judgement, step: Transition) -> str:
@@ -259,7 +257,7 @@ class SimulatedHost:
             keeper=keeper,
             observers=(recorder, *self.onlookers),
             chance=self.chance.random,
-            timing=Timing(slice_=Seconds(0)),
+            timing=Timing(),
             read_config=self._read_config,
             prepare=nothing,
             gates=self.gates,

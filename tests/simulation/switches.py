@@ -246,7 +246,7 @@ class SwitchingHost:
             keeper=keeper,
             observers=(recorder,),
             chance=self.chance.random,
-            timing=Timing(slice_=Seconds(0)),
+            timing=Timing(),
             read_config=unasked,
             prepare=nothing,
             user_docker=self.user,

@@ -106,7 +106,7 @@ class Watched:
             keeper=keeper,
             observers=(self.recorder,),
             chance=self.chance.random,
-            timing=Timing(slice_=Seconds(0)),
+            timing=Timing(),
             read_config=self._no_config,
             prepare=recreations.finish,
             recreations=recreations,
