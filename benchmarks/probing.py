@@ -13,7 +13,7 @@ import uvloop
 
 from benchmarks.targets import CHECKS
 from supervisor.engine import Whereabouts
-from supervisor.loop import Entry, Inbox
+from supervisor.loop import Inbox
 from supervisor.prober import Prober
 from supervisor.probes import Probes
 from tests.simulation.engine_model import FakeEngine
@@ -23,7 +23,7 @@ from units.links import check
 from units.machine import Moment
 from units.quantities import Instant
 from units.spec import ContainerId, Kind, UnitName, UnitSpec
-from units.world import fresh_unit, new_world
+from units.world import Entry, fresh_unit, new_world
 
 
 class Here(FakeEngine):

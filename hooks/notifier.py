@@ -11,10 +11,9 @@ from typing import Any, Protocol
 
 from hooks.not_told import NotToldError
 from hooks.notices import Notice, notices
-from units.events import Event
 from units.records import replace
 from units.spec import UnitName
-from units.world import Reaction
+from units.world import Entry, Reaction
 
 QUEUE = 256
 BURST, REFILL = 10, 10.0
@@ -34,13 +33,6 @@ class Receiver(Protocol):
     async def send(self, notice: Notice) -> None:
         """Raises NotToldError. Has a deadline of its own."""
         ...
-
-
-class Happening(Protocol):
-    """What the loop shows: the part of it that matters here."""
-
-    @property
-    def event(self) -> Event: ...
 
 
 class _Line:
@@ -124,7 +116,7 @@ class Notifier:
         self._troubled: frozenset[UnitName] = frozenset()
         self._tasks = [asyncio.get_running_loop().create_task(line.run(), name="notifier") for line in self._lines]
 
-    def observe(self, entry: Happening, _moment: Any, reaction: Reaction) -> None:
+    def observe(self, entry: Entry, _moment: Any, reaction: Reaction) -> None:
         told, self._troubled = notices(entry.event, reaction, self._troubled)
         for notice in told:
             for line in self._lines:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hooks.gates import Leave
     from hooks.line import Count
-    from hooks.notifier import Happening
     from hooks.points import Asked
-    from hooks.runner import Hooks, Moment
-    from units.world import Reaction
+    from hooks.runner import Hooks
+    from units.machine import Moment
+    from units.world import Entry, Reaction
 
 GROUP = "[dockwarden.hooks]"
 """How the section of a package's entry points begins that names its hooks."""
@@ -53,7 +53,7 @@ class HostHooks:
             return True
         return any(point == of and fnmatchcase(unit, units) for of, units in self._guarded)
 
-    def observe(self, entry: "Happening", moment: "Moment", reaction: "Reaction") -> None:
+    def observe(self, entry: "Entry", moment: "Moment", reaction: "Reaction") -> None:
         if self._hooks is not None:
             self._hooks.observe(entry, moment, reaction)
 

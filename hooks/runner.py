@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from hooks import command
 from hooks.folder import Found, Hook, find
@@ -22,22 +22,15 @@ from hooks.points import POINTS, Answer, Asked, Veto, answer_of
 from hooks.points import sample as sample_question
 from hooks.presence import Guarded, UnknownHookError
 from hooks.switched_off import SwitchedOff
-from units.world import Reaction
+from units.machine import Moment
+from units.world import Entry, Reaction
 
 if TYPE_CHECKING:
     from hooks.interpreter import Ended
-    from hooks.notifier import Happening
     from hooks.python import PythonHooks
 
 NOT_RUN = frozenset({126, 127})
 """A shell's exit codes for what could not be run: no answer of a gate."""
-
-
-class Moment(Protocol):
-    """The moment of a reaction: the part of it that matters here."""
-
-    @property
-    def cause(self) -> str: ...
 
 
 class Hooks:
@@ -202,7 +195,7 @@ class Hooks:
 
     # Telling and asking.
 
-    def observe(self, entry: "Happening", moment: Moment, reaction: Reaction) -> None:
+    def observe(self, entry: "Entry", moment: Moment, reaction: Reaction) -> None:
         loading = self._loading is not None and not self._loading.done()
         if not self._lines and not loading:
             return

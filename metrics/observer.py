@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from metrics import catalog, world
 from metrics.exposition import TEXT, content_type, escaped, head, plain
@@ -18,7 +18,7 @@ from units.relinking import Cure
 from units.spec import CONSOLE, USER_DOCKER, UnitName
 from units.switch import Outcome, Result, Switch, SwitchStep
 from units.unit import Phase
-from units.world import Reaction, Transition, World
+from units.world import Entry, Reaction, Transition, World
 
 if TYPE_CHECKING:
     from metrics.process import OwnProcess
@@ -29,19 +29,6 @@ BLOCK = 50
 """Units whose series of one metric are written at a time."""
 CLOCK_STEP = 0.05
 """Seconds by which the two clocks may seem to part before it counts as the wall clock being set."""
-
-
-class Entry(Protocol):
-    """An event on its way, as the shell's loop passes it."""
-
-    @property
-    def event(self) -> Event: ...
-
-    @property
-    def arrived(self) -> Instant: ...
-
-    @property
-    def engine_ns(self) -> int: ...
 
 
 class Metrics:

@@ -7,10 +7,9 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from supervisor.running_options import COMMANDS, CONFIG, RUN_DIR, Option, plainly
+from supervisor.running_options import COMMANDS, CONFIG, RUN_DIR, Option
 
 if TYPE_CHECKING:
     import argparse
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from hooks.notifier import Receiver
     from supervisor.command_line import TopParser
     from supervisor.log_targets import Wanted
-
-    Arguments = argparse.Namespace | SimpleNamespace
 
 
 def parser(argv: Sequence[str] = ()) -> "TopParser":
@@ -123,8 +120,6 @@ def main(argv: list[str] | None = None) -> int:
         from supervisor import client_completion
 
         return client_completion.answer(parser(), argv[1:])
-    if (plain := plainly(argv)) is not None:
-        return _run(plain)
     args = parser(argv).parse_args(argv)
     if args.command in {"boot", "watch"}:
         return _run(args)
@@ -143,7 +138,7 @@ def main(argv: list[str] | None = None) -> int:
     return client.run(args)
 
 
-def _run(args: "Arguments") -> int:
+def _run(args: "argparse.Namespace") -> int:
     import asyncio
     from collections.abc import Callable, Coroutine
 
@@ -190,7 +185,7 @@ def _run(args: "Arguments") -> int:
     return watching.watch(wanted, runner)
 
 
-def _receivers(args: "Arguments") -> "tuple[Receiver, ...]":
+def _receivers(args: "argparse.Namespace") -> "tuple[Receiver, ...]":
     """Raises ValueError, which names the option. A watch listens to docker-autoheal's variables, too."""
     environ = os.environ if args.command == "watch" else {}
     urls = [*args.notify_webhook, *filter(None, [environ.get("WEBHOOK_URL")])]
@@ -213,7 +208,7 @@ def _receivers(args: "Arguments") -> "tuple[Receiver, ...]":
     return tuple(found)
 
 
-def _log_targets(args: "Arguments") -> "tuple[Wanted, ...]":
+def _log_targets(args: "argparse.Namespace") -> "tuple[Wanted, ...]":
     """Raises ValueError, which names the option."""
     if not args.log_target:
         return ()

@@ -10,14 +10,14 @@ from supervisor.api_reading import row
 from supervisor.api_request import Refusal, Taken, in_json, named, reached, seconds
 from supervisor.doors import uid_of
 from supervisor.http_server import BaseRequest, Response
-from supervisor.loop import Entry, Inbox
+from supervisor.loop import Inbox
 from units.events import Event, ResetAsked, RestartAsked, StartAsked, StopAsked
 from units.health import Health
 from units.machine import Moment
 from units.records import dataclass
 from units.spec import LASTING, UnitName
 from units.unit import Phase, Unit
-from units.world import Answer, Reaction, World
+from units.world import Answer, Entry, Reaction, World
 
 ANSWER = 10.0
 """Seconds within which the one loop takes a fact; more means that it is stuck."""

@@ -19,10 +19,10 @@ from supervisor.engine import Engine
 from supervisor.http_server import BaseRequest, Response, Route, StreamResponse
 from supervisor.journal import Journal
 from supervisor.late_user_docker import LateUserDocker
-from supervisor.loop import Entry, Inbox
+from supervisor.loop import Inbox
 from units.machine import Moment
 from units.spec import UnitName
-from units.world import Reaction, World
+from units.world import Entry, Reaction, World
 
 
 class Api:

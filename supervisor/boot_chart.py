@@ -8,7 +8,6 @@ that was last, that is the critical path.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from supervisor.loop import Entry
 from supervisor.status import as_iso
 from units import events as fact
 from units.events import Event
@@ -16,7 +15,7 @@ from units.machine import Moment
 from units.quantities import Instant
 from units.records import dataclass
 from units.unit import Phase, Unit
-from units.world import Reaction, Transition
+from units.world import Entry, Reaction, Transition
 
 MOST = 32
 """Stages of one unit: one that never arrives is followed no further."""

@@ -8,10 +8,10 @@ from typing import Any
 
 from supervisor.compose_keys import KEYS
 from supervisor.draft import Draft, Surroundings
-from supervisor.engine import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
 from supervisor.own_labels import RELOAD, console_name, kind_of, read_own_labels, soft
 from supervisor.shapes import Shapes
 from supervisor.tree import Node
+from units.labels import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
 from units.records import replace
 from units.spec import CONSOLE, Kind, Rebuild, UnitName, UnitSpec, Via
 

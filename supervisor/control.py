@@ -18,10 +18,9 @@ from supervisor.api_request import Refusal, Taken, refuse
 from supervisor.doors import READING, SOCKET, Access, ControlError, open_door, peer_of, shut
 from supervisor.http_server import BaseRequest, HttpServer, NoRouteError, Route, StreamResponse, match
 from supervisor.journal import Journal
-from supervisor.loop import Entry
 from supervisor.pages import PagesError, address, plain
 from units.machine import Moment
-from units.world import Reaction
+from units.world import Entry, Reaction
 
 if TYPE_CHECKING:
     from supervisor.api_table import Api

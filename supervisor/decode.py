@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from supervisor.engine import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT, CheckLine, EngineInfo, Heard, Whereabouts
+from supervisor.engine import CheckLine, EngineInfo, Heard, Whereabouts
 from units.events import (
     ContainerCreated,
     ContainerDestroyed,
@@ -25,6 +25,7 @@ from units.events import (
     Observed,
 )
 from units.health import Health
+from units.labels import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
 from units.quantities import Seconds
 from units.records import dataclass, replace
 from units.spec import ContainerId, UnitName, Via

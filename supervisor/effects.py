@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 from structlog.typing import FilteringBoundLogger
 
 from supervisor.engine import Engine, EngineError, UserEngine
-from supervisor.loop import Entry, Inbox
+from supervisor.loop import Inbox
 from supervisor.switches import Switches
 from units.commands import (
     ArmSwitch,
@@ -58,7 +58,7 @@ from units.quantities import Seconds
 from units.records import replace
 from units.spec import PROCESS, USER_DOCKER, ContainerId, UnitName
 from units.unit import Failure
-from units.world import Reaction
+from units.world import Entry, Reaction
 
 if TYPE_CHECKING:
     from supervisor.gating import Gates, Gating

@@ -11,12 +11,6 @@ from units.spec import ContainerId, Place, UnitName
 from units.storage import ContextFacts
 from units.unit import Failure
 
-LABEL_UNIT = "dockwarden.unit"
-"""Every container of ours carries its unit's name under this label; only such containers are ever touched."""
-LABEL_HASH = "dockwarden.config-hash"
-LABEL_CONSOLE = "dockwarden.console"
-"""Which console a container of the unit ``console`` is."""
-
 
 class EngineError(Exception):
     """An order failed. ``failure`` says what that means, the text what the engine said."""

@@ -10,7 +10,6 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
-from supervisor.loop import Entry
 from supervisor.plans import Plans
 from supervisor.record import Inputs, Record, Subscription
 from supervisor.telling import NOTED, Telling
@@ -22,7 +21,7 @@ from units.machine import Moment
 from units.quantities import Instant
 from units.rules import Value
 from units.spec import UnitName
-from units.world import Reaction, World
+from units.world import Entry, Reaction, World
 
 KEPT = 4096
 KEPT_PER_UNIT = 64

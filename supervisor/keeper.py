@@ -7,12 +7,11 @@ from typing import Any, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from supervisor.loop import Entry
 from supervisor.state import StateError
 from units.machine import Moment
 from units.memory import Clocks, remember
 from units.records import dataclass
-from units.world import Reaction, World
+from units.world import Entry, Reaction, World
 
 PAUSE = 0.2
 """Seconds between a change and its write, so that a storm of changes is one write."""

@@ -9,8 +9,9 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from supervisor import decode
-from supervisor.engine import LABEL_UNIT, Heard
+from supervisor.engine import Heard
 from units.events import Observed
+from units.labels import LABEL_UNIT
 from units.spec import ContainerId
 
 

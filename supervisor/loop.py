@@ -10,20 +10,7 @@ from units.events import Event
 from units.kernel import react
 from units.machine import Moment
 from units.quantities import Instant
-from units.records import dataclass
-from units.world import Reaction, World
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An event on its way."""
-
-    event: Event
-    cause: str
-    """Id of what it belongs to."""
-    arrived: Instant
-    engine_ns: int = 0
-    """The engine's own stamp, nanoseconds since 1970; 0 for what is not the engine's."""
+from units.world import Entry, Reaction, World
 
 
 class Observer(Protocol):

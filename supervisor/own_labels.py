@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from supervisor.compose_needs import read_on_failure
 from supervisor.draft import Draft, Reader
-from supervisor.engine import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
 from supervisor.health_labels import PREFIX, RELINK, engine_check, read_health
 from supervisor.tree import Node, nearest
+from units.labels import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
 from units.records import replace
 from units.spec import CONSOLE, Dependency, Kind, OnFailure, Rebuild, UnitName, Via
 from units.storage import REQUIRES

@@ -12,7 +12,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from supervisor.engine import Engine, EngineError, Whereabouts
-from supervisor.loop import Entry, Inbox
+from supervisor.loop import Inbox
 from supervisor.status import as_iso
 from units.events import ConfigRead, HealthReported, SnapshotTaken, SpecChanged
 from units.health import Check, Standing, asked_now, first_pause, judge, pause
@@ -21,7 +21,7 @@ from units.quantities import Instant, Seconds
 from units.records import dataclass
 from units.spec import ContainerId, UnitName
 from units.unit import Phase, Unit
-from units.world import Reaction
+from units.world import Entry, Reaction
 
 if TYPE_CHECKING:
     from supervisor.probes import Outcome

@@ -20,10 +20,9 @@ from typing import Any
 from structlog.typing import FilteringBoundLogger
 
 from supervisor.journal import Journal
-from supervisor.loop import Entry
 from supervisor.record import Record
 from units.machine import Moment
-from units.world import Reaction
+from units.world import Entry, Reaction
 
 BOUND = 512 * 1024
 """Bytes of the file at most."""

@@ -1,13 +1,8 @@
-"""The options of what runs in the foreground, ``boot`` and ``watch``: as rows, and a reader for plain command lines.
-
-argparse makes its parser of the same rows, and reads what is not plain: help, abbreviations, mistakes. A supervisor
-that was started as its unit file starts it never loads it (0.4 MB, for months).
-"""
+"""The options of the commands that run in the foreground, ``boot`` and ``watch``: one row each."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 RUN_DIR = Path(os.environ.get("DOCKWARDEN_RUN_DIR", "/run/dockwarden"))
@@ -89,33 +84,3 @@ WATCH = (
     *_running(WATCH_STATE_DIR),
 )
 COMMANDS = {"boot": BOOT, "watch": WATCH}
-
-
-def plainly(argv: Sequence[str]) -> SimpleNamespace | None:
-    """What argparse would make of this command line. ``None``: it is not plain, and argparse must look at it."""
-    options = COMMANDS.get(argv[0]) if argv else None
-    if options is None:
-        return None
-    known = {option.flag: option for option in options}
-    found: dict[str, Any] = {option.name: option.default if option.metavar else False for option in options}
-    words = iter(argv[1:])
-    for word in words:
-        flag, given, value = word.partition("=")
-        option = known.get(flag)
-        if option is None or (given and not (option.metavar and value)):
-            return None
-        if not option.metavar:
-            found[option.name] = True
-            continue
-        if not given:
-            value = next(words, "-")
-            if value.startswith("-"):
-                return None
-        if option.choices and value not in option.choices:
-            return None
-        try:
-            meant = option.convert(value)
-        except ValueError:
-            return None
-        found[option.name] = [*(found[option.name] or []), meant] if option.repeat else meant
-    return SimpleNamespace(command=argv[0], **found)

@@ -7,10 +7,9 @@ import contextlib
 import socket
 from collections.abc import Callable, Mapping
 
-from supervisor.loop import Entry
 from units.machine import Moment
 from units.unit import Phase
-from units.world import Reaction, World
+from units.world import Entry, Reaction, World
 
 READY_ANYWAY = 20.0
 """Seconds after which we count as started though the engine has not answered yet: we are, and it is not."""

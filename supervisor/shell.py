@@ -9,7 +9,7 @@ from structlog.typing import FilteringBoundLogger
 from supervisor.effects import Effects
 from supervisor.engine import Engine, UserEngine
 from supervisor.keeper import Keeper
-from supervisor.loop import Entry, Inbox, Loop, Observer
+from supervisor.loop import Inbox, Loop, Observer
 from supervisor.prober import ProbeGauges, Prober, Told
 from supervisor.switches import Switches
 from supervisor.watch import Gauges, Watch
@@ -19,7 +19,7 @@ from units.machine import Moment
 from units.quantities import Seconds
 from units.records import dataclass
 from units.spec import UnitName
-from units.world import Reaction, World
+from units.world import Entry, Reaction, World
 
 if TYPE_CHECKING:
     from supervisor.gating import Gates, Gating

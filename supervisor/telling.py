@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from supervisor.loop import Entry
 from supervisor.record import Record
 from units import events as fact
 from units.events import Event, UnitEvent
@@ -13,7 +12,7 @@ from units.spec import CONSOLE, USER_DOCKER, Switchable, UnitName
 from units.switch import STEP_MEANING, Outcome, Result, Switch
 from units.switch import in_words as outcome_in_words
 from units.unit import Phase
-from units.world import Reaction, Transition
+from units.world import Entry, Reaction, Transition
 
 if TYPE_CHECKING:
     from supervisor.journal import Journal

@@ -23,7 +23,7 @@ from supervisor.foreign_lens import Foreign
 from supervisor.keeper import Kept
 from supervisor.lock import LockError, LockHeld, RunLock
 from supervisor.log_pipeline import Pipeline, configure_logging
-from supervisor.loop import Entry, Observer
+from supervisor.loop import Observer
 from supervisor.preflight import BootError, Exit, open_state, refuse
 from supervisor.recreate import Recreations
 from supervisor.settings import Settings
@@ -33,7 +33,7 @@ from units.events import ConfigRefused, Event, SnapshotTaken
 from units.machine import Moment
 from units.quantities import Seconds
 from units.records import dataclass, replace
-from units.world import Reaction, World, new_world
+from units.world import Entry, Reaction, World, new_world
 
 IN_CGROUP = re.compile(r"(?:docker[-/]|/containers/)([0-9a-f]{64})")
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 
 from units.commands import Command
+from units.events import Event
 from units.links import Links
 from units.quantities import Instant
 from units.records import dataclass
@@ -108,3 +109,15 @@ def fresh_unit(spec: UnitSpec, now: Instant, cause: str) -> Unit:
     if not spec.enabled:
         return Unit(spec, Phase.INACTIVE, now, reason="disabled (dockwarden.enabled)", cause=cause, wanted=False)
     return Unit(spec, Phase.WAITING, now, reason="waiting for the engine", cause=cause)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event on its way."""
+
+    event: Event
+    cause: str
+    """Id of what it belongs to."""
+    arrived: Instant
+    engine_ns: int = 0
+    """The engine's own stamp, nanoseconds since 1970; 0 for what is not the engine's."""

@@ -18,7 +18,7 @@ import pytest
 import uvloop
 
 from supervisor.docker_engine import DockerEngine
-from supervisor.engine import LABEL_HASH, LABEL_UNIT, Engine, EngineError, Heard
+from supervisor.engine import Engine, EngineError, Heard
 from tests.bed import engines, images
 from tests.bed.bed import Bed
 from tests.bed.bed import Engine as BedEngine
@@ -26,6 +26,7 @@ from tests.simulation.engine_model import FakeEngine, Order, Program
 from tests.simulation.virtual_loop import run as run_virtually
 from units.events import ContainerDied, ContainerKilled, HealthReported, Observed
 from units.health import Health
+from units.labels import LABEL_HASH, LABEL_UNIT
 from units.quantities import Seconds
 from units.spec import ContainerId, UnitName, Via
 from units.unit import Failure

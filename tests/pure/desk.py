@@ -21,7 +21,7 @@ from supervisor.control import Control
 from supervisor.doors import Access
 from supervisor.engine import OutputLine
 from supervisor.journal import Journal
-from supervisor.loop import Entry, Inbox, Loop
+from supervisor.loop import Inbox, Loop
 from supervisor.status import Context, status
 from tests.simulation.engine_model import EPOCH_NS, FakeEngine
 from units import events as fact
@@ -30,7 +30,7 @@ from units.links import check
 from units.machine import Moment
 from units.quantities import Instant
 from units.spec import ContainerId, UnitName, UnitSpec
-from units.world import Reaction, fresh_unit, new_world
+from units.world import Entry, Reaction, fresh_unit, new_world
 
 SILENT: FilteringBoundLogger = structlog.wrap_logger(
     None, processors=[], wrapper_class=structlog.make_filtering_bound_logger(50)

@@ -9,7 +9,6 @@ from typing import Any
 
 from supervisor import plot
 from supervisor.boot_chart import MOST, BootChart, critical_path
-from supervisor.loop import Entry
 from supervisor.render import Screen
 from tests.pure.story import Story, needs, seen, spec
 from units import events as fact
@@ -18,6 +17,7 @@ from units.machine import Moment
 from units.quantities import Instant
 from units.spec import Condition, Kind, UnitName, UnitSpec, Via
 from units.unit import Failure, Phase
+from units.world import Entry
 
 SPACE = "{http://www.w3.org/2000/svg}"
 HOSTILE = "<b>&\x1b[2J\u202e"

@@ -15,7 +15,7 @@ from supervisor.api_asking import Ask
 from supervisor.api_asking import Asking as Requests
 from supervisor.engine import EngineError
 from supervisor.gating import Gated, Gating, contributed
-from supervisor.loop import Entry, Inbox
+from supervisor.loop import Inbox
 from tests.pure.story import Story, spec
 from tests.pure.test_hooks import script
 from tests.pure.test_python_hooks import python
@@ -26,7 +26,7 @@ from units.quantities import Instant, Seconds
 from units.records import replace
 from units.spec import Kind, Switchable, UnitName
 from units.unit import Failure, Phase, Reason, StoppedBy
-from units.world import Answer
+from units.world import Answer, Entry
 
 SILENT = structlog.wrap_logger(None, processors=[], wrapper_class=structlog.make_filtering_bound_logger(50))
 WEB = UnitName("web")

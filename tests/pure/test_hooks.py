@@ -15,13 +15,13 @@ from hooks.folder import MOST, find
 from hooks.happenings import ALL, happenings, sample
 from hooks.line import FAILURES, QUEUE
 from hooks.runner import Hooks
-from supervisor.loop import Entry
 from tests.pure.story import Story, spec
 from units import events as fact
 from units.events import Event
 from units.machine import Moment
 from units.quantities import Instant
 from units.spec import UnitName
+from units.world import Entry
 
 OFF = Path("/nonexistent/off")
 SILENT = structlog.wrap_logger(None, processors=[], wrapper_class=structlog.make_filtering_bound_logger(50))

@@ -10,7 +10,6 @@ import structlog
 from structlog.testing import capture_logs
 
 from supervisor.journal import GAP, KEPT, KEPT_PER_UNIT, Journal
-from supervisor.loop import Entry
 from supervisor.record import QUEUE, Dropped, Record
 from supervisor.telling import in_words
 from units import events as fact
@@ -31,7 +30,7 @@ from units.spec import (
     UnitSpec,
     Via,
 )
-from units.world import Reaction, World, fresh_unit, new_world
+from units.world import Entry, Reaction, World, fresh_unit, new_world
 
 CONSOLE, DOCKER = UnitName("console"), UnitName("docker")
 BOX = ContainerId("c" * 64)

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from supervisor.loop import AT_ONCE, BACKLOG, Entry, Inbox, Loop
+from supervisor.loop import AT_ONCE, BACKLOG, Inbox, Loop
 from units.events import EngineLost, Event
 from units.links import check
 from units.machine import Moment
 from units.step import DivergedError
-from units.world import Reaction, new_world
+from units.world import Entry, Reaction, new_world
 
 
 class Seen:

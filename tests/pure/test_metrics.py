@@ -13,7 +13,6 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from metrics import Metrics, catalog, page
 from supervisor.decode import ACTIONS
-from supervisor.loop import Entry
 from tests.pure.story import Story, needs, seen, spec
 from units import events as fact
 from units.events import Event
@@ -23,6 +22,7 @@ from units.machine import Moment
 from units.quantities import Instant, Seconds
 from units.spec import ContainerId, Kind, UnitName
 from units.unit import Budget, Failure, Phase, Reason, StoppedBy
+from units.world import Entry
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/reference/metrics.md"

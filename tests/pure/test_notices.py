@@ -19,7 +19,6 @@ from hooks.not_told import NotToldError
 from hooks.notices import Kind, Notice, notices
 from hooks.notifier import BURST, FAILURES, QUEUE, REST, Notifier
 from hooks.webhook import Webhook
-from supervisor.loop import Entry
 from tests.pure.story import Story, needs, spec
 from tests.simulation import virtual_loop
 from units import events as fact
@@ -28,6 +27,7 @@ from units.health import Health
 from units.machine import Moment
 from units.quantities import Instant
 from units.spec import HealPolicy, OnUnhealthy, UnitName, Via
+from units.world import Entry
 
 NOTICE = Notice(Kind.HEAL, "web", "its health check failed", "ab-1", "ready", "0123456789ab", 1, 10.0)
 SILENT = structlog.wrap_logger(None, processors=[], wrapper_class=structlog.make_filtering_bound_logger(50))

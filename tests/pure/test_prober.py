@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from supervisor.engine import Whereabouts
-from supervisor.loop import Entry, Inbox
+from supervisor.loop import Inbox
 from supervisor.prober import Prober
 from supervisor.probes import Outcome, failed, passed
 from tests.pure.story import Story, spec
@@ -19,6 +19,7 @@ from units.health import Check, CheckKind, Health, Tcp
 from units.quantities import Instant, Seconds
 from units.spec import ContainerId, UnitName
 from units.unit import Phase
+from units.world import Entry
 
 WEB = UnitName("web")
 

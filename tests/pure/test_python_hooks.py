@@ -15,12 +15,12 @@ from hooks import gate, interpreter, on
 from hooks.marks import marks_of
 from hooks.presence import HostHooks, UnknownHookError
 from hooks.runner import Hooks
-from supervisor.loop import Entry
 from tests.pure.story import Story, spec
 from units import events as fact
 from units.machine import Moment
 from units.quantities import Instant
 from units.spec import UnitName
+from units.world import Entry
 
 SILENT = structlog.wrap_logger(None, processors=[], wrapper_class=structlog.make_filtering_bound_logger(50))
 HEAD = """\

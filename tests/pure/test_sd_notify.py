@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.loop import Entry
 from supervisor.sd_notify import READY_ANYWAY, Systemd, in_short
 from tests.pure.story import Story, seen, spec
 from units import events as fact
 from units.machine import Moment
 from units.quantities import Instant
 from units.unit import Phase
+from units.world import Entry
 
 PID = os.getpid()
 

@@ -15,7 +15,6 @@ import pytest
 
 from supervisor.http_server import HttpServer
 from supervisor.journal import Journal
-from supervisor.loop import Entry
 from supervisor.page_live import READERS, WAITING, Live, _Reader
 from supervisor.pages import on_loopback, own_name, serve_pages
 from supervisor.sse import Message
@@ -29,6 +28,7 @@ from units.events import Event
 from units.machine import Moment
 from units.quantities import Instant, Seconds
 from units.spec import UnitName
+from units.world import Entry
 
 HTML = {"Accept": "text/html"}
 HOSTILE = (

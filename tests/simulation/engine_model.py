@@ -24,9 +24,6 @@ from typing import Any, Literal, NoReturn, TypeVar
 
 from supervisor import decode
 from supervisor.engine import (
-    LABEL_CONSOLE,
-    LABEL_HASH,
-    LABEL_UNIT,
     CheckLine,
     EngineError,
     EngineInfo,
@@ -39,6 +36,7 @@ from supervisor.engine import (
 )
 from units.events import Observed
 from units.health import Health
+from units.labels import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
 from units.quantities import Seconds
 from units.spec import ContainerId, UnitName, UnitSpec, Via
 from units.storage import ContextFacts

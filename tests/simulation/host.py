@@ -13,7 +13,7 @@ import structlog
 from hooks.gates import Leave
 from hooks.points import Asked
 from supervisor.keeper import Boot, Keeper, read
-from supervisor.loop import Entry, Inbox, Observer
+from supervisor.loop import Inbox, Observer
 from supervisor.plans import Plans
 from supervisor.shell import Shell, Timing
 from tests.simulation.engine_model import FakeEngine, Faults, Program
@@ -43,7 +43,7 @@ from units.spec import (
     Via,
 )
 from units.unit import Phase
-from units.world import Reaction, Transition, World, new_world
+from units.world import Entry, Reaction, Transition, World, new_world
 
 NIGHT = 1_700_000_000.0
 """Wall clock at virtual second 0."""
