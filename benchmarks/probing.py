@@ -12,10 +12,10 @@ import time
 import uvloop
 
 from benchmarks.targets import CHECKS
-from supervisor.engine import Whereabouts
-from supervisor.loop import Inbox
-from supervisor.prober import Prober
-from supervisor.probes import Probes
+from supervisor.engine.port import Whereabouts
+from supervisor.runtime.health_scheduler import Prober
+from supervisor.runtime.loop import Inbox
+from supervisor.runtime.probes import Probes
 from tests.simulation.engine_model import FakeEngine
 from units import events as fact
 from units.kernel import react

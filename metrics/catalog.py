@@ -10,7 +10,7 @@ from units.health import Health
 from units.records import dataclass
 from units.relinking import Cure
 from units.spec import Kind, Switchable, Via
-from units.switch import Result, SwitchStep
+from units.switch.record import Result, SwitchStep
 from units.unit import Failure, Phase, Reason
 
 PREFIX = "dockwarden_"

@@ -16,7 +16,7 @@ from units.machine import Moment
 from units.quantities import Instant
 from units.relinking import Cure
 from units.spec import CONSOLE, USER_DOCKER, UnitName
-from units.switch import Outcome, Result, Switch, SwitchStep
+from units.switch.record import Outcome, Result, Switch, SwitchStep
 from units.unit import Phase
 from units.world import Entry, Reaction, Transition, World
 

@@ -7,12 +7,12 @@ from metrics import catalog
 from metrics.catalog import Metric
 from metrics.exposition import GAP, Stencil, pattern, plain, stencilled
 from metrics.runs import Column, on_wall
-from units.console import dirty, persistent
 from units.guards import displaced
 from units.machine import Moment, View
 from units.quantities import Instant
 from units.relinking import stale
 from units.spec import CONSOLE, USER_DOCKER, Switchable
+from units.tables.console import dirty, persistent
 from units.unit import Phase, StoppedBy, Unit
 from units.world import World
 

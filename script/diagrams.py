@@ -17,11 +17,12 @@ from typing import get_args
 from hooks import happenings, points
 from metrics import page
 from script import dashboard
-from supervisor.log_events import CATALOGUE
-from units import commands, events, switching
+from supervisor.logs.catalogue import CATALOGUE
+from units import commands, events
 from units.machine import Table
 from units.spec import Kind
-from units.tables import rules_of
+from units.switch import table as switching
+from units.tables.by_kind import rules_of
 from units.unit import MEANING
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from supervisor.__main__ import parser
-from supervisor.command_line import GROUPS, commands_of
+from supervisor.cli.parser import GROUPS, commands_of
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "packaging/dockwarden.1"

@@ -9,21 +9,21 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from supervisor.running_options import COMMANDS, CONFIG, RUN_DIR, Option
+from supervisor.cli.options import COMMANDS, CONFIG, RUN_DIR, Option
 
 if TYPE_CHECKING:
     import argparse
 
     from hooks.notifier import Receiver
-    from supervisor.command_line import TopParser
-    from supervisor.log_targets import Wanted
+    from supervisor.cli.parser import TopParser
+    from supervisor.logs.targets import Wanted
 
 
 def parser(argv: Sequence[str] = ()) -> "TopParser":
     """The commands that this command line may mean: a supervisor does not carry its client around for months."""
     from pathlib import Path
 
-    from supervisor.command_line import Parser, TopParser
+    from supervisor.cli.parser import Parser, TopParser
 
     top = TopParser(
         prog="dockwarden",
@@ -39,7 +39,9 @@ def parser(argv: Sequence[str] = ()) -> "TopParser":
     _add_watch(commands)
     _add_config(commands)
     if argv[:1] not in (["boot"], ["watch"]):
-        from supervisor import client, client_completion, client_tls
+        from supervisor.cli import completion_scripts as client_completion
+        from supervisor.cli import main as client
+        from supervisor.cli import tls as client_tls
 
         client_tls.add_commands(commands)
         client_completion.add_commands(commands)
@@ -117,7 +119,7 @@ def _add_config(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["__complete"]:
-        from supervisor import client_completion
+        from supervisor.cli import completion_scripts as client_completion
 
         return client_completion.answer(parser(), argv[1:])
     args = parser(argv).parse_args(argv)
@@ -126,14 +128,14 @@ def main(argv: list[str] | None = None) -> int:
     if args.command == "config":
         return _validate(args)
     if args.command == "completion":
-        from supervisor import client_completion
+        from supervisor.cli import completion_scripts as client_completion
 
         return client_completion.run(args)
     if args.command == "tls":
-        from supervisor import client_tls
+        from supervisor.cli import tls as client_tls
 
         return client_tls.run(args)
-    from supervisor import client
+    from supervisor.cli import main as client
 
     return client.run(args)
 
@@ -145,7 +147,7 @@ def _run(args: "argparse.Namespace") -> int:
     import uvloop
 
     from supervisor import app
-    from supervisor.doors import Access
+    from supervisor.http.access import Access
 
     def runner(main: Callable[[], Coroutine[None, None, int]]) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
@@ -174,7 +176,7 @@ def _run(args: "argparse.Namespace") -> int:
     )
     if booting:
         return app.boot(options, runner)
-    from supervisor import watching
+    from supervisor import watch_app as watching
     from supervisor.preflight import BootError
 
     try:
@@ -212,13 +214,13 @@ def _log_targets(args: "argparse.Namespace") -> "tuple[Wanted, ...]":
     """Raises ValueError, which names the option."""
     if not args.log_target:
         return ()
-    from supervisor.log_targets import parse
+    from supervisor.logs.targets import parse
 
     return parse(args.log_target)
 
 
 def _validate(args: "argparse.Namespace") -> int:
-    from supervisor.checking import validate
+    from supervisor.config.validate import validate
 
     report = validate([*args.paths, *args.config] or [CONFIG])
     if args.json:

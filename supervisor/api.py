@@ -16,7 +16,8 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from supervisor.api_types import (
+from supervisor.http.client import Client, RefusedError, UnreachableError, no_answer, target
+from supervisor.http.control.types import (
     Asked,
     Check,
     Console,
@@ -39,7 +40,6 @@ from supervisor.api_types import (
     Waited,
     Why,
 )
-from supervisor.calling import Client, RefusedError, UnreachableError, no_answer, target
 
 __all__ = [
     "Asked",

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from supervisor.api_request import Taken, in_json, named
-from supervisor.http_server import BaseRequest, Response
-from supervisor.journal import Journal
+from supervisor.http.control.request import Taken, in_json, named
+from supervisor.http.server import BaseRequest, Response
+from supervisor.journal.journal import Journal
 from units.world import World
 
 
@@ -19,7 +19,8 @@ class Explaining:
         self._boot = boot
 
     async def timeline(self, request: BaseRequest, taken: Taken) -> Response:
-        from supervisor import api_why, timeline  # noqa: PLC0415 - seldom asked for
+        from supervisor.http.control import explain as api_why  # noqa: PLC0415 - seldom asked for
+        from supervisor.views import timeline  # noqa: PLC0415 - seldom asked for
 
         world = self._world()
         told = api_why.why(request, self._journal, world, named(world, taken["name"]).name)
@@ -29,6 +30,7 @@ class Explaining:
         return in_json(self._boot())
 
     async def boot_picture(self, _request: BaseRequest, _taken: Taken) -> Response:
-        from supervisor import api_why, plot  # noqa: PLC0415 - seldom asked for
+        from supervisor.http.control import explain as api_why  # noqa: PLC0415 - seldom asked for
+        from supervisor.views import boot_plot as plot  # noqa: PLC0415 - seldom asked for
 
         return api_why.picture(plot.draw(self._boot()))

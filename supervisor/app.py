@@ -14,31 +14,31 @@ from structlog.typing import FilteringBoundLogger
 
 from hooks.presence import HostHooks
 from metrics import Metrics
-from supervisor.boot_chart import BootChart
-from supervisor.choices import Choices
-from supervisor.control import Control
-from supervisor.docker_engine import DockerEngine
-from supervisor.doors import Access, ControlError
-from supervisor.engine import EngineError
-from supervisor.journal import Journal
-from supervisor.keeper import Boot, Keeper, Kept, read
-from supervisor.late_user_docker import LateUserDocker
-from supervisor.lock import LockError, LockHeld, RunLock
-from supervisor.log_pipeline import Pipeline, configure_logging
-from supervisor.loop import Inbox, Observer
-from supervisor.pages import PagesError, serve_pages
+from supervisor.config.settings import Settings
+from supervisor.dockerd.lazy_user_docker import LateUserDocker
+from supervisor.engine.docker import DockerEngine
+from supervisor.engine.port import EngineError
+from supervisor.http.access import Access, ControlError
+from supervisor.http.control.server import Control
+from supervisor.http.pages.endpoints import PagesError, serve_pages
+from supervisor.journal.boot_chart import BootChart
+from supervisor.journal.journal import Journal
+from supervisor.journal.record_file import RecordsFile
+from supervisor.journal.record_file import load as load_records
+from supervisor.logs.pipeline import Pipeline, configure_logging
 from supervisor.preflight import BootError, Exit, check_links, open_state, read_settings, refuse
-from supervisor.prober import shown
-from supervisor.records_file import RecordsFile
-from supervisor.records_file import load as load_records
-from supervisor.sd_notify import Systemd
-from supervisor.settings import Settings
-from supervisor.shell import Shell, Timing
-from supervisor.state import StateFile
-from supervisor.status import Context, as_iso, status
-from supervisor.switches import Switches
+from supervisor.runtime.engine_watch import EngineTooOldError
+from supervisor.runtime.health_scheduler import shown
+from supervisor.runtime.loop import Inbox, Observer
+from supervisor.runtime.sd_notify import Systemd
+from supervisor.runtime.shell import Shell, Timing
+from supervisor.runtime.switch_actions import Switches
+from supervisor.state.choices import Choices
+from supervisor.state.file import StateFile
+from supervisor.state.lock import LockError, LockHeld, RunLock
+from supervisor.state.writer import Boot, Keeper, Kept, read
 from supervisor.version import VERSION
-from supervisor.watch import EngineTooOldError
+from supervisor.views.status import Context, as_iso, status
 from units import links
 from units.events import ConfigRead, ConfigRefused, Event
 from units.memory import Clocks, recall
@@ -49,12 +49,12 @@ from units.world import World, new_world
 
 if TYPE_CHECKING:
     from hooks.notifier import Notifier, Receiver
-    from supervisor.api_table import Api
-    from supervisor.log_targets import Wanted
-    from supervisor.recreate import Recreations
-    from supervisor.status_page import StatusPage
-    from supervisor.system_docker import DaemonState, SystemDocker
-    from supervisor.user_docker import UserDocker
+    from supervisor.dockerd.system_docker import DaemonState, SystemDocker
+    from supervisor.dockerd.user_docker import UserDocker
+    from supervisor.http.control.routes import Api
+    from supervisor.http.pages.status_page import StatusPage
+    from supervisor.logs.targets import Wanted
+    from supervisor.runtime.recreate import Recreations
 
 ENGINE_GRACE = Seconds(30)
 """SIGTERM to SIGKILL for an engine of our own; without live-restore it stops its containers first (15 s)."""
@@ -144,8 +144,8 @@ class Host:
         if self._options.engine is not None:
             return None
         # Only who starts an engine carries what that takes.
-        from supervisor.daemon_plan import SystemDockerError, plan  # noqa: PLC0415
-        from supervisor.system_docker import SystemDocker  # noqa: PLC0415
+        from supervisor.dockerd.command_line import SystemDockerError, plan  # noqa: PLC0415
+        from supervisor.dockerd.system_docker import SystemDocker  # noqa: PLC0415
 
         wanted = self._settings.system_docker
         try:
@@ -212,7 +212,7 @@ class Host:
         hooks = HostHooks(self._options.hooks, metrics.hook_ran, self._log, time.time, switched_off)
 
         def make_api() -> "Api":
-            from supervisor.api_table import Api  # noqa: PLC0415 - most supervisors are asked once a month
+            from supervisor.http.control.routes import Api  # noqa: PLC0415 - most supervisors are asked once a month
 
             return Api(
                 inbox=inbox,
@@ -364,8 +364,8 @@ class Host:
         state_dir = self._options.state_dir
 
         def make() -> "UserDocker":
-            from supervisor.daemon_plan import PATH as DAEMON_PATH  # noqa: PLC0415 - only where there is one
-            from supervisor.user_docker import UserDocker  # noqa: PLC0415 - as above
+            from supervisor.dockerd.command_line import PATH as DAEMON_PATH  # noqa: PLC0415 - only where there is one
+            from supervisor.dockerd.user_docker import UserDocker  # noqa: PLC0415 - as above
 
             environ = {"PATH": DAEMON_PATH} | {key: value for key, value in os.environ.items() if key in PASSED_ON}
             return UserDocker(engine, inbox, self._log, state_dir=state_dir, environ=environ)
@@ -412,7 +412,7 @@ class Host:
     async def _load_images(self, engine: DockerEngine) -> None:
         if self._options.images is None:
             return
-        from supervisor.images import load_images  # noqa: PLC0415 - only where there are some
+        from supervisor.engine.images import load_images  # noqa: PLC0415 - only where there are some
 
         stamps = self._options.state_dir / "images"
         report = await load_images(self._options.images, engine, self._log, stamps=stamps, identity=self._identity())
@@ -490,7 +490,7 @@ class Host:
         )
 
     def _page(self, shell: Shell, journal: Journal, docker: LateUserDocker) -> "StatusPage":
-        from supervisor.status_page import StatusPage  # noqa: PLC0415 - a host that no browser looks at pays nothing
+        from supervisor.http.pages.status_page import StatusPage  # noqa: PLC0415 - a host that no browser looks at pays nothing
 
         return StatusPage(
             world=lambda: shell.world,

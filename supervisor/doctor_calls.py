@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from supervisor.doctor_facts import (
+from supervisor.cli.doctor.facts import (
     Reach,
 )
 

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from supervisor import decode
-from supervisor.engine import Heard
-from supervisor.foreign import Wants, compose_service, replaced, spec_of
+from supervisor.config.foreign_labels import Wants, compose_service, replaced, spec_of
+from supervisor.engine import decode
+from supervisor.engine.port import Heard
 from units.events import Observed
 from units.records import replace
 from units.spec import ContainerId, UnitName

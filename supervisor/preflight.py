@@ -5,10 +5,10 @@ from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
-from supervisor.config_child import RefusedError, UnreadError, read_apart
-from supervisor.settings import Settings
-from supervisor.state import StateError, StateFile
-from supervisor.tree import Problem
+from supervisor.config.isolated import RefusedError, UnreadError, read_apart
+from supervisor.config.settings import Settings
+from supervisor.config.tree import Problem
+from supervisor.state.file import StateError, StateFile
 
 
 class Exit:

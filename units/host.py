@@ -11,7 +11,7 @@ from units.reconcile import leftovers, looks, reconcile
 from units.records import replace
 from units.spec import CONSOLE, Kind, UnitSpec
 from units.step import LOOKING, Step
-from units.tables import rules_of
+from units.tables.by_kind import rules_of
 from units.unit import Phase, Stamp, StoppedBy, Unit
 from units.world import fresh_unit
 
@@ -126,7 +126,7 @@ def _take_consoles(step: Step, event: fact.SnapshotTaken) -> None:
     chosen = step.units.get(CONSOLE)
     if chosen is None or step.world.switch is not None:
         return
-    from units import console  # noqa: PLC0415 - not every host has one
+    from units.tables import console  # noqa: PLC0415 - not every host has one
 
     others = console.parked(step.world.consoles, chosen.spec.variant, event.containers)
     step.world = replace(step.world, parked=others)
@@ -138,7 +138,7 @@ def _drain(step: Step, total: Seconds) -> None:
         return
     step.world = replace(step.world, draining=True)
     if step.world.switch is not None:
-        from units import switch_turns  # noqa: PLC0415 - most hosts never switch
+        from units.switch import turns as switch_turns  # noqa: PLC0415 - most hosts never switch
 
         switch_turns.drop(step, step.world.switch)
     timeouts = {name: unit.spec.stop.timeout for name, unit in step.units.items()}

@@ -27,7 +27,7 @@ def react(world: World, event: Event, moment: Moment) -> Reaction:
     elif isinstance(event, WorldEvent):
         take_event(step, event)
     elif isinstance(event, SwitchEvent):
-        from units import switch_turns  # noqa: PLC0415 - most hosts never switch
+        from units.switch import turns as switch_turns  # noqa: PLC0415 - most hosts never switch
 
         switch_turns.take_event(step, event)
     step.settle()

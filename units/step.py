@@ -10,8 +10,8 @@ from units.events import EngineFact, UnitEvent
 from units.machine import Advance, Moment, View, advance
 from units.records import replace
 from units.spec import CONSOLE, USER_DOCKER, Via
-from units.switch import Outcome, Switch
-from units.tables import rules_of
+from units.switch.record import Outcome, Switch
+from units.tables.by_kind import rules_of
 from units.unit import Phase, Unit
 from units.world import Answer, Reaction, Transition, World
 
@@ -63,7 +63,7 @@ class Step:
         """Whether the units got to where a switch goes on, or fails, or where one must begin; then it has."""
         if self.world.switch is None and len(self.world.consoles) < 2:
             return False
-        from units import switch_turns  # noqa: PLC0415 - most hosts never switch
+        from units.switch import turns as switch_turns  # noqa: PLC0415 - most hosts never switch
 
         return switch_turns.look(self)
 

@@ -9,7 +9,7 @@ from units.links import Links
 from units.quantities import Instant
 from units.records import dataclass
 from units.spec import UnitName, UnitSpec
-from units.switch import Outcome, Switch
+from units.switch.record import Outcome, Switch
 from units.unit import Phase, Reason, Spare, Unit
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from script.demohost.host import demo_host
-from supervisor.pages import serve_pages
+from supervisor.http.pages.endpoints import serve_pages
 from tests.bed import engines
 from tests.bed.bed import Bed
 from tests.bed.leftovers import traces

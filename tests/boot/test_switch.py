@@ -15,7 +15,7 @@ from tests.bed.inside import BedError
 from tests.bed.leftovers import traces
 from tests.boot.consoles import console_host, user_docker, user_socket
 from tests.boot.host import Host, Units
-from units.switch import SwitchStep
+from units.switch.record import SwitchStep
 
 VERSION = engines.system_version()
 WORK = ["sh", "-c", 'trap "exit 0" TERM; while :; do sleep 60 & wait $!; done']

@@ -17,8 +17,8 @@ from typing import Any, Protocol, TypeVar
 import pytest
 import uvloop
 
-from supervisor.docker_engine import DockerEngine
-from supervisor.engine import Engine, EngineError, Heard
+from supervisor.engine.docker import DockerEngine
+from supervisor.engine.port import Engine, EngineError, Heard
 from tests.bed import engines, images
 from tests.bed.bed import Bed
 from tests.bed.bed import Engine as BedEngine

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import structlog
 
-from supervisor.docker_engine import DockerEngine
-from supervisor.engine import EngineError
-from supervisor.foreign import Wants
+from supervisor.config.foreign_labels import Wants
+from supervisor.engine.docker import DockerEngine
+from supervisor.engine.port import EngineError
 from supervisor.foreign_lens import Foreign
-from supervisor.recreate import Recreations
+from supervisor.runtime.recreate import Recreations
 from tests.bed import images
 from tests.bed.bed import Bed, Engine
 from tests.bed.http import Docker

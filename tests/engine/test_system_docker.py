@@ -17,8 +17,8 @@ import pytest
 import structlog
 import uvloop
 
-from supervisor.daemon_plan import plan
-from supervisor.system_docker import DaemonState, SystemDocker
+from supervisor.dockerd.command_line import plan
+from supervisor.dockerd.system_docker import DaemonState, SystemDocker
 from tests.bed import engines, images
 from tests.bed.bed import Bed, InsideProcess
 from tests.bed.engines import REPOSITORY

@@ -10,10 +10,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
-from supervisor import certificates
-from supervisor.certificates import Pair, Purpose, check_pair
-from supervisor.tls import DIRECTORY, TlsFiles, TlsSettings
-from supervisor.tls_child import materialize_apart
+from supervisor.dockerd.tls import certificates
+from supervisor.dockerd.tls.certificates import Pair, Purpose, check_pair
+from supervisor.dockerd.tls.isolated import materialize_apart
+from supervisor.dockerd.tls.settings import DIRECTORY, TlsFiles, TlsSettings
 from tests.bed import engines
 from tests.bed.bed import Bed, BedError
 from tests.bed.engines import REPOSITORY

@@ -15,14 +15,14 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from hooks.presence import HostHooks
-from supervisor.api_table import Api
-from supervisor.boot_chart import BootChart
-from supervisor.control import Control
-from supervisor.doors import Access
-from supervisor.engine import OutputLine
-from supervisor.journal import Journal
-from supervisor.loop import Inbox, Loop
-from supervisor.status import Context, status
+from supervisor.engine.port import OutputLine
+from supervisor.http.access import Access
+from supervisor.http.control.routes import Api
+from supervisor.http.control.server import Control
+from supervisor.journal.boot_chart import BootChart
+from supervisor.journal.journal import Journal
+from supervisor.runtime.loop import Inbox, Loop
+from supervisor.views.status import Context, status
 from tests.simulation.engine_model import EPOCH_NS, FakeEngine
 from units import events as fact
 from units.commands import CreateContainer, SignalContainer, StartContainer

@@ -20,7 +20,7 @@ from supervisor.api import (
     UnreachableError,
     read,
 )
-from supervisor.api_types import Status, Switched, SwitchLast, SwitchNow
+from supervisor.http.control.types import Status, Switched, SwitchLast, SwitchNow
 from tests.bed.engines import REPOSITORY
 from tests.pure.desk import Desk, Printer, in_thread, short_directory, until
 from tests.pure.story import needs, spec

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.attention import Level, headline, in_order, level
+from supervisor.views.severity import Level, headline, in_order, level
 
 UP: dict[str, Any] = {"up": True, "version": "26.1", "reason": "serving"}
 BOSS: dict[str, Any] = {"draining": False}

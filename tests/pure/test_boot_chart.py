@@ -7,9 +7,9 @@ import re
 import xml.etree.ElementTree as ET
 from typing import Any
 
-from supervisor import plot
-from supervisor.boot_chart import MOST, BootChart, critical_path
-from supervisor.render import Screen
+from supervisor.journal.boot_chart import MOST, BootChart, critical_path
+from supervisor.views import boot_plot as plot
+from supervisor.views.text import Screen
 from tests.pure.story import Story, needs, seen, spec
 from units import events as fact
 from units.events import Event

@@ -17,9 +17,17 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor import certificates
-from supervisor.certificate_checks import SANE
-from supervisor.certificates import CONFIGURED, CertificateError, HostnameError, Pair, Purpose, check_ca, check_pair
+from supervisor.dockerd.tls import certificates
+from supervisor.dockerd.tls.certificates import (
+    CONFIGURED,
+    CertificateError,
+    HostnameError,
+    Pair,
+    Purpose,
+    check_ca,
+    check_pair,
+)
+from supervisor.dockerd.tls.checks import SANE
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 BOOT_1970 = datetime(1970, 1, 1, 0, 0, 20, tzinfo=UTC)

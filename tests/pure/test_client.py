@@ -18,11 +18,15 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import calling, client, client_tls, render, tls
 from supervisor.__main__ import parser
-from supervisor.command_line import Parser, commands_of
+from supervisor.cli import main as client
+from supervisor.cli import tls as client_tls
+from supervisor.cli.parser import Parser, commands_of
+from supervisor.dockerd.tls import settings as tls
+from supervisor.http import client as calling
 from supervisor.preflight import Exit
 from supervisor.version import VERSION
+from supervisor.views import text as render
 from tests.bed.engines import REPOSITORY
 from tests.pure.desk import Desk, Printer, in_thread, short_directory, until
 from tests.pure.story import needs, spec

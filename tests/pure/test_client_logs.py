@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from supervisor import client_logs
-from supervisor.client import UnreachableError
-from supervisor.client_logs import fits, moment
-from supervisor.stamps import stamp
+from supervisor.cli import logs as client_logs
+from supervisor.cli.logs import fits, moment
+from supervisor.cli.main import UnreachableError
+from supervisor.logs.timestamps import stamp
 
 NOW = 1_767_323_045.0  # 2026-01-02T03:04:05Z
 

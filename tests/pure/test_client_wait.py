@@ -6,10 +6,12 @@ import json
 
 import pytest
 
-from supervisor import client_progress, client_wait, render
-from supervisor.api_waiting import GOALS
-from supervisor.calling import Client
-from supervisor.client_progress import Progress, said
+from supervisor.cli import progress as client_progress
+from supervisor.cli import wait as client_wait
+from supervisor.cli.progress import Progress, said
+from supervisor.http.client import Client
+from supervisor.http.control.waits import GOALS
+from supervisor.views import text as render
 from tests.pure.desk import until
 from tests.pure.story import spec
 from tests.pure.test_client import Play, Stage, Terminal, play, run_dir

@@ -11,8 +11,8 @@ import pytest
 
 from hooks.presence import HostHooks
 from supervisor.__main__ import main, parser
-from supervisor.client_completion import SCRIPTS
-from supervisor.completion import FILES, complete
+from supervisor.cli.completion import FILES, complete
+from supervisor.cli.completion_scripts import SCRIPTS
 from tests.bed.engines import REPOSITORY
 from tests.pure.desk import SILENT, Desk, in_thread, short_directory
 from tests.pure.story import spec

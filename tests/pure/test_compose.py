@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from supervisor import config
-from supervisor.compose_keys import looked_up
-from supervisor.ports import ports
-from supervisor.tree import ConfigError
+from supervisor.config import loader as config
+from supervisor.config.compose_keys import looked_up
+from supervisor.config.ports import ports
+from supervisor.config.tree import ConfigError
 from units.health import Check, Exec, Tcp
 from units.quantities import Seconds
 from units.spec import Condition, Kind, OnFailure, OnUnhealthy, Policy, Rebuild, UnitSpec, Via

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor import config, yaml_source
-from supervisor.checking import validate
-from supervisor.settings import SystemDockerSettings
-from supervisor.shapes import duration
-from supervisor.tree import ConfigError, Node, Place, Report, merged
+from supervisor.config import loader as config
+from supervisor.config import yaml_source
+from supervisor.config.fields import duration
+from supervisor.config.settings import SystemDockerSettings
+from supervisor.config.tree import ConfigError, Node, Place, Report, merged
+from supervisor.config.validate import validate
 from units.quantities import Seconds
 from units.spec import Policy
 

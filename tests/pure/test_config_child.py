@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import config, config_child
-from supervisor.config_child import RefusedError, UnreadError, read_apart
+from supervisor.config import isolated as config_child
+from supervisor.config import loader as config
+from supervisor.config.isolated import RefusedError, UnreadError, read_apart
 
 GOOD = """\
 #cloud-config

@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 import uvloop
 
-from supervisor import api_asking, api_request, control
-from supervisor.api_asking import fulfilled, settled, succeeded
-from supervisor.api_why import moment
-from supervisor.doors import ControlError
-from supervisor.engine import EngineError
-from supervisor.record import Record
+from supervisor.engine.port import EngineError
+from supervisor.http.access import ControlError
+from supervisor.http.control import commands as api_asking
+from supervisor.http.control import request as api_request
+from supervisor.http.control import server as control
+from supervisor.http.control.commands import fulfilled, settled, succeeded
+from supervisor.http.control.explain import moment
+from supervisor.journal.record import Record
 from supervisor.version import VERSION
 from tests.bed.engines import REPOSITORY
 from tests.pure.desk import Desk, Printer, open_files, short_directory, until

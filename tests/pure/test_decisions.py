@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from supervisor.plans import Plans
+from supervisor.journal.restart_origins import Plans
 from tests.bed.engines import REPOSITORY
 from tests.pure.story import Story, needs, seen, spec
 from units import events as fact
@@ -15,7 +15,7 @@ from units.quantities import Instant
 from units.rule_book import RULES
 from units.rules import Decision
 from units.spec import HealPolicy, Kind, OnUnhealthy, Policy, UnitName, Via
-from units.switch import Result, SwitchStep
+from units.switch.record import Result, SwitchStep
 from units.unit import Failure, Reason
 
 

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor import decode, refusals
-from supervisor.engine import EngineInfo, Heard, OutputLine
-from supervisor.output import LONGEST, Output
-from supervisor.stamps import nanoseconds, stamp
+from supervisor.engine import decode
+from supervisor.engine import errors as refusals
+from supervisor.engine.log_stream import LONGEST, Output
+from supervisor.engine.port import EngineInfo, Heard, OutputLine
+from supervisor.logs.timestamps import nanoseconds, stamp
 from units.events import (
     ContainerCreated,
     ContainerDestroyed,

@@ -10,9 +10,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from supervisor import docker_engine
-from supervisor.docker_engine import DockerEngine
-from supervisor.engine import EngineError, EngineInfo, Heard
+from supervisor.engine import docker as docker_engine
+from supervisor.engine.docker import DockerEngine
+from supervisor.engine.port import EngineError, EngineInfo, Heard
 from units.events import ContainerStarted, Observed
 from units.spec import ContainerId, UnitName
 from units.unit import Failure

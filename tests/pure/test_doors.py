@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import structlog
 
-from supervisor import control
-from supervisor.control import names_an_address
-from supervisor.doors import EVERYBODY, Access, ControlError
+from supervisor.http.access import EVERYBODY, Access, ControlError
+from supervisor.http.control import server as control
+from supervisor.http.control.server import names_an_address
 from tests.pure.desk import Desk, in_thread, short_directory, until
 from tests.pure.story import spec
 from tests.pure.test_control import ask

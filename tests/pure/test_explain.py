@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import structlog
 
-from supervisor.explain import CALM, why
-from supervisor.journal import Journal
+from supervisor.journal.journal import Journal
+from supervisor.journal.why import CALM, why
 from tests.pure.test_journal import BOX, CONSOLE, DOCKER, Story, spec
 from units import events as fact
 from units.spec import ContainerId, Dependency, UnitName, Via

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
-from supervisor import doctor_calls, examine
-from supervisor.doctor_facts import (
+from supervisor import doctor_calls
+from supervisor.cli.doctor import collect as examine
+from supervisor.cli.doctor.checks import TABLE
+from supervisor.cli.doctor.checks import examine as judge
+from supervisor.cli.doctor.facts import (
     ConfigFacts,
     ConfigProblem,
     DirectoryFacts,
@@ -22,8 +25,6 @@ from supervisor.doctor_facts import (
     StateFacts,
     SupervisorFacts,
 )
-from supervisor.findings import TABLE
-from supervisor.findings import examine as judge
 from tests.bed.engines import REPOSITORY
 
 NOW = 1_767_225_600.0

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.foreign import Portrait, Wants, spec_of
+from supervisor.config.foreign_labels import Portrait, Wants, spec_of
 from units.quantities import Seconds
 from units.spec import ContainerId, Kind, OnUnhealthy, UnitName, UnitSpec, Via
 

@@ -11,11 +11,11 @@ from hooks.gates import Leave
 from hooks.points import Asked, Contribution, Starting, Stopping, Veto, answer_of, sample
 from hooks.presence import HostHooks
 from hooks.runner import Hooks
-from supervisor.api_asking import Ask
-from supervisor.api_asking import Asking as Requests
-from supervisor.engine import EngineError
-from supervisor.gating import Gated, Gating, contributed
-from supervisor.loop import Inbox
+from supervisor.engine.port import EngineError
+from supervisor.http.control.commands import Ask
+from supervisor.http.control.commands import Asking as Requests
+from supervisor.runtime.gating import Gated, Gating, contributed
+from supervisor.runtime.loop import Inbox
 from tests.pure.story import Story, spec
 from tests.pure.test_hooks import script
 from tests.pure.test_python_hooks import python

@@ -8,9 +8,9 @@ from xml.etree import ElementTree as ET
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.graph import Graph, Marks, as_dot, as_mermaid, as_text, as_tree, plain, read
-from supervisor.graph_layout import Sizes, layout
-from supervisor.graph_picture import picture
+from supervisor.views.graph import Graph, Marks, as_dot, as_mermaid, as_text, as_tree, plain, read
+from supervisor.views.graph_layout import Sizes, layout
+from supervisor.views.graph_svg import picture
 from tests.pure.story import Story, after, needs, spec
 from units.spec import Via
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.health_labels import Wishes, engine_check, read_health
+from supervisor.config.health_labels import Wishes, engine_check, read_health
 from units.health import Check, CheckKind, Exec, Http, Tcp
 from units.quantities import Seconds
 from units.spec import HealPolicy, OnUnhealthy

@@ -8,8 +8,8 @@ from typing import cast
 import structlog
 from structlog.testing import capture_logs
 
-from supervisor.engine import Engine, EngineError
-from supervisor.images import LoadReport, load_images
+from supervisor.engine.images import LoadReport, load_images
+from supervisor.engine.port import Engine, EngineError
 from units.unit import Failure
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.lock import LockError, LockHeld, RunLock
+from supervisor.state.lock import LockError, LockHeld, RunLock
 
 HOLDER = """
 import sys, subprocess
 from pathlib import Path
-from supervisor.lock import RunLock
+from supervisor.state.lock import RunLock
 RunLock(Path(sys.argv[1]), ["python", "-m", "supervisor", "boot"]).acquire()
 child = subprocess.Popen(["sleep", "1000"], close_fds=False, stdout=subprocess.DEVNULL)
 print(child.pid, flush=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.log_events import CATALOGUE
-from supervisor.log_pipeline import LEVELS
+from supervisor.logs.catalogue import CATALOGUE
+from supervisor.logs.pipeline import LEVELS
 from tests.bed.engines import REPOSITORY
 
 CALLS = {"debug", "info", "warning", "error", "exception", "critical"}

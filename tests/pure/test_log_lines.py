@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from supervisor.log_lines import WAITING, LineLogger
+from supervisor.logs.nonblocking import WAITING, LineLogger
 
 
 class Pipe:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.log_merge import BYTES, HOLD, Bookmark, Held, Item, Last, merged
+from supervisor.logs.merge import BYTES, HOLD, Bookmark, Held, Item, Last, merged
 
 TEXTS = st.sampled_from("ab")
 SOURCE = st.lists(st.tuples(st.integers(0, 4), TEXTS), max_size=12).map(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from supervisor.log_pipeline import configure_logging
+from supervisor.logs.pipeline import configure_logging
 
 
 @pytest.fixture(autouse=True)

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import structlog
 
-from supervisor.log_formats import LONGEST_MESSAGE, as_json, for_journald, for_syslog
-from supervisor.log_pipeline import configure_logging
-from supervisor.log_targets import WAITING, Datagrams, FileTarget, LogFile, Wanted, parse
+from supervisor.logs.formats import LONGEST_MESSAGE, as_json, for_journald, for_syslog
+from supervisor.logs.pipeline import configure_logging
+from supervisor.logs.targets import WAITING, Datagrams, FileTarget, LogFile, Wanted, parse
 
 STAMP = "2026-01-02T03:04:05.678Z"
 

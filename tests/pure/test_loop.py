@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from supervisor.loop import AT_ONCE, BACKLOG, Inbox, Loop
+from supervisor.runtime.loop import AT_ONCE, BACKLOG, Inbox, Loop
 from units.events import EngineLost, Event
 from units.links import check
 from units.machine import Moment

@@ -7,18 +7,18 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from supervisor.api_operations import OPERATIONS
-from supervisor.api_types import Dropped, Event, Status
-from supervisor.engine import Report
-from supervisor.openapi import Schemas, describe
-from supervisor.status import Context, status
+from supervisor.engine.port import Report
+from supervisor.http.control.openapi import Schemas, describe
+from supervisor.http.control.operations import OPERATIONS
+from supervisor.http.control.types import Dropped, Event, Status
+from supervisor.views.status import Context, status
 from tests.pure.desk import Desk
 from tests.pure.story import needs, spec
 from tests.pure.test_control import ask, lines, play
 from units.links import check
 from units.quantities import Instant
 from units.spec import Kind, Policy, Switchable, UnitName
-from units.switch import Outcome, Result, Switch, SwitchStep
+from units.switch.record import Outcome, Result, Switch, SwitchStep
 from units.world import fresh_unit, new_world
 
 PATHS = {name.partition(" ")[2] for name in OPERATIONS}

@@ -12,7 +12,7 @@ import pytest
 
 from script.manual import PAGE
 from supervisor.__main__ import parser
-from supervisor.status_page import FILES
+from supervisor.http.pages.status_page import FILES
 from supervisor.version import VERSION
 from tests.bed.engines import REPOSITORY
 

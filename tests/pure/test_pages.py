@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import aiohttp
 import pytest
 
-from supervisor.pages import PagesError, address, portions, serve_pages
+from supervisor.http.pages.endpoints import PagesError, address, portions, serve_pages
 from tests.pure.story import Story, seen, spec
 from units import events as fact
 from units.quantities import Seconds
@@ -220,7 +220,7 @@ class Endless(Numbers):
 
 def test_a_reader_that_stops_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither its page nor the world that it is of are kept for ever; half a page does not look whole."""
-    monkeypatch.setattr("supervisor.pages.STUCK", 0.2)
+    monkeypatch.setattr("supervisor.http.pages.endpoints.STUCK", 0.2)
 
     async def run() -> bytes:
         server = await serve_pages("127.0.0.1:0", Endless(), lambda: Story.of().world)

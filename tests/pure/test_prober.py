@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
-from supervisor.engine import Whereabouts
-from supervisor.loop import Inbox
-from supervisor.prober import Prober
-from supervisor.probes import Outcome, failed, passed
+from supervisor.engine.port import Whereabouts
+from supervisor.runtime.health_scheduler import Prober
+from supervisor.runtime.loop import Inbox
+from supervisor.runtime.probes import Outcome, failed, passed
 from tests.pure.story import Story, spec
 from tests.simulation import virtual_loop
 from tests.simulation.engine_model import FakeEngine

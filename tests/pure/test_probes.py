@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from supervisor import certificates, probes
-from supervisor.certificates import Purpose
-from supervisor.engine import ExecId, Whereabouts
-from supervisor.netns import socket_of
-from supervisor.probes import Outcome, Probes
+from supervisor.dockerd.tls import certificates
+from supervisor.dockerd.tls.certificates import Purpose
+from supervisor.engine.port import ExecId, Whereabouts
+from supervisor.runtime import probes
+from supervisor.runtime.netns import socket_of
+from supervisor.runtime.probes import Outcome, Probes
 from tests.simulation import virtual_loop
 from tests.simulation.engine_model import FakeEngine
 from units.health import Check, Exec, Http, Tcp

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from supervisor import records_file
-from supervisor.journal import Journal
-from supervisor.record import Record
-from supervisor.records_file import BOUND, EACH, RecordsFile, decode, encode, load, select
+from supervisor.journal import record_file as records_file
+from supervisor.journal.journal import Journal
+from supervisor.journal.record import Record
+from supervisor.journal.record_file import BOUND, EACH, RecordsFile, decode, encode, load, select
 
 LOG = structlog.get_logger()
 

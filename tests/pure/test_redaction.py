@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor import redaction
-from supervisor.concealing import GONE, Secrets
-from supervisor.redaction import Scrubber, known_labels, redact, telling, told, worth_hiding
+from supervisor.logs import redaction
+from supervisor.logs.known_secrets import GONE, Secrets
+from supervisor.logs.redaction import Scrubber, known_labels, redact, telling, told, worth_hiding
 
 CANARY = "c4nary-0f-the-mine"
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.render import Screen
-from supervisor.render_why import show
-from supervisor.story import ALIKE, WORDS, blocks, fold, headline, inputs_in_words
+from supervisor.views.text import Screen
+from supervisor.views.why_blocks import ALIKE, WORDS, blocks, fold, headline, inputs_in_words
+from supervisor.views.why_text import show
 from units import events as fact
 
 UNIT: dict[str, Any] = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.sd_notify import READY_ANYWAY, Systemd, in_short
+from supervisor.runtime.sd_notify import READY_ANYWAY, Systemd, in_short
 from tests.pure.story import Story, seen, spec
 from units import events as fact
 from units.machine import Moment

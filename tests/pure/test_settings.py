@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor import config, yaml_source
-from supervisor.compose_keys import KEYS
-from supervisor.own_labels import OWN
-from supervisor.parsing import parse
-from supervisor.settings import Settings, SupervisorSettings
-from supervisor.tree import ConfigError, Report
+from supervisor.config import loader as config
+from supervisor.config import yaml_source
+from supervisor.config.compose_keys import KEYS
+from supervisor.config.labels import OWN
+from supervisor.config.parsing import parse
+from supervisor.config.settings import Settings, SupervisorSettings
+from supervisor.config.tree import ConfigError, Report
 from units.quantities import Seconds
 
 

@@ -10,7 +10,8 @@ from typing import Any, Self
 
 import pytest
 
-from supervisor import journal, sse
+from supervisor.http import sse
+from supervisor.journal import journal
 from tests.pure.desk import Desk, Printer, short_directory, until
 from tests.pure.story import spec
 from units.spec import UnitSpec
@@ -212,7 +213,7 @@ def test_silence_is_filled_with_comments(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_reader_that_falls_behind_is_told_how_much_it_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its queue is bounded: the oldest go, and their number is said in their place."""
-    monkeypatch.setattr("supervisor.record.QUEUE", 2)
+    monkeypatch.setattr("supervisor.journal.record.QUEUE", 2)
 
     async def scene(desk: Desk, _follow: Follow) -> None:
         source = sse.records(desk.journal, tail=1)

@@ -13,13 +13,13 @@ from xml.etree import ElementTree as ET
 import aiohttp
 import pytest
 
-from supervisor.http_server import HttpServer
-from supervisor.journal import Journal
-from supervisor.page_live import READERS, WAITING, Live, _Reader
-from supervisor.pages import on_loopback, own_name, serve_pages
-from supervisor.sse import Message
-from supervisor.status import Context
-from supervisor.status_page import StatusPage
+from supervisor.http.pages.endpoints import on_loopback, own_name, serve_pages
+from supervisor.http.pages.live import READERS, WAITING, Live, _Reader
+from supervisor.http.pages.status_page import StatusPage
+from supervisor.http.server import HttpServer
+from supervisor.http.sse import Message
+from supervisor.journal.journal import Journal
+from supervisor.views.status import Context
 from tests.pure.desk import SILENT
 from tests.pure.story import Story, after, seen, spec
 from tests.pure.test_pages import Numbers

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor import svg
+from supervisor.views import svg
 from units.unit import Phase
 
 SPACE = "{http://www.w3.org/2000/svg}"

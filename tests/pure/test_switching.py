@@ -23,8 +23,8 @@ from units.spec import (
     UnitName,
     UnitSpec,
 )
-from units.storage import placed
-from units.switch import Result, SwitchStep
+from units.switch.record import Result, SwitchStep
+from units.tables.storage import placed
 from units.unit import Failure, StoppedBy
 from units.world import new_world
 

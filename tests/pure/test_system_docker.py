@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import structlog
 
-from supervisor.daemon import describe_exit
-from supervisor.daemon_plan import DEFAULT_ARGS, PATH, DaemonPlan, SystemDockerError, plan
-from supervisor.system_docker import DaemonPhase, DaemonState, SystemDocker, next_pause
+from supervisor.dockerd.command_line import DEFAULT_ARGS, PATH, DaemonPlan, SystemDockerError, plan
+from supervisor.dockerd.process import describe_exit
+from supervisor.dockerd.system_docker import DaemonPhase, DaemonState, SystemDocker, next_pause
 from units.quantities import Seconds
 
 ADDED = (

@@ -5,12 +5,12 @@ from typing import get_args
 
 import pytest
 
-from units import switching
 from units.events import ChoiceLost, SwitchAsked, SwitchDue, SwitchEvent
 from units.machine import EVENTS, Table
 from units.spec import Kind
-from units.switch import Result, SwitchStep
-from units.tables import rules_of
+from units.switch import table as switching
+from units.switch.record import Result, SwitchStep
+from units.tables.by_kind import rules_of
 from units.unit import Phase
 
 ALL = pytest.mark.parametrize("rules", [rules_of(kind) for kind in Kind], ids=lambda rules: rules.name)

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.explain import CALM, why
-from supervisor.timeline import LEFT, RIGHT, WIDTH, Span, draw, scale, spans
+from supervisor.journal.why import CALM, why
+from supervisor.views.timeline import LEFT, RIGHT, WIDTH, Span, draw, scale, spans
 from tests.pure.test_journal import BOX, CONSOLE, DOCKER, Story, spec
 from units import events as fact
 from units.spec import ContainerId, UnitName

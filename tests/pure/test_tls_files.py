@@ -17,11 +17,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor import certificates, tls_child
 from supervisor.__main__ import main
-from supervisor.certificates import Purpose, check_pair
-from supervisor.rooted import within
-from supervisor.tls import (
+from supervisor.dockerd.rooted_path import within
+from supervisor.dockerd.tls import certificates
+from supervisor.dockerd.tls import isolated as tls_child
+from supervisor.dockerd.tls.certificates import Purpose, check_pair
+from supervisor.dockerd.tls.files import Outcome, make_client, make_server, materialize
+from supervisor.dockerd.tls.folder import opened
+from supervisor.dockerd.tls.isolated import materialize_apart
+from supervisor.dockerd.tls.settings import (
     CA,
     CA_KEY,
     CLIENT_CERT,
@@ -33,9 +37,6 @@ from supervisor.tls import (
     TlsSettings,
     UnusableError,
 )
-from supervisor.tls_child import materialize_apart
-from supervisor.tls_files import Outcome, make_client, make_server, materialize
-from supervisor.tls_folder import opened
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 YEAR = timedelta(days=366)

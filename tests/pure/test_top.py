@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from supervisor.client_top import ENTER, LEAVE, event_line, frame
-from supervisor.render import Screen
+from supervisor.cli.top import ENTER, LEAVE, event_line, frame
+from supervisor.views.text import Screen
 from tests.bed.engines import REPOSITORY
 from tests.pure.desk import Desk, in_thread, short_directory
 from tests.pure.story import after, spec

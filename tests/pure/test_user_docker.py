@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.inside import filesystem_of, find_engine, same_mounts, started_at
-from supervisor.rooted import within
-from supervisor.user_docker import last_words
-from units.storage import ContextFacts, lacks, wanted
+from supervisor.dockerd.container_fs import filesystem_of, find_engine, same_mounts, started_at
+from supervisor.dockerd.rooted_path import within
+from supervisor.dockerd.user_docker import last_words
+from units.tables.storage import ContextFacts, lacks, wanted
 
 
 def test_links_of_another_root_lead_within_it(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from supervisor.api_waiting import GOALS, hopeless
+from supervisor.http.control.waits import GOALS, hopeless
 from tests.pure.desk import Desk, until
 from tests.pure.story import Story, spec
 from tests.pure.test_control import ask, at, play

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.docker_engine import socket_path
-from supervisor.engine import EngineError
-from supervisor.http1 import LONGEST_HEAD, Lines, Response, WireError
-from supervisor.wire import Answer, Caller, listen, request, unreachable
+from supervisor.engine.docker import socket_path
+from supervisor.engine.fast_client import Answer, Caller, listen, request, unreachable
+from supervisor.engine.http1 import LONGEST_HEAD, Lines, Response, WireError
+from supervisor.engine.port import EngineError
 from units.unit import Failure
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

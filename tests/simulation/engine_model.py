@@ -22,8 +22,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NoReturn, TypeVar
 
-from supervisor import decode
-from supervisor.engine import (
+from supervisor.engine import decode
+from supervisor.engine.port import (
     CheckLine,
     EngineError,
     EngineInfo,
@@ -39,7 +39,7 @@ from units.health import Health
 from units.labels import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
 from units.quantities import Seconds
 from units.spec import ContainerId, UnitName, UnitSpec, Via
-from units.storage import ContextFacts
+from units.tables.storage import ContextFacts
 from units.unit import Failure, Look
 
 T = TypeVar("T")
@@ -154,7 +154,7 @@ class _Stream:
 
 
 class FakeEngine:
-    """Implements ``supervisor.engine.Engine``; the other public methods are what the world does to it.
+    """Implements ``supervisor.engine.port.Engine``; the other public methods are what the world does to it.
 
     Args:
         chance: All chance comes from here.

@@ -12,10 +12,10 @@ import structlog
 
 from hooks.gates import Leave
 from hooks.points import Asked
-from supervisor.keeper import Boot, Keeper, read
-from supervisor.loop import Inbox, Observer
-from supervisor.plans import Plans
-from supervisor.shell import Shell, Timing
+from supervisor.journal.restart_origins import Plans
+from supervisor.runtime.loop import Inbox, Observer
+from supervisor.runtime.shell import Shell, Timing
+from supervisor.state.writer import Boot, Keeper, read
 from tests.simulation.engine_model import FakeEngine, Faults, Program
 from units import links
 from units.actions import FREE

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from supervisor.choices import Choices
-from supervisor.engine import EngineError
-from supervisor.keeper import Boot, Keeper, read
-from supervisor.loop import Inbox
-from supervisor.parsing import user_docker_spec
-from supervisor.settings import Settings, UserDockerSettings
-from supervisor.shell import Shell, Timing
-from supervisor.state import StateError
-from supervisor.switches import Switches
+from supervisor.config.parsing import user_docker_spec
+from supervisor.config.settings import Settings, UserDockerSettings
+from supervisor.engine.port import EngineError
+from supervisor.runtime.loop import Inbox
+from supervisor.runtime.shell import Shell, Timing
+from supervisor.runtime.switch_actions import Switches
+from supervisor.state.choices import Choices
+from supervisor.state.file import StateError
+from supervisor.state.writer import Boot, Keeper, read
 from tests.simulation.engine_model import FakeEngine, Program
 from tests.simulation.host import NIGHT, SILENT, Life, Memory, NoGauges, Recorder, directly, nothing
 from units import links
@@ -37,7 +37,7 @@ from units.spec import (
     UnitName,
     UnitSpec,
 )
-from units.switch import SwitchStep
+from units.switch.record import SwitchStep
 from units.unit import Failure, Phase
 from units.world import World, new_world
 
@@ -80,7 +80,7 @@ class Machine:
 
 
 class FakeUserEngine:
-    """Implements ``supervisor.engine.UserEngine`` for one supervisor."""
+    """Implements ``supervisor.engine.port.UserEngine`` for one supervisor."""
 
     def __init__(self, machine: Machine, engine: FakeEngine, inbox: Inbox) -> None:
         self._machine = machine

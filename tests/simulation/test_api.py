@@ -18,8 +18,8 @@ from requests.adapters import HTTPAdapter
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 
-from supervisor.api_operations import OPERATIONS, PATH
-from supervisor.calling import Client
+from supervisor.http.client import Client
+from supervisor.http.control.operations import OPERATIONS, PATH
 from tests.pure.desk import Desk, Printer, short_directory
 from tests.pure.story import needs, spec
 

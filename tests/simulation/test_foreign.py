@@ -8,10 +8,10 @@ from functools import partial
 
 import pytest
 
-from supervisor.keeper import Boot, Keeper
-from supervisor.loop import Inbox
-from supervisor.recreate import Recreations
-from supervisor.shell import Shell, Timing
+from supervisor.runtime.loop import Inbox
+from supervisor.runtime.recreate import Recreations
+from supervisor.runtime.shell import Shell, Timing
+from supervisor.state.writer import Boot, Keeper
 from tests.simulation import virtual_loop
 from tests.simulation.engine_model import FakeEngine, Faults, Program
 from tests.simulation.host import NIGHT, SILENT, Memory, NoGauges, Recorder, body, directly, nothing

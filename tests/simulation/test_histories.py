@@ -23,7 +23,7 @@ from units.quantities import NEVER, Instant
 from units.reconcile import reconcile
 from units.relinking import curable, patience
 from units.spec import Kind
-from units.tables import rules_of
+from units.tables.by_kind import rules_of
 from units.unit import Phase
 from units.world import World
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from supervisor.api_logs import Logs, Wanted
-from supervisor.journal import Journal
-from supervisor.log_merge import HOLD, Item
+from supervisor.http.control.logs import Logs, Wanted
+from supervisor.journal.journal import Journal
+from supervisor.logs.merge import HOLD, Item
 from tests.simulation.engine_model import EPOCH_NS, FakeEngine, Faults, Program
 from tests.simulation.host import SILENT, SimulatedHost, body
 from tests.simulation.virtual_loop import run

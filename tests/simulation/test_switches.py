@@ -12,7 +12,7 @@ import pytest
 from tests.simulation.switches import STEPS, SwitchingHost
 from tests.simulation.virtual_loop import run
 from units.spec import CONSOLE, Switchable
-from units.switch import Result, SwitchStep
+from units.switch.record import Result, SwitchStep
 from units.world import World
 
 TARGETS = {

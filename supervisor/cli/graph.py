@@ -1,0 +1,102 @@
+"""The commands ``graph`` and ``tree``: who needs whom, as a picture and as text."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from supervisor.views import text as render
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from supervisor.cli.main import Client
+
+    Add = Callable[[str, str, str], argparse.ArgumentParser]
+
+OK, FAILED, UNKNOWN = 0, 1, 4
+FORMATS = {".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid", ".dot": "dot", ".gv": "dot", ".txt": "text"}
+
+
+def add_commands(add: "Add") -> None:
+    graph = add("graph", "show who needs whom, with everybody's state", "graph --output host.svg")
+    graph.add_argument(
+        "--format", choices=("text", "svg", "mermaid", "dot"), help="default: what the file's name says, or text"
+    )
+    graph.add_argument("-o", "--output", type=Path, metavar="FILE", help="where to write it (default: here)")
+    tree = add("tree", "show what a unit needs, and what that needs", "tree console")
+    tree.add_argument("unit", metavar="UNIT", nargs="?", help="default: all that nobody else needs")
+
+
+def run(client: "Client", args: argparse.Namespace, show_json: "Callable[[Any], None]") -> int:
+    answer = client.get("graph")
+    if args.json:
+        show_json(answer)
+        return OK
+    screen = render.Screen.of_stdout()
+    return _tree(screen, answer, args.unit) if args.command == "tree" else _graph(screen, answer, args)
+
+
+def _graph(screen: render.Screen, answer: Any, args: argparse.Namespace) -> int:
+    from supervisor.views import graph  # noqa: PLC0415 - only these commands draw
+
+    read = graph.read(answer)
+    wanted = args.format or (FORMATS.get(args.output.suffix.lower(), "text") if args.output else "text")
+    match wanted:
+        case "svg":
+            from supervisor.views.graph_svg import picture  # noqa: PLC0415 - as above
+
+            drawn = picture(read)
+        case "mermaid":
+            drawn = graph.as_mermaid(read)
+        case "dot":
+            drawn = graph.as_dot(read)
+        case _:
+            drawn = graph.as_text(read, marks(screen))
+    if args.output is None:
+        screen.stream.write(_writable(screen, drawn))
+        return OK
+    return _write(args.output, drawn)
+
+
+def _tree(screen: render.Screen, answer: Any, unit: str | None) -> int:
+    from supervisor.views import graph  # noqa: PLC0415 - only these commands draw
+
+    read = graph.read(answer)
+    if unit is not None and read.node(unit) is None:
+        import difflib  # noqa: PLC0415 - only who mistyped pays for it
+
+        close = difflib.get_close_matches(unit[:100], [node.name for node in read.nodes], n=3)
+        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "'dockwarden units' lists them"
+        render.Screen.of_stderr().line(render.clean(f"dockwarden: there is no unit '{unit[:80]}'; {hint}"))
+        return UNKNOWN
+    screen.stream.write(_writable(screen, graph.as_tree(read, unit, marks(screen))))
+    return OK
+
+
+def marks(screen: render.Screen) -> Any:
+    """What the screen can show: letters beyond ASCII, colours."""
+    from supervisor.views.graph import Marks  # noqa: PLC0415 - as above
+
+    colours = {"needs-you": render.RED, "on-its-way": render.YELLOW, "up": render.GREEN, "aside": render.DIM}
+    unicode = (screen.stream.encoding or "ascii").lower().replace("-", "").startswith("utf")
+    return Marks(unicode, lambda text, level: screen.paint(text, colours[level.word]))
+
+
+def _writable(screen: render.Screen, text: str) -> str:
+    encoding = screen.stream.encoding or "ascii"
+    return text.encode(encoding, "replace").decode(encoding)
+
+
+def _write(path: Path, text: str) -> int:
+    """Whole or not at all: a page may be showing the old one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        said = f"dockwarden: cannot write {path}: {error.strerror}; choose another --output"
+        render.Screen.of_stderr().line(render.clean(said))
+        return FAILED
+    return OK

@@ -1,0 +1,136 @@
+"""The commands about what can be switched: ``console``, ``storage`` and ``engine``."""
+
+import argparse
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from supervisor.cli.progress import Progress
+from supervisor.views import text as render
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from supervisor.http.client import Client
+
+    Add = Callable[[Any, str, str, str], argparse.ArgumentParser]
+
+OK, FAILED = 0, 1
+LONGEST = 900.0
+"""Seconds: a switch may pull an image first."""
+
+VERBS = {
+    "console": ("list", "current", "switch", "enable", "recreate"),
+    "storage": ("list", "current", "switch", "enable", "check"),
+    "engine": ("list", "current", "switch", "enable"),
+}
+ABOUT = {
+    "console": "the container in which people work",
+    "storage": "the storage context, in whose file system user Docker runs",
+    "engine": "the program that user Docker runs",
+}
+HELP = {
+    "list": "which there are, and which one is current",
+    "current": "which one truly runs",
+    "switch": "change over now, and at every boot; if it fails, all is as before",
+    "enable": "change over at the next boot",
+    "recreate": "make the present console anew from its definition; if that fails, the old one is back",
+    "check": "whether a unit could be the storage context, and what it lacks",
+}
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", add: "Add") -> None:
+    for name, verbs in VERBS.items():
+        top = commands.add_parser(
+            name, help=f"show or switch {ABOUT[name]}", epilog=f"example:\n  dockwarden {name} list"
+        )
+        below = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+        for verb in verbs:
+            taker = verb in {"switch", "enable", "check"}
+            command = add(below, verb, HELP[verb], f"{name} {verb}" + (" NAME" if taker else ""))
+            if taker:
+                command.add_argument("name", metavar="NAME")
+            if verb in {"switch", "recreate"}:
+                command.add_argument("--force", action="store_true", help="also while somebody works in the console")
+                command.add_argument("--no-wait", action="store_true", help="only ask")
+
+
+def run(client: "Client", args: argparse.Namespace, show_json: "Callable[[Any], None]") -> int:
+    answer = _ask(client, args)
+    if args.json:
+        show_json(answer)
+    else:
+        _show(render.Screen.of_stdout(), args, answer)
+    return FAILED if args.verb == "check" and not answer["fits"] else OK
+
+
+def _ask(client: "Client", args: argparse.Namespace) -> Any:
+    wait = 0.0 if getattr(args, "no_wait", False) else LONGEST
+    match args.verb:
+        case "switch" | "recreate":
+            anew = args.verb == "recreate"
+            name = _present(client) if anew else args.name
+            with Progress(client, ("console", "user-docker")) if wait else nullcontext():
+                return client.post("switch", args.command, name, wait=wait, force=int(args.force), anew=int(anew))
+        case "enable":
+            return client.post("enable", args.command, args.name)
+        case "check":
+            return client.get("storage", args.name, "check")
+        case _:
+            return _looked_up(client, args.command)
+
+
+def _present(client: "Client") -> str:
+    """The console that is the unit's, also while it does not run; a dash is the name of none."""
+    known = (client.get("status")["console"] or {}).get("consoles", ())
+    return next((str(one["name"]) for one in known if one["state"] not in {"parked", "available"}), "-")
+
+
+def _show(screen: render.Screen, args: argparse.Namespace, answer: dict[str, Any]) -> None:
+    match args.verb:
+        case "list":
+            _show_list(screen, args.command, answer)
+        case "current":
+            screen.line(render.clean(answer["current"] or "none"))
+        case "check":
+            for line in answer["problems"] or [f"{args.name} can be the storage context"]:
+                screen.line(render.clean(line))
+        case _:
+            screen.line(render.clean(answer["answer"]))
+            for step in (answer.get("switch") or {}).get("steps", ()):
+                screen.line(f"  {step['step']:<12}{step['seconds']:8.3f} s")
+
+
+def _looked_up(client: "Client", what: str) -> Any:
+    if what == "engine":
+        return client.get("engines")
+    found = client.get("status")[what]
+    if found is None:
+        return {"current": None, "enabled": None, "consoles": [], "contexts": []}
+    return found
+
+
+def _show_list(screen: render.Screen, what: str, answer: dict[str, Any]) -> None:
+    def mark(name: str) -> str:
+        words = ["current"] if name == answer["current"] else []
+        return ", ".join(words + (["enabled"] if name == answer.get("enabled") else []))
+
+    match what:
+        case "console":
+            rows = [
+                (
+                    one["name"],
+                    mark(one["name"]),
+                    one["state"],
+                    "persistent" if one["persistent"] else "ephemeral",
+                    "definition changed" if one["dirty"] else "",
+                    one["image"],
+                )
+                for one in answer["consoles"]
+            ]
+            render.table(screen, ("CONSOLE", "", "STATE", "KIND", "", "IMAGE"), rows)
+        case "storage":
+            rows3 = [(one["name"], mark(one["name"]), one["state"]) for one in answer["contexts"]]
+            render.table(screen, ("CONTEXT", "", "STATE"), rows3)
+        case _:
+            rows2 = [(one["name"], mark(one["name"]), one["binary"]) for one in answer["engines"]]
+            render.table(screen, ("ENGINE", "", "BINARY"), rows2)

@@ -1,0 +1,101 @@
+"""``dockwarden tls generate``: certificates for user Docker and for who may reach it. Needs no supervisor."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from supervisor.views import text as render
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from supervisor.dockerd.tls.files import Outcome
+
+OK, USAGE = 0, 2
+KEPT = Path("/var/lib/dockwarden/tls")
+"""As in ``supervisor.dockerd.tls.settings``, which takes longer to load than all of the client; a test compares."""
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    verbs = commands.add_parser(
+        "tls",
+        help="make certificates for user Docker over TLS",
+        epilog="example:\n  dockwarden tls generate --server --hostname host.example",
+    ).add_subparsers(dest="verb", required=True, metavar="VERB")
+    generate = verbs.add_parser(
+        "generate",
+        aliases=["gen"],
+        help="make a client certificate, or with --server the server's; keep what is good",
+        epilog="example:\n"
+        "  dockwarden tls generate --server --hostname host.example --hostname 192.0.2.7\n"
+        "  dockwarden tls generate --dir ./for-ann",
+    )
+    generate.add_argument("-s", "--server", action="store_true", help="the server's, for --hostname and localhost")
+    generate.add_argument(
+        "-H",
+        "--hostname",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="name or address of the server, or name of the client; repeat it",
+    )
+    generate.add_argument(
+        "-d", "--dir", type=Path, metavar="DIR", help="for the files (default: ~/.docker; with --server: --ca-dir)"
+    )
+    generate.add_argument(
+        "--ca-dir", type=Path, default=KEPT, metavar="DIR", help="where the authority is (default: %(default)s)"
+    )
+    generate.add_argument("--force", action="store_true", help="a new one, with just these names")
+    generate.add_argument("--json", action="store_true", help="JSON instead of text")
+
+
+def run(args: argparse.Namespace) -> int:
+    # Every other command starts without cryptography.
+    from supervisor.dockerd.tls import certificates  # noqa: PLC0415
+    from supervisor.dockerd.tls import files as tls_files  # noqa: PLC0415
+    from supervisor.dockerd.tls.settings import REFUSED, UNUSABLE, TlsError, UnusableError  # noqa: PLC0415
+
+    try:
+        names = [certificates.hostname(name) for name in args.hostname]
+        directory = args.dir or (args.ca_dir if args.server else Path.home() / ".docker")
+    except (certificates.HostnameError, RuntimeError) as error:
+        return _complain(str(error), USAGE)
+    try:
+        if args.server:
+            outcomes = tls_files.make_server(directory.absolute(), names, force=args.force)
+        else:
+            outcomes = tls_files.make_client(directory.absolute(), args.ca_dir.absolute(), names, force=args.force)
+    except TlsError as error:
+        return _complain(str(error), UNUSABLE if isinstance(error, UnusableError) else REFUSED)
+    if args.json:
+        sys.stdout.write(json.dumps([outcome.as_dict() for outcome in outcomes], indent=2) + "\n")
+    else:
+        _show(outcomes)
+    return OK
+
+
+def _show(outcomes: "Sequence[Outcome]") -> None:
+    rows = [
+        (
+            outcome.path,
+            outcome.done,
+            f"{outcome.until:%Y-%m-%d}" if outcome.until else "-",
+            ", ".join(outcome.names),
+            "; ".join(part for part in (outcome.why, _aside(outcome)) if part),
+        )
+        for outcome in outcomes
+    ]
+    render.table(render.Screen.of_stdout(), ("CERTIFICATE", "", "UNTIL", "NAMES", "BECAUSE IT"), rows)
+
+
+def _aside(outcome: "Outcome") -> str:
+    return f"put aside as {', '.join(outcome.aside)}" if outcome.aside else ""
+
+
+def _complain(said: str, code: int) -> int:
+    screen = render.Screen(sys.stderr)
+    for line in said.splitlines():
+        screen.line(f"dockwarden: {render.clean(line)}")
+    return code

@@ -1,0 +1,44 @@
+"""The command ``wait``: until units get somewhere, with an exit code for scripts."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from supervisor.http.client import Client
+
+    Add = Callable[[str, str, str], argparse.ArgumentParser]
+
+OK, FAILED = 0, 1
+GOALS = ("ready", "running", "healthy", "completed", "stopped", "failed")
+"""As the supervisor has them; a test compares."""
+
+
+def add_commands(add: "Add", seconds: "Callable[[str], float]") -> None:
+    command = add("wait", "wait until units get somewhere; needs no polling", "wait web --for healthy --timeout 60")
+    command.add_argument("units", nargs="+", metavar="UNIT")
+    command.add_argument(
+        "--for",
+        dest="goal",
+        choices=GOALS,
+        default="ready",
+        metavar="GOAL",
+        help=f"where they shall get: {', '.join(GOALS)} (default: %(default)s)",
+    )
+    command.add_argument(
+        "--timeout", type=seconds, default=90.0, metavar="SECONDS", help="longest wait (default: %(default)g)"
+    )
+
+
+def ask(client: "Client", name: str, args: argparse.Namespace) -> Any:
+    return client.get("units", name, "wait", wait=args.timeout, **{"for": args.goal, "timeout": args.timeout})
+
+
+def report(name: str, told: dict[str, Any], args: argparse.Namespace) -> tuple[int, str]:
+    """The exit code, and what to say of it."""
+    unit = told["unit"]
+    if told["reached"]:
+        return OK, f"{name}: {args.goal}, {unit['reason']}"
+    late = "it will not get there by itself" if told["hopeless"] else f"the {args.timeout:g} s are over"
+    return FAILED, f"{name} is not {args.goal}, and {late}: it is {unit['state']}, {unit['reason']}"

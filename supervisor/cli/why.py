@@ -1,0 +1,74 @@
+"""The commands that explain: ``why``, ``plot`` and ``blame``."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from supervisor.views.text import Screen
+
+if TYPE_CHECKING:
+    from supervisor.cli.main import Client
+
+
+def add_commands(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
+    why = add("why", "tell why a unit is in its state, and what would change it", "why console --since 2h")
+    why.add_argument("unit", metavar="UNIT")
+    why.add_argument(
+        "--since", metavar="WHEN", help="from then on: 10m, 2h, 1d, or a time (default: the last story of the unit)"
+    )
+    why.add_argument("--svg", type=Path, metavar="FILE", help="draw it as a timeline into this file ('-': stdout)")
+    plot = add("plot", "show how the host came up, and what it waited for", "plot --svg boot.svg")
+    plot.add_argument("--svg", type=Path, metavar="FILE", help="draw it into this file ('-': stdout)")
+    add("blame", "list the units by the time each took to come up", "blame")
+
+
+def run(client: "Client", args: argparse.Namespace, print_json: Callable[[Any], None]) -> int:
+    answer = client.get("units", args.unit, "why", since=_since(args.since))
+    if args.svg is not None:
+        from supervisor.views import timeline  # noqa: PLC0415 - only who wants a picture pays for it
+
+        save(args.svg, timeline.draw(answer, time.time()))
+    elif args.json:
+        print_json(answer)
+    else:
+        from supervisor.views import why_text as render_why  # noqa: PLC0415 - other commands need not load it
+
+        render_why.show(Screen(sys.stdout), answer)
+    return 0
+
+
+def _since(text: str | None) -> str | None:
+    """A time without a zone is one of this host's clock; a span is the supervisor's to understand."""
+    from datetime import datetime  # noqa: PLC0415 - only who names a time pays for it
+
+    try:
+        return None if text is None else datetime.fromisoformat(text).astimezone().isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError):
+        return text
+
+
+def run_plot(client: "Client", args: argparse.Namespace, print_json: Callable[[Any], None]) -> int:
+    """``plot`` and ``blame``: the same chart, drawn or as a table."""
+    from supervisor.views import boot_plot as plot  # noqa: PLC0415 - as above
+
+    chart = client.get("boot")
+    if getattr(args, "svg", None) is not None:
+        save(args.svg, plot.draw(chart))
+    elif args.json:
+        print_json(chart)
+    elif args.command == "plot":
+        plot.show(Screen(sys.stdout), chart)
+    else:
+        plot.show_blame(Screen(sys.stdout), chart)
+    return 0
+
+
+def save(path: Path, picture: str) -> None:
+    """Raises OSError, which names the file."""
+    if str(path) == "-":
+        sys.stdout.write(picture)
+    else:
+        path.write_text(picture, encoding="utf-8")

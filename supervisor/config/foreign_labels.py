@@ -1,0 +1,209 @@
+"""What a foreign container's labels and configuration make of it: a unit of a host that is only watched. Pure."""
+
+import re
+from collections.abc import Callable, Mapping
+
+from supervisor.config.health_labels import PREFIX, WrongValueError, boolean, read_health, seconds
+from units.quantities import Seconds
+from units.records import dataclass, replace
+from units.spec import (
+    Condition,
+    ContainerId,
+    Dependency,
+    HealPolicy,
+    Kind,
+    OnFailure,
+    OnUnhealthy,
+    Policy,
+    Rebuild,
+    RestartPolicy,
+    StopPolicy,
+    UnitName,
+    UnitSpec,
+    Via,
+)
+
+ENABLE = "dockwarden.enable"
+STOP_TIMEOUT = ("dockwarden.stop.timeout", "autoheal.stop.timeout")
+PROJECT, SERVICE, DEPENDS_ON = (f"com.docker.compose.{name}" for name in ("project", "service", "depends_on"))
+
+SETTLE = Seconds(5)
+"""Compose makes the containers of a project anew one after another: it gets this long to come to the next."""
+
+LASTING = frozenset({"always", "unless-stopped"})
+"""Restart policies of an engine by which a container should run."""
+
+MASTERS = {
+    "com.docker.swarm.task.id": "Swarm",
+    "io.kubernetes.pod.uid": "Kubernetes",
+    "dockwarden.unit": "dockwarden boot",
+}
+"""Labels of those who make a container anew themselves."""
+
+REPLACED = re.compile(r"[0-9a-f]{12}_.+")
+
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """An inspected container, as far as it matters for what is done about it."""
+
+    name: str
+    container: ContainerId
+    image: str
+    labels: Mapping[str, str]
+    joins: tuple[tuple[Via, str], ...] = ()
+    """Whose namespaces it lives in: ids, or names where an engine keeps those."""
+    links: tuple[str, ...] = ()
+    """Names of the containers that it has legacy links to."""
+    volumes_from: tuple[str, ...] = ()
+    policy: str = ""
+    """The engine's own restart policy."""
+    stop_signal: str = ""
+    stop_timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """What this run of ``watch`` was asked for."""
+
+    everything: bool = False
+    """Also containers that do not ask for it."""
+    autoheal_label: str = "autoheal"
+    stop_timeout: Seconds | None = None
+    """Where neither label nor container says one."""
+    settle: Seconds = SETTLE
+    dry: bool = False
+    own: frozenset[str] = frozenset()
+    """Ids of containers that are ourselves: never touched."""
+    complain: Callable[[str, str, str, str], None] = lambda *_: None
+    """Container, label, what is wrong with it, and the way out."""
+
+
+def replaced(name: str) -> bool:
+    """Compose, and we, call a container so that is being replaced: a part of an id before its name."""
+    return REPLACED.fullmatch(name) is not None
+
+
+def compose_service(labels: Mapping[str, str]) -> tuple[str, str] | None:
+    project, service = labels.get(PROJECT, ""), labels.get(SERVICE, "")
+    return (project, service) if project and service else None
+
+
+def wanted(portrait: Portrait, wants: Wants) -> bool:
+    """Whether it is to be touched at all: its own label decides, then autoheal's, then ``--all``."""
+    if any(portrait.container.startswith(own) for own in wants.own):
+        return False
+    master = next((label for label in MASTERS if label in portrait.labels), None)
+    if master is not None:
+        if ENABLE in portrait.labels:
+            wants.complain(portrait.name, ENABLE, f"{MASTERS[master]} looks after it: two masters would fight", "")
+        return False
+    for label in (ENABLE, wants.autoheal_label):
+        value = portrait.labels.get(label)
+        if value is None:
+            continue
+        try:
+            return boolean(value)
+        except WrongValueError as error:
+            wants.complain(portrait.name, label, f"'{value}': expected {error}", "")
+    return wants.everything
+
+
+def spec_of(
+    portrait: Portrait,
+    names: Mapping[ContainerId, str],
+    services: Mapping[tuple[str, str], tuple[UnitName, ...]],
+    wants: Wants,
+) -> UnitSpec:
+    """The unit. ``names``: of all containers ever seen, by id; ``services``: the containers of Compose's services."""
+    touched = wanted(portrait, wants)
+
+    def complain(key: str, what: str, hint: str) -> None:
+        wants.complain(portrait.name, key, what, hint)
+
+    wishes = read_health(portrait.labels, complain) if touched else None
+    if wishes is not None and wishes.heal.action is OnUnhealthy.STOP and portrait.policy in LASTING:
+        again = f"its engine's restart policy ({portrait.policy}) starts it again with the engine"
+        complain(f"{PREFIX}action", f"'stop' will not last: {again}", "")
+    return UnitSpec(
+        name=UnitName(portrait.name),
+        kind=Kind.FOREIGN,
+        image=portrait.image,
+        body="",
+        config_hash="",
+        dependencies=tuple(dict.fromkeys(_edges(portrait, names, services))),
+        restart=RestartPolicy(Policy.ALWAYS),
+        stop=StopPolicy(portrait.stop_signal or "SIGTERM", _stop_timeout(portrait, wants)),
+        rebuild=Rebuild.CHANGED,
+        heal=wishes.heal if wishes else HealPolicy(OnUnhealthy.NONE),
+        checks=wishes.checks if wishes else (),
+        relink=bool(wishes and wishes.relink),
+        settle=wants.settle if compose_service(portrait.labels) else Seconds(0),
+        expected=portrait.policy in LASTING,
+        dry=wants.dry,
+    )
+
+
+def _stop_timeout(portrait: Portrait, wants: Wants) -> Seconds:
+    for label in STOP_TIMEOUT:
+        if (value := portrait.labels.get(label)) is not None:
+            try:
+                return seconds(value)
+            except WrongValueError as error:
+                wants.complain(portrait.name, label, f"'{value}': expected {error}", "")
+    if portrait.stop_timeout is not None:
+        return Seconds(portrait.stop_timeout)
+    return StopPolicy().timeout if wants.stop_timeout is None else wants.stop_timeout
+
+
+def _edges(
+    portrait: Portrait,
+    names: Mapping[ContainerId, str],
+    services: Mapping[tuple[str, str], tuple[UnitName, ...]],
+) -> list[Dependency]:
+    depends = _depends_on(portrait.labels, services)
+    edges = []
+    for via, held in portrait.joins:
+        target = _resolve(held, names) or _the_one(depends)
+        if target is not None:
+            edges.append(_edge(target, via))
+    edges += [_edge(UnitName(name), Via.LINK) for name in portrait.links]
+    taken = (_resolve(held, names) for held in portrait.volumes_from)
+    edges += [_edge(target, Via.VOLUMES) for target in taken if target is not None]
+    bound = {edge.target for edge in edges}
+    edges += [replace(_edge(target, Via.DEPENDS_ON), restart=again) for target, again in depends if target not in bound]
+    return [edge for edge in edges if edge.target != portrait.name]
+
+
+def _edge(target: UnitName, via: Via) -> Dependency:
+    return Dependency(target, via, Condition.STARTED, hard=False, on_failure=OnFailure.PROCEED)
+
+
+def _resolve(held: str, names: Mapping[ContainerId, str]) -> UnitName | None:
+    """The unit whose container this is or was; engines keep ids, Compose of old sometimes names."""
+    known = names.get(ContainerId(held))
+    if known is not None:
+        return UnitName(known)
+    return UnitName(held) if held in names.values() else None
+
+
+def _the_one(depends: list[tuple[UnitName, bool]]) -> UnitName | None:
+    """An id that we never saw alive: Compose writes down that it depends on the one it joins, to be restarted with it.
+
+    Where there is just one such, it is meant.
+    """
+    restarting = [target for target, again in depends if again]
+    return restarting[0] if len(restarting) == 1 else None
+
+
+def _depends_on(
+    labels: Mapping[str, str], services: Mapping[tuple[str, str], tuple[UnitName, ...]]
+) -> list[tuple[UnitName, bool]]:
+    """Compose's own label: ``service:condition:restart``, separated by commas."""
+    project = labels.get(PROJECT, "")
+    found = []
+    for entry in labels.get(DEPENDS_ON, "").split(","):
+        service, _, rest = entry.partition(":")
+        again = rest.rpartition(":")[2] == "true"
+        found += [(name, again) for name in services.get((project, service.strip()), ())]
+    return found

@@ -1,0 +1,269 @@
+"""``dockwarden.health.*`` and ``dockwarden.relink``: what labels want to be asked of a unit, and done about it. Pure.
+
+The same labels on a unit of a cloud-config and on any container of a host that ``dockwarden watch`` looks after. A
+value that makes no sense is complained of, and its default is used.
+"""
+
+import json
+import re
+import signal as signals
+from collections.abc import Callable, Mapping
+from dataclasses import field
+from typing import Any
+from urllib.parse import urlsplit
+
+from supervisor.config.fields import duration
+from supervisor.config.tree import nearest
+from units.health import Check, CheckKind, Exec, Http, Probe, Tcp
+from units.quantities import Seconds
+from units.records import dataclass, replace
+from units.spec import HealPolicy, OnUnhealthy
+
+PREFIX = "dockwarden.health."
+RELINK = "dockwarden.relink"
+
+Complain = Callable[[str, str, str], None]
+"""Key, what is wrong with its value, and the way out."""
+
+
+class WrongValueError(ValueError):
+    """Says what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the labels of one unit come to."""
+
+    heal: HealPolicy = HealPolicy()
+    checks: tuple[Check, ...] = ()
+    relink: bool = True
+    engine_check: bool = True
+    """Whether the compose file's health check is the engine's to run."""
+
+
+@dataclass
+class _Wanted:
+    """One check while its labels are read."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    http: dict[str, Any] = field(default_factory=dict)
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    probe: Probe | None = None
+
+
+def read_health(labels: Mapping[str, str], complain: Complain) -> Wishes:
+    """Read all of them; ``complain`` of what cannot be understood."""
+    wishes = Wishes()
+    wanted: dict[str, _Wanted] = {"": _Wanted()}
+    for key, value in sorted(labels.items()):
+        try:
+            if key == RELINK:
+                wishes = replace(wishes, relink=boolean(value))
+            elif key.startswith(PREFIX):
+                wishes = _read(key.removeprefix(PREFIX), value, wishes, wanted)
+        except WrongValueError as error:
+            complain(key, f"'{value}': expected {error}", "")
+        except KeyError:
+            complain(key, "unknown label", nearest(key, [PREFIX + name for name in KNOWN]))
+    heal, signal = wishes.heal, wishes.heal.signal
+    if heal.action is OnUnhealthy.SIGNAL and not signal:
+        complain(f"{PREFIX}signal", "is missing", f"the action signal needs one, as in {PREFIX}signal=SIGHUP")
+        wishes = replace(wishes, heal=replace(heal, action=OnUnhealthy.RESTART))
+    return replace(wishes, checks=_checks(wanted, complain))
+
+
+def _read(key: str, value: str, wishes: Wishes, wanted: dict[str, _Wanted]) -> Wishes:
+    if key in POLICY:
+        return replace(wishes, heal=replace(wishes.heal, **{key: POLICY[key](value)}))
+    if key == "engine":
+        return replace(wishes, engine_check=boolean(value))
+    first, _, rest = key.partition(".")
+    name, setting = (first, rest) if rest and first not in {*SETTINGS, "header"} else ("", key)
+    _set(wanted.setdefault(name, _Wanted()), setting, value)
+    return wishes
+
+
+def _set(check: _Wanted, setting: str, value: str) -> None:
+    if setting in PROBES:
+        check.probe = PROBES[setting](value)
+    elif setting.startswith("header.") and len(setting) > len("header."):
+        name = setting.removeprefix("header.")
+        if not value.isprintable() or not value.isascii() or not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+            raise WrongValueError("a header's name and its value, in one line")
+        check.headers.append((name, value))
+    elif setting == "status":
+        check.http["statuses"] = statuses(value)
+    elif setting == "verify":
+        check.http["verify"] = boolean(value)
+    else:
+        check.settings[setting] = SETTINGS[setting](value)
+
+
+def _checks(wanted: dict[str, _Wanted], complain: Complain) -> tuple[Check, ...]:
+    """What a label without a name says holds for all checks of the unit."""
+    common = wanted.pop("")
+    if common.probe is not None:
+        wanted = {"check": common, **wanted}
+    checks = []
+    for name, one in wanted.items():
+        probe = one.probe
+        if probe is None:
+            complain(f"{PREFIX}{name}", "asks nothing", f"set {PREFIX}{name}.http, .tcp or .exec")
+            continue
+        if isinstance(probe, Http):
+            headers = tuple(one.headers or common.headers)
+            probe = replace(probe, **{**common.http, **one.http, "headers": headers})
+        checks.append(Check(name, probe, **{**common.settings, **one.settings}))
+    return tuple(checks)
+
+
+def engine_check(declared: Mapping[str, Any]) -> Check | None:
+    """The health check of a compose file as one of our own; ``None`` where there is nothing to run.
+
+    Args:
+        declared: ``Healthcheck`` of a create body; durations in nanoseconds.
+    """
+    test = declared.get("Test") or ["NONE"]
+    if test[0] == "NONE" or len(test) < 2:
+        return None
+    command = tuple(test[1:]) if test[0] == "CMD" else ("/bin/sh", "-c", test[1])
+    times = {
+        ours: Seconds(declared[theirs] / 1e9)
+        for ours, theirs in (("interval", "Interval"), ("timeout", "Timeout"), ("start_period", "StartPeriod"))
+        if declared.get(theirs)
+    }
+    retries = {"retries": int(declared["Retries"])} if declared.get("Retries") else {}
+    return Check("healthcheck", Exec(command), **times, **retries)  # type: ignore[arg-type]
+
+
+def boolean(text: str) -> bool:
+    word = text.strip().lower()
+    if word not in {"true", "false", "yes", "no", "1", "0", "on", "off"}:
+        raise WrongValueError("true or false")
+    return word in {"true", "yes", "1", "on"}
+
+
+def seconds(text: str) -> Seconds:
+    """Seconds, or with a unit: ``1m30s``. More than 0."""
+    found = duration(text)
+    if found is None or found <= 0:
+        raise WrongValueError("a duration, as in 10s")
+    return found
+
+
+def instant(text: str) -> Seconds:
+    """A duration that may be none."""
+    return Seconds(0) if text.strip() == "0" else seconds(text)
+
+
+def number(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= 1000:
+        raise WrongValueError("a number from 1 to 1000")
+    return int(text)
+
+
+def port(text: str | int | None) -> int:
+    if text is None or not str(text).isdecimal() or not 0 < int(text) < 65536:
+        raise WrongValueError("a port, from 1 to 65535")
+    return int(text)
+
+
+def action(text: str) -> OnUnhealthy:
+    if text not in set(OnUnhealthy):
+        raise WrongValueError(", ".join(OnUnhealthy))
+    return OnUnhealthy(text)
+
+
+def kind(text: str) -> CheckKind:
+    if text not in set(CheckKind):
+        raise WrongValueError(", ".join(CheckKind))
+    return CheckKind(text)
+
+
+def signal(text: str) -> str:
+
+    name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
+    if name not in signals.Signals.__members__:
+        raise WrongValueError("a signal's name, as in SIGHUP")
+    return name
+
+
+def statuses(text: str) -> tuple[tuple[int, int], ...]:
+    """``200-299,404``."""
+    found = []
+    for part in text.split(","):
+        low, dash, high = part.strip().partition("-")
+        if not low.isdecimal() or (dash and not high.isdecimal()):
+            raise WrongValueError("statuses and ranges of them, as in 200-299,404")
+        first, last = int(low), int(high or low)
+        if not 100 <= first <= last <= 599:
+            raise WrongValueError("statuses from 100 to 599")
+        found.append((first, last))
+    return tuple(found)
+
+
+def http(text: str) -> Http:
+    """``http://:8080/health``: without a host, the container itself is asked."""
+    wanted = "an address, as in http://:8080/health"
+    try:
+        url = urlsplit(text if "://" in text else f"http://{text}")
+        found = url.port
+    except ValueError:
+        raise WrongValueError(wanted) from None
+    if url.scheme not in {"http", "https"} or not text.isprintable() or " " in text or not text.isascii():
+        raise WrongValueError(wanted)
+    named = hostname(url.hostname or "", wanted)
+    tls = url.scheme == "https"
+    path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    return Http(port(found or (443 if tls else 80)), path, named, tls=tls)
+
+
+def tcp(text: str) -> Tcp:
+    """``8080``, or ``host:8080``."""
+    host, _, number_ = text.strip().rpartition(":")
+    return Tcp(port(number_), hostname(host.strip("[]"), "a port, or host:port"))
+
+
+def hostname(text: str, wanted: str) -> str:
+    """A name, an address, or nothing."""
+    parts = text.rstrip(".").split(".")
+    address = ":" in text and re.fullmatch(r"[0-9a-fA-F:.]+", text)
+    if text and not address and not all(re.fullmatch(r"[A-Za-z0-9_-]{1,63}", part) for part in parts):
+        raise WrongValueError(wanted)
+    return text
+
+
+def command(text: str) -> Exec:
+    """A line for the container's shell, or a JSON list of words that needs none."""
+    if not text.strip():
+        raise WrongValueError("a command")
+    if not text.lstrip().startswith("["):
+        return Exec(("/bin/sh", "-c", text))
+    try:
+        words = json.loads(text)
+    except ValueError:
+        words = None
+    if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
+        raise WrongValueError('a command, or a JSON list of words, as in ["/bin/check", "-q"]')
+    return Exec(tuple(words))
+
+
+PROBES: Mapping[str, Callable[[str], Probe]] = {"http": http, "tcp": tcp, "exec": command}
+SETTINGS: Mapping[str, Callable[[str], Any]] = {
+    "kind": kind,
+    "interval": seconds,
+    "timeout": seconds,
+    "retries": number,
+    "start_period": instant,
+    "start_interval": seconds,
+    "successes": number,
+}
+POLICY: Mapping[str, Callable[[str], Any]] = {
+    "action": action,
+    "signal": signal,
+    "falls": number,
+    "window": seconds,
+    "calm": seconds,
+}
+KNOWN = (*POLICY, "engine", *PROBES, *SETTINGS, "status", "verify", "header.NAME")
+"""Without a check's name before it."""

@@ -1,0 +1,62 @@
+"""Has the configuration read by a child: a supervisor would carry a YAML parser around for months, 1.5 MB with ours."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from supervisor.config.settings import ConfigError, Settings
+
+REFUSED = 78
+"""Sysexits' EX_CONFIG: its output is the problems."""
+PACKAGE = str(Path(__file__).resolve().parents[1])
+"""Where a child finds us, wherever we run."""
+PATIENCE = 60.0
+"""Seconds for the child: it needs a fifth of one, but small boards are slow and busy at boot."""
+
+
+class RefusedError(Exception):
+    """The configuration does not hold; the text is every problem, a line each."""
+
+
+class UnreadError(Exception):
+    """There is no child, or no sense in what it says; the text says why."""
+
+
+def read_apart(paths: Sequence[Path], kernel: str) -> Settings:
+    """``config.read`` in a child of ours; where none can be run, here. Blocks. Raises RefusedError, UnreadError."""
+    asked = json.dumps({"paths": [str(path) for path in paths], "kernel": kernel}).encode()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "supervisor.config.loader"],
+            input=asked,
+            capture_output=True,
+            timeout=PATIENCE,
+            env={**os.environ, "PYTHONPATH": PACKAGE},
+            check=False,
+        )
+    except OSError:  # No process left, or no permission on our own interpreter: that must not keep a host down.
+        return _read_here(paths, kernel)
+    except subprocess.TimeoutExpired:
+        raise UnreadError(f"the configuration was not read within {PATIENCE:g} s: look at the disk") from None
+    if done.returncode == REFUSED:
+        raise RefusedError(done.stdout.decode(errors="replace"))
+    try:
+        settings = pickle.loads(done.stdout)  # noqa: S301 - by our own child, over our own pipe
+    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError) as error:
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no word"]
+        raise UnreadError(f"the child that reads the configuration ended with {done.returncode}: {last[0]}") from error
+    assert isinstance(settings, Settings)
+    return settings
+
+
+def _read_here(paths: Sequence[Path], kernel: str) -> Settings:
+    from supervisor.config import loader as config  # noqa: PLC0415 - a child is there to avoid it
+
+    try:
+        return config.read(paths, kernel)
+    except ConfigError as error:
+        raise RefusedError(str(error)) from error

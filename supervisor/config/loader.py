@@ -1,0 +1,206 @@
+"""Finds and reads the layers of a configuration, lowest first, and merges them; the only reader of its files."""
+
+import json
+import pickle
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
+from pathlib import Path
+
+from supervisor.config import yaml_source
+from supervisor.config.isolated import REFUSED
+from supervisor.config.parsing import env_files, parse
+from supervisor.config.service_draft import env_file_path
+from supervisor.config.settings import Settings
+from supervisor.config.tree import ConfigError, Node, Place, Report, lookup, merged
+
+LIMIT = 4 << 20
+"""Bytes of one file: more is no configuration."""
+
+HEADER = "#cloud-config"
+DEEPEST = 32
+"""Parts of a key on the kernel's command line."""
+
+SHIPPED = """\
+rancher:
+  supervisor:
+    restart:
+      policy: no
+      delay: 200ms
+      max_delay: 60s
+      jitter: 0.25
+      reset: 10s
+      burst: 5
+      interval: 60s
+      probe: 5m
+    stop:
+      timeout: 10s
+      signal: SIGTERM
+    shutdown:
+      total: 60s
+    snapshot_period: 30s
+    pull: missing
+"""
+"""The lowest layer: the defaults of the settings' types, written out so that ``explain`` can name them."""
+
+
+def read(paths: Sequence[Path], kernel: str = "") -> Settings:
+    """The settings that these files and the kernel's command line make. Raises ConfigError with every problem."""
+    report = Report()
+    root = merge(load(paths, kernel, report))
+    return parse(root, report, _env_files(root, report))
+
+
+def explain(paths: Sequence[Path], key: str, kernel: str = "") -> Node | None:
+    """The node at a dotted key, with the place that set it. Raises ConfigError."""
+    report = Report()
+    root = merge(load(paths, kernel, report))
+    if report.problems:
+        raise ConfigError(report.problems)
+    return lookup(root, key)
+
+
+def load(paths: Sequence[Path], kernel: str, report: Report) -> list[Node]:
+    """The layers, lowest first: what is shipped, files in the order given, then the kernel's command line."""
+    shipped = yaml_source.parse(SHIPPED, "shipped defaults", report)
+    assert shipped is not None
+    layers = [layer for path in paths for file in _files(path, report) if (layer := _layer(file, report)) is not None]
+    tokens = [token for token in kernel.split() if token.startswith("rancher.")]
+    return [shipped, *layers, *(layer for token in tokens if (layer := _token(token, report)) is not None)]
+
+
+def merge(layers: Iterable[Node]) -> Node:
+    return reduce(merged, layers, Node({}, Place("nothing")))
+
+
+def _files(path: Path, report: Report) -> list[Path]:
+    try:
+        return list(_found(path, report))
+    except OSError as error:
+        report.problem(Place(str(path)), "", f"cannot be read: {_why(error)}")
+        return []
+
+
+def _found(path: Path, report: Report) -> Iterator[Path]:
+    """``cloud-config.d/*.yml`` by name, then ``cloud-config.yml``; a directory with neither: its own ``*.yml``."""
+    if not path.is_dir():
+        yield path
+        return
+    parts, last = path / "cloud-config.d", path / "cloud-config.yml"
+    if parts.is_dir() or _is_there(last):
+        yield from _named(parts)
+        if _is_there(last):
+            yield last
+        return
+    found = _named(path)
+    if not found:
+        report.problem(Place(str(path)), "", "holds no configuration", "cloud-config.d/*.yml and cloud-config.yml")
+    yield from found
+
+
+def _is_there(file: Path) -> bool:
+    """A link that leads nowhere is there, and a problem: it must not take a layer away in silence."""
+    return file.exists() or file.is_symlink()
+
+
+def _named(directory: Path) -> list[Path]:
+    return sorted(
+        file
+        for file in (directory.iterdir() if directory.is_dir() else ())
+        if file.suffix in {".yml", ".yaml"} and not file.name.startswith(".") and not file.is_dir()
+    )
+
+
+def _layer(file: Path, report: Report) -> Node | None:
+    source = str(file)
+    try:
+        text = _text(file)
+    except OSError as error:
+        report.problem(Place(source), "", f"cannot be read: {_why(error)}", "name a cloud-config with --config")
+        return None
+    except ValueError as error:
+        report.problem(Place(source), "", _why(error))
+        return None
+    node = yaml_source.parse(text, source, report)
+    if node is None:
+        return None
+    if not isinstance(node.value, dict):
+        report.problem(node.place, "", f"expected a mapping, found {node.kind}", "begin with 'rancher:'")
+        return None
+    if text.partition("\n")[0].rstrip() != HEADER:
+        report.warning(Place(source, 1, 1), "", f"does not begin with {HEADER}")
+    return node
+
+
+def _token(token: str, report: Report) -> Node | None:
+    """``rancher.a.b=value``; without ``=`` it is true."""
+    key, equals, text = token.partition("=")
+    place = Place(f"kernel command line ({key})")
+    parts = key.split(".")
+    if not all(parts) or len(parts) > DEEPEST:
+        report.problem(place, key[:80], "no key of a configuration", "as in rancher.a.b=value")
+        return None
+    node = _kernel_value(text, place) if equals else Node(True, place, "true")
+    for part in reversed(parts):
+        node = Node({part: node}, node.place, keys={part: node.place})
+    return node
+
+
+def _kernel_value(text: str, place: Place) -> Node:
+    """YAML, and ``[x,y]`` a list; what is no YAML is a text, as RancherOS had it."""
+    scratch = Report()
+    node = yaml_source.parse(text, place.source, scratch) if text else Node(None, place)
+    if node is None or scratch.problems or (node.value == {} and not text.startswith("{")):
+        return Node(text, place, text)
+    if isinstance(node.value, str) and re.fullmatch(r"\[.*\]", node.value):
+        return Node([Node(part, node.place, part) for part in node.value[1:-1].split(",")], node.place)
+    return node
+
+
+def _env_files(root: Node, report: Report) -> dict[str, str]:
+    """Text of each ``env_file`` that a service names; one that cannot be read is reported where it is named."""
+    texts: dict[str, str] = {}
+    for node, path in env_files(root):
+        file = env_file_path(node)
+        try:
+            texts[file] = _text(Path(file))
+        except (OSError, ValueError) as error:
+            texts[file] = ""
+            report.problem(node.place, path, f"cannot be read: {file}: {_why(error)}")
+    return texts
+
+
+def _text(file: Path) -> str:
+    """Never more than the limit, whatever the file says its size is. Raises OSError and ValueError."""
+    with file.open("rb") as stream:
+        read = stream.read(LIMIT + 1)
+    if len(read) > LIMIT:
+        raise ValueError(f"larger than {LIMIT >> 20} MiB: no configuration")
+    return read.decode("utf-8-sig")
+
+
+def _why(error: OSError | ValueError) -> str:
+    match error:
+        case UnicodeDecodeError():
+            return f"not UTF-8 text: {error.reason} at byte {error.start}"
+        case OSError():
+            return error.strerror or str(error)
+        case _:
+            return str(error)
+
+
+def main() -> int:
+    """Answer ``config_child.py``."""
+    asked = json.load(sys.stdin)
+    try:
+        settings = read([Path(path) for path in asked["paths"]], asked["kernel"])
+    except ConfigError as error:
+        sys.stdout.write(str(error))
+        return REFUSED
+    sys.stdout.buffer.write(pickle.dumps(settings))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

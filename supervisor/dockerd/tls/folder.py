@@ -1,0 +1,159 @@
+"""A directory of keys and certificates: locked while it is changed, its files replaced atomically and never lost.
+
+All functions block.
+"""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from supervisor.dockerd.rooted_path import within
+from supervisor.dockerd.tls.settings import UnusableError
+
+SECRET, PUBLIC = 0o600, 0o644
+LIMIT = 1 << 20
+"""Bytes of a file: more is no certificate."""
+
+
+class Folder:
+    """A directory of certificates, open and locked: what is made here is made by one at a time.
+
+    Files are replaced atomically, and belong to whom the directory belongs, so that root can make a user's.
+    """
+
+    def __init__(self, fd: int, shown: Path, flags: int) -> None:
+        self.shown = shown
+        """Its path as messages name it."""
+        self._fd = fd
+        self._reading = os.O_RDONLY | os.O_NONBLOCK | flags
+
+    def read(self, name: str) -> str:
+        """A file's text; empty when it is not there. Raises TlsError."""
+        try:
+            with os.fdopen(os.open(name, self._reading, dir_fd=self._fd), "rb") as file:
+                return file.read(LIMIT).decode(errors="replace")
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            raise _trouble("read", self.shown / name, error) from error
+
+    def write(self, name: str, text: str, mode: int) -> bool:
+        """Replace a file, unless it is as it should be. True when something changed. Raises TlsError."""
+        try:
+            if self.read(name) == text and not self._loose(name, mode):
+                return False
+            self._replace(name, text, mode)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.unlink(f".{name}.new", dir_fd=self._fd)
+            raise _trouble("write", self.shown / name, error) from error
+        return True
+
+    def _loose(self, name: str, mode: int) -> bool:
+        try:
+            return bool(os.stat(name, dir_fd=self._fd).st_mode & 0o777 & ~mode)
+        except FileNotFoundError:
+            return False
+
+    def has(self, name: str) -> bool:
+        try:
+            os.lstat(name, dir_fd=self._fd)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def tighten(self, name: str) -> None:
+        """Let nobody but its owner read a key that is there. Raises TlsError."""
+        try:
+            if self._loose(name, SECRET):
+                os.chmod(name, SECRET, dir_fd=self._fd)
+        except OSError as error:
+            raise _trouble("protect", self.shown / name, error) from error
+
+    def _replace(self, name: str, text: str, mode: int) -> None:
+        new = f".{name}.new"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(new, dir_fd=self._fd)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with os.fdopen(os.open(new, flags, mode, dir_fd=self._fd), "w") as file:
+            os.fchmod(file.fileno(), mode)
+            _give(file.fileno(), os.fstat(self._fd))
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        os.fsync(self._fd)
+
+    def put_aside(self, *names: str) -> tuple[str, ...]:
+        """Rename those of the files that are there: what somebody may need is never overwritten. Raises TlsError.
+
+        Keys first: should it be cut off, what is left still shows that it is another's.
+        """
+        mark = hashlib.sha256("\n".join(map(self.read, names)).encode()).hexdigest()[:8]
+        renamed = []
+        for name in names:
+            if self.has(name):
+                stem, dot, suffix = name.rpartition(".")
+                aside = f"{stem}-{mark}{dot}{suffix}"
+                try:
+                    os.replace(name, aside, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+                except OSError as error:
+                    raise _trouble("rename", self.shown / name, error) from error
+                renamed.append(aside)
+        return tuple(renamed)
+
+
+@contextlib.contextmanager
+def opened(directory: Path, root: Path = Path("/")) -> Iterator[Folder]:
+    """Open a directory as a process with that root would, making it (0700) if need be. Raises TlsError."""
+    place = directory if root == Path("/") else within(root, str(directory))
+    try:
+        _make(place)
+        fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise _trouble("use", directory, error) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        # A link in another file system would be followed in ours.
+        yield Folder(fd, directory, 0 if root == Path("/") else os.O_NOFOLLOW)
+    finally:
+        os.close(fd)
+
+
+def _make(place: Path) -> None:
+    missing = [one for one in (place, *place.parents) if not one.exists()]
+    for one in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            one.mkdir(0o700 if one == place else 0o755)
+            fd = os.open(one, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                _give(fd, one.parent.stat())
+            finally:
+                os.close(fd)
+
+
+def _give(fd: int, like: os.stat_result) -> None:
+    """To the owner of what it lies in, as far as that is ours to do."""
+    if os.geteuid() == 0 and like.st_uid != 0:
+        os.fchown(fd, like.st_uid, like.st_gid)
+
+
+_ADVICE = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some space there",
+    errno.EROFS: "choose another directory",
+    errno.EACCES: "run as root, or choose another directory",
+    errno.EPERM: "run as root, or choose another directory",
+    errno.ENOTDIR: "choose another directory",
+    errno.EISDIR: "move it away",
+    errno.ELOOP: "put the file itself there, not a link to it",
+}
+
+
+def _trouble(verb: str, path: Path, error: OSError) -> UnusableError:
+    advice = _ADVICE.get(error.errno or 0, "look at the disk, or choose another directory")
+    return UnusableError([f"cannot {verb} {path}: {error.strerror}; {advice}"])

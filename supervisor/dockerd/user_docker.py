@@ -1,0 +1,460 @@
+"""User Docker's process: one dockerd in the mount namespace of its storage context, started, watched and ended.
+
+It is entered, not contained: ``nsenter`` into the context's mount namespace and then the engine itself, so that there
+is one process to watch and to signal, with an exit code of its own, which outlives us as System Docker does. Nothing
+is decided here: what it does is reported as facts of the unit ``user-docker``.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal as signals
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
+
+from supervisor.dockerd.command_line import USER_DOCKER as DEFAULTS
+from supervisor.dockerd.command_line import CommandLine, DaemonPlan, SystemDockerError, plan
+from supervisor.dockerd.container_fs import (
+    ANSWER,
+    engines_in,
+    filesystem_of,
+    find_engine,
+    look_into,
+    same_mounts,
+    started_at,
+    try_out,
+)
+from supervisor.dockerd.process import (
+    Daemon,
+    describe_exit,
+    dockerd_command,
+    last_lines,
+    open_log,
+    pid_in,
+    spawn_detached,
+)
+from supervisor.dockerd.rooted_path import within
+from supervisor.dockerd.tls.isolated import materialize_apart
+from supervisor.dockerd.tls.settings import TlsError, TlsSettings, UnusableError
+from supervisor.engine.fast_client import Caller
+from supervisor.engine.port import Engine, EngineError, Report
+from supervisor.runtime.loop import Inbox
+from units.events import ContainerDied, ContainerStarted, Event, HealthReported, Observed
+from units.health import Health
+from units.quantities import Seconds
+from units.records import dataclass
+from units.spec import PROCESS, USER_DOCKER, ContainerId, Place
+from units.tables.storage import ContextFacts, lacks
+from units.unit import Failure
+
+FIRST_LOOK, LAST_LOOK, SERVING_LOOK = 0.05, 1.0, 10.0
+"""Seconds between two looks whether it serves: doubling until it does, then steady."""
+MISSES = 3
+"""Looks in a row that fail before it counts as not serving any more."""
+END_GRACE, KILL_GRACE = 30.0, 10.0
+UNKNOWN_EXIT = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a later supervisor must know to take the process up: written before anything else can go wrong."""
+
+    pid: int
+    start: str
+    """The process's start time, in the kernel's own ticks: a pid alone may be another's by then."""
+    container: str
+    context: str
+    engine: str
+    config_hash: str
+    socket: str
+    data_root: str
+
+
+@dataclass(slots=True)
+class _Run:
+    """One process, from its start or its adoption to its end."""
+
+    daemon: Daemon
+    record: Record
+    began: float
+    cause: str
+    serving: bool = False
+    looks: asyncio.Task[None] | None = None
+    misses: int = 0
+
+
+class UserDocker:
+    """To be made on a running loop. ``environ`` is what the engine inherits, ``settings`` on top of it."""
+
+    def __init__(
+        self, engine: Engine, inbox: Inbox, log: FilteringBoundLogger, *, state_dir: Path, environ: Mapping[str, str]
+    ) -> None:
+        self.report = Report()
+        self._engine = engine
+        self._inbox = inbox
+        self._log = log
+        self._record_file = state_dir / "user-docker.json"
+        self._last_file = state_dir / "user-docker.last.json"
+        self._log_file = state_dir / "user-docker.log"
+        self._environ = environ
+        self._plan: DaemonPlan | None = None
+        self._config_hash = ""
+        self._tls: dict[str, Any] | None = None
+        self._tls_dir = state_dir / "tls"
+        self._run: _Run | None = None
+        self._callers: dict[str, Caller] = {}
+        self._recall_end()
+
+    # Orders.
+
+    def prepare(self, body: str, config_hash: str) -> None:
+        """Read the definition. Raises EngineError when no command line can be made of it."""
+        self._plan, self._config_hash = self._read(body), config_hash
+
+    def _read(self, body: str) -> DaemonPlan:
+        try:
+            settings = json.loads(body)
+            self._tls = settings.get("tls")
+            more = [*settings["extra_args"], *(self._tls["args"] if self._tls else ())]
+            return plan(settings["args"], more, self._environ | settings["environment"], DEFAULTS)
+        except SystemDockerError as error:
+            raise EngineError(Failure.UNRECOVERABLE, str(error)) from error
+
+    async def start(self, place: Place, cause: str) -> None:
+        """Begin a run in this place. Raises EngineError; what keeps it from starting has not touched anything."""
+        assert self._plan is not None
+        facts = await self._look_into(place.container, self._plan)
+        if short := lacks(facts):
+            raise EngineError(Failure.OTHER, "; ".join(short))
+        await self._clear_the_way(facts, self._plan)
+        binary = await asyncio.to_thread(find_engine, facts.pid, place.engine)
+        if self._tls is not None:
+            await self._give_certificates(facts, self._tls["pem"], cause)
+        run = self._begin(place, facts, binary, self._plan, cause)
+        self._log.info("user_docker.started", pid=run.daemon.pid, binary=binary, context=place.context, cause=cause)
+        self._tell(run, ContainerStarted(USER_DOCKER, PROCESS))
+
+    def signal(self, name: str) -> None:
+        """Raises EngineError when nothing of it runs."""
+        if self._run is None:
+            raise EngineError(Failure.NOT_RUNNING, "user Docker does not run")
+        sign = signals.Signals[name] if name in signals.Signals.__members__ else signals.SIGTERM
+        self._run.daemon.send(sign)
+
+    # What can be seen.
+
+    async def observed(self) -> tuple[Observed, ...]:
+        """The process as a snapshot shows it; found again first, if an earlier supervisor started it."""
+        if self._run is None:
+            self._adopt()
+        run = self._run
+        if run is None and self._plan is None:
+            return ()  # The configuration wants none, and none was left.
+        if run is None:
+            code = self.report.exit_code
+            return (
+                Observed(
+                    USER_DOCKER,
+                    PROCESS,
+                    USER_DOCKER,
+                    running=False,
+                    created=False,
+                    exit_code=UNKNOWN_EXIT if code is None else code,
+                    health=Health.STARTING,
+                    config_hash=self._config_hash,
+                ),
+            )
+        return (
+            Observed(
+                USER_DOCKER,
+                PROCESS,
+                USER_DOCKER,
+                running=True,
+                created=False,
+                health=Health.HEALTHY if run.serving else Health.STARTING,
+                config_hash=run.record.config_hash,
+                ran_for=Seconds(time.monotonic() - run.began),
+                displaced=await self._displaced(run),
+            ),
+        )
+
+    async def _displaced(self, run: _Run) -> str:
+        """Why it runs elsewhere than its context; no event tells of that when the context was made anew."""
+        try:
+            facts = await self._engine.context(ContainerId(run.record.container))
+        except EngineError as error:
+            return "" if error.failure is not Failure.NOT_FOUND else "the container of its storage context is gone"
+        if not facts.running or same_mounts(run.daemon.pid, facts.pid):
+            return ""
+        return f"it runs in a file system that its storage context {run.record.context} no longer has"
+
+    async def check(self, container: ContainerId) -> tuple[str, ...]:
+        """What keeps a container from being the storage context, in words. Raises EngineError."""
+        return lacks(await self._look_into(container, self._plan or plan((), (), {}, DEFAULTS)))
+
+    async def check_engine(self, container: ContainerId, name: str) -> tuple[str, ...]:
+        """What keeps a named engine from being run in this context, in words. Raises EngineError."""
+        facts = await self._engine.context(container)
+        if not facts.running:
+            return lacks(facts)
+        binary = await asyncio.to_thread(find_engine, facts.pid, name)
+        return await try_out(facts.pid, binary)
+
+    def tail(self, lines: int) -> tuple[str, ...]:
+        """The last lines of the engine's own log."""
+        try:
+            with self._log_file.open("rb") as file:
+                file.seek(max(file.seek(0, os.SEEK_END) - 200 * lines, 0))
+                return tuple(file.read().decode(errors="replace").splitlines()[-lines:])
+        except OSError:
+            return ()
+
+    async def engines(self, container: ContainerId) -> list[dict[str, str]]:
+        """The engines that can be switched to, by name. Raises EngineError."""
+        facts = await self._engine.context(container)
+        return await asyncio.to_thread(engines_in, facts.pid) if facts.running else []
+
+    def close(self) -> None:
+        """Stop watching. The process goes on."""
+        if self._run is not None:
+            if self._run.looks is not None:
+                self._run.looks.cancel()
+            self._run.daemon.release()
+        for caller in self._callers.values():
+            caller.close()
+
+    # A run.
+
+    def _begin(self, place: Place, facts: ContextFacts, binary: str, how: DaemonPlan, cause: str) -> _Run:
+        entering = shutil.which("nsenter", path=self._environ.get("PATH", os.defpath)) or "/usr/bin/nsenter"
+        argv = [entering, f"--mount=/proc/{facts.pid}/ns/mnt", "--", binary]
+        if binary.endswith("/docker"):
+            argv.append("daemon")  # Engines before 1.12 were one program with their client.
+        path = f"{Path(binary).parent}:{how.environment['PATH']}"
+        log = open_log(self._log_file, self._no_log)
+        try:
+            start = os.fstat(log).st_size
+            pid = spawn_detached(entering, [*argv, *how.argv[1:]], {**how.environment, "PATH": path}, log)
+        except OSError as error:
+            raise EngineError(Failure.OTHER, f"cannot run {entering}: {error.strerror}") from error
+        finally:
+            os.close(log)
+        record = Record(
+            pid,
+            started_at(pid),
+            place.container,
+            place.context,
+            place.engine,
+            self._config_hash,
+            str(how.socket),
+            str(how.data_root),
+        )
+        self._write(record)
+        self.report.binary, self.report.version, self.report.trouble = binary, "", "just started"
+        return self._hold(Daemon(pid, adopted=False, log_from=start), record, cause)
+
+    def _hold(self, daemon: Daemon, record: Record, cause: str) -> _Run:
+        run = _Run(daemon, record, time.monotonic(), cause)
+        self._run = run
+        daemon.exited.add_done_callback(lambda _: self._ended(run))
+        run.looks = asyncio.get_running_loop().create_task(self._watch(run), name="user-docker")
+        return run
+
+    def _adopt(self) -> None:
+        record = self._recorded()
+        if record is None or not lives(record):
+            return
+        try:
+            daemon = Daemon(record.pid, adopted=True)
+        except ProcessLookupError:
+            return
+        self._log.info("user_docker.adopted", pid=record.pid, context=record.context)
+        self._hold(daemon, record, "")
+
+    def _ended(self, run: _Run) -> None:
+        code = run.daemon.exited.result()
+        if run.looks is not None:
+            run.looks.cancel()
+        if self._run is run:
+            self._run = None
+        self.report.exit_code, self.report.trouble = code, "it does not run"
+        self.report.output = last_lines(self._log_file, run.daemon.log_from)
+        self._record_file.unlink(missing_ok=True)
+        self._remember_end()
+        clean = code in {0, None}
+        output = {} if clean else {"output": self.report.output}
+        self._log.info("user_docker.ended", pid=run.daemon.pid, how=describe_exit(code), **output)
+        number = 0 if clean else (128 - code if code is not None and code < 0 else code or UNKNOWN_EXIT)
+        self._inbox.put(
+            ContainerDied(USER_DOCKER, PROCESS, number, said="" if clean else last_words(self.report.output))
+        )
+
+    def _tell(self, run: _Run, event: Event) -> None:
+        self._inbox.put(event, cause=run.cause)
+
+    # Whether it serves.
+
+    async def _watch(self, run: _Run) -> None:
+        pause = FIRST_LOOK
+        while True:
+            trouble = await self._trouble(run)
+            self._judge(run, trouble)
+            if run.serving:
+                pause = SERVING_LOOK
+            await asyncio.sleep(pause)
+            pause = min(LAST_LOOK, pause * 2)
+
+    def _judge(self, run: _Run, trouble: str) -> None:
+        self.report.trouble = trouble
+        run.misses = run.misses + 1 if trouble else 0
+        if not trouble and not run.serving:
+            run.serving = True
+            self._tell(run, HealthReported(USER_DOCKER, PROCESS, Health.HEALTHY))
+        elif run.serving and run.misses >= MISSES:
+            run.serving = False
+            self._log.warning("user_docker.silent", pid=run.daemon.pid, trouble=trouble)
+            self._tell(run, HealthReported(USER_DOCKER, PROCESS, Health.UNHEALTHY))
+
+    async def _trouble(self, run: _Run) -> str:
+        """Why it does not serve; empty when it does: it answers, and its data is where it should be."""
+        socket, root = run.record.socket, run.record.data_root
+        caller = self._caller(str(within(Path(f"/proc/{run.daemon.pid}/root"), socket)))
+        try:
+            async with asyncio.timeout(ANSWER):
+                ping = await caller.call("GET", "/_ping", ANSWER)
+                told = await caller.call("GET", "/info", ANSWER)  # Without a version: any engine's own.
+            if ping.status != 200 or told.status != 200:
+                return f"its socket {socket} answers with {ping.status} and {told.status}"
+            info = json.loads(told.body)
+        except (EngineError, TimeoutError, ValueError) as error:
+            return f"its socket {socket} does not answer: {str(error) or 'no answer in time'}"
+        self.report.version = str(info.get("ServerVersion", ""))
+        if info.get("DockerRootDir") != root:
+            return f"another engine answers on {socket}: its data is in {info.get('DockerRootDir')}, not in {root}"
+        on = filesystem_of(run.daemon.pid, root)
+        return f"{root} is on the context's own {on} file system" if on in {"overlay", "aufs", ""} else ""
+
+    def _caller(self, path: str) -> Caller:
+        if path not in self._callers:
+            for caller in self._callers.values():
+                caller.close()
+            self._callers = {path: Caller(path, 2)}
+        return self._callers[path]
+
+    # The context, and what is in the way in it.
+
+    async def _look_into(self, container: ContainerId, how: DaemonPlan) -> ContextFacts:
+        facts = await self._engine.context(container)
+        return await asyncio.to_thread(look_into, facts, str(how.data_root)) if facts.running else facts
+
+    async def _clear_the_way(self, facts: ContextFacts, how: DaemonPlan) -> None:
+        """No second engine on the same data, and no file of a dead one in the way. Raises EngineError."""
+        record = self._recorded()
+        if self._run is None and record is not None and lives(record):
+            await self._end_earlier(record.pid)
+        pidfile = within(Path(f"/proc/{facts.pid}/root"), str(how.pidfile))
+        pid = await asyncio.to_thread(pid_in, pidfile)
+        command = dockerd_command(pid, "dockerd") if pid else []
+        if pid and command[1:] == list(how.argv[1:]):
+            # Ours: the supervisor before us died between its start and its record.
+            await self._end_earlier(pid)
+        elif pid and command and data_root_of(command) == str(how.data_root):
+            raise EngineError(
+                Failure.OTHER, f"a dockerd that is not ours (pid {pid}) holds {how.pidfile} in {facts.name}: stop it"
+            )
+        elif pid:
+            self._log.info("user_docker.stale_pidfile", path=str(how.pidfile), pid=pid)
+            await asyncio.to_thread(pidfile.unlink, missing_ok=True)
+
+    async def _end_earlier(self, pid: int) -> None:
+        """One that a supervisor before us started. Raises EngineError when it does not end."""
+        with contextlib.suppress(ProcessLookupError):
+            daemon = Daemon(pid, adopted=True)
+            self._log.warning("user_docker.second", pid=pid)
+            for sign, patience in ((signals.SIGTERM, END_GRACE), (signals.SIGKILL, KILL_GRACE)):
+                daemon.send(sign)
+                await asyncio.wait([daemon.exited], timeout=patience)
+                if daemon.exited.done():
+                    return
+            daemon.release()
+            raise EngineError(Failure.OTHER, f"the dockerd of before (pid {pid}) survived SIGKILL")
+
+    async def _give_certificates(self, facts: ContextFacts, configured: Mapping[str, str], cause: str) -> None:
+        """Put what the engine serves TLS with into the context. Raises EngineError."""
+        settings = TlsSettings(
+            configured.get("ca_cert"),
+            configured.get("ca_key"),
+            configured.get("server_cert"),
+            configured.get("server_key"),
+            kept=self._tls_dir,
+        )
+        try:
+            files = await materialize_apart(settings, Path(f"/proc/{facts.pid}/root"))
+        except UnusableError as error:
+            raise EngineError(Failure.OTHER, f"TLS: {'; '.join(error.problems)}") from error
+        except TlsError as error:
+            raise EngineError(Failure.UNRECOVERABLE, f"TLS: {'; '.join(error.problems)}") from error
+        for what in files.done:
+            self._log.info("user_docker.certificate", what=what, cause=cause)
+
+    # Files of ours.
+
+    def _write(self, record: Record) -> None:
+        new = self._record_file.with_suffix(".new")
+        try:
+            new.write_text(json.dumps(asdict(record)))
+            new.replace(self._record_file)
+        except OSError as error:
+            # It runs all the same; only a supervisor after us would not know it.
+            self._log.warning("user_docker.no_record", path=str(self._record_file), error=str(error))
+
+    def _remember_end(self) -> None:
+        """For a supervisor after us: how the last run ended, and with which words."""
+        kept = {"exit_code": self.report.exit_code, "output": list(self.report.output)}
+        try:
+            self._last_file.write_text(json.dumps(kept))
+        except OSError as error:
+            self._log.warning("user_docker.no_record", path=str(self._last_file), error=str(error))
+
+    def _recall_end(self) -> None:
+        try:
+            kept = json.loads(self._last_file.read_text())
+            self.report.exit_code, self.report.output = kept["exit_code"], tuple(map(str, kept["output"]))
+        except (OSError, ValueError, TypeError, KeyError):
+            return  # None has ended yet, or nobody can tell.
+
+    def _recorded(self) -> Record | None:
+        try:
+            return Record(**json.loads(self._record_file.read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def _no_log(self, error: OSError) -> None:
+        self._log.warning("user_docker.no_log", path=str(self._log_file), error=str(error))
+
+
+def last_words(output: Sequence[str]) -> str:
+    """What an engine said last, without the trimmings of its log: two lines, for the last one is often advice."""
+    spoken = (re.search(r'msg="((?:[^"\\]|\\.)*)"', line) for line in output[-2:])
+    texts = [found[1] if found else line for found, line in zip(spoken, output[-2:], strict=True)]
+    return "; ".join(text.strip().rstrip(".")[:160] for text in texts if text.strip())
+
+
+def data_root_of(command: Sequence[str]) -> str:
+    """Where a living dockerd keeps its data, by its command line."""
+    try:
+        return CommandLine.read(command[1:]).values.get("--data-root", [str(DEFAULTS.data_root)])[-1]
+    except SystemDockerError:
+        return DEFAULTS.data_root
+
+
+def lives(record: Record) -> bool:
+    return bool(record.start) and started_at(record.pid) == record.start

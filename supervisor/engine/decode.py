@@ -1,0 +1,382 @@
+"""Docker's JSON, read into our own types: the only place that knows its field names and its sentences.
+
+Pure, and never raises on what it does not know: engines of several versions speak here, and an odd field of one
+container must not blind the supervisor to all others.
+"""
+
+import datetime as dt
+import re
+import signal as signals
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from supervisor.engine.port import CheckLine, EngineInfo, Heard, Whereabouts
+from units.events import (
+    ContainerCreated,
+    ContainerDestroyed,
+    ContainerDied,
+    ContainerKilled,
+    ContainerOomed,
+    ContainerStarted,
+    ContainerStopped,
+    EngineFact,
+    HealthReported,
+    Observed,
+)
+from units.health import Health
+from units.labels import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
+from units.quantities import Seconds
+from units.records import dataclass, replace
+from units.spec import ContainerId, UnitName, Via
+from units.tables.storage import REQUIRES, ContextFacts
+from units.unit import Look
+
+if TYPE_CHECKING:
+    from supervisor.config.foreign_labels import Portrait
+
+ACTIONS = ("create", "start", "kill", "die", "stop", "oom", "destroy", "health_status")
+"""The actions that say something to us; to be filtered for at the engine, so that exec probes never reach us."""
+
+UNKNOWN_EXIT = 255
+"""What engines themselves report for a death that they did not see."""
+
+_PLAIN: Final[Mapping[str, Callable[[UnitName, ContainerId], EngineFact]]] = {
+    "stop": ContainerStopped,
+    "oom": ContainerOomed,
+    "destroy": ContainerDestroyed,
+}
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_LOADED = re.compile(r"^Loaded image(?: ID)?: (\S+)", re.MULTILINE)
+_EXITED = re.compile(r"^Exited \((-?\d+)\)")
+_HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)$")
+
+
+def event(raw: Any, *, by_name: bool = False) -> Heard:
+    """One message of ``/events``. Actions carry text after a colon: ``health_status: healthy``.
+
+    ``by_name``: the unit is called as the container is, not as a label says.
+    """
+    actor = as_map(as_map(raw).get("Actor"))
+    attributes = as_map(actor.get("Attributes"))
+    action, _, detail = as_text(as_map(raw).get("Action")).partition(": ")
+    container = ContainerId(as_text(actor.get("ID")))
+    unit = UnitName(as_text(attributes.get("name" if by_name else LABEL_UNIT)))
+    at = _number(as_map(raw).get("timeNano"), 0)
+    fact = _fact(action, detail, unit, container, attributes) if unit and container else None
+    if isinstance(fact, ContainerStarted):
+        fact = replace(fact, at=at / 1e9)
+    return Heard(
+        fact=fact,
+        kind=action if fact is not None else "other",
+        at=at,
+        doubt=action if action == "rename" else "",
+        key=f"{action}:{detail}:{container[:12]}",
+    )
+
+
+def _fact(
+    action: str, detail: str, unit: UnitName, container: ContainerId, attributes: Mapping[str, Any]
+) -> EngineFact | None:
+    variant = as_text(attributes.get(LABEL_CONSOLE))
+    match action:
+        case "create":
+            return ContainerCreated(unit, container, as_text(attributes.get(LABEL_HASH)), variant)
+        case "start":
+            return ContainerStarted(unit, container, variant=variant)
+        case "kill":
+            return ContainerKilled(unit, container, signal_number(as_text(attributes.get("signal"))))
+        case "die":
+            return ContainerDied(unit, container, _number(attributes.get("exitCode"), UNKNOWN_EXIT))
+        case "health_status":
+            health = _health(detail)
+            return HealthReported(unit, container, health) if health is not Health.NONE else None
+        case _:
+            plain = _PLAIN.get(action)
+            return plain(unit, container) if plain else None
+
+
+def signal_number(text: str) -> int:
+    """``9``, ``KILL`` and ``SIGKILL`` alike; 0 for what is no signal. Engines say the number."""
+    if text.isdecimal():
+        return int(text)
+    name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
+    return int(signals.Signals[name]) if name in signals.Signals.__members__ else 0
+
+
+def observed(row: Any, *, by_name: bool = False) -> Observed | None:
+    """One row of ``/containers/json``; ``None`` for a container that is not ours.
+
+    A row tells exit code and health only in its sentence: ``Exited (137) 2 minutes ago``, ``Up 3 minutes (healthy)``.
+    """
+    labels = as_map(as_map(row).get("Labels"))
+    names = as_map(row).get("Names")
+    state = as_text(as_map(row).get("State"))
+    status = as_text(as_map(row).get("Status"))
+    exited, health = _EXITED.match(status), _HEALTH.search(status)
+    return _ours(
+        labels,
+        by_name=by_name,
+        container=ContainerId(as_text(as_map(row).get("Id"))),
+        name=_own_name(names if isinstance(names, list) else []),
+        running=state in {"running", "paused"},
+        created=state == "created",
+        exit_code=int(exited[1]) if exited else 0,
+        health=Health(health[1]) if health else Health.NONE,
+    )
+
+
+def inspected(found: Any, now: float, *, by_name: bool = False) -> Observed | None:
+    """One answer of ``/containers/ID/json``. ``now``: seconds since 1970, the clock that the engine stamps with."""
+    config, state = as_map(as_map(found).get("Config")), as_map(as_map(found).get("State"))
+    running = state.get("Running") is True
+    return _ours(
+        as_map(config.get("Labels")),
+        by_name=by_name,
+        container=ContainerId(as_text(as_map(found).get("Id"))),
+        name=name_of(found),
+        running=running,
+        created=state.get("Status") == "created",
+        exit_code=0 if running else _number(state.get("ExitCode"), 0),
+        oom=state.get("OOMKilled") is True,
+        health=_health_of(found),
+        ran_for=_age(as_text(state.get("StartedAt")), now) if running else Seconds(0),
+        started=_moment(as_text(state.get("StartedAt"))) if running else 0.0,
+        look=ties(found),
+    )
+
+
+JOINS = (("NetworkMode", Via.NET), ("PidMode", Via.PID), ("IpcMode", Via.IPC))
+
+
+def ties(found: Any) -> Look:
+    """What an inspected container holds on to. Engines keep the id of a container that is joined, whatever was said."""
+    host, mounts = as_map(as_map(found).get("HostConfig")), as_map(found).get("Mounts")
+    modes = [(via, as_text(host.get(key)).partition(":")) for key, via in JOINS]
+    placed = [as_map(mount) for mount in (mounts if isinstance(mounts, list) else ())]
+    filled = (
+        (as_text(one.get("Destination")), as_text(one.get("Name")) or as_text(one.get("Source"))) for one in placed
+    )
+    return Look(
+        holds=tuple((via, ContainerId(held)) for via, (kind, _, held) in modes if kind == "container" and held),
+        mounts=tuple(sorted(filled)),
+        own_places=frozenset(_own_places(host)),
+        address=as_text(as_map(as_map(found).get("NetworkSettings")).get("IPAddress")),
+        created=_moment(as_text(as_map(found).get("Created"))),
+        failed=as_text(as_map(as_map(found).get("State")).get("Error")),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Of a row of ``/containers/json``: who it is, before it is known what it is to us."""
+
+    container: ContainerId
+    name: str
+    labels: Mapping[str, str]
+
+
+def label_row(row: Any) -> Row:
+    names = as_map(row).get("Names")
+    return Row(
+        ContainerId(as_text(as_map(row).get("Id"))),
+        _own_name(names if isinstance(names, list) else []),
+        _texts(as_map(row).get("Labels")),
+    )
+
+
+def id_of(found: Any) -> ContainerId:
+    return ContainerId(as_text(as_map(found).get("Id")))
+
+
+def portrait(found: Any) -> "Portrait":
+    """One answer of ``/containers/ID/json``, as a foreign container is looked at."""
+    from supervisor.config.foreign_labels import Portrait  # noqa: PLC0415 - only a host that is watched has such
+
+    config, host = as_map(as_map(found).get("Config")), as_map(as_map(found).get("HostConfig"))
+    links, donors = host.get("Links"), host.get("VolumesFrom")
+    timeout = config.get("StopTimeout")
+    return Portrait(
+        name=name_of(found),
+        container=id_of(found),
+        image=as_text(config.get("Image")),
+        labels=_texts(config.get("Labels")),
+        joins=tuple((via, held) for via, held in ties(found).holds),
+        links=tuple(as_text(link).partition(":")[0].lstrip("/") for link in (links if isinstance(links, list) else ())),
+        volumes_from=tuple(
+            as_text(donor).partition(":")[0] for donor in (donors if isinstance(donors, list) else ()) if as_text(donor)
+        ),
+        policy=as_text(as_map(host.get("RestartPolicy")).get("Name")),
+        stop_signal=as_text(config.get("StopSignal")),
+        stop_timeout=float(timeout) if isinstance(timeout, int) and timeout >= 0 else None,
+    )
+
+
+def _texts(value: Any) -> Mapping[str, str]:
+    return {key: as_text(text) for key, text in as_map(value).items()}
+
+
+def _own_places(host: Mapping[str, Any]) -> Iterator[str]:
+    binds, mounts = host.get("Binds"), host.get("Mounts")
+    for bind in binds if isinstance(binds, list) else ():
+        parts = as_text(bind).split(":")
+        yield parts[1] if len(parts) > 1 else parts[0]
+    for mount in mounts if isinstance(mounts, list) else ():
+        yield as_text(as_map(mount).get("Target"))
+
+
+def fullest(newest: Any, usual: Any) -> dict[str, Any]:
+    """One container, inspected in the engine's newest version and in ours, with what only one of them tells.
+
+    Older versions hide what is newer than they (a start interval, annotations). From 1.44 on an address that was asked
+    for can no more be told from one that was given; before, only the former is in the configuration.
+    """
+    config = dict(as_map(as_map(newest).get("Config")))
+    if asked := as_text(as_map(as_map(usual).get("Config")).get("MacAddress")):
+        config["MacAddress"] = asked
+    return {**as_map(newest), "Config": config}
+
+
+def declares_health(found: Any) -> bool:
+    """Whether an inspected container has a health check; an image's own is part of it from its creation on."""
+    test = as_map(as_map(as_map(found).get("Config")).get("Healthcheck")).get("Test")
+    return isinstance(test, list) and bool(test) and test[0] != "NONE"
+
+
+def context(found: Any) -> ContextFacts:
+    """One answer of ``/containers/ID/json``, as a storage context is looked at."""
+    config, state = as_map(as_map(found).get("Config")), as_map(as_map(found).get("State"))
+    host = as_map(as_map(found).get("HostConfig"))
+    added = host.get("CapAdd")
+    return ContextFacts(
+        name=name_of(found),
+        container=as_text(as_map(found).get("Id")),
+        running=state.get("Running") is True,
+        pid=_number(state.get("Pid"), 0),
+        started=as_text(state.get("StartedAt")),
+        privileged=host.get("Privileged") is True,
+        capabilities=frozenset(
+            as_text(name).upper().removeprefix("CAP_") for name in (added if isinstance(added, list) else ())
+        ),
+        namespaces=tuple(
+            (name, as_text(host.get(key)) or "private")
+            for name, key in (("network", "NetworkMode"), ("pid", "PidMode"), ("ipc", "IpcMode"))
+        ),
+        requires=as_text(as_map(config.get("Labels")).get(REQUIRES)),
+    )
+
+
+def whereabouts(found: Any) -> Whereabouts:
+    """One answer of ``/containers/ID/json``: the first address of any of its networks will do."""
+    state, settings = as_map(as_map(found).get("State")), as_map(as_map(found).get("NetworkSettings"))
+    addresses = [as_text(as_map(one).get("IPAddress")) for one in as_map(settings.get("Networks")).values()]
+    return Whereabouts(
+        pid=_number(state.get("Pid"), 0),
+        address=next((address for address in (as_text(settings.get("IPAddress")), *addresses) if address), ""),
+        host_network=as_text(as_map(as_map(found).get("HostConfig")).get("NetworkMode")) == "host",
+    )
+
+
+def health_log(found: Any) -> tuple[CheckLine, ...]:
+    told = as_map(as_map(as_map(found).get("State")).get("Health")).get("Log")
+    return tuple(
+        CheckLine(
+            as_text(as_map(one).get("End")),
+            _number(as_map(one).get("ExitCode"), UNKNOWN_EXIT),
+            as_text(as_map(one).get("Output")),
+        )
+        for one in (told if isinstance(told, list) else ())
+    )
+
+
+def exec_exit(found: Any) -> int | None:
+    """One answer of ``/exec/ID/json``; ``None`` while it runs."""
+    told = as_map(found)
+    return None if told.get("Running") is True else _number(told.get("ExitCode"), UNKNOWN_EXIT)
+
+
+def owner(found: Any) -> UnitName | None:
+    return UnitName(as_text(as_map(as_map(as_map(found).get("Config")).get("Labels")).get(LABEL_UNIT))) or None
+
+
+def name_of(found: Any) -> str:
+    return as_text(as_map(found).get("Name")).lstrip("/")
+
+
+def has_terminal(found: Any) -> bool:
+    return as_map(as_map(found).get("Config")).get("Tty") is True
+
+
+def loaded(line: Any) -> list[str]:
+    """The image that a line of ``/images/load`` tells of: ``Loaded image: name:tag``, or an id when it has no name."""
+    return _LOADED.findall(as_text(as_map(line).get("stream")))
+
+
+def info(version: Any) -> EngineInfo:
+    """The answer of ``/version``. Engines before 1.12 name no minimum."""
+    told = as_map(version)
+    return EngineInfo(as_text(told.get("Version")), as_text(told.get("ApiVersion")), as_text(told.get("MinAPIVersion")))
+
+
+def _ours(labels: Mapping[str, Any], *, by_name: bool, **fields: Any) -> Observed | None:
+    unit = fields["name"] if by_name else as_text(labels.get(LABEL_UNIT))
+    if not unit or not fields["container"]:
+        return None
+    return Observed(
+        unit=UnitName(unit),
+        config_hash=as_text(labels.get(LABEL_HASH)),
+        variant=as_text(labels.get(LABEL_CONSOLE)),
+        **fields,
+    )
+
+
+def _own_name(names: list[Any]) -> str:
+    """A container goes by one name of its own, and by one for each legacy link: ``/taker/alias``."""
+    return next((name[1:] for name in map(as_text, names) if name.startswith("/") and name.count("/") == 1), "")
+
+
+def _health_of(found: Any) -> Health:
+    """A check that is declared and has said nothing yet counts as starting; what a dead container said is void."""
+    if not declares_health(found):
+        return Health.NONE
+    state = as_map(as_map(found).get("State"))
+    said = _health(as_text(as_map(state.get("Health")).get("Status"))) if state.get("Running") is True else Health.NONE
+    return said if said is not Health.NONE else Health.STARTING
+
+
+def _health(text: str) -> Health:
+    return Health(text) if text in Health.__members__.values() else Health.NONE
+
+
+def _age(started: str, now: float) -> Seconds:
+    """Never negative: a wall clock may have been set back meanwhile. A time that is none counts as just now."""
+    try:
+        return Seconds(max(0.0, now - dt.datetime.fromisoformat(started).timestamp()))
+    except (ValueError, OverflowError):
+        return Seconds(0)
+
+
+def _moment(stamp: str) -> float:
+    """Seconds since 1970; 0 for a time that is none."""
+    try:
+        return max(0.0, dt.datetime.fromisoformat(stamp).timestamp())
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def as_map(value: Any) -> Mapping[str, Any]:
+    """Of an answer: a mapping, if it is one; else an empty one."""
+    return value if isinstance(value, dict) else _NOTHING
+
+
+def as_text(value: Any) -> str:
+    """Of an answer: a text, if it is one; else an empty one."""
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: Any, otherwise: int) -> int:
+    """Event attributes are all text, inspect's fields are numbers."""
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return otherwise

@@ -1,0 +1,78 @@
+"""What an engine's errors mean: which failure a status and a sentence stand for. Pure."""
+
+import json
+import re
+from typing import Any, Final
+
+from supervisor.engine.decode import as_map, as_text
+from units.unit import Failure
+
+_SENTENCES: Final = (
+    ("is already in use by container", Failure.NAME_TAKEN),
+    ("no such image", Failure.IMAGE_MISSING),
+    ("cannot join network of a non running container", Failure.CONFLICT),
+    ("namespace path: lstat /proc/", Failure.CONFLICT),
+    ("is not running", Failure.NOT_RUNNING),
+    ("invalid signal", Failure.OTHER),
+    ("unable to find user", Failure.UNRECOVERABLE),
+    ("cannot unmarshal", Failure.UNRECOVERABLE),
+    ("invalid mode", Failure.UNRECOVERABLE),
+)
+"""What 20.10 and 26.1 say, in lower case; their status is 500 for half of it. A signal that the engine does not know
+leaves a running container behind, so it must not count as a refusal for good; nor must the sudden end of the process
+whose namespace was just to be joined."""
+STARTS = ("start", "restart")
+_BY_STATUS: Final = {304: Failure.CONFLICT, 404: Failure.NOT_FOUND, 409: Failure.CONFLICT}
+_SPECIAL: Final = {
+    ("create", 400): Failure.UNRECOVERABLE,
+    ("create", 404): Failure.UNRECOVERABLE,
+    ("start", 400): Failure.UNRECOVERABLE,
+    ("start", 404): Failure.UNRECOVERABLE,
+    ("restart", 400): Failure.UNRECOVERABLE,
+    ("restart", 404): Failure.UNRECOVERABLE,
+    ("pull", 400): Failure.UNRECOVERABLE,
+    ("pull", 404): Failure.IMAGE_MISSING,
+}
+
+
+def trouble(line: Any) -> str:
+    """The error that a line of ``/images/create`` or ``/images/load`` tells of; empty if it tells of none."""
+    told = as_map(line)
+    if "error" not in told and "errorDetail" not in told:
+        return ""
+    return (
+        as_text(as_map(told.get("errorDetail")).get("message"))
+        or as_text(told.get("error"))
+        or "an error without a word"
+    )
+
+
+def sentence(body: str) -> str:
+    """What the engine said in an error's body: JSON, but plain text when it refuses the API version itself."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        said = None
+    return as_text(as_map(said).get("message")) or body.strip()
+
+
+def failure(status: int, message: str, what: str, subject: str = "") -> Failure:
+    """What a refused call means.
+
+    Args:
+        status: Of HTTP; 0 when the refusal came in the middle of a stream.
+        message: The engine's sentence.
+        what: The call's name, as in the metrics: ``create``, ``start``, ``signal``.
+        subject: The container that was called for. A missing one may also be another that it is to join, and that
+            one may come back.
+    """
+    said = message.lower()
+    if "no such container" in said:
+        if what not in STARTS or subject.lower() in said.rpartition("no such container")[2]:
+            return Failure.OTHER if what == "create" else Failure.NOT_FOUND
+        # The engine wrote the id of the container to join into this one, and none will bear that id again.
+        return Failure.STALE if re.search("[0-9a-f]{64}", said) else Failure.OTHER
+    for words, meaning in _SENTENCES:
+        if words in said:
+            return meaning
+    return _SPECIAL.get((what, status)) or _BY_STATUS.get(status, Failure.OTHER)

@@ -1,0 +1,300 @@
+"""HTTP/1.1 over a unix socket, for the two things where latency is the product: the event stream, and the start order.
+
+Bytes are parsed in the moment they arrive, with no task in between, and an order is written in the loop tick that
+gives it. Everything that goes wrong with a connection is an EngineError.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import NoReturn, cast
+
+from supervisor.engine.http1 import Lines, Response, WireError
+from supervisor.engine.port import EngineError
+from units.records import dataclass
+from units.unit import Failure
+
+CONNECTIONS = 16
+"""More starts at once than this only make each other wait: an engine's rate is flat from about two per core on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: bytes
+
+
+def unreachable(path: str, error: OSError) -> EngineError:
+    """Say why there is no connection, and what to do about it."""
+    match error:
+        case PermissionError():
+            text = f"permission denied on {path}: run as root or join its group"
+        case FileNotFoundError():
+            text = f"{path} does not exist: the engine is not running, or listens elsewhere"
+        case ConnectionRefusedError():
+            text = f"nobody listens on {path}: the engine has died"
+        case _:
+            text = f"{path}: {error.strerror or error}"
+    return EngineError(Failure.UNREACHABLE, text)
+
+
+def request(method: str, target: str) -> bytes:
+    """A request without a body. Raises ValueError for a target that could smuggle in a second one."""
+    if not target.isascii() or not target.isprintable() or " " in target:
+        raise ValueError(f"not a request target: {target!r}")
+    return f"{method} {target} HTTP/1.1\r\nHost: docker\r\nContent-Length: 0\r\n\r\n".encode()
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request, and the connection on which it has left, if one was at hand."""
+
+    message: bytes
+    patience: float
+    peer: "_Caller | None"
+    answer: asyncio.Future[Answer] | None
+
+
+class Caller:
+    """Short calls without a body, each on a connection of its own, which is kept open for the next."""
+
+    def __init__(self, path: str, connections: int = CONNECTIONS) -> None:
+        self._path = path
+        self._peers: asyncio.LifoQueue[_Caller] = asyncio.LifoQueue()
+        for _ in range(connections):
+            self._peers.put_nowait(_Caller())
+
+    async def warm(self) -> None:
+        """Have a connection ready. Raises EngineError."""
+        if not self._peers.empty():
+            peer = self._peers.get_nowait()
+            try:
+                peer = peer if peer.alive else await self._connect()
+            finally:
+                self._peers.put_nowait(peer)
+
+    async def call(self, method: str, target: str, patience: float) -> Answer:
+        """``ask`` and ``answer`` in one."""
+        return await self.answer(self.ask(method, target, patience))
+
+    def ask(self, method: str, target: str, patience: float) -> Asked:
+        """Send the request in this very tick where a connection is at hand; ``answer`` must be awaited in any case."""
+        message = request(method, target)
+        peer = None if self._peers.empty() else self._peers.get_nowait()
+        return Asked(message, patience, peer, peer.ask(message, patience) if peer is not None and peer.alive else None)
+
+    async def answer(self, asked: Asked) -> Answer:
+        """Raises EngineError (UNREACHABLE), TimeoutError. A call that is given up closes its connection.
+
+        A kept connection that turns out to be closed before it has answered anything is no failure: the engine closes
+        idle ones. The request is sent once more, on a new one, and so must be one that may come twice.
+        """
+        peer = asked.peer
+        if peer is None:
+            async with asyncio.timeout(asked.patience):
+                peer = await self._peers.get()
+        try:
+            answer = asked.answer
+            if answer is None and peer.alive:
+                answer = peer.ask(asked.message, asked.patience)
+            if answer is not None:
+                with contextlib.suppress(_UnansweredError):
+                    return await answer
+            async with asyncio.timeout(asked.patience):
+                peer = await self._connect()
+            return await peer.ask(asked.message, asked.patience)
+        except WireError as error:
+            raise EngineError(Failure.UNREACHABLE, f"{self._path}: {error}") from error
+        finally:
+            if not peer.reusable:
+                peer.close()
+            self._peers.put_nowait(peer)
+
+    def close(self) -> None:
+        while not self._peers.empty():
+            self._peers.get_nowait().close()
+
+    async def _connect(self) -> "_Caller":
+        try:
+            _, peer = await asyncio.get_running_loop().create_unix_connection(_Caller, self._path)
+        except OSError as error:
+            raise unreachable(self._path, error) from error
+        return peer
+
+
+class _UnansweredError(WireError):
+    """The connection was cut before the first byte of an answer."""
+
+
+class _Connection(asyncio.Protocol):
+    """What both kinds of connections share: bytes go to the response, each end of it to ``_over``."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._response: Response | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport = cast("asyncio.Transport", transport)  # uvloop has transports of its own
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self._response is None:
+            self.close()  # Nobody asked.
+            return
+        try:
+            self._response.feed(data)
+        except WireError as error:
+            self._over(error)
+        else:
+            self._fed(self._response)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        try:
+            if self._response is not None:
+                self._response.end()
+        except WireError as error:
+            self._over(WireError(f"{error}: {exc}") if exc else error)
+        else:
+            self._over(None)
+
+    def _write(self, message: bytes, response: Response) -> None:
+        assert self._transport is not None
+        self._response = response
+        self._transport.write(message)
+
+    def _fed(self, response: Response) -> None:
+        """Bytes have been taken."""
+        raise NotImplementedError
+
+    def _over(self, error: Exception | None) -> None:
+        """Nothing more will come."""
+        raise NotImplementedError
+
+
+class _Caller(_Connection):
+    """One call at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: list[bytes] = []
+        self._answer: asyncio.Future[Answer] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._keep = True
+
+    @property
+    def reusable(self) -> bool:
+        return self.alive and self._response is None and self._keep
+
+    def ask(self, message: bytes, patience: float) -> asyncio.Future[Answer]:
+        loop = asyncio.get_running_loop()
+        self._parts = []
+        response = Response(self._parts.append)
+        self._write(message, response)
+        self._answer = loop.create_future()
+        self._deadline = loop.call_later(patience, self._expire)
+        return self._answer
+
+    def _expire(self) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(TimeoutError())
+            self._keep = False
+
+    def _fed(self, response: Response) -> None:
+        if response.done:
+            self._over(None)
+
+    def _over(self, error: Exception | None) -> None:
+        response, self._response = self._response, None
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if response is None or self._answer is None or self._answer.done():
+            return
+        if error is None:
+            self._keep = response.keep_alive
+            self._answer.set_result(Answer(response.status, b"".join(self._parts)))
+            return
+        self._keep = False
+        self._answer.set_exception(error if response.begun else _UnansweredError(str(error)))
+
+
+class Listener(_Connection):
+    """One endless answer, line by line. Whoever hears a line must not wait: a slow reader slows the engine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: list[bytes] = []
+        self._hear: Callable[[bytes], None] | None = None
+        self._cut = Lines()
+        self._refusal: list[bytes] = []
+        self._news = asyncio.Event()
+        self._error: Exception | None = None
+
+    async def open(self, target: str) -> Answer:
+        """Send the request and wait for the head of the answer; other statuses than 200 come with their body.
+
+        Raises WireError.
+        """
+        response = Response(self._take)
+        self._write(request("GET", target), response)
+        while not response.status or (response.status != 200 and not response.done):
+            await self._wait()
+        return Answer(response.status, b"".join(self._refusal))
+
+    async def hand_over(self, hear: Callable[[bytes], None]) -> NoReturn:
+        """Tell ``hear`` each line in the moment it comes, first those that came before this call.
+
+        Raises WireError when the stream is over, and what ``hear`` raises.
+        """
+        for line in self._lines:
+            hear(line)
+        self._lines, self._hear = [], hear
+        while True:
+            await self._wait()
+
+    async def _wait(self) -> None:
+        if self._error is not None:
+            raise self._error
+        self._news.clear()
+        await self._news.wait()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            super().data_received(data)
+        except Exception as error:  # noqa: BLE001 - a defect: not the connection's, which would only be made anew
+            self._over(error)
+
+    def _take(self, part: bytes) -> None:
+        assert self._response is not None
+        if self._response.status != 200:
+            self._refusal.append(part)
+            return
+        for line in self._cut.feed(part):
+            (self._hear or self._lines.append)(line)
+
+    def _fed(self, response: Response) -> None:
+        if response.done and response.status == 200:
+            self._over(None)
+        elif self._hear is None:
+            self._news.set()
+
+    def _over(self, error: Exception | None) -> None:
+        self._error = self._error or error or WireError("the stream has ended")
+        self._news.set()
+        self.close()
+
+
+async def listen(path: str) -> Listener:
+    """Raises EngineError (UNREACHABLE)."""
+    try:
+        _, listener = await asyncio.get_running_loop().create_unix_connection(Listener, path)
+    except OSError as error:
+        raise unreachable(path, error) from error
+    return listener

@@ -1,0 +1,180 @@
+"""What can be asked of units over the control socket, and how it is known what became of it."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import field
+from typing import Any
+
+from supervisor.http.access import uid_of
+from supervisor.http.control.queries import row
+from supervisor.http.control.request import Refusal, Taken, in_json, named, reached, seconds
+from supervisor.http.server import BaseRequest, Response
+from supervisor.runtime.loop import Inbox
+from units.events import Event, ResetAsked, RestartAsked, StartAsked, StopAsked
+from units.health import Health
+from units.machine import Moment
+from units.records import dataclass
+from units.spec import LASTING, UnitName
+from units.unit import Phase, Unit
+from units.world import Answer, Entry, Reaction, World
+
+ANSWER = 10.0
+"""Seconds within which the one loop takes a fact; more means that it is stuck."""
+
+ASKS = {"start": StartAsked, "stop": StopAsked, "restart": RestartAsked, "reset-failed": ResetAsked}
+BAD = frozenset({Phase.FAILED, Phase.CRASH_LOOP, Phase.IMAGE_MISSING})
+UP = frozenset({Phase.RUNNING, Phase.READY})
+DOWN = frozenset({Phase.INACTIVE, Phase.COMPLETED})
+
+
+@dataclass(slots=True)
+class Ask:
+    """One request that waits: first for its answer, then perhaps for its unit to settle."""
+
+    verb: str
+    unit: UnitName
+    uid: int | None = None
+    """Who asks."""
+    answer: Answer | None = None
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    vetoed: bool = False
+    """A gate said no to the stop that was asked."""
+
+
+class Asking:
+    """What was asked and is not answered yet. An observer, to see what became of it."""
+
+    def __init__(self, *, inbox: Inbox, world: Callable[[], World], status: Callable[[], dict[str, Any]]) -> None:
+        self._inbox = inbox
+        self._world = world
+        self._status = status
+        self._asks: dict[int, Ask] = {}
+        self._numbered = 0
+        self._closing = False
+
+    @property
+    def waiting(self) -> int:
+        return len(self._asks)
+
+    def asker(self, request: int) -> int | None:
+        """The uid of who waits for the answer to this request."""
+        return ask.uid if (ask := self._asks.get(request)) is not None else None
+
+    def observe(self, _entry: Entry, _moment: Moment, reaction: Reaction) -> None:
+        for answer in reaction.answers:
+            if (ask := self._asks.get(answer.request)) is not None:
+                ask.answer = answer
+                ask.answered.set()
+        for moved in reaction.transitions:
+            if moved.on == "SignalFailed" and moved.after.phase in UP:
+                self._note_veto(moved.after.name)
+        for ask in self._asks.values():
+            unit = reaction.world.units.get(ask.unit)
+            if ask.answer is not None and unit is not None and settled(ask.verb, unit):
+                ask.settled.set()
+
+    def _note_veto(self, unit: UnitName) -> None:
+        """Its stop came to nothing: whoever waits for that waits in vain."""
+        for ask in self._asks.values():
+            if ask.unit == unit and ask.verb in {"stop", "restart"} and ask.answer is not None:
+                ask.vetoed = True
+                ask.settled.set()
+
+    def close(self) -> None:
+        """End all waits: who waits gets what is known."""
+        self._closing = True
+        for ask in self._asks.values():
+            ask.answered.set()
+            ask.settled.set()
+
+    @contextmanager
+    def asked(self, request: BaseRequest, verb: str, unit: UnitName, fact: Callable[[int], Event]) -> Iterator[Ask]:
+        """Put the fact that bears this request's number into the inbox, and listen for its answer meanwhile."""
+        self._numbered += 1
+        number, ask = self._numbered, Ask(verb, unit, uid_of(request.transport))
+        self._asks[number] = ask
+        try:
+            self._inbox.put(fact(number))
+            yield ask
+        finally:
+            del self._asks[number]
+
+    async def verb(self, request: BaseRequest, taken: Taken) -> Response:
+        """Ask a unit to start, stop, restart, or to be tried again."""
+        verb, wait = taken["verb"], seconds(request, "wait")
+        if verb not in ASKS:
+            raise Refusal(404, f"units cannot be asked to '{verb[:80]}'", f"verbs: {', '.join(ASKS)}")
+        unit = named(self._world(), taken["name"])
+        with self.asked(request, verb, unit.name, lambda number: ASKS[verb](unit.name, number)) as ask:
+            answer = await self._answer(ask)
+            world = self._world()
+            now = world.units[unit.name]
+            if not answer.accepted and (world.draining or not fulfilled(verb, now)):
+                raise Refusal(409, answer.text, f"see 'dockwarden why {unit.name}'")
+            if wait and not settled(verb, now):
+                await reached(ask.settled, wait)
+            return self._outcome(ask, answer, waited=bool(wait))
+
+    async def _answer(self, ask: Ask) -> Answer:
+        await reached(ask.answered, ANSWER)
+        if ask.answer is None:
+            why = "ends" if self._closing else f"did not take the request within {ANSWER:g} s"
+            raise Refusal(503, f"the supervisor {why}", "see its log")
+        return ask.answer
+
+    def _outcome(self, ask: Ask, answer: Answer, *, waited: bool) -> Response:
+        unit = self._world().units[ask.unit]
+        is_settled = ask.vetoed or settled(ask.verb, unit)
+        good = not ask.vetoed and succeeded(ask.verb, unit) if is_settled or waited else True
+        return in_json(
+            {
+                "unit": row(self._status(), ask.unit),
+                "verb": ask.verb,
+                "accepted": answer.accepted,
+                "settled": is_settled,
+                "ok": good,
+                "answer": answer.text,
+            }
+        )
+
+
+def up(unit: Unit) -> bool:
+    """Its process runs, as well as it can be known."""
+    if unit.phase is Phase.READY:
+        return True
+    return unit.phase is Phase.RUNNING and unit.spec.kind in LASTING and unit.health is Health.NONE
+
+
+def settled(verb: str, unit: Unit) -> bool:
+    """What was asked has come true, or will not by itself."""
+    match verb:
+        case "stop":
+            return not unit.busy and unit.phase is not Phase.EXITED and not unit.wanted
+        case _:
+            return up(unit) or unit.phase in DOWN or unit.phase in BAD
+
+
+def succeeded(verb: str, unit: Unit) -> bool:
+    """A settled unit stands where the verb wanted it."""
+    match verb:
+        case "stop":
+            return settled(verb, unit) and unit.phase is not Phase.FAILED
+        case "reset-failed":
+            return up(unit) or unit.phase in DOWN
+        case _:
+            return up(unit) or unit.phase is Phase.COMPLETED
+
+
+def fulfilled(verb: str, unit: Unit) -> bool:
+    """Nothing was done, and nothing needs to be: it is so already, or on its way."""
+    match verb:
+        case "start":
+            return unit.phase in {Phase.STARTING, Phase.RUNNING, Phase.READY, Phase.COMPLETED}
+        case "restart":
+            return unit.phase is Phase.STARTING
+        case "stop":
+            return unit.phase is Phase.INACTIVE
+        case _:
+            return True

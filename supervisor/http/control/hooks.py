@@ -1,0 +1,69 @@
+"""What the control socket answers about hooks: which there are, trying them, switching them, and looking again."""
+
+from collections.abc import Callable
+
+from hooks.presence import HostHooks, UnknownHookError
+from supervisor.http.control.request import Refusal, Taken, in_json
+from supervisor.http.server import BaseRequest, Response, Route
+
+
+class HookRoutes:
+    """``hooks``: those of the host; None where there are none to speak of."""
+
+    def __init__(self, hooks: Callable[[], HostHooks | None]) -> None:
+        self._given = hooks
+
+    @property
+    def _hooks(self) -> HostHooks | None:
+        return self._given()
+
+    def table(self) -> tuple[Route, ...]:
+        return (
+            Route("GET", "/v1/hooks", self._list),
+            Route("POST", "/v1/hooks/reload", self._reload),
+            Route("POST", "/v1/hooks/test/{event}", self._test),
+            Route("POST", "/v1/hooks/enable/{name}", self._enable),
+            Route("POST", "/v1/hooks/disable/{name}", self._disable),
+        )
+
+    async def _list(self, _request: BaseRequest, _taken: Taken) -> Response:
+        return in_json([] if self._hooks is None else self._hooks.listed())
+
+    async def _reload(self, _request: BaseRequest, _taken: Taken) -> Response:
+        """Answered when it is known which Python hooks there are."""
+        if self._hooks is not None:
+            self._hooks.reload()
+            await self._hooks.ready()
+        return in_json([] if self._hooks is None else self._hooks.listed())
+
+    async def _test(self, request: BaseRequest, taken: Taken) -> Response:
+        """Answered when the last of them has ended, or was ended."""
+        try:
+            told = [] if self._hooks is None else await self._hooks.test(taken["event"], request.query.get("unit", ""))
+        except KeyError:
+            from hooks.happenings import ALL as EVENTS  # noqa: PLC0415 - loaded with the first hook
+            from hooks.points import POINTS  # noqa: PLC0415
+
+            raise Refusal(
+                404, f"there is no event '{taken['event'][:80]}'", f"there are: {', '.join((*EVENTS, *POINTS))}"
+            ) from None
+        return in_json(told)
+
+    async def _enable(self, _request: BaseRequest, taken: Taken) -> Response:
+        return self._switch(taken["name"], on=True)
+
+    async def _disable(self, _request: BaseRequest, taken: Taken) -> Response:
+        return self._switch(taken["name"], on=False)
+
+    def _switch(self, name: str, *, on: bool) -> Response:
+        if self._hooks is None:
+            raise Refusal(404, f"there is no hook '{name[:80]}'", "there are none here")
+        try:
+            self._hooks.switch(name, on=on)
+        except UnknownHookError as error:
+            raise Refusal(404, f"there is no hook '{name[:80]}'", str(error)) from error
+        except OSError as error:
+            raise Refusal(
+                500, f"it cannot be kept: {error}", "see whether the state directory can be written"
+            ) from error
+        return in_json({"hook": name, "on": on})

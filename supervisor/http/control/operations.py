@@ -1,0 +1,158 @@
+"""What each request of the control socket is for, what it takes and what it answers: one entry for each route.
+
+Loaded only when somebody asks for the description.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from supervisor.http.control import types as answer
+from supervisor.http.control.commands import ASKS
+from supervisor.http.control.logs import LAST, LEVELS
+from supervisor.http.control.request import LONGEST_WAIT
+from supervisor.http.control.waits import GOALS
+from units.spec import Switchable
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One of the query's, or one that stands in the path."""
+
+    name: str
+    says: str
+    type: Any = str
+    bounds: tuple[float, float] | None = None
+    choices: tuple[str, ...] = ()
+    forms: tuple[dict[str, str], ...] = ()
+    """What a text may look like, in JSON Schema's words: one of these."""
+    default: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One request, described."""
+
+    summary: str
+    answer: Any
+    """The type of its answer; of one line of it, if ``stream``."""
+    query: tuple[Parameter, ...] = ()
+    codes: tuple[int, ...] = ()
+    """Errors besides 400, 403 and 503."""
+    stream: bool = False
+    """Lines of JSON."""
+    events: bool = False
+    """Or, if asked so, server-sent events."""
+    media: str = "application/json"
+    """Type of its answer's content."""
+    also: tuple[int, ...] = ()
+    """Codes of a good answer besides 200."""
+
+
+PATH = {
+    "name": Parameter("name", "name of a unit, a console, a storage context or an engine"),
+    "verb": Parameter("verb", "what the unit is asked", choices=tuple(ASKS)),
+    "of": Parameter("of", "what can be switched", choices=tuple(Switchable)),
+    "event": Parameter("event", "name of an event"),
+}
+"""What the parts in braces of the paths stand for."""
+
+COUNT = (0, 999_999_999_999_999)
+FOLLOW = Parameter("follow", "go on with what comes", bool)
+SINCE = Parameter(
+    "since",
+    "from then on: a span such as 10m or 2h ago, or an ISO time",
+    forms=({"pattern": r"^([0-9]{1,9}(s|m|min|h|d|w))+$"}, {"format": "date-time"}),
+)
+WAIT = Parameter("wait", "seconds to wait for the outcome", float, (0, LONGEST_WAIT), default=0)
+
+OPERATIONS: dict[str, Operation] = {
+    "GET /v1/status": Operation("Everything at a glance", answer.Status),
+    "GET /v1/units": Operation("All units", tuple[answer.Unit, ...]),
+    "GET /v1/units/{name}": Operation("One unit", answer.Unit, codes=(404,)),
+    "GET /v1/units/{name}/why": Operation(
+        "Why a unit is in its state, and what would change it", answer.Why, (SINCE,), codes=(404,)
+    ),
+    "GET /v1/units/{name}/timeline.svg": Operation(
+        "The same as a picture", str, (SINCE,), codes=(404,), media="image/svg+xml"
+    ),
+    "GET /v1/boot": Operation("How the host came up", answer.Boot),
+    "GET /v1/boot.svg": Operation("The same as a picture", str, media="image/svg+xml"),
+    "GET /v1/units/{name}/wait": Operation(
+        "Wait until a unit gets somewhere",
+        answer.Waited,
+        (
+            Parameter("for", "where it shall get", choices=tuple(GOALS), default="ready"),
+            Parameter("timeout", "longest wait in seconds", float, (0, LONGEST_WAIT), default=0),
+        ),
+        codes=(404,),
+    ),
+    "GET /v1/units/{name}/logs": Operation(
+        "What a unit's container wrote",
+        answer.OutputLine,
+        (Parameter("tail", "the last so many lines", int, COUNT, default=100), FOLLOW),
+        codes=(404, 409),
+        stream=True,
+    ),
+    "GET /v1/events": Operation(
+        "What happened lately, and what happens",
+        answer.Event | answer.Dropped,
+        (
+            FOLLOW,
+            Parameter("unit", "only of this unit"),
+            Parameter("after", "only what came after this record's seq", int, COUNT),
+            Parameter("tail", "the last so many records", int, COUNT),
+        ),
+        codes=(404,),
+        stream=True,
+        events=True,
+    ),
+    "GET /v1/logs": Operation(
+        "What was done and what containers wrote, in the order of their times",
+        answer.LogLine | answer.Event | answer.LogMark,
+        (
+            FOLLOW,
+            Parameter("unit", "only of this unit"),
+            Parameter("since", "nothing before this time, in seconds since 1970", float, (0, LAST)),
+            Parameter("until", "nothing after this time; it ends there, also with follow", float, (0, LAST)),
+            Parameter("tail", "the last so many lines", int, COUNT),
+            Parameter("level", "lowest of the records", choices=tuple(LEVELS), default="info"),
+            Parameter("output", "without the records", bool),
+        ),
+        codes=(404,),
+        stream=True,
+    ),
+    "GET /v1/graph": Operation("Who needs whom, with everybody's state", answer.Graph),
+    "GET /v1/version": Operation("The supervisor's version", answer.Version),
+    "GET /v1/openapi.json": Operation("This description", dict[str, Any]),
+    "GET /v1/storage/{name}/check": Operation(
+        "Whether a unit could be the storage context", answer.Fit, codes=(404, 409)
+    ),
+    "GET /v1/engines": Operation("The engines that user Docker can run", answer.Engines, codes=(409,)),
+    "GET /v1/hooks": Operation("The host's hooks and how they fared", tuple[answer.Hook, ...]),
+    "POST /v1/hooks/reload": Operation("Look again which hooks there are", tuple[answer.Hook, ...]),
+    "POST /v1/hooks/enable/{name}": Operation("Tell, or ask, a hook again", answer.HookSwitched, codes=(404, 500)),
+    "POST /v1/hooks/disable/{name}": Operation(
+        "Neither tell nor ask a hook until it is enabled", answer.HookSwitched, codes=(404, 500)
+    ),
+    "POST /v1/hooks/test/{event}": Operation(
+        "Tell the hooks of an event that did not happen, or ask the gates of a point",
+        tuple[answer.HookTold, ...],
+        (Parameter("unit", "whom it is about"),),
+        codes=(404,),
+    ),
+    "POST /v1/units/{name}/{verb}": Operation(
+        "Ask a unit to start, to stop, to restart, or to forget its failures", answer.Asked, (WAIT,), codes=(404, 409)
+    ),
+    "POST /v1/switch/{of}/{name}": Operation(
+        "Change over to another console, storage context or engine, as one transaction",
+        answer.Switched,
+        (
+            WAIT,
+            Parameter("force", "also while somebody works in the console", bool),
+            Parameter("anew", "the present console, in a new container", bool),
+        ),
+        codes=(404, 409),
+        also=(202,),
+    ),
+    "POST /v1/enable/{of}/{name}": Operation("What the next boot begins with", answer.Enabled, codes=(404,)),
+}

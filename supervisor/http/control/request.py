@@ -1,0 +1,103 @@
+"""What a request of the control socket says, and how it is answered: parameters, refusals, JSON and lines of JSON."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from supervisor.http.server import BaseRequest, Response, StreamResponse
+from units.spec import UnitName
+from units.unit import Unit
+from units.world import World
+
+STUCK = 10.0
+"""Seconds a client may leave what we write unread."""
+LONGEST_WAIT = 3600.0
+
+Taken = Mapping[str, str]
+"""What the parts in braces of a route's path stand for."""
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, not a failure of ours
+    """The request is answered with an error."""
+
+    def __init__(self, code: int, error: str, hint: str) -> None:
+        super().__init__(error)
+        self.code = code
+        self.hint = hint
+
+
+def named(world: World, name: str) -> Unit:
+    """Raises Refusal where there is no such unit."""
+    unit = world.units.get(UnitName(name))
+    if unit is None:
+        raise Refusal(404, f"there is no unit '{name[:80]}'", "GET /v1/units lists them")
+    return unit
+
+
+def in_json(value: Any, code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(
+        body=json.dumps(value, separators=(",", ":")).encode() + b"\n",
+        status=code,
+        content_type="application/json",
+        headers=headers,
+    )
+
+
+def refuse(code: int, error: str, hint: str, headers: Mapping[str, str] | None = None) -> Response:
+    return in_json({"error": error, "hint": hint}, code, headers)
+
+
+def flag(request: BaseRequest, key: str) -> bool:
+    value = request.query.get(key, "0")
+    if value not in {"", "0", "1", "true", "false"}:
+        raise Refusal(400, f"{key}: expected 0 or 1", f"{key}=1 turns it on")
+    return value in {"", "1", "true"}
+
+
+def number(request: BaseRequest, key: str, default: int) -> int:
+    value = request.query.get(key, str(default))
+    if not (value.isascii() and value.isdecimal() and len(value) <= 15):
+        raise Refusal(400, f"{key}: expected a whole number", f"such as {key}={default or 10}")
+    return int(value)
+
+
+def seconds(request: BaseRequest, key: str) -> float:
+    try:
+        value = float(request.query.get(key, "0"))
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= LONGEST_WAIT:
+        raise Refusal(400, f"{key}: expected 0 to {LONGEST_WAIT:g} seconds", f"such as {key}=30")
+    return value
+
+
+async def reached(event: asyncio.Event, within: float) -> None:
+    """Wait for it, at most so many seconds."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within):
+            await event.wait()
+
+
+async def open_lines(request: BaseRequest) -> StreamResponse:
+    """A stream of JSON lines. It ends its connection, so that a cut one cannot be taken for a whole one."""
+    stream = StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+    await stream.prepare(request)
+    return stream
+
+
+async def write_line(request: BaseRequest, stream: StreamResponse, value: dict[str, Any]) -> None:
+    """Waits for a slow reader a while, then cuts it off."""
+    try:
+        async with asyncio.timeout(STUCK):
+            await stream.write(json.dumps(value, separators=(",", ":")).encode() + b"\n")
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the client does not read") from None
+
+
+async def end(lines: AsyncIterator[Any]) -> None:
+    if isinstance(lines, AsyncGenerator):
+        await lines.aclose()

@@ -1,0 +1,108 @@
+"""All that may be asked on the control socket: a route for each, and who answers it.
+
+Loaded with the first request: most supervisors are asked once a month.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from hooks.presence import HostHooks
+from supervisor.api_explaining import Explaining
+from supervisor.dockerd.lazy_user_docker import LateUserDocker
+from supervisor.engine.port import Engine
+from supervisor.http.control.commands import Asking
+from supervisor.http.control.hooks import HookRoutes
+from supervisor.http.control.queries import Reading
+from supervisor.http.control.request import Taken, in_json
+from supervisor.http.control.switches import Switching
+from supervisor.http.control.waits import Waiting
+from supervisor.http.server import BaseRequest, Response, Route, StreamResponse
+from supervisor.journal.journal import Journal
+from supervisor.runtime.loop import Inbox
+from supervisor.state.choices import Choices
+from units.machine import Moment
+from units.spec import UnitName
+from units.world import Entry, Reaction, World
+
+
+class Api:
+    """An observer, to see what becomes of what is asked."""
+
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        world: Callable[[], World],
+        status: Callable[[], dict[str, Any]],
+        journal: Journal,
+        engine: Engine | None,
+        boot: Callable[[], dict[str, Any]],
+        choices: Choices | None = None,
+        user_docker: LateUserDocker | None = None,
+        checks: Callable[[UnitName], list[dict[str, Any]]] = lambda _: [],
+        hooks: HostHooks | None = None,
+    ) -> None:
+        self._journal = journal
+        self._engine = engine
+        self._world = world
+        self._engine_log: Callable[[int], tuple[str, ...]] = (lambda _: ()) if user_docker is None else user_docker.tail
+        self._hooks = hooks
+        self._reading = Reading(
+            world=world, status=status, journal=journal, engine=engine, user_docker=user_docker, checks=checks
+        )
+        self._explaining = Explaining(world, journal, boot)
+        self._asking = Asking(inbox=inbox, world=world, status=status)
+        self._waiting = Waiting(taken=lambda: inbox.taken, world=world, status=status)
+        self._switching = Switching(
+            asking=self._asking, world=world, status=status, choices=choices, user_docker=user_docker
+        )
+        self.routes = self._table()
+
+    def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
+        self._asking.observe(entry, moment, reaction)
+        self._waiting.observe(moment, reaction.world)
+
+    def asker(self, request: int) -> int | None:
+        """The uid of who waits for the answer to this request."""
+        return self._asking.asker(request)
+
+    def close(self) -> None:
+        """End all waits."""
+        self._asking.close()
+        self._waiting.close()
+
+    def _table(self) -> tuple[Route, ...]:
+        return (
+            Route("GET", "/v1/status", self._reading.status),
+            Route("GET", "/v1/units", self._reading.units),
+            Route("GET", "/v1/units/{name}", self._reading.unit),
+            Route("GET", "/v1/units/{name}/why", self._reading.why),
+            Route("GET", "/v1/units/{name}/timeline.svg", self._explaining.timeline),
+            Route("GET", "/v1/units/{name}/logs", self._reading.logs),
+            Route("GET", "/v1/units/{name}/wait", self._waiting.wait),
+            Route("GET", "/v1/events", self._reading.events),
+            Route("GET", "/v1/logs", self._logs),
+            Route("GET", "/v1/boot", self._explaining.boot),
+            Route("GET", "/v1/boot.svg", self._explaining.boot_picture),
+            Route("GET", "/v1/graph", self._reading.graph),
+            Route("GET", "/v1/version", self._reading.version),
+            Route("GET", "/v1/openapi.json", self._describe),
+            Route("GET", "/v1/storage/{name}/check", self._switching.check),
+            Route("GET", "/v1/engines", self._switching.engines),
+            *HookRoutes(lambda: self._hooks).table(),
+            Route("POST", "/v1/units/{name}/{verb}", self._asking.verb),
+            Route("POST", "/v1/switch/{of}/{name}", self._switching.switch),
+            Route("POST", "/v1/enable/{of}/{name}", self._switching.enable),
+        )
+
+    async def _logs(self, request: BaseRequest, taken: Taken) -> StreamResponse:
+        from supervisor.http.control.logs import Logs  # noqa: PLC0415 - it reads what a host may never be asked for
+
+        return await Logs(self._journal, self._engine, self._world, self._engine_log).get(request, taken)
+
+    async def _describe(self, _request: BaseRequest, _taken: Taken) -> Response:
+        # Asked for once in a supervisor's life: not carried around until then.
+        from supervisor.http.control.openapi import describe  # noqa: PLC0415
+        from supervisor.http.control.operations import OPERATIONS  # noqa: PLC0415
+
+        return in_json(describe(self.routes, OPERATIONS))

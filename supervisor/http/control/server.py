@@ -1,0 +1,243 @@
+"""The only place that people and programs ask through: HTTP and JSON over unix sockets, and read-only over TCP.
+
+Whoever asks shares a thread with the supervision of the host, so nobody may hold it up: requests have no body worth
+reading, answers are small, streams are bounded, and a client that neither asks nor reads is cut off.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from importlib import import_module
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from structlog.typing import FilteringBoundLogger
+
+from supervisor.http.access import READING, SOCKET, Access, ControlError, open_door, peer_of, shut
+from supervisor.http.control.request import Refusal, Taken, refuse
+from supervisor.http.pages.endpoints import PagesError, address, plain
+from supervisor.http.server import BaseRequest, HttpServer, NoRouteError, Route, StreamResponse, match
+from supervisor.journal.journal import Journal
+from units.machine import Moment
+from units.world import Entry, Reaction
+
+if TYPE_CHECKING:
+    from supervisor.http.control.routes import Api
+
+CLIENTS = 256
+"""Requests at a time; the next one is told to come back."""
+GUESTS = 128
+"""Of these, from those who may only look: they cannot keep out those who may do something."""
+IDLE = 10.0
+"""Seconds a connection may exist without a whole request on it."""
+API = "supervisor.http.control.routes"
+"""Loading it takes 20 ms, in a thread of its own: those who die meanwhile do not wait for it."""
+
+
+Guard = Callable[[BaseRequest], Awaitable[StreamResponse]]
+
+
+class Control:
+    """Serves ``run_dir/control.sock`` and what ``access`` says. An observer, to see what becomes of what is asked.
+
+    ``make_api`` is called with the first request, once ``API`` is loaded.
+    """
+
+    def __init__(
+        self,
+        *,
+        run_dir: Path,
+        journal: Journal,
+        make_api: "Callable[[], Api]",
+        log: FilteringBoundLogger | None = None,
+        access: Access = Access(),
+    ) -> None:
+        self.path = run_dir / SOCKET
+        self._log = log
+        self._access = access
+        self._journal = journal
+        self._make_api = make_api
+        self._api: Api | None = None
+        self._busy: set[asyncio.Transport] = set()
+        self._guests = 0
+        self._closing = asyncio.Event()
+        self._servers: list[HttpServer] = []
+        self._files: dict[Path, int] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+
+    def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
+        if self._api is not None:
+            self._api.observe(entry, moment, reaction)
+
+    @property
+    def api(self) -> "Api":
+        """Made when it is needed for the first time."""
+        if self._api is None:
+            self._api = self._make_api()
+        return self._api
+
+    def asker(self, request: int) -> int | None:
+        """The uid of who waits for the answer to this request."""
+        return None if self._api is None else self._api.asker(request)
+
+    async def start(self) -> None:
+        """Open the doors and serve until ``close``. Raises ControlError."""
+        try:
+            await self._open(self.path, self._access.group, self._guard)
+            reading = self.path.with_name(READING)
+            if self._access.readers:
+                await self._open(reading, self._access.readers, self._guard_reading)
+            else:
+                shut(reading)
+            if self._access.listen:
+                await self._listen(self._access.listen)
+        except BaseException:
+            await self.close()
+            raise
+        self._sweeper = asyncio.create_task(self._sweep(), name="control-sweeper")
+
+    async def close(self) -> None:
+        """End all streams and waits, and take the sockets away. Idempotent."""
+        self._closing.set()
+        if self._api is not None:
+            self._api.close()
+        self._journal.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        # First the names: nobody new comes while the present ones are let go.
+        for path, inode in self._files.items():
+            with suppress(OSError):
+                if path.lstat().st_ino == inode:
+                    path.unlink()
+        servers, self._servers = self._servers, []
+        await asyncio.gather(*(server.close() for server in servers))
+
+    async def _open(self, path: Path, group: str, guard: Guard) -> None:
+        listener, self._files[path] = open_door(path, group)
+        await self._server(guard).listen_unix(listener)
+
+    async def _listen(self, where: str) -> None:
+        try:
+            await self._server(self._guard_address).listen_tcp(*address(where, "--control-listen"))
+        except PagesError as error:
+            raise ControlError(str(error)) from error
+        except OSError as error:
+            raise ControlError(f"cannot listen at {where}: {plain(error)}; choose another --control-listen") from error
+
+    def _server(self, guard: Guard) -> HttpServer:
+        server = HttpServer(
+            guard,
+            grace=1.0,
+            handler_cancellation=True,
+            keepalive_timeout=IDLE,
+            lingering_time=0.5,
+            max_line_size=4096,
+            max_field_size=4096,
+        )
+        self._servers.append(server)
+        return server
+
+    async def _sweep(self) -> None:
+        """Cut off connections on which nothing is asked: half a request, or an answer that nobody reads."""
+        known: set[object] = set()
+        while True:
+            await asyncio.sleep(IDLE)
+            connections = (one for server in self._servers for one in server.connections)
+            idle = {one for one in connections if one.transport not in self._busy}
+            for connection in idle & known:
+                if (transport := getattr(connection, "transport", None)) is not None:
+                    transport.abort()
+            known = set(idle)
+
+    # What every request goes through.
+
+    async def _guard(self, request: BaseRequest) -> StreamResponse:
+        """Turn every refusal into JSON, and no more than so many at a time."""
+        transport = request.transport
+        if transport is None or self._closing.is_set():
+            return refuse(503, "the supervisor is ending", "see whether the host goes down")
+        if len(self._busy) >= CLIENTS:
+            return refuse(503, f"{CLIENTS} requests are being served already", "try again, with fewer at a time")
+        self._busy.add(transport)
+        try:
+            if self._api is None:
+                await asyncio.to_thread(import_module, API)
+                if self._closing.is_set():
+                    return refuse(503, "the supervisor is ending", "see whether the host goes down")
+            route, taken = match(self.api.routes, request.method, request.rel_url.raw_path)
+            if route.method == "GET":
+                return await route.handler(request, taken)
+            return await self._audited(request, route, taken)
+        except Refusal as refusal:
+            return refuse(refusal.code, str(refusal), refusal.hint)
+        except NoRouteError as error:
+            allowed = {"Allow": ", ".join(error.allowed)} if error.allowed else None
+            return refuse(error.code, str(error), "docs/reference/control.md lists the paths", allowed)
+        finally:
+            self._busy.discard(transport)
+
+    async def _guard_reading(self, request: BaseRequest) -> StreamResponse:
+        """Who comes here may look, and change nothing."""
+        if request.method not in {"GET", "HEAD"}:
+            hint = f"{self._access.writers} may, on {self.path}"
+            return refuse(403, "here one may only look", hint)
+        if self._guests >= GUESTS:
+            return refuse(503, f"{GUESTS} requests to look are being served already", "try again, with fewer at a time")
+        self._guests += 1
+        try:
+            return await self._guard(request)
+        finally:
+            self._guests -= 1
+
+    async def _guard_address(self, request: BaseRequest) -> StreamResponse:
+        """A browser that was led here by a name of somebody else's choice gets nothing."""
+        if not names_an_address(request.headers.get("Host", "")):
+            return refuse(403, "no such host", "use the address itself, or localhost")
+        return await self._guard_reading(request)
+
+    async def _audited(self, request: BaseRequest, route: Route, taken: Taken) -> StreamResponse:
+        """A change is told in the log: who asked for it, for what, and what became of it."""
+        peer = peer_of(request.transport)
+        outcome = "left"  # Unless told otherwise, the client did not wait for the end.
+        try:
+            response = await route.handler(request, taken)
+            outcome = "done" if response.status == 200 else "under way"
+        except Refusal as refusal:
+            outcome = f"refused: {refusal}"
+            raise
+        else:
+            return response
+        finally:
+            if self._log is not None:
+                self._log.info(
+                    "control.asked",
+                    uid=peer.uid,
+                    pid=peer.pid,
+                    program=peer.program,
+                    verb=verb_of(route, taken),
+                    unit=taken.get("name", ""),
+                    outcome=outcome,
+                )
+
+
+def verb_of(route: Route, taken: Taken) -> str:
+    """What is asked, in a word or two: ``restart``, ``switch console``, ``hooks test``."""
+    if "verb" in taken:
+        return taken["verb"]
+    words = route.path.split("/")[2:]
+    return " ".join(taken["of"] if word == "{of}" else word for word in words if word == "{of}" or word[0] != "{")
+
+
+def names_an_address(host: str) -> bool:
+    """The ``Host`` of a request is an address or the local host's name: no name server could have led there."""
+    bare = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
+    bare = bare.removeprefix("[").removesuffix("]")
+    if bare in {"", "localhost"}:
+        return True
+    try:
+        ip_address(bare)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,120 @@
+"""What can be asked about consoles, storage contexts and engines over the control socket."""
+
+from collections.abc import Callable
+from typing import Any
+
+from supervisor.dockerd.lazy_user_docker import LateUserDocker
+from supervisor.engine.port import EngineError
+from supervisor.http.control.commands import Asking
+from supervisor.http.control.request import Refusal, Taken, flag, in_json, named, reached, seconds
+from supervisor.http.server import BaseRequest, Response
+from supervisor.state.choices import Choices, StateError
+from units.events import SwitchAsked
+from units.spec import CONSOLE, USER_DOCKER, Switchable, UnitName
+from units.tables.storage import contexts
+from units.world import World
+
+OWN_ENGINE = "own"
+"""How the engine that the context brings is called; it has no name."""
+
+
+class Switching:
+    """Handlers about what can be switched."""
+
+    def __init__(
+        self,
+        *,
+        asking: Asking,
+        world: Callable[[], World],
+        status: Callable[[], dict[str, Any]],
+        choices: Choices | None,
+        user_docker: LateUserDocker | None,
+    ) -> None:
+        self._asking = asking
+        self._world = world
+        self._status = status
+        self._choices = choices
+        self._user_docker = user_docker
+
+    async def switch(self, request: BaseRequest, taken: Taken) -> Response:
+        """Answered at the end of the switch, or after ``wait`` seconds; it goes on then."""
+        of, name = _switchable(taken)
+        force, anew, wait = flag(request, "force"), flag(request, "anew"), seconds(request, "wait")
+        with self._asking.asked(
+            request, "switch", CONSOLE, lambda number: SwitchAsked(of, name, number, force, anew)
+        ) as ask:
+            await reached(ask.answered, max(wait, 1.0))
+        answer, status = ask.answer, self._status()["switch"]
+        if answer is None:
+            return in_json({"done": False, "answer": "the switch is under way", "switch": status["now"]}, 202)
+        if not answer.accepted:
+            raise Refusal(409, answer.text, f"see 'dockwarden why {_about(of)}'")
+        return in_json({"done": True, "answer": answer.text, "switch": status["last"]})
+
+    async def enable(self, _request: BaseRequest, taken: Taken) -> Response:
+        """What the next boot begins with; nothing is switched now."""
+        of, name = _switchable(taken)
+        known = self._known(of)
+        if name not in known and known:
+            raise Refusal(404, f"there is no {of} '{name[:80]}'", f"there are: {', '.join(known)}")
+        if self._choices is None:
+            raise Refusal(503, "choices cannot be kept", "see the log")
+        try:
+            await self._choices.choose(of, name)
+        except StateError as error:
+            raise Refusal(503, f"the choice was not written: {error}", "free the state directory") from error
+        return in_json({"answer": f"the {of} of the next boot is {name or 'own'}"})
+
+    def _known(self, of: Switchable) -> list[str]:
+        match of:
+            case Switchable.CONSOLE:
+                return sorted(self._world().consoles)
+            case Switchable.STORAGE:
+                return list(map(str, contexts(self._world().units)))
+            case Switchable.ENGINE:
+                return []  # Only a context that runs knows.
+
+    async def check(self, _request: BaseRequest, taken: Taken) -> Response:
+        unit = named(self._world(), taken["name"])
+        if self._user_docker is None:
+            raise Refusal(409, "there is no user Docker", "configure rancher.docker")
+        if unit.container is None:
+            return in_json({"context": unit.name, "fits": False, "problems": [f"{unit.name} has no container"]})
+        try:
+            problems = await self._user_docker.check(unit.container)
+        except EngineError as error:
+            raise Refusal(503, str(error), "try again") from error
+        return in_json({"context": unit.name, "fits": not problems, "problems": list(problems)})
+
+    async def engines(self, _request: BaseRequest, _taken: Taken) -> Response:
+        unit = self._world().units.get(USER_DOCKER)
+        if self._user_docker is None or unit is None:
+            raise Refusal(409, "there is no user Docker", "configure rancher.docker")
+        context = self._world().units.get(unit.spec.context) if unit.spec.context else None
+        found: list[dict[str, str]] = []
+        if context is not None and context.container is not None:
+            try:
+                found = await self._user_docker.engines(context.container)
+            except EngineError as error:
+                raise Refusal(503, str(error), "try again") from error
+        engines = [{**one, "name": one["name"] or OWN_ENGINE} for one in found]
+        report = self._user_docker.report
+        return in_json(
+            {
+                "current": unit.spec.engine or OWN_ENGINE,
+                "version": report.version or None,
+                "binary": report.binary or None,
+                "engines": engines,
+            }
+        )
+
+
+def _switchable(taken: Taken) -> tuple[Switchable, str]:
+    if taken["of"] not in set(Switchable):
+        raise Refusal(404, f"'{taken['of'][:80]}' cannot be switched", f"what can: {', '.join(Switchable)}")
+    of = Switchable(taken["of"])
+    return of, "" if of is Switchable.ENGINE and taken["name"] == OWN_ENGINE else taken["name"]
+
+
+def _about(of: Switchable) -> UnitName:
+    return CONSOLE if of is Switchable.CONSOLE else USER_DOCKER

@@ -1,0 +1,123 @@
+"""The readers of the status page: the only place that tells them what has changed.
+
+While somebody reads, it looks at the world four times a second, and compares records by identity. Nobody tells it, so
+it is on no way that an order takes; while nobody reads, it does nothing.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+
+from supervisor.http.pages.model import SHOWN, Sight, change, look, whole
+from supervisor.http.sse import Message
+from supervisor.journal.journal import Journal
+from supervisor.journal.record import Record
+from supervisor.views.status import Context
+from units.world import World
+
+READERS = 16
+"""Pages open at a time; the next one is told to come back, and shows what it was sent first."""
+WAITING = 64
+"""Changes that wait for one reader. More, and it is cut off: it comes back, and begins with the present state."""
+PAUSE = 0.25
+"""Seconds between two looks at the world: what comes together is told together."""
+
+
+class _Reader:
+    """What waits for one page."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Message] = deque()
+        self._ended = False
+        self._wake = asyncio.Event()
+
+    def offer(self, message: Message) -> None:
+        if len(self._waiting) >= WAITING:
+            self.end()
+        else:
+            self._waiting.append(message)
+            self._wake.set()
+
+    def end(self) -> None:
+        self._ended = True
+        self._waiting.clear()
+        self._wake.set()
+
+    async def next(self) -> Message | None:
+        """``None`` at the end."""
+        while not self._waiting and not self._ended:
+            self._wake.clear()
+            await self._wake.wait()
+        return None if self._ended else self._waiting.popleft()
+
+
+class Live:
+    """``read`` it, unless it is ``full``. ``now`` is the time as the page shows it."""
+
+    def __init__(
+        self, world: Callable[[], World], context: Callable[[], Context], journal: Journal, now: Callable[[], str]
+    ) -> None:
+        self._world = world
+        self._context = context
+        self._journal = journal
+        self._now = now
+        self._readers: set[_Reader] = set()
+        self._sight: Sight | None = None
+        self._last = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def full(self) -> bool:
+        return len(self._readers) >= READERS
+
+    @property
+    def readers(self) -> int:
+        return len(self._readers)
+
+    async def read(self) -> AsyncGenerator[Message, None]:
+        """First the whole state, then what changes, until the reader is cut off or we end."""
+        # The others are told now what this one begins with, for all go on from one sight.
+        sight = self._tell()
+        reader = _Reader()
+        self._readers.add(reader)
+        try:
+            yield Message("state", whole(sight, self._journal.records()[-SHOWN:], self._now()))
+            while (message := await reader.next()) is not None:
+                yield message
+        finally:
+            self._readers.discard(reader)
+
+    def close(self) -> None:
+        for reader in self._readers:
+            reader.end()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self._readers:
+            self._tell()
+        else:
+            self._sight = None
+
+    def _tell(self) -> Sight:
+        before, self._sight = self._sight, look(self._world(), self._context(), self._sight)
+        news = self._news()
+        if (
+            before is not None
+            and (before is not self._sight or news)
+            and (said := change(before, self._sight, news, self._now()))
+        ):
+            message = Message("change", said)
+            for reader in tuple(self._readers):
+                reader.offer(message)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(PAUSE, self._tick)
+        return self._sight
+
+    def _news(self) -> list[Record]:
+        news = self._journal.records(after_seq=self._last)
+        if news:
+            self._last = news[-1].seq
+        return news

@@ -1,0 +1,134 @@
+"""The only place that writes server-sent events: the stream that a browser's ``EventSource`` and our client follow.
+
+A reader that was away says what it saw last, and goes on behind it; one that does not read is cut off, and waits for
+nothing of ours meanwhile. What a stream carries comes from an async iterator, so that any source will do.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+from supervisor.http.server import BaseRequest, StreamResponse
+from supervisor.journal.journal import Journal
+from supervisor.journal.record import Record
+from units.records import dataclass
+
+CONTENT_TYPE = "text/event-stream"
+KEEP_ALIVE = 15.0
+"""Seconds of silence after which a comment is sent: proxies and dead peers are found out so."""
+STUCK = 10.0
+"""Seconds a reader may leave what we write unread."""
+RETRY = 2000
+"""Milliseconds after which an ``EventSource`` that was cut off comes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One event of a stream."""
+
+    event: str
+    """What ``addEventListener`` asks for: ``record``, ``gap``, ``dropped``."""
+    data: Any
+    """What becomes JSON."""
+    id: str = ""
+    """Where a reader that comes back goes on; empty leaves the last one."""
+
+    def encode(self) -> bytes:
+        """Ready to be sent. JSON in ASCII has no line ends of its own, so one ``data`` line holds it."""
+        head = f"id: {self.id}\n" if self.id else ""
+        return f"{head}event: {self.event}\ndata: {json.dumps(self.data, separators=(',', ':'))}\n\n".encode()
+
+
+def last_seen(request: BaseRequest) -> str:
+    """The id that a reader that comes back has seen last; empty for a new one."""
+    return request.headers.get("Last-Event-ID", "")[:64]
+
+
+async def stream(request: BaseRequest, messages: AsyncIterator[Message]) -> StreamResponse:
+    """Send them until they end, or the reader leaves or does not read. Closes ``messages`` if they are a generator.
+
+    Raises:
+        ConnectionResetError: the reader was cut off.
+    """
+    response = StreamResponse(headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})
+    await response.prepare(request)
+    coming: asyncio.Future[Message] | None = None
+    try:
+        if request.method == "HEAD":
+            return response
+        await _write(request, response, f"retry: {RETRY}\n\n".encode())
+        while True:
+            coming = coming or asyncio.ensure_future(anext(messages))
+            # Not wait_for: that would cancel the source at each silence.
+            if not (await asyncio.wait({coming}, timeout=KEEP_ALIVE))[0]:
+                await _write(request, response, b":\n\n")
+                continue
+            done, coming = coming, None
+            try:
+                message = done.result()
+            except StopAsyncIteration:
+                return response
+            await _write(request, response, message.encode())
+    finally:
+        if coming is not None:
+            coming.cancel()
+            with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration):
+                await coming
+        if isinstance(messages, AsyncGenerator):
+            await messages.aclose()
+
+
+async def _write(request: BaseRequest, response: StreamResponse, piece: bytes) -> None:
+    try:
+        async with asyncio.timeout(STUCK):
+            await response.write(piece)
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the reader does not read") from None
+
+
+async def records(
+    journal: Journal, seen: str = "", *, unit: str | None = None, tail: int | None = None
+) -> AsyncGenerator[Message, None]:
+    """What is kept and then what comes, of all or of one unit, without end.
+
+    ``seen`` is the id of the last message that the reader got: what came since is sent first, and where that is no
+    longer kept a ``gap``. Without it the last ``tail`` of what is kept are.
+    """
+    # Followed before it is looked at: what happens in between is in the queue.
+    with journal.subscribe() as coming:
+        if seen:
+            kept, gap = _since(journal, seen, unit)
+            if gap is not None:
+                yield gap
+        else:
+            kept = journal.records(unit)
+            kept = kept if tail is None else kept[max(len(kept) - tail, 0) :]
+        for record in kept:
+            yield _message(journal, record)
+        async for item in coming:
+            if not isinstance(item, Record):
+                yield Message("dropped", item.as_dict())
+            elif unit is None or item.unit == unit:
+                yield _message(journal, item)
+
+
+def _message(journal: Journal, record: Record) -> Message:
+    return Message("record", record.as_dict(), f"{journal.run}-{record.seq}")
+
+
+def _since(journal: Journal, seen: str, unit: str | None) -> tuple[list[Record], Message | None]:
+    run, _, number = seen.rpartition("-")
+    if not (number.isascii() and number.isdecimal()):
+        return journal.records(unit), _gap("the id of the last event seen is none of ours")
+    if run not in {"", journal.run} or int(number) > journal.last:
+        return journal.records(unit), _gap("the supervisor was started anew since")
+    kept, whole = journal.since(int(number), unit)
+    return kept, None if whole else _gap("what came first since is no longer kept")
+
+
+def _gap(reason: str) -> Message:
+    return Message("gap", {"event": "gap", "reason": reason})

@@ -1,0 +1,141 @@
+"""How the host came up: for each unit its stages from the supervisor's start until it was first where it belongs.
+
+Kept apart from the journal, whose ring a unit that crashes all day would fill: a boot is some ten stages a unit, and
+then nothing more is written. What a unit waited for is whoever's fact let it go on; followed backwards from the unit
+that was last, that is the critical path.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from supervisor.views.status import as_iso
+from units import events as fact
+from units.events import Event
+from units.machine import Moment
+from units.quantities import Instant
+from units.records import dataclass
+from units.unit import Phase, Unit
+from units.world import Entry, Reaction, Transition
+
+MOST = 32
+"""Stages of one unit: one that never arrives is followed no further."""
+THERE = frozenset({Phase.READY, Phase.COMPLETED})
+ENGINE = "engine"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A unit's state from one moment on."""
+
+    state: str
+    at: Instant
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rise:
+    """How one unit came up."""
+
+    stages: tuple[Stage, ...]
+    waited_for: str = ""
+    """Whose fact ended its wait: a unit's name, ``engine``, ``configuration`` or ``request``; empty: nobody's yet."""
+    found: bool = False
+    """Its container ran already: nothing was done."""
+    over: bool = False
+    """It has arrived, or it is followed no further."""
+
+
+class BootChart:
+    """An observer of the first minutes.
+
+    ``wall`` turns a moment into seconds since 1970; ``units``: as they stand before anything has happened. One that the
+    supervisor before has left ready is believed to be so until a snapshot says otherwise: it was found.
+    """
+
+    def __init__(self, wall: Callable[[Instant], float], begun: Instant, units: Iterable[Unit]) -> None:
+        self._wall = wall
+        self._begun = begun
+        self._engine: Instant | None = None
+        self._rises = {str(unit.name): _first(unit, begun) for unit in units if unit.wanted}
+
+    def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
+        if self._engine is None and reaction.world.engine_up:
+            self._engine = moment.now
+        for moved in reaction.transitions:
+            rise = self._rises.get(moved.after.name)
+            if rise is not None and not rise.over:
+                self._rises[moved.after.name] = _on(rise, moved, entry.event, moment.now)
+
+    def told(self) -> dict[str, Any]:
+        """As plain data; times in seconds from the start of the supervisor."""
+        units = [self._unit(name, rise) for name, rise in self._rises.items()]
+        units.sort(key=lambda unit: (unit["arrived"] is None, unit["arrived"] or 0.0, unit["unit"]))
+        path = critical_path(units)
+        for unit in units:
+            unit["critical"] = unit["unit"] in path
+        done = all(unit["arrived"] is not None for unit in units) and bool(units)
+        return {
+            "began": as_iso(self._wall(self._begun)),
+            "engine": None if self._engine is None else _round(self._engine - self._begun),
+            "took": units[-1]["arrived"] if done else None,
+            "critical_path": path,
+            "units": units,
+        }
+
+    def _unit(self, name: str, rise: Rise) -> dict[str, Any]:
+        stages = rise.stages
+        begins = [_round(stage.at - self._begun) for stage in stages]
+        there = stages[-1].state in {phase.value for phase in THERE}
+        return {
+            "unit": name,
+            "state": stages[-1].state,
+            "arrived": begins[-1] if there else None,
+            "waited": begins[1] if len(begins) > 1 else None,
+            "waited_for": rise.waited_for,
+            "found": rise.found,
+            "took": _round(begins[-1] - begins[min(1, len(begins) - 1)]) if there else None,
+            "stages": [
+                {"state": stage.state, "begin": begin, "reason": stage.reason}
+                for stage, begin in zip(stages, begins, strict=True)
+            ],
+        }
+
+
+def _first(unit: Unit, begun: Instant) -> Rise:
+    there = unit.phase in THERE
+    return Rise((Stage(unit.phase.value, begun, unit.reason),), found=there, over=there)
+
+
+def _on(rise: Rise, moved: Transition, event: Event, now: Instant) -> Rise:
+    after = moved.after
+    stages = (*rise.stages, Stage(after.phase.value, now, after.reason))
+    waited_for, found = rise.waited_for, rise.found
+    if moved.before.phase is Phase.WAITING:
+        waited_for = _released_by(event, after.name)
+        found = moved.on == "ContainerStarted"
+    return Rise(stages, waited_for, found, over=after.phase in THERE or len(stages) >= MOST)
+
+
+def _released_by(event: Event, name: str) -> str:
+    unit = getattr(event, "unit", None)
+    if unit is not None:
+        return "request" if unit == name else str(unit)
+    return "configuration" if isinstance(event, fact.ConfigRead) else ENGINE
+
+
+def critical_path(units: Sequence[Mapping[str, Any]]) -> list[str]:
+    """From what came first to the unit that was last there: each waited for the one before it."""
+    by_name = {str(unit["unit"]): unit for unit in units}
+    arrived = [unit for unit in units if unit["arrived"] is not None]
+    if not arrived:
+        return []
+    path = [str(max(arrived, key=lambda unit: float(unit["arrived"]))["unit"])]
+    while (before := str(by_name[path[-1]]["waited_for"])) in by_name and before not in path:
+        path.append(before)
+    if by_name[path[-1]]["waited_for"] == ENGINE:
+        path.append(ENGINE)
+    return path[::-1]
+
+
+def _round(seconds: float) -> float:
+    return round(seconds, 3)

@@ -1,0 +1,284 @@
+"""The words in which one reaction is told: its records, and the log lines that say the same."""
+
+from typing import TYPE_CHECKING, Any
+
+from supervisor.journal.record import Record
+from units import events as fact
+from units.events import Event, UnitEvent
+from units.incidents import Incident
+from units.machine import Moment
+from units.rules import Decision
+from units.spec import CONSOLE, USER_DOCKER, Switchable, UnitName
+from units.switch.record import STEP_MEANING, Outcome, Result, Switch
+from units.switch.record import in_words as outcome_in_words
+from units.unit import Phase
+from units.world import Entry, Reaction, Transition
+
+if TYPE_CHECKING:
+    from supervisor.journal.journal import Journal
+
+BAD = frozenset({Phase.CRASH_LOOP, Phase.FAILED, Phase.IMAGE_MISSING})
+DEAD = BAD | {Phase.EXITED, Phase.BACKOFF, Phase.COMPLETED}
+NOTED = (
+    fact.StartAsked,
+    fact.StopAsked,
+    fact.RestartAsked,
+    fact.ResetAsked,
+    fact.ContainerKilled,
+    fact.ContainerOomed,
+    fact.SignalFailed,
+)
+"""Facts that explain a later transition without making one."""
+PUT_OFF = frozenset({"heal.withhold", "relink.wait", "relink.dry", "hold.dependency"})
+"""Decisions to do nothing yet: they are made anew with each look."""
+ASKS = (fact.StartAsked, fact.StopAsked, fact.RestartAsked, fact.ResetAsked)
+
+
+class Telling:
+    """The records and lines of one reaction."""
+
+    def __init__(self, journal: "Journal", entry: Entry, moment: Moment, reaction: Reaction) -> None:
+        self._journal = journal
+        self._log = journal.log
+        self._entry = entry
+        self._moment = moment
+        self._reaction = reaction
+        self._common: dict[str, Any] = {
+            "time": journal.wall(moment.now),
+            "taken": moment.seq,
+            "fact": in_words(entry.event),
+            "engine_ns": entry.engine_ns,
+            "uid": journal.asker(request) if (request := getattr(entry.event, "request", 0)) else None,
+        }
+        self._cause = moment.cause
+
+    def _keep(self, **said: Any) -> Record:
+        said.setdefault("incident", self._journal.incident_of(said.get("unit", ""), said["cause"]))
+        return self._journal.keep(**(self._common | said))
+
+    def transition(self, transition: Transition) -> None:
+        before, after = transition.before, transition.after
+        restart = transition.restart
+        root = getattr(self._entry.event, "unit", after.name)
+        journal, event = self._journal, self._entry.event
+        origin = journal.plans.tell(transition, event, self._moment, self._reaction.world, self.decision)
+        record = self._keep(
+            event="unit.transition",
+            fact=self._common["fact"] + ("" if root == after.name else f" of {root}"),
+            cause=after.cause,
+            unit=after.name,
+            before=before.phase.value,
+            after=after.phase.value,
+            on=transition.on,
+            reason=after.reason,
+            exit_code=after.exit_code if after.phase in DEAD or transition.on == "ContainerDied" else None,
+            container=(after.container or "")[:12],
+            restarts=after.restarts,
+            restart="" if restart is None else restart.value,
+            incarnation=after.run,
+            level="warning" if after.phase in BAD else "info",
+            decision=origin,
+        )
+        journal.withheld.pop(after.name, None)
+        say = self._log.warning if after.phase in BAD else self._log.info
+        say(
+            "unit.transition",
+            unit=record.unit,
+            before=record.before,
+            after=record.after,
+            state=record.after,
+            reason=record.reason,
+            cause=record.cause,
+            on=record.on,
+            incarnation=record.incarnation,
+            seq=record.seq,
+            container=record.container,
+            restarts=record.restarts,
+            **({} if restart is None else {"restart": record.restart}),
+            **({} if record.exit_code is None else {"exit_code": record.exit_code}),
+        )
+
+    def decision(self, decision: Decision) -> int:
+        """Keep it, and say its number."""
+        unit = decision.unit
+        root = getattr(self._entry.event, "unit", unit)
+        about_unit = self._reaction.world.units.get(UnitName(unit))
+        record = self._keep(
+            event="unit.decision",
+            level="debug",
+            incarnation=None if about_unit is None else about_unit.run,
+            fact=self._common["fact"] + ("" if root == unit else f" of {root}"),
+            cause=decision.cause,
+            unit=unit,
+            rule=decision.rule,
+            inputs=self._journal.apart(decision.inputs),
+            outcome=decision.outcome,
+            restart="" if decision.restart is None else decision.restart.value,
+        )
+        if self._journal.debug:
+            self._log.debug(
+                "unit.decision",
+                unit=unit,
+                rule=record.rule,
+                outcome=record.outcome,
+                **dict(decision.inputs),
+                cause=record.cause,
+                seq=record.seq,
+            )
+        return record.seq
+
+    def standing(self, decision: Decision) -> None:
+        """A decision about a unit that stays where it is. What is put off again and again is told once."""
+        known = self._journal.withheld
+        if decision.rule in PUT_OFF and known.get(decision.unit) == decision.rule:
+            return
+        known[decision.unit] = decision.rule
+        self._journal.plans.note(decision, self.decision(decision))
+
+    def noted(self, event: UnitEvent) -> None:
+        """It moved nothing, yet explains what may follow; or a person's wish was refused, or changed nothing."""
+        unit = self._reaction.world.units.get(event.unit)
+        if unit is None or getattr(event, "container", unit.container) != unit.container:
+            return
+        refused = next((answer.text for answer in self._reaction.answers if not answer.accepted), "")
+        on = type(event).__name__
+        record = self._keep(
+            event="unit.fact",
+            cause=self._cause,
+            unit=unit.name,
+            after=unit.phase.value,
+            on=on,
+            reason=refused,
+            incarnation=unit.run,
+            level="info" if isinstance(event, ASKS) else "debug",
+        )
+        say = self._log.info if isinstance(event, ASKS) else self._log.debug
+        say(
+            "unit.fact",
+            unit=unit.name,
+            state=unit.phase.value,
+            fact=record.fact,
+            **({"refused": refused} if refused else {}),
+            cause=self._cause,
+            seq=record.seq,
+        )
+
+    def world_event(self) -> None:
+        match self._entry.event:
+            case fact.EngineLost(reason=reason) if not self._reaction.world.engine_version:
+                self._tell("engine.awaited", reason)  # A boot begins so: nothing has been lost.
+            case fact.EngineLost(reason=reason):
+                self._tell("engine.lost", reason, level="warning")
+            case fact.EngineBack(version=version):
+                self._tell("engine.back", "the event stream is open", version=version)
+            case fact.SnapshotTaken():
+                self._snapshot(self._entry.event)
+            case fact.ConfigRead(specs=specs):
+                self._tell("config.read", f"{len(specs)} units are defined", units=len(specs))
+            case fact.ConfigRefused(problems=problems):
+                self._tell("config.refused", problems, level="error")
+            case fact.ShutdownAsked(reason=reason, total=total):
+                self._tell("shutdown.asked", reason, total=total)
+            case fact.ShutdownHurried(reason=reason):
+                self._tell("shutdown.hurried", reason, level="warning")
+            case _:
+                pass  # A unit's fact: its transitions are told.
+
+    def _snapshot(self, event: fact.SnapshotTaken) -> None:
+        corrected = sum(transition.on != "PeerChanged" for transition in self._reaction.transitions)
+        said: dict[str, Any] = {"trigger": event.trigger, "containers": len(event.containers), "corrected": corrected}
+        if corrected:
+            self._tell("snapshot.taken", f"{corrected} corrections", **said)
+        else:
+            # Twice a minute, and nothing new: not worth a place in the ring.
+            self._log.debug("snapshot.taken", **said, cause=self._cause)
+
+    def switch(self, switch: Switch | Outcome) -> None:
+        """A step, or the end, of a switch; kept with the unit that it is about."""
+        unit = CONSOLE if switch.of is Switchable.CONSOLE else USER_DOCKER
+        said: dict[str, Any] = {"of": switch.of.value, "origin": switch.origin, "target": switch.target}
+        if isinstance(switch, Outcome):
+            good = switch.result in {Result.DONE, Result.REFUSED}
+            said |= {"result": switch.result.value, "steps": dict(switch.spent)}
+            level = "info" if good else "warning"
+            rule = f"switch.{switch.result.value}"
+            words = outcome_in_words(switch)
+            self._tell("switch.ended", words, level=level, unit=unit, cause=switch.cause, rule=rule, **said)
+        else:
+            why = f"; {switch.why}" if switch.why else ""
+            reason = STEP_MEANING[switch.step] + why
+            said["step"] = switch.step.value
+            rule = f"switch.{switch.step.value}"
+            self._tell("switch.step", reason, unit=unit, cause=switch.cause, rule=rule, **said)
+
+    def notice(self, text: str) -> None:
+        self._tell("supervisor.notice", text, level="warning")
+
+    def incident_opened(self, incident: Incident) -> None:
+        reason = f"{incident.id}: {incident.reason}"
+        self._tell("incident.opened", reason, level="warning", unit=incident.root, incident=incident.id)
+
+    def incident_closed(self, incident: Incident) -> None:
+        lasted, units = round(incident.well - incident.opened, 3), list(incident.units)
+        reason = f"{incident.id}: all that fell are well again: {', '.join(units) or 'the engine'}"
+        said: dict[str, Any] = {"incident": incident.id, "seconds": lasted, "units": units}
+        self._tell("incident.closed", reason, unit=incident.root, cause=incident.id, **said)
+
+    def _tell(
+        self,
+        event: str,
+        reason: str,
+        *,
+        level: str = "info",
+        unit: str = "",
+        cause: str = "",
+        rule: str = "",
+        **said: Any,
+    ) -> None:
+        cause = cause or self._cause
+        about_unit = self._reaction.world.units.get(UnitName(unit))
+        run = None if about_unit is None else about_unit.run
+        known = {"incident": said["incident"]} if "incident" in said else {}
+        inputs = self._journal.apart(
+            (key, value) for key, value in said.items() if rule and isinstance(value, str | int)
+        )
+        record = self._keep(
+            event=event,
+            cause=cause,
+            reason=reason,
+            unit=unit,
+            incarnation=run,
+            level=level,
+            rule=rule,
+            inputs=inputs,
+            **known,
+        )
+        if record.incident:
+            said["incident"] = record.incident
+        about = {"unit": unit} if unit else {}
+        getattr(self._log, level)(event, **about, reason=reason, **said, cause=cause, seq=record.seq)
+
+
+_HIDDEN = frozenset(
+    {"unit", "container", "request", "token", "config_hash", "asked_after", "at", "look", "started", "run"}
+)
+
+
+def in_words(event: Event) -> str:
+    """A fact's name and what it says, such as ``ContainerDied exit_code=137``."""
+    name = type(event).__name__
+    if isinstance(event, fact.SnapshotTaken):
+        return f"{name} trigger={event.trigger} containers={len(event.containers)}"
+    if isinstance(event, fact.ConfigRead):
+        return f"{name} units={len(event.specs)}"
+    if isinstance(event, fact.SpecChanged):
+        return name
+    said = []
+    for field in type(event).__match_args__:
+        if field in _HIDDEN:
+            continue
+        value = getattr(event, field)
+        value = getattr(value, "value", value)
+        if field == "exit_code" or (value is not False and value not in ("", 0.0, ())):
+            said.append(field if value is True else f"{field}={value}")
+    return " ".join((name, *said))

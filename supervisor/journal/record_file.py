@@ -1,0 +1,194 @@
+"""Keeps the last records over a restart of the supervisor, so that ``why`` tells yesterday's story.
+
+A file of lines, each with its checksum, appended to off the way of everything else, and written anew when it has grown
+to its bound. What is in memory counts; the file is a copy that may lag a moment behind, and loses that much when we are
+killed. A line that is damaged, as the last one after a power loss, is left out and told. A full disk stops nothing.
+"""
+
+import asyncio
+import errno
+import json
+import os
+import sys
+import zlib
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
+
+from supervisor.journal.journal import Journal
+from supervisor.journal.record import Record
+from units.machine import Moment
+from units.world import Entry, Reaction
+
+BOUND = 512 * 1024
+"""Bytes of the file at most."""
+REWRITTEN = BOUND // 2
+"""Bytes that are kept when it is written anew."""
+EACH = 12
+"""Last records of each unit that are kept before those that are merely recent."""
+LONG = 1024
+"""Bytes of a long line: before the file could pass its bound it is written anew."""
+PAUSE = 0.25
+"""Seconds from a record to its line, so that a storm is one write."""
+RETRY = 10.0
+"""Seconds to the next attempt after one that failed."""
+CHECKED = 9
+"""Characters of a checksum and the space after it."""
+
+RECORD = frozenset(one.name for one in fields(Record))
+DEFAULTS: dict[str, Any] = {one.name: one.default for one in fields(Record) if one.default is not MISSING}
+
+
+def encode(record: Record) -> bytes:
+    """``1a2b3c4d {"seq":1,...}``: fields that say nothing are left out."""
+    told = {one.name: getattr(record, one.name) for one in fields(Record)}
+    said = {key: value for key, value in told.items() if key not in DEFAULTS or value != DEFAULTS[key]}
+    text = json.dumps(said, separators=(",", ":")).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def decode(line: bytes) -> Record | None:
+    """``None`` for a line that is not whole, or not one of ours."""
+    text = line[CHECKED:]
+    if len(line) <= CHECKED or line[: CHECKED - 1] != b"%08x" % zlib.crc32(text):
+        return None
+    try:
+        said = json.loads(text)
+        names, values = said.get("inputs", ((), ()))
+        said["inputs"] = tuple(map(sys.intern, names)), tuple(values)
+        known = {key: value for key, value in said.items() if key in RECORD}
+        return Record(**known)
+    except (ValueError, TypeError, AttributeError):
+        return None
+
+
+def load(path: Path, log: FilteringBoundLogger) -> tuple[Record, ...]:
+    """What the supervisor before has kept, oldest first; none is no trouble."""
+    try:
+        lines = path.read_bytes()[-2 * BOUND :].splitlines()
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        log.warning("records.not-read", path=str(path), error=str(error))
+        return ()
+    records = [decode(line) for line in lines]
+    whole = [record for record in records if record is not None]
+    if len(whole) < len(lines):
+        log.warning("records.damaged", path=str(path), lines=len(lines) - len(whole), kept=len(whole))
+    # A number that comes again, or goes back, is of a file that was put together by hand: numbers must grow.
+    found: list[Record] = []
+    for record in whole:
+        if not found or record.seq > found[-1].seq:
+            found.append(record)
+    return tuple(found)
+
+
+def select(records: Sequence[Record], room: int = REWRITTEN) -> list[bytes]:
+    """Lines for a file written anew: the last few of each unit, and as many recent ones as fit, in order."""
+    newest = records[::-1]
+    seen: dict[str, int] = {}
+    first: list[Record] = []
+    rest: list[Record] = []
+    for record in newest:
+        seen[record.unit] = seen.get(record.unit, 0) + 1
+        (first if seen[record.unit] <= EACH else rest).append(record)
+    chosen: list[tuple[int, bytes]] = []
+    for record in (*first, *rest):
+        line = encode(record)
+        room -= len(line)
+        if room < 0:
+            break
+        chosen.append((record.seq, line))
+    return [line for _, line in sorted(chosen)]
+
+
+class RecordsFile:
+    """An observer that writes the journal's records down, soon after they were made."""
+
+    def __init__(
+        self,
+        path: Path,
+        journal: Journal,
+        log: FilteringBoundLogger,
+        *,
+        in_thread: Callable[..., Awaitable[int]] = asyncio.to_thread,
+    ) -> None:
+        self._path = path
+        self._journal = journal
+        self._log = log
+        self._in_thread = in_thread
+        self._written = 0
+        """Number of the last record that is in the file; 0: all of it is to be written anew."""
+        self._size = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._writing: asyncio.Task[None] | None = None
+        self._failing = False
+
+    def observe(self, _entry: Entry, _moment: Moment, _reaction: Reaction) -> None:
+        if self._timer is None and self._journal.last > self._written:
+            pause = RETRY if self._failing else PAUSE
+            self._timer = asyncio.get_running_loop().call_later(pause, self._begin)
+
+    def _begin(self) -> None:
+        self._timer = None
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self.write(), name="records")
+
+    async def close(self) -> None:
+        """Write what is left."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._writing is not None:
+            await self._writing
+        await self.write()
+
+    async def write(self) -> None:
+        """Bring the file up to date."""
+        journal, after = self._journal, self._written
+        news = journal.records(after_seq=after)
+        if not news:
+            return
+        anew = not after or self._size + len(news) * LONG > BOUND
+        records = journal.everything() if anew else news
+        try:
+            size = await self._in_thread(self._rewrite if anew else self._append, records)
+        except OSError as error:
+            self._written = 0  # What is in the file is not known: the next attempt writes all of it.
+            if not self._failing:
+                self._log.warning("records.not-written", path=str(self._path), error=str(error))
+            self._failing = True
+            return
+        if self._failing:
+            self._log.info("records.written-again", path=str(self._path))
+        self._failing = False
+        self._written, self._size = news[-1].seq, size
+
+    def _append(self, news: Sequence[Record]) -> int:
+        """Returns the size of the file afterwards."""
+        data = b"".join(map(encode, news))
+        with os.fdopen(os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW), "ab") as file:
+            if file.tell() != self._size:
+                raise OSError(errno.EIO, "it is not as we left it")
+            file.write(data)
+        return self._size + len(data)
+
+    def _rewrite(self, records: Sequence[Record]) -> int:
+        """All at once or not at all: a crash in between leaves the old file."""
+        data = b"".join(select(records))
+        temporary = self._path.with_name(f".{self._path.name}.new")
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+            with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self._path)
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+        return len(data)

@@ -1,0 +1,395 @@
+"""Carries out the core's orders: one lane per unit, one timer per unit, and nothing decided here.
+
+Orders to one unit run one after another, units run side by side. A pull has no lane: it may take minutes, and a stop
+must not wait for it. What an order does is told by the engine's stream; only its failure is reported from here.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
+
+from structlog.typing import FilteringBoundLogger
+
+from supervisor.engine.port import Engine, EngineError, UserEngine
+from supervisor.runtime.loop import Inbox
+from supervisor.runtime.switch_actions import Switches
+from units.commands import (
+    ArmSwitch,
+    ArmTimer,
+    CheckSwitch,
+    Command,
+    CreateContainer,
+    DropIntent,
+    KeepChoice,
+    KeepIntent,
+    ParkContainer,
+    PullImage,
+    ReadConfig,
+    RecreateContainer,
+    RemoveContainer,
+    RestartContainer,
+    SayOnly,
+    SignalContainer,
+    StartContainer,
+    SwapBack,
+    TakeSnapshot,
+    Timer,
+)
+from units.events import (
+    ContainerCreated,
+    ContainerLooked,
+    CreateFailed,
+    DeadlineDue,
+    Event,
+    HealthReported,
+    ImagePulled,
+    KillDue,
+    LookDue,
+    PullFailed,
+    RetryDue,
+    SignalFailed,
+    StartFailed,
+    VerdictDue,
+)
+from units.health import Health
+from units.machine import Moment
+from units.quantities import Seconds
+from units.records import replace
+from units.spec import PROCESS, USER_DOCKER, ContainerId, UnitName
+from units.unit import Failure
+from units.world import Entry, Reaction
+
+if TYPE_CHECKING:
+    from supervisor.runtime.gating import Gates, Gating
+    from supervisor.runtime.recreate import Recreations
+
+ELAPSED: dict[Timer, Callable[[UnitName, int], Event]] = {
+    Timer.RETRY: RetryDue,
+    Timer.KILL: KillDue,
+    Timer.VERDICT: VerdictDue,
+    Timer.DEADLINE: DeadlineDue,
+    Timer.LOOK: LookDue,
+}
+
+GUARDED: dict[type[Command], str] = {
+    CreateContainer: "before_start",
+    StartContainer: "before_start",
+    SignalContainer: "before_stop",
+}
+"""At which point a gate may stand."""
+
+RareOrder: TypeAlias = RestartContainer | RecreateContainer | RemoveContainer | ParkContainer | SwapBack
+LaneOrder: TypeAlias = CreateContainer | StartContainer | SignalContainer | KeepIntent | RareOrder
+
+
+class Effects:
+    """An observer that acts. ``read_config`` and ``snapshot`` are what those two orders ask for."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        inbox: Inbox,
+        tasks: asyncio.TaskGroup,
+        log: FilteringBoundLogger,
+        *,
+        read_config: Callable[[], Awaitable[Event]],
+        snapshot: Callable[[str], None],
+        user_docker: UserEngine | None = None,
+        switches: Switches | None = None,
+        recreations: "Recreations | None" = None,
+        gates: "Gates | None" = None,
+        make_gating: "Callable[[], Gating] | None" = None,
+    ) -> None:
+        self._engine = engine
+        self._inbox = inbox
+        self._tasks = tasks
+        self._log = log
+        self._read_config = read_config
+        self._snapshot = snapshot
+        self._user_docker = user_docker
+        self._switches = switches
+        self._recreations = recreations
+        self._lanes: dict[UnitName, deque[tuple[LaneOrder, str]]] = {}
+        self._gates = gates
+        self._make_gating = make_gating
+        self._gating: Gating | None = None
+        """Made when somebody has to be asked for the first time."""
+        self._timers: dict[UnitName, tuple[asyncio.TimerHandle, ArmTimer, str]] = {}
+        self._loop = asyncio.get_running_loop()
+
+    def observe(self, _entry: Entry, moment: Moment, reaction: Reaction) -> None:
+        for command in reaction.commands:
+            name: UnitName | None = getattr(command, "unit", None)
+            unit = None if name is None else reaction.world.units.get(name)
+            put_off = isinstance(command, ArmTimer) and command.timer is Timer.LOOK
+            self._order(command, moment.cause if unit is None or put_off else unit.cause or moment.cause)
+
+    def close(self) -> None:
+        """No timer fires any more."""
+        for handle, _, _ in self._timers.values():
+            handle.cancel()
+        self._timers.clear()
+        if self._switches is not None:
+            self._switches.close()
+
+    def _order(self, command: Command, cause: str) -> None:
+        match command:
+            case ArmTimer():
+                self._arm(command, cause)
+            case PullImage():
+                self._tasks.create_task(self._pull(command, cause), name=f"pull:{command.unit}")
+            case (
+                CreateContainer()
+                | StartContainer()
+                | SignalContainer()
+                | RemoveContainer()
+                | RestartContainer()
+                | RecreateContainer()
+                | ParkContainer()
+                | SwapBack()
+                | KeepIntent()
+            ):
+                self._enqueue(command, cause)
+            case ArmSwitch():
+                self._switching.arm(command, cause)
+            case CheckSwitch() | KeepChoice() | DropIntent():
+                self._tasks.create_task(self._switching.carry_out(command, cause), name="switch")
+            case SayOnly():
+                self._log.info("dry-run.would", unit=command.unit, what=command.what, reason=command.why, cause=cause)
+            case TakeSnapshot():
+                self._snapshot(command.why)
+            case ReadConfig():
+                self._tasks.create_task(self._report_config(cause), name="config")
+            case _:
+                assert_never(command)
+
+    @property
+    def _switching(self) -> Switches:
+        assert self._switches is not None
+        return self._switches
+
+    def _arm(self, order: ArmTimer, cause: str) -> None:
+        if (old := self._timers.get(order.unit)) is not None:
+            old[0].cancel()
+        fact = ELAPSED[order.timer](order.unit, order.token)
+        handle = self._loop.call_later(order.delay, self._elapse, order.unit, fact, cause)
+        self._timers[order.unit] = handle, order, cause
+
+    def _elapse(self, unit: UnitName, fact: Event, cause: str) -> None:
+        del self._timers[unit]
+        self._inbox.put(fact, cause=cause)
+
+    def _enqueue(self, order: LaneOrder, cause: str) -> None:
+        lane = self._lanes.get(order.unit)
+        if lane is not None:
+            lane.append((order, cause))
+            return
+        self._lanes[order.unit] = deque()
+        call = self._call(order, cause)  # Now, not in the task: a start leaves in this turn of the event loop.
+        task = self._tasks.create_task(self._drain(order, cause, call), name=f"lane:{order.unit}")
+        task.add_done_callback(lambda _: call.close())  # Nobody awaits it if the task is cancelled before it begins.
+
+    async def _drain(self, order: LaneOrder, cause: str, call: Coroutine[Any, Any, None]) -> None:
+        lane = self._lanes[order.unit]
+        while True:
+            try:
+                await call
+            except EngineError as error:
+                self._report(order, error, cause)
+            if not lane:
+                break
+            order, cause = lane.popleft()
+            call = self._call(order, cause)
+        del self._lanes[order.unit]
+
+    def _call(self, order: LaneOrder, cause: str) -> Coroutine[Any, Any, None]:
+        point = GUARDED.get(type(order)) if self._gates is not None else None
+        if point is not None and self._gates is not None and self._gates.stand_before(point, order.unit):
+            return self._ask_first(order, cause)
+        return self._give(order, cause)
+
+    async def _ask_first(self, order: LaneOrder, cause: str) -> None:
+        """Only where somebody has to be asked. The clock of a stop stands still meanwhile."""
+        if self._gating is None:
+            assert self._make_gating is not None
+            self._gating = self._make_gating()
+        if isinstance(order, SignalContainer):
+            held = self._hold(order.unit)
+            try:
+                order = await self._gating.admit(order, cause)
+            finally:
+                self._go_on(held)
+        elif isinstance(order, CreateContainer | StartContainer):
+            order = await self._gating.admit(order, cause)
+        await self._give(order, cause)
+
+    def _hold(self, unit: UnitName) -> tuple[ArmTimer, str] | None:
+        """Stop the unit's timer, as it is to go on."""
+        if (timer := self._timers.pop(unit, None)) is None:
+            return None
+        handle, order, cause = timer
+        handle.cancel()
+        return replace(order, delay=Seconds(max(0.0, handle.when() - self._loop.time()))), cause
+
+    def _go_on(self, held: tuple[ArmTimer, str] | None) -> None:
+        if held is not None and held[0].unit not in self._timers:  # Else it has moved on meanwhile.
+            self._arm(*held)
+
+    def _give(self, order: LaneOrder, cause: str) -> Coroutine[Any, Any, None]:
+        match order:
+            case KeepIntent():
+                return self._switching.keep_intent(order, cause)
+            case CreateContainer() | StartContainer() | SignalContainer() if order.unit == USER_DOCKER:
+                return self._order_user_docker(order, cause)
+            case StartContainer():
+                return self._engine.start(order.container)
+            case CreateContainer():
+                return self._create(order, cause)
+            case SignalContainer():
+                return self._engine.signal(order.container, order.signal)
+            case _:
+                return self._rarely(order)
+
+    def _rarely(self, order: RareOrder) -> Coroutine[Any, Any, None]:
+        match order:
+            case RestartContainer():
+                return self._engine.restart(order.container, order.timeout)
+            case RecreateContainer():
+                return self._recreate(order)
+            case SwapBack():
+                return self._swap_back(order)
+            case ParkContainer():
+                return self._park(order)
+            case RemoveContainer():
+                return self._remove(order)
+            case _:
+                assert_never(order)
+
+    async def _recreate(self, order: RecreateContainer) -> None:
+        assert self._recreations is not None
+        await self._recreations.recreate(order.container, dict(order.joins), order.timeout)
+
+    async def _park(self, order: ParkContainer) -> None:
+        await self._engine.stop(order.container, order.timeout)
+        self._log.info("console.parked", container=order.container[:12], reason=order.why)
+
+    async def _remove(self, order: RemoveContainer) -> None:
+        await self._engine.remove(order.container)
+        self._log.info("leftover.removed", unit=order.unit, container=order.container[:12], reason=order.why)
+
+    def _report(self, order: LaneOrder, error: EngineError, cause: str) -> None:
+        text = str(error)
+        self._log.debug("order.failed", unit=order.unit, order=type(order).__name__, error=text, cause=cause)
+        match order:
+            case CreateContainer():
+                self._inbox.put(CreateFailed(order.unit, error.failure, text), cause=cause)
+            case RecreateContainer():
+                self._inbox.put(CreateFailed(order.unit, error.failure, text), cause=cause)
+            case StartContainer() | RestartContainer():
+                self._inbox.put(StartFailed(order.unit, order.container, error.failure, text), cause=cause)
+            case SignalContainer():
+                self._inbox.put(SignalFailed(order.unit, order.container, error.failure, text), cause=cause)
+            case RemoveContainer():
+                self._log.warning("leftover.kept", unit=order.unit, container=order.container[:12], error=text)
+            case SwapBack():
+                self._log.warning("console.not-swapped", container=order.container[:12], error=text)
+            case ParkContainer():
+                self._log.warning("console.not-parked", container=order.container[:12], error=text)
+            case KeepIntent():
+                pass  # It asks no engine.
+            case _:
+                assert_never(order)
+
+    async def _order_user_docker(self, order: CreateContainer | StartContainer | SignalContainer, cause: str) -> None:
+        """It has no container; what stands for one is made of its definition alone."""
+        assert self._user_docker is not None
+        match order:
+            case CreateContainer(spec=spec):
+                self._user_docker.prepare(spec.body, spec.config_hash)
+                self._inbox.put(ContainerCreated(order.unit, PROCESS, spec.config_hash), cause=cause)
+                self._inbox.put(HealthReported(order.unit, PROCESS, Health.STARTING), cause=cause)
+            case StartContainer(place=place):
+                assert place is not None
+                await self._user_docker.start(place, cause)
+            case SignalContainer():
+                self._user_docker.signal(order.signal)
+
+    async def _create(self, order: CreateContainer, cause: str) -> None:
+        """The reply carries the new id, so it is a fact of its own; the stream tells the same once more."""
+        spec, old = order.spec, order.replaces
+        moved = False
+        if old is not None:
+            moved = await self._move_away(old, f"{spec.container}_{old[:12]}")
+        try:
+            new = await self._engine.create(spec.container, spec.body)
+        except EngineError as error:
+            if old is not None and moved:
+                await self._best_effort(self._engine.rename(old, spec.container), order, "moved back")
+            raise (await self._clash(order, error) if error.failure is Failure.NAME_TAKEN else error) from error
+        self._inbox.put(ContainerCreated(order.unit, new, spec.config_hash, spec.variant), cause=cause)
+        await self._look(order.unit, new, cause)
+        if old is not None and not order.keep:
+            await self._best_effort(self._engine.remove(old), order, "removed")
+
+    async def _swap_back(self, order: SwapBack) -> None:
+        if order.discards is not None:
+            try:
+                await self._engine.remove(order.discards)
+            except EngineError as error:
+                if error.failure is not Failure.NOT_FOUND:
+                    raise
+        await self._engine.rename(order.container, order.name)
+
+    async def _clash(self, order: CreateContainer, error: EngineError) -> EngineError:
+        """Whose container bears the name? Our own is one that an earlier create made and could not tell of."""
+        name = order.spec.container
+        try:
+            owner = await self._engine.owner(name)
+        except EngineError:
+            return error
+        if owner == order.unit:
+            return EngineError(Failure.CONFLICT, f"a container '{name}' of this unit exists already")
+        return EngineError(
+            Failure.NAME_TAKEN,
+            f"the name '{name}' is taken by a container that is not ours; nothing was touched:"
+            f" rename it (docker rename {name} {name}-old) or remove it",
+        )
+
+    async def _move_away(self, old: ContainerId, name: str) -> bool:
+        """Free the name. A container that is gone has freed it already."""
+        try:
+            await self._engine.rename(old, name)
+        except EngineError as error:
+            if error.failure is Failure.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    async def _look(self, unit: UnitName, container: ContainerId, cause: str) -> None:
+        """What the new container is tied to, and whether it has a health check of the engine's."""
+        try:
+            seen = await self._engine.look(container)
+        except EngineError:
+            return  # The start that follows will say what is wrong.
+        if seen.look is not None:
+            self._inbox.put(ContainerLooked(unit, container, seen.look), cause=cause)
+        if seen.health is not Health.NONE:
+            self._inbox.put(HealthReported(unit, container, Health.STARTING), cause=cause)
+
+    async def _best_effort(self, call: Awaitable[None], order: CreateContainer, what: str) -> None:
+        try:
+            await call
+        except EngineError as error:
+            self._log.warning("replaced.kept", unit=order.unit, wanted=what, error=str(error))
+
+    async def _pull(self, order: PullImage, cause: str) -> None:
+        try:
+            await self._engine.pull(order.image)
+        except EngineError as error:
+            self._inbox.put(PullFailed(order.unit, error.failure, str(error)), cause=cause)
+        else:
+            self._inbox.put(ImagePulled(order.unit), cause=cause)
+
+    async def _report_config(self, cause: str) -> None:
+        self._inbox.put(await self._read_config(), cause=cause)

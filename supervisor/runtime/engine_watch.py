@@ -1,0 +1,179 @@
+"""Keeps an eye on the engine: connect, listen, look again after every gap, and say so when it is gone."""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from supervisor.engine.port import Engine, EngineError, EngineInfo, Heard
+from supervisor.runtime.loop import Inbox
+from units.events import EngineBack, EngineLost, Observed, SnapshotTaken
+from units.quantities import Seconds
+from units.unit import Failure
+
+API = (1, 41)
+"""The version all calls are pinned to: served by every engine from 20.10 on."""
+
+FIRST_WAIT, LAST_WAIT = 0.1, 2.0
+"""Between two tries to reach an engine: doubling, without end (RancherOS's own curve, which ended after 300 s)."""
+
+OVERLAP_NS = 2_000_000_000
+"""A reconnect asks for this much it has seen before; the replay is inclusive, and what is known is dropped."""
+
+SEEN = 4096
+
+
+class EngineTooOldError(Exception):
+    """This engine does not serve the pinned API version: no retry will help."""
+
+
+class Gauges(Protocol):
+    """What the watch tells the metrics."""
+
+    def stream_connected(self, *, connected: bool) -> None: ...
+
+    def duplicate(self) -> None: ...
+
+    def reconnected(self) -> None: ...
+
+    def heard(self, kind: str) -> None: ...
+
+
+def as_version(text: str) -> tuple[int, ...]:
+    """``1.41`` as numbers; an engine that says nonsense is taken for the oldest."""
+    try:
+        return tuple(int(part) for part in text.split("."))
+    except ValueError:
+        return (0,)
+
+
+def refuse_old(info: EngineInfo) -> None:
+    wanted = ".".join(map(str, API))
+    if as_version(info.api) < API:
+        raise EngineTooOldError(
+            f"the engine {info.version} serves API {info.api} at most, {wanted} is needed: install Docker 20.10+"
+        )
+    if as_version(info.api_min) > API:
+        raise EngineTooOldError(
+            f"the engine {info.version} serves API {info.api_min} at least, {wanted} is spoken here: update dockwarden"
+        )
+
+
+class Watch:
+    """``prepare`` runs at each connection before the units are looked at (it loads images).
+
+    ``besides``: what a snapshot shows that is no container of the engine's.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        inbox: Inbox,
+        gauges: Gauges,
+        log: FilteringBoundLogger,
+        *,
+        period: Seconds,
+        prepare: Callable[[], Awaitable[None]],
+        chance: Callable[[], float] = random.random,
+        besides: Callable[[], Awaitable[tuple[Observed, ...]]] | None = None,
+    ) -> None:
+        self._engine = engine
+        self._inbox = inbox
+        self._gauges = gauges
+        self._log = log
+        self._period = period
+        self._prepare = prepare
+        self._chance = chance
+        self._besides = besides
+        self._doubts = asyncio.Event()
+        self._last_ns: int | None = None
+        self._seen: set[tuple[int, str]] = set()
+        self._order: deque[tuple[int, str]] = deque()
+
+    def doubt(self, why: str) -> None:
+        """Ask for a snapshot soon; many askers get one."""
+        self._log.debug("snapshot.asked", reason=why)
+        self._doubts.set()
+
+    async def run(self) -> None:
+        """Without end. Raises EngineTooOldError."""
+        wait, said = FIRST_WAIT, ""
+        while True:
+            try:
+                info = await self._engine.info()
+                refuse_old(info)
+                await self._prepare()
+                wait, said = FIRST_WAIT, ""
+                await self._listen(info)
+            except EngineError as error:
+                if str(error) != said:
+                    said = str(error)
+                    self._inbox.put(EngineLost(said))
+            self._gauges.stream_connected(connected=False)
+            await asyncio.sleep(wait * (0.75 + 0.5 * self._chance()))
+            wait = min(LAST_WAIT, wait * 2)
+
+    async def _listen(self, info: EngineInfo) -> None:
+        """One connection, from its first byte to its end, which is always an EngineError."""
+        since = None if self._last_ns is None else self._last_ns - OVERLAP_NS
+        async with self._engine.events(since) as hand_over:
+            self._gauges.stream_connected(connected=True)
+            if since is not None:
+                self._gauges.reconnected()
+            self._inbox.put(EngineBack(info.version))
+            both = {asyncio.ensure_future(self._look()), asyncio.ensure_future(hand_over(self._hear))}
+            try:
+                done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+                for ended in done:
+                    ended.result()
+            finally:
+                for each in both:
+                    each.cancel()
+                await asyncio.wait(both)
+
+    def _hear(self, heard: Heard) -> None:
+        if (heard.at, heard.key) in self._seen:
+            self._gauges.duplicate()
+        else:
+            if heard.fact is not None:
+                self._inbox.put(heard.fact, engine_ns=heard.at)  # First of all: it may be a death.
+            if heard.doubt:
+                self.doubt(heard.doubt)
+            self._remember(heard)
+        self._gauges.heard(heard.kind)
+
+    def _remember(self, heard: Heard) -> None:
+        mark = (heard.at, heard.key)
+        self._seen.add(mark)
+        self._order.append(mark)
+        if len(self._order) > SEEN:
+            self._seen.discard(self._order.popleft())
+        self._last_ns = max(heard.at, self._last_ns or 0)
+
+    async def _look(self) -> None:
+        """Snapshots: one right away, then on each doubt and each period."""
+        trigger = "connect"
+        while True:
+            self._doubts.clear()
+            asked_after = self._inbox.taken
+            try:
+                seen = await self._engine.snapshot(thorough=trigger != "period")
+                if self._besides is not None:
+                    seen += await self._besides()
+            except EngineError as error:
+                self._log.warning("snapshot.failed", error=str(error))
+                await asyncio.sleep(FIRST_WAIT if error.failure is not Failure.UNREACHABLE else LAST_WAIT / 2)
+                continue
+            self._inbox.put(SnapshotTaken(seen, trigger, asked_after))
+            trigger = await self._next_trigger()
+
+    async def _next_trigger(self) -> str:
+        try:
+            async with asyncio.timeout(self._period):
+                await self._doubts.wait()
+        except TimeoutError:
+            return "period"
+        return "doubt"

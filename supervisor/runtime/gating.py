@@ -1,0 +1,147 @@
+"""Asks the host's gates before a start, a stop or a switch, and makes of their answers what the core understands.
+
+A veto comes back as any order's failure does (``Failure.VETOED``); what is contributed goes into the create call.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from hooks.gates import Leave
+from hooks.points import Asked, Contribution, Starting, Stopping, Switching
+from supervisor.engine.port import EngineError
+from units.commands import CheckSwitch, CreateContainer, SignalContainer, StartContainer
+from units.records import replace
+from units.spec import USER_DOCKER, UnitName
+from units.unit import Failure, Phase, StoppedBy, Unit
+from units.world import World
+
+Gated = CreateContainer | StartContainer | SignalContainer
+
+
+class Gates(Protocol):
+    """Who is asked."""
+
+    def stand_before(self, point: str, unit: str) -> bool:
+        """Whether there may be anybody to ask."""
+        ...
+
+    async def ask(self, asked: Asked) -> Leave: ...
+
+    def moment(self) -> float: ...
+
+
+class Gating:
+    """``world``: as it is now."""
+
+    def __init__(self, gates: Gates, world: Callable[[], World], log: FilteringBoundLogger) -> None:
+        self._gates = gates
+        self._world = world
+        self._log = log
+        self._let: dict[UnitName, str] = {}
+        """Causes of creates that were let through: the start that follows each is part of the same step."""
+
+    async def admit(self, order: Gated, cause: str) -> Gated:
+        """The order as it is to be given. Raises EngineError: it was vetoed."""
+        unit = self._world().units.get(order.unit)
+        if unit is None:
+            return order
+        match order:
+            case CreateContainer() if order.unit == USER_DOCKER:
+                pass  # It has no container, and its start is asked for.
+            case CreateContainer():
+                leave = await self._may_start(unit, "", cause)
+                self._let[order.unit] = cause
+                return _with(order, leave.contributions)
+            case StartContainer():
+                if self._let.pop(order.unit, "") != cause:
+                    await self._may_start(unit, order.container[:12], cause)
+            case SignalContainer() if _is_stop(unit, order):
+                await self._may_stop(unit, cause)
+            case SignalContainer():
+                pass
+        return order
+
+    async def _may_start(self, unit: Unit, container: str, cause: str) -> Leave:
+        self._let.pop(unit.name, None)
+        leave = await self._gates.ask(
+            Starting(
+                at=self._gates.moment(),
+                cause=cause,
+                reason=unit.reason,
+                unit=unit.name,
+                image=unit.spec.image,
+                container=container,
+                restarts=unit.restarts,
+            )
+        )
+        if leave.vetoes:
+            raise EngineError(Failure.VETOED, leave.reason)
+        return leave
+
+    async def _may_stop(self, unit: Unit, cause: str) -> None:
+        leave = await self._gates.ask(
+            Stopping(
+                at=self._gates.moment(),
+                cause=cause,
+                reason=unit.reason,
+                unit=unit.name,
+                container=(unit.container or "")[:12],
+                by=unit.stopped_by.value,
+                shutdown=self._world().draining,
+            )
+        )
+        if leave.vetoes and self._world().draining:
+            self._log.warning("veto.overruled", unit=unit.name, reason=leave.reason, cause=cause)
+        elif leave.vetoes:
+            raise EngineError(Failure.VETOED, leave.reason)
+
+    async def refusals(self, order: CheckSwitch, cause: str) -> tuple[str, ...]:
+        """What a switch is refused for."""
+        leave = await self._gates.ask(
+            Switching(
+                at=self._gates.moment(),
+                cause=cause,
+                reason=f"a switch to {order.target} is asked for",
+                unit=order.of.value,
+                target=order.target,
+                force=order.force,
+            )
+        )
+        return (leave.reason,) if leave.vetoes else ()
+
+
+def _is_stop(unit: Unit, order: SignalContainer) -> bool:
+    """The first signal of a stop, which is no part of a switch: that was asked for as a whole."""
+    if unit.phase is not Phase.STOPPING or unit.stopped_by is StoppedBy.SWITCH:
+        return False
+    return not unit.kills and order.signal != "SIGKILL"
+
+
+def _with(order: CreateContainer, contributions: Sequence[Contribution]) -> CreateContainer:
+    if not contributions:
+        return order
+    return replace(order, spec=replace(order.spec, body=contributed(order.spec.body, contributions)))
+
+
+def contributed(body: str, contributions: Sequence[Contribution]) -> str:
+    """The body of a create call with these in it; a variable that is there already gets the new value."""
+    made: dict[str, Any] = json.loads(body)
+    environment = dict(_pair(entry) for entry in made.get("Env") or ())
+    host: dict[str, Any] = made.get("HostConfig") or {}
+    binds = list(host.get("Binds") or ())
+    for one in contributions:
+        environment |= one.environment
+        binds += [mount for mount in one.mounts if mount not in binds]
+    if environment:
+        made["Env"] = [key if value is None else f"{key}={value}" for key, value in environment.items()]
+    if binds:
+        made["HostConfig"] = {**host, "Binds": binds}
+    return json.dumps(made)
+
+
+def _pair(entry: str) -> tuple[str, str | None]:
+    key, is_set, value = entry.partition("=")
+    return key, value if is_set else None

@@ -1,0 +1,203 @@
+"""Keeps the schedule of all health checks of our own, and tells the core when one has changed its mind.
+
+Each check has a timer of its own and at most one question in flight. Counting is the core's: ``units.health.judge``
+says what a row of answers comes to, and only a change becomes a fact. A run of a unit is a schedule: it begins with
+the run, and ends with it, whatever is in flight then.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from supervisor.engine.port import Engine, EngineError, Whereabouts
+from supervisor.runtime.loop import Inbox
+from supervisor.views.status import as_iso
+from units.events import ConfigRead, HealthReported, SnapshotTaken, SpecChanged
+from units.health import Check, Standing, asked_now, first_pause, judge, pause
+from units.machine import Moment
+from units.quantities import Instant, Seconds
+from units.records import dataclass
+from units.spec import ContainerId, UnitName
+from units.unit import Phase, Unit
+from units.world import Entry, Reaction
+
+if TYPE_CHECKING:
+    from supervisor.runtime.probes import Outcome
+
+UP = frozenset({Phase.RUNNING, Phase.READY})
+KEPT = 5
+"""Outcomes of each check that are kept to be shown."""
+RESPECIFYING = (SnapshotTaken, ConfigRead, SpecChanged)
+"""Events that may give a running unit other checks, or take it away, without moving it."""
+
+
+class ProbeGauges(Protocol):
+    def probed(self, unit: str, probe: str, outcome: str, took: float, late: float) -> None: ...
+
+
+class Asker(Protocol):
+    """What asks one question, and never raises."""
+
+    async def ask(self, check: Check, container: ContainerId, where: Whereabouts) -> "Outcome": ...
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One answer, as it is shown to people."""
+
+    check: str
+    outcome: "Outcome"
+    at: Instant
+    took: Seconds
+
+
+@dataclass
+class _Run:
+    """The schedule of one run of one unit."""
+
+    unit: UnitName
+    container: ContainerId
+    number: int
+    started: Instant
+    checks: tuple[Check, ...]
+    where: Whereabouts | None = None
+    standings: dict[str, Standing] = field(default_factory=dict)
+    told: dict[str, deque[Told]] = field(default_factory=dict)
+    timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
+    asking: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
+
+    def end(self) -> None:
+        for timer in self.timers.values():
+            timer.cancel()
+        for task in self.asking.values():
+            task.cancel()
+
+
+class Prober:
+    """An observer. ``tasks``: the group in which questions are in flight."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        inbox: Inbox,
+        tasks: asyncio.TaskGroup,
+        gauges: ProbeGauges,
+        *,
+        chance: Callable[[], float],
+        probes: Asker | None = None,
+    ) -> None:
+        self._engine = engine
+        self._inbox = inbox
+        self._tasks = tasks
+        self._gauges = gauges
+        self._chance = chance
+        self._probes = probes
+        self._loop = asyncio.get_running_loop()
+        self._runs: dict[UnitName, _Run] = {}
+        self._closed = False
+
+    def observe(self, entry: Entry, _moment: Moment, reaction: Reaction) -> None:
+        if self._closed:
+            return
+        units = reaction.world.units
+        for step in reaction.transitions:
+            if step.after.spec.checks or step.after.name in self._runs:
+                self._consider(units.get(step.after.name), step.after.name)
+        if isinstance(entry.event, RESPECIFYING):
+            checked = [name for name, unit in units.items() if unit.spec.checks]
+            for name in {*checked, *self._runs}:
+                self._consider(units.get(name), name)
+
+    def outcomes(self, unit: UnitName) -> tuple[Told, ...]:
+        """What the checks of its present run said last, oldest first."""
+        run = self._runs.get(unit)
+        told = [one for row in run.told.values() for one in row] if run is not None else []
+        return tuple(sorted(told, key=lambda one: one.at))
+
+    def close(self) -> None:
+        """No question is asked any more, whatever is still told."""
+        self._closed = True
+        for run in self._runs.values():
+            run.end()
+        self._runs.clear()
+
+    def _consider(self, unit: Unit | None, name: UnitName) -> None:
+        run = self._runs.get(name)
+        wanted = unit is not None and unit.phase in UP and unit.container is not None and bool(unit.spec.checks)
+        if run is not None and unit is not None and wanted and _same(run, unit):
+            return
+        if run is not None:
+            del self._runs[name]
+            run.end()
+        if unit is not None and unit.container is not None and wanted:
+            run = _Run(name, unit.container, unit.run, unit.started_at, unit.spec.checks)
+            self._runs[name] = run
+            now = self._loop.time()
+            for check in run.checks:
+                self._plan(run, check, now + first_pause(check, self._chance()))
+
+    def _plan(self, run: _Run, check: Check, at: float) -> None:
+        run.timers[check.name] = self._loop.call_at(at, self._due, run, check, at)
+
+    def _due(self, run: _Run, check: Check, planned: float) -> None:
+        now = self._loop.time()
+        ran_for = Seconds(max(0.0, now - run.started))
+        standing = run.standings.get(check.name, Standing())
+        turn = any(check.name == one.name for one in asked_now(run.checks, run.standings))
+        if turn and check.name not in run.asking:
+            asking = self._ask(run, check, ran_for, now - planned)
+            run.asking[check.name] = self._tasks.create_task(asking, name=f"probe:{run.unit}")
+        following = planned + pause(check, standing, ran_for, self._chance())
+        self._plan(run, check, max(following, now))  # What was missed is not made up for.
+
+    async def _ask(self, run: _Run, check: Check, ran_for: Seconds, late: float) -> None:
+        from supervisor.runtime.probes import Outcome, Probes  # noqa: PLC0415 - most hosts have no check of ours
+
+        probes = self._probes = self._probes or Probes(self._engine)
+        began = self._loop.time()
+        try:
+            if run.where is None:
+                run.where = await self._engine.whereabouts(run.container)
+            outcome = await probes.ask(check, run.container, run.where)
+            if not outcome.reached:
+                run.where = None  # Its address may have changed.
+        except EngineError as error:
+            outcome = Outcome(passed=False, output=str(error), kind="error")
+        finally:
+            run.asking.pop(check.name, None)
+        if self._runs.get(run.unit) is not run:
+            return  # That run is over, or has other checks: what it would have said is void.
+        took = Seconds(self._loop.time() - began)
+        self._gauges.probed(run.unit, type(check.probe).__name__.lower(), outcome.kind, took, late)
+        row = run.told.setdefault(check.name, deque(maxlen=KEPT))
+        row.append(Told(check.name, outcome, Instant(self._loop.time()), took))
+        if outcome.kind != "error":  # What could not be asked is no answer.
+            self._judge(run, check, outcome, ran_for)
+
+    def _judge(self, run: _Run, check: Check, outcome: "Outcome", ran_for: Seconds) -> None:
+        before = run.standings.get(check.name, Standing())
+        after = judge(check, before, passed=outcome.passed, ran_for=ran_for)
+        run.standings[check.name] = after
+        if after.health is not before.health:
+            fact = HealthReported(run.unit, run.container, after.health, check.name, run.number, outcome.output)
+            self._inbox.put(fact)
+
+
+def _same(run: _Run, unit: Unit) -> bool:
+    return (run.container, run.number, run.checks) == (unit.container, unit.run, unit.spec.checks)
+
+
+def shown(told: Iterable[Told], to_wall: Callable[[Instant], float]) -> list[dict[str, Any]]:
+    """As JSON values, for status and ``why``."""
+    return [
+        {
+            "check": one.check,
+            "outcome": one.outcome.kind,
+            "output": one.outcome.output,
+            "time": as_iso(to_wall(one.at)),
+            "seconds": round(one.took, 6),
+        }
+        for one in told
+    ]

@@ -1,0 +1,291 @@
+"""Asks one question of one container: TCP, HTTP, or a command run in it. Never raises, and never takes for ever."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import ssl
+from functools import cache
+from typing import assert_never, cast
+
+from supervisor.engine.http1 import Response, WireError
+from supervisor.engine.port import Engine, EngineError, ExecId, Whereabouts
+from supervisor.runtime.netns import socket_of
+from units.health import Check, Exec, Http, Tcp
+from units.records import dataclass, replace
+from units.spec import ContainerId
+from units.unit import Failure
+
+KEPT = 4096
+"""Bytes of an answer that are kept to be shown."""
+REMEMBERED = 1000
+"""Commands that hang."""
+CONNECTED = frozenset({0, errno.EISCONN})
+UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EAGAIN})
+EXECS = 2
+"""Commands in flight at once: each costs the engine about 70 ms of CPU, and more of them only wait for each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was found out."""
+
+    passed: bool
+    output: str
+    kind: str
+    """``passed``, ``failed``, ``timeout``, or ``error``: it could not be asked, which says nothing of the container."""
+    reached: bool = True
+    """Somebody was there to be asked; otherwise its address may have changed."""
+
+
+def passed(output: str) -> Outcome:
+    return Outcome(passed=True, output=output, kind="passed")
+
+
+def failed(output: str, kind: str = "failed") -> Outcome:
+    return Outcome(passed=False, output=output[:KEPT], kind=kind)
+
+
+class Probes:
+    """Carries out checks of containers of one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._loop = asyncio.get_running_loop()
+        self._execs = asyncio.Semaphore(EXECS)
+        self._hanging: dict[tuple[ContainerId, str], ExecId] = {}
+
+    async def ask(self, check: Check, container: ContainerId, where: Whereabouts) -> Outcome:
+        try:
+            match check.probe:
+                case Exec() as probe:
+                    return await self._run(check, probe, container)
+                case Tcp() | Http() as probe:
+                    return await self._connect(check, probe, container, where)
+                case _:
+                    assert_never(check.probe)
+        except Exception as error:  # noqa: BLE001 - a question that cannot be put is no answer, and no end of ours
+            return failed(f"{type(error).__name__}: {error}", "error")
+
+    async def _connect(self, check: Check, probe: Tcp | Http, container: ContainerId, where: Whereabouts) -> Outcome:
+        host = f"{probe.host or 'its'} port {probe.port}"
+        asking = _Asking(_request(probe), probe) if isinstance(probe, Http) else None
+        reached: socket.socket | None = None
+        try:
+            async with asyncio.timeout(check.timeout):
+                reached = await self._reach(probe, container, where)
+                return passed(f"{host} accepts") if asking is None else await self._get(asking, reached)
+        except TimeoutError:
+            if asking is not None and asking.status:  # In the middle of a body; the status has said enough.
+                return asking.told()
+            told = failed(f"{host}: no answer within {check.timeout:g} s", "timeout")
+        except NoWayError as error:
+            told = failed(f"{host}: {error}", "error")
+        except (OSError, ssl.SSLError, WireError) as error:
+            told = failed(f"{host}: {_why(error)}")
+        finally:
+            if asking is not None:
+                asking.close()
+            if reached is not None:
+                reached.close()
+        return replace(told, reached=reached is not None)
+
+    async def _reach(self, probe: Tcp | Http, container: ContainerId, where: Whereabouts) -> socket.socket:
+        """From within the container's own network where we may, else at its address; a named host from here.
+
+        Raises OSError when it refuses, NoWayError where none leads to it.
+        """
+        if probe.host:
+            return await self._dial(probe.host, probe.port)
+        if where.host_network:
+            return await self._dial("127.0.0.1", probe.port)
+        try:
+            made = socket_of(where.pid, container)
+        except OSError as error:
+            if not where.address:
+                raise NoWayError(f"it has no address, and its network cannot be entered ({_why(error)})") from error
+            return await self._dial(where.address, probe.port)
+        return await self._connected(made, ("127.0.0.1", probe.port))
+
+    async def _dial(self, host: str, port: int) -> socket.socket:
+        if (family := _numeric(host)) is not None:  # Only a name is looked up: that takes a thread.
+            return await self._connected(_socket(family), (host, port))
+        refusal: OSError | None = None
+        for found in await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            try:
+                return await self._connected(_socket(found[0]), (str(found[4][0]), port))
+            except OSError as error:
+                refusal = refusal or error
+        raise refusal or OSError(f"{host} has no address")
+
+    async def _connected(self, made: socket.socket, address: tuple[str, int]) -> socket.socket:
+        try:
+            if _answered(made, address):  # Who is near has, by the second asking; only who has not is waited for.
+                return made
+            await self._loop.sock_connect(made, address)
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    async def _get(self, asking: "_Asking", reached: socket.socket) -> Outcome:
+        probe = asking.probe
+        context = _context(verify=probe.verify) if probe.tls else None
+        name = (probe.host or "localhost") if probe.tls else None
+        await self._loop.create_connection(lambda: asking, sock=reached, ssl=context, server_hostname=name)
+        return await asking.outcome
+
+    async def _run(self, check: Check, probe: Exec, container: ContainerId) -> Outcome:
+        """Only its turn is waited for with a limit here: what has begun has a deadline of its own."""
+        try:
+            async with asyncio.timeout(check.interval + check.timeout):
+                await self._execs.acquire()
+        except TimeoutError:
+            return failed("its turn did not come: too many commands", "error")
+        try:
+            return await self._execute(check, probe, container)
+        except EngineError as error:
+            return failed(str(error), "error")
+        finally:
+            self._execs.release()
+
+    async def _execute(self, check: Check, probe: Exec, container: ContainerId) -> Outcome:
+        """An engine cannot end a command it has begun: one that hangs is left, and not asked for a second time."""
+        key = (container, check.name)
+        if (before := self._hanging.get(key)) is not None and await self._still_runs(before):
+            return failed("the command of before still runs", "timeout")
+        self._hanging.pop(key, None)
+        begun = await self._engine.exec_create(container, probe.command)
+        try:
+            async with asyncio.timeout(check.timeout):
+                output = await self._engine.exec_run(begun, KEPT)
+        except TimeoutError:
+            self._hanging[key] = begun
+            if len(self._hanging) > REMEMBERED:  # Of containers that are gone, say.
+                del self._hanging[next(iter(self._hanging))]
+            return failed(f"did not end within {check.timeout:g} s", "timeout")
+        code = await self._engine.exec_exit(begun)
+        return passed(output) if code == 0 else failed(f"exit code {code}: {output}".rstrip(": "))
+
+    async def _still_runs(self, exec_id: ExecId) -> bool:
+        """An engine that was restarted knows nothing of its commands any more: then it counts as over."""
+        try:
+            return await self._engine.exec_exit(exec_id) is None
+        except EngineError as error:
+            if error.failure is Failure.NOT_FOUND:
+                return False
+            raise
+
+
+class NoWayError(Exception):
+    """It cannot be reached from here, well or not."""
+
+
+class _Asking(asyncio.Protocol):
+    """One GET; its outcome is known when the head is, if that is good, and else when there is a body to show."""
+
+    def __init__(self, request: bytes, probe: Http) -> None:
+        self._request = request
+        self.probe = probe
+        self._transport: asyncio.Transport | None = None
+        self._body = bytearray()
+        self._response = Response(self._keep)
+        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    @property
+    def status(self) -> int:
+        return self._response.status
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._response.feed(data)
+        except WireError as error:
+            # However oddly it goes on, the status has been said.
+            self._end(self.told() if self.status else failed(f"not an answer: {error}"))
+            return
+        good = self.status and self._good()
+        if good or self._response.done or len(self._body) >= KEPT:
+            self._end(self.told())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.status:
+            self._end(self.told())
+        else:
+            self._end(failed(f"the connection was cut: {exc}" if exc else "closed without an answer"))
+
+    def told(self) -> Outcome:
+        text = self._body.decode(errors="replace").strip()
+        said = f"status {self.status}" + (f": {text}" if text else "")
+        return passed(said) if self._good() else failed(said)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _good(self) -> bool:
+        return any(low <= self.status <= high for low, high in self.probe.statuses)
+
+    def _keep(self, part: bytes) -> None:
+        self._body += part[: KEPT - len(self._body)]
+
+    def _end(self, outcome: Outcome) -> None:
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
+        self.close()
+
+
+def _numeric(host: str) -> socket.AddressFamily | None:
+    """The family of an address; ``None`` for a name."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError):
+            socket.inet_pton(family, host)
+            return family
+    return None
+
+
+def _why(error: Exception) -> str:
+    """Event loops word the same refusal in their own ways; the system has one."""
+    code = getattr(error, "errno", None)
+    return os.strerror(code).lower() if isinstance(code, int) and not isinstance(error, ssl.SSLError) else str(error)
+
+
+def _answered(made: socket.socket, address: tuple[str, int]) -> bool:
+    """Begin to connect; True if that is all. Raises OSError for a refusal."""
+    code = made.connect_ex(address) and made.connect_ex(address)
+    if code in CONNECTED:
+        return True
+    if code not in UNDER_WAY:
+        raise OSError(code, os.strerror(code))
+    return False
+
+
+def _socket(family: int) -> socket.socket:
+    return socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+
+
+def _request(probe: Http) -> bytes:
+    """Values were checked when they were read: one line each."""
+    fields = {
+        "Host": f"{probe.host or 'localhost'}:{probe.port}",
+        "User-Agent": "dockwarden",
+        "Accept": "*/*",
+        "Connection": "close",
+    }
+    given = {key.title(): value for key, value in probe.headers}
+    fields = {key: value for key, value in fields.items() if key.title() not in given} | given
+    head = "".join(f"{key}: {value}\r\n" for key, value in fields.items())
+    return f"GET {probe.path} HTTP/1.1\r\n{head}\r\n".encode()
+
+
+@cache
+def _context(*, verify: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,0 +1,158 @@
+"""Makes a foreign container anew, step by step, so that at no step anything is lost.
+
+The old one keeps its place until the new one runs: it is only renamed, as Compose renames what it replaces. What goes
+wrong before that puts everything back. Being killed in between is survived too: what is under way is written down
+first, and the next supervisor finishes it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
+
+from supervisor.engine.port import Engine, EngineError, Replica
+from supervisor.engine.replica import SHORT
+from supervisor.state.file import StateError
+from supervisor.state.writer import Store
+from units.quantities import Seconds
+from units.spec import ContainerId
+from units.unit import Failure
+
+PAUSES = (0.5, 2.0, 5.0)
+"""Seconds between two tries to put something back."""
+
+
+class Recreations:
+    """``store``: where it is written down what is under way."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        log: FilteringBoundLogger,
+        in_thread: Callable[..., Awaitable[None]] = asyncio.to_thread,
+    ) -> None:
+        self._engine = engine
+        self._store = store
+        self._log = log
+        self._in_thread = in_thread
+        self._under_way: dict[str, dict[str, Any]] = dict((store.load() or {}).get("recreations") or {})
+        self._turn = asyncio.Lock()
+
+    async def recreate(
+        self, container: ContainerId, joins: Mapping[ContainerId, ContainerId], grace: Seconds | None
+    ) -> ContainerId:
+        """The new container, which runs. Raises EngineError; then all is as it was."""
+        wanted = await self._engine.replica(container, joins)
+        await self._note(wanted.name, {"old": container, "running": wanted.running})
+        try:
+            new = await self._replace(container, wanted, grace)
+        except EngineError:
+            back = await self._again(lambda: self._undo(container, wanted))
+            await self._tell(wanted.name, back)
+            raise
+        await self._tell(wanted.name, await self._again(lambda: self._gone(self._engine.remove(container))))
+        self._log.info("container.recreated", container=new[:12], replaces=container[:12], name=wanted.name)
+        return new
+
+    async def _replace(self, old: ContainerId, wanted: Replica, grace: Seconds | None) -> ContainerId:
+        await self._engine.rename(old, f"{old[:SHORT]}_{wanted.name}")
+        new = await self._make(wanted)
+        if wanted.running:
+            await self._engine.stop(old, grace)
+        await self._engine.start(new)
+        return new
+
+    async def _make(self, wanted: Replica) -> ContainerId:
+        new = await self._engine.create(wanted.name, wanted.body, wanted.dialect)
+        for network, endpoint in wanted.networks:
+            await self._engine.connect(network, new, endpoint)
+        return new
+
+    async def _undo(self, old: ContainerId, wanted: Replica) -> None:
+        """An old one that removed itself when it was stopped is not to be had back, and so does a new one that failed.
+
+        So that its configuration is not lost it is made once more, and left for a person, or the next try, to start.
+        """
+        if await self._exists(old, wanted.name):
+            await self._put_back(old, wanted.name, running=wanted.running)
+        elif await self._engine.holder(wanted.name) is None:
+            await self._make(wanted)
+
+    async def _exists(self, old: ContainerId, name: str) -> bool:
+        """Under either name: a look at what is being replaced is none of a unit."""
+        return old in {await self._engine.holder(name), await self._engine.holder(f"{old[:SHORT]}_{name}")}
+
+    async def _put_back(self, old: ContainerId, name: str, *, running: bool) -> None:
+        """As it was, whatever had been done: a call that failed may have been carried out. Raises EngineError."""
+        holder = await self._engine.holder(name)
+        if holder is not None and holder != old:
+            await self._gone(self._engine.remove(holder))
+        if holder != old:
+            await self._engine.rename(old, name)
+        if running and not (await self._engine.look(old)).running:
+            await self._engine.start(old)
+
+    async def _gone(self, removal: Awaitable[None]) -> None:
+        """What is not there need not be removed: it may have removed itself."""
+        try:
+            await removal
+        except EngineError as error:
+            if error.failure is not Failure.NOT_FOUND:
+                raise
+
+    async def _again(self, act: Callable[[], Awaitable[None]]) -> EngineError | None:
+        """Try it a few times; what it failed for at last."""
+        refusal: EngineError | None = None
+        for pause in PAUSES:
+            try:
+                await act()
+            except EngineError as error:
+                refusal = error
+                await asyncio.sleep(pause)
+            else:
+                return None
+        return refusal
+
+    async def _tell(self, name: str, refusal: EngineError | None) -> None:
+        """It is over; or it is not, and stays written down for the next time that the engine is connected."""
+        if refusal is None:
+            await self._note(name, None)
+        else:
+            self._log.warning("container.not-put-back", name=name, error=str(refusal))
+
+    async def finish(self) -> None:
+        """What was begun and not ended, by an earlier supervisor or by this one: put it back, or tidy up after it."""
+        for name, record in tuple(self._under_way.items()):
+            old = ContainerId(str(record.get("old")))
+            self._log.warning("container.recreate-resumed", name=name, replaces=old[:12])
+            try:
+                await self._finish(name, old, running=record.get("running") is True)
+            except EngineError as error:
+                self._log.warning("container.not-put-back", name=name, error=str(error))
+                if error.failure is not Failure.NOT_FOUND:
+                    continue
+            await self._note(name, None)
+
+    async def _finish(self, name: str, old: ContainerId, *, running: bool) -> None:
+        new = await self._engine.holder(name)
+        kept = await self._engine.holder(f"{old[:SHORT]}_{name}") == old
+        if new == old or (kept and (new is None or not (await self._engine.look(new)).running)):
+            # It is not known whether a new one that does not run has all of its networks: the old one has.
+            await self._put_back(old, name, running=running)
+        elif kept:
+            await self._gone(self._engine.remove(old))
+        elif new is not None and running and not (await self._engine.look(new)).running:
+            await self._engine.start(new)
+
+    async def _note(self, name: str, record: dict[str, Any] | None) -> None:
+        """A disk that is full must keep nobody from being helped: then a kill -9 in between needs a person."""
+        async with self._turn:
+            self._under_way.pop(name, None)
+            if record is not None:
+                self._under_way[name] = record
+            try:
+                await self._in_thread(self._store.save, {"recreations": dict(self._under_way)})
+            except StateError as error:
+                self._log.warning("container.recreate-not-noted", name=name, error=str(error))

@@ -1,0 +1,186 @@
+"""The moving parts around the core, wired: the same for a real host and for a simulated one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from supervisor.engine.port import Engine, UserEngine
+from supervisor.runtime.effects import Effects
+from supervisor.runtime.engine_watch import Gauges, Watch
+from supervisor.runtime.health_scheduler import ProbeGauges, Prober, Told
+from supervisor.runtime.loop import Inbox, Loop, Observer
+from supervisor.runtime.switch_actions import Switches
+from supervisor.state.writer import Keeper
+from units.commands import CheckSwitch
+from units.events import Event, ShutdownAsked, ShutdownHurried
+from units.machine import Moment
+from units.quantities import Seconds
+from units.records import dataclass
+from units.spec import UnitName
+from units.world import Entry, Reaction, World
+
+if TYPE_CHECKING:
+    from supervisor.runtime.gating import Gates, Gating
+    from supervisor.runtime.recreate import Recreations
+
+LAST_GRACE = Seconds(15)
+"""After the total deadline: three SIGKILLs, 2, 4 and 8 s apart. Then we go, whatever still runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long things may take; from ``rancher.supervisor``."""
+
+    period: Seconds = Seconds(30)
+    """Between two looks at the engine when nothing gives cause for one."""
+    shutdown: Seconds = Seconds(60)
+
+
+class ShellGauges(Gauges, ProbeGauges, Protocol):
+    """What the moving parts tell the metrics."""
+
+
+class _Drained:
+    """An observer that notices the end of a shutdown."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+
+    def observe(self, _entry: Entry, _moment: Moment, reaction: Reaction) -> None:
+        if reaction.world.drained:
+            self.event.set()
+
+
+class Shell:
+    """One supervisor. ``run`` ends when a shutdown is through; cancel it to stop without touching any unit."""
+
+    def __init__(
+        self,
+        world: World,
+        engine: Engine,
+        inbox: Inbox,
+        log: FilteringBoundLogger,
+        *,
+        gauges: ShellGauges,
+        keeper: Keeper,
+        observers: Sequence[Observer],
+        chance: Callable[[], float],
+        timing: Timing,
+        read_config: Callable[[], Awaitable[Event]],
+        prepare: Callable[[], Awaitable[None]],
+        user_docker: UserEngine | None = None,
+        switches: Switches | None = None,
+        recreations: "Recreations | None" = None,
+        gates: "Gates | None" = None,
+    ) -> None:
+        self._start_world = world
+        self._engine = engine
+        self._inbox = inbox
+        self._log = log
+        self._gauges = gauges
+        self._keeper = keeper
+        self._observers = observers
+        self._chance = chance
+        self._timing = timing
+        self._read_config = read_config
+        self._user_docker = user_docker
+        self._switches = switches
+        self._recreations = recreations
+        self._gates = gates
+        self._watch = Watch(
+            engine,
+            inbox,
+            gauges,
+            log,
+            period=timing.period,
+            prepare=prepare,
+            chance=chance,
+            besides=None if user_docker is None else user_docker.observed,
+        )
+        self._loop: Loop | None = None
+        self._drained = _Drained()
+        self._asked = 0
+        self.outcomes: Callable[[UnitName], tuple[Told, ...]] = lambda _: ()
+        """What the health checks of our own said last of a unit."""
+        self.gave_up = False
+        """The shutdown's last deadline passed with units still running."""
+
+    @property
+    def world(self) -> World:
+        return self._start_world if self._loop is None else self._loop.world
+
+    def shut_down(self, reason: str) -> int:
+        """The first call asks, a second one hurries. Returns how often it was asked."""
+        self._asked += 1
+        if self._asked == 1:
+            self._inbox.put(ShutdownAsked(reason, self._timing.shutdown))
+            later = asyncio.get_running_loop().call_later
+            later(self._timing.shutdown, self._hurry, "the total deadline is over")
+            later(self._timing.shutdown + LAST_GRACE, self._give_up)
+        elif self._asked == 2:
+            self._hurry(reason)
+        return self._asked
+
+    def _hurry(self, reason: str) -> None:
+        self._inbox.put(ShutdownHurried(reason))
+
+    def _give_up(self) -> None:
+        self.gave_up = not self._drained.event.is_set()
+        self._drained.event.set()
+
+    def _make_gating(self) -> "Gating":
+        from supervisor.runtime.gating import Gating  # noqa: PLC0415 - only where somebody is to be asked
+
+        assert self._gates is not None
+        return Gating(self._gates, lambda: self.world, self._log)
+
+    async def _refusals(self, order: CheckSwitch, cause: str) -> tuple[str, ...]:
+        gated = self._gates is not None and self._gates.stand_before("before_switch", order.of.value)
+        return await self._make_gating().refusals(order, cause) if gated else ()
+
+    async def run(self) -> None:
+        """Until a shutdown is through. Raises EngineTooOldError (in a group)."""
+        clock = asyncio.get_running_loop().time
+        async with asyncio.TaskGroup() as tasks:
+            effects = Effects(
+                self._engine,
+                self._inbox,
+                tasks,
+                self._log,
+                read_config=self._read_config,
+                snapshot=self._watch.doubt,
+                user_docker=self._user_docker,
+                switches=self._switches,
+                recreations=self._recreations,
+                gates=self._gates,
+                make_gating=self._make_gating,
+            )
+            if self._gates is not None and self._switches is not None:
+                self._switches.refused_by = self._refusals
+            prober = Prober(self._engine, self._inbox, tasks, self._gauges, chance=self._chance)
+            self.outcomes = prober.outcomes
+            told = (*self._observers, prober, self._keeper, self._drained)
+            self._loop = Loop(
+                self._start_world,
+                self._inbox,
+                self._chance,
+                effects,
+                told,
+            )
+            lasting = [
+                tasks.create_task(self._loop.run(clock), name="loop"),
+                tasks.create_task(self._watch.run(), name="watch"),
+                tasks.create_task(self._keeper.run(), name="keeper"),
+            ]
+            try:
+                await self._drained.event.wait()
+            finally:
+                effects.close()
+                prober.close()
+                if self._user_docker is not None:
+                    self._user_docker.close()
+                for task in lasting:
+                    task.cancel()
+        await self._keeper.write(ended=not self.gave_up)

@@ -1,0 +1,162 @@
+"""Carries out what a switch orders: look before it begins, write down what it is about to do, and what was chosen."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import assert_never
+
+from structlog.typing import FilteringBoundLogger
+
+from supervisor.engine.port import Engine, EngineError, UserEngine
+from supervisor.runtime.loop import Inbox
+from supervisor.state.choices import Choices, StateError
+from units.commands import ArmSwitch, CheckSwitch, DropIntent, KeepChoice, KeepIntent
+from units.events import ChoiceKept, ChoiceLost, SwitchChecked, SwitchDue
+from units.spec import Switchable, UnitSpec
+
+ROOM, SHARE = 500 * 2**20, 0.05
+"""Free space that a new console needs: bytes, and of all there is."""
+
+
+class Switches:
+    """``room`` tells how many bytes are free where System Docker keeps its containers, and how many there are.
+
+    ``people`` tells who works in the container of a process, in words.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        inbox: Inbox,
+        choices: Choices,
+        user_docker: UserEngine | None,
+        log: FilteringBoundLogger,
+        *,
+        room: Callable[[], tuple[int, int]],
+        people: Callable[[int], Awaitable[str]] | None = None,
+    ) -> None:
+        self._engine = engine
+        self._inbox = inbox
+        self._choices = choices
+        self._user_docker = user_docker
+        self._log = log
+        self._room = room
+        self._terminals = people or (lambda pid: asyncio.to_thread(terminals, pid))
+        self._timer: asyncio.TimerHandle | None = None
+        self.refused_by: Callable[[CheckSwitch, str], Awaitable[tuple[str, ...]]] | None = None
+        """Who else is asked, when all else speaks for it: the host's gates."""
+
+    def arm(self, order: ArmSwitch, cause: str) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        later = asyncio.get_running_loop().call_later
+        self._timer = later(order.delay, lambda: self._inbox.put(SwitchDue(order.token), cause=cause))
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    async def keep_intent(self, order: KeepIntent, cause: str) -> None:
+        """In the lane of the unit that the step is about, so that it is on disk before the step's orders are given."""
+        intent = {"of": order.of.value, "origin": order.origin, "target": order.target, "step": order.step}
+        await self._write(self._choices.intend(intent), order.token, cause)
+
+    async def carry_out(self, order: CheckSwitch | KeepChoice | DropIntent, cause: str) -> None:
+        match order:
+            case CheckSwitch():
+                refusals = await self._check(order)
+                if not refusals and self.refused_by is not None:
+                    refusals = await self.refused_by(order, cause)
+                self._inbox.put(SwitchChecked(order.token, refusals), cause=cause)
+            case KeepChoice():
+                if await self._write(self._choices.choose(order.of, order.name), order.token, cause):
+                    self._inbox.put(ChoiceKept(order.token), cause=cause)
+            case DropIntent():
+                try:
+                    await self._choices.drop_intent()
+                except StateError as error:
+                    # The next supervisor will tell of an interrupted switch that was none.
+                    self._log.warning("switch.intent-kept", error=str(error), cause=cause)
+            case _:
+                assert_never(order)
+
+    async def _write(self, write: Awaitable[None], token: int, cause: str) -> bool:
+        try:
+            await write
+        except StateError as error:
+            self._inbox.put(ChoiceLost(token, str(error)), cause=cause)
+            return False
+        return True
+
+    async def _check(self, order: CheckSwitch) -> tuple[str, ...]:
+        try:
+            match order.of:
+                case Switchable.CONSOLE:
+                    return await self._check_console(order)
+                case Switchable.STORAGE:
+                    return await self._check_storage(order)
+                case Switchable.ENGINE:
+                    return await self._check_engine(order)
+        except (EngineError, OSError) as error:
+            return (str(error),)
+
+    async def _check_console(self, order: CheckSwitch) -> tuple[str, ...]:
+        spec = order.spec
+        if spec is None:
+            return (f"there is no definition of the console {order.target}",)
+        said = [trouble] if (trouble := await self._provide(spec)) else []
+        free, total = self._room()
+        if free < min(ROOM, total * SHARE):
+            said.append(f"only {free >> 20} MiB are free for containers: free some, {ROOM >> 20} MiB are wanted")
+        if order.container is not None and not order.force and (busy := await self._people(order)):
+            said.append(f"somebody works in the console ({busy}): ask them to leave, or use --force")
+        return tuple(said)
+
+    async def _provide(self, spec: UnitSpec) -> str:
+        """See that the image is there, and pull it if that is allowed."""
+        if await self._engine.has_image(spec.image):
+            return ""
+        if not spec.pull:
+            return f"its image {spec.image} is not there, and may not be pulled: load it"
+        try:
+            await self._engine.pull(spec.image)
+        except EngineError as error:
+            return f"its image {spec.image} is not there and cannot be had: {error}"
+        return ""
+
+    async def _people(self, order: CheckSwitch) -> str:
+        """Who has a terminal in the console, in words; whoever came by ssh or by exec alike."""
+        assert order.container is not None
+        facts = await self._engine.context(order.container)
+        return await self._terminals(facts.pid) if facts.running else ""
+
+    async def _check_storage(self, order: CheckSwitch) -> tuple[str, ...]:
+        if self._user_docker is None:
+            return ("there is no user Docker",)
+        if order.container is None:
+            return (f"{order.target} has no container: start it first (dockwarden start {order.target})",)
+        return await self._user_docker.check(order.container)
+
+    async def _check_engine(self, order: CheckSwitch) -> tuple[str, ...]:
+        if self._user_docker is None or order.container is None:
+            return ("user Docker has no storage context to look for an engine in",)
+        return await self._user_docker.check_engine(order.container, order.target)
+
+
+def terminals(pid: int) -> str:
+    """Processes with a terminal among those of a container, by its main process; empty when there are none."""
+    try:
+        ours = Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        return ""
+    found: list[str] = []
+    for other in filter(str.isdecimal, os.listdir("/proc")):  # noqa: PTH208
+        try:
+            told = Path(f"/proc/{other}/stat").read_text(errors="replace")
+            name, fields = told.partition("(")[2].rpartition(")")[0], told.rpartition(")")[2].split()
+            if int(fields[4]) and int(other) != pid and Path(f"/proc/{other}/cgroup").read_text() == ours:
+                found.append(f"{name}, pid {other}")
+        except (OSError, IndexError, ValueError):
+            continue
+    return "; ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")

@@ -1,0 +1,73 @@
+"""What people chose at run time, and which switch is under way: one small file, replaced atomically.
+
+A choice stands until the configuration speaks: it was made over a configured value, and is void once that is another
+one. The last who spoke wins.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from supervisor.state.file import StateError
+from supervisor.state.writer import Store
+from units.spec import Switchable
+
+__all__ = ["Choices", "StateError"]
+
+
+class Choices:
+    """``configured``: what the configuration says, by what can be switched."""
+
+    def __init__(
+        self,
+        store: Store,
+        configured: Mapping[Switchable, str],
+        in_thread: Callable[..., Awaitable[None]] = asyncio.to_thread,
+    ) -> None:
+        self._store = store
+        self._in_thread = in_thread
+        self._configured = dict(configured)
+        self._saved: dict[str, Any] = store.load() or {}
+        self._turn = asyncio.Lock()
+
+    def configure(self, configured: Mapping[Switchable, str]) -> None:
+        """The configuration was read again."""
+        self._configured = dict(configured)
+
+    def chosen(self, of: Switchable) -> str:
+        """What is to be: the choice, else what is configured."""
+        match self._saved.get("choices"):
+            case {of.value: {"name": str(name), "over": str(over)}} if over == self._configured[of]:
+                return name
+            case _:
+                return self._configured[of]
+
+    @property
+    def interrupted(self) -> Mapping[str, str] | None:
+        """The switch that the last supervisor did not bring to its end."""
+        intent = self._saved.get("intent")
+        return intent if isinstance(intent, dict) else None
+
+    async def choose(self, of: Switchable, name: str) -> None:
+        """Raises StateError; then the file is as it was."""
+        async with self._turn:
+            choices = dict(self._saved.get("choices") or {})
+            choices.pop(of.value, None)
+            if name != self._configured[of]:
+                choices[of.value] = {"name": name, "over": self._configured[of]}
+            await self._save({**self._saved, "choices": choices})
+
+    async def intend(self, intent: Mapping[str, str]) -> None:
+        """Raises StateError."""
+        async with self._turn:
+            await self._save({**self._saved, "intent": dict(intent)})
+
+    async def drop_intent(self) -> None:
+        """Raises StateError."""
+        async with self._turn:
+            if "intent" in self._saved:
+                await self._save({key: value for key, value in self._saved.items() if key != "intent"})
+
+    async def _save(self, content: dict[str, Any]) -> None:
+        await self._in_thread(self._store.save, content)
+        self._saved = content

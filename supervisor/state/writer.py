@@ -1,0 +1,125 @@
+"""Writes down what must outlive us, soon after it changed and never in the way of a restart."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from supervisor.state.file import StateError
+from units.machine import Moment
+from units.memory import Clocks, remember
+from units.records import dataclass
+from units.world import Entry, Reaction, World
+
+PAUSE = 0.2
+"""Seconds between a change and its write, so that a storm of changes is one write."""
+
+
+class Store(Protocol):
+    """Where the state goes. Both may block."""
+
+    def load(self) -> dict[str, Any] | None: ...
+
+    def save(self, state: dict[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """Which start of the machine and of the supervisor this is."""
+
+    host: str
+    """The kernel's id of this boot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the last supervisor left."""
+
+    units: dict[str, Any]
+    same_boot: bool
+    same_host_boot: bool
+    counters: dict[str, Any]
+
+
+def read(store: Store, boot: Boot) -> Kept:
+    """Take up the last supervisor's notes; none is the first start of all."""
+    state = store.load() or {}
+    same_host = state.get("host_boot") == boot.host
+    units = state.get("units")
+    counters = state.get("counters")
+    return Kept(
+        units if isinstance(units, dict) else {},
+        same_host and state.get("ended") is False,
+        same_host,
+        counters if isinstance(counters, dict) else {},
+    )
+
+
+class Keeper:
+    """An observer that notices changes, and a task that writes them. A failed write is told once, and tried again."""
+
+    def __init__(
+        self,
+        store: Store,
+        boot: Boot,
+        clocks: Callable[[], Clocks],
+        log: FilteringBoundLogger,
+        *,
+        counters: Callable[[], dict[str, Any]],
+        failed: Callable[[], None],
+        in_thread: Callable[..., Awaitable[None]] = asyncio.to_thread,
+    ) -> None:
+        self._store = store
+        self._boot = boot
+        self._clocks = clocks
+        self._log = log
+        self._counters = counters
+        self._failed = failed
+        self._in_thread = in_thread
+        self._world: World | None = None
+        self._dirty = asyncio.Event()
+        self._urgent = asyncio.Event()
+        """What a person wishes must not be forgotten for being the last thing that happened."""
+        self._complained = False
+
+    def observe(self, _entry: Entry, _moment: Moment, reaction: Reaction) -> None:
+        self._world = reaction.world
+        if reaction.transitions:
+            self._dirty.set()
+        if any(step.before.wanted is not step.after.wanted for step in reaction.transitions):
+            self._urgent.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._dirty.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PAUSE):
+                    await self._urgent.wait()
+            self._dirty.clear()
+            self._urgent.clear()
+            await self.write(ended=False)
+
+    async def write(self, *, ended: bool) -> None:
+        """``ended``: everything was shut down, so the next start is a new boot."""
+        if self._world is None:
+            return
+        state = {
+            "host_boot": self._boot.host,
+            "ended": ended,
+            "units": remember(self._world, self._clocks()),
+            "counters": self._counters(),
+        }
+        try:
+            await self._in_thread(self._store.save, state)
+        except StateError as error:
+            self._failed()
+            self._dirty.set()
+            if not self._complained:
+                self._log.error("state.not-written", error=str(error))
+            self._complained = True
+            return
+        if self._complained:
+            self._log.info("state.written-again")
+        self._complained = False

@@ -1,0 +1,231 @@
+"""The only place that says what ``dockwarden status`` says: the world as plain JSON values. Pure."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import field
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from supervisor.engine.port import Report
+from supervisor.version import VERSION
+from units.health import Health
+from units.quantities import NEVER, Instant
+from units.records import dataclass
+from units.spec import CONSOLE, USER_DOCKER, Kind, OnUnhealthy, Switchable, UnitSpec
+from units.switch.record import Outcome
+from units.tables.console import dirty, persistent
+from units.tables.storage import contexts
+from units.unit import Phase, StoppedBy, Unit
+from units.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the world does not know of itself."""
+
+    mode: str
+    """``embedded``: the engine is a child of ours; ``attached``: it is somebody else's."""
+    url: str
+    to_wall: Callable[[Instant], float]
+    """Seconds since 1970 of a moment of the monotonic clock."""
+    started: float
+    """When this supervisor started, seconds since 1970."""
+    daemon: str | None = None
+    """How the embedded engine's process is, in words."""
+    daemon_pid: int | None = None
+    enabled: Mapping[Switchable, str] = field(default_factory=dict)
+    """What the next boot begins with."""
+    user_docker: Report | None = None
+    version: str = VERSION
+    pid: int = field(default_factory=os.getpid)
+
+
+def status(world: World, context: Context) -> dict[str, Any]:
+    said = host(world, context)
+    boss = said.pop("supervisor")
+    units = [unit_row(world.units[name], context.to_wall) for name in sorted(world.units)]
+    return {**said, "units": units, "supervisor": boss}
+
+
+def host(world: World, context: Context) -> dict[str, Any]:
+    """All but the units."""
+    return {
+        "engine": {
+            "url": context.url,
+            "mode": context.mode,
+            "up": world.engine_up,
+            "version": world.engine_version or None,
+            "reason": world.engine_reason,
+            "daemon": context.daemon,
+            "daemon_pid": context.daemon_pid,
+        },
+        "console": consoles(world, context),
+        "storage": storage(world, context),
+        "user_docker": user_docker(world, context),
+        "switch": switch_row(world, context),
+        "supervisor": {
+            "version": context.version,
+            "pid": context.pid,
+            "started": as_iso(context.started),
+            "draining": world.draining,
+        },
+    }
+
+
+def consoles(world: World, context: Context) -> dict[str, Any] | None:
+    """Which consoles there are, and which one truly runs."""
+    unit = world.units.get(CONSOLE)
+    if unit is None:
+        return None
+    return {
+        "current": unit.spec.variant if unit.phase in {Phase.RUNNING, Phase.READY} else None,
+        "enabled": context.enabled.get(Switchable.CONSOLE, unit.spec.variant),
+        "consoles": [_console_row(name, spec, unit, world) for name, spec in sorted(world.consoles.items())],
+    }
+
+
+def _console_row(name: str, spec: UnitSpec, unit: Unit, world: World) -> dict[str, Any]:
+    chosen = name == unit.spec.variant
+    parked = world.parked.get(name)
+    container = unit.container if chosen else (parked.container if parked else None)
+    return {
+        "name": name,
+        "state": unit.phase.value if chosen else ("parked" if parked else "available"),
+        "persistent": persistent(spec),
+        "dirty": dirty(unit) if chosen else bool(parked and parked.config_hash not in {"", spec.config_hash}),
+        "container_id": container,
+        "image": spec.image,
+    }
+
+
+def storage(world: World, context: Context) -> dict[str, Any] | None:
+    """Whose file system user Docker runs in, and whose it could."""
+    docker = world.units.get(USER_DOCKER)
+    if docker is None:
+        return None
+    return {
+        "current": docker.spec.context,
+        "attached": docker.place.container if docker.place and docker.alive else None,
+        "enabled": context.enabled.get(Switchable.STORAGE, docker.spec.context),
+        "contexts": [{"name": name, "state": world.units[name].phase.value} for name in contexts(world.units)],
+    }
+
+
+def user_docker(world: World, context: Context) -> dict[str, Any] | None:
+    unit, report = world.units.get(USER_DOCKER), context.user_docker
+    if unit is None or report is None:
+        return None
+    return {
+        "state": unit.phase.value,
+        "context": unit.spec.context,
+        "engine": unit.spec.engine or None,
+        "version": report.version or None,
+        "binary": report.binary or None,
+        "trouble": report.trouble or None,
+        "exit_code": report.exit_code,
+        "output": list(report.output),
+    }
+
+
+def switch_row(world: World, context: Context) -> dict[str, Any]:
+    """The switch under way, and how the last one ended."""
+    now, last = world.switch, world.switched
+    return {
+        "now": None
+        if now is None
+        else {
+            "of": now.of.value,
+            "origin": now.origin,
+            "target": now.target,
+            "step": now.step.value,
+            "since": as_iso(context.to_wall(now.since)),
+            "why": now.why or None,
+        },
+        "last": None if last is None else outcome_row(last, context.to_wall),
+    }
+
+
+def outcome_row(outcome: Outcome, to_wall: Callable[[Instant], float]) -> dict[str, Any]:
+    return {
+        "of": outcome.of.value,
+        "origin": outcome.origin,
+        "target": outcome.target,
+        "result": outcome.result.value,
+        "why": outcome.why or None,
+        "ended": as_iso(to_wall(outcome.ended)),
+        "steps": [{"step": step, "seconds": round(seconds, 3)} for step, seconds in outcome.spent],
+    }
+
+
+def unit_row(unit: Unit, to_wall: Callable[[Instant], float]) -> dict[str, Any]:
+    return {
+        "name": unit.name,
+        "kind": unit.spec.kind.value,
+        "state": unit.phase.value,
+        "health": unit.health.value,
+        "checks": {name or "HEALTHCHECK": health.value for name, health in unit.reports.items()},
+        "flapping": unit.flapping,
+        "container_id": unit.container,
+        "restarts": unit.restarts,
+        "since": None if unit.since == NEVER else as_iso(to_wall(unit.since)),
+        "reason": unit.reason,
+        "cause": unit.cause,
+        "wanted": unit.wanted,
+        "touched": touched(unit),
+        "exit_code": unit.exit_code,
+        "image": unit.spec.image,
+    }
+
+
+def touched(unit: Unit) -> bool:
+    """Whether anything is ever done to it: a foreign container that does not ask for it is only looked at."""
+    spec = unit.spec
+    return spec.kind is not Kind.FOREIGN or spec.relink or spec.heal.action is not OnUnhealthy.NONE
+
+
+def as_iso(wall: float) -> str:
+    """Seconds since 1970 as ISO 8601 in UTC with milliseconds, ``2026-01-02T03:04:05.678Z``."""
+    second, micro = divmod(round(wall * 1e6), 1_000_000)
+    return f"{_second(second)}.{micro // 1000:03}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(wall: int) -> str:
+    """Most lines are written in the second of the one before."""
+    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+NEXT: dict[Phase, str] = {
+    Phase.INACTIVE: "nothing by itself: it is not wanted; `dockwarden start {name}` wants it again",
+    Phase.WAITING: "what it waits for gets there ({reason}); `dockwarden why` of that unit says when",
+    Phase.PULLING: "the engine has fetched {image}, or says why not",
+    Phase.CREATING: "the engine's answer to the order to make its container",
+    Phase.STARTING: "the engine's answer to the order to start it",
+    Phase.RUNNING: "its process ends",
+    Phase.READY: "its process ends, its health check fails, or `dockwarden stop {name}`",
+    Phase.DRAINING: "the units that depend on it have ended; then it is stopped",
+    Phase.STOPPING: "its process ends, or is killed when its stop timeout is over",
+    Phase.EXITED: "within a second it is known whether a person stopped it",
+    Phase.BACKOFF: "it is started again when its delay is over; at once with `dockwarden start {name}`",
+    Phase.CRASH_LOOP: "it is tried again every {probe:g} s; at once with `dockwarden reset-failed {name}`",
+    Phase.IMAGE_MISSING: "load or tag {image}; looked for at once with `dockwarden reset-failed {name}`",
+    Phase.COMPLETED: "nothing: it is done; again with `dockwarden restart {name}`",
+    Phase.FAILED: "mend what its reason says, then `dockwarden reset-failed {name}`",
+}
+"""What would change a unit's state, and what a person can do."""
+
+
+def what_next(unit: Unit, world: World) -> str:
+    """What would change the unit's state, in a sentence."""
+    if world.draining:
+        return "the host goes down; nothing starts any more"
+    if not world.engine_up and unit.phase is not Phase.INACTIVE:
+        return f"first the engine must answer ({world.engine_reason})"
+    if unit.phase is Phase.INACTIVE and unit.stopped_by is StoppedBy.CONFIG:
+        return "it comes back when the configuration defines it again"
+    if unit.phase is Phase.RUNNING and unit.health is not Health.NONE:
+        return f"its health check passes (it is {unit.health}), or its process ends"
+    return NEXT[unit.phase].format(
+        name=unit.name, reason=unit.reason, image=unit.spec.image, probe=unit.spec.restart.probe
+    )

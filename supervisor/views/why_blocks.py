@@ -1,0 +1,171 @@
+"""The words of a chain: which records stand together, what they are called, and which rounds are told once. Pure."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from supervisor.views.text import clean, lasted
+
+ALIKE = 3
+"""So many rounds in a row that look alike are told one by one; of more, the first and the last."""
+
+Event = Mapping[str, Any]
+
+WORDS = {
+    "ContainerDied": "its container died",
+    "ContainerStarted": "its container was started",
+    "ContainerCreated": "its container was made",
+    "ContainerDestroyed": "its container was removed",
+    "ContainerKilled": "its container was sent a signal",
+    "ContainerOomed": "the kernel killed a process of it for lack of memory",
+    "ContainerStopped": "its container was stopped through the engine",
+    "RetryDue": "the time for another try had come",
+    "VerdictDue": "nothing more was heard of its end",
+    "DeadlineDue": "the time it had was over",
+    "LookDue": "it was looked at again",
+    "StartAsked": "somebody asked for a start",
+    "StopAsked": "somebody asked for a stop",
+    "RestartAsked": "somebody asked for a restart",
+    "ResetAsked": "somebody asked to forget its failures",
+    "EngineLost": "the engine was lost",
+    "EngineBack": "the engine answered again",
+    "SnapshotTaken": "all containers were looked at",
+    "HealthReported": "its health was reported",
+    "StartFailed": "the engine did not start it",
+    "CreateFailed": "the engine did not make its container",
+    "PullFailed": "its image could not be fetched",
+    "ImagePulled": "its image was fetched",
+    "ConfigRead": "the configuration was read",
+    "ShutdownAsked": "the host was asked to go down",
+}
+HOST = {
+    "engine.lost": "the engine was lost",
+    "engine.awaited": "the engine was not there yet",
+    "engine.back": "the engine answered",
+    "supervisor.started": "a supervisor started",
+    "config.read": "the configuration was read",
+    "config.refused": "the configuration was refused",
+    "shutdown.asked": "the host was asked to go down",
+    "shutdown.hurried": "the host goes down in a hurry",
+    "snapshot.taken": "all containers were looked at",
+    "supervisor.notice": "notice",
+}
+
+
+def blocks(chain: Sequence[Event]) -> Iterator[list[Event]]:
+    """The records of one fact stand together."""
+    block: list[Event] = []
+    for event in chain:
+        if block and _fact(event) != _fact(block[0]):
+            yield block
+            block = []
+        block.append(event)
+    if block:
+        yield block
+
+
+def _fact(event: Event) -> tuple[object, ...]:
+    """Records of one fact have its number in common, and the moment: another supervisor counts anew."""
+    return event.get("taken"), event.get("time")
+
+
+def _shape(block: Sequence[Event]) -> tuple[object, ...]:
+    """What makes two blocks look alike: everything but times and numbers."""
+    keys = ("event", "unit", "rule", "before", "after", "on", "exit_code")
+    return tuple(tuple(event.get(key) for key in keys) for event in block)
+
+
+def fold(told: list[list[Event]]) -> Iterator[tuple[list[Event], int]]:
+    """Each block, and how many rounds after it are left out: a round is one or several blocks that come again alike."""
+    shapes = [_shape(block) for block in told]
+    at = 0
+    while at < len(told):
+        size, times = _rounds(shapes, at)
+        if times <= ALIKE:
+            yield told[at], 0
+            at += 1
+            continue
+        for i in range(size):
+            yield told[at + i], times - 2 if i == size - 1 else 0
+        at += size * (times - 1)  # On with the last round.
+        for i in range(size):
+            yield told[at + i], 0
+        at += size
+
+
+def _rounds(shapes: Sequence[object], at: int) -> tuple[int, int]:
+    """The size of the round that begins here and comes again most, and how often it comes."""
+    best = (1, 1)
+    for size in range(1, 5):
+        times = 1
+        while (
+            shapes[at : at + size] == shapes[at + size * times : at + size * (times + 1)]
+            and len(shapes[at + size * times : at + size * (times + 1)]) == size
+        ):
+            times += 1
+        if size * times > best[0] * best[1] and times > ALIKE:
+            best = size, times
+    return best
+
+
+def headline(block: Sequence[Event], name: str) -> str:
+    first = block[0]
+    if not first.get("unit"):
+        said = HOST.get(str(first.get("event")), str(first.get("event")))
+        reason = clean(first.get("reason", ""))
+        return f"{said}: {reason}" if reason else said
+    fact, _, of = clean(first.get("fact", "")).partition(" of ")
+    word, _, rest = fact.partition(" ")
+    said = WORDS.get(word, word)
+    root = of or clean(first.get("unit", ""))
+    if root != name and said.startswith("its "):
+        said = f"{root}'s {said.removeprefix('its ')}"
+    elif root != name and word in WORDS:
+        said = f"{said} (of {root})" if of else said
+    return f"{said}: {_fields(rest)}" if rest else said
+
+
+def _fields(said: str) -> str:
+    """``exit_code=3 oom`` as words."""
+    return re.sub(r"\b([a-z_]+)=", lambda found: found[1].replace("_", " ") + " ", said)
+
+
+def inputs_in_words(inputs: Event) -> str:
+    """What a decision was made from, in the order in which it was said."""
+    left = {str(key): value for key, value in inputs.items()}
+    told: list[str] = []
+
+    def take(*keys: str) -> list[Any] | None:
+        return [left.pop(key) for key in keys] if all(key in left for key in keys) else None
+
+    if (found := take("ran_for", "good_run")) is not None:
+        told.append(f"ran for {_span(found[0])} (a good run: {_span(found[1])})")
+    if (found := take("exit_code")) is not None:
+        told.append(f"exit code {found[0]}")
+    if (found := take("failures")) is not None:
+        told.append(f"failure {found[0]} in a row")
+    if (found := take("helped", "flapping_at", "window")) is not None:
+        told.append(f"helped {counted(found[0], 'time')} in {lasted(float(found[2]))} (flapping at {found[1]})")
+    if (found := take("restarts", "burst", "interval")) is not None:
+        told.append(f"{counted(found[0], 'restart')} in {lasted(float(found[2]))} (limit {found[1] or 'none'})")
+    if (found := take("base_delay", "jitter", "drawn", "delay")) is not None:
+        told.append(f"delay {found[0]:g} s, with jitter {found[3]:g} s")
+        left.pop("jitter", None)
+    told += [f"{clean(key).replace('_', ' ')} {_value(value)}" for key, value in left.items() if value not in {"", 0}]
+    return "; ".join(told)
+
+
+def counted(count: object, word: str) -> str:
+    return f"{count} {word}" + ("" if count == 1 else "s")
+
+
+def _value(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else clean(value)
+
+
+def _span(span: object) -> str:
+    """Below a minute with the fraction that decides."""
+    if not isinstance(span, int | float):
+        return clean(span)
+    value = float(span)
+    return f"{value:.3g} s" if value < 60 else lasted(value)

@@ -1,0 +1,202 @@
+"""The composition root of ``dockwarden watch``: the same host as that of ``boot``, with other units.
+
+There is no configuration to read and no engine of our own: the units are whatever containers the engine has, and what
+is done about them is what their labels want. It ends without touching any of them.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from hooks.presence import HostHooks
+from supervisor.app import Host, Options
+from supervisor.config.foreign_labels import Wants
+from supervisor.config.settings import Settings
+from supervisor.engine.docker import DockerEngine
+from supervisor.foreign_lens import Foreign
+from supervisor.logs.pipeline import Pipeline, configure_logging
+from supervisor.preflight import BootError, Exit, open_state, refuse
+from supervisor.runtime.loop import Observer
+from supervisor.runtime.recreate import Recreations
+from supervisor.state.file import StateError, StateFile
+from supervisor.state.lock import LockError, LockHeld, RunLock
+from supervisor.state.writer import Kept
+from units import links
+from units.events import ConfigRefused, Event, SnapshotTaken
+from units.machine import Moment
+from units.quantities import Seconds
+from units.records import dataclass, replace
+from units.world import Entry, Reaction, World, new_world
+
+IN_CGROUP = re.compile(r"(?:docker[-/]|/containers/)([0-9a-f]{64})")
+
+
+@dataclass(frozen=True, slots=True)
+class WatchOptions:
+    """The command line of ``dockwarden watch``, and what autoheal's environment says."""
+
+    host: Options
+    everything: bool
+    dry: bool
+    autoheal_label: str
+    stop_timeout: Seconds | None
+    start_period: Seconds
+
+
+def watch(options: WatchOptions, runner: Callable[..., int]) -> int:
+    """Check what can be checked, then look after the host until we are told to end."""
+    host = options.host
+    lines = configure_logging(host.log_format, host.log_level, targets=host.log_targets)
+    log: FilteringBoundLogger = structlog.get_logger()
+    try:
+        with RunLock(host.run_dir):
+            store = open_state(host.state_dir, log)
+            return runner(lambda: WatchedHost(options, store, log, lines).run())
+    except BootError as error:
+        return refuse(log, str(error), error.code)
+    except LockHeld as error:
+        return refuse(log, str(error), Exit.HELD)
+    except LockError as error:
+        return refuse(log, str(error), Exit.STATE)
+    finally:
+        lines.flush(1.0)
+
+
+class Complaints:
+    """Labels that make no sense are told once each, not with every look at the container."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self._told: set[tuple[str, str, str]] = set()
+
+    def __call__(self, container: str, label: str, what: str, hint: str) -> None:
+        if (container, label, what) not in self._told:
+            self._told.add((container, label, what))
+            self._log.warning("label.ignored", unit=container, label=label, problem=what, hint=hint)
+
+
+class Names:
+    """Keeps whose name an id was, over our own absence: a container made anew then leaves only its id behind."""
+
+    def __init__(self, lens: Foreign, store: StateFile, log: FilteringBoundLogger) -> None:
+        self._lens = lens
+        self._store = store
+        self._log = log
+        self._saved = dict(lens.names)
+        self._writing: asyncio.Task[None] | None = None
+
+    def observe(self, entry: Entry, _moment: Moment, reaction: Reaction) -> None:
+        if not isinstance(entry.event, SnapshotTaken):
+            return
+        looks = (unit.look for unit in reaction.world.units.values())
+        self._lens.forget(held for look in looks if look is not None for _, held in look.holds)
+        if self._lens.names != self._saved and (self._writing is None or self._writing.done()):
+            self._saved = dict(self._lens.names)
+            self._writing = asyncio.create_task(self._write({"names": self._saved}), name="names")
+
+    async def _write(self, content: dict[str, Any]) -> None:
+        try:
+            await asyncio.to_thread(self._store.save, content)
+        except StateError as error:
+            self._log.warning("names.not-kept", error=str(error))
+
+
+class WatchedHost(Host):
+    """One run of ``dockwarden watch``."""
+
+    def __init__(self, options: WatchOptions, store: StateFile, log: FilteringBoundLogger, lines: Pipeline) -> None:
+        super().__init__(options.host, Settings(), store, log, lines)
+        self._watched = options
+        self._names_file = StateFile(options.host.state_dir / "names.json", log)
+        wants = Wants(
+            everything=options.everything,
+            autoheal_label=options.autoheal_label,
+            stop_timeout=options.stop_timeout,
+            dry=options.dry,
+            own=own_containers(),
+            complain=Complaints(log),
+        )
+        self._lens = Foreign(wants, _known_names(self._names_file))
+        self._grace = options.start_period
+
+    def _make_engine(self, on_call: Callable[[str, str, float], None]) -> DockerEngine:
+        return DockerEngine(self._url, on_call=on_call, lens=self._lens, hide=self._lines.secrets)
+
+    def _make_recreations(self, engine: DockerEngine) -> Recreations:
+        return Recreations(engine, StateFile(self._options.state_dir / "recreations.json", self._log), self._log)
+
+    def _gates(self, hooks: HostHooks) -> None:  # noqa: ARG002 - their starts and stops are others' as much as ours
+        return None
+
+    def _more_observers(self) -> tuple[Observer, ...]:
+        return (Names(self._lens, self._names_file, self._log),)
+
+    def _first_world(self, kept: Kept) -> World:  # noqa: ARG002 - what there is, the first snapshot tells
+        return new_world((), links.check(()).links, watching=True)
+
+    async def _prepare(self, engine: DockerEngine) -> None:  # noqa: ARG002 - there are no images to be loaded
+        assert self._recreations is not None
+        await self._recreations.finish()
+        grace, self._grace = self._grace, Seconds(0)
+        if grace:
+            self._log.info("watch.waiting", seconds=grace, reason="AUTOHEAL_START_PERIOD")
+            await asyncio.sleep(grace)
+
+    async def _read_config(self) -> Event:
+        return ConfigRefused("a host that is only watched has no configuration: labels are read all the time")
+
+    @property
+    def _mode(self) -> str:
+        return "watching"
+
+
+def _known_names(store: StateFile) -> Mapping[str, str]:
+    with contextlib.suppress(StateError):
+        kept = (store.load() or {}).get("names")
+        if isinstance(kept, dict):
+            return {str(key): str(name) for key, name in kept.items()}
+    return {}
+
+
+def own_containers() -> frozenset[str]:
+    """Ids of the container that we run in, whole or their beginnings: it must not be restarted by itself."""
+    found = set()
+    for path in ("/proc/self/cgroup", "/proc/self/mountinfo"):
+        with contextlib.suppress(OSError):
+            found |= set(IN_CGROUP.findall(Path(path).read_text()))
+    name = os.uname().nodename
+    return frozenset(found | ({name} if re.fullmatch("[0-9a-f]{12}", name) else set()))
+
+
+def options_from(host: Options, environ: Mapping[str, str], *, everything: bool, dry: bool) -> WatchOptions:
+    """``environ``: autoheal's variables, by their own names. Raises BootError for a value that makes no sense."""
+    label = environ.get("AUTOHEAL_CONTAINER_LABEL", "autoheal") or "autoheal"
+    timeout = environ.get("AUTOHEAL_DEFAULT_STOP_TIMEOUT")
+    engine = environ.get("DOCKER_SOCK") or environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    if host.engine is None:
+        host = replace(host, engine=engine if "://" in engine else f"unix://{engine}")
+    return WatchOptions(
+        host=host,
+        everything=everything or label == "all",
+        dry=dry,
+        autoheal_label="autoheal" if label == "all" else label,
+        stop_timeout=None if timeout is None else _seconds("AUTOHEAL_DEFAULT_STOP_TIMEOUT", timeout),
+        start_period=_seconds("AUTOHEAL_START_PERIOD", environ.get("AUTOHEAL_START_PERIOD", "0")),
+    )
+
+
+def _seconds(name: str, text: str) -> Seconds:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e6:
+        raise BootError(Exit.CONFIG, f"{name}={text}: expected a number of seconds")
+    return Seconds(value)

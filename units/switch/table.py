@@ -1,0 +1,213 @@
+"""The switch of a console, a storage context or an engine: one transaction, at most one at a time.
+
+It moves no unit itself: it asks the units to stop and to start, as a person would, and looks where they get to. Until
+the choice is on disk everything can be undone, and is, whenever a step fails or takes too long. A supervisor that is
+killed in between has nothing to undo: the next one reads the choice, and brings the host to what it says.
+"""
+
+from collections.abc import Mapping
+
+from units.commands import ArmSwitch, CheckSwitch
+from units.events import (
+    ChoiceKept,
+    ChoiceLost,
+    SwitchAsked,
+    SwitchChecked,
+    SwitchDue,
+    SwitchEvent,
+    UnitsMoved,
+)
+from units.quantities import Instant
+from units.records import dataclass, replace
+from units.spec import CONSOLE, Switchable, UnitName
+from units.switch import moves as do
+from units.switch.moves import (
+    CHECK,
+    Action,
+    Guard,
+    Scene,
+    Turn,
+    always,
+    intent,
+    user_docker_follows,
+)
+from units.switch.record import Outcome, Result, Switch, SwitchStep
+from units.tables.storage import contexts
+from units.unit import Phase
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """At this step, on this event, when the guard holds, do this and go to that step, or end with that result."""
+
+    at: SwitchStep
+    on: type[SwitchEvent]
+    to: SwitchStep | Result
+    do: Action
+    when: Guard = always
+
+
+def refusal(asked: SwitchAsked, under_way: Switch | None, scene: Scene) -> str:
+    """Why this switch cannot even begin, in words; empty when it can."""
+    if scene.draining:
+        return "the host goes down"
+    if under_way is not None:
+        what = f"{under_way.of} from {under_way.origin} to {under_way.target}"
+        return f"a switch of the {what} is under way ({under_way.step}): wait for its end"
+    if not scene.engine_up:
+        return "System Docker does not answer: wait until it does"
+    match asked.of:
+        case Switchable.CONSOLE:
+            return _console_refusal(asked, scene)
+        case Switchable.STORAGE:
+            return _storage_refusal(asked.target, scene)
+        case Switchable.ENGINE:
+            return "" if scene.docker is not None else "there is no user Docker: configure rancher.docker"
+
+
+def _console_refusal(asked: SwitchAsked, scene: Scene) -> str:
+    target = asked.target
+    if asked.anew:
+        unit = scene.console
+        gone = unit is None or unit.spec.variant != target or not unit.spec.body
+        return f"{target} is not the present console, or has no definition" if gone else ""
+    if target not in scene.consoles:
+        return f"there is no console '{target}'; there are: {', '.join(sorted(scene.consoles)) or 'none'}"
+    console = scene.console
+    if console is not None and console.spec.variant == target and console.phase is Phase.READY:
+        return f"the console is {target} already"
+    return ""
+
+
+def _storage_refusal(target: str, scene: Scene) -> str:
+    docker = scene.docker
+    if docker is None:
+        return "there is no user Docker: configure rancher.docker"
+    known = contexts(scene.units)
+    if target not in known:
+        return f"there is no unit '{target}' that could be a storage context; there are: {', '.join(known)}"
+    if docker.spec.context == target and docker.phase is Phase.READY:
+        return f"the storage context is {target} already"
+    return ""
+
+
+def begin(asked: SwitchAsked, scene: Scene, *, stopgap: bool = False) -> Turn:
+    """The first step. Nothing is touched in it."""
+    docker, console, moment = scene.docker, scene.console, scene.moment
+    origin = {
+        Switchable.CONSOLE: console.spec.variant if console else "",
+        Switchable.STORAGE: (docker.spec.context or "") if docker else "",
+        Switchable.ENGINE: docker.spec.engine if docker else "",
+    }[asked.of]
+    switch = Switch(
+        asked.of,
+        origin,
+        asked.target,
+        SwitchStep.CHECKING,
+        moment.now,
+        moment.now,
+        moment.seq,
+        asked.request,
+        moment.cause,
+        serving=docker is not None and docker.wanted and user_docker_follows(asked.of, scene),
+        anew=asked.anew,
+        stopgap=stopgap,
+    )
+    context = UnitName(asked.target) if asked.of is Switchable.STORAGE else (docker.spec.context if docker else None)
+    looked_at = CONSOLE if asked.of is Switchable.CONSOLE else context
+    unit = scene.units.get(looked_at) if looked_at else None
+    check = CheckSwitch(
+        switch.token,
+        asked.of,
+        asked.target,
+        asked.force,
+        scene.consoles.get(asked.target) if asked.of is Switchable.CONSOLE else None,
+        unit.container if unit is not None else None,
+        context,
+    )
+    return Turn(switch, (intent(switch, CONSOLE), check, ArmSwitch(CHECK, switch.token)))
+
+
+S = SwitchStep
+WORKING = (S.DRAINING, S.STOPPING, S.STARTING, S.PROVING, S.COMMITTING)
+
+
+ROWS: tuple[Row, ...] = (
+    Row(S.CHECKING, SwitchChecked, S.CHECKING, do.nothing, do.stale),
+    Row(S.CHECKING, SwitchChecked, Result.REFUSED, do.refuse, do.refused),
+    Row(S.CHECKING, SwitchChecked, S.DRAINING, do.drain),
+    Row(S.CHECKING, SwitchDue, S.CHECKING, do.nothing, do.stale),
+    Row(S.CHECKING, SwitchDue, Result.REFUSED, do.refuse_late),
+    Row(S.CHECKING, ChoiceLost, Result.REFUSED, do.refuse_unwritten),
+    Row(S.DRAINING, UnitsMoved, S.PROVING, do.prove, do.drained_elsewhere),
+    Row(S.DRAINING, UnitsMoved, S.STOPPING, do.stop, do.drained),
+    Row(S.STOPPING, UnitsMoved, S.STARTING, do.start, do.console_ended),
+    Row(S.STARTING, UnitsMoved, S.REVERTING, do.failed("console: the new one does not run"), do.console_lost),
+    Row(S.STARTING, UnitsMoved, S.PROVING, do.prove, do.console_ready),
+    Row(S.PROVING, UnitsMoved, S.REVERTING, do.failed("console: the new one fell over"), do.console_lost),
+    Row(S.PROVING, UnitsMoved, S.COMMITTING, do.commit, do.serves),
+    Row(S.PROVING, UnitsMoved, S.REVERTING, do.failed("user Docker: does not run in the new place"), do.engine_lost),
+    Row(S.COMMITTING, ChoiceKept, S.COMMITTING, do.nothing, do.stale),
+    Row(S.COMMITTING, ChoiceKept, Result.DONE, do.conclude),
+    Row(S.COMMITTING, UnitsMoved, Result.DONE, do.conclude, do.needs_no_choice),
+    *(Row(step, SwitchDue, step, do.nothing, do.stale) for step in WORKING),
+    *(Row(step, SwitchDue, step, do.wait_on, do.engine_down) for step in WORKING),
+    Row(S.DRAINING, SwitchDue, S.REVERTING, do.failed("user Docker: did not end in time")),
+    Row(S.STOPPING, SwitchDue, S.REVERTING, do.failed("console: the old one did not end in time")),
+    Row(S.STARTING, SwitchDue, S.REVERTING, do.failed(f"console: the new one is not ready after {do.READY:g} s")),
+    Row(S.PROVING, SwitchDue, S.COMMITTING, do.commit, do.need_not_serve),
+    Row(S.PROVING, SwitchDue, S.REVERTING, do.failed(f"user Docker: does not serve after {do.PROVE:g} s")),
+    Row(S.COMMITTING, SwitchDue, S.REVERTING, do.failed(f"the choice is not on disk after {do.COMMIT:g} s")),
+    *(Row(step, ChoiceLost, S.REVERTING, do.failed("")) for step in WORKING),
+    Row(S.REVERTING, UnitsMoved, S.RESTORING, do.restore, do.emptied),
+    Row(S.REVERTING, SwitchDue, S.REVERTING, do.nothing, do.stale),
+    Row(S.REVERTING, SwitchDue, S.REVERTING, do.wait_on, do.engine_down),
+    Row(S.REVERTING, SwitchDue, S.RESTORING, do.restore),
+    Row(S.RESTORING, UnitsMoved, Result.ROLLED_BACK, do.finish, do.restored),
+    Row(S.RESTORING, SwitchDue, S.RESTORING, do.nothing, do.stale),
+    Row(S.RESTORING, SwitchDue, S.RESTORING, do.wait_on, do.engine_down),
+    Row(S.RESTORING, SwitchDue, Result.STUCK, do.finish),
+)
+
+CELLS: Mapping[tuple[SwitchStep, type[SwitchEvent]], tuple[Row, ...]] = {
+    (step, on): tuple(row for row in ROWS if row.at is step and row.on is on)
+    for step, on in {(row.at, row.on) for row in ROWS}
+}
+
+IGNORED: Mapping[tuple[SwitchStep, type[SwitchEvent]], str] = {
+    **{(S.CHECKING, on): "the check's answer decides, not the units" for on in (UnitsMoved, ChoiceKept)},
+    **{(step, SwitchChecked): "a check that nobody waits for any more" for step in S if step is not S.CHECKING},
+    **{(step, ChoiceKept): "only committing waits for it" for step in S if step not in {S.CHECKING, S.COMMITTING}},
+    **{(step, ChoiceLost): "the note of a way back; the way back needs none" for step in (S.REVERTING, S.RESTORING)},
+}
+"""Cells without rows, and why that is right. ``SwitchAsked`` is answered outside of the table: one at a time."""
+
+
+def advance(switch: Switch, event: SwitchEvent, scene: Scene) -> tuple[Turn, SwitchStep | Result] | None:
+    """Apply the first row whose guard holds; ``None`` when none does."""
+    for row in CELLS.get((switch.step, type(event)), ()):
+        if row.when(switch, event, scene):
+            turn = row.do(switch, event, scene)
+            if row.to is not switch.step:
+                spent = (*switch.spent, (switch.step.value, round(scene.moment.now - switch.since, 6)))
+                turn = replace(turn, switch=replace(turn.switch, spent=spent, since=scene.moment.now))
+                if isinstance(row.to, SwitchStep):
+                    turn = replace(turn, switch=replace(turn.switch, step=row.to))
+            return turn, row.to
+    return None
+
+
+def stopgap(scene: Scene, tried: frozenset[str]) -> SwitchAsked | None:
+    """The chosen console cannot run by itself: ``default`` has to do, so that a person can get in. Once for each."""
+    unit = scene.console
+    if unit is None or scene.draining or not scene.engine_up or unit.spec.variant in {"default", *tried}:
+        return None
+    if not unit.wanted or unit.phase not in {Phase.CRASH_LOOP, Phase.IMAGE_MISSING, Phase.FAILED}:
+        return None
+    return SwitchAsked(Switchable.CONSOLE, "default", force=True) if "default" in scene.consoles else None
+
+
+def over(switch: Switch, result: Result, now: Instant) -> Outcome:
+    return Outcome(
+        switch.of, switch.origin, switch.target, result, switch.why, now, switch.request, switch.spent, switch.cause
+    )

@@ -1,0 +1,123 @@
+"""What a turn of a switch does to the world: definitions come into force, orders are given, units are asked."""
+
+from units import events as fact
+from units.commands import DropIntent, RemoveContainer, SwapBack
+from units.events import SwitchEvent
+from units.links import check
+from units.records import replace
+from units.spec import CONSOLE, UnitSpec
+from units.step import Step
+from units.switch.moves import Scene, SpareUse, Turn
+from units.switch.record import Result, Switch, in_words
+from units.switch.table import advance, begin, over, refusal, stopgap
+from units.tables import console
+from units.unit import Spare
+from units.world import Answer
+
+
+def scene(step: Step) -> Scene:
+    world = step.world
+    return Scene(step.units, world.consoles, world.engine_up, world.draining, step.moment)
+
+
+def take_turn(step: Step, turn: Turn) -> None:
+    """Do what a row of the switch's table says: first the definitions, then the orders, then what is asked."""
+    step.world = replace(step.world, switch=turn.switch)
+    if turn.spare is SpareUse.NONE:
+        for spec in turn.specs:
+            _redefine(step, spec)
+    else:
+        _use_spare(step, turn.spare, turn.specs)
+    step.commands.extend(turn.orders)
+    for ask in turn.asks:
+        step.push(ask)
+
+
+def end(step: Step, turn: Turn, result: Result) -> None:
+    take_turn(step, turn)
+    outcome = over(turn.switch, result, step.moment.now)
+    step.world = replace(step.world, switch=None, switched=outcome)
+    step.switches.append(outcome)
+    if outcome.request:
+        step.answers.append(Answer(outcome.request, result is Result.DONE, in_words(outcome)))
+
+
+def drop(step: Step, switch: Switch) -> None:
+    """The host goes down in the middle of it."""
+    end(step, Turn(switch, (DropIntent(),)), Result.DROPPED)
+
+
+def _use_spare(step: Step, use: SpareUse, specs: tuple[UnitSpec, ...]) -> None:
+    """The console is made anew: its old container is kept until the new one has proved itself."""
+    unit = step.units[CONSOLE]
+    spare = unit.spare
+    if use is SpareUse.KEEP:
+        kept = None if unit.container is None else Spare(unit.container, unit.config_hash)
+        step.units[CONSOLE] = replace(console.become(unit, specs[0], kept), renew=True, spare=kept)
+    elif use is SpareUse.USE and spare is not None:
+        if unit.container != spare.container:
+            order = SwapBack(CONSOLE, spare.container, unit.spec.container, unit.container)
+            step.commands.append(order)
+        step.units[CONSOLE] = replace(console.become(unit, unit.spec, spare), fresh=False)
+    elif use is SpareUse.DROP and spare is not None:
+        step.commands.append(RemoveContainer(CONSOLE, spare.container, "the console was made anew"))
+        step.units[CONSOLE] = replace(unit, spare=None)
+
+
+def _redefine(step: Step, spec: UnitSpec) -> None:
+    """Another console in the console's unit, or another place for user Docker."""
+    unit = step.units[spec.name]
+    if spec.name == CONSOLE:
+        parked = dict(step.world.parked)
+        if unit.container is not None:
+            parked[unit.spec.variant] = Spare(unit.container, unit.config_hash)
+        step.units[CONSOLE] = console.become(unit, spec, parked.pop(spec.variant, None))
+        step.world = replace(step.world, parked=parked)
+    else:
+        step.units[spec.name] = replace(unit, spec=spec)
+    step.world = replace(step.world, links=check(unit.spec for unit in step.units.values()).links)
+
+
+def look(step: Step) -> bool:
+    """Whether the units got to where the switch goes on, or fails, or where one must begin; then it has."""
+    if step.world.switch is not None:
+        return _move(step, fact.UnitsMoved())
+    asked = stopgap(scene(step), step.world.given_up)
+    if asked is None:
+        return False
+    failed = step.units[CONSOLE]
+    step.notices.append(f"the console {failed.spec.variant} does not run ({failed.reason}); default takes its place")
+    step.world = replace(step.world, given_up=step.world.given_up | {failed.spec.variant})
+    turn = begin(asked, scene(step), stopgap=True)
+    take_turn(step, turn)
+    step.switches.append(turn.switch)
+    return True
+
+
+def take_event(step: Step, event: SwitchEvent) -> None:
+    if not isinstance(event, fact.SwitchAsked):
+        _move(step, event)
+        return
+    why = refusal(event, step.world.switch, scene(step))
+    if why:
+        if event.request:
+            step.answers.append(Answer(event.request, accepted=False, text=why))
+        return
+    turn = begin(event, scene(step))
+    take_turn(step, turn)
+    step.switches.append(turn.switch)
+
+
+def _move(step: Step, event: SwitchEvent) -> bool:
+    switch = step.world.switch
+    moved = None if switch is None else advance(switch, event, scene(step))
+    if switch is None or moved is None:
+        return False
+    turn, to = moved
+    if isinstance(to, Result):
+        end(step, turn, to)
+        return True
+    take_turn(step, turn)
+    if to is not switch.step:
+        step.switches.append(turn.switch)
+    return to is not switch.step

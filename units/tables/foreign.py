@@ -1,0 +1,306 @@
+"""The table of a foreign unit: a container that somebody else made, on a host that ``dockwarden watch`` looks after.
+
+Its crashes are its engine's restart policy's to answer, and its stops are its people's. Two things are ours, for those
+that want it: it is helped when it is unhealthy, and brought back in step when what it holds on to is over. Both are
+one call of the engine's where that is enough, so that it ends well even if we do not live to see it.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from units import actions as do
+from units import events as fact
+from units import guards as given
+from units import healing, relinking
+from units.actions import ANSWER_DEADLINE, dead, unstarted
+from units.commands import RecreateContainer, RestartContainer, Timer
+from units.deaths import describe_exit
+from units.events import UnitEvent
+from units.machine import Edge, Guard, Ignored, Step, View, always, arm, rows, table
+from units.quantities import Seconds
+from units.records import replace
+from units.spec import BINDING_MODES, Kind, OnUnhealthy
+from units.tables.shared import both_hold, then
+from units.unit import Phase, Reason, StoppedBy, Unit
+
+P = Phase
+UP = (P.RUNNING, P.READY)
+RETRYING = (P.BACKOFF, P.CRASH_LOOP, P.FAILED)
+IDLE = (P.INACTIVE, P.WAITING, *RETRYING)
+AT_WORK = (P.CREATING, P.STARTING, P.STOPPING)
+PHASES = (*IDLE, *AT_WORK, *UP, P.EXITED)
+
+ENGINE_FIRST = Seconds(3)
+"""The engine's own restart policy gets this long to do it."""
+
+
+# -- what only this table asks
+
+
+def left_behind(unit: Unit, _event: Any, view: View) -> bool:
+    """It should run, says its engine's restart policy, and does not: its peer was not there when the engine tried.
+
+    Engines give such a container up for good (measured on 20.10 and 26.1).
+    """
+    if not (unit.spec.expected and unit.spec.relink and unit.container) or unit.stopped_by is not StoppedBy.NOBODY:
+        return False
+    known = unit.run > 0 or (unit.look is not None and bool(unit.look.failed))
+    return known and any(edge.via in BINDING_MODES for edge in view.links.leaders.get(unit.name, ()))
+
+
+def worn_out(unit: Unit, _event: Any, view: View) -> bool:
+    """No start of the container it has can succeed."""
+    return bool(unit.outdated) or bool(relinking.worn(unit, view))
+
+
+# -- steps
+
+
+def _timeout(unit: Unit) -> Seconds:
+    return Seconds(unit.spec.stop.timeout + ANSWER_DEADLINE)
+
+
+def _restart(unit: Unit) -> Step:
+    assert unit.container is not None
+    order = RestartContainer(unit.name, unit.container, unit.spec.stop.timeout)
+    return arm(unit, Timer.DEADLINE, _timeout(unit), (order,))
+
+
+def _recreate(unit: Unit, view: View, pending: Reason) -> Step:
+    assert unit.container is not None
+    order = RecreateContainer(unit.name, unit.container, relinking.joins(unit, view), unit.spec.stop.timeout)
+    unit = unstarted(replace(unit, pending=pending), view)
+    return arm(unit, Timer.DEADLINE, Seconds(2 * _timeout(unit)), (order,))
+
+
+def heal(unit: Unit, event: Any, view: View) -> Step:
+    unit = healing.helped(unit, event, view)
+    return _restart(replace(unit, again=Reason.UNHEALTHY, reason=f"{unit.ailing}; restarting"))
+
+
+def heal_anew(unit: Unit, event: Any, view: View) -> Step:
+    unit = healing.helped(unit, event, view)
+    return _recreate(replace(unit, reason=f"{unit.ailing}; in a new container"), view, Reason.UNHEALTHY)
+
+
+def relink(unit: Unit, _event: Any, view: View) -> Step:
+    return _restart(replace(relinking.relinked(unit, view), again=Reason.RELINK))
+
+
+def relink_anew(unit: Unit, _event: Any, view: View) -> Step:
+    return _recreate(relinking.relinked(unit, view), view, Reason.RELINK)
+
+
+def restart(unit: Unit, _event: Any, _view: View) -> Step:
+    """A person asks for it."""
+    return _restart(replace(unit, again=Reason.MANUAL, reason="restarting as asked"))
+
+
+def recreate(unit: Unit, _event: Any, view: View) -> Step:
+    unit = replace(unit, reason=relinking.worn(unit, view) or unit.outdated or "the container it joined is gone")
+    return _recreate(replace(unit, again=None), view, unit.pending or unit.again or Reason.RELINK)
+
+
+def await_start(unit: Unit, event: Any, view: View) -> Step:
+    """It has stopped; the same call starts it."""
+    unit = unstarted(do.after_stop(unit, event, view), view)
+    return arm(unit, Timer.DEADLINE, ANSWER_DEADLINE)
+
+
+def run_again(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
+    """The engine's call is through, and its death went unheard."""
+    return do.run(replace(unit, pending=unit.again), event, view)
+
+
+def leave(unit: Unit, event: Any, _view: View) -> Step:
+    """It is down, and that is not ours to change."""
+    code = event.exit_code if isinstance(event, fact.ContainerDied) else unit.exit_code
+    gone = isinstance(event, fact.ContainerDestroyed)
+    told = describe_exit(None if gone else code, oom=unit.oom or getattr(event, "oom", False))
+    policy = "its engine's restart policy" if unit.spec.expected else "its people"
+    return Step(dead(unit, event, reason=f"{told}; left to {policy}", death=told, pending=None, again=None))
+
+
+def lose(unit: Unit, event: Any, _view: View) -> Step:
+    """Its container is gone, and we do not make any."""
+    return Step(dead(unit, event, container=None, reason="its container was removed", pending=None, again=None))
+
+
+def give_engine_time(unit: Unit, _event: Any, view: View) -> Step:
+    peers = ", ".join(edge.target for edge in view.links.leaders[unit.name] if edge.via in BINDING_MODES)
+    reason = f"its engine could not start it without {peers}; started in {ENGINE_FIRST:g} s if it does not"
+    return arm(replace(unit, pending=Reason.RELINK, reason=reason), Timer.RETRY, ENGINE_FIRST)
+
+
+def note_refusal(unit: Unit, event: fact.CreateFailed, _view: View) -> Step:
+    """All was put back."""
+    return Step(replace(unit, reason=event.message))
+
+
+def renew_id(unit: Unit, event: fact.ContainerCreated, view: View) -> Step:
+    """Another container under its name: somebody made it anew."""
+    return do.adopt_id(unit, event, view)
+
+
+def note(unit: Unit, _event: Any, _view: View) -> Step:
+    return Step(unit)
+
+
+# -- rows
+
+
+def go(at: Iterable[Phase], on: type[UnitEvent], prepare: Any, when: Guard[Any] = always) -> tuple[Edge[Any], ...]:
+    """On towards running: wait for its peers, or make it anew, or start it."""
+    at, on_ = tuple(at), on
+    event: type[Any] = on_
+    return (
+        *rows(at, event, P.INACTIVE, then(prepare, lose), both_hold(when, given.has_no_container)),
+        *rows(at, event, P.WAITING, then(prepare, do.wait), both_hold(when, given.must_wait)),
+        *rows(at, event, P.CREATING, then(prepare, recreate), both_hold(when, worn_out)),
+        *rows(at, event, P.STARTING, then(prepare, do.start), when),
+    )
+
+
+def examined() -> tuple[Edge[Any], ...]:
+    helps = (
+        (OnUnhealthy.RESTART, P.STOPPING, heal),
+        (OnUnhealthy.RECREATE, P.CREATING, heal_anew),
+        (OnUnhealthy.STOP, P.STOPPING, do.put_to_rest),
+        (OnUnhealthy.SIGNAL, P.RUNNING, healing.send_signal),
+    )
+    asked = (fact.HealthReported, fact.LookDue)
+    return (
+        *(row for action, to, act in helps for on in asked for row in rows(UP, on, to, act, healing.acts(action))),
+        *healing_rows(),
+    )
+
+
+def healing_rows() -> tuple[Edge[Any], ...]:
+    asked = (fact.HealthReported, fact.LookDue)
+    return (
+        *(row for on in asked for row in rows(UP, on, P.RUNNING, healing.hold_off, healing.withheld)),
+        *rows((P.RUNNING,), fact.HealthReported, P.READY, healing.become_ready, healing.turned_healthy),
+        *rows((P.READY,), fact.HealthReported, P.RUNNING, healing.lose_ready, healing.turned_unready),
+        *rows((*IDLE, P.EXITED, P.CREATING, P.STARTING, *UP), fact.HealthReported, None, healing.note_health),
+        *rows(UP, fact.LookDue, None, healing.calm_down, healing.calm),
+    )
+
+
+def linked() -> tuple[Edge[Any], ...]:
+    asked = (fact.PeerChanged, fact.LookDue)
+    return (
+        *(row for on in asked for row in rows(UP, on, None, relinking.only_say, relinking.unlinked_dry)),
+        *(row for on in asked for row in rows(UP, on, None, relinking.settle, relinking.unlinked_too_soon)),
+        *(row for on in asked for row in rows(UP, on, P.CREATING, relink_anew, relinking.unlinked_for_good)),
+        *(row for on in asked for row in rows(UP, on, P.STOPPING, relink, relinking.unlinked)),
+    )
+
+
+def refused(at: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
+    """A start or a restart of ours that failed: it was we who took it down, so it is tried again."""
+    return (
+        *rows(at, fact.StartFailed, P.INACTIVE, do.end, given.gone),
+        *rows(at, fact.StartFailed, P.BACKOFF, do.try_engine_later, given.unreachable),
+        *rows(at, fact.StartFailed, P.CREATING, recreate, given.joins_the_gone),
+        *rows(at, fact.StartFailed, P.FAILED, do.probe_later, given.refused_for_good),
+        *rows(at, fact.StartFailed, P.CRASH_LOOP, do.loop, given.loops),
+        *rows(at, fact.StartFailed, P.BACKOFF, do.doubt_and_back_off),
+    )
+
+
+BEGUN = (P.STARTING, *UP)
+EDGES: tuple[Edge[Any], ...] = (
+    # it runs
+    *rows((P.STOPPING,), fact.ContainerStarted, P.RUNNING, run_again, given.checked),
+    *rows((P.STOPPING,), fact.ContainerStarted, P.READY, run_again),
+    *rows((*IDLE, P.EXITED, P.CREATING, P.STARTING), fact.ContainerStarted, P.RUNNING, do.run, given.checked),
+    *rows((*IDLE, P.EXITED, P.CREATING, P.STARTING), fact.ContainerStarted, P.READY, do.run),
+    *linked(),
+    *examined(),
+    # it died
+    *rows(UP, fact.ContainerDied, P.INACTIVE, do.bow, given.was_stopped),
+    *rows(UP, fact.ContainerDied, P.EXITED, do.await_owner, given.perhaps_taken_along),
+    *rows(UP, fact.ContainerDied, P.EXITED, do.await_verdict, given.maybe_stopped),
+    *rows((P.STARTING, *UP), fact.ContainerDied, P.INACTIVE, leave),
+    *rows((P.EXITED, P.INACTIVE), fact.ContainerStopped, P.INACTIVE, do.bow),
+    *go((P.EXITED,), fact.VerdictDue, do.after_owner, given.taken_along),
+    *rows((P.EXITED,), fact.VerdictDue, P.INACTIVE, leave, given.current),
+    *rows((*IDLE, *UP, P.EXITED, P.STARTING, P.STOPPING), fact.ContainerDestroyed, P.INACTIVE, lose),
+    *rows((P.CREATING,), fact.ContainerDestroyed, None, do.forget_container),
+    *rows(BEGUN, fact.ContainerKilled, None, do.note_kill),
+    *rows(BEGUN, fact.ContainerStopped, None, do.note_stop),
+    *rows(BEGUN, fact.ContainerOomed, None, do.note_oom),
+    # somebody else made it anew, or we did
+    *rows((*IDLE, P.EXITED, P.CREATING), fact.ContainerCreated, None, renew_id),
+    *rows((P.CREATING,), fact.CreateFailed, P.BACKOFF, do.try_engine_later, given.unreachable),
+    *rows((P.CREATING,), fact.CreateFailed, P.FAILED, do.probe_later, given.refused_for_good),
+    *rows((P.CREATING,), fact.CreateFailed, P.CRASH_LOOP, do.loop, given.loops),
+    *rows((P.CREATING,), fact.CreateFailed, P.BACKOFF, do.doubt_and_back_off),
+    *rows(UP, fact.CreateFailed, None, note_refusal),
+    # our restart is under way
+    *rows((P.STOPPING,), fact.ContainerDied, P.STARTING, await_start, given.goes_again),
+    *rows((P.STOPPING,), fact.ContainerDied, P.INACTIVE, do.end),
+    *refused((P.STOPPING, P.STARTING)),
+    *rows(AT_WORK, fact.DeadlineDue, P.CRASH_LOOP, do.loop, both_hold(given.current, given.loops)),
+    *rows(AT_WORK, fact.DeadlineDue, P.BACKOFF, do.doubt_and_back_off, given.current),
+    *rows((P.STOPPING,), fact.SignalFailed, P.INACTIVE, do.end, given.not_there),
+    *rows((P.STOPPING,), fact.SignalFailed, None, do.doubt),
+    *rows((P.STOPPING,), fact.KillDue, None, do.kill_later, given.engine_down),
+    *rows((P.STOPPING,), fact.KillDue, P.FAILED, do.leave_unkillable, given.out_of_kills),
+    *rows((P.STOPPING,), fact.KillDue, None, do.kill, given.current),
+    # it is not up, and it is ours to bring it back
+    *rows((P.INACTIVE,), fact.PeerChanged, P.BACKOFF, give_engine_time, left_behind),
+    *go((P.WAITING,), fact.PeerChanged, do.after_pause),
+    *go(RETRYING, fact.RetryDue, do.after_pause, given.current),
+    # people
+    *go((P.INACTIVE, *RETRYING), fact.StartAsked, do.after_wish),
+    *go((P.INACTIVE, *RETRYING), fact.RestartAsked, do.after_wish_to_restart),
+    *rows((P.WAITING, P.CREATING), fact.StartAsked, None, do.want),
+    *rows((P.WAITING, P.CREATING), fact.RestartAsked, None, do.want),
+    *rows(UP, fact.RestartAsked, P.STOPPING, restart),
+    *rows(BEGUN, fact.StopAsked, P.STOPPING, do.halt),
+    *rows((*IDLE, P.EXITED), fact.StopAsked, P.INACTIVE, do.retire),
+    *rows((P.STOPPING, P.CREATING), fact.StopAsked, None, do.unwant),
+    *rows((P.STOPPING,), fact.StartAsked, None, do.want_again),
+    *rows((P.STOPPING,), fact.RestartAsked, None, do.want_again),
+    *rows(PHASES, fact.ResetAsked, None, do.forgive),
+    *rows(PHASES, fact.SpecChanged, None, note),
+)
+
+IGNORED = (
+    Ignored(BEGUN, (fact.StartAsked,), "it runs, or is about to"),
+    Ignored((P.EXITED,), (fact.StartAsked, fact.RestartAsked), "it died a moment ago: first it is found out of what"),
+    Ignored((P.STARTING,), (fact.RestartAsked,), "it is being started just now"),
+    Ignored(
+        PHASES,
+        (fact.DrainAsked, fact.HurryAsked, fact.StopRevoked),
+        "a host that is only watched goes on without us",
+    ),
+    Ignored(UP, (fact.ContainerStarted,), "told twice, by stream and snapshot"),
+    Ignored((*UP, P.STARTING, P.STOPPING), (fact.ContainerCreated,), "a snapshot will say which one is the unit's now"),
+    Ignored((*IDLE, P.CREATING, P.EXITED), (fact.ContainerDied,), "a late report: this death is known, or of no run"),
+    Ignored(
+        (P.WAITING, *RETRYING, P.CREATING, P.STOPPING),
+        (fact.ContainerStopped,),
+        "nothing of it runs, or its end was asked for anyway",
+    ),
+    Ignored(
+        (*IDLE, P.EXITED, P.CREATING, P.STOPPING),
+        (fact.ContainerKilled, fact.ContainerOomed),
+        "only the death of a running unit asks who sent a signal",
+    ),
+    Ignored((P.STOPPING,), (fact.HealthReported,), "it is about to end"),
+    Ignored(PHASES, (fact.ImagePulled, fact.PullFailed), "no image is pulled for a foreign unit"),
+    Ignored((*IDLE, P.EXITED, P.STARTING, P.STOPPING), (fact.CreateFailed,), "a create that nobody waits for any more"),
+    Ignored((*IDLE, *UP, P.EXITED, P.CREATING), (fact.StartFailed,), "a start that nobody waits for any more"),
+    Ignored((*IDLE, P.EXITED, P.CREATING, *BEGUN), (fact.SignalFailed,), "a signal that nobody waits for any more"),
+    Ignored((P.INACTIVE, P.WAITING, *AT_WORK, *UP, P.EXITED), (fact.RetryDue,), "a timer of an earlier phase"),
+    Ignored((*IDLE, P.CREATING, *BEGUN, P.EXITED), (fact.KillDue,), "a timer of an earlier phase"),
+    Ignored((*IDLE, *AT_WORK, *UP), (fact.VerdictDue,), "a timer of an earlier phase"),
+    Ignored((*IDLE, *UP, P.EXITED), (fact.DeadlineDue,), "a timer of an earlier phase"),
+    Ignored((*IDLE, *AT_WORK, P.EXITED), (fact.LookDue,), "only a unit that runs is looked at"),
+    Ignored(PHASES, (fact.ContextLost,), "only user Docker runs in another unit's file system"),
+    Ignored((*RETRYING, *AT_WORK, P.EXITED), (fact.PeerChanged,), "it has its own time to go on"),
+)
+
+TABLE = table(Kind.FOREIGN.value, PHASES, EDGES, IGNORED)

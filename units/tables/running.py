@@ -1,0 +1,251 @@
+"""Rows that services and oneshots share: starting, dying, being stopped, going down with the host."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from units import actions as do
+from units import events as fact
+from units import guards as given
+from units.events import UnitEvent
+from units.machine import Edge, Guard, Ignored, always, rows
+from units.spec import LASTING, Kind
+from units.tables.shared import IDLE, RETRYING, both_hold, go
+from units.unit import Phase
+
+P = Phase
+FALLEN = (P.BACKOFF, P.CRASH_LOOP)
+"""It has died, and will be started again."""
+
+
+def died(
+    kind: Kind, at: Iterable[Phase], on: type[UnitEvent], when: Guard[Any] = always, *, container: bool = True
+) -> tuple[Edge[Any], ...]:
+    """A run is over. What now is the restart decision's to say."""
+    at = tuple(at)
+    on_: type[Any] = on
+    well: tuple[Edge[Any], ...] = ()
+    if kind is Kind.ONESHOT:
+        # A oneshot that succeeded is done, whatever its restart policy says of exits.
+        by_event = on is fact.ContainerDied
+        ended = given.ended_well if by_event else given.exited_well
+        if by_event or on is fact.VerdictDue:
+            well = rows(at, on_, P.COMPLETED, do.finish, both_hold(when, ended))
+    return (
+        *well,
+        *rows(at, on_, P.COMPLETED, do.finish, both_hold(when, given.rests)),
+        *rows(at, on_, P.FAILED, do.finish, both_hold(when, given.gives_up)),
+        *rows(at, on_, P.CRASH_LOOP, do.loop, both_hold(when, given.loops)),
+        *rows(at, on_, P.BACKOFF, do.back_off, both_hold(when, given.backs_off)),
+        *go(kind, at, on, do.after_death, when, container=container),
+    )
+
+
+def ended(
+    kind: Kind, at: Iterable[Phase], on: type[UnitEvent], when: Guard[Any] = always, *, container: bool = True
+) -> tuple[Edge[Any], ...]:
+    """A stop of ours is over."""
+    at = tuple(at)
+    on_: type[Any] = on
+    return (
+        *rows(at, on_, P.INACTIVE, do.end, both_hold(when, given.unwanted)),
+        *rows(at, on_, P.FAILED, do.fail, both_hold(when, given.failing)),
+        *go(kind, at, on, do.after_stop, when, container=container),
+    )
+
+
+def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
+    """``up``: the phases in which its process runs and nobody has asked for its end."""
+    begun = (P.STARTING, *up)
+    stopping, draining, exited = (P.STOPPING,), (P.DRAINING,), (P.EXITED,)
+    stays = both_hold(given.vetoed, given.serving)
+    return (
+        # starting
+        *died(kind, (P.STARTING,), fact.ContainerDied),
+        *died(kind, (P.STARTING,), fact.ContainerDestroyed, container=False),
+        *rows((P.STARTING, P.BACKOFF), fact.StartFailed, P.FAILED, do.probe_later, given.refused_for_good),
+        *rows((P.STARTING,), fact.StartFailed, P.BACKOFF, do.heed, given.vetoed),
+        *rows((P.STARTING,), fact.StartFailed, P.BACKOFF, do.try_engine_later, given.unreachable),
+        *rows((P.STARTING,), fact.StartFailed, P.CRASH_LOOP, do.loop, given.loops),
+        *rows((P.STARTING,), fact.StartFailed, P.CREATING, do.remake, given.joins_the_gone),
+        *rows((P.STARTING,), fact.StartFailed, P.BACKOFF, do.doubt_and_back_off),
+        *rows((P.STARTING,), fact.DeadlineDue, P.CRASH_LOOP, do.loop, both_hold(given.current, given.loops)),
+        *rows((P.STARTING,), fact.DeadlineDue, P.BACKOFF, do.doubt_and_back_off, given.current),
+        # up
+        *(() if kind in LASTING else rows(up, fact.ContainerDied, P.INACTIVE, do.bow, given.was_stopped)),
+        *rows(up, fact.ContainerDied, P.EXITED, do.await_verdict, given.maybe_stopped),
+        *died(kind, up, fact.ContainerDied),
+        *died(kind, up, fact.ContainerDestroyed, container=False),
+        *rows(begun, fact.ContainerKilled, None, do.note_kill),
+        *rows(begun, fact.ContainerStopped, None, do.note_stop),
+        *rows((P.STARTING, *FALLEN), fact.ContainerOomed, None, do.blame_memory, given.died_for_no_reason),
+        *rows(begun, fact.ContainerOomed, None, do.note_oom),
+        *rows(up, fact.SpecChanged, P.STOPPING, do.cycle, given.is_stale),
+        *rows(up, fact.RestartAsked, P.STOPPING, do.cycle),
+        *rows(begun, fact.ResetAsked, None, do.forgive),
+        *rows(begun, fact.StopAsked, P.STOPPING, do.halt),
+        # dead, and perhaps meant to be
+        *rows((*exited, P.BACKOFF), fact.ContainerStopped, P.INACTIVE, do.bow),
+        *died(kind, exited, fact.VerdictDue, given.current),
+        *died(kind, exited, fact.ContainerDestroyed, container=False),
+        *go(kind, exited, fact.StartAsked, do.after_wish),
+        *go(kind, exited, fact.RestartAsked, do.after_wish_to_restart),
+        *rows(exited, fact.StopAsked, P.INACTIVE, do.retire),
+        *rows(exited, fact.DrainAsked, P.INACTIVE, do.retire),
+        *rows(exited, fact.ResetAsked, None, do.forgive),
+        # stopping
+        *ended(kind, stopping, fact.ContainerDied),
+        *ended(kind, stopping, fact.ContainerDestroyed, container=False),
+        *rows(stopping, fact.SignalFailed, None, do.insist, both_hold(given.vetoed, given.going_down)),
+        *(rows(stopping, fact.SignalFailed, P.READY, do.stay, stays) if P.READY in up else ()),
+        *rows(stopping, fact.SignalFailed, P.RUNNING, do.stay, given.vetoed),
+        *ended(kind, stopping, fact.SignalFailed, given.gone, container=False),
+        *ended(kind, stopping, fact.SignalFailed, given.not_there),
+        *rows(stopping, fact.SignalFailed, None, do.doubt),
+        *ended(kind, stopping, fact.StartFailed, given.gone, container=False),
+        *ended(kind, stopping, fact.StartFailed, given.not_there),
+        *rows(stopping, fact.StartFailed, None, do.doubt),
+        *rows(stopping, fact.KillDue, None, do.kill_later, given.engine_down),
+        *rows(stopping, fact.KillDue, P.FAILED, do.leave_unkillable, given.out_of_kills),
+        *rows(stopping, fact.KillDue, None, do.kill, given.current),
+        *rows(stopping, fact.StopAsked, None, do.unwant),
+        *rows(stopping, fact.DrainAsked, None, do.unwant),
+        *rows(stopping, fact.StartAsked, None, do.want_again),
+        *rows(stopping, fact.RestartAsked, None, do.want_again),
+        *rows(stopping, fact.ResetAsked, None, do.forgive),
+        *go(kind, (P.INACTIVE,), fact.StopRevoked, do.after_revocation),
+        *rows((P.FAILED,), fact.ContainerDied, P.INACTIVE, do.end, given.unwanted),
+        *rows((P.FAILED,), fact.SignalFailed, P.INACTIVE, do.end, both_hold(given.unwanted, given.not_there)),
+        # the host goes down
+        *rows(begun, fact.DrainAsked, P.DRAINING, do.drain, given.followers_busy),
+        *rows(begun, fact.DrainAsked, P.STOPPING, do.halt),
+        *rows(draining, fact.PeerChanged, P.STOPPING, do.halt, given.followers_gone),
+        *rows(draining, fact.PeerChanged, None, do.drain),
+        *rows(draining, fact.StopAsked, P.STOPPING, do.halt),
+        *rows(draining, fact.ContainerDied, P.INACTIVE, do.end),
+        *rows(draining, fact.ContainerDestroyed, P.INACTIVE, do.end),
+        *rows(draining, fact.StartFailed, P.INACTIVE, do.end, given.not_there),
+        *rows(draining, fact.StartFailed, None, do.doubt),
+        *rows((*begun, P.DRAINING, P.STOPPING), fact.HurryAsked, P.STOPPING, do.kill),
+    )
+
+
+def silence(up: tuple[Phase, ...]) -> tuple[Ignored, ...]:
+    """The cells of services and oneshots that have no row."""
+    begun = (P.STARTING, *up)
+    going = (P.STOPPING, P.DRAINING)
+    still = (*IDLE, P.PULLING, P.CREATING, P.EXITED)
+    return (
+        Ignored((*begun, P.DRAINING), (fact.StartAsked,), "it runs, or is about to"),
+        Ignored((P.STARTING,), (fact.RestartAsked,), "it is being started just now"),
+        Ignored((P.DRAINING,), (fact.RestartAsked, fact.ResetAsked), "the host goes down"),
+        Ignored((P.DRAINING,), (fact.DrainAsked,), "asked already"),
+        Ignored(still, (fact.HurryAsked,), "nothing of it runs"),
+        Ignored(
+            tuple(phase for phase in (*begun, *still, *going) if phase is not P.INACTIVE),
+            (fact.StopRevoked,),
+            "it is wanted anyway, or has gone on since",
+        ),
+        Ignored(
+            (P.INACTIVE, P.PULLING, P.CREATING, P.STARTING, P.EXITED, *going),
+            (fact.SpecChanged,),
+            "the new definition is used at its next create",
+        ),
+        Ignored(
+            (*begun, *going, P.EXITED),
+            (fact.ContainerCreated,),
+            "it has its container; another one is not ours to use",
+        ),
+        Ignored(up, (fact.ContainerStarted,), "told twice, by stream and snapshot"),
+        Ignored(going, (fact.ContainerStarted,), "the stop that was asked comes after it"),
+        Ignored(
+            (P.PULLING, P.CREATING),
+            (fact.ContainerStarted,),
+            "it is about to be replaced, or a snapshot will say",
+        ),
+        Ignored(
+            (*still, *going),
+            (fact.ContainerKilled,),
+            "only the death of a running unit asks who sent a signal",
+        ),
+        Ignored(
+            (
+                P.INACTIVE,
+                P.WAITING,
+                P.CRASH_LOOP,
+                P.IMAGE_MISSING,
+                P.COMPLETED,
+                P.PULLING,
+                P.CREATING,
+                P.EXITED,
+                P.BACKOFF,
+            ),
+            (fact.ContainerDied,),
+            "a late report: this death is known, or it was no run of ours",
+        ),
+        Ignored(
+            (
+                P.INACTIVE,
+                P.WAITING,
+                P.CRASH_LOOP,
+                P.IMAGE_MISSING,
+                P.COMPLETED,
+                P.FAILED,
+                P.PULLING,
+                P.CREATING,
+                *going,
+            ),
+            (fact.ContainerStopped,),
+            "nothing of it runs, or its end was asked for anyway",
+        ),
+        Ignored(
+            tuple(phase for phase in (*still, *going) if phase not in FALLEN),
+            (fact.ContainerOomed,),
+            "its death is known, or was asked for",
+        ),
+        Ignored(going, (fact.HealthReported,), "it is about to end"),
+        Ignored(
+            (*begun, *IDLE, *going, P.EXITED, P.CREATING),
+            (fact.ImagePulled, fact.PullFailed),
+            "a pull that nobody waits for any more",
+        ),
+        Ignored(
+            (*begun, *IDLE, *going, P.EXITED, P.PULLING),
+            (fact.CreateFailed,),
+            "a create that nobody waits for any more",
+        ),
+        Ignored(
+            (
+                *up,
+                P.INACTIVE,
+                P.WAITING,
+                P.CRASH_LOOP,
+                P.IMAGE_MISSING,
+                P.COMPLETED,
+                P.FAILED,
+                P.PULLING,
+                P.CREATING,
+                P.EXITED,
+            ),
+            (fact.StartFailed,),
+            "a start that nobody waits for any more",
+        ),
+        Ignored(
+            tuple(phase for phase in (*begun, *still, P.DRAINING) if phase is not P.FAILED),
+            (fact.SignalFailed,),
+            "a stop that nobody waits for any more",
+        ),
+        Ignored(
+            (*begun, *going, P.INACTIVE, P.WAITING, P.COMPLETED, P.PULLING, P.CREATING, P.EXITED),
+            (fact.RetryDue,),
+            "a timer of an earlier phase",
+        ),
+        Ignored((*begun, *still, P.DRAINING), (fact.KillDue,), "a timer of an earlier phase"),
+        Ignored((*begun, *going, *IDLE, P.PULLING, P.CREATING), (fact.VerdictDue,), "a timer of an earlier phase"),
+        Ignored((*going, *IDLE, P.PULLING, P.EXITED), (fact.DeadlineDue,), "a timer of an earlier phase"),
+        Ignored((P.STARTING, *still, *going), (fact.LookDue,), "only a unit that runs is looked at"),
+        Ignored(
+            (*begun, P.STOPPING, P.INACTIVE, *RETRYING, P.COMPLETED, P.PULLING, P.CREATING, P.EXITED),
+            (fact.PeerChanged,),
+            "only who waits for a peer looks at it",
+        ),
+    )

@@ -1,0 +1,79 @@
+"""The table of a service: a unit that runs until it is stopped. Consoles and user Docker build on its rows."""
+
+from typing import Any
+
+from units import actions as do
+from units import events as fact
+from units import guards as given
+from units import healing, relinking
+from units.machine import Edge, Ignored, rows, table
+from units.spec import Kind, OnUnhealthy
+from units.tables.running import running, silence
+from units.tables.shared import IDLE, asked, go, provided
+from units.unit import Phase
+
+P = Phase
+UP = (P.RUNNING, P.READY)
+FOUND = (*IDLE, P.EXITED)
+"""Phases in which a start is news: an adoption, or somebody started it behind our back."""
+
+PHASES = (*IDLE, P.PULLING, P.CREATING, P.STARTING, *UP, P.DRAINING, P.STOPPING, P.EXITED)
+
+
+def lasting(kind: Kind, begins: tuple[Phase, ...] = (*FOUND, P.STARTING)) -> tuple[Edge[Any], ...]:
+    """The rows of whatever runs until it is stopped. ``begins``: where a start leads on as a service's does."""
+    return (
+        *asked(kind),
+        *provided(kind),
+        *rows(FOUND, fact.ContainerStarted, P.STOPPING, do.adopt_and_halt, given.going_down),
+        *rows((P.WAITING,), fact.ContainerStarted, P.STOPPING, do.adopt_and_cycle, given.is_stale),
+        *rows(begins, fact.ContainerStarted, P.RUNNING, do.run, given.checked),
+        *rows(begins, fact.ContainerStarted, P.READY, do.run),
+        *linked(),
+        *examined(),
+        *rows(UP, fact.ContainerDied, P.INACTIVE, do.bow, given.was_stopped),
+        *rows(UP, fact.ContainerDied, P.EXITED, do.await_owner, given.perhaps_taken_along),
+        *go(kind, (P.EXITED,), fact.VerdictDue, do.after_owner, given.taken_along),
+        *running(kind, UP),
+    )
+
+
+def examined() -> tuple[Edge[Any], ...]:
+    """What its health checks say, and what is done about it."""
+    helps = (
+        (OnUnhealthy.RESTART, P.STOPPING, do.heal),
+        (OnUnhealthy.RECREATE, P.STOPPING, do.heal_anew),
+        (OnUnhealthy.STOP, P.STOPPING, do.put_to_rest),
+        (OnUnhealthy.SIGNAL, P.RUNNING, healing.send_signal),
+    )
+    asked = (fact.HealthReported, fact.LookDue)
+    return (
+        *(row for action, to, act in helps for on in asked for row in rows(UP, on, to, act, healing.acts(action))),
+        *(row for on in asked for row in rows(UP, on, P.RUNNING, healing.hold_off, healing.withheld)),
+        *rows((P.RUNNING,), fact.HealthReported, P.READY, healing.become_ready, healing.turned_healthy),
+        *rows((P.READY,), fact.HealthReported, P.RUNNING, healing.lose_ready, healing.turned_unready),
+        *rows((*FOUND, P.PULLING, P.CREATING, P.STARTING, *UP), fact.HealthReported, None, healing.note_health),
+        *rows(UP, fact.LookDue, None, healing.calm_down, healing.calm),
+    )
+
+
+def linked() -> tuple[Edge[Any], ...]:
+    """It holds on to what is over: bring it back in step."""
+    asked = (fact.PeerChanged, fact.LookDue)
+    return (
+        *(row for on in asked for row in rows(UP, on, None, relinking.settle, relinking.unlinked_too_soon)),
+        *(row for on in asked for row in rows(UP, on, P.STOPPING, do.relink, relinking.unlinked)),
+    )
+
+
+LATE = Ignored(UP, (fact.DeadlineDue,), "a timer of an earlier phase: the start was answered")
+NO_CONTEXT = Ignored(PHASES, (fact.ContextLost,), "only user Docker runs in another unit's file system")
+
+NO_PEERS = Ignored(
+    tuple(phase for phase in PHASES if phase not in {*UP, P.WAITING, P.DRAINING}),
+    (fact.PeerChanged,),
+    "only who waits for a peer, or runs in its namespaces or file system, looks at it",
+)
+IGNORED = (*(entry for entry in silence(UP) if fact.PeerChanged not in entry.on), NO_PEERS)
+
+TABLE = table("service", PHASES, lasting(Kind.SERVICE), (*IGNORED, LATE, NO_CONTEXT))
