@@ -27,9 +27,9 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from hooks.command import outcome
+from hooks.errors import NotToldError
 from hooks.happenings import ALL
 from hooks.marks import Mark, marks_of
-from hooks.not_told import NotToldError
 from hooks.points import POINTS, Contribution, Veto, answer_of
 
 MEMORY = 512 * 2**20

@@ -9,7 +9,7 @@ from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from hooks.not_told import NotToldError
+from hooks.errors import NotToldError
 from hooks.notices import Notice, fields
 
 PATIENCE = 10.0

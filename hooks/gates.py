@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+from hooks.errors import NotToldError
 from hooks.folder import Hook
 from hooks.line import REST, Count, Record
-from hooks.not_told import NotToldError
 from hooks.points import Answer, Asked, Contribution, Veto
 from units.records import dataclass
 

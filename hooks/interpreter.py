@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hooks.errors import NotToldError
 from hooks.marks import Mark
-from hooks.not_told import NotToldError
 from units.records import dataclass
 
 GRACE = 1.0

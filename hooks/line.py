@@ -5,9 +5,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from hooks.errors import NotToldError
 from hooks.folder import EVERYTHING_BUT, Hook
 from hooks.happenings import Happened
-from hooks.not_told import NotToldError
 
 QUEUE = 256
 FAILURES, REST = 5, 60.0

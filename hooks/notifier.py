@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from hooks.not_told import NotToldError
+from hooks.errors import NotToldError
 from hooks.notices import Notice, notices
 from units.records import replace
 from units.spec import UnitName

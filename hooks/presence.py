@@ -6,6 +6,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hooks.errors import Guarded
+
 if TYPE_CHECKING:
     from hooks.gates import Leave
     from hooks.line import Count
@@ -16,14 +18,6 @@ if TYPE_CHECKING:
 
 GROUP = "[dockwarden.hooks]"
 """How the section of a package's entry points begins that names its hooks."""
-
-
-Guarded = tuple[tuple[str, str], ...] | None
-"""Points, and patterns of the names of units, before which gates stand; ``None``: that is not known yet."""
-
-
-class UnknownHookError(Exception):
-    """There is no hook of this name; the text says which there are."""
 
 
 class HostHooks:

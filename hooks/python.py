@@ -6,8 +6,8 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from hooks.errors import NotToldError
 from hooks.interpreter import Ended, GoneError, HungError, ImportDiedError, Interpreter, Loaded
-from hooks.not_told import NotToldError
 from units.records import dataclass
 
 ATTEMPTS = 3

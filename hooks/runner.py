@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hooks import command
+from hooks.errors import Guarded, NotToldError, UnknownHookError
 from hooks.folder import Found, Hook, find
 from hooks.gates import Gate, Leave, ask_all
 from hooks.happenings import Happened, happenings, sample
 from hooks.line import QUEUE, Count, Line
-from hooks.not_told import NotToldError
 from hooks.points import POINTS, Answer, Asked, Veto, answer_of
 from hooks.points import sample as sample_question
-from hooks.presence import Guarded, UnknownHookError
 from hooks.switched_off import SwitchedOff
 from units.machine import Moment
 from units.world import Entry, Reaction

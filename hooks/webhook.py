@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from hooks.not_told import NotToldError
+from hooks.errors import NotToldError
 from hooks.notices import Notice
 
 PATIENCE = 10.0

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from supervisor.__main__ import parser
+from supervisor.cli.commands import parser
 from supervisor.cli.parser import GROUPS, commands_of
 
 ROOT = Path(__file__).resolve().parent.parent

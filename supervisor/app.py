@@ -20,15 +20,18 @@ from supervisor.engine.docker import DockerEngine
 from supervisor.engine.port import EngineError
 from supervisor.http.access import Access, ControlError
 from supervisor.http.control.server import Control
-from supervisor.http.pages.endpoints import PagesError, serve_pages
+from supervisor.http.pages.endpoints import serve_pages
+from supervisor.http.server import PagesError
 from supervisor.journal.boot_chart import BootChart
 from supervisor.journal.journal import Journal
 from supervisor.journal.record_file import RecordsFile
 from supervisor.journal.record_file import load as load_records
 from supervisor.logs.pipeline import Pipeline, configure_logging
+from supervisor.logs.timestamps import as_iso
 from supervisor.preflight import BootError, Exit, check_links, open_state, read_settings, refuse
 from supervisor.runtime.engine_watch import EngineTooOldError
 from supervisor.runtime.health_scheduler import shown
+from supervisor.runtime.heartbeat import Heartbeat
 from supervisor.runtime.loop import Inbox, Observer
 from supervisor.runtime.sd_notify import Systemd
 from supervisor.runtime.shell import Shell, Timing
@@ -38,7 +41,7 @@ from supervisor.state.file import StateFile
 from supervisor.state.lock import LockError, LockHeld, RunLock
 from supervisor.state.writer import Boot, Keeper, Kept, read
 from supervisor.version import VERSION
-from supervisor.views.status import Context, as_iso, status
+from supervisor.views.status import Context, status
 from units import links
 from units.events import ConfigRead, ConfigRefused, Event
 from units.memory import Clocks, recall
@@ -507,29 +510,6 @@ def _beginning(kept: Kept) -> str:
     if not kept.same_host_boot:
         before = "the host was booted" if kept.units else "the first one here"
     return f"dockwarden {VERSION}, pid {os.getpid()}; {before}"
-
-
-class Heartbeat:
-    """Once a second: how late does the event loop come to what is due? And what has to be done now and then."""
-
-    PERIOD = 1.0
-
-    def __init__(self, late: Callable[[float], None], tend: Callable[[], None]) -> None:
-        self._late = late
-        self._tend = tend
-        self._loop = asyncio.get_running_loop()
-        self._due = self._loop.time() + self.PERIOD
-        self._handle = self._loop.call_at(self._due, self._beat)
-
-    def _beat(self) -> None:
-        now = self._loop.time()
-        self._late(max(0.0, now - self._due))
-        self._tend()
-        self._due = now + self.PERIOD
-        self._handle = self._loop.call_at(self._due, self._beat)
-
-    def stop(self) -> None:
-        self._handle.cancel()
 
 
 async def _run(shell: Shell) -> None:

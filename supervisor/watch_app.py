@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from structlog.typing import FilteringBoundLogger
 
 from hooks.presence import HostHooks
 from supervisor.app import Host, Options
-from supervisor.config.foreign_labels import Wants
+from supervisor.config.foreign_labels import Wants, spec_of
 from supervisor.config.settings import Settings
+from supervisor.engine.discovery import Foreign
 from supervisor.engine.docker import DockerEngine
-from supervisor.foreign_lens import Foreign
 from supervisor.logs.pipeline import Pipeline, configure_logging
 from supervisor.preflight import BootError, Exit, open_state, refuse
 from supervisor.runtime.loop import Observer
@@ -123,7 +124,7 @@ class WatchedHost(Host):
             own=own_containers(),
             complain=Complaints(log),
         )
-        self._lens = Foreign(wants, _known_names(self._names_file))
+        self._lens = Foreign(partial(spec_of, wants=wants), _known_names(self._names_file))
         self._grace = options.start_period
 
     def _make_engine(self, on_call: Callable[[str, str, float], None]) -> DockerEngine:

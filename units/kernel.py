@@ -19,7 +19,7 @@ UNIT_EVENTS = frozenset(get_args(UnitEvent))
 
 def react(world: World, event: Event, moment: Moment) -> Reaction:
     """Take one event. Pure: equal arguments give equal reactions."""
-    step = Step(world, moment)
+    step = Step(world, moment, _look_at_switch)
     if _is_of_a_unit(event):
         step.push(event)
     elif isinstance(event, fact.ContainerLooked):
@@ -27,11 +27,20 @@ def react(world: World, event: Event, moment: Moment) -> Reaction:
     elif isinstance(event, WorldEvent):
         take_event(step, event)
     elif isinstance(event, SwitchEvent):
-        from units.switch import turns as switch_turns  # noqa: PLC0415 - most hosts never switch
+        from units.switch import turns  # noqa: PLC0415 - most hosts never switch
 
-        switch_turns.take_event(step, event)
+        turns.take_event(step, event)
     step.settle()
     return step.reaction()
+
+
+def _look_at_switch(step: Step) -> bool:
+    """Whether the units got to where a switch goes on, or fails, or where one must begin; then it has."""
+    if step.world.switch is None and len(step.world.consoles) < 2:
+        return False
+    from units.switch import turns  # noqa: PLC0415 - most hosts never switch
+
+    return turns.look(step)
 
 
 def _is_of_a_unit(event: Event) -> TypeGuard[UnitEvent]:

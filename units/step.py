@@ -1,6 +1,7 @@
 """One step in the making: facts wait in a queue, units move by their tables and tell their peers."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import TypeGuard, get_args
 
 from units import events as fact
@@ -26,10 +27,15 @@ class DivergedError(AssertionError):
 
 
 class Step:
-    """The mutable inside of one ``react``; nothing of it outlives the call."""
+    """The mutable inside of one ``react``; nothing of it outlives the call.
 
-    def __init__(self, world: World, moment: Moment) -> None:
+    Args:
+        look_at_switch: Asked when no fact waits: whether a switch goes on, fails or must begin; then it has.
+    """
+
+    def __init__(self, world: World, moment: Moment, look_at_switch: Callable[["Step"], bool]) -> None:
         self.world = world
+        self._look_at_switch = look_at_switch
         self.units = dict(world.units)
         self.moment = moment
         self.queue: deque[UnitEvent] = deque()
@@ -52,20 +58,12 @@ class Step:
 
     def settle(self) -> None:
         budget = 200 + 60 * len(self.units)
-        while self.queue or self._look_at_switch():
+        while self.queue or self._look_at_switch(self):
             budget -= 1
             if budget < 0:
                 raise DivergedError(f"still moving: {list(self.queue)[:4]}")
             if self.queue:
                 self._take(self.queue.popleft())
-
-    def _look_at_switch(self) -> bool:
-        """Whether the units got to where a switch goes on, or fails, or where one must begin; then it has."""
-        if self.world.switch is None and len(self.world.consoles) < 2:
-            return False
-        from units.switch import turns as switch_turns  # noqa: PLC0415 - most hosts never switch
-
-        return switch_turns.look(self)
 
     def view(self, event: UnitEvent) -> View:
         world, moment = self.world, self.moment

@@ -10,7 +10,7 @@ from supervisor.views import text as render
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from supervisor.cli.main import Client
+    from supervisor.http.client import Client
 
     Add = Callable[[str, str, str], argparse.ArgumentParser]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from supervisor.views import text as render
 
 if TYPE_CHECKING:
-    from supervisor.cli.main import Client
+    from supervisor.http.client import Client
     from supervisor.logs.merge import Bookmark
 
 OK, FAILED = 0, 1

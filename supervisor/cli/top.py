@@ -16,13 +16,13 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from supervisor.http.client import Client, RefusedError, UnreachableError
 from supervisor.views import text as render
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from supervisor.cli.main import Client
     from supervisor.views.severity import Level
 
     Add = Callable[[str, str, str], argparse.ArgumentParser]
@@ -45,7 +45,7 @@ def add_commands(add: "Add") -> None:
     add("top", "show the host as it changes, what needs you first; q ends it", "top")
 
 
-def run(client: "Client", args: argparse.Namespace, show_json: "Callable[[Any], None]") -> int:
+def run(client: Client, args: argparse.Namespace, show_json: "Callable[[Any], None]") -> int:
     if args.json:
         show_json(client.get("status"))
         return OK
@@ -214,7 +214,7 @@ def terminal(screen: render.Screen) -> Iterator[int]:
 class _Top:
     """One run of it on a terminal."""
 
-    def __init__(self, client: "Client", screen: render.Screen, woken: int) -> None:
+    def __init__(self, client: Client, screen: render.Screen, woken: int) -> None:
         self._client = client
         self._screen = screen
         self._woken = woken
@@ -249,8 +249,6 @@ class _Top:
             drawn = time.monotonic()
 
     def _ask(self) -> None:
-        from supervisor.cli.main import RefusedError, UnreachableError  # noqa: PLC0415 - it imports us
-
         try:
             self._answer, self._trouble = self._client.get("status"), ""
         except (UnreachableError, RefusedError) as error:
@@ -258,8 +256,6 @@ class _Top:
 
     def _follow(self) -> None:
         """In a thread: the stream of events, again and again."""
-        from supervisor.cli.main import RefusedError, UnreachableError  # noqa: PLC0415 - it imports us
-
         while True:
             with contextlib.suppress(UnreachableError, RefusedError):
                 for event in self._client.stream("events", follow=1, tail=LATELY):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from supervisor.views.text import Screen
 
 if TYPE_CHECKING:
-    from supervisor.cli.main import Client
+    from supervisor.http.client import Client
 
 
 def add_commands(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:

@@ -1,9 +1,10 @@
 """What a foreign container's labels and configuration make of it: a unit of a host that is only watched. Pure."""
 
-import re
 from collections.abc import Callable, Mapping
 
 from supervisor.config.health_labels import PREFIX, WrongValueError, boolean, read_health, seconds
+from supervisor.engine.decode import Portrait
+from supervisor.engine.discovery import DEPENDS_ON, PROJECT, compose_service
 from units.quantities import Seconds
 from units.records import dataclass, replace
 from units.spec import (
@@ -25,7 +26,6 @@ from units.spec import (
 
 ENABLE = "dockwarden.enable"
 STOP_TIMEOUT = ("dockwarden.stop.timeout", "autoheal.stop.timeout")
-PROJECT, SERVICE, DEPENDS_ON = (f"com.docker.compose.{name}" for name in ("project", "service", "depends_on"))
 
 SETTLE = Seconds(5)
 """Compose makes the containers of a project anew one after another: it gets this long to come to the next."""
@@ -39,27 +39,6 @@ MASTERS = {
     "dockwarden.unit": "dockwarden boot",
 }
 """Labels of those who make a container anew themselves."""
-
-REPLACED = re.compile(r"[0-9a-f]{12}_.+")
-
-
-@dataclass(frozen=True, slots=True)
-class Portrait:
-    """An inspected container, as far as it matters for what is done about it."""
-
-    name: str
-    container: ContainerId
-    image: str
-    labels: Mapping[str, str]
-    joins: tuple[tuple[Via, str], ...] = ()
-    """Whose namespaces it lives in: ids, or names where an engine keeps those."""
-    links: tuple[str, ...] = ()
-    """Names of the containers that it has legacy links to."""
-    volumes_from: tuple[str, ...] = ()
-    policy: str = ""
-    """The engine's own restart policy."""
-    stop_signal: str = ""
-    stop_timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +56,6 @@ class Wants:
     """Ids of containers that are ourselves: never touched."""
     complain: Callable[[str, str, str, str], None] = lambda *_: None
     """Container, label, what is wrong with it, and the way out."""
-
-
-def replaced(name: str) -> bool:
-    """Compose, and we, call a container so that is being replaced: a part of an id before its name."""
-    return REPLACED.fullmatch(name) is not None
-
-
-def compose_service(labels: Mapping[str, str]) -> tuple[str, str] | None:
-    project, service = labels.get(PROJECT, ""), labels.get(SERVICE, "")
-    return (project, service) if project and service else None
 
 
 def wanted(portrait: Portrait, wants: Wants) -> bool:

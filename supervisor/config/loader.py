@@ -1,15 +1,11 @@
 """Finds and reads the layers of a configuration, lowest first, and merges them; the only reader of its files."""
 
-import json
-import pickle
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from pathlib import Path
 
 from supervisor.config import yaml_source
-from supervisor.config.isolated import REFUSED
 from supervisor.config.parsing import env_files, parse
 from supervisor.config.service_draft import env_file_path
 from supervisor.config.settings import Settings
@@ -188,19 +184,3 @@ def _why(error: OSError | ValueError) -> str:
             return error.strerror or str(error)
         case _:
             return str(error)
-
-
-def main() -> int:
-    """Answer ``config_child.py``."""
-    asked = json.load(sys.stdin)
-    try:
-        settings = read([Path(path) for path in asked["paths"]], asked["kernel"])
-    except ConfigError as error:
-        sys.stdout.write(str(error))
-        return REFUSED
-    sys.stdout.buffer.write(pickle.dumps(settings))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,7 +9,7 @@ import re
 import signal as signals
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from supervisor.engine.port import CheckLine, EngineInfo, Heard, Whereabouts
 from units.events import (
@@ -32,9 +32,6 @@ from units.spec import ContainerId, UnitName, Via
 from units.tables.storage import REQUIRES, ContextFacts
 from units.unit import Look
 
-if TYPE_CHECKING:
-    from supervisor.config.foreign_labels import Portrait
-
 ACTIONS = ("create", "start", "kill", "die", "stop", "oom", "destroy", "health_status")
 """The actions that say something to us; to be filtered for at the engine, so that exec probes never reach us."""
 
@@ -50,6 +47,25 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _LOADED = re.compile(r"^Loaded image(?: ID)?: (\S+)", re.MULTILINE)
 _EXITED = re.compile(r"^Exited \((-?\d+)\)")
 _HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """An inspected container, as far as it matters for what is done about it."""
+
+    name: str
+    container: ContainerId
+    image: str
+    labels: Mapping[str, str]
+    joins: tuple[tuple[Via, str], ...] = ()
+    """Whose namespaces it lives in: ids, or names where an engine keeps those."""
+    links: tuple[str, ...] = ()
+    """Names of the containers that it has legacy links to."""
+    volumes_from: tuple[str, ...] = ()
+    policy: str = ""
+    """The engine's own restart policy."""
+    stop_signal: str = ""
+    stop_timeout: float | None = None
 
 
 def event(raw: Any, *, by_name: bool = False) -> Heard:
@@ -191,8 +207,6 @@ def id_of(found: Any) -> ContainerId:
 
 def portrait(found: Any) -> "Portrait":
     """One answer of ``/containers/ID/json``, as a foreign container is looked at."""
-    from supervisor.config.foreign_labels import Portrait  # noqa: PLC0415 - only a host that is watched has such
-
     config, host = as_map(as_map(found).get("Config")), as_map(as_map(found).get("HostConfig"))
     links, donors = host.get("Links"), host.get("VolumesFrom")
     timeout = config.get("StopTimeout")

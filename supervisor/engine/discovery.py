@@ -1,10 +1,11 @@
 """Which containers of an engine are units, and what of them is told: ways of looking at the same engine. Pure.
 
-``Ours`` sees what carries our label: the containers that we made. ``foreign_lens`` sees all there are.
+``Ours`` sees what carries our label: the containers that we made. ``Foreign`` sees all there are.
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -12,7 +13,8 @@ from supervisor.engine import decode
 from supervisor.engine.port import Heard
 from units.events import Observed
 from units.labels import LABEL_UNIT
-from units.spec import ContainerId
+from units.records import replace
+from units.spec import ContainerId, UnitName, UnitSpec
 
 
 class Lens(Protocol):
@@ -57,3 +59,81 @@ class Ours:
 
     def inspected(self, found: Any, now: float) -> Observed | None:
         return decode.inspected(found, now)
+
+
+PROJECT, SERVICE, DEPENDS_ON = (f"com.docker.compose.{name}" for name in ("project", "service", "depends_on"))
+
+
+REPLACED = re.compile(r"[0-9a-f]{12}_.+")
+
+
+def replaced(name: str) -> bool:
+    """Compose, and we, call a container so that is being replaced: a part of an id before its name."""
+    return REPLACED.fullmatch(name) is not None
+
+
+def compose_service(labels: Mapping[str, str]) -> tuple[str, str] | None:
+    project, service = labels.get(PROJECT, ""), labels.get(SERVICE, "")
+    return (project, service) if project and service else None
+
+
+SpecOf = Callable[
+    [decode.Portrait, Mapping[ContainerId, str], Mapping[tuple[str, str], tuple[UnitName, ...]]], UnitSpec
+]
+"""Makes a unit of a container, the names of all containers ever seen, and the containers of Compose's services."""
+
+
+class Foreign:
+    """All containers, by name. It remembers whose name an id was, for references outlive what they refer to."""
+
+    events: Mapping[str, list[str]] = {"type": ["container"], "event": [*decode.ACTIONS, "rename"]}
+    containers = json.dumps({})
+
+    def __init__(self, spec_of: SpecOf, names: Mapping[str, str] | None = None) -> None:
+        self._spec_of = spec_of
+        self._names = {ContainerId(key): UnitName(name) for key, name in (names or {}).items()}
+        self._services: dict[tuple[str, str], tuple[UnitName, ...]] = {}
+        self._inspected: set[ContainerId] = set()
+
+    @property
+    def names(self) -> Mapping[ContainerId, str]:
+        """Names of all containers that were seen, also of those that are gone."""
+        return self._names
+
+    def heard(self, raw: Any) -> Heard:
+        heard = decode.event(raw, by_name=True)
+        if heard.fact is not None and replaced(heard.fact.unit):
+            return replace(heard, fact=None)
+        return heard
+
+    def prepare(self, rows: list[Any]) -> bool:
+        found = [decode.label_row(row) for row in rows]
+        kept = [one for one in found if one.container and one.name and not replaced(one.name)]
+        self._names |= {one.container: UnitName(one.name) for one in kept}
+        services: dict[tuple[str, str], list[UnitName]] = {}
+        for one in kept:
+            if (service := compose_service(one.labels)) is not None:
+                services.setdefault(service, []).append(UnitName(one.name))
+        self._services = {service: tuple(names) for service, names in services.items()}
+        present = {one.container for one in found}
+        self._inspected &= present
+        return not present <= self._inspected
+
+    def listed(self, row: Any) -> Observed | None:
+        return self._unless_replaced(decode.observed(row, by_name=True))
+
+    def inspected(self, found: Any, now: float) -> Observed | None:
+        seen = self._unless_replaced(decode.inspected(found, now, by_name=True))
+        self._inspected.add(decode.id_of(found))
+        if seen is None:
+            return None
+        return replace(seen, spec=self._spec_of(decode.portrait(found), self._names, self._services))
+
+    def forget(self, keep: Iterable[ContainerId]) -> None:
+        """Names that nobody refers to any more."""
+        kept = set(keep) | self._inspected
+        self._names = {container: name for container, name in self._names.items() if container in kept}
+
+    @staticmethod
+    def _unless_replaced(seen: Observed | None) -> Observed | None:
+        return None if seen is None or replaced(seen.unit) else seen

@@ -5,6 +5,7 @@
 
 import asyncio
 import ipaddress
+import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -137,3 +138,40 @@ class HttpServer:
         await asyncio.sleep(0)
         self._server.pre_shutdown()
         await self._server.shutdown(self._grace)
+
+
+class PagesError(Exception):
+    """The pages cannot be served; the text names ``--listen`` and its value."""
+
+
+def address(listen: str, option: str = "--listen") -> tuple[str | None, int]:
+    """``127.0.0.1:9779``, ``[::1]:9779``; without a host, ``:9779``, all addresses. Raises PagesError."""
+    host, colon, port = listen.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    if not colon or not (port.isascii() and port.isdecimal()) or int(port) > 65535 or (":" in host and bare == host):
+        raise PagesError(f"{option} {listen!r}: expected HOST:PORT, as in 127.0.0.1:9779 or [::1]:9779")
+    return bare or None, int(port)
+
+
+def plain(error: OSError) -> str:
+    """Why an address cannot be had, in the system's words; others add to them."""
+    said = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+    said = (said or str(error)).rpartition(": ")[2]
+    return said[:1].lower() + said[1:]
+
+
+def on_loopback(host: str | None) -> bool:
+    """Whether only this machine can reach what listens there."""
+    if host == "localhost":
+        return True
+    try:
+        return host is not None and ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def own_name(header: str) -> bool:
+    """Whether a ``Host`` header names this machine's loopback, which no foreign name can be made to."""
+    name = header.rpartition(":")[0] if header.rpartition("]")[2].startswith(":") or header.count(":") == 1 else header
+    name = name.removeprefix("[").removesuffix("]").lower().removesuffix(".")
+    return on_loopback(name) or name.endswith(".localhost")

@@ -8,7 +8,7 @@ that was last, that is the critical path.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from supervisor.views.status import as_iso
+from supervisor.logs.timestamps import as_iso
 from units import events as fact
 from units.events import Event
 from units.machine import Moment

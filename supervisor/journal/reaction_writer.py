@@ -1,21 +1,25 @@
 """The words in which one reaction is told: its records, and the log lines that say the same."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
 
 from supervisor.journal.record import Record
+from supervisor.journal.restart_origins import Plans
+from supervisor.journal.store import RecordStore
 from units import events as fact
+from units.decisions import of_standing
 from units.events import Event, UnitEvent
-from units.incidents import Incident
+from units.incidents import Incident, Incidents, look
 from units.machine import Moment
+from units.quantities import Instant
 from units.rules import Decision
 from units.spec import CONSOLE, USER_DOCKER, Switchable, UnitName
 from units.switch.record import STEP_MEANING, Outcome, Result, Switch
 from units.switch.record import in_words as outcome_in_words
 from units.unit import Phase
-from units.world import Entry, Reaction, Transition
-
-if TYPE_CHECKING:
-    from supervisor.journal.journal import Journal
+from units.world import Entry, Reaction, Transition, World
 
 BAD = frozenset({Phase.CRASH_LOOP, Phase.FAILED, Phase.IMAGE_MISSING})
 DEAD = BAD | {Phase.EXITED, Phase.BACKOFF, Phase.COMPLETED}
@@ -34,34 +38,93 @@ PUT_OFF = frozenset({"heal.withhold", "relink.wait", "relink.dry", "hold.depende
 ASKS = (fact.StartAsked, fact.StopAsked, fact.RestartAsked, fact.ResetAsked)
 
 
-class Telling:
+class ReactionWriter:
+    """Writes each reaction into the store and the log, and keeps the incidents that they are part of.
+
+    Args:
+        plans: Which decisions wait for the restart that they led to.
+    """
+
+    def __init__(
+        self,
+        store: RecordStore,
+        log: FilteringBoundLogger,
+        wall: Callable[[Instant], float],
+        asker: Callable[[int], int | None],
+        plans: Plans,
+        *,
+        debug: bool,
+    ) -> None:
+        self.store = store
+        self.log = log
+        self.wall = wall
+        self.asker = asker
+        self.plans = plans
+        self.debug = debug
+        self.withheld: dict[str, str] = {}
+        """By unit, the rule by which something was put off: it is told once."""
+        self._incidents = Incidents()
+        self._world: World | None = None
+
+    def write(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
+        looked = look(self._incidents, entry.event, moment, reaction)
+        self._incidents = looked.incidents
+        told = _OneReaction(self, entry, moment, reaction)
+        for transition in reaction.transitions:
+            told.transition(transition)
+        before, self._world = self._world, reaction.world
+        for decision in () if before is None else of_standing(before, entry.event, moment, reaction):
+            told.standing(decision)
+        if isinstance(entry.event, UnitEvent):
+            if not reaction.transitions and isinstance(entry.event, NOTED):
+                told.noted(entry.event)
+        else:
+            told.world_event()
+        for incident in looked.opened:
+            told.incident_opened(incident)
+        for incident in looked.closed:
+            told.incident_closed(incident)
+        for switch in reaction.switches:
+            told.switch(switch)
+        for notice in reaction.notices:
+            told.notice(notice)
+
+    def incident_of(self, unit: str, cause: str = "") -> str:
+        """The trouble that a unit, or what belongs to a cause, is a part of; empty: none."""
+        found = self._incidents.of.get(UnitName(unit), "")
+        if not found and cause and not unit:
+            found = next((one.id for one in self._incidents.open if cause in one.causes), "")
+        return found
+
+
+class _OneReaction:
     """The records and lines of one reaction."""
 
-    def __init__(self, journal: "Journal", entry: Entry, moment: Moment, reaction: Reaction) -> None:
-        self._journal = journal
-        self._log = journal.log
+    def __init__(self, writer: ReactionWriter, entry: Entry, moment: Moment, reaction: Reaction) -> None:
+        self._writer = writer
+        self._log = writer.log
         self._entry = entry
         self._moment = moment
         self._reaction = reaction
         self._common: dict[str, Any] = {
-            "time": journal.wall(moment.now),
+            "time": writer.wall(moment.now),
             "taken": moment.seq,
             "fact": in_words(entry.event),
             "engine_ns": entry.engine_ns,
-            "uid": journal.asker(request) if (request := getattr(entry.event, "request", 0)) else None,
+            "uid": writer.asker(request) if (request := getattr(entry.event, "request", 0)) else None,
         }
         self._cause = moment.cause
 
     def _keep(self, **said: Any) -> Record:
-        said.setdefault("incident", self._journal.incident_of(said.get("unit", ""), said["cause"]))
-        return self._journal.keep(**(self._common | said))
+        said.setdefault("incident", self._writer.incident_of(said.get("unit", ""), said["cause"]))
+        return self._writer.store.keep(**(self._common | said))
 
     def transition(self, transition: Transition) -> None:
         before, after = transition.before, transition.after
         restart = transition.restart
         root = getattr(self._entry.event, "unit", after.name)
-        journal, event = self._journal, self._entry.event
-        origin = journal.plans.tell(transition, event, self._moment, self._reaction.world, self.decision)
+        writer, event = self._writer, self._entry.event
+        origin = writer.plans.tell(transition, event, self._moment, self._reaction.world, self.decision)
         record = self._keep(
             event="unit.transition",
             fact=self._common["fact"] + ("" if root == after.name else f" of {root}"),
@@ -79,7 +142,7 @@ class Telling:
             level="warning" if after.phase in BAD else "info",
             decision=origin,
         )
-        journal.withheld.pop(after.name, None)
+        writer.withheld.pop(after.name, None)
         say = self._log.warning if after.phase in BAD else self._log.info
         say(
             "unit.transition",
@@ -111,11 +174,11 @@ class Telling:
             cause=decision.cause,
             unit=unit,
             rule=decision.rule,
-            inputs=self._journal.apart(decision.inputs),
+            inputs=self._writer.store.apart(decision.inputs),
             outcome=decision.outcome,
             restart="" if decision.restart is None else decision.restart.value,
         )
-        if self._journal.debug:
+        if self._writer.debug:
             self._log.debug(
                 "unit.decision",
                 unit=unit,
@@ -129,11 +192,11 @@ class Telling:
 
     def standing(self, decision: Decision) -> None:
         """A decision about a unit that stays where it is. What is put off again and again is told once."""
-        known = self._journal.withheld
+        known = self._writer.withheld
         if decision.rule in PUT_OFF and known.get(decision.unit) == decision.rule:
             return
         known[decision.unit] = decision.rule
-        self._journal.plans.note(decision, self.decision(decision))
+        self._writer.plans.note(decision, self.decision(decision))
 
     def noted(self, event: UnitEvent) -> None:
         """It moved nothing, yet explains what may follow; or a person's wish was refused, or changed nothing."""
@@ -239,7 +302,7 @@ class Telling:
         about_unit = self._reaction.world.units.get(UnitName(unit))
         run = None if about_unit is None else about_unit.run
         known = {"incident": said["incident"]} if "incident" in said else {}
-        inputs = self._journal.apart(
+        inputs = self._writer.store.apart(
             (key, value) for key, value in said.items() if rule and isinstance(value, str | int)
         )
         record = self._keep(

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 from typing import Any, Self, TypeAlias
 
-from supervisor.views.status import as_iso
+from supervisor.logs.timestamps import as_iso
 from units.records import dataclass
 from units.rules import Value
 

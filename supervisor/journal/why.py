@@ -9,7 +9,8 @@ from typing import Any
 
 from supervisor.journal.journal import Journal
 from supervisor.journal.record import Record
-from supervisor.views.status import as_iso, unit_row, what_next
+from supervisor.logs.timestamps import as_iso
+from supervisor.views.status import unit_row, what_next
 from units.links import Links
 from units.spec import UnitName
 from units.unit import MEANING, Phase, Unit

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 from structlog.typing import FilteringBoundLogger, WrappedLogger
@@ -12,7 +12,8 @@ from structlog.typing import FilteringBoundLogger, WrappedLogger
 from supervisor.logs.formats import ForPeople, Line, as_json
 from supervisor.logs.known_secrets import Secrets
 from supervisor.logs.nonblocking import LineLogger
-from supervisor.views.status import as_iso
+from supervisor.logs.target import Target
+from supervisor.logs.timestamps import as_iso
 
 if TYPE_CHECKING:
     from supervisor.logs.targets import Wanted
@@ -28,34 +29,6 @@ PLAIN = frozenset({int, float, bool, type(None)})
 
 Event = MutableMapping[str, Any]
 About = Callable[[str], Mapping[str, object]]
-
-
-class Target(Protocol):
-    """Where lines go. Takes each at once and never waits for whoever reads them."""
-
-    name: str
-    """As on the command line."""
-    trouble: str
-    """Why lines do not get there at present; empty: they do."""
-
-    def tell(self, line: Line) -> None: ...
-
-    def flush(self, patience: float = 0.0) -> None:
-        """Hand over what waits, as far as it is taken; ``patience`` is in seconds."""
-        ...
-
-    @property
-    def behind(self) -> int:
-        """Lines that wait."""
-        ...
-
-    def newly_lost(self) -> int:
-        """How many lines were lost since this was last asked; 0 as long as nobody could be told."""
-        ...
-
-    def reopen(self) -> None:
-        """Somebody moved the file away, or started another daemon."""
-        ...
 
 
 class Stream:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from supervisor.logs.known_secrets import GONE, traced
+from supervisor.logs.secret_hints import GONE, traced
 
 SHORTEST: Final = 6
 """Characters: shorter values are words that stand everywhere, and taking them out would tell what they are."""

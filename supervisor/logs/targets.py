@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from supervisor.logs.formats import Line, for_journald, for_syslog
-from supervisor.logs.pipeline import Target
+from supervisor.logs.target import Target
 from units.records import dataclass
 
 JOURNALD = "/run/systemd/journal/socket"

@@ -12,8 +12,8 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from supervisor.engine.port import Engine, EngineError, Whereabouts
+from supervisor.logs.timestamps import as_iso
 from supervisor.runtime.loop import Inbox
-from supervisor.views.status import as_iso
 from units.events import ConfigRead, HealthReported, SnapshotTaken, SpecChanged
 from units.health import Check, Standing, asked_now, first_pause, judge, pause
 from units.machine import Moment

@@ -3,11 +3,10 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import field
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 from supervisor.engine.port import Report
+from supervisor.logs.timestamps import as_iso
 from supervisor.version import VERSION
 from units.health import Health
 from units.quantities import NEVER, Instant
@@ -182,18 +181,6 @@ def touched(unit: Unit) -> bool:
     """Whether anything is ever done to it: a foreign container that does not ask for it is only looked at."""
     spec = unit.spec
     return spec.kind is not Kind.FOREIGN or spec.relink or spec.heal.action is not OnUnhealthy.NONE
-
-
-def as_iso(wall: float) -> str:
-    """Seconds since 1970 as ISO 8601 in UTC with milliseconds, ``2026-01-02T03:04:05.678Z``."""
-    second, micro = divmod(round(wall * 1e6), 1_000_000)
-    return f"{_second(second)}.{micro // 1000:03}Z"
-
-
-@lru_cache(maxsize=4)
-def _second(wall: int) -> str:
-    """Most lines are written in the second of the one before."""
-    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 NEXT: dict[Phase, str] = {

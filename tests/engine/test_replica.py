@@ -4,15 +4,16 @@ import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
 import structlog
 
-from supervisor.config.foreign_labels import Wants
+from supervisor.config.foreign_labels import Wants, spec_of
+from supervisor.engine.discovery import Foreign
 from supervisor.engine.docker import DockerEngine
 from supervisor.engine.port import EngineError
-from supervisor.foreign_lens import Foreign
 from supervisor.runtime.recreate import Recreations
 from tests.bed import images
 from tests.bed.bed import Bed, Engine
@@ -152,7 +153,7 @@ def make(docker: Docker, name: str, shape: Shape) -> str:
 
 def anew(engine: Engine, container: str, *, grace: float = 5.0) -> str:
     async def main() -> str:
-        adapter = DockerEngine(f"unix://{engine.socket}", lens=Foreign(Wants()))
+        adapter = DockerEngine(f"unix://{engine.socket}", lens=Foreign(partial(spec_of, wants=Wants())))
         try:
             recreations = Recreations(adapter, Memory(), SILENT)
             return await recreations.recreate(ContainerId(container), {}, Seconds(grace))
@@ -248,7 +249,7 @@ def test_a_new_one_that_does_not_start_leaves_all_as_it_was(engine: Engine) -> N
     docker.raw("POST", "/volumes/prune")
 
     async def main() -> None:
-        adapter = DockerEngine(f"unix://{engine.socket}", lens=Foreign(Wants()))
+        adapter = DockerEngine(f"unix://{engine.socket}", lens=Foreign(partial(spec_of, wants=Wants())))
         real = adapter.start
 
         async def refuse(container: ContainerId) -> None:
@@ -286,7 +287,7 @@ def test_one_that_was_cut_off_is_finished_by_the_next(engine: Engine, step: str)
     store.state = {"recreations": {name: {"old": old, "running": True}}}
 
     async def main() -> None:
-        adapter = DockerEngine(f"unix://{engine.socket}", lens=Foreign(Wants()))
+        adapter = DockerEngine(f"unix://{engine.socket}", lens=Foreign(partial(spec_of, wants=Wants())))
         try:
             await Recreations(adapter, store, SILENT).finish()
         finally:

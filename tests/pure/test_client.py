@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.__main__ import parser
 from supervisor.cli import main as client
 from supervisor.cli import tls as client_tls
+from supervisor.cli.commands import parser
 from supervisor.cli.parser import Parser, commands_of
 from supervisor.dockerd.tls import settings as tls
 from supervisor.http import client as calling

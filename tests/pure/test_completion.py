@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from hooks.presence import HostHooks
-from supervisor.__main__ import main, parser
+from supervisor.__main__ import main
+from supervisor.cli.commands import parser
 from supervisor.cli.completion import FILES, complete
 from supervisor.cli.completion_scripts import SCRIPTS
 from tests.bed.engines import REPOSITORY

@@ -21,8 +21,8 @@ from supervisor.http.control import commands as api_asking
 from supervisor.http.control import request as api_request
 from supervisor.http.control import server as control
 from supervisor.http.control.commands import fulfilled, settled, succeeded
-from supervisor.http.control.explain import moment
 from supervisor.journal.record import Record
+from supervisor.logs.timestamps import moment
 from supervisor.version import VERSION
 from tests.bed.engines import REPOSITORY
 from tests.pure.desk import Desk, Printer, open_files, short_directory, until

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.__main__ import parser
+from supervisor.cli.commands import parser
 from tests.bed.engines import REPOSITORY
 
 PAGES = sorted(

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from supervisor import doctor_calls
 from supervisor.cli.doctor import collect as examine
 from supervisor.cli.doctor.checks import TABLE
 from supervisor.cli.doctor.checks import examine as judge
@@ -20,11 +19,12 @@ from supervisor.cli.doctor.facts import (
     EngineFacts,
     Facts,
     HostFacts,
-    Reach,
     Severity,
     StateFacts,
     SupervisorFacts,
 )
+from supervisor.http import bounded_client as doctor_calls
+from supervisor.http.reach import Reach
 from tests.bed.engines import REPOSITORY
 
 NOW = 1_767_225_600.0

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from supervisor.config.foreign_labels import Portrait, Wants, spec_of
+from supervisor.config.foreign_labels import Wants, spec_of
+from supervisor.engine.decode import Portrait
 from units.quantities import Seconds
 from units.spec import ContainerId, Kind, OnUnhealthy, UnitName, UnitSpec, Via
 

@@ -9,9 +9,10 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from supervisor.journal.journal import GAP, KEPT, KEPT_PER_UNIT, Journal
+from supervisor.journal.journal import Journal
 from supervisor.journal.reaction_writer import in_words
 from supervisor.journal.record import QUEUE, Dropped, Record
+from supervisor.journal.store import GAP, KEPT, KEPT_PER_UNIT
 from units import events as fact
 from units.health import Check, Health, Tcp
 from units.kernel import react

@@ -15,7 +15,7 @@ import structlog
 from hooks import command as command_module
 from hooks import webhook as webhook_module
 from hooks.command import CommandReceiver
-from hooks.not_told import NotToldError
+from hooks.errors import NotToldError
 from hooks.notices import Kind, Notice, notices
 from hooks.notifier import BURST, FAILURES, QUEUE, REST, Notifier
 from hooks.webhook import Webhook

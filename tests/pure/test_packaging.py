@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from script.manual import PAGE
-from supervisor.__main__ import parser
+from supervisor.cli.commands import parser
 from supervisor.http.pages.status_page import FILES
 from supervisor.version import VERSION
 from tests.bed.engines import REPOSITORY
 
+PAGE_FILES = "supervisor/http/pages/static/"
 SHIPPED = ("hooks", "metrics", "supervisor", "units")
 
 
@@ -63,8 +64,8 @@ def test_man_can_read_the_manual_page() -> None:
 
 def test_the_wheel_holds_the_files_of_the_page(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        held = {name for name in archive.namelist() if name.startswith("supervisor/page/")}
-    assert held == {f"supervisor/page/{path.name}" for path in FILES.iterdir()}
+        held = {name for name in archive.namelist() if name.startswith(PAGE_FILES)}
+    assert held == {f"{PAGE_FILES}{path.name}" for path in FILES.iterdir()}
 
 
 def test_an_installed_wheel_gives_the_command(wheel: Path, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Iterator
 import aiohttp
 import pytest
 
-from supervisor.http.pages.endpoints import PagesError, address, portions, serve_pages
+from supervisor.http.pages.endpoints import portions, serve_pages
+from supervisor.http.server import PagesError, address
 from tests.pure.story import Story, seen, spec
 from units import events as fact
 from units.quantities import Seconds

@@ -12,8 +12,9 @@ import pytest
 import structlog
 
 from hooks import gate, interpreter, on
+from hooks.errors import UnknownHookError
 from hooks.marks import marks_of
-from hooks.presence import HostHooks, UnknownHookError
+from hooks.presence import HostHooks
 from hooks.runner import Hooks
 from tests.pure.story import Story, spec
 from units import events as fact

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from hooks.errors import NotToldError
 from hooks.happenings import sample
-from hooks.not_told import NotToldError
 from hooks.points import Veto
 from hooks.points import sample as question
 from hooks.ready_made import command, disk_space, has_default_route, network_ready, size, webhook

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.logs import redaction
-from supervisor.logs.known_secrets import GONE, Secrets
+from supervisor.logs.known_secrets import Secrets
 from supervisor.logs.redaction import Scrubber, known_labels, redact, telling, told, worth_hiding
+from supervisor.logs.secret_hints import GONE
 
 CANARY = "c4nary-0f-the-mine"
 

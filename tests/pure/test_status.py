@@ -3,7 +3,8 @@
 import json
 from dataclasses import replace
 
-from supervisor.views.status import NEXT, Context, as_iso, status, unit_row, what_next
+from supervisor.logs.timestamps import as_iso
+from supervisor.views.status import NEXT, Context, status, unit_row, what_next
 from units.links import check
 from units.quantities import Instant
 from units.spec import ContainerId, Kind, UnitName, UnitSpec

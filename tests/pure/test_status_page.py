@@ -13,10 +13,10 @@ from xml.etree import ElementTree as ET
 import aiohttp
 import pytest
 
-from supervisor.http.pages.endpoints import on_loopback, own_name, serve_pages
+from supervisor.http.pages.endpoints import serve_pages
 from supervisor.http.pages.live import READERS, WAITING, Live, _Reader
 from supervisor.http.pages.status_page import StatusPage
-from supervisor.http.server import HttpServer
+from supervisor.http.server import HttpServer, on_loopback, own_name
 from supervisor.http.sse import Message
 from supervisor.journal.journal import Journal
 from supervisor.views.status import Context

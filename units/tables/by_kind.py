@@ -10,5 +10,5 @@ from units.spec import Kind
 @cache
 def rules_of(kind: Kind) -> Table:
     """Each kind has a module of its name."""
-    found: Table = import_module(f"units.{kind.name.lower()}").TABLE
+    found: Table = import_module(f"units.tables.{kind.name.lower()}").TABLE
     return found

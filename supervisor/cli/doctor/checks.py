@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from supervisor.cli.doctor import host_checks as host
 from supervisor.cli.doctor import unit_checks as of_units
-from supervisor.cli.doctor.facts import Facts, Finding, Hit, Reach, Row, Severity, SupervisorFacts
+from supervisor.cli.doctor.facts import Facts, Finding, Hit, Row, Severity, SupervisorFacts
 from supervisor.cli.doctor.inspect_helpers import (
     elsewhere,
     host_config,
@@ -20,6 +20,7 @@ from supervisor.cli.doctor.inspect_helpers import (
     name_of,
     numbers,
 )
+from supervisor.http.reach import Reach
 
 OLDEST_API = (1, 41)
 FEWEST_FILES = 1024

@@ -4,6 +4,7 @@ It must work on the worst day: without a supervisor, without an engine, with eit
 raises for what is wrong with the host, and what could not be found out is left out.
 """
 
+import argparse
 import calendar
 import ctypes
 import fcntl
@@ -27,14 +28,15 @@ from supervisor.cli.doctor.facts import (
     EngineFacts,
     Facts,
     HostFacts,
-    Reach,
     StateFacts,
     SupervisorFacts,
 )
-from supervisor.doctor_calls import (
+from supervisor.cli.options import CONFIG
+from supervisor.http.bounded_client import (
     Caller,
     UnansweredError,
 )
+from supervisor.http.reach import Reach
 from supervisor.state.lock import PID_FILE
 from supervisor.version import VERSION
 from units.records import dataclass
@@ -386,3 +388,8 @@ def _read(path: str) -> str:
         return Path(path).read_text(errors="replace")
     except OSError:
         return ""
+
+
+def wanted(args: argparse.Namespace) -> Wanted:
+    config = tuple(args.config) or ((CONFIG,) if CONFIG.exists() else ())
+    return Wanted(Path(args.run_dir), args.engine, args.state_dir, config)

@@ -5,6 +5,7 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
+from supervisor.http.reach import Reach
 from units.records import dataclass
 
 
@@ -14,19 +15,6 @@ class Severity(StrEnum):
     ERROR = "error"
     WARNING = "warning"
     NOTE = "note"
-
-
-class Reach(StrEnum):
-    """How far a call to a unix socket got."""
-
-    SERVES = "serves"
-    MISSING = "missing"
-    NO_SOCKET = "no socket"
-    DENIED = "no permission"
-    REFUSED = "refused"
-    HANGS = "hangs"
-    NONSENSE = "nonsense"
-    NO_URL = "no unix socket's URL"
 
 
 @dataclass(frozen=True, slots=True)

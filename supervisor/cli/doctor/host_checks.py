@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from supervisor.cli.doctor.facts import Facts, Hit, Reach
+from supervisor.cli.doctor.facts import Facts, Hit
 from supervisor.cli.doctor.inspect_helpers import elsewhere, host_config, in_bytes, listed, name_of, runs, started_of
+from supervisor.http.reach import Reach
 
 SKEW = 2.0
 """Seconds between two clocks on one machine that need an explanation."""

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from supervisor.cli.doctor.facts import Facts, Reach, SupervisorFacts
+from supervisor.cli.doctor.facts import Facts, SupervisorFacts
+from supervisor.http.reach import Reach
 
 SHOWN = 5
 """Names in one sentence."""

@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
-from supervisor import doctor_calls
 from supervisor.cli.doctor import checks as findings
 from supervisor.cli.doctor import collect as examine
-from supervisor.cli.doctor import command as client_doctor
+from supervisor.cli.doctor import report
 from supervisor.cli.doctor.collect import Wanted
 from supervisor.cli.doctor.facts import Facts
-from supervisor.doctor_calls import Caller, UnansweredError
-from supervisor.logs.known_secrets import GONE
+from supervisor.http import bounded_client as doctor_calls
+from supervisor.http.bounded_client import Caller, UnansweredError
 from supervisor.logs.redaction import Scrubber, known_labels, secrets_of, told
+from supervisor.logs.secret_hints import GONE
 from supervisor.views.text import clean
 
 BUDGET = 30.0
@@ -75,7 +75,7 @@ def _members(wanted: Wanted, facts: Facts, tree: Any, places: Any, scrubber: Scr
         return json.dumps(scrubber.tree(value), indent=2, default=str).encode() + b"\n"
 
     found = findings.examine(facts)
-    yield "doctor.txt", scrubber.text(client_doctor.as_text(facts, found)).encode()
+    yield "doctor.txt", scrubber.text(report.as_text(facts, found)).encode()
     yield "doctor.json", as_json([one.as_dict() for one in found])
     yield "versions.json", as_json({**examine.versions(facts), "engine_version": _version(facts)})
     yield "host.json", as_json(_host(facts))

@@ -15,10 +15,11 @@ from supervisor.cli.doctor.inspect_helpers import (
     unit_of,
     units_of,
 )
-from supervisor.config.foreign_labels import ENABLE, LASTING, REPLACED, STOP_TIMEOUT
+from supervisor.config.foreign_labels import ENABLE, LASTING, STOP_TIMEOUT
 from supervisor.config.health_labels import PREFIX, RELINK, WrongValueError, boolean, read_health, seconds
 from supervisor.config.labels import OWN
 from supervisor.config.tree import nearest
+from supervisor.engine.discovery import REPLACED
 
 
 def bad_labels(facts: Facts) -> Iterator[Hit]:

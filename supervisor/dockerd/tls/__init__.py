@@ -1,0 +1,4 @@
+"""The certificates of user Docker.
+
+May import: what dockerd may.
+"""

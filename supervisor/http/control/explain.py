@@ -1,37 +1,19 @@
 """What explains, over the control socket: ``why`` and the timeline of a unit, and the boot chart of the host."""
 
 import asyncio
-import re
 import time
-from datetime import datetime
+from collections.abc import Callable
 from typing import Any
 
 from supervisor.engine.port import Engine, EngineError
-from supervisor.http.control.request import Refusal, end
+from supervisor.http.control.request import Refusal, Taken, end, in_json, named
 from supervisor.http.server import BaseRequest, Response
 from supervisor.journal import why as explain
 from supervisor.journal.journal import Journal
+from supervisor.logs.timestamps import moment
 from units.spec import USER_DOCKER, UnitName
 from units.unit import Phase, Unit
 from units.world import World
-
-SPAN = re.compile(r"([0-9]{1,9})(s|min|m|h|d|w)")
-SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
-TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})")
-
-
-def moment(text: str, now: float) -> float:
-    """Seconds since 1970 of ``10m``, ``1h30m`` (ago), or a time as RFC 3339 writes it.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    parts = SPAN.findall(text)
-    if parts and "".join(number + unit for number, unit in parts) == text:
-        return now - sum(int(number) * SECONDS[unit] for number, unit in parts)
-    if TIME.fullmatch(text) is None:
-        raise ValueError(f"no span and no time: {text}")
-    return datetime.fromisoformat(text.upper()).timestamp()
 
 
 def since(request: BaseRequest) -> float | None:
@@ -78,3 +60,27 @@ def picture(svg: str) -> Response:
 
 def why(request: BaseRequest, journal: Journal, world: World, name: UnitName) -> dict[str, Any]:
     return explain.why(journal, world, name, since(request))
+
+
+class Explaining:
+    """Handlers of the boot chart, and of pictures."""
+
+    def __init__(self, world: Callable[[], World], journal: Journal, boot: Callable[[], dict[str, Any]]) -> None:
+        self._world = world
+        self._journal = journal
+        self._boot = boot
+
+    async def timeline(self, request: BaseRequest, taken: Taken) -> Response:
+        from supervisor.views import timeline  # noqa: PLC0415 - seldom asked for
+
+        world = self._world()
+        told = why(request, self._journal, world, named(world, taken["name"]).name)
+        return picture(timeline.draw(told, time.time()))
+
+    async def boot(self, _request: BaseRequest, _taken: Taken) -> Response:
+        return in_json(self._boot())
+
+    async def boot_picture(self, _request: BaseRequest, _taken: Taken) -> Response:
+        from supervisor.views import boot_plot  # noqa: PLC0415 - seldom asked for
+
+        return picture(boot_plot.draw(self._boot()))

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from hooks.presence import HostHooks, UnknownHookError
+from hooks.errors import UnknownHookError
+from hooks.presence import HostHooks
 from supervisor.http.control.request import Refusal, Taken, in_json
 from supervisor.http.server import BaseRequest, Response, Route
 

@@ -19,7 +19,8 @@ from supervisor.http.control.request import (
     write_line,
 )
 from supervisor.http.server import BaseRequest, Response, StreamResponse
-from supervisor.journal.journal import KEPT, Journal
+from supervisor.journal.journal import Journal
+from supervisor.journal.store import KEPT
 from supervisor.version import VERSION
 from units.health import ENGINE
 from units.spec import USER_DOCKER, UnitName

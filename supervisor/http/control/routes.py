@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from hooks.presence import HostHooks
-from supervisor.api_explaining import Explaining
 from supervisor.dockerd.lazy_user_docker import LateUserDocker
 from supervisor.engine.port import Engine
 from supervisor.http.control.commands import Asking
+from supervisor.http.control.explain import Explaining
 from supervisor.http.control.hooks import HookRoutes
 from supervisor.http.control.queries import Reading
 from supervisor.http.control.request import Taken, in_json

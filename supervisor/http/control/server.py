@@ -16,8 +16,17 @@ from structlog.typing import FilteringBoundLogger
 
 from supervisor.http.access import READING, SOCKET, Access, ControlError, open_door, peer_of, shut
 from supervisor.http.control.request import Refusal, Taken, refuse
-from supervisor.http.pages.endpoints import PagesError, address, plain
-from supervisor.http.server import BaseRequest, HttpServer, NoRouteError, Route, StreamResponse, match
+from supervisor.http.server import (
+    BaseRequest,
+    HttpServer,
+    NoRouteError,
+    PagesError,
+    Route,
+    StreamResponse,
+    address,
+    match,
+    plain,
+)
 from supervisor.journal.journal import Journal
 from units.machine import Moment
 from units.world import Entry, Reaction

@@ -5,8 +5,6 @@ lead here (DNS rebinding), is refused.
 """
 
 import asyncio
-import ipaddress
-import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
@@ -16,10 +14,15 @@ from supervisor.http.server import (
     Handler,
     HttpServer,
     NoRouteError,
+    PagesError,
     Response,
     Route,
     StreamResponse,
+    address,
     find,
+    on_loopback,
+    own_name,
+    plain,
 )
 from units.world import World
 
@@ -43,10 +46,6 @@ STUCK = 30.0
 
 LAST_GRACE = 1.0
 """Seconds that a page under way gets when we end."""
-
-
-class PagesError(Exception):
-    """The pages cannot be served; the text names ``--listen`` and its value."""
 
 
 class Rendering(Protocol):
@@ -123,24 +122,8 @@ async def serve_pages(
     return server
 
 
-def address(listen: str, option: str = "--listen") -> tuple[str | None, int]:
-    """``127.0.0.1:9779``, ``[::1]:9779``; without a host, ``:9779``, all addresses. Raises PagesError."""
-    host, colon, port = listen.rpartition(":")
-    bare = host.removeprefix("[").removesuffix("]")
-    if not colon or not (port.isascii() and port.isdecimal()) or int(port) > 65535 or (":" in host and bare == host):
-        raise PagesError(f"{option} {listen!r}: expected HOST:PORT, as in 127.0.0.1:9779 or [::1]:9779")
-    return bare or None, int(port)
-
-
 def _refusal(listen: str, error: OSError) -> str:
     return f"cannot serve metrics at {listen}: {plain(error)}; choose another address with --listen, or '' for none"
-
-
-def plain(error: OSError) -> str:
-    """Why an address cannot be had, in the system's words; others add to them."""
-    said = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-    said = (said or str(error)).rpartition(": ")[2]
-    return said[:1].lower() + said[1:]
 
 
 def routes(metrics: Rendering, world: Callable[[], World]) -> tuple[Route, ...]:
@@ -242,23 +225,6 @@ async def _graph(page: "StatusPage", request: BaseRequest, _taken: Mapping[str, 
 
 async def _file(page: "StatusPage", request: BaseRequest, _taken: Mapping[str, str]) -> StreamResponse:
     return page.file(request, request.rel_url.raw_path.removeprefix("/"))
-
-
-def on_loopback(host: str | None) -> bool:
-    """Whether only this machine can reach what listens there."""
-    if host == "localhost":
-        return True
-    try:
-        return host is not None and ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def own_name(header: str) -> bool:
-    """Whether a ``Host`` header names this machine's loopback, which no foreign name can be made to."""
-    name = header.rpartition(":")[0] if header.rpartition("]")[2].startswith(":") or header.count(":") == 1 else header
-    name = name.removeprefix("[").removesuffix("]").lower().removesuffix(".")
-    return on_loopback(name) or name.endswith(".localhost")
 
 
 def _foreign(host: str) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 
 from supervisor.journal.record import Record
 from supervisor.logs.redaction import redact
+from supervisor.logs.timestamps import as_iso
 from supervisor.views.severity import headline, in_order, level
-from supervisor.views.status import Context, as_iso, host, unit_row
+from supervisor.views.status import Context, host, unit_row
 from units.links import Links
 from units.records import dataclass
 from units.spec import UnitName

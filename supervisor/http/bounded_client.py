@@ -9,9 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from supervisor.cli.doctor.facts import (
-    Reach,
-)
+from supervisor.http.reach import Reach
 
 PATIENCE = 3.0
 """Seconds for one answer."""
