@@ -31,7 +31,7 @@ def read_apart(paths: Sequence[Path], kernel: str) -> Settings:
     asked = json.dumps({"paths": [str(path) for path in paths], "kernel": kernel}).encode()
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "supervisor.config.loader"],
+            [sys.executable, "-P", "-m", "supervisor.config"],
             input=asked,
             capture_output=True,
             timeout=PATIENCE,

@@ -75,7 +75,7 @@ def _constants(value: ast.expr) -> set[str]:
 
 def sources() -> list[Path]:
     return sorted(
-        path for package in ("supervisor", "hooks", "metrics") for path in (REPOSITORY / package).glob("*.py")
+        path for package in ("supervisor", "hooks", "metrics") for path in (REPOSITORY / package).rglob("*.py")
     )
 
 

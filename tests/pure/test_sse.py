@@ -11,7 +11,7 @@ from typing import Any, Self
 import pytest
 
 from supervisor.http import sse
-from supervisor.journal import journal
+from supervisor.journal import store
 from tests.pure.desk import Desk, Printer, short_directory, until
 from tests.pure.story import spec
 from units.spec import UnitSpec
@@ -154,7 +154,7 @@ def test_a_reader_that_comes_back_has_lost_nothing() -> None:
 )
 def test_what_cannot_be_had_any_more_is_a_gap(seen: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The reader is told first, then gets all that is kept."""
-    monkeypatch.setattr(journal, "KEPT", 4)
+    monkeypatch.setattr(store, "KEPT", 4)
 
     async def scene(desk: Desk, follow: Follow) -> None:
         stream = await follow(seen=seen)
@@ -177,8 +177,8 @@ def test_one_unit_s_records_are_kept_longer_than_all() -> None:
         assert (await gone.next())[0] == "gap"
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(journal, "KEPT", 4)
-        patch.setattr(journal, "KEPT_PER_UNIT", 8)
+        patch.setattr(store, "KEPT", 4)
+        patch.setattr(store, "KEPT_PER_UNIT", 8)
         play(scene, spec("web"), spec("db"))
 
 

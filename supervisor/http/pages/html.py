@@ -1,6 +1,6 @@
 """The status page as a document: the state at the moment of asking, readable without a script. Pure.
 
-``page/page.js`` keeps the same elements up to date; what one of the two makes, the other has to know. All text goes
+``static/page.js`` keeps the same elements up to date; what one of the two makes, the other has to know. All text goes
 through ``said``: names and reasons come from files, images and engines.
 """
 

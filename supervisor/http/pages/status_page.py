@@ -25,7 +25,7 @@ from supervisor.views.status import Context
 from units.spec import UnitName
 from units.world import World
 
-FILES = Path(__file__).parent / "page"
+FILES = Path(__file__).parent / "static"
 TYPES = {"page.js": "text/javascript", "page.css": "text/css", "icon.svg": "image/svg+xml"}
 
 DRAWN = 100
