@@ -23,8 +23,18 @@ GROUP = "[dockwarden.hooks]"
 class HostHooks:
     """An observer, and whom to ask. Arguments and methods are those of ``runner.Hooks``, which does the work."""
 
-    def __init__(self, folder: Path, count: "Count", log: Any, wall: Callable[[], float], switched_off: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        count: "Count",
+        log: Any,
+        wall: Callable[[], float],
+        switched_off: Path,
+        *,
+        entry_points: "Callable[[], tuple[str, ...]] | None" = None,
+    ) -> None:
         self._folder = folder
+        self._entry_points = entry_points or installed_hooks
         self._given = (folder, count, log, wall, switched_off)
         self._wall = wall
         self._hooks: Hooks | None = None
@@ -34,8 +44,8 @@ class HostHooks:
     def reload(self) -> None:
         """Look again which hooks there are."""
         if self._hooks is not None:
-            self._hooks.reload(_entry_points())
-        elif _is_anything_in(self._folder) or _entry_points():
+            self._hooks.reload(self._entry_points())
+        elif _is_anything_in(self._folder) or self._entry_points():
             self._hooks = self._load()
 
     def _know_gates(self, guarded: Guarded) -> None:
@@ -86,7 +96,7 @@ class HostHooks:
     def _load(self) -> "Hooks":
         from hooks.runner import Hooks  # noqa: PLC0415 - as the module's first line says
 
-        return Hooks(*self._given, entry_points=_entry_points(), know=self._know_gates)
+        return Hooks(*self._given, entry_points=self._entry_points(), know=self._know_gates)
 
 
 def _is_anything_in(folder: Path) -> bool:
@@ -96,7 +106,7 @@ def _is_anything_in(folder: Path) -> bool:
         return False
 
 
-def _entry_points() -> tuple[str, ...]:
+def installed_hooks() -> tuple[str, ...]:
     """Names of what installed packages offer. ``importlib.metadata`` would read, and keep, all that they say."""
     names: set[str] = set()
     for place in sys.path:

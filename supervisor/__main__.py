@@ -47,7 +47,7 @@ def _run(args: "argparse.Namespace") -> int:
 
     import uvloop
 
-    from supervisor import app
+    from supervisor.app import Options
     from supervisor.http.access import Access
 
     def runner(main: Callable[[], Coroutine[None, None, int]]) -> int:
@@ -60,7 +60,7 @@ def _run(args: "argparse.Namespace") -> int:
     except ValueError as error:
         print(f"dockwarden {args.command}: {error}", file=sys.stderr)
         return 2
-    options = app.Options(
+    options = Options(
         config=tuple(args.config or (CONFIG,)) if booting else (),
         engine=args.engine,
         state_dir=args.state_dir,
@@ -76,16 +76,18 @@ def _run(args: "argparse.Namespace") -> int:
         log_targets=log_targets,
     )
     if booting:
-        return app.boot(options, runner)
-    from supervisor import watch_app as watching
+        from supervisor.boot_app import boot
+
+        return boot(options, runner)
+    from supervisor import watch_app
     from supervisor.preflight import BootError
 
     try:
-        wanted = watching.options_from(options, os.environ, everything=args.everything, dry=args.dry)
+        wanted = watch_app.options_from(options, os.environ, everything=args.everything, dry=args.dry)
     except BootError as error:
         print(f"dockwarden watch: {error}", file=sys.stderr)
         return error.code
-    return watching.watch(wanted, runner)
+    return watch_app.watch(wanted, runner)
 
 
 def _receivers(args: "argparse.Namespace") -> "tuple[Receiver, ...]":

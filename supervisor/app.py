@@ -1,23 +1,23 @@
-"""The composition root of ``dockwarden boot``: the one place that knows concrete classes and exit codes."""
+"""One host, wired: the only place that names the parts of a supervisor. What its two modes differ in is a ``Mode``."""
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-import structlog
 from structlog.typing import FilteringBoundLogger
 
-from hooks.presence import HostHooks
+from hooks.presence import HostHooks, installed_hooks
 from metrics import Metrics
 from supervisor.config.settings import Settings
-from supervisor.dockerd.lazy_user_docker import LateUserDocker
 from supervisor.engine.docker import DockerEngine
-from supervisor.engine.port import EngineError
+from supervisor.engine.port import Engine, EngineError, Report, UserEngine
 from supervisor.http.access import Access, ControlError
 from supervisor.http.control.server import Control
 from supervisor.http.pages.endpoints import serve_pages
@@ -26,75 +26,63 @@ from supervisor.journal.boot_chart import BootChart
 from supervisor.journal.journal import Journal
 from supervisor.journal.record_file import RecordsFile
 from supervisor.journal.record_file import load as load_records
-from supervisor.logs.pipeline import Pipeline, configure_logging
+from supervisor.logs.pipeline import Pipeline
 from supervisor.logs.timestamps import as_iso
-from supervisor.preflight import BootError, Exit, check_links, open_state, read_settings, refuse
+from supervisor.preflight import BootError, Exit, read_settings
 from supervisor.runtime.engine_watch import EngineTooOldError
 from supervisor.runtime.health_scheduler import shown
-from supervisor.runtime.heartbeat import Heartbeat
+from supervisor.runtime.heartbeat import Heartbeat, LogTender
 from supervisor.runtime.loop import Inbox, Observer
 from supervisor.runtime.sd_notify import Systemd
 from supervisor.runtime.shell import Shell, Timing
 from supervisor.runtime.switch_actions import Switches
 from supervisor.state.choices import Choices
 from supervisor.state.file import StateFile
-from supervisor.state.lock import LockError, LockHeld, RunLock
-from supervisor.state.writer import Boot, Keeper, Kept, read
+from supervisor.state.writer import Boot, Keeper, Kept, Store, read
 from supervisor.version import VERSION
 from supervisor.views.status import Context, status
-from units import links
-from units.events import ConfigRead, ConfigRefused, Event
-from units.memory import Clocks, recall
+from units.events import Event
+from units.memory import Clocks
 from units.quantities import Instant, Seconds
 from units.records import dataclass
-from units.spec import USER_DOCKER, Switchable
-from units.world import World, new_world
+from units.spec import Switchable
+from units.world import World
 
 if TYPE_CHECKING:
     from hooks.notifier import Notifier, Receiver
     from supervisor.dockerd.system_docker import DaemonState, SystemDocker
-    from supervisor.dockerd.user_docker import UserDocker
     from supervisor.http.control.routes import Api
     from supervisor.http.pages.status_page import StatusPage
     from supervisor.logs.targets import Wanted
+    from supervisor.runtime.gating import Gates
     from supervisor.runtime.recreate import Recreations
 
 ENGINE_GRACE = Seconds(30)
-"""SIGTERM to SIGKILL for an engine of our own; without live-restore it stops its containers first (15 s)."""
-
-
-PASSED_ON = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"})
-"""Of our own environment, what user Docker gets besides ``rancher.docker.environment``."""
-
-
-LAST_WORDS = 1.0
-"""Seconds at the end for a log reader that is behind."""
-
-
+"""From SIGTERM to SIGKILL for an engine of our own; without live-restore it stops its containers first (15 s)."""
 RECORDS = "records"
 """Name of the file, in the state directory, that keeps the last records over a restart of ours."""
 
-
-CATCH_UP = 0.05
-"""Seconds between two pieces for a log reader that is behind; a pipe takes 64 KiB each time."""
+OnCall = Callable[[str, str, float], None]
+InThread = Callable[..., Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The command line of ``dockwarden boot``."""
+    """The command line of what runs in the foreground."""
 
     config: tuple[Path, ...]
     engine: str | None
     state_dir: Path
-    run_dir: Path
-    images: Path | None
-    listen: str | None
-    log_format: str
-    log_level: str
+    run_dir: Path | None
+    """For the control socket and the lock. ``None``: there is no control socket."""
+    images: Path | None = None
+    listen: str | None = None
+    log_format: str = "json"
+    log_level: str = "info"
     receivers: "tuple[Receiver, ...]" = ()
-    """Who is told of what was done."""
+    """Who gets notices of what was done."""
     hooks: Path = Path("/etc/dockwarden/hooks.d")
-    """Where those lie that are told of what happens, and asked before it does."""
+    """Where executables lie that hear of events, and that are asked before some."""
     log_targets: "tuple[Wanted, ...]" = ()
     """Empty: stdout."""
     access: Access = Access()
@@ -103,405 +91,366 @@ class Options:
     """So many units have series of their own."""
 
 
-def boot(options: Options, runner: Callable[..., int]) -> int:
-    """Check everything that can be checked before anything is touched, then run until the host goes down."""
-    lines = configure_logging(options.log_format, options.log_level, targets=options.log_targets)
-    log: FilteringBoundLogger = structlog.get_logger()
+class MakeEngine(Protocol):
+    """Makes the port to the engine at a URL. Raises EngineError for a URL that is none."""
+
+    def __call__(self, url: str, *, on_call: OnCall, lens: Any, hide: Callable[[str], str]) -> Engine: ...
+
+
+def room_at(path: Path) -> tuple[int, int]:
+    """Free and all bytes of the file system that a path is on. Raises OSError."""
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+
+
+def host_boot_id() -> str:
+    """The kernel's id of this boot of the machine; empty where there is none."""
     try:
-        settings = read_settings(options.config)
-        check_links(settings)
-        with RunLock(options.run_dir):
-            store = open_state(options.state_dir, log)
-            return runner(lambda: Host(options, settings, store, log, lines).run())
-    except BootError as error:
-        return refuse(log, str(error), error.code)
-    except LockHeld as error:
-        return refuse(log, str(error), Exit.HELD)
-    except LockError as error:
-        return refuse(log, str(error), Exit.STATE)
-    finally:
-        lines.flush(LAST_WORDS)
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def state_file(path: Path, log: FilteringBoundLogger) -> Store:
+    return StateFile(path, log)
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """All that a host gets from outside: engine, clock, chance, file system. Tests replace these, and nothing else."""
+
+    make_engine: MakeEngine = DockerEngine
+    make_user_docker: Callable[[Engine, Inbox], UserEngine] | None = None
+    """Instead of a real dockerd of the user."""
+    wall: Callable[[], float] = time.time
+    """Seconds since 1970."""
+    chance: Callable[[], float] = random.random
+    """Numbers from 0 to below 1."""
+    in_thread: InThread = asyncio.to_thread
+    """Runs what blocks, such as a write to a disk."""
+    make_store: Callable[[Path, FilteringBoundLogger], Store] = state_file
+    """Makes the file at a path that state is kept in."""
+    room: Callable[[Path], tuple[int, int]] = room_at
+    read_settings: Callable[[tuple[Path, ...]], Settings] = read_settings
+    """Reads the configuration at these paths. Raises BootError."""
+    boot_id: Callable[[], str] = host_boot_id
+    installed_hooks: Callable[[], tuple[str, ...]] = installed_hooks
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """What the two ways to run a host differ in, as functions."""
+
+    name: str
+    """``embedded``, ``attached`` or ``watching``."""
+    url: str
+    """Of the engine."""
+    settings: Settings
+    """As they were read before the start."""
+    make_engine: Callable[[OnCall], Engine]
+    """Raises EngineError for a URL that is none."""
+    first_world: Callable[[Kept, Clocks, Choices], World]
+    """The world before anything has happened."""
+    prepare: Callable[[Engine, "Recreations | None"], Awaitable[None]]
+    """Done at each connection, before the units are looked at."""
+    read_config: Callable[[Choices], Awaitable[Event]]
+    make_user_docker: Callable[[Engine, Inbox], UserEngine] | None = None
+    make_recreations: "Callable[[Engine], Recreations] | None" = None
+    """Only what somebody else made has to be copied: our own units are made from their definitions."""
+    gates: "Callable[[HostHooks], Gates | None]" = lambda _: None
+    """Who is asked before a unit is started or stopped."""
+    observers: Callable[[], tuple[Observer, ...]] = lambda: ()
+    """Further ones."""
+    room: Callable[[], tuple[int, int]] = lambda: (0, 0)
+    """Free and all bytes where the engine keeps its containers; two zeros: not known."""
+    system_docker: "SystemDocker | None" = None
+    """The engine's process, where it is ours."""
+    daemon_state: "Callable[[], DaemonState | None]" = lambda: None
 
 
 class Host:
-    """One run of ``dockwarden boot``."""
+    """One supervisor, wired. To be made on a running loop; ``run`` ends when a shutdown is through.
+
+    Args:
+        lines: The log's pipeline, which is kept going and learns the secrets of the configuration.
+
+    Raises:
+        BootError: the engine's URL, or user Docker's definition, cannot be used.
+    """
 
     def __init__(
-        self, options: Options, settings: Settings, store: StateFile, log: FilteringBoundLogger, lines: Pipeline
+        self, options: Options, mode: Mode, outside: Outside, log: FilteringBoundLogger, lines: Pipeline
     ) -> None:
-        self._options = options
-        self._settings = settings
-        self._store = store
-        self._log = log
+        loop = asyncio.get_running_loop()
+        settings = mode.settings
+        self._options, self._mode, self._outside, self._log = options, mode, outside, log
         self._lines = lines
         lines.secrets.learn(settings.secrets)
-        self._catching_up: asyncio.TimerHandle | None = None
-        self._started = time.time()
-        self._recreations: Recreations | None = None
-        self._daemon_state: DaemonState | None = None
-        self._docker = self._system_docker()
-        self._url = options.engine or f"unix://{self._docker.plan.socket}" if self._docker else str(options.engine)
-        self._check_socket()
-
-    def _system_docker(self) -> "SystemDocker | None":
-        if self._options.engine is not None:
-            return None
-        # Only who starts an engine carries what that takes.
-        from supervisor.dockerd.command_line import SystemDockerError, plan  # noqa: PLC0415
-        from supervisor.dockerd.system_docker import SystemDocker  # noqa: PLC0415
-
-        wanted = self._settings.system_docker
-        try:
-            daemon = SystemDocker(
-                plan(wanted.args, wanted.extra_args, os.environ | dict(wanted.environment)),
-                self._log,
-                self._note_daemon,
-                self._options.state_dir / "system-docker.log",
-            )
-            daemon.check()
-        except SystemDockerError as error:
-            raise BootError(Exit.ENGINE, str(error)) from error
-        return daemon
-
-    def _note_daemon(self, state: "DaemonState") -> None:
-        self._daemon_state = state
-
-    def _check_socket(self) -> None:
-        """A socket that is not there may come; one that we may not use will not change its mind."""
-        path = self._url.removeprefix("unix://")
-        if self._url.startswith("unix://") and Path(path).exists() and not os.access(path, os.R_OK | os.W_OK):
-            raise BootError(
-                Exit.PERMISSION, f"no permission on the engine's socket {path}: run as root or join its group"
-            )
-
-    async def run(self) -> int:
-        loop = asyncio.get_running_loop()
-        metrics = Metrics(
-            wall=time.time,
+        self._started = outside.wall()
+        self.metrics = Metrics(
+            wall=outside.wall,
             now=loop.time,
             version=VERSION,
-            most_units=self._options.metrics_units,
-            snapshot_period=self._settings.supervisor.snapshot_period,
+            most_units=options.metrics_units,
+            snapshot_period=settings.supervisor.snapshot_period,
         )
-        inbox = Inbox(loop.time, f"{random.SystemRandom().randrange(16**4):04x}")
+        self.inbox = Inbox(loop.time, f"{int(outside.chance() * 16**4):04x}")
         try:
-            engine = self._make_engine(metrics.engine_call)
+            self._engine = mode.make_engine(self.metrics.engine_call)
+            self._user_docker = mode.make_user_docker and mode.make_user_docker(self._engine, self.inbox)
         except EngineError as error:
             raise BootError(Exit.ENGINE, str(error)) from error
-        self._recreations = self._make_recreations(engine)
-        boot_id = Boot(_host_boot_id())
-        kept = read(self._store, boot_id)
-        choices = self._choose()
-        user_docker = self._user_docker(engine, inbox)
-        switches = Switches(engine, inbox, choices, user_docker, self._log, room=self._room)
-        metrics.restore(kept.counters)
-        records = self._options.state_dir / RECORDS
-        journal = Journal(
-            self._log,
+        recreations = mode.make_recreations and mode.make_recreations(self._engine)
+        store = outside.make_store(options.state_dir / "state.json", log)
+        kept = read(store, Boot(outside.boot_id()))
+        self.choices = self._choose()
+        self.metrics.restore(kept.counters)
+        records = options.state_dir / RECORDS
+        self.journal = Journal(
+            log,
             self._to_wall,
-            lambda number: control.asker(number),  # noqa: PLW0108 - made below
-            kept=load_records(records, self._log),
-            debug=self._options.log_level == "debug",
+            self._asker,
+            kept=load_records(records, log),
+            debug=options.log_level == "debug",
         )
-        self._lines.know(journal.about)
-        journal.begin(_beginning(kept), self._started)
-        records_file = RecordsFile(records, journal, self._log)
-        keeper = Keeper(
-            self._store, boot_id, self._clocks, self._log, counters=metrics.counted, failed=metrics.state_failed
+        lines.know(self.journal.about)
+        self.journal.begin(_beginning(kept), self._started)
+        self._records_file = RecordsFile(records, self.journal, log, in_thread=outside.in_thread)
+        world = mode.first_world(kept, self._clocks(), self.choices)
+        self._boot_chart = BootChart(self._to_wall, Instant(loop.time()), world.units.values())
+        self.hooks = HostHooks(
+            options.hooks,
+            self.metrics.hook_ran,
+            log,
+            outside.wall,
+            options.state_dir / "hooks-off",
+            entry_points=outside.installed_hooks,
         )
-        world = self._first_world(kept)
-        boot_chart = BootChart(self._to_wall, Instant(loop.time()), world.units.values())
-        switched_off = self._options.state_dir / "hooks-off"
-        hooks = HostHooks(self._options.hooks, metrics.hook_ran, self._log, time.time, switched_off)
-
-        def make_api() -> "Api":
-            from supervisor.http.control.routes import Api  # noqa: PLC0415 - most supervisors are asked once a month
-
-            return Api(
-                inbox=inbox,
-                world=lambda: shell.world,
-                status=lambda: self._status(shell.world, user_docker),
-                journal=journal,
-                engine=engine,
-                choices=choices,
-                user_docker=user_docker,
-                checks=lambda name: shown(shell.outcomes(name), self._to_wall),
-                hooks=hooks,
-                boot=boot_chart.told,
-            )
-
-        control = Control(
-            run_dir=self._options.run_dir,
-            journal=journal,
-            make_api=make_api,
-            log=self._log,
-            access=self._options.access,
-        )
-        systemd = Systemd(os.environ, loop.time, os.getpid())
-        notifier = self._make_notifier(metrics)
-        shell = Shell(
+        self._control = self._make_control(options.run_dir)
+        self._systemd = Systemd(outside.environ, loop.time, os.getpid())
+        self._notifier = self._make_notifier()
+        self._shell = Shell(
             world,
-            engine,
-            inbox,
-            self._log,
-            gauges=metrics,
-            keeper=keeper,
-            observers=(
-                journal,
-                records_file,
-                boot_chart,
-                metrics,
-                *notifier,
-                hooks,
-                systemd,
-                *self._more_observers(),
-                control,  # Whoever gets an answer finds all that was told before it.
+            self._engine,
+            self.inbox,
+            log,
+            gauges=self.metrics,
+            keeper=Keeper(
+                store,
+                Boot(outside.boot_id()),
+                self._clocks,
+                log,
+                counters=self.metrics.counted,
+                failed=self.metrics.state_failed,
+                in_thread=outside.in_thread,
             ),
-            chance=random.random,
-            timing=Timing(self._settings.supervisor.snapshot_period, self._settings.supervisor.shutdown_total),
+            observers=self._observers(),
+            chance=outside.chance,
+            timing=Timing(settings.supervisor.snapshot_period, settings.supervisor.shutdown_total),
             read_config=self._read_config,
-            prepare=lambda: self._prepare(engine),
-            user_docker=user_docker,
-            switches=switches,
-            recreations=self._recreations,
-            gates=self._gates(hooks),
+            prepare=lambda: mode.prepare(self._engine, recreations),
+            user_docker=self._user_docker,
+            switches=Switches(
+                self._engine,
+                self.inbox,
+                self.choices,
+                self._user_docker,
+                log,
+                room=mode.room,
+                in_thread=outside.in_thread,
+            ),
+            recreations=recreations,
+            gates=mode.gates(self.hooks),
         )
-        metrics.watch_world(lambda: shell.world, self._to_wall, lambda: inbox.depth, lambda: user_docker.report.version)
-        self._handle_signals(shell, inbox, hooks)
+        self.metrics.watch_world(
+            lambda: self.world, self._to_wall, lambda: self.inbox.depth, lambda: self._user_docker_report().version
+        )
+
+    @property
+    def world(self) -> World:
+        return self._shell.world
+
+    def _observers(self) -> tuple[Observer, ...]:
+        """In the order in which they see a reaction: when a client gets its answer, all the others have seen it."""
+        seen: tuple[Observer, ...] = (self.journal, self._records_file, self._boot_chart, self.metrics)
+        seen += (*self._notifier, self.hooks, self._systemd, *self._mode.observers())
+        return seen if self._control is None else (*seen, self._control)
+
+    async def run(self) -> int:
+        """Until a shutdown is through; an exit code. Cancelled, it leaves every unit as it is. Raises BootError."""
         self._log.info(
             "boot.started",
-            units=len(world.units),
-            engine=self._url,
-            mode=self._mode,
+            units=len(self.world.units),
+            engine=self._mode.url,
+            mode=self._mode.name,
             run_dir=str(self._options.run_dir),
         )
+        tender = LogTender(self._lines, self._log)
 
         def tend() -> None:
-            self._tend_log()
-            systemd.beat(shell.world)
+            tender.tend()
+            self._systemd.beat(self.world)
 
-        beat = Heartbeat(metrics.observe_loop_lag, tend)
+        beat = Heartbeat(self.metrics.observe_loop_lag, tend)
         try:
-            return await self._serve(shell, control, metrics, lambda: self._page(shell, journal, user_docker))
+            return await self._serve()
         finally:
             beat.stop()
-            for one in notifier:
+            for one in self._notifier:
                 one.close()
-            await hooks.close()
-            await records_file.close()
-            await engine.close()
+            await self.hooks.close()
+            await self._records_file.close()
+            await self._engine.close()
 
-    def _gates(self, hooks: HostHooks) -> HostHooks | None:
-        """Who is asked before a unit of ours is started or stopped."""
-        return hooks
-
-    def _make_notifier(self, metrics: Metrics) -> "tuple[Notifier, ...]":
-        """None where nobody wants to be told."""
-        if not self._options.receivers:
-            return ()
-        from hooks.notifier import Notifier  # noqa: PLC0415 - as the docstring says
-
-        return (Notifier(self._options.receivers, metrics.notified, self._log, time.time),)
-
-    def _make_engine(self, on_call: Callable[[str, str, float], None]) -> DockerEngine:
-        """Raises EngineError for a URL that is none."""
-        return DockerEngine(self._url, on_call=on_call, hide=self._lines.secrets)
-
-    def _make_recreations(self, engine: DockerEngine) -> "Recreations | None":  # noqa: ARG002
-        """Only what somebody else made has to be copied: our own units are made from their definitions."""
-        return None
-
-    def _more_observers(self) -> tuple[Observer, ...]:
-        return ()
-
-    async def _prepare(self, engine: DockerEngine) -> None:
-        """At each connection, before the units are looked at."""
-        await self._load_images(engine)
-
-    async def _serve(self, shell: Shell, control: Control, metrics: Metrics, page: Callable[[], "StatusPage"]) -> int:
-        pages = None
-        docker_run = None
+    async def _serve(self) -> int:
+        docker = self._mode.system_docker
         try:
-            await control.start()
-            if self._options.listen:
-                pages = await serve_pages(self._options.listen, metrics, lambda: shell.world, page)
-            if self._docker is not None:
-                docker_run = asyncio.create_task(self._docker.run(), name="system-docker")
-            await _run(shell)
+            async with contextlib.AsyncExitStack() as doors:
+                await self._open(doors)
+                await self._turn()
         except (PagesError, ControlError) as error:
             raise BootError(Exit.FAILED, str(error)) from error
         except BootError:
-            if self._docker is not None:
-                await self._docker.stop(ENGINE_GRACE)  # Started by us, and of no use to us.
+            if docker is not None:
+                await docker.stop(ENGINE_GRACE)  # Started by us, and of no use to us.
             raise
-        finally:
-            if pages is not None:
-                await pages.close()
-            await control.close()
-            if docker_run is not None:
-                docker_run.cancel()
-        if self._docker is not None:
-            await self._docker.stop(ENGINE_GRACE)
-        self._log.info("shutdown.done", left_running=shell.gave_up)
-        return Exit.FAILED if shell.gave_up else Exit.OK
+        if docker is not None:
+            await docker.stop(ENGINE_GRACE)
+        self._log.info("shutdown.done", left_running=self._shell.gave_up)
+        return Exit.FAILED if self._shell.gave_up else Exit.OK
 
-    @property
-    def _mode(self) -> str:
-        return "attached" if self._docker is None else "embedded"
+    async def _open(self, doors: contextlib.AsyncExitStack) -> None:
+        """Let people in, and start the engine. Raises PagesError, ControlError."""
+        if self._control is not None:
+            await self._control.start()
+            doors.push_async_callback(self._control.close)
+        if self._options.listen:
+            pages = await serve_pages(self._options.listen, self.metrics, lambda: self.world, self._page)
+            doors.push_async_callback(pages.close)
+        if self._mode.system_docker is not None:
+            run = asyncio.create_task(self._mode.system_docker.run(), name="system-docker")
+            doors.callback(run.cancel)
 
-    def _choose(self) -> Choices:
-        """What the configuration and people's choices at run time come to; from here on the settings are that."""
-        store = StateFile(self._options.state_dir / "choices.json", self._log)
-        self._choices = choices = Choices(store, self._settings.configured)
-        self._settings = self._with_choices(self._settings)
-        if (cut := choices.interrupted) is not None:
-            self._log.warning("switch.interrupted", **cut, reason="the supervisor ended in the middle of it")
-        return choices
-
-    def _with_choices(self, settings: Settings) -> Settings:
-        return settings.choose(*(self._choices.chosen(of) for of in Switchable))
-
-    def _user_docker(self, engine: DockerEngine, inbox: Inbox) -> LateUserDocker:
-        """Also where none is configured: the next reading of the configuration may want one."""
-        spec = next((unit for unit in self._settings.units if unit.name == USER_DOCKER), None)
-        state_dir = self._options.state_dir
-
-        def make() -> "UserDocker":
-            from supervisor.dockerd.command_line import PATH as DAEMON_PATH  # noqa: PLC0415 - only where there is one
-            from supervisor.dockerd.user_docker import UserDocker  # noqa: PLC0415 - as above
-
-            environ = {"PATH": DAEMON_PATH} | {key: value for key, value in os.environ.items() if key in PASSED_ON}
-            return UserDocker(engine, inbox, self._log, state_dir=state_dir, environ=environ)
-
-        docker = LateUserDocker(make, state_dir)
+    async def _turn(self) -> None:
         try:
-            if spec is not None:
-                docker.prepare(spec.body, spec.config_hash)
-        except EngineError as error:
-            raise BootError(Exit.CONFIG, str(error)) from error
-        return docker
+            await self._shell.run()
+        except* EngineTooOldError as group:
+            raise BootError(Exit.ENGINE, str(group.exceptions[0])) from group
 
-    def _room(self) -> tuple[int, int]:
-        """Free and all bytes where System Docker keeps its containers; of another's engine we do not know where."""
-        root = self._docker.plan.data_root if self._docker is not None else Path("/var/lib/docker")
-        try:
-            found = os.statvfs(root if root.exists() else self._options.state_dir)
-        except OSError:
-            return 0, 0
-        return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
-
-    def _first_world(self, kept: Kept) -> World:
-        units = recall(
-            self._settings.units,
-            kept.units,
-            self._clocks(),
-            same_boot=kept.same_boot,
-            same_host_boot=kept.same_host_boot,
-        )
-        for warning in (*self._settings.warnings, *check_links(self._settings)):
-            self._log.warning("config.warning", problem=str(warning))
-        return new_world(units, links.check(self._settings.units).links, self._settings.consoles)
-
-    async def _read_config(self) -> Event:
-        try:
-            settings = await asyncio.to_thread(read_settings, self._options.config)
-        except BootError as error:
-            return ConfigRefused(str(error))
-        self._choices.configure(settings.configured)
-        self._lines.secrets.learn(settings.secrets)
-        settings = self._with_choices(settings)
-        return ConfigRead(settings.units, settings.consoles)
-
-    async def _load_images(self, engine: DockerEngine) -> None:
-        if self._options.images is None:
-            return
-        from supervisor.engine.images import load_images  # noqa: PLC0415 - only where there are some
-
-        stamps = self._options.state_dir / "images"
-        report = await load_images(self._options.images, engine, self._log, stamps=stamps, identity=self._identity())
-        if report.loaded or report.failed:
-            self._log.info("images.loaded", loaded=len(report.loaded), failed=len(report.failed))
-
-    def _identity(self) -> str:
-        """Another one when the engine's images are gone: a wiped data root is a new directory."""
-        if self._docker is None:
-            return self._url
-        root = self._docker.plan.data_root
-        try:
-            return f"{root}:{root.stat().st_ino}:{(root / 'image').stat().st_ino}"
-        except OSError:
-            return str(root)
-
-    def _handle_signals(self, shell: Shell, inbox: Inbox, hooks: HostHooks) -> None:
+    def handle_signals(self) -> None:
+        """SIGTERM and SIGINT shut down, a second one hurries, a third one ends us; SIGHUP reads the configuration."""
         loop = asyncio.get_running_loop()
-
-        def end(name: str) -> None:
-            if shell.shut_down(name) >= 3:
-                self._log.error("shutdown.forced", reason="asked three times")
-                os._exit(Exit.FAILED)
-
         for sign in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(sign, end, sign.name)
-
-        async def reread() -> None:
-            inbox.put(await self._read_config())
-
+            loop.add_signal_handler(sign, self.shut_down, sign.name)
         rereads: set[asyncio.Task[None]] = set()
 
         def reload() -> None:
             self._lines.reopen()
-            hooks.reload()
-            task = asyncio.create_task(reread(), name="reload")
+            self.hooks.reload()
+            task = asyncio.create_task(self.reload(), name="reload")
             rereads.add(task)
             task.add_done_callback(rereads.discard)
 
         loop.add_signal_handler(signal.SIGHUP, reload)
 
-    def _tend_log(self) -> None:
-        """A reader that had stopped gets what waited for it, and is told what it missed."""
-        if self._lines.behind and self._catching_up is None:
-            self._catch_up()
-        else:
-            self._lines.tend(self._log)
+    def shut_down(self, reason: str) -> None:
+        """The first call asks, the second one hurries, the third one ends the process."""
+        if self._shell.shut_down(reason) >= 3:
+            self._log.error("shutdown.forced", reason="asked three times")
+            os._exit(Exit.FAILED)
 
-    def _catch_up(self) -> None:
-        """By a timer, not by a writer of the loop: that would make the terminal non-blocking for its other users."""
-        self._lines.flush()
-        later = asyncio.get_running_loop().call_later
-        self._catching_up = later(CATCH_UP, self._catch_up) if self._lines.behind else None
+    async def reload(self) -> None:
+        """Read the configuration again."""
+        self.inbox.put(await self._read_config())
 
-    def _clocks(self) -> Clocks:
-        return Clocks(Instant(asyncio.get_running_loop().time()), time.time())
+    async def _read_config(self) -> Event:
+        return await self._mode.read_config(self.choices)
 
-    def _to_wall(self, instant: Instant) -> float:
-        return self._clocks().to_wall(instant)
+    def _choose(self) -> Choices:
+        """What the configuration and people's choices at run time come to."""
+        store = self._outside.make_store(self._options.state_dir / "choices.json", self._log)
+        choices = Choices(store, self._mode.settings.configured, in_thread=self._outside.in_thread)
+        if (cut := choices.interrupted) is not None:
+            self._log.warning("switch.interrupted", **cut, reason="the supervisor ended in the middle of it")
+        return choices
 
-    def _status(self, world: World, docker: LateUserDocker) -> dict[str, Any]:
-        return status(world, self._context(docker))
+    def _make_control(self, run_dir: Path | None) -> Control | None:
+        if run_dir is None:
+            return None
+        return Control(
+            run_dir=run_dir, journal=self.journal, make_api=self._api, log=self._log, access=self._options.access
+        )
 
-    def _context(self, docker: LateUserDocker) -> Context:
-        daemon = self._daemon_state
+    def _api(self) -> "Api":
+        from supervisor.http.control.routes import Api  # noqa: PLC0415 - most supervisors are asked once a month
+
+        return Api(
+            inbox=self.inbox,
+            world=lambda: self.world,
+            status=lambda: status(self.world, self._context()),
+            journal=self.journal,
+            engine=self._engine,
+            choices=self.choices,
+            user_docker=self._user_docker,
+            checks=self._checks,
+            hooks=self.hooks,
+            boot=self._boot_chart.told,
+        )
+
+    def _page(self) -> "StatusPage":
+        from supervisor.http.pages.status_page import StatusPage  # noqa: PLC0415 - seldom looked at
+
+        return StatusPage(
+            world=lambda: self.world,
+            context=self._context,
+            journal=self.journal,
+            checks=self._checks,
+            now=lambda: as_iso(self._outside.wall()),
+        )
+
+    def _make_notifier(self) -> "tuple[Notifier, ...]":
+        """None where there is no receiver."""
+        if not self._options.receivers:
+            return ()
+        from hooks.notifier import Notifier  # noqa: PLC0415 - as the docstring says
+
+        return (Notifier(self._options.receivers, self.metrics.notified, self._log, self._outside.wall),)
+
+    def _asker(self, number: int) -> int | None:
+        return None if self._control is None else self._control.asker(number)
+
+    def _checks(self, name: Any) -> list[dict[str, Any]]:
+        return shown(self._shell.outcomes(name), self._to_wall)
+
+    def _user_docker_report(self) -> Report:
+        return Report() if self._user_docker is None else self._user_docker.report
+
+    def _context(self) -> Context:
+        daemon = self._mode.daemon_state()
         return Context(
-            mode=self._mode,
-            url=self._url,
+            mode=self._mode.name,
+            url=self._mode.url,
             to_wall=self._to_wall,
             started=self._started,
             daemon=None if daemon is None else f"{daemon.phase}: {daemon.reason}",
             daemon_pid=None if daemon is None else daemon.pid,
-            enabled={of: self._choices.chosen(of) for of in Switchable},
-            user_docker=docker.report,
+            enabled={of: self.choices.chosen(of) for of in Switchable},
+            user_docker=self._user_docker_report(),
         )
 
-    def _page(self, shell: Shell, journal: Journal, docker: LateUserDocker) -> "StatusPage":
-        from supervisor.http.pages.status_page import StatusPage  # noqa: PLC0415 - a host that no browser looks at pays nothing
+    def _clocks(self) -> Clocks:
+        return Clocks(Instant(asyncio.get_running_loop().time()), self._outside.wall())
 
-        return StatusPage(
-            world=lambda: shell.world,
-            context=lambda: self._context(docker),
-            journal=journal,
-            checks=lambda name: shown(shell.outcomes(name), self._to_wall),
-            now=lambda: as_iso(time.time()),
-        )
+    def _to_wall(self, instant: Instant) -> float:
+        return self._clocks().to_wall(instant)
+
+
+def check_socket(url: str) -> None:
+    """A socket that is not there may come; one that we may not use will not change its mind. Raises BootError."""
+    path = url.removeprefix("unix://")
+    if url.startswith("unix://") and Path(path).exists() and not os.access(path, os.R_OK | os.W_OK):
+        raise BootError(Exit.PERMISSION, f"no permission on the engine's socket {path}: run as root or join its group")
 
 
 def _beginning(kept: Kept) -> str:
@@ -510,17 +459,3 @@ def _beginning(kept: Kept) -> str:
     if not kept.same_host_boot:
         before = "the host was booted" if kept.units else "the first one here"
     return f"dockwarden {VERSION}, pid {os.getpid()}; {before}"
-
-
-async def _run(shell: Shell) -> None:
-    try:
-        await shell.run()
-    except* EngineTooOldError as group:
-        raise BootError(Exit.ENGINE, str(group.exceptions[0])) from group
-
-
-def _host_boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""

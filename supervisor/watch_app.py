@@ -1,4 +1,4 @@
-"""The composition root of ``dockwarden watch``: the same host as that of ``boot``, with other units.
+"""The mode ``watch``: the same host as that of ``boot``, with other units.
 
 There is no configuration to read and no engine of our own: the units are whatever containers the engine has, and what
 is done about them is what their labels want. It ends without touching any of them.
@@ -16,22 +16,23 @@ from typing import Any
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from hooks.presence import HostHooks
-from supervisor.app import Host, Options
+from supervisor.app import Host, InThread, Mode, OnCall, Options, Outside, check_socket
 from supervisor.config.foreign_labels import Wants, spec_of
 from supervisor.config.settings import Settings
 from supervisor.engine.discovery import Foreign
-from supervisor.engine.docker import DockerEngine
+from supervisor.engine.port import Engine
 from supervisor.logs.pipeline import Pipeline, configure_logging
 from supervisor.preflight import BootError, Exit, open_state, refuse
 from supervisor.runtime.loop import Observer
 from supervisor.runtime.recreate import Recreations
-from supervisor.state.file import StateError, StateFile
+from supervisor.state.choices import Choices
+from supervisor.state.file import StateError
 from supervisor.state.lock import LockError, LockHeld, RunLock
-from supervisor.state.writer import Kept
+from supervisor.state.writer import Kept, Store
 from units import links
 from units.events import ConfigRefused, Event, SnapshotTaken
 from units.machine import Moment
+from units.memory import Clocks
 from units.quantities import Seconds
 from units.records import dataclass, replace
 from units.world import Entry, Reaction, World, new_world
@@ -57,9 +58,17 @@ def watch(options: WatchOptions, runner: Callable[..., int]) -> int:
     lines = configure_logging(host.log_format, host.log_level, targets=host.log_targets)
     log: FilteringBoundLogger = structlog.get_logger()
     try:
+        assert host.run_dir is not None
         with RunLock(host.run_dir):
-            store = open_state(host.state_dir, log)
-            return runner(lambda: WatchedHost(options, store, log, lines).run())
+            open_state(host.state_dir, log)
+            outside = Outside()
+
+            async def run() -> int:
+                running = Host(host, watch_mode(options, outside, log, lines), outside, log, lines)
+                running.handle_signals()
+                return await running.run()
+
+            return runner(run)
     except BootError as error:
         return refuse(log, str(error), error.code)
     except LockHeld as error:
@@ -86,7 +95,8 @@ class Complaints:
 class Names:
     """Keeps whose name an id was, over our own absence: a container made anew then leaves only its id behind."""
 
-    def __init__(self, lens: Foreign, store: StateFile, log: FilteringBoundLogger) -> None:
+    def __init__(self, lens: Foreign, store: Store, log: FilteringBoundLogger, in_thread: InThread) -> None:
+        self._in_thread = in_thread
         self._lens = lens
         self._store = store
         self._log = log
@@ -104,18 +114,38 @@ class Names:
 
     async def _write(self, content: dict[str, Any]) -> None:
         try:
-            await asyncio.to_thread(self._store.save, content)
+            await self._in_thread(self._store.save, content)
         except StateError as error:
             self._log.warning("names.not-kept", error=str(error))
 
 
-class WatchedHost(Host):
-    """One run of ``dockwarden watch``."""
+def watch_mode(options: WatchOptions, outside: Outside, log: FilteringBoundLogger, lines: Pipeline) -> Mode:
+    """Raises BootError: there is no permission on the engine's socket."""
+    watching = _Watching(options, outside, log, lines)
+    return Mode(
+        name="watching",
+        url=watching.url,
+        settings=Settings(),
+        make_engine=watching.make_engine,
+        first_world=first_world,
+        prepare=watching.prepare,
+        read_config=read_config,
+        make_recreations=watching.make_recreations,
+        observers=watching.observers,
+    )
 
-    def __init__(self, options: WatchOptions, store: StateFile, log: FilteringBoundLogger, lines: Pipeline) -> None:
-        super().__init__(options.host, Settings(), store, log, lines)
-        self._watched = options
-        self._names_file = StateFile(options.host.state_dir / "names.json", log)
+
+class _Watching:
+    """What the functions of the mode share."""
+
+    def __init__(self, options: WatchOptions, outside: Outside, log: FilteringBoundLogger, lines: Pipeline) -> None:
+        self._state_dir = options.host.state_dir
+        self._outside = outside
+        self._log = log
+        self._lines = lines
+        self.url = str(options.host.engine)
+        check_socket(self.url)
+        self._names_file = outside.make_store(self._state_dir / "names.json", log)
         wants = Wants(
             everything=options.everything,
             autoheal_label=options.autoheal_label,
@@ -127,38 +157,36 @@ class WatchedHost(Host):
         self._lens = Foreign(partial(spec_of, wants=wants), _known_names(self._names_file))
         self._grace = options.start_period
 
-    def _make_engine(self, on_call: Callable[[str, str, float], None]) -> DockerEngine:
-        return DockerEngine(self._url, on_call=on_call, lens=self._lens, hide=self._lines.secrets)
+    def make_engine(self, on_call: OnCall) -> Engine:
+        return self._outside.make_engine(self.url, on_call=on_call, lens=self._lens, hide=self._lines.secrets)
 
-    def _make_recreations(self, engine: DockerEngine) -> Recreations:
-        return Recreations(engine, StateFile(self._options.state_dir / "recreations.json", self._log), self._log)
+    def make_recreations(self, engine: Engine) -> Recreations:
+        store = self._outside.make_store(self._state_dir / "recreations.json", self._log)
+        return Recreations(engine, store, self._log, self._outside.in_thread)
 
-    def _gates(self, hooks: HostHooks) -> None:  # noqa: ARG002 - their starts and stops are others' as much as ours
-        return None
+    def observers(self) -> tuple[Observer, ...]:
+        return (Names(self._lens, self._names_file, self._log, self._outside.in_thread),)
 
-    def _more_observers(self) -> tuple[Observer, ...]:
-        return (Names(self._lens, self._names_file, self._log),)
-
-    def _first_world(self, kept: Kept) -> World:  # noqa: ARG002 - what there is, the first snapshot tells
-        return new_world((), links.check(()).links, watching=True)
-
-    async def _prepare(self, engine: DockerEngine) -> None:  # noqa: ARG002 - there are no images to be loaded
-        assert self._recreations is not None
-        await self._recreations.finish()
+    async def prepare(self, _engine: Engine, recreations: Recreations | None) -> None:
+        """Finish what an earlier watch had begun, and wait once for what the host has still to start."""
+        assert recreations is not None
+        await recreations.finish()
         grace, self._grace = self._grace, Seconds(0)
         if grace:
             self._log.info("watch.waiting", seconds=grace, reason="AUTOHEAL_START_PERIOD")
             await asyncio.sleep(grace)
 
-    async def _read_config(self) -> Event:
-        return ConfigRefused("a host that is only watched has no configuration: labels are read all the time")
 
-    @property
-    def _mode(self) -> str:
-        return "watching"
+def first_world(_kept: Kept, _clocks: Clocks, _choices: Choices) -> World:
+    """Empty: what there is, the first snapshot says."""
+    return new_world((), links.check(()).links, watching=True)
 
 
-def _known_names(store: StateFile) -> Mapping[str, str]:
+async def read_config(_choices: Choices) -> Event:
+    return ConfigRefused("a host that is only watched has no configuration: labels are read all the time")
+
+
+def _known_names(store: Store) -> Mapping[str, str]:
     with contextlib.suppress(StateError):
         kept = (store.load() or {}).get("names")
         if isinstance(kept, dict):

@@ -237,6 +237,17 @@ class Report:
 class UserEngine(Protocol):
     """The port to user Docker's process. What it does is told as facts of the unit ``user-docker``."""
 
+    @property
+    def report(self) -> Report: ...
+
+    async def engines(self, container: ContainerId) -> list[dict[str, str]]:
+        """The engines that there are in a context, by name. Raises EngineError."""
+        ...
+
+    def tail(self, lines: int) -> tuple[str, ...]:
+        """The last lines that it logged."""
+        ...
+
     def prepare(self, body: str, config_hash: str) -> None:
         """Take over a definition. Raises EngineError when no command line can be made of it."""
         ...

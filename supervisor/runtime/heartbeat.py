@@ -3,6 +3,13 @@
 import asyncio
 from collections.abc import Callable
 
+from structlog.typing import FilteringBoundLogger
+
+from supervisor.logs.pipeline import Pipeline
+
+CATCH_UP = 0.05
+"""Seconds between two pieces for a log reader that is behind; a pipe takes 64 KiB each time."""
+
 
 class Heartbeat:
     """Once a second: how late does the event loop come to what is due? And what has to be done now and then."""
@@ -25,3 +32,24 @@ class Heartbeat:
 
     def stop(self) -> None:
         self._handle.cancel()
+
+
+class LogTender:
+    """Keeps the log going: a reader that had stopped gets what waited for it, and is told what it missed."""
+
+    def __init__(self, lines: Pipeline, log: FilteringBoundLogger) -> None:
+        self._lines = lines
+        self._log = log
+        self._catching_up: asyncio.TimerHandle | None = None
+
+    def tend(self) -> None:
+        if self._lines.behind and self._catching_up is None:
+            self._catch_up()
+        else:
+            self._lines.tend(self._log)
+
+    def _catch_up(self) -> None:
+        """By a timer, not by a writer of the loop: that would make the terminal non-blocking for its other users."""
+        self._lines.flush()
+        later = asyncio.get_running_loop().call_later
+        self._catching_up = later(CATCH_UP, self._catch_up) if self._lines.behind else None

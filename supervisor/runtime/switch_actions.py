@@ -20,10 +20,7 @@ ROOM, SHARE = 500 * 2**20, 0.05
 
 
 class Switches:
-    """``room`` tells how many bytes are free where System Docker keeps its containers, and how many there are.
-
-    ``people`` tells who works in the container of a process, in words.
-    """
+    """``room`` tells how many bytes are free where System Docker keeps its containers, and how many there are."""
 
     def __init__(
         self,
@@ -34,7 +31,7 @@ class Switches:
         log: FilteringBoundLogger,
         *,
         room: Callable[[], tuple[int, int]],
-        people: Callable[[int], Awaitable[str]] | None = None,
+        in_thread: Callable[..., Awaitable[str]] = asyncio.to_thread,
     ) -> None:
         self._engine = engine
         self._inbox = inbox
@@ -42,7 +39,7 @@ class Switches:
         self._user_docker = user_docker
         self._log = log
         self._room = room
-        self._terminals = people or (lambda pid: asyncio.to_thread(terminals, pid))
+        self._in_thread = in_thread
         self._timer: asyncio.TimerHandle | None = None
         self.refused_by: Callable[[CheckSwitch, str], Awaitable[tuple[str, ...]]] | None = None
         """Who else is asked, when all else speaks for it: the host's gates."""
@@ -129,7 +126,7 @@ class Switches:
         """Who has a terminal in the console, in words; whoever came by ssh or by exec alike."""
         assert order.container is not None
         facts = await self._engine.context(order.container)
-        return await self._terminals(facts.pid) if facts.running else ""
+        return await self._in_thread(terminals, facts.pid) if facts.running else ""
 
     async def _check_storage(self, order: CheckSwitch) -> tuple[str, ...]:
         if self._user_docker is None:

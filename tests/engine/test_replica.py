@@ -19,7 +19,7 @@ from tests.bed import images
 from tests.bed.bed import Bed, Engine
 from tests.bed.http import Docker
 from tests.bed.leftovers import traces
-from tests.simulation.host import Memory
+from tests.simulation.running import Memory
 from units.quantities import Seconds
 from units.spec import ContainerId
 from units.unit import Failure

@@ -80,6 +80,10 @@ class Program:
     output: tuple[str, ...] = ()
 
 
+NO_PROCESS = 2**22 + 1
+"""A pid that no Linux gives."""
+
+
 @dataclass(frozen=True, slots=True)
 class Faults:
     """Chances from 0 to 1 for each call or event, and how long things take."""
@@ -262,7 +266,7 @@ class FakeEngine:
     async def context(self, container: ContainerId) -> ContextFacts:
         def effect() -> ContextFacts:
             found = self._get(container)
-            return ContextFacts(found.name, found.ident, found.running, pid=1, privileged=True)
+            return ContextFacts(found.name, found.ident, found.running, pid=NO_PROCESS, privileged=True)
 
         return await self._call("inspect", container, effect)
 

@@ -6,18 +6,18 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
-
-import structlog
 
 from hooks.gates import Leave
 from hooks.points import Asked
+from supervisor.boot_app import boot_mode
+from supervisor.config.settings import Settings
 from supervisor.journal.restart_origins import Plans
-from supervisor.runtime.loop import Inbox, Observer
-from supervisor.runtime.shell import Shell, Timing
-from supervisor.state.writer import Boot, Keeper, read
+from supervisor.logs.pipeline import Pipeline
+from supervisor.runtime.loop import Observer
 from tests.simulation.engine_model import FakeEngine, Faults, Program
-from units import links
+from tests.simulation.running import NIGHT, SILENT, Machine, Running, start
 from units.actions import FREE
 from units.decisions import Judgement, judgement, of_standing
 from units.events import ConfigRead, Event, ResetAsked, RestartAsked, StartAsked, StopAsked
@@ -25,7 +25,6 @@ from units.health import Check, CheckKind, Exec
 from units.incidents import Incidents, Looked, look
 from units.kernel import react
 from units.machine import Moment
-from units.memory import Clocks, recall
 from units.quantities import Instant, Seconds
 from units.rule_book import RULES
 from units.rules import Decision
@@ -43,33 +42,7 @@ from units.spec import (
     Via,
 )
 from units.unit import Phase
-from units.world import Entry, Reaction, Transition, World, new_world
-
-NIGHT = 1_700_000_000.0
-"""Wall clock at virtual second 0."""
-
-SILENT = structlog.wrap_logger(None, processors=[], wrapper_class=structlog.make_filtering_bound_logger(50))
-
-
-class Memory:
-    """A state file that is a variable. ``torn``: it was lost."""
-
-    def __init__(self) -> None:
-        self.state: dict[str, Any] | None = None
-
-    def load(self) -> dict[str, Any] | None:
-        return self.state
-
-    def save(self, state: dict[str, Any]) -> None:
-        self.state = state
-
-
-class NoGauges:
-    def stream_connected(self, *, connected: bool) -> None: ...
-    def duplicate(self) -> None: ...
-    def reconnected(self) -> None: ...
-    def heard(self, kind: str) -> None: ...
-    def probed(self, unit: str, probe: str, outcome: str, took: float, late: float) -> None: ...
+from units.world import Entry, Reaction, Transition, World
 
 
 class Recorder:
@@ -186,23 +159,11 @@ def misjudged(judged: Judgement, step: Transition) -> str:
     return ""
 
 
-async def directly(work: Callable[..., None], *arguments: Any) -> None:
-    """No threads on a virtual clock."""
-    work(*arguments)
-
-
-async def nothing() -> None:
-    return
-
-
 @dataclass
-class Life:
-    """One supervisor's run on the host."""
+class Life(Running):
+    """One supervisor's run, and what was seen of it."""
 
-    shell: Shell
     recorder: Recorder
-    inbox: Inbox
-    task: "asyncio.Task[None]"
 
 
 class SimulatedHost:
@@ -219,7 +180,7 @@ class SimulatedHost:
         self.gates = gates
         self.specs = specs
         self.engine = engine
-        self.memory = Memory()
+        self.machine = Machine(chance, engine)
         self.life: Life | None = None
         self.lives: list[Life] = []
         self.handled = False
@@ -228,68 +189,43 @@ class SimulatedHost:
         """Further ones, of the next life."""
 
     def boot(self) -> Life:
-        loop = asyncio.get_running_loop()
-        inbox = Inbox(loop.time, str(len(self.lives)))
-        boot = Boot("host")
-        kept = read(self.memory, boot)
-        clocks = Clocks(Instant(loop.time()), NIGHT + loop.time())
-        units = recall(self.specs, kept.units, clocks, same_boot=kept.same_boot, same_host_boot=kept.same_host_boot)
-        checked = links.check(self.specs)
-        assert not checked.errors
-        world = new_world(units, checked.links)
+        options, outside = self.machine.options(), self.machine.outside(self._read_settings, in_thread=self._in_thread)
+        mode = boot_mode(options, Settings(units=self.specs), outside, SILENT, Pipeline(()))
         recorder = Recorder()
-        recorder.first = world
-        keeper = Keeper(
-            self.memory,
-            boot,
-            lambda: Clocks(Instant(loop.time()), NIGHT + loop.time()),
-            SILENT,
-            counters=dict,
-            failed=lambda: None,
-            in_thread=directly,
-        )
-        shell = Shell(
-            world,
-            self.engine,
-            inbox,
-            SILENT,
-            gauges=NoGauges(),
-            keeper=keeper,
-            observers=(recorder, *self.onlookers),
-            chance=self.chance.random,
-            timing=Timing(),
-            read_config=self._read_config,
-            prepare=nothing,
-            gates=self.gates,
-        )
-        self.life = Life(shell, recorder, inbox, asyncio.ensure_future(shell.run()))
+        running = start(options, mode, outside, recorder, *self.onlookers, gates=self.gates)
+        recorder.first = running.world
+        self.life = Life(running.host, running.task, recorder)
         self.lives.append(self.life)
         return self.life
 
-    async def _read_config(self) -> Event:
-        await asyncio.sleep(self.chance.uniform(0, 0.2))
-        return ConfigRead(self.specs)
+    def _read_settings(self, _paths: tuple[Path, ...]) -> Settings:
+        return Settings(units=self.specs)
+
+    async def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """A configuration takes its time to be read."""
+        if work == self._read_settings:
+            await asyncio.sleep(self.chance.uniform(0, 0.2))
+        return work(*arguments)
 
     def reread(self) -> None:
         """The configuration is another one now."""
         assert self.life is not None
-        self.life.inbox.put(ConfigRead(self.specs))
+        self.life.host.inbox.put(ConfigRead(self.specs))
 
     async def kill9(self) -> None:
         """The supervisor is gone between two instructions; nothing is tidied up."""
         assert self.life is not None
         life, self.life = self.life, None
-        life.task.cancel()
-        await asyncio.wait({life.task})
+        await life.kill9()
 
     def ask(self, event: Event) -> None:
         if self.life is not None:
-            self.life.inbox.put(event)
+            self.life.host.inbox.put(event)
 
     @property
     def world(self) -> World:
         assert self.life is not None
-        return self.life.shell.world
+        return self.life.world
 
     def by_hand(self, act: Callable[[str], None], name: str) -> None:
         """A person starts something."""
@@ -440,7 +376,7 @@ def reconfigure(host: SimulatedHost) -> None:
 async def reboot(host: SimulatedHost) -> None:
     """An orderly shutdown, and another boot."""
     assert host.life is not None
-    host.life.shell.shut_down("a person")
+    host.life.host.shut_down("a person")
     await asyncio.wait({host.life.task})
     host.life.task.result()
     host.boot()
@@ -456,7 +392,7 @@ async def relaunch(host: SimulatedHost) -> None:
     """Kill -9 of the supervisor, things go on meanwhile, and it comes again."""
     await host.kill9()
     if host.chance.random() < 0.1:
-        host.memory.state = None
+        host.machine.forget("state")
     await asyncio.sleep(host.chance.choice((0.05, 2, 20)))
     host.boot()
 

@@ -4,24 +4,23 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from supervisor.boot_app import boot_mode
 from supervisor.config.parsing import user_docker_spec
 from supervisor.config.settings import Settings, UserDockerSettings
-from supervisor.engine.port import EngineError
+from supervisor.engine.port import Engine, EngineError, Report, UserEngine
+from supervisor.logs.pipeline import Pipeline
 from supervisor.runtime.loop import Inbox
-from supervisor.runtime.shell import Shell, Timing
-from supervisor.runtime.switch_actions import Switches
 from supervisor.state.choices import Choices
 from supervisor.state.file import StateError
-from supervisor.state.writer import Boot, Keeper, read
 from tests.simulation.engine_model import FakeEngine, Program
-from tests.simulation.host import NIGHT, SILENT, Life, Memory, NoGauges, Recorder, directly, nothing
-from units import links
+from tests.simulation.host import Life, Recorder
+from tests.simulation.running import SILENT, Machine, Memory, start
 from units.events import ContainerDied, ContainerStarted, Event, HealthReported, Observed, SwitchAsked
 from units.health import Health
-from units.memory import Clocks, recall
-from units.quantities import Instant, Seconds
+from units.quantities import Seconds
 from units.spec import (
     CONSOLE,
     PROCESS,
@@ -39,7 +38,7 @@ from units.spec import (
 )
 from units.switch.record import SwitchStep
 from units.unit import Failure, Phase
-from units.world import World, new_world
+from units.world import World
 
 HASH = "h1"
 
@@ -65,7 +64,7 @@ class Process:
     stops_after: float = 0.1
 
 
-class Machine:
+class UserMachine:
     """What of user Docker outlives a supervisor: its process. ``barren``: places in which none ever serves."""
 
     def __init__(self) -> None:
@@ -82,12 +81,20 @@ class Machine:
 class FakeUserEngine:
     """Implements ``supervisor.engine.port.UserEngine`` for one supervisor."""
 
-    def __init__(self, machine: Machine, engine: FakeEngine, inbox: Inbox) -> None:
+    def __init__(self, machine: UserMachine, engine: FakeEngine, inbox: Inbox) -> None:
         self._machine = machine
         self._engine = engine
         self._inbox = inbox
         self._hash = HASH
         self._closed = False
+
+    report = Report()
+
+    async def engines(self, _container: ContainerId) -> list[dict[str, str]]:
+        return []
+
+    def tail(self, _lines: int) -> tuple[str, ...]:
+        return ()
 
     def prepare(self, _body: str, config_hash: str) -> None:
         self._hash = config_hash
@@ -207,68 +214,41 @@ class SwitchingHost:
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
         self.engine = FakeEngine(chance, order=chance.choice(("20.10", "26.1")), programs=PROGRAMS, images=set(IMAGES))
-        self.memory, self.disk, self.machine = Memory(), Disk(), Machine()
+        self.disk, self.machine = Disk(), UserMachine()
+        self.host_files = Machine(chance, self.engine, choices=self.disk)
         self.life: Life | None = None
         self.lives: list[Life] = []
         self.choices: Choices | None = None
         self.user: FakeUserEngine | None = None
 
     def boot(self) -> None:
-        loop = asyncio.get_running_loop()
-        inbox = Inbox(loop.time, str(len(self.lives)))
-        self.choices = Choices(self.disk, SETTINGS.configured, in_thread=directly)
-        settings = SETTINGS.choose(*(self.choices.chosen(of) for of in Switchable))
-        kept = read(self.memory, Boot("host"))
-        clocks = Clocks(Instant(loop.time()), NIGHT + loop.time())
-        units = recall(settings.units, kept.units, clocks, same_boot=kept.same_boot, same_host_boot=kept.same_host_boot)
-        world = new_world(units, links.check(settings.units).links, settings.consoles)
+        options = self.host_files.options()
+        outside = self.host_files.outside(unasked, self._make_user_docker)
+        mode = boot_mode(options, SETTINGS, outside, SILENT, Pipeline(()))
         recorder = Recorder()
-        recorder.first = world
-        self.user = FakeUserEngine(self.machine, self.engine, inbox)
-        switches = Switches(
-            self.engine, inbox, self.choices, self.user, SILENT, room=lambda: (2**30, 2**34), people=nobody
-        )
-        keeper = Keeper(
-            self.memory,
-            Boot("host"),
-            lambda: Clocks(Instant(loop.time()), NIGHT + loop.time()),
-            SILENT,
-            counters=dict,
-            failed=lambda: None,
-            in_thread=directly,
-        )
-        shell = Shell(
-            world,
-            self.engine,
-            inbox,
-            SILENT,
-            gauges=NoGauges(),
-            keeper=keeper,
-            observers=(recorder,),
-            chance=self.chance.random,
-            timing=Timing(),
-            read_config=unasked,
-            prepare=nothing,
-            user_docker=self.user,
-            switches=switches,
-        )
-        self.life = Life(shell, recorder, inbox, asyncio.ensure_future(shell.run()))
+        running = start(options, mode, outside, recorder)
+        recorder.first = running.world
+        self.choices = running.host.choices
+        self.life = Life(running.host, running.task, recorder)
         self.lives.append(self.life)
+
+    def _make_user_docker(self, _engine: Engine, inbox: Inbox) -> UserEngine:
+        self.user = FakeUserEngine(self.machine, self.engine, inbox)
+        return self.user
 
     @property
     def world(self) -> World:
         assert self.life is not None
-        return self.life.shell.world
+        return self.life.world
 
     def ask(self, of: Switchable, target: str, *, anew: bool = False) -> None:
         assert self.life is not None
-        self.life.inbox.put(SwitchAsked(of, target, anew=anew))
+        self.life.host.inbox.put(SwitchAsked(of, target, anew=anew))
 
     async def kill9(self) -> None:
         assert self.life is not None
         life, self.life = self.life, None
-        life.task.cancel()
-        await asyncio.wait({life.task})
+        await life.kill9()
 
     async def until(self, holds: Callable[[], bool], seconds: float, pause: float = 0.25) -> bool:
         deadline = asyncio.get_running_loop().time() + seconds
@@ -315,12 +295,8 @@ class SwitchingHost:
         return told
 
 
-async def nobody(_pid: int) -> str:
-    return ""
-
-
-async def unasked() -> Event:
-    raise AssertionError("nobody reads the configuration again")
+def unasked(_paths: tuple[Path, ...]) -> Settings:
+    raise AssertionError("the configuration is not read again")
 
 
 STEPS = tuple(SwitchStep)

@@ -3,23 +3,18 @@
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 
 import pytest
 
-from supervisor.runtime.loop import Inbox
-from supervisor.runtime.recreate import Recreations
-from supervisor.runtime.shell import Shell, Timing
-from supervisor.state.writer import Boot, Keeper
+from supervisor.logs.pipeline import Pipeline
+from supervisor.watch_app import options_from, watch_mode
 from tests.simulation import virtual_loop
 from tests.simulation.engine_model import FakeEngine, Faults, Program
-from tests.simulation.host import NIGHT, SILENT, Memory, NoGauges, Recorder, body, directly, nothing
-from units import links
-from units.events import ConfigRefused, Event
+from tests.simulation.host import Recorder, body
+from tests.simulation.running import SILENT, Machine, start
 from units.health import Health
 from units.machine import Moment, View
-from units.memory import Clocks
 from units.quantities import Instant, Seconds
 from units.relinking import curable, patience
 from units.spec import (
@@ -36,7 +31,6 @@ from units.spec import (
     Via,
 )
 from units.unit import Phase
-from units.world import new_world
 
 AT_WORK = {Phase.STOPPING, Phase.STARTING, Phase.CREATING, Phase.EXITED}
 REFERENCES = (Via.NET, Via.PID, Via.IPC, Via.DEPENDS_ON, Via.LINK)
@@ -76,51 +70,24 @@ def draw(chance: random.Random) -> dict[str, UnitSpec]:
     return specs
 
 
-@dataclass
 class Watched:
     """An engine that survives, and watches that come and go."""
 
-    engine: FakeEngine
-    chance: random.Random
-    notes: Memory = field(default_factory=Memory)
-    shell: Shell | None = None
-    task: "asyncio.Task[None] | None" = None
-    recorder: Recorder = field(default_factory=Recorder)
-
-    async def begin(self) -> None:
-        loop = asyncio.get_running_loop()
-        inbox = Inbox(loop.time, str(self.chance.randrange(10**6)))
-        recreations = Recreations(self.engine, self.notes, SILENT, directly)
-
-        def clocks() -> Clocks:
-            return Clocks(Instant(loop.time()), NIGHT + loop.time())
-
-        keeper = Keeper(Memory(), Boot("host"), clocks, SILENT, counters=dict, failed=lambda: None, in_thread=directly)
+    def __init__(self, engine: FakeEngine, chance: random.Random) -> None:
+        self.engine = engine
+        self.machine = Machine(chance, engine)
         self.recorder = Recorder()
-        self.shell = Shell(
-            new_world((), links.check(()).links, watching=True),
-            self.engine,
-            inbox,
-            SILENT,
-            gauges=NoGauges(),
-            keeper=keeper,
-            observers=(self.recorder,),
-            chance=self.chance.random,
-            timing=Timing(),
-            read_config=self._no_config,
-            prepare=recreations.finish,
-            recreations=recreations,
-        )
-        self.task = asyncio.ensure_future(self.shell.run())
+        self.begin()
 
-    async def _no_config(self) -> Event:
-        await nothing()
-        return ConfigRefused("there is none")
+    def begin(self) -> None:
+        options, outside = self.machine.options(), self.machine.outside()
+        mode = watch_mode(options_from(options, {}, everything=False, dry=False), outside, SILENT, Pipeline(()))
+        self.recorder = Recorder()
+        self.running = start(options, mode, outside, self.recorder)
+        self.recorder.first = self.running.world
 
     async def kill9(self) -> None:
-        assert self.task is not None
-        self.task.cancel()
-        await asyncio.wait({self.task})
+        await self.running.kill9()
 
 
 async def history(seed: int) -> list[str]:
@@ -141,7 +108,6 @@ async def history(seed: int) -> list[str]:
         engine.person_start(name)
     engine.faults = faults
     watched = Watched(engine, chance)
-    await watched.begin()
     await asyncio.sleep(chance.uniform(0, 10))
     for _ in range(chance.randint(0, 10)):
         name = chance.choice(list(specs))
@@ -156,7 +122,7 @@ async def history(seed: int) -> list[str]:
         if chance.random() < 0.15:
             await watched.kill9()
             await asyncio.sleep(chance.uniform(0, 3))
-            await watched.begin()
+            watched.begin()
         await asyncio.sleep(chance.choice((0.05, 1, 8, 30)))
     engine.faults = Faults()
     await asyncio.sleep(400)
@@ -166,11 +132,9 @@ async def history(seed: int) -> list[str]:
 
 
 def judge(watched: Watched, specs: dict[str, UnitSpec]) -> list[str]:
-    assert watched.shell is not None
-    assert watched.task is not None
-    if watched.task.done():
-        return [f"the watch has ended: {watched.task.exception()!r}"]
-    world, engine = watched.shell.world, watched.engine
+    if watched.running.task.done():
+        return [f"the watch has ended: {watched.running.task.exception()!r}"]
+    world, engine = watched.running.world, watched.engine
     now = Instant(asyncio.get_running_loop().time())
     view = View(world.units, world.links, world.engine_up, world.draining, world.reloading, Moment(now, 0, ""))
     told = [f"{name} is not known" for name in specs if engine.named(name) and name not in world.units]
@@ -185,7 +149,7 @@ def judge(watched: Watched, specs: dict[str, UnitSpec]) -> list[str]:
         if unit.spec.relink and unit.health is not Health.UNHEALTHY:
             told += [f"{unit.name} holds on: {one.why}" for one in curable(unit, view) if not patience(unit, view)]
     names = [each.name for each in engine.containers.values()]
-    noted = watched.notes.state or {}
+    noted = watched.machine.file("recreations").load() or {"recreations": {}}
     told += [f"{name} was left over" for name in names if name not in specs and name[13:] not in noted["recreations"]]
     told += [f"{name} is lost" for name in specs if name not in names]
     told += watched.recorder.undecided()

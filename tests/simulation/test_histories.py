@@ -185,7 +185,7 @@ def replay_differs(host: SimulatedHost) -> list[str]:
 async def shut_down(host: SimulatedHost) -> list[str]:
     """A shutdown ends in time, and leaves nothing running."""
     assert host.life is not None
-    host.life.shell.shut_down("the end")
+    host.life.host.shut_down("the end")
     done, _ = await asyncio.wait({host.life.task}, timeout=80)
     if not done:
         return [f"the shutdown hangs: {[(u.name, u.phase, u.reason) for u in host.world.units.values() if u.busy]}"]

@@ -11,7 +11,8 @@ from supervisor.http.control.logs import Logs, Wanted
 from supervisor.journal.journal import Journal
 from supervisor.logs.merge import HOLD, Item
 from tests.simulation.engine_model import EPOCH_NS, FakeEngine, Faults, Program
-from tests.simulation.host import SILENT, SimulatedHost, body
+from tests.simulation.host import SimulatedHost, body
+from tests.simulation.running import SILENT
 from tests.simulation.virtual_loop import run
 from units.quantities import Seconds
 from units.spec import Kind, Policy, RestartPolicy, UnitName, UnitSpec

@@ -5,8 +5,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from supervisor.dockerd.lazy_user_docker import LateUserDocker
-from supervisor.engine.port import Engine, EngineError
+from supervisor.engine.port import Engine, EngineError, UserEngine
 from supervisor.http.control.request import (
     Refusal,
     Taken,
@@ -42,7 +41,7 @@ class Reading:
         status: Callable[[], dict[str, Any]],
         journal: Journal,
         engine: Engine | None,
-        user_docker: LateUserDocker | None,
+        user_docker: UserEngine | None,
         checks: Callable[[UnitName], list[dict[str, Any]]],
     ) -> None:
         self._world = world

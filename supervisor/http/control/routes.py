@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hooks.presence import HostHooks
-from supervisor.dockerd.lazy_user_docker import LateUserDocker
-from supervisor.engine.port import Engine
+from supervisor.engine.port import Engine, UserEngine
 from supervisor.http.control.commands import Asking
 from supervisor.http.control.explain import Explaining
 from supervisor.http.control.hooks import HookRoutes
@@ -38,7 +37,7 @@ class Api:
         engine: Engine | None,
         boot: Callable[[], dict[str, Any]],
         choices: Choices | None = None,
-        user_docker: LateUserDocker | None = None,
+        user_docker: UserEngine | None = None,
         checks: Callable[[UnitName], list[dict[str, Any]]] = lambda _: [],
         hooks: HostHooks | None = None,
     ) -> None:

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from supervisor.dockerd.lazy_user_docker import LateUserDocker
-from supervisor.engine.port import EngineError
+from supervisor.engine.port import EngineError, UserEngine
 from supervisor.http.control.commands import Asking
 from supervisor.http.control.request import Refusal, Taken, flag, in_json, named, reached, seconds
 from supervisor.http.server import BaseRequest, Response
@@ -28,7 +27,7 @@ class Switching:
         world: Callable[[], World],
         status: Callable[[], dict[str, Any]],
         choices: Choices | None,
-        user_docker: LateUserDocker | None,
+        user_docker: UserEngine | None,
     ) -> None:
         self._asking = asking
         self._world = world

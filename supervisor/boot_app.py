@@ -1,0 +1,202 @@
+"""The mode ``boot``: a host with a configuration, on an engine of our own or on one that runs already."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from hooks.presence import HostHooks
+from supervisor.app import Host, Mode, OnCall, Options, Outside, check_socket
+from supervisor.config.settings import Settings
+from supervisor.dockerd.lazy_user_docker import LateUserDocker
+from supervisor.engine.discovery import Ours
+from supervisor.engine.port import Engine, EngineError, UserEngine
+from supervisor.logs.pipeline import Pipeline, configure_logging
+from supervisor.preflight import BootError, Exit, check_links, open_state, refuse
+from supervisor.runtime.loop import Inbox
+from supervisor.state.choices import Choices
+from supervisor.state.lock import LockError, LockHeld, RunLock
+from supervisor.state.writer import Kept
+from units import links
+from units.events import ConfigRead, ConfigRefused, Event
+from units.memory import Clocks, recall
+from units.spec import USER_DOCKER, Switchable
+from units.world import World, new_world
+
+if TYPE_CHECKING:
+    from supervisor.dockerd.system_docker import DaemonState, SystemDocker
+    from supervisor.dockerd.user_docker import UserDocker
+    from supervisor.runtime.recreate import Recreations
+
+PASSED_ON = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"})
+"""Of our own environment, what user Docker gets besides ``rancher.docker.environment``."""
+LAST_WORDS = 1.0
+"""Seconds at the end for a log reader that is behind."""
+
+
+def boot(options: Options, runner: Callable[..., int]) -> int:
+    """Check everything that can be checked before anything is touched, then run until the host goes down."""
+    lines = configure_logging(options.log_format, options.log_level, targets=options.log_targets)
+    log: FilteringBoundLogger = structlog.get_logger()
+    outside = Outside()
+    try:
+        settings = outside.read_settings(options.config)
+        check_links(settings)
+        assert options.run_dir is not None
+        with RunLock(options.run_dir):
+            open_state(options.state_dir, log)
+
+            async def run() -> int:
+                mode = boot_mode(options, settings, outside, log, lines)
+                host = Host(options, mode, outside, log, lines)
+                host.handle_signals()
+                return await host.run()
+
+            return runner(run)
+    except BootError as error:
+        return refuse(log, str(error), error.code)
+    except LockHeld as error:
+        return refuse(log, str(error), Exit.HELD)
+    except LockError as error:
+        return refuse(log, str(error), Exit.STATE)
+    finally:
+        lines.flush(LAST_WORDS)
+
+
+def boot_mode(
+    options: Options, settings: Settings, outside: Outside, log: FilteringBoundLogger, lines: Pipeline
+) -> Mode:
+    """Raises BootError: there is no engine to be started, or no permission on its socket."""
+    booting = _Booting(options, settings, outside, log, lines)
+    return Mode(
+        name="attached" if booting.docker is None else "embedded",
+        url=booting.url,
+        settings=settings,
+        make_engine=booting.make_engine,
+        first_world=booting.first_world,
+        prepare=booting.prepare,
+        read_config=booting.read_config,
+        make_user_docker=outside.make_user_docker or booting.make_user_docker,
+        gates=_all_gates,
+        room=booting.room,
+        system_docker=booting.docker,
+        daemon_state=lambda: booting.daemon_state,
+    )
+
+
+def _all_gates(hooks: HostHooks) -> HostHooks:
+    return hooks
+
+
+class _Booting:
+    """What the functions of the mode share."""
+
+    def __init__(
+        self, options: Options, settings: Settings, outside: Outside, log: FilteringBoundLogger, lines: Pipeline
+    ) -> None:
+        self._options = options
+        self._settings = settings
+        self._outside = outside
+        self._log = log
+        self._lines = lines
+        self.daemon_state: DaemonState | None = None
+        self.docker = None if options.engine is not None else self._system_docker(options.state_dir)
+        self.url = f"unix://{self.docker.plan.socket}" if self.docker is not None else str(options.engine)
+        check_socket(self.url)
+
+    def _system_docker(self, state_dir: Path) -> "SystemDocker":
+        # Only a supervisor that starts an engine carries what that takes.
+        from supervisor.dockerd.command_line import SystemDockerError, plan  # noqa: PLC0415
+        from supervisor.dockerd.system_docker import SystemDocker  # noqa: PLC0415
+
+        wanted = self._settings.system_docker
+        try:
+            daemon = SystemDocker(
+                plan(wanted.args, wanted.extra_args, {**self._outside.environ, **wanted.environment}),
+                self._log,
+                self._note_daemon,
+                state_dir / "system-docker.log",
+            )
+            daemon.check()
+        except SystemDockerError as error:
+            raise BootError(Exit.ENGINE, str(error)) from error
+        return daemon
+
+    def _note_daemon(self, state: "DaemonState") -> None:
+        self.daemon_state = state
+
+    def make_engine(self, on_call: OnCall) -> Engine:
+        return self._outside.make_engine(self.url, on_call=on_call, lens=Ours(), hide=self._lines.secrets)
+
+    def make_user_docker(self, engine: Engine, inbox: Inbox) -> UserEngine:
+        """Also where none is configured: the next reading of the configuration may want one."""
+        spec = next((unit for unit in self._settings.units if unit.name == USER_DOCKER), None)
+        docker = LateUserDocker(partial(self._real_user_docker, engine, inbox), self._options.state_dir)
+        try:
+            if spec is not None:
+                docker.prepare(spec.body, spec.config_hash)
+        except EngineError as error:
+            raise BootError(Exit.CONFIG, str(error)) from error
+        return docker
+
+    def _real_user_docker(self, engine: Engine, inbox: Inbox) -> "UserDocker":
+        from supervisor.dockerd.command_line import PATH  # noqa: PLC0415 - only where there is one
+        from supervisor.dockerd.user_docker import UserDocker  # noqa: PLC0415 - as above
+
+        passed_on = {key: value for key, value in self._outside.environ.items() if key in PASSED_ON}
+        environ = {"PATH": PATH} | passed_on
+        return UserDocker(engine, inbox, self._log, state_dir=self._options.state_dir, environ=environ)
+
+    def room(self) -> tuple[int, int]:
+        """Where System Docker keeps its containers; of another's engine we do not know where."""
+        root = self.docker.plan.data_root if self.docker is not None else Path("/var/lib/docker")
+        try:
+            return self._outside.room(root if root.exists() else self._options.state_dir)
+        except OSError:
+            return 0, 0
+
+    def first_world(self, kept: Kept, clocks: Clocks, choices: Choices) -> World:
+        settings = with_choices(self._settings, choices)
+        units = recall(settings.units, kept.units, clocks, same_boot=kept.same_boot, same_host_boot=kept.same_host_boot)
+        for warning in (*settings.warnings, *check_links(settings)):
+            self._log.warning("config.warning", problem=str(warning))
+        return new_world(units, links.check(settings.units).links, settings.consoles)
+
+    async def read_config(self, choices: Choices) -> Event:
+        try:
+            settings = await self._outside.in_thread(self._outside.read_settings, self._options.config)
+        except BootError as error:
+            return ConfigRefused(str(error))
+        choices.configure(settings.configured)
+        self._lines.secrets.learn(settings.secrets)
+        settings = with_choices(settings, choices)
+        return ConfigRead(settings.units, settings.consoles)
+
+    async def prepare(self, engine: Engine, _recreations: "Recreations | None") -> None:
+        """Load the images that lie in a directory."""
+        if self._options.images is None:
+            return
+        from supervisor.engine.images import load_images  # noqa: PLC0415 - only where there are some
+
+        stamps = self._options.state_dir / "images"
+        report = await load_images(self._options.images, engine, self._log, stamps=stamps, identity=self._identity())
+        if report.loaded or report.failed:
+            self._log.info("images.loaded", loaded=len(report.loaded), failed=len(report.failed))
+
+    def _identity(self) -> str:
+        """Another one when the engine's images are gone: a wiped data root is a new directory."""
+        if self.docker is None:
+            return self.url
+        root = self.docker.plan.data_root
+        try:
+            return f"{root}:{root.stat().st_ino}:{(root / 'image').stat().st_ino}"
+        except OSError:
+            return str(root)
+
+
+def with_choices(settings: Settings, choices: Choices) -> Settings:
+    """What the configuration and people's choices at run time come to."""
+    return settings.choose(*(choices.chosen(of) for of in Switchable))
