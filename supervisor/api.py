@@ -16,7 +16,18 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from supervisor.http.client import Client, RefusedError, UnreachableError, no_answer, target
+from supervisor.engine.http1 import WireError
+from supervisor.http.client import (
+    READING,
+    Client,
+    LineAnswer,
+    RefusedError,
+    UnreachableError,
+    cut,
+    no_answer,
+    request,
+    target,
+)
 from supervisor.http.control.types import (
     Asked,
     Check,
@@ -172,24 +183,24 @@ class Dockwarden:
 
     async def afollow(self, unit: str | None = None, seen: str = "") -> AsyncGenerator[Told, None]:
         """As ``follow``, for a program with a loop."""
-        asked, headers = _following(unit, seen)
+        path = self._client.path
         try:
-            reader, writer = await asyncio.open_unix_connection(str(self._client.path))
+            try:
+                reader, writer = await asyncio.open_unix_connection(str(path))
+            except PermissionError:
+                reader, writer = await asyncio.open_unix_connection(str(path.with_name(READING)))
         except OSError as error:
-            raise UnreachableError(no_answer(self._client.path, error)) from error
+            raise UnreachableError(no_answer(path, error)) from error
         message: dict[str, str] = {}
+        answer = LineAnswer()
         try:
-            # HTTP/1.0: nothing is chunked then.
-            writer.write(f"GET {asked} HTTP/1.0\r\n{headers}\r\n".encode())
-            status = await reader.readline()
-            while (await reader.readline()).strip():
-                pass
-            if status.split()[1:2] != [b"200"]:
-                said = json.loads(await reader.read())
-                raise RefusedError(int(status.split()[1]), said["error"], said["hint"])
-            while line := await reader.readline():
-                if (told := _told(message, line.rstrip(b"\n"))) is not None:
-                    yield told
+            writer.write(request("GET", *_following(unit, seen)))
+            while not answer.done:
+                for line in answer.take(await reader.read(65536)):
+                    if (told := _told(message, line)) is not None:
+                        yield told
+        except (OSError, ValueError, WireError) as error:
+            raise cut(path, error) from error
         finally:
             writer.close()
 

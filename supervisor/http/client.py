@@ -1,22 +1,30 @@
-"""Asks a supervisor over its control socket and reads the answer, blocking.
+"""The blocking HTTP client: of commands, of the library for programs, and of the doctor.
 
 Only the standard library, and little of it: a command must have answered before ``http.client`` would be loaded.
+``Client`` asks a supervisor and waits; ``BudgetClient`` asks anyone, and ends in time even if the peer hangs, lies or
+never stops writing.
 """
 
+import errno
 import json
 import socket
+import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 from supervisor.engine.http1 import Lines, Response, WireError
+from supervisor.http.reach import Reach
 
 SOCKET, READING = "control.sock", "control-ro.sock"
 PATIENCE = 15.0
 """Seconds for an answer that needs no wait."""
 LONGEST_LINE = 4 * 1024 * 1024
-NOT_FOUND = 404
+LARGEST = 32 << 20
+"""Bytes of one answer."""
+OK, ACCEPTED, NOT_FOUND = 200, 202, 404
 
 
 class UnreachableError(Exception):
@@ -30,6 +38,15 @@ class RefusedError(Exception):
         super().__init__(error)
         self.code = code
         self.hint = hint
+
+
+class UnansweredError(UnreachableError):
+    """A call of a ``BudgetClient`` got no good answer."""
+
+    def __init__(self, reach: Reach, said: str) -> None:
+        super().__init__(said)
+        self.reach = reach
+        self.said = said
 
 
 class Client:
@@ -55,35 +72,21 @@ class Client:
 
     def lines(self, asked: str, headers: str = "") -> Iterator[bytes]:
         """Lines until the supervisor ends them, without their ends and without empty ones."""
-        lines, come = Lines(LONGEST_LINE), []  # type: tuple[Lines, list[bytes]]
+        answer = LineAnswer()
         try:
-            with _Exchange(self.path, None) as exchange:
-                response = Response(lambda part: come.extend(lines.feed(part)))
-                exchange.send("GET", asked, headers)
-                refusal = bytearray()
-                while not response.done:
-                    exchange.receive(response)
-                    if response.status not in {0, 200}:
-                        refusal += b"".join(come)
-                        come.clear()
-                        continue
-                    yield from come
-                    come.clear()
-                if response.status != 200:
-                    _refuse(response.status, bytes(refusal))
+            with self._connected(None) as exchange:
+                exchange.send(request("GET", asked, headers))
+                while not answer.done:
+                    yield from answer.take(exchange.receive())
         except (OSError, ValueError, WireError) as error:
-            raise UnreachableError(f"the supervisor on {self.path} cut the stream: {why(error)}") from error
+            raise cut(self.path, error) from error
 
     def _ask(self, method: str, asked: str, timeout: float) -> Any:
-        body = bytearray()
-        response = Response(body.extend)
         try:
-            with _Exchange(self.path, timeout) as exchange:
-                exchange.send(method, asked)
-                while not response.done:
-                    exchange.receive(response)
-            if response.status not in {200, 202}:
-                _refuse(response.status, bytes(body))
+            with self._connected(timeout) as exchange:
+                status, body = exchange.whole(request(method, asked))
+            if status not in {OK, ACCEPTED}:
+                raise _refusal(status, body)
             return json.loads(body)
         except TimeoutError:
             said = f"the supervisor on {self.path} does not answer within {timeout:g} s: see its log"
@@ -91,23 +94,73 @@ class Client:
         except (OSError, ValueError, WireError) as error:
             raise UnreachableError(f"no sensible answer on {self.path}: {why(error)}") from error
 
-
-class _Exchange:
-    """One request and its answer on a connection of their own."""
-
-    def __init__(self, path: Path, timeout: float | None) -> None:
+    def _connected(self, timeout: float | None) -> "Exchange":
         """Raises UnreachableError."""
-        self._timeout = timeout
         try:
-            self._socket = _connected(path, timeout)
+            return Exchange(self.path, timeout)
         except PermissionError as error:
-            # Who may not do everything may look, perhaps.
+            # A client without permission for everything may have it for reading.
             try:
-                self._socket = _connected(path.with_name(READING), timeout)
+                return Exchange(self.path.with_name(READING), timeout)
             except OSError:
-                raise UnreachableError(no_answer(path, error)) from error
+                raise UnreachableError(no_answer(self.path, error)) from error
         except OSError as error:
-            raise UnreachableError(no_answer(path, error)) from error
+            raise UnreachableError(no_answer(self.path, error)) from error
+
+
+class BudgetClient:
+    """GETs from any peer, within ``budget`` seconds for all calls together. All raise UnansweredError."""
+
+    PATIENCE = 3.0
+    """Seconds for one answer."""
+
+    def __init__(self, address: Path | tuple[str, int], budget: float = 12.0) -> None:
+        """``address``: a unix socket, or host and port."""
+        self._address = address
+        self._until = time.monotonic() + budget
+
+    def get(self, asked: str, patience: float = PATIENCE) -> Any:
+        """The JSON of an answer."""
+        try:
+            return json.loads(self.raw(asked, patience))
+        except ValueError as error:
+            raise UnansweredError(Reach.NONSENSE, f"{asked}: no JSON") from error
+
+    def raw(self, asked: str, patience: float = PATIENCE) -> bytes:
+        """The body of an answer."""
+        try:
+            with Exchange(self._address, min(patience, self._until - time.monotonic())) as exchange:
+                status, body = exchange.whole(request("GET", asked))
+        except TimeoutError:
+            raise UnansweredError(Reach.HANGS, f"{asked}: no answer within {patience:g} s") from None
+        except OSError as error:
+            raise _unanswered(self._address, error) from error
+        except WireError as error:
+            raise UnansweredError(Reach.NONSENSE, f"{asked}: what answers does not speak HTTP") from error
+        if status != OK:
+            raise UnansweredError(Reach.NONSENSE, f"{asked}: HTTP {status}")
+        return body
+
+
+class Exchange:
+    """One request and its answer on a connection of its own."""
+
+    def __init__(self, address: Path | tuple[str, int], patience: float | None) -> None:
+        """Connect. ``patience``: seconds for everything until the end of the answer; None: no limit.
+
+        This and all methods raise OSError, and TimeoutError when the time is over.
+        """
+        self._until = None if patience is None else time.monotonic() + patience
+        if isinstance(address, Path):
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                self._socket.settimeout(self._left())
+                self._socket.connect(str(address))
+            except BaseException:
+                self._socket.close()
+                raise
+        else:
+            self._socket = socket.create_connection(address, self._left())
 
     def __enter__(self) -> Self:
         return self
@@ -115,27 +168,76 @@ class _Exchange:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
-    def send(self, method: str, asked: str, headers: str = "") -> None:
-        head = f"{method} {asked} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n"
-        self._socket.sendall(head.encode("ascii"))
+    def send(self, content: bytes) -> None:
+        self._socket.settimeout(self._left())
+        self._socket.sendall(content)
 
-    def receive(self, response: Response) -> None:
-        """The next piece, or the end. Raises OSError or WireError."""
-        if piece := self._socket.recv(65536):
-            response.feed(piece)
-        else:
-            response.end()
+    def receive(self) -> bytes:
+        """The next piece; empty at the end."""
+        self._socket.settimeout(self._left())
+        return self._socket.recv(65536)
+
+    def whole(self, content: bytes) -> tuple[int, bytes]:
+        """Status and body of the answer to a request. Raises WireError, too."""
+        body = bytearray()
+        response = Response(body.extend)
+        self.send(content)
+        while not response.done:
+            _feed(response, self.receive())
+            if len(body) > LARGEST:
+                raise WireError("an endless answer")
+        return response.status, bytes(body)
+
+    def _left(self) -> float | None:
+        """Seconds. A timeout of the socket alone would begin again at each byte."""
+        if self._until is None:
+            return None
+        if (left := self._until - time.monotonic()) <= 0:
+            raise TimeoutError
+        return left
 
 
-def _connected(path: Path, timeout: float | None) -> socket.socket:
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        made.settimeout(timeout)
-        made.connect(str(path))
-    except BaseException:
-        made.close()
-        raise
-    return made
+class LineAnswer:
+    """The lines of one answer, from pieces of it. Pure: for blocking callers and for those with an event loop."""
+
+    def __init__(self) -> None:
+        self._response = Response(self._split)
+        self._lines = Lines(LONGEST_LINE)
+        self._come: list[bytes] = []
+        self._refusal = bytearray()
+
+    @property
+    def done(self) -> bool:
+        return self._response.done
+
+    def take(self, piece: bytes) -> list[bytes]:
+        """The lines that are complete now. ``piece`` is empty at the end. Raises WireError and RefusedError."""
+        _feed(self._response, piece)
+        come, self._come = self._come, []
+        if self._response.status in {0, OK}:
+            return come
+        self._refusal += b"".join(come)
+        if self.done:
+            raise _refusal(self._response.status, bytes(self._refusal))
+        return []
+
+    def _split(self, part: bytes) -> None:
+        self._come += self._lines.feed(part)
+
+
+def _feed(response: Response, piece: bytes) -> None:
+    if piece:
+        response.feed(piece)
+    else:
+        response.end()
+
+
+def request(method: str, asked: str, headers: str = "") -> bytes:
+    return f"{method} {asked} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n".encode("ascii")
+
+
+def cut(path: Path, error: Exception) -> UnreachableError:
+    return UnreachableError(f"the supervisor on {path} cut the stream: {why(error)}")
 
 
 def target(path: tuple[str, ...], query: dict[str, object]) -> str:
@@ -143,13 +245,13 @@ def target(path: tuple[str, ...], query: dict[str, object]) -> str:
     return "/v1/" + "/".join(quote(part, safe="") for part in path) + (f"?{urlencode(asked)}" if asked else "")
 
 
-def _refuse(code: int, body: bytes) -> None:
+def _refusal(code: int, body: bytes) -> RefusedError:
     try:
         said = json.loads(body)
         error, hint = str(said["error"]), str(said.get("hint", ""))
     except (ValueError, KeyError, TypeError):
         error, hint = f"HTTP {code}: {body[:200].decode(errors='replace')}", ""
-    raise RefusedError(code, error, hint)
+    return RefusedError(code, error, hint)
 
 
 def no_answer(path: Path, error: OSError) -> str:
@@ -168,6 +270,27 @@ def _or_join(path: Path) -> str:
     except (OSError, KeyError):
         return ""
     return f", or as a member of the group {name}" if found.st_mode & 0o060 == 0o060 and found.st_gid else ""
+
+
+def _unanswered(address: Path | tuple[str, int], error: OSError) -> UnansweredError:
+    if not isinstance(address, Path):
+        return UnansweredError(Reach.REFUSED, f"{address[0]}:{address[1]}: {why(error)}")
+    if isinstance(error, PermissionError):
+        return UnansweredError(Reach.DENIED, f"{address}: permission denied")
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return UnansweredError(Reach.MISSING, f"{address} does not exist")
+    if error.errno in {errno.ECONNREFUSED, errno.ENOTSOCK, errno.EPROTOTYPE}:
+        try:
+            is_socket = stat.S_ISSOCK(address.stat().st_mode)
+        except OSError:
+            is_socket = True
+        if not is_socket:
+            said = f"{address} is {'a directory' if address.is_dir() else 'no socket'}"
+            return UnansweredError(Reach.NO_SOCKET, said)
+        return UnansweredError(Reach.REFUSED, f"{address} is a socket, and nobody listens")
+    if error.errno in {errno.EAGAIN, errno.EWOULDBLOCK}:  # Its queue of connections is full.
+        return UnansweredError(Reach.HANGS, f"{address} takes no more connections")
+    return UnansweredError(Reach.NONSENSE, f"{address}: {error.strerror or error}")
 
 
 def why(error: Exception) -> str:

@@ -23,7 +23,7 @@ from supervisor.cli.doctor.facts import (
     StateFacts,
     SupervisorFacts,
 )
-from supervisor.http import bounded_client as doctor_calls
+from supervisor.http.client import BudgetClient, UnansweredError
 from supervisor.http.reach import Reach
 from tests.bed.engines import REPOSITORY
 
@@ -244,9 +244,20 @@ def test_a_socket_is_told_by_what_it_does(tmp_path: Path, reach: Reach) -> None:
                 path.symlink_to(path)
             case _:
                 pass
-        with pytest.raises(doctor_calls.UnansweredError) as caught:
-            doctor_calls.Caller(path).raw("/_ping", 0.05)
+        with pytest.raises(UnansweredError) as caught:
+            BudgetClient(path).raw("/_ping", 0.05)
     assert caught.value.reach is reach
+
+
+def test_the_budget_of_all_calls_together_is_kept() -> None:
+    """On any kind of socket: when it is spent, the next call does not even connect."""
+    for address in (Path("/nowhere/s"), ("127.0.0.1", 1)):
+        with pytest.raises(UnansweredError) as caught:
+            BudgetClient(address, 0.0).raw("/metrics")
+        assert caught.value.reach is Reach.HANGS
+    with pytest.raises(UnansweredError) as caught:
+        BudgetClient(("127.0.0.1", 1)).raw("/metrics")
+    assert caught.value.reach is Reach.REFUSED
 
 
 @pytest.mark.parametrize(

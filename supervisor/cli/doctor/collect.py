@@ -32,10 +32,7 @@ from supervisor.cli.doctor.facts import (
     SupervisorFacts,
 )
 from supervisor.cli.options import CONFIG
-from supervisor.http.bounded_client import (
-    Caller,
-    UnansweredError,
-)
+from supervisor.http.client import BudgetClient, UnansweredError
 from supervisor.http.reach import Reach
 from supervisor.state.lock import PID_FILE
 from supervisor.version import VERSION
@@ -108,18 +105,18 @@ def engine_facts(url: str) -> EngineFacts:
     path = Path(url.removeprefix("unix://"))
     if not path.is_absolute():
         return EngineFacts(url, Reach.NO_URL, "only unix sockets are understood")
-    caller = Caller(path)
+    engine = BudgetClient(path)
     try:
-        caller.raw("/_ping")
-        version = caller.get("/version")
+        engine.raw("/_ping")
+        version = engine.get("/version")
         asked = time.time()
-        info = caller.get("/v1.41/info")
+        info = engine.get("/v1.41/info")
         answered = time.time()
     except UnansweredError as error:
         return EngineFacts(url, error.reach, error.said)
     if not isinstance(version, dict) or not isinstance(info, dict):
         return EngineFacts(url, Reach.NONSENSE, "what answers is no engine")
-    seen, mute = _containers(caller)
+    seen, mute = _containers(engine)
     stamp = moment(str(info.get("SystemTime") or ""))
     # Within the call it may have looked at its clock at any time.
     ahead = 0.0 if asked <= stamp <= answered else stamp - (answered if stamp > answered else asked)
@@ -130,22 +127,22 @@ def engine_facts(url: str) -> EngineFacts:
         info=info,
         containers=seen,
         mute=mute,
-        unnamed_volumes=_unnamed(caller),
+        unnamed_volumes=_unnamed(engine),
         ahead=ahead if stamp else None,
     )
 
 
-def _containers(caller: Caller) -> tuple[tuple[Mapping[str, Any], ...], tuple[str, ...]]:
+def _containers(engine: BudgetClient) -> tuple[tuple[Mapping[str, Any], ...], tuple[str, ...]]:
     """Those that could be inspected, and the names of those that could not in time."""
     try:
-        rows = caller.get("/v1.41/containers/json?all=1")
+        rows = engine.get("/v1.41/containers/json?all=1")
     except UnansweredError:
         return (), ("the list of containers",)
     seen: list[Mapping[str, Any]] = []
     mute: list[str] = []
     for row in (rows if isinstance(rows, list) else ())[:MOST]:
         try:
-            found = caller.get(f"/v1.41/containers/{quote(str(row['Id']))}/json", 2.0)
+            found = engine.get(f"/v1.41/containers/{quote(str(row['Id']))}/json", 2.0)
             seen.append({**found, "started": moment(str(found["State"]["StartedAt"]))})
         except UnansweredError as error:
             if error.reach is Reach.HANGS:  # Else it has gone meanwhile.
@@ -155,9 +152,9 @@ def _containers(caller: Caller) -> tuple[tuple[Mapping[str, Any], ...], tuple[st
     return tuple(seen), tuple(mute)
 
 
-def _unnamed(caller: Caller) -> tuple[str, ...]:
+def _unnamed(engine: BudgetClient) -> tuple[str, ...]:
     try:
-        answer = caller.get("/v1.41/volumes?filters=" + quote('{"dangling":["true"]}'))
+        answer = engine.get("/v1.41/volumes?filters=" + quote('{"dangling":["true"]}'))
         names = [str(one["Name"]) for one in answer.get("Volumes") or ()]
     except (UnansweredError, AttributeError, KeyError, TypeError):
         return ()
@@ -182,7 +179,7 @@ def supervisor_facts(run_dir: Path) -> SupervisorFacts:
     path = run_dir / "control.sock"
     reach, said, status = Reach.SERVES, "", {}
     try:
-        answer = Caller(path).get("/v1/status")
+        answer = BudgetClient(path).get("/v1/status")
         status = answer if isinstance(answer, dict) else {}
     except UnansweredError as error:
         reach, said = error.reach, error.said

@@ -5,7 +5,6 @@ is known to be secret. And each is scrubbed of all values that stood in an envir
 key.
 """
 
-import http.client
 import io
 import json
 import re
@@ -21,8 +20,7 @@ from supervisor.cli.doctor import collect as examine
 from supervisor.cli.doctor import report
 from supervisor.cli.doctor.collect import Wanted
 from supervisor.cli.doctor.facts import Facts
-from supervisor.http import bounded_client as doctor_calls
-from supervisor.http.bounded_client import Caller, UnansweredError
+from supervisor.http.client import BudgetClient, UnansweredError
 from supervisor.logs.redaction import Scrubber, known_labels, secrets_of, told
 from supervisor.logs.secret_hints import GONE
 from supervisor.views.text import clean
@@ -90,16 +88,16 @@ def _members(wanted: Wanted, facts: Facts, tree: Any, places: Any, scrubber: Scr
 
 def _asked(run_dir: Path, facts: Facts, scrubber: Scrubber, as_json: Any) -> Iterator[tuple[str, bytes]]:
     """What only the supervisor knows; an answer that does not come is told in its place."""
-    caller = Caller(run_dir / "control.sock", BUDGET)
+    supervisor = BudgetClient(run_dir / "control.sock", BUDGET)
     try:
-        lines = caller.raw("/v1/events", 10.0).splitlines()
+        lines = supervisor.raw("/v1/events", 10.0).splitlines()
         events = b"".join(json.dumps(scrubber.tree(json.loads(line))).encode() + b"\n" for line in lines if line)
     except (UnansweredError, ValueError) as error:
         events = scrubber.text(f"{error}\n").encode()
     yield "events.ndjson", events
     for number, unit in enumerate(_unit_names(facts)):
         try:
-            why = caller.get(f"/v1/units/{quote(unit, safe='')}/why")
+            why = supervisor.get(f"/v1/units/{quote(unit, safe='')}/why")
         except UnansweredError as error:
             why = {"error": error.said}
         safe = re.sub(r"[^A-Za-z0-9_.-]", "_", clean(scrubber.text(unit)))[:60]
@@ -227,14 +225,11 @@ def _metrics(facts: Facts) -> str:
     host, _, port = (told_of[1] if told_of else "127.0.0.1:9779").rpartition(":")
     if not port.isdecimal():
         return "nowhere\n"
-    connection = http.client.HTTPConnection(host.strip("[]") or "127.0.0.1", int(port), timeout=doctor_calls.PATIENCE)
     try:
-        connection.request("GET", "/metrics")
-        return connection.getresponse().read(doctor_calls.LARGEST).decode(errors="replace")
-    except (OSError, http.client.HTTPException) as error:
+        page = BudgetClient((host.strip("[]") or "127.0.0.1", int(port))).raw("/metrics")
+    except UnansweredError as error:
         return f"no answer on {host}:{port}: {error}\n"
-    finally:
-        connection.close()
+    return page.decode(errors="replace")
 
 
 # What must not get out.
