@@ -6,9 +6,10 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from supervisor.logs import timestamps
+from supervisor.logs.timestamps import as_digits, nanoseconds
 from supervisor.views import text as render
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ AWAY = 60.0
 AGAIN = 0.5
 """Seconds between two tries to reach it."""
 FOLLOWING = "following"
-_SPAN = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
-_CLOCK = re.compile(r"(\d\d):(\d\d)(?::(\d\d))?")
 _NAMED = ("event", "before", "after", "fact", "reason", "cause", "incident", "restart")
 """Of our own records, what is searched besides the unit."""
 
@@ -49,18 +48,9 @@ def add_arguments(logs: argparse.ArgumentParser) -> None:
 
 
 def moment(text: str, now: Callable[[], float] = time.time) -> str:
-    """Seconds since 1970, with a fraction. Raises ArgumentTypeError."""
-    if text and (span := _SPAN.fullmatch(text)):
-        days, hours, minutes, seconds = (int(part or 0) for part in span.groups())
-        return f"{max(now() - (((days * 24 + hours) * 60 + minutes) * 60 + seconds), 0):.6f}"
-    if text and text.isascii() and text.replace(".", "", 1).isdecimal() and len(text.partition(".")[0]) <= 11:
-        return text
+    """Seconds since 1970 with all digits. Raises ArgumentTypeError."""
     try:
-        if clock := _CLOCK.fullmatch(text):
-            hour, minute, second = (int(part or 0) for part in clock.groups())
-            today = datetime.fromtimestamp(now()).astimezone()
-            return f"{today.replace(hour=hour, minute=minute, second=second, microsecond=0).timestamp():.6f}"
-        return f"{datetime.fromisoformat(text).timestamp():.6f}"
+        return as_digits(timestamps.moment(text, now(), local=True))
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"'{text}' is no time: say 10m or 2h30m for so long ago, 02:30 for today, or 2026-01-02T02:30"
@@ -158,7 +148,7 @@ class _Reader:
                 mark.rewind()
             since = max(self._last - MARGIN, 0)
             try:
-                for line in self._read(known, since=f"{since // 10**9}.{since % 10**9:09}"):
+                for line in self._read(known, since=as_digits(since)):
                     yield line
                     gone = time.monotonic()
                 gone = time.monotonic()
@@ -169,7 +159,6 @@ class _Reader:
     def _read(self, known: dict[str, int], **asked: object) -> Iterator[dict[str, Any]]:
         """``known``: how far each source had been read; what is older than that has been shown."""
         from supervisor.logs.merge import Bookmark, Item  # noqa: PLC0415 - not for every command
-        from supervisor.logs.timestamps import nanoseconds  # noqa: PLC0415
 
         args = self._args
         asked |= {"unit": args.unit, "level": args.level, "output": int(args.raw), "follow": int(args.follow)}

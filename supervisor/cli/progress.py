@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from supervisor.http.client import Client, RefusedError, UnreachableError
+from supervisor.logs.timestamps import seconds
 from supervisor.views import text as render
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Progress:
             return
         try:
             for row in self._client.get("units"):
-                began = render.seconds(row["since"])
+                began = seconds(row["since"])
                 past = 0.0 if began is None else time.time() - began
                 self._take(str(row["name"]), f"{row['state']}: {row['reason']}", past)
             if self._screen.terminal:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from supervisor.logs.timestamps import as_digits, moment
 from supervisor.views.text import Screen
 
 if TYPE_CHECKING:
@@ -41,12 +42,10 @@ def run(client: "Client", args: argparse.Namespace, print_json: Callable[[Any], 
 
 
 def _since(text: str | None) -> str | None:
-    """A time without a zone is one of this host's clock; a span is the supervisor's to understand."""
-    from datetime import datetime  # noqa: PLC0415 - only who names a time pays for it
-
+    """A time without a zone is one of this host's clock; what is none is the supervisor's to refuse."""
     try:
-        return None if text is None else datetime.fromisoformat(text).astimezone().isoformat(timespec="milliseconds")
-    except (ValueError, OverflowError):
+        return None if text is None else as_digits(moment(text, time.time(), local=True))
+    except ValueError:
         return text
 
 

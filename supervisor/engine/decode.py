@@ -4,7 +4,6 @@ Pure, and never raises on what it does not know: engines of several versions spe
 container must not blind the supervisor to all others.
 """
 
-import datetime as dt
 import re
 import signal as signals
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from supervisor.engine.port import CheckLine, EngineInfo, Heard, Whereabouts
+from supervisor.logs.timestamps import seconds, started
 from units.events import (
     ContainerCreated,
     ContainerDestroyed,
@@ -156,8 +156,8 @@ def inspected(found: Any, now: float, *, by_name: bool = False) -> Observed | No
         exit_code=0 if running else _number(state.get("ExitCode"), 0),
         oom=state.get("OOMKilled") is True,
         health=_health_of(found),
-        ran_for=_age(as_text(state.get("StartedAt")), now) if running else Seconds(0),
-        started=_moment(as_text(state.get("StartedAt"))) if running else 0.0,
+        ran_for=_age(state.get("StartedAt"), now) if running else Seconds(0),
+        started=started(state.get("StartedAt")) if running else 0.0,
         look=ties(found),
     )
 
@@ -178,7 +178,7 @@ def ties(found: Any) -> Look:
         mounts=tuple(sorted(filled)),
         own_places=frozenset(_own_places(host)),
         address=as_text(as_map(as_map(found).get("NetworkSettings")).get("IPAddress")),
-        created=_moment(as_text(as_map(found).get("Created"))),
+        created=started(as_map(found).get("Created")),
         failed=as_text(as_map(as_map(found).get("State")).get("Error")),
     )
 
@@ -362,20 +362,10 @@ def _health(text: str) -> Health:
     return Health(text) if text in Health.__members__.values() else Health.NONE
 
 
-def _age(started: str, now: float) -> Seconds:
+def _age(stamp: object, now: float) -> Seconds:
     """Never negative: a wall clock may have been set back meanwhile. A time that is none counts as just now."""
-    try:
-        return Seconds(max(0.0, now - dt.datetime.fromisoformat(started).timestamp()))
-    except (ValueError, OverflowError):
-        return Seconds(0)
-
-
-def _moment(stamp: str) -> float:
-    """Seconds since 1970; 0 for a time that is none."""
-    try:
-        return max(0.0, dt.datetime.fromisoformat(stamp).timestamp())
-    except (ValueError, OverflowError):
-        return 0.0
+    at = seconds(stamp)
+    return Seconds(0 if at is None else max(0.0, now - at))
 
 
 def as_map(value: Any) -> Mapping[str, Any]:

@@ -35,6 +35,7 @@ from supervisor.engine.port import (
     Replica,
     Whereabouts,
 )
+from supervisor.logs.timestamps import as_digits
 from units.events import Observed
 from units.quantities import Seconds
 from units.spec import ContainerId, UnitName
@@ -317,7 +318,7 @@ class DockerEngine:
         asked["tail"] = "all" if tail is None else str(tail)
         if since is not None:
             # Inclusive: the engine leaves out what is before it (20.10 to 28).
-            asked |= {"timestamps": "1", "since": f"{since // 10**9}.{since % 10**9:09}"}
+            asked |= {"timestamps": "1", "since": as_digits(since)}
         async with contextlib.AsyncExitStack() as stack:
             async with self._order("logs", container[:12], LOOK):
                 query = self._stream(f"containers/{container}/logs", "GET", params=asked)

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self, TextIO
 
+from supervisor.logs.timestamps import seconds
+
 BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
 COLOURS = {
     "ready": GREEN,
@@ -119,13 +121,6 @@ def since(stamp: object, now: float | None = None) -> str:
     """How long ago an ISO time was; ``-`` for none."""
     at = seconds(stamp)
     return "-" if at is None else lasted((time.time() if now is None else now) - at)
-
-
-def seconds(stamp: object) -> float | None:
-    try:
-        return datetime.fromisoformat(str(stamp)).timestamp()
-    except ValueError:
-        return None
 
 
 def clock(stamp: object) -> str:

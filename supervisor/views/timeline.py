@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from supervisor.logs.timestamps import seconds
 from supervisor.views import svg
-from supervisor.views.text import clock, lasted, seconds
+from supervisor.views.text import clock, lasted
 from supervisor.views.why_blocks import Event, blocks, headline, inputs_in_words
 from units.records import dataclass
 

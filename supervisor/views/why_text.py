@@ -8,7 +8,8 @@ import textwrap
 import time
 from collections.abc import Sequence
 
-from supervisor.views.text import BOLD, COLOURS, DIM, YELLOW, Screen, clean, clock, lasted, seconds, since
+from supervisor.logs.timestamps import seconds
+from supervisor.views.text import BOLD, COLOURS, DIM, YELLOW, Screen, clean, clock, lasted, since
 from supervisor.views.why_blocks import Event, blocks, fold, headline, inputs_in_words
 
 WIDEST = 100

@@ -25,6 +25,7 @@ from supervisor.cli.doctor.facts import (
 )
 from supervisor.http.client import BudgetClient, UnansweredError
 from supervisor.http.reach import Reach
+from supervisor.logs.timestamps import started
 from tests.bed.engines import REPOSITORY
 
 NOW = 1_767_225_600.0
@@ -271,7 +272,7 @@ def test_the_budget_of_all_calls_together_is_kept() -> None:
 )
 def test_an_engines_stamp_is_a_moment(stamp: str, at: float) -> None:
     """With any zone; none, and nonsense, are 0."""
-    assert examine.moment(stamp) == at
+    assert started(stamp) == at
 
 
 @pytest.mark.parametrize(

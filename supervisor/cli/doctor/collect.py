@@ -5,7 +5,6 @@ raises for what is wrong with the host, and what could not be found out is left 
 """
 
 import argparse
-import calendar
 import ctypes
 import fcntl
 import os
@@ -34,6 +33,7 @@ from supervisor.cli.doctor.facts import (
 from supervisor.cli.options import CONFIG
 from supervisor.http.client import BudgetClient, UnansweredError
 from supervisor.http.reach import Reach
+from supervisor.logs.timestamps import started
 from supervisor.state.lock import PID_FILE
 from supervisor.version import VERSION
 from units.records import dataclass
@@ -117,7 +117,7 @@ def engine_facts(url: str) -> EngineFacts:
     if not isinstance(version, dict) or not isinstance(info, dict):
         return EngineFacts(url, Reach.NONSENSE, "what answers is no engine")
     seen, mute = _containers(engine)
-    stamp = moment(str(info.get("SystemTime") or ""))
+    stamp = started(info.get("SystemTime"))
     # Within the call it may have looked at its clock at any time.
     ahead = 0.0 if asked <= stamp <= answered else stamp - (answered if stamp > answered else asked)
     return EngineFacts(
@@ -143,7 +143,7 @@ def _containers(engine: BudgetClient) -> tuple[tuple[Mapping[str, Any], ...], tu
     for row in (rows if isinstance(rows, list) else ())[:MOST]:
         try:
             found = engine.get(f"/v1.41/containers/{quote(str(row['Id']))}/json", 2.0)
-            seen.append({**found, "started": moment(str(found["State"]["StartedAt"]))})
+            seen.append({**found, "started": started(found["State"]["StartedAt"])})
         except UnansweredError as error:
             if error.reach is Reach.HANGS:  # Else it has gone meanwhile.
                 mute.append(str((row.get("Names") or [row["Id"][:12]])[0]).lstrip("/"))
@@ -159,17 +159,6 @@ def _unnamed(engine: BudgetClient) -> tuple[str, ...]:
     except (UnansweredError, AttributeError, KeyError, TypeError):
         return ()
     return tuple(name for name in names if re.fullmatch("[0-9a-f]{64}", name))
-
-
-def moment(stamp: str) -> float:
-    """Seconds since the epoch of an engine's stamp; 0 for none, and for the year 1, which is its none."""
-    found = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)", stamp)
-    if found is None or stamp.startswith("0001-"):
-        return 0.0
-    zone = 0
-    if found[3] != "Z":
-        zone = (1 if found[3][0] == "+" else -1) * (int(found[3][1:3]) * 3600 + int(found[3][4:6]) * 60)
-    return calendar.timegm(time.strptime(found[1], "%Y-%m-%dT%H:%M:%S")) + float(found[2] or 0) - zone
 
 
 # The supervisor.

@@ -6,30 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from supervisor.engine.port import Engine, EngineError
-from supervisor.http.control.request import Refusal, Taken, end, in_json, named
+from supervisor.http.control.request import Taken, end, in_json, moment, named
 from supervisor.http.server import BaseRequest, Response
 from supervisor.journal import why as explain
 from supervisor.journal.journal import Journal
-from supervisor.logs.timestamps import moment
 from units.spec import USER_DOCKER, UnitName
 from units.unit import Phase, Unit
 from units.world import World
-
-
-def since(request: BaseRequest) -> float | None:
-    """The parameter of that name; ``None``: it is not given. Raises Refusal."""
-    text = request.query.get("since")
-    if text is None:
-        return None
-    try:
-        return moment(text, time.time())
-    except (ValueError, OverflowError):
-        raise Refusal(
-            400,
-            "since: expected a span such as 10m or 2h, or a time with its zone",
-            "such as since=2026-01-02T03:04:05Z",
-        ) from None
-
 
 LAST_WORDS = 3
 """Lines of its container's output that belong to a unit's story when it is not well."""
@@ -59,7 +42,8 @@ def picture(svg: str) -> Response:
 
 
 def why(request: BaseRequest, journal: Journal, world: World, name: UnitName) -> dict[str, Any]:
-    return explain.why(journal, world, name, since(request))
+    since = moment(request, "since")
+    return explain.why(journal, world, name, None if since is None else since / 1e9)
 
 
 class Explaining:

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 
 from supervisor.engine.port import Engine, EngineError
-from supervisor.http.control.request import Refusal, Taken, flag, named, number, open_lines, write_line
+from supervisor.http.control.request import Refusal, Taken, flag, moment, named, number, open_lines, write_line
 from supervisor.http.server import BaseRequest, StreamResponse
 from supervisor.journal.journal import Journal
 from supervisor.journal.record import Dropped, Record, Subscription
@@ -23,8 +23,6 @@ from units.world import World
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 MOST_LINES = 10_000
-LAST = 9_999_999_999
-"""Seconds since 1970; in the year 2286."""
 WAITING = 64
 """Lines, of a megabyte each at most, that wait for whoever reads them; then those who bring more wait, too."""
 AGAIN = 0.5
@@ -100,14 +98,14 @@ class Logs:
     def _wanted(self, request: BaseRequest) -> Wanted:
         """Raises Refusal."""
         unit = named(self._world(), name).name if (name := request.query.get("unit")) else None
-        until = _moment(request, "until")
+        until = moment(request, "until")
         level = request.query.get("level", "info")
         if level not in LEVELS:
             raise Refusal(400, f"level: there is no '{level[:80]}'", f"there are: {', '.join(LEVELS)}")
         tail = number(request, "tail", 0) if "tail" in request.query else None
         return Wanted(
             unit=unit,
-            since=_moment(request, "since") or 0,
+            since=moment(request, "since") or 0,
             until=until,
             tail=None if tail is None else min(tail, MOST_LINES),
             level=LEVELS[level],
@@ -343,22 +341,3 @@ def unreadable(unit: UnitName, container: ContainerId, error: EngineError, at: i
 def of_dropped(count: int, before: Record) -> Item:
     at = nanoseconds_of(before)
     return Item(at, "", "", {"time": stamp(at), **Dropped(count).as_dict()})
-
-
-def _moment(request: BaseRequest, key: str) -> int | None:
-    """Nanoseconds since 1970, exact where the digits are. Raises Refusal."""
-    text = request.query.get(key)
-    if text is None:
-        return None
-    whole, _, fraction = text.partition(".")
-    if whole.isdecimal() and len(whole) <= 10 and (not fraction or (fraction.isdecimal() and len(fraction) <= 9)):
-        return int(whole) * 10**9 + int(fraction.ljust(9, "0"))
-    if (at := nanoseconds(text)) is not None:
-        return at
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= LAST or "_" in text:
-        raise Refusal(400, f"{key}: '{text[:80]}' is no time", f"seconds since 1970, or {key}=2026-01-02T03:04:05Z")
-    return int(seconds * 1e9)

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 from supervisor.http.server import BaseRequest, Response, StreamResponse
+from supervisor.logs import timestamps
 from units.spec import UnitName
 from units.unit import Unit
 from units.world import World
@@ -71,6 +73,18 @@ def seconds(request: BaseRequest, key: str) -> float:
     if not 0 <= value <= LONGEST_WAIT:
         raise Refusal(400, f"{key}: expected 0 to {LONGEST_WAIT:g} seconds", f"such as {key}=30")
     return value
+
+
+def moment(request: BaseRequest, key: str) -> int | None:
+    """Nanoseconds since 1970; ``None``: it is not given. Raises Refusal."""
+    text = request.query.get(key)
+    if text is None:
+        return None
+    try:
+        return timestamps.moment(text, time.time())
+    except ValueError:
+        hint = f"such as {key}=10m (ago), {key}=2026-01-02T03:04:05Z, or seconds since 1970"
+        raise Refusal(400, f"{key}: '{text[:80]}' is no time", hint) from None
 
 
 async def reached(event: asyncio.Event, within: float) -> None:
