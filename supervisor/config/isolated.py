@@ -1,19 +1,16 @@
 """Has the configuration read by a child: a supervisor would carry a YAML parser around for months, 1.5 MB with ours."""
 
 import json
-import os
 import pickle
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from supervisor import child
 from supervisor.config.settings import ConfigError, Settings
 
 REFUSED = 78
 """Sysexits' EX_CONFIG: its output is the problems."""
-PACKAGE = str(Path(__file__).resolve().parents[1])
-"""Where a child finds us, wherever we run."""
 PATIENCE = 60.0
 """Seconds for the child: it needs a fifth of one, but small boards are slow and busy at boot."""
 
@@ -30,12 +27,12 @@ def read_apart(paths: Sequence[Path], kernel: str) -> Settings:
     """``config.read`` in a child of ours; where none can be run, here. Blocks. Raises RefusedError, UnreadError."""
     asked = json.dumps({"paths": [str(path) for path in paths], "kernel": kernel}).encode()
     try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "supervisor.config"],
+        done = subprocess.run(  # noqa: S603 - our own interpreter, with a module of ours
+            child.command("supervisor.config"),
             input=asked,
             capture_output=True,
             timeout=PATIENCE,
-            env={**os.environ, "PYTHONPATH": PACKAGE},
+            env=child.environment(),
             check=False,
         )
     except OSError:  # No process left, or no permission on our own interpreter: that must not keep a host down.
@@ -47,8 +44,8 @@ def read_apart(paths: Sequence[Path], kernel: str) -> Settings:
     try:
         settings = pickle.loads(done.stdout)  # noqa: S301 - by our own child, over our own pipe
     except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError) as error:
-        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no word"]
-        raise UnreadError(f"the child that reads the configuration ended with {done.returncode}: {last[0]}") from error
+        said = f"ended with {done.returncode}: {child.last_words(done.stderr)}"
+        raise UnreadError(f"the child that reads the configuration {said}") from error
     assert isinstance(settings, Settings)
     return settings
 

@@ -1,13 +1,18 @@
 """The configuration as a child reads it is the configuration as we would read it."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import supervisor
+from supervisor import child
 from supervisor.config import isolated as config_child
 from supervisor.config import loader as config
 from supervisor.config.isolated import RefusedError, UnreadError, read_apart
+from supervisor.version import VERSION
 
 GOOD = """\
 #cloud-config
@@ -59,3 +64,20 @@ def test_a_child_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(config_child, "PATIENCE", 0.5)
     with pytest.raises(UnreadError, match=r"was not read within 0\.5 s"):
         read_apart([fifo], "")
+
+
+def test_a_child_finds_us_and_nothing_else() -> None:
+    """From any directory; and no room of ours stands before a module of Python's that has its name."""
+    told = subprocess.run(
+        [*child.command("supervisor"), "version"],
+        cwd="/",
+        env={**child.environment(), "DOCKWARDEN_RUN_DIR": "/nowhere"},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert told.stdout.startswith(f"dockwarden {VERSION}\n")
+    found = "import http, supervisor; print(http.__file__ != supervisor.http.__file__, supervisor.__file__)"
+    python = [sys.executable, "-P", "-c", found.replace("http, supervisor", "http, supervisor.http")]
+    said = subprocess.run(python, cwd="/", env=child.environment(), capture_output=True, check=True, text=True).stdout
+    assert said.split() == ["True", str(Path(supervisor.__file__))]

@@ -278,7 +278,7 @@ def _now() -> datetime:
 
 
 def main() -> int:
-    """Answer ``tls_child.py``."""
+    """Answer ``isolated.py``, which started us."""
     asked = json.load(sys.stdin)
     try:
         answer = materialize(TlsSettings.from_dict(asked["settings"]), Path(asked["root"])).as_dict()

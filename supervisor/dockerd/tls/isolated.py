@@ -2,14 +2,12 @@
 
 import asyncio
 import json
-import os
 import sys
 from pathlib import Path
 
+from supervisor import child
 from supervisor.dockerd.tls.settings import REFUSED, UNUSABLE, TlsError, TlsFiles, TlsSettings, UnusableError
 
-PACKAGE = str(Path(__file__).resolve().parents[1])
-"""Where a child finds us, wherever we run."""
 PATIENCE = 30.0
 """Seconds for the child: a key is made within a tenth of one, but small boards are slow and busy at boot."""
 
@@ -18,12 +16,12 @@ async def materialize_apart(settings: TlsSettings, root: Path = Path("/")) -> Tl
     """``tls_files.materialize`` in a child of ours. Raises TlsError."""
     asked = json.dumps({"settings": settings.as_dict(), "root": str(root)}).encode()
     try:
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "supervisor.dockerd.tls.files"),
+        process = await asyncio.create_subprocess_exec(
+            *child.command("supervisor.dockerd.tls.files"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": PACKAGE},
+            env=child.environment(),
         )
     except OSError as error:
         raise UnusableError(
@@ -31,14 +29,14 @@ async def materialize_apart(settings: TlsSettings, root: Path = Path("/")) -> Tl
         ) from error
     try:
         async with asyncio.timeout(PATIENCE):
-            answer, errors = await child.communicate(asked)
+            answer, errors = await process.communicate(asked)
     except TimeoutError:
         raise UnusableError([f"the certificates were not ready within {PATIENCE:g} s: look at the disk"]) from None
     finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-    return _read(child.returncode, answer, errors)
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return _read(process.returncode, answer, errors)
 
 
 def _read(code: int | None, answer: bytes, errors: bytes) -> TlsFiles:
@@ -49,5 +47,5 @@ def _read(code: int | None, answer: bytes, errors: bytes) -> TlsFiles:
             raise (UnusableError if code == UNUSABLE else TlsError)(map(str, told["problems"]))
         return TlsFiles.from_dict(told)
     except (ValueError, KeyError, TypeError) as error:
-        last = errors.decode(errors="replace").strip().splitlines()[-1:] or ["no word"]
-        raise UnusableError([f"no certificates: the child that makes them ended with {code}: {last[0]}"]) from error
+        said = f"ended with {code}: {child.last_words(errors)}"
+        raise UnusableError([f"no certificates: the child that makes them {said}"]) from error
