@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from supervisor.state.atomic import replace
 from supervisor.views import text as render
 
 if TYPE_CHECKING:
@@ -90,12 +91,9 @@ def _writable(screen: render.Screen, text: str) -> str:
 
 def _write(path: Path, text: str) -> int:
     """Whole or not at all: a page may be showing the old one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
+        replace(path, text.encode(), mode=None, durable=False, suffix=str(os.getpid()))
     except OSError as error:
-        beside.unlink(missing_ok=True)
         said = f"dockwarden: cannot write {path}: {error.strerror}; choose another --output"
         render.Screen.of_stderr().line(render.clean(said))
         return FAILED

@@ -47,6 +47,7 @@ from supervisor.dockerd.tls.settings import TlsError, TlsSettings, UnusableError
 from supervisor.engine.fast_client import Caller
 from supervisor.engine.port import Engine, EngineError, Report
 from supervisor.runtime.loop import Inbox
+from supervisor.state import atomic
 from units.events import ContainerDied, ContainerStarted, Event, HealthReported, Observed
 from units.health import Health
 from units.quantities import Seconds
@@ -408,10 +409,8 @@ class UserDocker:
     # Files of ours.
 
     def _write(self, record: Record) -> None:
-        new = self._record_file.with_suffix(".new")
         try:
-            new.write_text(json.dumps(asdict(record)))
-            new.replace(self._record_file)
+            atomic.replace(self._record_file, json.dumps(asdict(record)).encode(), durable=False)
         except OSError as error:
             # It runs all the same; only a supervisor after us would not know it.
             self._log.warning("user_docker.no_record", path=str(self._record_file), error=str(error))
@@ -420,7 +419,7 @@ class UserDocker:
         """For a supervisor after us: how the last run ended, and with which words."""
         kept = {"exit_code": self.report.exit_code, "output": list(self.report.output)}
         try:
-            self._last_file.write_text(json.dumps(kept))
+            atomic.replace(self._last_file, json.dumps(kept).encode(), durable=False)
         except OSError as error:
             self._log.warning("user_docker.no_record", path=str(self._last_file), error=str(error))
 

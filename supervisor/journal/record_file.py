@@ -12,7 +12,6 @@ import os
 import sys
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from structlog.typing import FilteringBoundLogger
 
 from supervisor.journal.journal import Journal
 from supervisor.journal.record import Record
+from supervisor.state.atomic import replace
 from units.machine import Moment
 from units.world import Entry, Reaction
 
@@ -179,16 +179,5 @@ class RecordsFile:
     def _rewrite(self, records: Sequence[Record]) -> int:
         """All at once or not at all: a crash in between leaves the old file."""
         data = b"".join(select(records))
-        temporary = self._path.with_name(f".{self._path.name}.new")
-        try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-            with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
-        except OSError:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
+        replace(self._path, data)
         return len(data)

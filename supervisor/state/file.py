@@ -3,15 +3,15 @@
 All functions block (they wait for the disk): call them in a thread.
 """
 
-import contextlib
 import errno
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
+
+from supervisor.state.atomic import replace
 
 VERSION = 1
 KEPT_CORRUPT = 9
@@ -32,7 +32,6 @@ class StateFile:
     def __init__(self, path: Path, log: FilteringBoundLogger) -> None:
         self.path = path
         self._log = log
-        self._temporary = path.with_name(f".{path.name}.new")
 
     def load(self) -> dict[str, Any] | None:
         """Read what was saved last; ``None`` when there is nothing, or nothing that can be trusted.
@@ -75,23 +74,10 @@ class StateFile:
         """
         content = encode(state)
         try:
-            self._write(content)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            replace(self.path, content)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                self._temporary.unlink(missing_ok=True)
             raise StateError(_way_out("write", self.path, error)) from error
-
-    def _write(self, content: bytes) -> None:
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # One name, not a random one: what a power cut leaves is overwritten, and does not pile up.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-        with os.fdopen(os.open(self._temporary, flags, 0o600), "wb") as file:
-            os.fchmod(file.fileno(), 0o600)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        self._temporary.replace(self.path)
-        _sync_directory(self.path.parent)
 
 
 def encode(state: dict[str, Any]) -> bytes:
@@ -117,14 +103,6 @@ def decode(content: bytes) -> dict[str, Any]:
 
 def _checksum(state: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(state, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 _ADVICE = {

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from supervisor.dockerd.rooted_path import within
 from supervisor.dockerd.tls.settings import UnusableError
+from supervisor.state.atomic import replace_in
 
 SECRET, PUBLIC = 0o600, 0o644
 LIMIT = 1 << 20
@@ -46,10 +47,9 @@ class Folder:
         try:
             if self.read(name) == text and not self._loose(name, mode):
                 return False
-            self._replace(name, text, mode)
+            owner = _owner(os.fstat(self._fd))
+            replace_in(self._fd, name, text.encode(), mode, owner=owner)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                os.unlink(f".{name}.new", dir_fd=self._fd)
             raise _trouble("write", self.shown / name, error) from error
         return True
 
@@ -73,20 +73,6 @@ class Folder:
                 os.chmod(name, SECRET, dir_fd=self._fd)
         except OSError as error:
             raise _trouble("protect", self.shown / name, error) from error
-
-    def _replace(self, name: str, text: str, mode: int) -> None:
-        new = f".{name}.new"
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(new, dir_fd=self._fd)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        with os.fdopen(os.open(new, flags, mode, dir_fd=self._fd), "w") as file:
-            os.fchmod(file.fileno(), mode)
-            _give(file.fileno(), os.fstat(self._fd))
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
-        os.fsync(self._fd)
 
     def put_aside(self, *names: str) -> tuple[str, ...]:
         """Rename those of the files that are there: what somebody may need is never overwritten. Raises TlsError.
@@ -131,15 +117,15 @@ def _make(place: Path) -> None:
             one.mkdir(0o700 if one == place else 0o755)
             fd = os.open(one, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
-                _give(fd, one.parent.stat())
+                if (owner := _owner(one.parent.stat())) is not None:
+                    os.fchown(fd, *owner)
             finally:
                 os.close(fd)
 
 
-def _give(fd: int, like: os.stat_result) -> None:
-    """To the owner of what it lies in, as far as that is ours to do."""
-    if os.geteuid() == 0 and like.st_uid != 0:
-        os.fchown(fd, like.st_uid, like.st_gid)
+def _owner(like: os.stat_result) -> tuple[int, int] | None:
+    """That of the directory, for what is made in it, as far as that is ours to do."""
+    return (like.st_uid, like.st_gid) if os.geteuid() == 0 and like.st_uid != 0 else None
 
 
 _ADVICE = {
