@@ -11,3 +11,8 @@ Guarded = tuple[tuple[str, str], ...] | None
 
 class UnknownHookError(Exception):
     """There is no hook of this name; the text says which there are."""
+
+
+def in_words(error: Exception) -> str:
+    """A defect of what was called is named by its kind, too."""
+    return str(error) if isinstance(error, NotToldError) else f"{type(error).__name__}: {error}"

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from hooks.errors import NotToldError
+from hooks.errors import in_words
 from hooks.folder import Hook
-from hooks.line import REST, Count, Record
+from hooks.line import Count, Record
 from hooks.points import Answer, Asked, Contribution, Veto
 from units.records import dataclass
 
@@ -57,9 +57,9 @@ class Gate:
             async with asyncio.timeout(self.limit + SLACK):
                 answer, output = await self.ask(asked, self.limit)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a gate, the start goes on, or is vetoed
-            why = _in_words(error) or f"did not end within {self.limit:g} s"
-            if self.record.fail(now() - began, why, on=asked.point, cause=asked.cause):
-                self.record.resting, self._until = True, now() + REST
+            why = _why(error) or f"did not end within {self.limit:g} s"
+            if rest := self.record.fail(now() - began, why, on=asked.point, cause=asked.cause):
+                self.record.resting, self._until = True, now() + rest
             return self._without(why)
         self.record.done(now() - began, output, "vetoed" if isinstance(answer, Veto) else "done")
         return answer
@@ -79,9 +79,8 @@ class Gate:
         }
 
 
-def _in_words(error: Exception) -> str:
-    known = isinstance(error, NotToldError | ValueError | TimeoutError)
-    return str(error) if known else f"{type(error).__name__}: {error}"
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, ValueError | TimeoutError) else in_words(error)
 
 
 async def ask_all(gates: Sequence[Gate], asked: Asked) -> Leave:

@@ -1,17 +1,16 @@
 """One hook: its queue of events, its limit of failures, and what is known of how it fared."""
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from hooks.errors import NotToldError
+from hooks.backlog import Backlog
+from hooks.circuit import Circuit
+from hooks.errors import in_words
 from hooks.folder import EVERYTHING_BUT, Hook
 from hooks.happenings import Happened
 
 QUEUE = 256
-FAILURES, REST = 5, 60.0
-"""Failures in a row after which a hook is left alone, and for how many seconds. What happens meanwhile waits."""
 
 Count = Callable[[str, str, float], None]
 """Told of each run's end: hook, outcome, and how long it took, in seconds."""
@@ -25,30 +24,28 @@ class Record:
         self.resting = False
         self.runs = self.failed = self.dropped = self.vetoes = 0
         self.last_error = self.last_output = ""
-        self._in_a_row = 0
+        self._circuit = Circuit()
         self._count = count
         self._log = log
 
     def done(self, took: float, output: str, outcome: str = "done") -> None:
         self.runs += 1
-        self._in_a_row = 0
+        self._circuit.worked()
         self.last_output = output
         if outcome == "vetoed":
             self.vetoes += 1
         self._count(self.name, outcome, took)
 
-    def fail(self, took: float, error: str, *, on: str, cause: str) -> bool:
-        """Returns whether it is to rest now."""
+    def fail(self, took: float, error: str, *, on: str, cause: str) -> float:
+        """Returns for how many seconds it is to rest now."""
         self.runs += 1
         self.failed += 1
-        self._in_a_row += 1
         self.last_error = error
         self._count(self.name, "failed", took)
         self._log.warning("hook.failed", hook=self.name, on=on, error=error, cause=cause)
-        if self._in_a_row < FAILURES:
-            return False
-        self._log.warning("hook.resting", hook=self.name, seconds=REST, error=error)
-        return True
+        if rest := self._circuit.failed():
+            self._log.warning("hook.resting", hook=self.name, seconds=rest, error=error)
+        return rest
 
     def drop(self) -> None:
         self.dropped += 1
@@ -76,16 +73,12 @@ class Line:
         self.hook = hook
         self.run = run
         self.record = Record(hook.name, count, log)
-        self._queue: deque[Happened] = deque()
-        self._news = asyncio.Event()
+        self._queue = Backlog[Happened](QUEUE)
         self._task = asyncio.get_running_loop().create_task(self._work(), name=f"hook:{hook.name}")
 
     def put(self, event: Happened) -> None:
-        if len(self._queue) >= QUEUE:
-            self._queue.popleft()
+        if not self._queue.put(event):
             self.record.drop()
-        self._queue.append(event)
-        self._news.set()
 
     def close(self) -> asyncio.Task[None]:
         """Returns the task, which is about to end."""
@@ -103,15 +96,11 @@ class Line:
         }
 
     async def _work(self) -> None:
-        while True:
-            await self._news.wait()
-            event = self._queue.popleft()
-            if not self._queue:
-                self._news.clear()
-            _, rest = await self._pass_on(event)
+        while await self._queue.wait():
+            _, rest = await self._pass_on(self._queue.take())
             if rest:
                 self.record.resting = True
-                await asyncio.sleep(REST)
+                await asyncio.sleep(rest)
                 self.record.resting = False
 
     async def tell(self, event: Happened) -> str:
@@ -119,13 +108,13 @@ class Line:
         error, _ = await self._pass_on(event)
         return error
 
-    async def _pass_on(self, event: Happened) -> tuple[str, bool]:
+    async def _pass_on(self, event: Happened) -> tuple[str, float]:
         now = asyncio.get_running_loop().time
         began = now()
         try:
             output = await self.run(event)
         except Exception as error:  # noqa: BLE001 - a hook's defect must not end its line for good
-            told = str(error) if isinstance(error, NotToldError) else f"{type(error).__name__}: {error}"
+            told = in_words(error)
             return told, self.record.fail(now() - began, told, on=event.name, cause=event.cause)
         self.record.done(now() - began, output)
-        return "", False
+        return "", 0.0

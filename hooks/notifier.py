@@ -5,11 +5,12 @@ queue can hold is dropped and counted.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from hooks.errors import NotToldError
+from hooks.backlog import Backlog
+from hooks.circuit import Circuit
+from hooks.errors import in_words
 from hooks.notices import Notice, notices
 from units.records import replace
 from units.spec import UnitName
@@ -18,8 +19,6 @@ from units.world import Entry, Reaction
 QUEUE = 256
 BURST, REFILL = 10, 10.0
 """Notices that may be told at once, and seconds for each one more."""
-FAILURES, REST = 5, 60.0
-"""Failures in a row after which a receiver is left alone, and for how many seconds."""
 
 
 class Receiver(Protocol):
@@ -42,22 +41,17 @@ class _Line:
         self._receiver = receiver
         self._count = count
         self._log = log
-        self._queue: deque[Notice] = deque()
-        self._news = asyncio.Event()
+        self._queue = Backlog[Notice](QUEUE)
         self._tokens = float(BURST)
         self._filled = asyncio.get_running_loop().time()
-        self._failures = 0
+        self._circuit = Circuit()
 
     def put(self, notice: Notice) -> None:
-        if len(self._queue) >= QUEUE:
-            self._queue.popleft()
+        if not self._queue.put(notice):
             self._count(self._receiver.kind, "dropped")
-        self._queue.append(notice)
-        self._news.set()
 
     async def run(self) -> None:
-        while True:
-            await self._news.wait()
+        while await self._queue.wait():
             await self._token()
             await self._tell(self._take())
 
@@ -74,35 +68,28 @@ class _Line:
 
     def _take(self) -> Notice:
         """The oldest; or, where the limit has held some back, the last one for all of them."""
-        if self._tokens < 1 and len(self._queue) > 1:
-            held = len(self._queue) - 1
-            for _ in range(held):
-                self._count(self._receiver.kind, "limited")
-            others = tuple(dict.fromkeys(one.unit for one in self._queue if one.unit != self._queue[-1].unit))
-            notice = replace(self._queue[-1], more=held, others=others)
-            self._queue.clear()
-        else:
-            notice = self._queue.popleft()
-        if not self._queue:
-            self._news.clear()
-        return notice
+        if self._tokens >= 1 or len(self._queue) == 1:
+            return self._queue.take()
+        *held, last = self._queue.take_all()
+        for _ in held:
+            self._count(self._receiver.kind, "limited")
+        others = tuple(dict.fromkeys(one.unit for one in held if one.unit != last.unit))
+        return replace(last, more=len(held), others=others)
 
     async def _tell(self, notice: Notice) -> None:
         try:
             await self._receiver.send(notice)
         except Exception as error:  # noqa: BLE001 - a receiver's defect must not end its line for good
             self._count(self._receiver.kind, "failed")
-            self._failures += 1
-            if self._failures == 1:
-                told = str(error) if isinstance(error, NotToldError) else f"{type(error).__name__}: {error}"
-                self._log.warning("notification.failed", receiver=self._receiver.name, error=told)
-            if self._failures >= FAILURES:
-                await asyncio.sleep(REST)
+            rest = self._circuit.failed()
+            if self._circuit.failures == 1:
+                self._log.warning("notification.failed", receiver=self._receiver.name, error=in_words(error))
+            if rest:
+                await asyncio.sleep(rest)
         else:
             self._count(self._receiver.kind, "sent")
-            if self._failures:
-                self._log.info("notification.back", receiver=self._receiver.name, failures=self._failures)
-            self._failures = 0
+            if failures := self._circuit.worked():
+                self._log.info("notification.back", receiver=self._receiver.name, failures=failures)
 
 
 class Notifier:

@@ -5,9 +5,9 @@
 
 import asyncio
 import ipaddress
-import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import unquote
 
@@ -138,6 +138,30 @@ class HttpServer:
         await asyncio.sleep(0)
         self._server.pre_shutdown()
         await self._server.shutdown(self._grace)
+
+
+STUCK = 10.0
+"""Seconds a client may leave what we write unread."""
+
+
+@asynccontextmanager
+async def read_in_time(request: BaseRequest, within: float | None = None) -> AsyncIterator[None]:
+    """Around writes: a client that does not read is cut off, so that half an answer is not taken for a whole one.
+
+    Args:
+        request: its connection.
+        within: seconds for all that is written in here; STUCK if none are given.
+
+    Raises:
+        ConnectionResetError: it was cut off.
+    """
+    try:
+        async with asyncio.timeout(STUCK if within is None else within):
+            yield
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the client does not read") from None
 
 
 class PagesError(Exception):

@@ -10,7 +10,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
-from supervisor.http.server import BaseRequest, StreamResponse
+from supervisor.http.server import BaseRequest, StreamResponse, read_in_time
 from supervisor.journal.journal import Journal
 from supervisor.journal.record import Record
 from units.records import dataclass
@@ -18,8 +18,6 @@ from units.records import dataclass
 CONTENT_TYPE = "text/event-stream"
 KEEP_ALIVE = 15.0
 """Seconds of silence after which a comment is sent: proxies and dead peers are found out so."""
-STUCK = 10.0
-"""Seconds a reader may leave what we write unread."""
 RETRY = 2000
 """Milliseconds after which an ``EventSource`` that was cut off comes back."""
 
@@ -81,13 +79,8 @@ async def stream(request: BaseRequest, messages: AsyncIterator[Message]) -> Stre
 
 
 async def _write(request: BaseRequest, response: StreamResponse, piece: bytes) -> None:
-    try:
-        async with asyncio.timeout(STUCK):
-            await response.write(piece)
-    except TimeoutError:
-        if request.transport is not None:
-            request.transport.abort()
-        raise ConnectionResetError("the reader does not read") from None
+    async with read_in_time(request):
+        await response.write(piece)
 
 
 async def records(

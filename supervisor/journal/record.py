@@ -1,11 +1,10 @@
 """A record of the journal, and how others follow them: whoever is slow loses some, and is told how many."""
 
-import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 from typing import Any, Self, TypeAlias
 
+from hooks.backlog import Backlog
 from supervisor.logs.timestamps import as_iso
 from units.records import dataclass
 from units.rules import Value
@@ -91,22 +90,14 @@ class Subscription:
 
     def __init__(self, leave: Callable[["Subscription"], None]) -> None:
         self._leave = leave
-        self._queue: deque[Record] = deque()
-        self._dropped = 0
-        self._closed = False
-        self._wake = asyncio.Event()
+        self._waiting = Backlog[Record](QUEUE)
 
     def offer(self, record: Record) -> None:
-        if len(self._queue) >= QUEUE:
-            self._queue.popleft()
-            self._dropped += 1
-        self._queue.append(record)
-        self._wake.set()
+        self._waiting.put(record)
 
     def close(self) -> None:
-        self._closed = True
         self._leave(self)
-        self._wake.set()
+        self._waiting.close()
 
     def __enter__(self) -> Self:
         return self
@@ -118,12 +109,9 @@ class Subscription:
         return self
 
     async def __anext__(self) -> Record | Dropped:
-        while not self._queue:
-            if self._closed:
-                raise StopAsyncIteration
-            self._wake.clear()
-            await self._wake.wait()
-        if self._dropped:
-            count, self._dropped = self._dropped, 0
+        if not await self._waiting.wait():
+            raise StopAsyncIteration
+        if count := self._waiting.dropped:
+            self._waiting.dropped = 0
             return Dropped(count)
-        return self._queue.popleft()
+        return self._waiting.take()

@@ -18,7 +18,6 @@ import uvloop
 from supervisor.engine.port import EngineError
 from supervisor.http.access import ControlError
 from supervisor.http.control import commands as api_asking
-from supervisor.http.control import request as api_request
 from supervisor.http.control import server as control
 from supervisor.http.control.commands import fulfilled, settled, succeeded
 from supervisor.journal.record import Record
@@ -368,7 +367,7 @@ def test_output_that_cannot_be_had_says_why() -> None:
 
 def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """An endless stream to a reader that sleeps ends, and what it held is freed; others are served meanwhile."""
-    monkeypatch.setattr(api_request, "STUCK", 0.1)
+    monkeypatch.setattr("supervisor.http.server.STUCK", 0.1)
 
     class Endless(Printer):
         endless = True

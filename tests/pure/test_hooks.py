@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import structlog
 
-from hooks import command, line
+from hooks import command
+from hooks.circuit import FAILURES
 from hooks.folder import MOST, find
 from hooks.happenings import ALL, happenings, sample
-from hooks.line import FAILURES, QUEUE
+from hooks.line import QUEUE
 from hooks.runner import Hooks
 from tests.pure.story import Story, spec
 from units import events as fact
@@ -164,7 +165,7 @@ def test_one_that_hangs_delays_no_other_and_loses_only_its_own(tmp_path: Path, m
 
 
 def test_one_that_fails_is_left_alone_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(line, "REST", 0.05)
+    monkeypatch.setattr("hooks.circuit.REST", 0.05)
     script(tmp_path / "d" / "unit.died" / "bad", "echo why; exit 3")
 
     async def main() -> None:

@@ -14,10 +14,11 @@ import structlog
 
 from hooks import command as command_module
 from hooks import webhook as webhook_module
+from hooks.circuit import FAILURES, REST
 from hooks.command import CommandReceiver
 from hooks.errors import NotToldError
 from hooks.notices import Kind, Notice, notices
-from hooks.notifier import BURST, FAILURES, QUEUE, REST, Notifier
+from hooks.notifier import BURST, QUEUE, Notifier
 from hooks.webhook import Webhook
 from tests.pure.story import Story, needs, spec
 from tests.simulation import virtual_loop

@@ -221,7 +221,7 @@ class Endless(Numbers):
 
 def test_a_reader_that_stops_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither its page nor the world that it is of are kept for ever; half a page does not look whole."""
-    monkeypatch.setattr("supervisor.http.pages.endpoints.STUCK", 0.2)
+    monkeypatch.setattr("supervisor.http.pages.endpoints.WHOLE", 0.2)
 
     async def run() -> bytes:
         server = await serve_pages("127.0.0.1:0", Endless(), lambda: Story.of().world)

@@ -249,7 +249,7 @@ def test_a_reader_that_leaves_is_forgotten() -> None:
 
 def test_a_reader_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its stream ends and what it held is freed; others are served meanwhile."""
-    monkeypatch.setattr(sse, "STUCK", 0.1)
+    monkeypatch.setattr("supervisor.http.server.STUCK", 0.1)
 
     async def scene(desk: Desk, _follow: Follow) -> None:
         ended = asyncio.Event()

@@ -13,8 +13,9 @@ from xml.etree import ElementTree as ET
 import aiohttp
 import pytest
 
+from hooks.backlog import Backlog
 from supervisor.http.pages.endpoints import serve_pages
-from supervisor.http.pages.live import READERS, WAITING, Live, _Reader
+from supervisor.http.pages.live import READERS, WAITING, Live, offer
 from supervisor.http.pages.status_page import StatusPage
 from supervisor.http.server import HttpServer, on_loopback, own_name
 from supervisor.http.sse import Message
@@ -319,15 +320,14 @@ def test_a_reader_that_does_not_read_is_cut_off() -> None:
     """What waits for it is bounded; the others hear everything."""
 
     async def run() -> None:
-        slow = _Reader()
+        slow = Backlog[Message](WAITING)
         for number in range(WAITING):
-            slow.offer(Message("change", number))
-        first = await slow.next()
-        assert first is not None
-        assert first.data == 0
-        slow.offer(Message("change", "fits"))
-        slow.offer(Message("change", "one too many"))
-        assert await slow.next() is None
+            offer(slow, Message("change", number))
+        assert await slow.wait()
+        assert slow.take().data == 0
+        offer(slow, Message("change", "fits"))
+        offer(slow, Message("change", "one too many"))
+        assert not await slow.wait()
 
     asyncio.run(run())
 

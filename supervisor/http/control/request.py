@@ -7,14 +7,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from supervisor.http.server import BaseRequest, Response, StreamResponse
+from supervisor.http.server import BaseRequest, Response, StreamResponse, read_in_time
 from supervisor.logs import timestamps
 from units.spec import UnitName
 from units.unit import Unit
 from units.world import World
 
-STUCK = 10.0
-"""Seconds a client may leave what we write unread."""
 LONGEST_WAIT = 3600.0
 
 Taken = Mapping[str, str]
@@ -102,14 +100,8 @@ async def open_lines(request: BaseRequest) -> StreamResponse:
 
 
 async def write_line(request: BaseRequest, stream: StreamResponse, value: dict[str, Any]) -> None:
-    """Waits for a slow reader a while, then cuts it off."""
-    try:
-        async with asyncio.timeout(STUCK):
-            await stream.write(json.dumps(value, separators=(",", ":")).encode() + b"\n")
-    except TimeoutError:
-        if request.transport is not None:
-            request.transport.abort()
-        raise ConnectionResetError("the client does not read") from None
+    async with read_in_time(request):
+        await stream.write(json.dumps(value, separators=(",", ":")).encode() + b"\n")
 
 
 async def end(lines: AsyncIterator[Any]) -> None:

@@ -23,6 +23,7 @@ from supervisor.http.server import (
     on_loopback,
     own_name,
     plain,
+    read_in_time,
 )
 from units.world import World
 
@@ -41,7 +42,7 @@ SLICE = 0.0005
 """Seconds for which a page holds the event loop up: a death that comes meanwhile waits so long."""
 PORTION = 65536
 """Bytes that are given to the kernel at a time, and kept at most for a reader that is slow."""
-STUCK = 30.0
+WHOLE = 30.0
 """Seconds within which a reader has to have read a page."""
 
 LAST_GRACE = 1.0
@@ -153,13 +154,9 @@ def routes(metrics: Rendering, world: Callable[[], World]) -> tuple[Route, ...]:
 
 async def _send(request: BaseRequest, stream: StreamResponse, pieces: Iterable[bytes]) -> None:
     """Bit by bit: the kernel takes a millisecond for a megabyte, too, and nobody has to keep it."""
-    try:
-        async with asyncio.timeout(STUCK):
-            async for portion in portions(pieces):
-                await stream.write(portion)
-    except TimeoutError:  # Its reader has stopped. Half a page must not be taken for a whole one.
-        if request.transport is not None:
-            request.transport.abort()
+    async with read_in_time(request, WHOLE):
+        async for portion in portions(pieces):
+            await stream.write(portion)
 
 
 async def portions(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:

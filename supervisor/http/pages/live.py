@@ -5,9 +5,9 @@ it is on no way that an order takes; while nobody reads, it does nothing.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Callable
 
+from hooks.backlog import Backlog
 from supervisor.http.pages.model import SHOWN, Sight, change, look, whole
 from supervisor.http.sse import Message
 from supervisor.journal.journal import Journal
@@ -23,34 +23,6 @@ PAUSE = 0.25
 """Seconds between two looks at the world: what comes together is told together."""
 
 
-class _Reader:
-    """What waits for one page."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[Message] = deque()
-        self._ended = False
-        self._wake = asyncio.Event()
-
-    def offer(self, message: Message) -> None:
-        if len(self._waiting) >= WAITING:
-            self.end()
-        else:
-            self._waiting.append(message)
-            self._wake.set()
-
-    def end(self) -> None:
-        self._ended = True
-        self._waiting.clear()
-        self._wake.set()
-
-    async def next(self) -> Message | None:
-        """``None`` at the end."""
-        while not self._waiting and not self._ended:
-            self._wake.clear()
-            await self._wake.wait()
-        return None if self._ended else self._waiting.popleft()
-
-
 class Live:
     """``read`` it, unless it is ``full``. ``now`` is the time as the page shows it."""
 
@@ -61,7 +33,7 @@ class Live:
         self._context = context
         self._journal = journal
         self._now = now
-        self._readers: set[_Reader] = set()
+        self._readers: set[Backlog[Message]] = set()
         self._sight: Sight | None = None
         self._last = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -78,18 +50,18 @@ class Live:
         """First the whole state, then what changes, until the reader is cut off or we end."""
         # The others are told now what this one begins with, for all go on from one sight.
         sight = self._tell()
-        reader = _Reader()
+        reader = Backlog[Message](WAITING)
         self._readers.add(reader)
         try:
             yield Message("state", whole(sight, self._journal.records()[-SHOWN:], self._now()))
-            while (message := await reader.next()) is not None:
-                yield message
+            while await reader.wait():
+                yield reader.take()
         finally:
             self._readers.discard(reader)
 
     def close(self) -> None:
         for reader in self._readers:
-            reader.end()
+            _cut_off(reader)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -111,7 +83,7 @@ class Live:
         ):
             message = Message("change", said)
             for reader in tuple(self._readers):
-                reader.offer(message)
+                offer(reader, message)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(PAUSE, self._tick)
         return self._sight
@@ -121,3 +93,15 @@ class Live:
         if news:
             self._last = news[-1].seq
         return news
+
+
+def offer(reader: Backlog[Message], message: Message) -> None:
+    """One that has not taken so many is cut off."""
+    if not reader.put(message):
+        _cut_off(reader)
+
+
+def _cut_off(reader: Backlog[Message]) -> None:
+    """It comes back, and begins with the present state: what waited for it is void."""
+    reader.take_all()
+    reader.close()
