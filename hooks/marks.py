@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from hooks.happenings import ALL, Happened, UnitMoved
 from hooks.points import POINTS
 from units.records import dataclass
+from units.words import did_you_mean
 
 LIMIT = 10.0
 """Seconds that a hook has, unless it asks for less."""
@@ -84,7 +85,5 @@ def _within(timeout: float) -> float:
 
 
 def _meant(word: str, known: Any) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake pays for it
-
-    close = get_close_matches(word, list(known), 1)
-    return f": did you mean '{close[0]}'?" if close else f": there are {', '.join(known)}"
+    guess = did_you_mean(word, known)
+    return f": {guess}" if guess else f": there are {', '.join(known)}"

@@ -5,8 +5,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from supervisor.os_errors import cannot
 from supervisor.state.atomic import replace
 from supervisor.views import text as render
+from units.words import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,10 +67,8 @@ def _tree(screen: render.Screen, answer: Any, unit: str | None) -> int:
 
     read = graph.read(answer)
     if unit is not None and read.node(unit) is None:
-        import difflib  # noqa: PLC0415 - only who mistyped pays for it
-
-        close = difflib.get_close_matches(unit[:100], [node.name for node in read.nodes], n=3)
-        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "'dockwarden units' lists them"
+        guess = did_you_mean(unit, [node.name for node in read.nodes], 3)
+        hint = guess or "'dockwarden units' lists them"
         render.Screen.of_stderr().line(render.clean(f"dockwarden: there is no unit '{unit[:80]}'; {hint}"))
         return UNKNOWN
     screen.stream.write(_writable(screen, graph.as_tree(read, unit, marks(screen))))
@@ -94,7 +94,7 @@ def _write(path: Path, text: str) -> int:
     try:
         replace(path, text.encode(), mode=None, durable=False, suffix=str(os.getpid()))
     except OSError as error:
-        said = f"dockwarden: cannot write {path}: {error.strerror}; choose another --output"
+        said = f"dockwarden: {cannot(f'write {path}', error, 'choose another --output')}"
         render.Screen.of_stderr().line(render.clean(said))
         return FAILED
     return OK

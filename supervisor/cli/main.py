@@ -23,7 +23,8 @@ from supervisor.cli import why as client_why
 from supervisor.cli.doctor import command as client_doctor
 from supervisor.cli.parser import guessed
 from supervisor.cli.progress import Progress
-from supervisor.http.client import NOT_FOUND, Client, RefusedError, UnreachableError, why
+from supervisor.http.client import NOT_FOUND, Client, RefusedError, UnreachableError
+from supervisor.os_errors import why
 from supervisor.version import VERSION
 from supervisor.views import text as render
 

@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
+from units.words import did_you_mean
+
 GROUPS = (
     ("to look", ("status", "units", "why", "events", "logs", "incidents", "top", "tree", "graph", "blame", "plot")),
     ("to ask something of units", ("start", "stop", "restart", "reset-failed", "wait")),
@@ -78,7 +80,5 @@ def options_of(parser: argparse.ArgumentParser) -> list[str]:
 
 def guessed(text: str, known: Iterable[str]) -> str:
     """``; did you mean 'start'?``, or nothing."""
-    import difflib  # noqa: PLC0415 - only who mistyped pays for it
-
-    close = difflib.get_close_matches(text[:100], list(known), n=3)
-    return "; did you mean " + " or ".join(f"'{one}'" for one in close) + "?" if close else ""
+    guess = did_you_mean(text, known, 3)
+    return f"; {guess}" if guess else ""

@@ -10,6 +10,7 @@ from supervisor.config.parsing import env_files, parse
 from supervisor.config.service_draft import env_file_path
 from supervisor.config.settings import Settings
 from supervisor.config.tree import ConfigError, Node, Place, Report, lookup, merged
+from supervisor.os_errors import why
 
 LIMIT = 4 << 20
 """Bytes of one file: more is no configuration."""
@@ -181,6 +182,6 @@ def _why(error: OSError | ValueError) -> str:
         case UnicodeDecodeError():
             return f"not UTF-8 text: {error.reason} at byte {error.start}"
         case OSError():
-            return error.strerror or str(error)
+            return why(error)
         case _:
             return str(error)

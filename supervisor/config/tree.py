@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from supervisor.logs.known_secrets import conceal
 from units.records import dataclass
+from units.words import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +104,7 @@ class Report:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """``did you mean 'image'?``, or nothing when no known word is near."""
-    import difflib  # noqa: PLC0415 - only a mistake pays for it
-
-    found = difflib.get_close_matches(word.replace("-", "_"), sorted(known), 1, 0.6)
-    return f"did you mean '{found[0]}'?" if found else ""
+    return did_you_mean(word.replace("-", "_"), sorted(known))
 
 
 def merged(low: Node, high: Node) -> Node:

@@ -46,6 +46,7 @@ from supervisor.dockerd.tls.isolated import materialize_apart
 from supervisor.dockerd.tls.settings import TlsError, TlsSettings, UnusableError
 from supervisor.engine.fast_client import Caller
 from supervisor.engine.port import Engine, EngineError, Report
+from supervisor.os_errors import why
 from supervisor.runtime.loop import Inbox
 from supervisor.state import atomic
 from units.events import ContainerDied, ContainerStarted, Event, HealthReported, Observed
@@ -245,7 +246,7 @@ class UserDocker:
             start = os.fstat(log).st_size
             pid = spawn_detached(entering, [*argv, *how.argv[1:]], {**how.environment, "PATH": path}, log)
         except OSError as error:
-            raise EngineError(Failure.OTHER, f"cannot run {entering}: {error.strerror}") from error
+            raise EngineError(Failure.OTHER, f"cannot run {entering}: {why(error)}") from error
         finally:
             os.close(log)
         record = Record(

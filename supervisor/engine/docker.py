@@ -36,6 +36,7 @@ from supervisor.engine.port import (
     Whereabouts,
 )
 from supervisor.logs.timestamps import as_digits
+from supervisor.os_errors import why
 from units.events import Observed
 from units.quantities import Seconds
 from units.spec import ContainerId, UnitName
@@ -336,7 +337,7 @@ class DockerEngine:
         try:
             archive = await asyncio.to_thread(Path(path).open, "rb")
         except OSError as error:
-            raise EngineError(Failure.OTHER, f"load {path}: {error.strerror}") from error
+            raise EngineError(Failure.OTHER, f"load {path}: {why(error)}") from error
         names: list[str] = []
         with archive:
             async with self._order("load", path, PROGRESS) as deadline:

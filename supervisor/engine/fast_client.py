@@ -11,6 +11,7 @@ from typing import NoReturn, cast
 
 from supervisor.engine.http1 import Lines, Response, WireError
 from supervisor.engine.port import EngineError
+from supervisor.os_errors import why
 from units.records import dataclass
 from units.unit import Failure
 
@@ -34,7 +35,7 @@ def unreachable(path: str, error: OSError) -> EngineError:
         case ConnectionRefusedError():
             text = f"nobody listens on {path}: the engine has died"
         case _:
-            text = f"{path}: {error.strerror or error}"
+            text = f"{path}: {why(error)}"
     return EngineError(Failure.UNREACHABLE, text)
 
 

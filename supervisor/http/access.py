@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from supervisor.os_errors import cannot
 from units.records import dataclass
 
 SOCKET = "control.sock"
@@ -163,11 +164,6 @@ def _clear_away(path: Path) -> None:
 
 
 def _way_out(error: OSError, path: Path) -> str:
-    advice = "choose another --run-dir"
     if "too long" in str(error):
         return f"{path} is longer than a unix socket's name may be (107 bytes): choose a shorter --run-dir"
-    if error.errno in {errno.EACCES, errno.EPERM}:
-        advice = f"run as root or {advice}"
-    if error.errno == errno.ENOENT:
-        advice = f"make its directory or {advice}"
-    return f"cannot open {path}: {error.strerror}; {advice}"
+    return cannot(f"open {path}", error, "choose another --run-dir", {errno.ENOENT: "make its directory, or {}"})

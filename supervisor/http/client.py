@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode
 
 from supervisor.engine.http1 import Lines, Response, WireError
 from supervisor.http.reach import Reach
+from supervisor.os_errors import why
 
 SOCKET, READING = "control.sock", "control-ro.sock"
 PATIENCE = 15.0
@@ -290,8 +291,4 @@ def _unanswered(address: Path | tuple[str, int], error: OSError) -> UnansweredEr
         return UnansweredError(Reach.REFUSED, f"{address} is a socket, and nobody listens")
     if error.errno in {errno.EAGAIN, errno.EWOULDBLOCK}:  # Its queue of connections is full.
         return UnansweredError(Reach.HANGS, f"{address} takes no more connections")
-    return UnansweredError(Reach.NONSENSE, f"{address}: {error.strerror or error}")
-
-
-def why(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+    return UnansweredError(Reach.NONSENSE, f"{address}: {why(error)}")

@@ -177,13 +177,6 @@ def address(listen: str, option: str = "--listen") -> tuple[str | None, int]:
     return bare or None, int(port)
 
 
-def plain(error: OSError) -> str:
-    """Why an address cannot be had, in the system's words; others add to them."""
-    said = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-    said = (said or str(error)).rpartition(": ")[2]
-    return said[:1].lower() + said[1:]
-
-
 def on_loopback(host: str | None) -> bool:
     """Whether only this machine can reach what listens there."""
     if host == "localhost":

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from supervisor.logs.formats import Line, for_journald, for_syslog
 from supervisor.logs.target import Target
+from supervisor.os_errors import why
 from units.records import dataclass
 
 JOURNALD = "/run/systemd/journal/socket"
@@ -219,7 +220,7 @@ class FileTarget:
                 self._file.close()
                 with self._news:
                     self._lost += 1
-                self.trouble = error.strerror or str(error)
+                self.trouble = why(error)
             else:
                 self.trouble = ""
 
@@ -254,7 +255,7 @@ class Datagrams:
             self.trouble = ""  # It listens, and is busy.
         except OSError as error:
             self.reopen()
-            self.trouble = f"{self._path}: {error.strerror or error}"
+            self.trouble = f"{self._path}: {why(error)}"
         else:
             self.trouble = ""
 

@@ -11,6 +11,7 @@ from typing import assert_never, cast
 
 from supervisor.engine.http1 import Response, WireError
 from supervisor.engine.port import Engine, EngineError, ExecId, Whereabouts
+from supervisor.os_errors import reason
 from supervisor.runtime.netns import socket_of
 from units.health import Check, Exec, Http, Tcp
 from units.records import dataclass, replace
@@ -83,7 +84,7 @@ class Probes:
         except NoWayError as error:
             told = failed(f"{host}: {error}", "error")
         except (OSError, ssl.SSLError, WireError) as error:
-            told = failed(f"{host}: {_why(error)}")
+            told = failed(f"{host}: {reason(error)}")
         finally:
             if asking is not None:
                 asking.close()
@@ -104,7 +105,7 @@ class Probes:
             made = socket_of(where.pid, container)
         except OSError as error:
             if not where.address:
-                raise NoWayError(f"it has no address, and its network cannot be entered ({_why(error)})") from error
+                raise NoWayError(f"it has no address, and its network cannot be entered ({reason(error)})") from error
             return await self._dial(where.address, probe.port)
         return await self._connected(made, ("127.0.0.1", probe.port))
 
@@ -246,12 +247,6 @@ def _numeric(host: str) -> socket.AddressFamily | None:
             socket.inet_pton(family, host)
             return family
     return None
-
-
-def _why(error: Exception) -> str:
-    """Event loops word the same refusal in their own ways; the system has one."""
-    code = getattr(error, "errno", None)
-    return os.strerror(code).lower() if isinstance(code, int) and not isinstance(error, ssl.SSLError) else str(error)
 
 
 def _answered(made: socket.socket, address: tuple[str, int]) -> bool:

@@ -3,7 +3,6 @@
 All functions block (they wait for the disk): call them in a thread.
 """
 
-import errno
 import hashlib
 import json
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from supervisor.os_errors import cannot
 from supervisor.state.atomic import replace
 
 VERSION = 1
@@ -105,15 +105,5 @@ def _checksum(state: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(state, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-_ADVICE = {
-    errno.ENOSPC: "free some space there",
-    errno.EDQUOT: "free some space there",
-    errno.EROFS: "make it writable, or keep the state elsewhere (--state-dir)",
-    errno.EACCES: "run as root, or keep the state elsewhere (--state-dir)",
-    errno.EPERM: "run as root, or keep the state elsewhere (--state-dir)",
-}
-
-
 def _way_out(verb: str, path: Path, error: OSError) -> str:
-    advice = _ADVICE.get(error.errno or 0, "look at the disk, or keep the state elsewhere (--state-dir)")
-    return f"cannot {verb} {path}: {error.strerror}; {advice}"
+    return cannot(f"{verb} {path}", error, "keep the state elsewhere (--state-dir)")

@@ -1,6 +1,5 @@
 """The lock of a run directory: at most one supervisor commands the units of a host."""
 
-import errno
 import fcntl
 import os
 import shlex
@@ -9,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from supervisor.os_errors import cannot
 
 PID_FILE = "dockwarden.pid"
 
@@ -97,9 +98,4 @@ def _holder(fd: int) -> tuple[int, str]:
 
 
 def _way_out(error: OSError, run_dir: Path) -> str:
-    advice = "choose another --run-dir"
-    if error.errno in {errno.EACCES, errno.EPERM}:
-        advice = f"run as root or {advice}"
-    elif error.errno == errno.ENOSPC:
-        advice = f"free some space there or {advice}"
-    return f"cannot use {run_dir} as the run directory: {error.strerror}; {advice}"
+    return cannot(f"use {run_dir} as the run directory", error, "choose another --run-dir")

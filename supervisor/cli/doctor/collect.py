@@ -34,6 +34,7 @@ from supervisor.cli.options import CONFIG
 from supervisor.http.client import BudgetClient, UnansweredError
 from supervisor.http.reach import Reach
 from supervisor.logs.timestamps import started
+from supervisor.os_errors import why
 from supervisor.state.lock import PID_FILE
 from supervisor.version import VERSION
 from units.records import dataclass
@@ -280,7 +281,7 @@ def state_facts(path: Path) -> StateFacts:
     except PermissionError:
         return StateFacts(str(path))
     except (OSError, CorruptError) as error:
-        return StateFacts(str(path), str(getattr(error, "strerror", None) or error), aside)
+        return StateFacts(str(path), why(error), aside)
     return StateFacts(str(path), set_aside=aside)
 
 

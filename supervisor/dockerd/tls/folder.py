@@ -13,6 +13,7 @@ from pathlib import Path
 
 from supervisor.dockerd.rooted_path import within
 from supervisor.dockerd.tls.settings import UnusableError
+from supervisor.os_errors import cannot
 from supervisor.state.atomic import replace_in
 
 SECRET, PUBLIC = 0o600, 0o644
@@ -128,18 +129,6 @@ def _owner(like: os.stat_result) -> tuple[int, int] | None:
     return (like.st_uid, like.st_gid) if os.geteuid() == 0 and like.st_uid != 0 else None
 
 
-_ADVICE = {
-    errno.ENOSPC: "free some space there",
-    errno.EDQUOT: "free some space there",
-    errno.EROFS: "choose another directory",
-    errno.EACCES: "run as root, or choose another directory",
-    errno.EPERM: "run as root, or choose another directory",
-    errno.ENOTDIR: "choose another directory",
-    errno.EISDIR: "move it away",
-    errno.ELOOP: "put the file itself there, not a link to it",
-}
-
-
 def _trouble(verb: str, path: Path, error: OSError) -> UnusableError:
-    advice = _ADVICE.get(error.errno or 0, "look at the disk, or choose another directory")
-    return UnusableError([f"cannot {verb} {path}: {error.strerror}; {advice}"])
+    advice = {errno.EISDIR: "move it away", errno.ELOOP: "put the file itself there, not a link to it"}
+    return UnusableError([cannot(f"{verb} {path}", error, "choose another directory", advice)])

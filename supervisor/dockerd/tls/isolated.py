@@ -7,6 +7,7 @@ from pathlib import Path
 
 from supervisor import child
 from supervisor.dockerd.tls.settings import REFUSED, UNUSABLE, TlsError, TlsFiles, TlsSettings, UnusableError
+from supervisor.os_errors import why
 
 PATIENCE = 30.0
 """Seconds for the child: a key is made within a tenth of one, but small boards are slow and busy at boot."""
@@ -24,9 +25,7 @@ async def materialize_apart(settings: TlsSettings, root: Path = Path("/")) -> Tl
             env=child.environment(),
         )
     except OSError as error:
-        raise UnusableError(
-            [f"cannot run {sys.executable} to look after the certificates: {error.strerror}"]
-        ) from error
+        raise UnusableError([f"cannot run {sys.executable} to look after the certificates: {why(error)}"]) from error
     try:
         async with asyncio.timeout(PATIENCE):
             answer, errors = await process.communicate(asked)

@@ -25,9 +25,9 @@ from supervisor.http.server import (
     StreamResponse,
     address,
     match,
-    plain,
 )
 from supervisor.journal.journal import Journal
+from supervisor.os_errors import reason
 from units.machine import Moment
 from units.world import Entry, Reaction
 
@@ -133,7 +133,7 @@ class Control:
         except PagesError as error:
             raise ControlError(str(error)) from error
         except OSError as error:
-            raise ControlError(f"cannot listen at {where}: {plain(error)}; choose another --control-listen") from error
+            raise ControlError(f"cannot listen at {where}: {reason(error)}; choose another --control-listen") from error
 
     def _server(self, guard: Guard) -> HttpServer:
         server = HttpServer(

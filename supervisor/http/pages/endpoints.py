@@ -22,9 +22,9 @@ from supervisor.http.server import (
     find,
     on_loopback,
     own_name,
-    plain,
     read_in_time,
 )
+from supervisor.os_errors import reason
 from units.world import World
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ async def serve_pages(
 
 
 def _refusal(listen: str, error: OSError) -> str:
-    return f"cannot serve metrics at {listen}: {plain(error)}; choose another address with --listen, or '' for none"
+    return f"cannot serve metrics at {listen}: {reason(error)}; choose another address with --listen, or '' for none"
 
 
 def routes(metrics: Rendering, world: Callable[[], World]) -> tuple[Route, ...]:
