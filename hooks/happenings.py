@@ -12,8 +12,6 @@ from units.records import dataclass
 from units.unit import Phase
 from units.world import Reaction, Transition
 
-UP = frozenset({Phase.RUNNING, Phase.READY})
-BAD = frozenset({Phase.FAILED, Phase.CRASH_LOOP, Phase.IMAGE_MISSING})
 LONGEST = 4096
 """Characters of a value in an environment."""
 
@@ -172,11 +170,11 @@ def _kinds(moved: Transition) -> tuple[tuple[type[UnitMoved], bool], ...]:
     runs_on = moved.on == "SignalFailed"  # Its stop was vetoed.
     return (
         (UnitMoved, True),
-        (UnitStarted, after.phase in UP and before.phase not in UP and not runs_on),
+        (UnitStarted, after.phase.up and not before.phase.up and not runs_on),
         (UnitReady, entered and after.phase is Phase.READY and not runs_on),
         (UnitRestarted, moved.restart is not None),
-        (UnitDied, moved.on == "ContainerDied" and before.phase in {*UP, Phase.STARTING}),
-        (UnitFailed, entered and after.phase in BAD),
+        (UnitDied, moved.on == "ContainerDied" and (before.phase.up or before.phase is Phase.STARTING)),
+        (UnitFailed, entered and after.phase.stuck),
         (UnitStopped, entered and after.phase is Phase.INACTIVE),
         (UnitUnhealthy, after.health is Health.UNHEALTHY and before.health is not Health.UNHEALTHY),
     )

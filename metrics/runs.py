@@ -20,7 +20,6 @@ from units.world import Reaction, Transition, World
 ENDED = frozenset({"ContainerDied", "ContainerDestroyed", "VerdictDue"})
 """Facts after which the restart decision is made."""
 SIGNALS = {143: "sigterm", 137: "sigkill", 139: "sigsegv", 134: "sigabrt"}
-UP = frozenset({Phase.RUNNING, Phase.READY})
 RISING = frozenset({Phase.STARTING, Phase.RUNNING})
 STOPS = {
     StoppedBy.PERSON: "person",
@@ -185,7 +184,7 @@ def unrestarted(moved: Transition) -> str:
 
 def unhelped(unit: Unit, report: HealthReported, world: World, now: Instant) -> str:
     """Why nothing is done about a unit that has just turned unhealthy; empty: it has not, or something is."""
-    if report.health is not Health.UNHEALTHY or unit.health is not Health.UNHEALTHY or unit.phase not in UP:
+    if report.health is not Health.UNHEALTHY or unit.health is not Health.UNHEALTHY or not unit.phase.up:
         return ""
     policy, restart = unit.spec.heal, unit.spec.restart
     if policy.action in {OnUnhealthy.NONE, OnUnhealthy.HOOK}:

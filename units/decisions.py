@@ -21,7 +21,6 @@ TIES = frozenset({Via.NET, Via.PID, Via.IPC, Via.LINK, Via.VOLUMES, Via.DEPENDS_
 DEATHS = frozenset({"ContainerDied", "ContainerDestroyed", "VerdictDue"})
 FAILED_ORDERS = frozenset({"StartFailed", "CreateFailed", "DeadlineDue", "PullFailed"})
 ASKED = {"StartAsked": "ask.start", "StopAsked": "ask.stop", "RestartAsked": "ask.restart", "ResetAsked": "ask.reset"}
-UP = frozenset({Phase.RUNNING, Phase.READY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ def of_standing(before: World, event: Event, moment: Moment, reaction: Reaction)
         decided = _decided_standing(old, unit, event, moment)
         if decided is not None:
             rule, inputs = decided
-            leads = planned(unit) if rule in ASKED.values() or unit.phase not in UP else None
+            leads = planned(unit) if rule in ASKED.values() or not unit.phase.up else None
             yield Decision(name, rule, _outcome(unit, rule), inputs, moment.cause, leads)
         if unit.phase is Phase.WAITING and (held := _held(unit)) and held != _held(old):
             yield _hold(unit, held, moment, reaction.world)
@@ -154,7 +153,7 @@ def _decided(moved: Transition, event: Event, moment: Moment) -> tuple[str, Inpu
 def _decided_on_stop(moved: Transition) -> tuple[str, Inputs] | None:
     """A stop that was none, that nobody can carry out, or that is not let."""
     after, on = moved.after, moved.on
-    if on == "SignalFailed" and moved.before.phase is Phase.STOPPING and after.phase in UP:
+    if on == "SignalFailed" and moved.before.phase is Phase.STOPPING and after.phase.up:
         return "gate.stop", (("gate", after.reason.removeprefix("runs on: ")),)
     if on == "StopRevoked":
         return "stop.revoked", (("engine", "went down"),)
@@ -184,7 +183,7 @@ def _rule_of(judged: Judgement, moved: Transition) -> str:
 def _inputs_of(judged: Judgement, before: Unit, moment: Moment) -> Inputs:
     death, policy, verdict = judged.death, judged.policy, judged.verdict
     code = _told(death.exit_code)
-    unseen = before.started_at == NEVER and before.phase in UP  # Begun under another supervisor: it counts as 0.
+    unseen = before.started_at == NEVER and before.phase.up  # Begun under another supervisor: it counts as 0.
     window = recent(before.budget.restarts, policy.interval, moment.now)
     limit = f":{policy.max_retries}" if policy.policy is Policy.ON_FAILURE and policy.max_retries else ""
     inputs: list[tuple[str, Value]] = [
@@ -235,7 +234,7 @@ def _decided_on_death(moved: Transition) -> tuple[str, Inputs] | None:
     return None
 
 
-ANSWERED = frozenset({*UP, Phase.STARTING, Phase.EXITED})
+ANSWERED = frozenset({Phase.RUNNING, Phase.READY, Phase.STARTING, Phase.EXITED})
 """Phases of a foreign unit in which its end is news."""
 
 
@@ -252,7 +251,7 @@ def _decided_on_failure(moved: Transition, event: Event) -> tuple[str, Inputs] |
         return "restart.refused", (("engine", message), ("probe", after.spec.restart.probe))
     if after.phase is Phase.BACKOFF:
         return "restart.engine-away", (("engine", message),)
-    if after.phase is Phase.STOPPING and moved.before.phase in UP:
+    if after.phase is Phase.STOPPING and moved.before.phase.up:
         rule = "deadline.overrun" if after.failing else "restart.not-serving"
         return rule, (("deadline", after.spec.deadline),)
     return None
@@ -261,8 +260,10 @@ def _decided_on_failure(moved: Transition, event: Event) -> tuple[str, Inputs] |
 def _decided_while_up(moved: Transition, moment: Moment) -> tuple[str, Inputs] | None:
     """Of a unit that runs, or is found running: what is done for its health, its ties, its definition, its place."""
     before, after, on = moved.before, moved.after, moved.on
-    begins = after.phase in {Phase.STOPPING, Phase.CREATING} and before.phase in {*UP, Phase.WAITING, Phase.STARTING}
-    if begins and before.phase in UP and planned(after) is Reason.RELINK:
+    begins = after.phase in {Phase.STOPPING, Phase.CREATING} and (
+        before.phase.up or before.phase in {Phase.WAITING, Phase.STARTING}
+    )
+    if begins and before.phase.up and planned(after) is Reason.RELINK:
         return _relink_rule(after), (("tie", _ties(after)), ("why", after.reason))
     if planned(after) is Reason.RELINK and on == "PeerChanged" and before.phase is Phase.INACTIVE:
         return "relink.left-behind", (("why", after.reason),)
@@ -283,7 +284,7 @@ def _decided_standing(old: Unit, unit: Unit, event: Event, moment: Moment) -> tu
     on = type(event).__name__
     if on in ASKED and getattr(event, "unit", "") == unit.name:
         return _asked(unit, on, old)
-    if unit.phase not in UP:
+    if not unit.phase.up:
         return _decided_while_down(old, unit, event, moment)
     if old.flapping and not unit.flapping:
         return "heal.calm", (("calm", unit.spec.heal.calm),)

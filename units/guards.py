@@ -16,10 +16,6 @@ KILLS = 3
 """SIGKILLs before a process counts as unkillable; 2, 4 and 8 s apart."""
 
 
-SETTLED = frozenset({Phase.INACTIVE, Phase.CRASH_LOOP, Phase.IMAGE_MISSING, Phase.COMPLETED, Phase.FAILED})
-"""Phases a unit does not leave by itself soon."""
-
-
 def satisfied(edge: Dependency, target: Unit, view: View) -> bool:
     """Whether a dependency has reached what this edge asks for."""
     if target.name in view.reloading:
@@ -30,7 +26,7 @@ def satisfied(edge: Dependency, target: Unit, view: View) -> bool:
         return False
     if edge.condition is Condition.HEALTHY:
         return target.phase is Phase.READY
-    return target.phase in {Phase.RUNNING, Phase.READY}
+    return target.phase.up
 
 
 def lacking(unit: Unit, view: View) -> tuple[str, ...]:
@@ -44,7 +40,7 @@ def lacking(unit: Unit, view: View) -> tuple[str, ...]:
             continue
         if edge.via is Via.VOLUMES and not unit.fresh and target.container is not None:
             continue
-        if target.phase in SETTLED and target.name not in view.reloading:
+        if target.phase.settled and target.name not in view.reloading:
             if not tolerates(edge):
                 missing.append(f"{target.name} (held: it is {target.phase}: {target.reason})")
             continue
@@ -59,7 +55,7 @@ def displaced(unit: Unit, _event: Any, view: View) -> bool:
     context = view.units.get(spec.context) if spec.context else None
     if place is None or context is None or (place.context, place.engine) != (spec.context, spec.engine):
         return True
-    return place.container != context.container or context.phase not in {Phase.RUNNING, Phase.READY}
+    return place.container != context.container or not context.phase.up
 
 
 def must_wait(unit: Unit, _event: Any, view: View) -> bool:
@@ -214,7 +210,7 @@ def taken_along(unit: Unit, event: fact.VerdictDue, view: View) -> bool:
     if not current(unit, event, view) or unit.exit_code != OWNER_DIED:
         return False
     owners = [view.units[edge.target] for edge in view.links.leaders.get(unit.name, ()) if edge.via is Via.PID]
-    return any(owner.phase not in {Phase.RUNNING, Phase.READY} or later(owner, unit) for owner in owners)
+    return any(not owner.phase.up or later(owner, unit) for owner in owners)
 
 
 def rests(unit: Unit, event: Any, view: View) -> bool:

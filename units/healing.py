@@ -16,7 +16,7 @@ from units.quantities import Instant, Seconds
 from units.records import dataclass, replace
 from units.restart import recent
 from units.spec import LASTING, Kind, OnUnhealthy, UnitName
-from units.unit import Phase, Unit
+from units.unit import Unit
 
 TOLD = "its health check failed"
 AGAIN = Seconds(5)
@@ -118,7 +118,7 @@ def _down(unit: Unit, view: View) -> list[UnitName]:
         if (edge.hard or unit.spec.kind is Kind.FOREIGN)
         and (peer := view.units[edge.target]).spec.kind in LASTING
         and peer.wanted
-        and peer.phase not in {Phase.RUNNING, Phase.READY}
+        and not peer.phase.up
     ]
 
 

@@ -3,7 +3,6 @@
 from typing import Any, assert_never
 
 from units import events as fact
-from units import relinking
 from units.events import WorldEvent
 from units.links import check, shares
 from units.quantities import NEVER, Instant, Seconds
@@ -28,7 +27,7 @@ def take_look(step: Step, event: fact.ContainerLooked) -> None:
     changes: dict[str, Any] = {"look": new}
     if before is not None and before.address and new.address and before.address != new.address:
         changes["readdressed"] = unit.begun
-    if unit.phase in relinking.UP and unit.started_at == NEVER and event.started:
+    if unit.phase.up and unit.started_at == NEVER and event.started:
         changes |= {
             "started_at": Instant(step.moment.now - event.ran_for),
             "begun": Stamp(0, event.started),
@@ -70,7 +69,7 @@ def _lose_engine(step: Step, reason: str) -> None:
     step.world = replace(step.world, engine_up=False, engine_reason=reason)
     if not was_up or step.world.draining:
         return
-    if any(unit.phase in {Phase.RUNNING, Phase.READY} for unit in step.units.values()):
+    if any(unit.phase.up for unit in step.units.values()):
         return  # It left units running, so it stopped none: whoever was stopped was stopped by a person.
     for unit in step.units.values():
         if unit.stopped_by is StoppedBy.OUTSIDE and step.moment.now - unit.since < ENGINE_STOP:

@@ -28,8 +28,6 @@ CALM = Seconds(10)
 CAUSES = 64
 """Causes that one incident remembers: a crash loop has a new one for each crash."""
 
-_BAD = frozenset({Phase.CRASH_LOOP, Phase.FAILED, Phase.IMAGE_MISSING, Phase.BACKOFF})
-_STANDING = frozenset({Phase.RUNNING, Phase.READY})
 _ASKED = frozenset({Phase.STOPPING, Phase.DRAINING, Phase.INACTIVE, Phase.COMPLETED})
 """Whoever dies there was to go."""
 _DEATHS = frozenset({"ContainerDied", "ContainerDestroyed"})
@@ -118,8 +116,8 @@ def falls(transition: Transition, *, draining: bool = False) -> bool:
     if not after.wanted or after.phase in _ASKED or after.phase is Phase.EXITED:
         return False
     if before.phase is Phase.EXITED:
-        return after.phase not in _STANDING
-    return after.phase in _BAD or (transition.on in _DEATHS and before.phase not in _ASKED)
+        return not after.phase.up
+    return after.phase.troubled or (transition.on in _DEATHS and before.phase not in _ASKED)
 
 
 def _found_ill(transition: Transition) -> bool:
@@ -147,7 +145,7 @@ def _move(
 ) -> None:
     after = transition.after
     fell = falls(transition, draining=draining)
-    left = transition.before.phase in _STANDING and after.phase not in _STANDING and after.wanted and not draining
+    left = transition.before.phase.up and not after.phase.up and after.wanted and not draining
     if not fell and not left:
         return
     mine = next((one for one in known.values() if after.cause in one.causes), None)

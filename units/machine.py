@@ -129,9 +129,6 @@ class Advance:
     edge: Edge[Any] | None
 
 
-ANSWERING = frozenset({Phase.CREATING, Phase.STARTING, Phase.PULLING, Phase.DRAINING, Phase.STOPPING, Phase.EXITED})
-"""Phases in which the engine's facts answer to something already under way, and so belong to its cause."""
-
 OF_ITS_OWN = frozenset(event for event in EVENTS if event.__name__.endswith(("Due", "Failed"))) - {LookDue}
 """Timers that the unit has armed, and orders of its own that failed. A look goes on with what it was put off for."""
 
@@ -145,7 +142,7 @@ def cause_of(unit: Unit, event: UnitEvent, view: View) -> str:
     moment = view.moment
     if type(event) in OF_ITS_OWN:
         return unit.cause or moment.cause
-    if unit.phase in ANSWERING and type(event) in FACTS:
+    if unit.phase.moving and type(event) in FACTS:
         return unit.cause or moment.cause
     if unit.phase is Phase.INACTIVE and isinstance(event, ContainerStarted) and moment.now - unit.since < SOON_AFTER:
         return unit.cause or moment.cause

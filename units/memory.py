@@ -158,6 +158,6 @@ def _believe(unit: Unit, record: Mapping[str, Any]) -> Unit:
     phase = Phase(record["phase"])
     if phase not in BELIEVED or not unit.wanted:
         return unit
-    if unit.spec.checks and phase in {Phase.RUNNING, Phase.READY}:
+    if unit.spec.checks and phase.up:
         return unit  # Found running by the snapshot, it begins a run as far as its checks are concerned.
     return replace(unit, phase=phase, reason=str(record["reason"]))

@@ -21,7 +21,6 @@ from units.unit import Phase, Unit
 
 BY_ID = SHARED | {Via.LINK}
 """Edges that the engine writes down as the other container's id when it makes this one."""
-UP = frozenset({Phase.RUNNING, Phase.READY})
 MOVING = frozenset({Phase.STOPPING, Phase.STARTING, Phase.CREATING, Phase.EXITED})
 """Phases that end by themselves, and soon."""
 SOON = 0.001
@@ -66,7 +65,7 @@ def later(one: Unit, other: Unit) -> bool:
 
 def stale(unit: Unit, view: View) -> tuple[Stale, ...]:
     """What a running unit holds on to though it is over; only where its leader runs, so that there is a cure."""
-    if unit.phase not in UP:
+    if not unit.phase.up:
         return ()
     return tuple(_stale(unit, view))
 
@@ -78,7 +77,7 @@ def _stale(unit: Unit, view: View) -> Iterator[Stale]:
             if _other_volumes(unit, leader):
                 yield Stale(edge, Cure.RECREATE, f"the volumes of {leader.name} are other ones now")
             continue
-        if leader.phase not in UP:
+        if not leader.phase.up:
             continue
         if edge.via in BY_ID and _holds_another(unit, edge.via, leader):
             yield Stale(edge, Cure.RECREATE, f"{leader.name} was made anew: it holds on to the container of before")

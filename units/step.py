@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import TypeGuard, get_args
 
 from units import events as fact
-from units import relinking
 from units.commands import Command, ReadConfig, TakeSnapshot
 from units.events import EngineFact, UnitEvent
 from units.machine import Advance, Moment, View, advance
@@ -102,7 +101,7 @@ class Step:
     def _apply(self, before: Unit, event: UnitEvent, result: Advance) -> None:
         after = result.unit
         self.commands.extend(result.commands)
-        if after.spec.reloads and not after.reloaded and after.phase in {Phase.READY, Phase.COMPLETED}:
+        if after.spec.reloads and not after.reloaded and after.phase.arrived:
             after = replace(after, reloaded=True)
             self.world = replace(self.world, reloading=self.world.reloading | {after.name})
             self.commands.append(ReadConfig(after.name))
@@ -124,7 +123,7 @@ class Step:
             if self.units[name].phase in LOOKING:
                 self.push(fact.PeerChanged(name, unit.name))
         for name in links.downstream(unit.name):
-            if self.units[name].phase in relinking.UP:  # It may have put off a re-link until this one had settled.
+            if self.units[name].phase.up:  # It may have put off a re-link until this one had settled.
                 self.push(fact.PeerChanged(name, unit.name))
         if self.world.draining and not unit.busy:
             for other in self.units.values():
@@ -171,6 +170,6 @@ def _address_matters(unit: Unit, view: View) -> bool:
     return any(
         edge.target == unit.name and edge.via is Via.LINK
         for name in view.links.followers.get(unit.name, ())
-        if view.units[name].phase in relinking.UP
+        if view.units[name].phase.up
         for edge in view.links.leaders[name]
     )

@@ -35,6 +35,34 @@ class Phase(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
 
+    up: bool
+    """A process of it runs."""
+    alive: bool
+    """A process of it runs, or may be about to."""
+    moving: bool
+    """An order or a signal is out, or a verdict is: what comes next decides."""
+    arrived: bool
+    """It has got where it was to get."""
+    stuck: bool
+    """It does not run, and is tried again rarely or not at all."""
+    troubled: bool
+    """It does not run, though it should."""
+    settled: bool
+    """It does not leave this by itself soon."""
+
+
+for _phase in Phase:  # Attributes, not sets to look in: hashing a member of an enumeration is slow.
+    _phase.up = _phase in {Phase.RUNNING, Phase.READY}
+    _phase.alive = _phase.up or _phase in {Phase.STARTING, Phase.DRAINING, Phase.STOPPING}
+    _phase.moving = _phase in {
+        *(Phase.PULLING, Phase.CREATING, Phase.STARTING, Phase.DRAINING, Phase.STOPPING),
+        Phase.EXITED,
+    }
+    _phase.arrived = _phase in {Phase.READY, Phase.COMPLETED}
+    _phase.stuck = _phase in {Phase.CRASH_LOOP, Phase.IMAGE_MISSING, Phase.FAILED}
+    _phase.troubled = _phase.stuck or _phase is Phase.BACKOFF
+    _phase.settled = _phase.stuck or _phase in {Phase.INACTIVE, Phase.COMPLETED}
+
 
 MEANING: dict[Phase, str] = {
     Phase.INACTIVE: "not wanted: stopped by a person, disabled, or the host goes down",
@@ -237,15 +265,12 @@ class Unit:
     @property
     def alive(self) -> bool:
         """A process of it runs, or may be about to."""
-        return self.phase in ALIVE
+        return self.phase.alive
 
     @property
     def busy(self) -> bool:
         """Alive, or an order is out whose answer decides: a shutdown waits for it."""
-        return self.phase in ALIVE or self.phase in {Phase.CREATING, Phase.PULLING}
-
-
-ALIVE = frozenset({Phase.STARTING, Phase.RUNNING, Phase.READY, Phase.DRAINING, Phase.STOPPING})
+        return self.phase.alive or self.phase in {Phase.CREATING, Phase.PULLING}
 
 
 class Failure(Enum):

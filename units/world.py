@@ -47,8 +47,7 @@ class World:
     @property
     def settled(self) -> bool:
         """Nothing is on its way to something else by itself."""
-        moving = {Phase.PULLING, Phase.CREATING, Phase.STARTING, Phase.STOPPING, Phase.DRAINING, Phase.EXITED}
-        return self.engine_up and not any(unit.phase in moving for unit in self.units.values())
+        return self.engine_up and not any(unit.phase.moving for unit in self.units.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ from units.world import Entry, Reaction, Transition
 
 MOST = 32
 """Stages of one unit: one that never arrives is followed no further."""
-THERE = frozenset({Phase.READY, Phase.COMPLETED})
 ENGINE = "engine"
 
 
@@ -27,7 +26,7 @@ ENGINE = "engine"
 class Stage:
     """A unit's state from one moment on."""
 
-    state: str
+    state: Phase
     at: Instant
     reason: str
 
@@ -85,35 +84,35 @@ class BootChart:
     def _unit(self, name: str, rise: Rise) -> dict[str, Any]:
         stages = rise.stages
         begins = [_round(stage.at - self._begun) for stage in stages]
-        there = stages[-1].state in {phase.value for phase in THERE}
+        there = stages[-1].state.arrived
         return {
             "unit": name,
-            "state": stages[-1].state,
+            "state": stages[-1].state.value,
             "arrived": begins[-1] if there else None,
             "waited": begins[1] if len(begins) > 1 else None,
             "waited_for": rise.waited_for,
             "found": rise.found,
             "took": _round(begins[-1] - begins[min(1, len(begins) - 1)]) if there else None,
             "stages": [
-                {"state": stage.state, "begin": begin, "reason": stage.reason}
+                {"state": stage.state.value, "begin": begin, "reason": stage.reason}
                 for stage, begin in zip(stages, begins, strict=True)
             ],
         }
 
 
 def _first(unit: Unit, begun: Instant) -> Rise:
-    there = unit.phase in THERE
-    return Rise((Stage(unit.phase.value, begun, unit.reason),), found=there, over=there)
+    there = unit.phase.arrived
+    return Rise((Stage(unit.phase, begun, unit.reason),), found=there, over=there)
 
 
 def _on(rise: Rise, moved: Transition, event: Event, now: Instant) -> Rise:
     after = moved.after
-    stages = (*rise.stages, Stage(after.phase.value, now, after.reason))
+    stages = (*rise.stages, Stage(after.phase, now, after.reason))
     waited_for, found = rise.waited_for, rise.found
     if moved.before.phase is Phase.WAITING:
         waited_for = _released_by(event, after.name)
         found = moved.on == "ContainerStarted"
-    return Rise(stages, waited_for, found, over=after.phase in THERE or len(stages) >= MOST)
+    return Rise(stages, waited_for, found, over=after.phase.arrived or len(stages) >= MOST)
 
 
 def _released_by(event: Event, name: str) -> str:

@@ -21,8 +21,6 @@ from units.switch.record import in_words as outcome_in_words
 from units.unit import Phase
 from units.world import Entry, Reaction, Transition, World
 
-BAD = frozenset({Phase.CRASH_LOOP, Phase.FAILED, Phase.IMAGE_MISSING})
-DEAD = BAD | {Phase.EXITED, Phase.BACKOFF, Phase.COMPLETED}
 NOTED = (
     fact.StartAsked,
     fact.StopAsked,
@@ -125,6 +123,8 @@ class _OneReaction:
         root = getattr(self._entry.event, "unit", after.name)
         writer, event = self._writer, self._entry.event
         origin = writer.plans.tell(transition, event, self._moment, self._reaction.world, self.decision)
+        down = after.phase.troubled or after.phase in {Phase.EXITED, Phase.COMPLETED}
+        died = down or transition.on == "ContainerDied"
         record = self._keep(
             event="unit.transition",
             fact=self._common["fact"] + ("" if root == after.name else f" of {root}"),
@@ -134,16 +134,16 @@ class _OneReaction:
             after=after.phase.value,
             on=transition.on,
             reason=after.reason,
-            exit_code=after.exit_code if after.phase in DEAD or transition.on == "ContainerDied" else None,
+            exit_code=after.exit_code if died else None,
             container=(after.container or "")[:12],
             restarts=after.restarts,
             restart="" if restart is None else restart.value,
             incarnation=after.run,
-            level="warning" if after.phase in BAD else "info",
+            level="warning" if after.phase.stuck else "info",
             decision=origin,
         )
         writer.withheld.pop(after.name, None)
-        say = self._log.warning if after.phase in BAD else self._log.info
+        say = self._log.warning if after.phase.stuck else self._log.info
         say(
             "unit.transition",
             unit=record.unit,

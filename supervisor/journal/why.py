@@ -23,7 +23,6 @@ LONGEST = 250
 SURROUNDINGS = 16
 """Records of the host (engine lost and back, configuration, shutdown, another supervisor) in one chain."""
 GOOD = frozenset({Phase.READY.value, Phase.COMPLETED.value, Phase.INACTIVE.value, Phase.RUNNING.value})
-TRYING = frozenset({Phase.BACKOFF, Phase.CRASH_LOOP, Phase.IMAGE_MISSING, Phase.FAILED})
 
 
 def why(journal: Journal, world: World, name: UnitName, since: float | None = None) -> dict[str, Any]:
@@ -40,7 +39,7 @@ def why(journal: Journal, world: World, name: UnitName, since: float | None = No
     shown = chain(journal, world.links, name, own, begin)
     due = journal.due(name)
     to_wall = journal.wall
-    waits = due is not None and unit.phase in TRYING and due > to_wall(unit.since)
+    waits = due is not None and unit.phase.troubled and due > to_wall(unit.since)
     return {
         "unit": unit_row(unit, to_wall),
         "meaning": MEANING[unit.phase],

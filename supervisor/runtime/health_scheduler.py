@@ -20,13 +20,12 @@ from units.machine import Moment
 from units.quantities import Instant, Seconds
 from units.records import dataclass
 from units.spec import ContainerId, UnitName
-from units.unit import Phase, Unit
+from units.unit import Unit
 from units.world import Entry, Reaction
 
 if TYPE_CHECKING:
     from supervisor.runtime.probes import Outcome
 
-UP = frozenset({Phase.RUNNING, Phase.READY})
 KEPT = 5
 """Outcomes of each check that are kept to be shown."""
 RESPECIFYING = (SnapshotTaken, ConfigRead, SpecChanged)
@@ -125,7 +124,7 @@ class Prober:
 
     def _consider(self, unit: Unit | None, name: UnitName) -> None:
         run = self._runs.get(name)
-        wanted = unit is not None and unit.phase in UP and unit.container is not None and bool(unit.spec.checks)
+        wanted = unit is not None and unit.phase.up and unit.container is not None and bool(unit.spec.checks)
         if run is not None and unit is not None and wanted and _same(run, unit):
             return
         if run is not None:

@@ -8,7 +8,6 @@ import socket
 from collections.abc import Callable, Mapping
 
 from units.machine import Moment
-from units.unit import Phase
 from units.world import Entry, Reaction, World
 
 READY_ANYWAY = 20.0
@@ -73,8 +72,8 @@ def in_short(world: World) -> str:
     if not world.engine_up:
         return f"no engine: {world.engine_reason}"
     units = world.units.values()
-    up = sum(unit.phase in {Phase.READY, Phase.COMPLETED} for unit in units)
-    bad = sorted(unit.name for unit in units if unit.phase in {Phase.FAILED, Phase.CRASH_LOOP, Phase.IMAGE_MISSING})
+    up = sum(unit.phase.arrived for unit in units)
+    bad = sorted(unit.name for unit in units if unit.phase.stuck)
     trouble = f"; in trouble: {', '.join(bad[:5])}" if bad else ""
     return f"{up} of {len(world.units)} units up{trouble}"
 

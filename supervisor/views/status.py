@@ -78,7 +78,7 @@ def consoles(world: World, context: Context) -> dict[str, Any] | None:
     if unit is None:
         return None
     return {
-        "current": unit.spec.variant if unit.phase in {Phase.RUNNING, Phase.READY} else None,
+        "current": unit.spec.variant if unit.phase.up else None,
         "enabled": context.enabled.get(Switchable.CONSOLE, unit.spec.variant),
         "consoles": [_console_row(name, spec, unit, world) for name, spec in sorted(world.consoles.items())],
     }

@@ -100,3 +100,12 @@ def test_every_working_step_has_a_way_back() -> None:
     for step in switching.WORKING:
         for event in (SwitchDue, ChoiceLost):
             assert SwitchStep.REVERTING in {row.to for row in switching.CELLS[step, event]}
+
+
+def test_the_groups_of_phases_hold_together() -> None:
+    """Each phase is in one of what can be: on its way, up, settled, or waiting for its time."""
+    for phase in Phase:
+        assert [phase.moving, phase.up, phase.settled, phase in {Phase.WAITING, Phase.BACKOFF}].count(True) == 1
+        assert phase.alive or not phase.up
+        assert phase.troubled or not phase.stuck
+        assert not (phase.troubled and phase.arrived)

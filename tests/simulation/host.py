@@ -420,7 +420,7 @@ def excused(world: World, name: UnitName) -> bool:
         settled = target.phase in {Phase.FAILED, Phase.CRASH_LOOP, Phase.INACTIVE, Phase.IMAGE_MISSING, Phase.BACKOFF}
         if settled or target.phase is Phase.WAITING:
             return True
-        if edge.condition is not Condition.STARTED and target.phase in {Phase.RUNNING, Phase.READY}:
+        if edge.condition is not Condition.STARTED and target.phase.up:
             return True
         if target.spec.kind is Kind.ONESHOT and target.phase is Phase.RUNNING:
             return True

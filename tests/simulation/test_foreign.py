@@ -142,7 +142,7 @@ def judge(watched: Watched, specs: dict[str, UnitSpec]) -> list[str]:
         held = engine.named(unit.name)
         if unit.phase in AT_WORK and now - unit.since > 120:
             told.append(f"{unit.name} hangs in {unit.phase}: {unit.reason}")
-        if unit.phase in {Phase.RUNNING, Phase.READY} and (held is None or not held.running):
+        if unit.phase.up and (held is None or not held.running):
             told.append(f"{unit.name} is thought to run")
         if unit.phase is Phase.INACTIVE and held is not None and held.running:
             told.append(f"{unit.name} is thought to be down")

@@ -29,7 +29,6 @@ from units.world import World
 
 CHUNK = 100
 REPLACED = re.compile("_[0-9a-f]{12}'")
-QUIET = {Phase.STARTING, Phase.CREATING, Phase.STOPPING, Phase.DRAINING, Phase.EXITED, Phase.PULLING}
 
 
 @dataclass
@@ -109,7 +108,7 @@ def dead_namespaces(world: World) -> list[str]:
     """Nobody holds on to what is over where that can be cured."""
     moment = Moment(Instant(asyncio.get_running_loop().time()), 0, "")
     view = View(world.units, world.links, world.engine_up, world.draining, world.reloading, moment)
-    up = (unit for unit in world.units.values() if unit.phase in {Phase.RUNNING, Phase.READY})
+    up = (unit for unit in world.units.values() if unit.phase.up)
     services = (unit for unit in up if unit.spec.kind is Kind.SERVICE)
     due = [unit for unit in services if not patience(unit, view)]  # Who went too often lately has to wait.
     return [f"{unit.name} holds on: {one.why}" for unit in due for one in curable(unit, view)]
@@ -150,7 +149,7 @@ def incidents(host: SimulatedHost) -> list[str]:
 
 
 def quiet(world: World) -> bool:
-    return world.engine_up and not any(unit.phase in QUIET for unit in world.units.values())
+    return world.engine_up and not any(unit.phase.moving for unit in world.units.values())
 
 
 def too_many_restarts(host: SimulatedHost) -> list[str]:

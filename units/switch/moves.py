@@ -99,15 +99,11 @@ def console_ready(_switch: Switch, _event: Any, scene: Scene) -> bool:
     return scene.console is not None and scene.console.phase is Phase.READY
 
 
-LOST = frozenset({Phase.CRASH_LOOP, Phase.IMAGE_MISSING, Phase.FAILED, Phase.COMPLETED, Phase.INACTIVE})
-"""Phases from which a unit that was just started does not get anywhere by itself."""
-
-
 def console_lost(switch: Switch, _event: Any, scene: Scene) -> bool:
     """It cannot start, or has died already: a console that falls over in its first moments is no working one."""
     if switch.of is not Switchable.CONSOLE:
         return False
-    return scene.console is None or scene.console.phase in LOST or bool(scene.console.death)
+    return scene.console is None or scene.console.phase.settled or bool(scene.console.death)
 
 
 def serves(switch: Switch, _event: Any, scene: Scene) -> bool:
@@ -123,7 +119,7 @@ def need_not_serve(switch: Switch, _event: Any, _scene: Scene) -> bool:
 
 
 def engine_lost(switch: Switch, _event: Any, scene: Scene) -> bool:
-    return switch.serving and (scene.docker is None or scene.docker.phase in LOST)
+    return switch.serving and (scene.docker is None or scene.docker.phase.settled)
 
 
 def emptied(switch: Switch, event: Any, scene: Scene) -> bool:

@@ -202,7 +202,7 @@ def stopgap(scene: Scene, tried: frozenset[str]) -> SwitchAsked | None:
     unit = scene.console
     if unit is None or scene.draining or not scene.engine_up or unit.spec.variant in {"default", *tried}:
         return None
-    if not unit.wanted or unit.phase not in {Phase.CRASH_LOOP, Phase.IMAGE_MISSING, Phase.FAILED}:
+    if not unit.wanted or not unit.phase.stuck:
         return None
     return SwitchAsked(Switchable.CONSOLE, "default", force=True) if "default" in scene.consoles else None
 

@@ -23,8 +23,6 @@ ANSWER = 10.0
 """Seconds within which the one loop takes a fact; more means that it is stuck."""
 
 ASKS = {"start": StartAsked, "stop": StopAsked, "restart": RestartAsked, "reset-failed": ResetAsked}
-BAD = frozenset({Phase.FAILED, Phase.CRASH_LOOP, Phase.IMAGE_MISSING})
-UP = frozenset({Phase.RUNNING, Phase.READY})
 DOWN = frozenset({Phase.INACTIVE, Phase.COMPLETED})
 
 
@@ -68,7 +66,7 @@ class Asking:
                 ask.answer = answer
                 ask.answered.set()
         for moved in reaction.transitions:
-            if moved.on == "SignalFailed" and moved.after.phase in UP:
+            if moved.on == "SignalFailed" and moved.after.phase.up:
                 self._note_veto(moved.after.name)
         for ask in self._asks.values():
             unit = reaction.world.units.get(ask.unit)
@@ -153,7 +151,7 @@ def settled(verb: str, unit: Unit) -> bool:
         case "stop":
             return not unit.busy and unit.phase is not Phase.EXITED and not unit.wanted
         case _:
-            return up(unit) or unit.phase in DOWN or unit.phase in BAD
+            return up(unit) or unit.phase in DOWN or unit.phase.stuck
 
 
 def succeeded(verb: str, unit: Unit) -> bool:

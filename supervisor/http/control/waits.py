@@ -26,11 +26,11 @@ def stopped(unit: Unit) -> bool:
 
 GOALS: Mapping[str, Goal] = {
     "ready": lambda unit: up(unit) or unit.phase is Phase.COMPLETED,
-    "running": lambda unit: unit.phase in {Phase.RUNNING, Phase.READY},
+    "running": lambda unit: unit.phase.up,
     "healthy": lambda unit: unit.phase is Phase.READY and unit.health is Health.HEALTHY,
     "completed": lambda unit: unit.phase is Phase.COMPLETED,
     "stopped": stopped,
-    "failed": lambda unit: unit.phase in {Phase.FAILED, Phase.CRASH_LOOP, Phase.IMAGE_MISSING},
+    "failed": lambda unit: unit.phase.stuck,
 }
 
 
