@@ -82,7 +82,8 @@ def notices(
         name = frozenset({UnitName(notice.unit)})
         well = notice.event is Kind.RECOVERY or (notice.event is Kind.HEAL and notice.state == Phase.READY)
         troubled = troubled - name if well else troubled | name
-    return tuple(told), troubled & reaction.world.units.keys()
+    gone = [name for name in reaction.changed if name not in reaction.world.units]
+    return tuple(told), troubled.difference(gone)
 
 
 def _of_transition(moved: Transition, troubled: frozenset[UnitName]) -> Notice | None:

@@ -17,7 +17,7 @@ from units.quantities import Instant
 from units.relinking import Cure
 from units.spec import CONSOLE, USER_DOCKER, UnitName
 from units.switch.record import Outcome, Result, Switch, SwitchStep
-from units.unit import Phase
+from units.unit import Phase, Unit
 from units.world import Entry, Reaction, Transition, World
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 ON_THE_WAY_UP = frozenset({Phase.CREATING, Phase.STARTING})
 COMING = frozenset({Phase.RUNNING, Phase.BACKOFF})
+MOVING = frozenset(
+    {Phase.PULLING, Phase.CREATING, Phase.STARTING, Phase.STOPPING, Phase.DRAINING, Phase.EXITED},
+)
 BLOCK = 50
 """Units whose series of one metric are written at a time."""
 CLOCK_STEP = 0.05
@@ -55,6 +58,8 @@ class Metrics:
         self._started = now()
         self._config_read = wall()
         self._booted = 0.0
+        self._coming: set[UnitName] | None = None
+        """Units that are not yet where they stay; ``None`` before the first reaction."""
         self._connected = False
         self._world: Callable[[], World] | None = None
         self._to_wall: Callable[[Instant], float] = Instant
@@ -137,14 +142,21 @@ class Metrics:
                 self._reread(taken=False)
             case _:
                 pass
-        if not self._booted and (reaction.transitions or isinstance(event, SnapshotTaken)):
-            self._note_boot(reaction.world, now - self._started)
+        if not self._booted:
+            self._note_boot(event, reaction, now - self._started)
 
-    def _note_boot(self, world: World, took: float) -> None:
-        phases = self._boot_phases
-        if world.engine_up and not phases["engine"]:
+    def _note_boot(self, event: Event, reaction: Reaction, took: float) -> None:
+        world, phases = reaction.world, self._boot_phases
+        if self._coming is None:
+            self._coming = {name for name, unit in world.units.items() if not _at_rest(unit)}
+        for name in reaction.changed:
+            unit = world.units.get(name)
+            (self._coming.discard if unit is None or _at_rest(unit) else self._coming.add)(name)
+        if not world.engine_up or not (reaction.transitions or isinstance(event, SnapshotTaken)):
+            return
+        if not phases["engine"]:
             phases["engine"] = took
-        if _at_rest(world):
+        if not self._coming:
             self._booted = took
             phases["units"] = took - phases["engine"]
 
@@ -355,7 +367,8 @@ def _took(event: ConfigRead, world: World) -> bool:
     return all(spec.name in units and units[spec.name].spec == spec for spec in event.specs)
 
 
-def _at_rest(world: World) -> bool:
-    """Every unit is where it stays by itself. One that is unhealthy may be so for good."""
-    coming = (unit for unit in world.units.values() if unit.phase in COMING)
-    return world.settled and all(unit.health is Health.UNHEALTHY for unit in coming if unit.wanted)
+def _at_rest(unit: Unit) -> bool:
+    """It is where it stays by itself. One that is unhealthy may be so for good."""
+    if unit.phase in COMING:
+        return not unit.wanted or unit.health is Health.UNHEALTHY
+    return unit.phase not in MOVING

@@ -59,10 +59,9 @@ LEAD_NOWHERE = frozenset({"restart.give-up", "restart.rest", "stop.respected", "
 def of_standing(before: World, event: Event, moment: Moment, reaction: Reaction) -> Iterator[Decision]:
     """The decisions about units that stay in their phase: helped by a signal, put off, held, asked in vain."""
     moved = {transition.after.name for transition in reaction.transitions}
-    was = before.units
-    for name, unit in reaction.world.units.items():
-        old = was.get(name)
-        if old is unit or old is None or name in moved or old.phase is not unit.phase:
+    for name in reaction.changed:
+        old, unit = before.units.get(name), reaction.world.units.get(name)
+        if old is None or unit is None or name in moved or old.phase is not unit.phase:
             continue
         decided = _decided_standing(old, unit, event, moment)
         if decided is not None:

@@ -32,7 +32,7 @@ def take_look(step: Step, event: fact.ContainerLooked) -> None:
             "started_at": Instant(step.moment.now - event.ran_for),
             "begun": Stamp(0, event.started),
         }
-    step.units[unit.name] = replace(unit, **changes)
+    step.put(replace(unit, **changes))
     for name in (unit.name, *step.world.links.followers.get(unit.name, ())):
         if step.units[name].phase in LOOKING:
             step.push(fact.PeerChanged(name, unit.name))
@@ -103,16 +103,16 @@ def _meet(step: Step, snapshot: fact.SnapshotTaken) -> None:
         unit = step.units.get(spec.name)
         if unit is None:
             known = "does not run"
-            step.units[spec.name] = Unit(spec, Phase.INACTIVE, step.moment.now, reason=known, cause=step.moment.cause)
+            step.put(Unit(spec, Phase.INACTIVE, step.moment.now, reason=known, cause=step.moment.cause))
             changed = True
         elif unit.spec != spec:
-            step.units[spec.name] = replace(unit, spec=spec)
+            step.put(replace(unit, spec=spec))
             step.push(fact.SpecChanged(spec.name, spec))
             changed = True
     needed = {edge.target for unit in step.units.values() for edge in unit.spec.dependencies}
     for name, unit in tuple(step.units.items()):
         if name not in seen | needed and unit.container is None and unit.phase is Phase.INACTIVE:
-            del step.units[name]
+            step.drop(name)
             changed = True
     if changed:
         checked = check(unit.spec for unit in step.units.values())
@@ -159,11 +159,11 @@ def _change_specs(step: Step, specs: tuple[UnitSpec, ...]) -> None:
     for spec in specs:
         old = step.units.get(spec.name)
         if old is None:
-            step.units[spec.name] = fresh_unit(spec, step.moment.now, step.moment.cause)
+            step.put(fresh_unit(spec, step.moment.now, step.moment.cause))
         elif old.spec != spec:
             if old.spec.kind is not spec.kind:
                 old = replace(old, phase=_phase_for(old, spec.kind))
-            step.units[spec.name] = replace(old, spec=spec)
+            step.put(replace(old, spec=spec))
             step.push(fact.SpecChanged(spec.name, spec))
         if old is not None and old.stopped_by is StoppedBy.CONFIG:
             step.push(fact.StartAsked(spec.name))

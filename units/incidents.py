@@ -10,7 +10,7 @@ Derived from reactions, after the orders; nothing is decided by it.
 - It is over when all its units have been well for a while: a crash loop is one incident, not one for each crash.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 
 from units import events as fact
@@ -49,20 +49,28 @@ class Incident:
     causes: tuple[str, ...] = ()
     engine: bool = False
     """The engine is part of it, and away."""
+    ill: frozenset[UnitName] = frozenset()
+    """Those of its units that are not well now."""
     well: Instant = NEVER
     """Since when all its units are well; NEVER: they are not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Incidents:
-    """Those that are not over."""
+    """Those that are not over, and the indexes by which one event finds its own without a look at all others."""
 
-    open: tuple[Incident, ...] = ()
+    by_id: Mapping[str, Incident] = field(default_factory=dict)
+    """In the order in which they were opened."""
     of: Mapping[UnitName, str] = field(default_factory=dict)
     """The id of each unit's incident."""
+    by_cause: Mapping[str, str] = field(default_factory=dict)
+    """The id of the incident that a cause belongs to."""
+    settling: Mapping[str, Instant] = field(default_factory=dict)
+    """Since when all units of an incident are well, by id; the earliest comes first."""
 
-    def named(self, incident: str) -> Incident | None:
-        return next((one for one in self.open if one.id == incident), None)
+    @property
+    def open(self) -> tuple[Incident, ...]:
+        return tuple(self.by_id.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +83,18 @@ class Looked:
 
 
 def look(before: Incidents, event: Event, moment: Moment, reaction: Reaction) -> Looked:
-    """``event``: what the reaction is to."""
-    if not (before.open or reaction.transitions or isinstance(event, fact.EngineLost)):
+    """``event``: what the reaction is to. Costs what the reaction changed, however many incidents are open."""
+    of_engine = isinstance(event, fact.EngineLost | fact.SnapshotTaken)
+    changed = any(name in before.of for name in reaction.changed)
+    if not (reaction.transitions or changed or of_engine or _due(before.settling, moment)):
         return Looked(before)
-    known = {one.id: one for one in before.open}
-    of = dict(before.of)
-    _engine(known, event, moment, reaction)
+    book = _Book(before, moment, reaction)
+    if of_engine:
+        book.note_engine(event)
     for transition in reaction.transitions:
-        _move(known, of, transition, moment, draining=reaction.world.draining)
-    closed = []
-    for one in list(known.values()):
-        if (now := _aged(one, of, moment, reaction)) is None:
-            closed.append(known.pop(one.id))
-            of = {name: incident for name, incident in of.items() if incident != one.id}
-        else:
-            known[one.id] = now
-    opened = tuple(one for one in known.values() if before.named(one.id) is None)
-    return Looked(Incidents(tuple(known.values()), of), opened, tuple(closed))
+        book.move(transition)
+    book.settle()
+    return book.looked()
 
 
 def well(unit: Unit) -> bool:
@@ -124,49 +127,117 @@ def _found_ill(transition: Transition) -> bool:
     return transition.on == "HealthReported" and transition.before.phase is Phase.READY
 
 
-def _engine(known: dict[str, Incident], event: Event, moment: Moment, reaction: Reaction) -> None:
-    if isinstance(event, fact.EngineLost) and reaction.world.engine_version and not reaction.world.draining:
-        lost = next((one for one in known.values() if one.engine or not one.root), None)
-        if lost is None:
-            lost = Incident(moment.cause, moment.now, "", f"the engine was lost: {event.reason}")
-        known[lost.id] = replace(lost, engine=True, causes=(*lost.causes, moment.cause)[-CAUSES:])
-    if isinstance(event, fact.SnapshotTaken) and reaction.world.engine_up:
-        for one in [one for one in known.values() if one.engine]:
-            known[one.id] = replace(one, engine=False, causes=(*one.causes, moment.cause)[-CAUSES:])
+def _due(settling: Mapping[str, Instant], moment: Moment) -> bool:
+    """Whether the incident that has been calm for longest is over."""
+    return bool(settling) and moment.now - next(iter(settling.values())) >= CALM
 
 
-def _move(
-    known: dict[str, Incident],
-    of: dict[UnitName, str],
-    transition: Transition,
-    moment: Moment,
-    *,
-    draining: bool,
-) -> None:
-    after = transition.after
-    fell = falls(transition, draining=draining)
-    left = transition.before.phase.up and not after.phase.up and after.wanted and not draining
-    if not fell and not left:
-        return
-    mine = next((one for one in known.values() if after.cause in one.causes), None)
-    if mine is None and fell:
-        mine = known.get(of.get(after.name, ""))
-    if mine is None:
-        if not fell:
+class _Book:
+    """The incidents while one reaction is worked into them."""
+
+    def __init__(self, before: Incidents, moment: Moment, reaction: Reaction) -> None:
+        self._open = dict(before.by_id)
+        self._of = dict(before.of)
+        self._by_cause = dict(before.by_cause)
+        self._settling = dict(before.settling)
+        self._moment = moment
+        self._units = reaction.world.units
+        self._world = reaction.world
+        self._changed = reaction.changed
+        self._touched: dict[str, None] = {}
+        self._opened: dict[str, None] = {}
+        self._closed: list[Incident] = []
+
+    def note_engine(self, event: Event) -> None:
+        world, cause = self._world, self._moment.cause
+        if isinstance(event, fact.EngineLost) and world.engine_version and not world.draining:
+            lost = next((one for one in self._open.values() if one.engine or not one.root), None)
+            if lost is None:
+                lost = Incident(cause, self._moment.now, "", f"the engine was lost: {event.reason}")
+            self._keep(replace(lost, engine=True), cause)
+        if isinstance(event, fact.SnapshotTaken) and world.engine_up:
+            for one in [one for one in self._open.values() if one.engine]:
+                self._keep(replace(one, engine=False), cause)
+
+    def move(self, transition: Transition) -> None:
+        """Find the incident that a unit's fall belongs to, or open one."""
+        after, draining = transition.after, self._world.draining
+        fell = falls(transition, draining=draining)
+        left = transition.before.phase.up and not after.phase.up and after.wanted and not draining
+        if not fell and not left:
             return
-        mine = Incident(after.cause, moment.now, after.name, after.reason)
-    causes = mine.causes if after.cause in mine.causes else (*mine.causes, after.cause)[-CAUSES:]
-    units = mine.units if after.name in mine.units else (*mine.units, after.name)
-    known[mine.id] = replace(mine, units=units, causes=causes)
-    of[after.name] = mine.id
+        mine = self._open.get(self._by_cause.get(after.cause, ""))
+        if mine is None and fell:
+            mine = self._open.get(self._of.get(after.name, ""))
+        if mine is None:
+            if not fell:
+                return
+            mine = Incident(after.cause, self._moment.now, after.name, after.reason)
+        if self._of.get(after.name) != mine.id:
+            self._part(after.name)
+            self._of[after.name] = mine.id
+            units = mine.units if after.name in mine.units else (*mine.units, after.name)
+            mine = replace(mine, units=units)
+        self._keep(mine, after.cause)
 
+    def settle(self) -> None:
+        """Who is well now, and what is over."""
+        unwell: dict[str, list[UnitName]] = {}
+        for name in self._changed:
+            if (mine := self._of.get(name)) is not None:
+                unwell.setdefault(mine, []).append(name)
+                self._touched[mine] = None
+        for incident in self._touched:
+            self._age(self._open[incident], unwell.get(incident, ()))
+        while _due(self._settling, self._moment):
+            self._close(next(iter(self._settling)))
 
-def _aged(incident: Incident, of: Mapping[UnitName, str], moment: Moment, reaction: Reaction) -> Incident | None:
-    """As it is now; None: it is over."""
-    units = reaction.world.units
-    theirs = (units.get(name) for name in incident.units if of.get(name) == incident.id)
-    if incident.engine or not all(unit is None or well(unit) for unit in theirs):
-        return incident if incident.well == NEVER else replace(incident, well=NEVER)
-    if incident.well == NEVER:
-        return replace(incident, well=moment.now)
-    return None if moment.now - incident.well >= CALM else incident
+    def looked(self) -> Looked:
+        incidents = Incidents(self._open, self._of, self._by_cause, self._settling)
+        return Looked(incidents, tuple(self._open[one] for one in self._opened), tuple(self._closed))
+
+    def _keep(self, incident: Incident, cause: str) -> None:
+        if cause not in incident.causes:
+            for old in incident.causes[: max(0, len(incident.causes) + 1 - CAUSES)]:
+                self._forget(old, incident.id)
+            incident = replace(incident, causes=(*incident.causes, cause)[-CAUSES:])
+        self._by_cause.setdefault(cause, incident.id)
+        if incident.id not in self._open:
+            self._opened[incident.id] = None
+        self._open[incident.id] = incident
+        self._touched[incident.id] = None
+
+    def _part(self, name: UnitName) -> None:
+        """A unit leaves its incident for another one."""
+        old = self._open.get(self._of.get(name, ""))
+        if old is not None:
+            self._open[old.id] = replace(old, ill=old.ill - {name})
+            self._touched[old.id] = None
+
+    def _age(self, incident: Incident, changed: Iterable[UnitName]) -> None:
+        """As it is now that these units of it have changed."""
+        units = self._units
+        bad = {name for name in changed if (unit := units.get(name)) is not None and not well(unit)}
+        ill = incident.ill.difference(changed) | bad
+        since = incident.well
+        if incident.engine or ill:
+            since = NEVER
+            self._settling.pop(incident.id, None)
+        elif since == NEVER:
+            since = self._settling[incident.id] = self._moment.now
+        if ill != incident.ill or since != incident.well:
+            self._open[incident.id] = replace(incident, ill=ill, well=since)
+
+    def _close(self, incident: str) -> None:
+        del self._settling[incident]
+        over = self._open.pop(incident)
+        self._closed.append(over)
+        for name in over.units:
+            if self._of.get(name) == incident:
+                del self._of[name]
+        for cause in over.causes:
+            self._forget(cause, incident)
+
+    def _forget(self, cause: str, incident: str) -> None:
+        if self._by_cause.get(cause) == incident:
+            del self._by_cause[cause]

@@ -28,6 +28,17 @@ class Links:
                     queue.append(further)
         return tuple(queue[len(direct) :])
 
+    def upstream(self, name: UnitName) -> tuple[UnitName, ...]:
+        """What it needs, and what those need, and so on."""
+        seen = {name}
+        queue = [name]
+        for here in queue:
+            for edge in self.leaders.get(here, ()):
+                if edge.target not in seen:
+                    seen.add(edge.target)
+                    queue.append(edge.target)
+        return tuple(queue[1:])
+
 
 @dataclass(frozen=True, slots=True)
 class Check:

@@ -9,7 +9,7 @@ from units.commands import Command, ReadConfig, TakeSnapshot
 from units.events import EngineFact, UnitEvent
 from units.machine import Advance, Moment, View, advance
 from units.records import replace
-from units.spec import CONSOLE, USER_DOCKER, Via
+from units.spec import CONSOLE, USER_DOCKER, UnitName, Via
 from units.switch.record import Outcome, Switch
 from units.tables.by_kind import rules_of
 from units.unit import Phase, Unit
@@ -36,6 +36,8 @@ class Step:
         self.world = world
         self._look_at_switch = look_at_switch
         self.units = dict(world.units)
+        """To be read; what changes it is ``put`` and ``drop``."""
+        self.changed: dict[UnitName, None] = {}
         self.moment = moment
         self.queue: deque[UnitEvent] = deque()
         self.transitions: list[Transition] = []
@@ -43,6 +45,15 @@ class Step:
         self.answers: list[Answer] = []
         self.notices: list[str] = []
         self.switches: list[Switch | Outcome] = []
+
+    def put(self, unit: Unit) -> None:
+        """From now on the unit is this."""
+        self.units[unit.name] = unit
+        self.changed[unit.name] = None
+
+    def drop(self, name: UnitName) -> None:
+        del self.units[name]
+        self.changed[name] = None
 
     def push(self, event: UnitEvent) -> None:
         self.queue.append(event)
@@ -105,7 +116,8 @@ class Step:
             after = replace(after, reloaded=True)
             self.world = replace(self.world, reloading=self.world.reloading | {after.name})
             self.commands.append(ReadConfig(after.name))
-        self.units[after.name] = after
+        if after is not before:
+            self.put(after)
         if after.phase is not before.phase or after.restarts != before.restarts:
             self.transitions.append(Transition(before, after, type(event).__name__))
         if after.phase is not before.phase:
@@ -126,9 +138,9 @@ class Step:
             if self.units[name].phase.up:  # It may have put off a re-link until this one had settled.
                 self.push(fact.PeerChanged(name, unit.name))
         if self.world.draining and not unit.busy:
-            for other in self.units.values():
-                if other.phase is Phase.DRAINING:
-                    self.push(fact.PeerChanged(other.name, unit.name))
+            for name in links.upstream(unit.name):
+                if self.units[name].phase is Phase.DRAINING:
+                    self.push(fact.PeerChanged(name, unit.name))
 
     def _answer(self, event: UnitEvent, *, accepted: bool, text: str) -> None:
         if isinstance(event, ASKS) and event.request:
@@ -143,6 +155,7 @@ class Step:
             tuple(self.answers),
             tuple(self.notices),
             tuple(self.switches),
+            tuple(self.changed),
         )
 
 

@@ -44,11 +44,6 @@ class World:
         """The host goes down and nothing of any unit runs or is under way any more."""
         return self.draining and (self.watching or not any(unit.busy for unit in self.units.values()))
 
-    @property
-    def settled(self) -> bool:
-        """Nothing is on its way to something else by itself."""
-        return self.engine_up and not any(unit.phase.moving for unit in self.units.values())
-
 
 @dataclass(frozen=True, slots=True)
 class Transition:
@@ -94,6 +89,8 @@ class Reaction:
     """Things a person should know that are no unit's state."""
     switches: tuple[Switch | Outcome, ...] = ()
     """Each step that a switch came to, and its end."""
+    changed: tuple[UnitName, ...] = ()
+    """Units that are not what they were, or are not there any more: all others are the same objects as before."""
 
 
 def new_world(

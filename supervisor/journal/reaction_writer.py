@@ -91,7 +91,7 @@ class ReactionWriter:
         """The trouble that a unit, or what belongs to a cause, is a part of; empty: none."""
         found = self._incidents.of.get(UnitName(unit), "")
         if not found and cause and not unit:
-            found = next((one.id for one in self._incidents.open if cause in one.causes), "")
+            found = self._incidents.by_cause.get(cause, "")
         return found
 
 

@@ -47,9 +47,19 @@ class _Drained:
 
     def __init__(self) -> None:
         self.event = asyncio.Event()
+        self._busy: set[UnitName] | None = None
+        """Units that the shutdown waits for; ``None`` before it begins."""
 
     def observe(self, _entry: Entry, _moment: Moment, reaction: Reaction) -> None:
-        if reaction.world.drained:
+        world = reaction.world
+        if not world.draining:
+            return
+        if self._busy is None:
+            self._busy = {name for name, unit in world.units.items() if unit.busy}
+        for name in reaction.changed:
+            unit = world.units.get(name)
+            (self._busy.add if unit is not None and unit.busy else self._busy.discard)(name)
+        if world.watching or not self._busy:
             self.event.set()
 
 

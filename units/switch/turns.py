@@ -53,15 +53,15 @@ def _use_spare(step: Step, use: SpareUse, specs: tuple[UnitSpec, ...]) -> None:
     spare = unit.spare
     if use is SpareUse.KEEP:
         kept = None if unit.container is None else Spare(unit.container, unit.config_hash)
-        step.units[CONSOLE] = replace(console.become(unit, specs[0], kept), renew=True, spare=kept)
+        step.put(replace(console.become(unit, specs[0], kept), renew=True, spare=kept))
     elif use is SpareUse.USE and spare is not None:
         if unit.container != spare.container:
             order = SwapBack(CONSOLE, spare.container, unit.spec.container, unit.container)
             step.commands.append(order)
-        step.units[CONSOLE] = replace(console.become(unit, unit.spec, spare), fresh=False)
+        step.put(replace(console.become(unit, unit.spec, spare), fresh=False))
     elif use is SpareUse.DROP and spare is not None:
         step.commands.append(RemoveContainer(CONSOLE, spare.container, "the console was made anew"))
-        step.units[CONSOLE] = replace(unit, spare=None)
+        step.put(replace(unit, spare=None))
 
 
 def _redefine(step: Step, spec: UnitSpec) -> None:
@@ -71,10 +71,10 @@ def _redefine(step: Step, spec: UnitSpec) -> None:
         parked = dict(step.world.parked)
         if unit.container is not None:
             parked[unit.spec.variant] = Spare(unit.container, unit.config_hash)
-        step.units[CONSOLE] = console.become(unit, spec, parked.pop(spec.variant, None))
+        step.put(console.become(unit, spec, parked.pop(spec.variant, None)))
         step.world = replace(step.world, parked=parked)
     else:
-        step.units[spec.name] = replace(unit, spec=spec)
+        step.put(replace(unit, spec=spec))
     step.world = replace(step.world, links=check(unit.spec for unit in step.units.values()).links)
 
 

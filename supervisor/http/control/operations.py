@@ -8,10 +8,13 @@ from typing import Any
 
 from supervisor.http.control import types as answer
 from supervisor.http.control.commands import ASKS
-from supervisor.http.control.logs import LAST, LEVELS
+from supervisor.http.control.logs import LEVELS
 from supervisor.http.control.request import LONGEST_WAIT
 from supervisor.http.control.waits import GOALS
 from units.spec import Switchable
+
+LAST = 9_999_999_999
+"""Seconds since 1970; in the year 2286."""
 
 
 @dataclass(frozen=True, slots=True)
