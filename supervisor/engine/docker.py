@@ -202,7 +202,8 @@ class DockerEngine:
         return decode.owner(found)
 
     def start(self, container: ContainerId) -> Coroutine[Any, Any, None]:
-        asked = self._starts.ask("POST", f"{self._base}/containers/{quote(container, safe='')}/start", ACT)
+        name = container if container.isalnum() else quote(container, safe="")
+        asked = self._starts.ask("POST", f"{self._base}/containers/{name}/start", ACT)
         return self._started(container, asked, self._loop.time())
 
     async def _started(self, container: ContainerId, asked: Asked, began: float) -> None:

@@ -6,8 +6,10 @@ gives it. Everything that goes wrong with a connection is an EngineError.
 
 import asyncio
 import contextlib
+import os
+from collections import deque
 from collections.abc import Callable
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 from supervisor.engine.http1 import Lines, Response, WireError
 from supervisor.engine.port import EngineError
@@ -17,6 +19,11 @@ from units.unit import Failure
 
 CONNECTIONS = 16
 """More starts at once than this only make each other wait: an engine's rate is flat from about two per core on."""
+
+AT_ONCE = 16
+"""Lines of a stream that are heard in one turn of the event loop: as many starts as can be answered meanwhile."""
+MOST = 1024
+"""Lines that wait to be heard, before no more are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +55,14 @@ def request(method: str, target: str) -> bytes:
 
 @dataclass(slots=True)
 class Asked:
-    """A request, and the connection on which it has left, if one was at hand."""
+    """A request, and the connection on which it has left, or its turn to get one."""
 
     message: bytes
     patience: float
-    peer: "_Caller | None"
-    answer: asyncio.Future[Answer] | None
+    peer: "_Caller | None" = None
+    answer: asyncio.Future[Answer] | None = None
+    turn: asyncio.Future[None] | None = None
+    """Done when it has been given a connection."""
 
 
 class Caller:
@@ -61,28 +70,32 @@ class Caller:
 
     def __init__(self, path: str, connections: int = CONNECTIONS) -> None:
         self._path = path
-        self._peers: asyncio.LifoQueue[_Caller] = asyncio.LifoQueue()
-        for _ in range(connections):
-            self._peers.put_nowait(_Caller())
+        self._free = [_Caller() for _ in range(connections)]
+        """The one that was used last comes first: it is open."""
+        self._waiting: deque[Asked] = deque()
 
     async def warm(self) -> None:
         """Have a connection ready. Raises EngineError."""
-        if not self._peers.empty():
-            peer = self._peers.get_nowait()
+        if self._free:
+            peer = self._free.pop()
             try:
                 peer = peer if peer.alive else await self._connect()
             finally:
-                self._peers.put_nowait(peer)
+                self._release(peer)
 
     async def call(self, method: str, target: str, patience: float) -> Answer:
         """``ask`` and ``answer`` in one."""
         return await self.answer(self.ask(method, target, patience))
 
     def ask(self, method: str, target: str, patience: float) -> Asked:
-        """Send the request in this very tick where a connection is at hand; ``answer`` must be awaited in any case."""
+        """Send the request before this returns where a connection is open; ``answer`` must be awaited in any case."""
         message = request(method, target)
-        peer = None if self._peers.empty() else self._peers.get_nowait()
-        return Asked(message, patience, peer, peer.ask(message, patience) if peer is not None and peer.alive else None)
+        if not self._free:
+            asked = Asked(message, patience, turn=asyncio.get_running_loop().create_future())
+            self._waiting.append(asked)
+            return asked
+        peer = self._free.pop()
+        return Asked(message, patience, peer, peer.ask(message, patience) if peer.alive else None)
 
     async def answer(self, asked: Asked) -> Answer:
         """Raises EngineError (UNREACHABLE), TimeoutError. A call that is given up closes its connection.
@@ -90,17 +103,14 @@ class Caller:
         A kept connection that turns out to be closed before it has answered anything is no failure: the engine closes
         idle ones. The request is sent once more, on a new one, and so must be one that may come twice.
         """
+        if asked.turn is not None:
+            await self._await_turn(asked, asked.turn)
         peer = asked.peer
-        if peer is None:
-            async with asyncio.timeout(asked.patience):
-                peer = await self._peers.get()
+        assert peer is not None
         try:
-            answer = asked.answer
-            if answer is None and peer.alive:
-                answer = peer.ask(asked.message, asked.patience)
-            if answer is not None:
+            if asked.answer is not None:
                 with contextlib.suppress(_UnansweredError):
-                    return await answer
+                    return await asked.answer
             async with asyncio.timeout(asked.patience):
                 peer = await self._connect()
             return await peer.ask(asked.message, asked.patience)
@@ -109,11 +119,36 @@ class Caller:
         finally:
             if not peer.reusable:
                 peer.close()
-            self._peers.put_nowait(peer)
+            self._release(peer)
+
+    async def _await_turn(self, asked: Asked, turn: asyncio.Future[None]) -> None:
+        expiry = asyncio.get_running_loop().call_later(asked.patience, _expire, turn)
+        try:
+            await turn
+        except BaseException:
+            if asked.peer is not None:  # It came in the moment in which the call was given up.
+                if asked.answer is not None:
+                    asked.answer.cancel()
+                asked.peer.close()
+                self._release(asked.peer)
+            raise
+        finally:
+            expiry.cancel()
+
+    def _release(self, peer: "_Caller") -> None:
+        """The next request that waits leaves on it at once."""
+        while self._waiting:
+            asked = self._waiting.popleft()
+            if asked.turn is not None and not asked.turn.done():
+                asked.peer = peer
+                asked.answer = peer.ask(asked.message, asked.patience) if peer.alive else None
+                asked.turn.set_result(None)
+                return
+        self._free.append(peer)
 
     def close(self) -> None:
-        while not self._peers.empty():
-            self._peers.get_nowait().close()
+        for peer in self._free:
+            peer.close()
 
     async def _connect(self) -> "_Caller":
         try:
@@ -121,6 +156,11 @@ class Caller:
         except OSError as error:
             raise unreachable(self._path, error) from error
         return peer
+
+
+def _expire(future: asyncio.Future[Any]) -> None:
+    if not future.done():
+        future.set_exception(TimeoutError())
 
 
 class _UnansweredError(WireError):
@@ -132,6 +172,7 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
+        self._fd = -1
         self._response: Response | None = None
 
     @property
@@ -145,6 +186,7 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast("asyncio.Transport", transport)  # uvloop has transports of its own
         self._transport = transport
+        self._fd = transport.get_extra_info("socket").fileno()
 
     def data_received(self, data: bytes) -> None:
         if self._response is None:
@@ -167,9 +209,15 @@ class _Connection(asyncio.Protocol):
             self._over(None)
 
     def _write(self, message: bytes, response: Response) -> None:
+        """Directly: a transport of uvloop's writes when all that has come in this turn of the event loop is dealt with."""
         assert self._transport is not None
         self._response = response
-        self._transport.write(message)
+        try:
+            sent = os.write(self._fd, message)
+        except OSError:
+            sent = 0  # Full, or broken: the transport waits, or finds out.
+        if sent < len(message):
+            self._transport.write(message[sent:])
 
     def _fed(self, response: Response) -> None:
         """Bytes have been taken."""
@@ -227,12 +275,19 @@ class _Caller(_Connection):
 
 
 class Listener(_Connection):
-    """One endless answer, line by line. Whoever hears a line must not wait: a slow reader slows the engine."""
+    """One endless answer, line by line. Whoever hears a line must not wait: a slow reader slows the engine.
+
+    Of many lines that come at once, ``AT_ONCE`` are heard in each turn of the event loop, so that what they lead to is
+    answered meanwhile.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._lines: list[bytes] = []
+        self._lines: deque[bytes] = deque()
         self._hear: Callable[[bytes], None] | None = None
+        self._going_on = False
+        """Further lines are heard in the next turn."""
+        self._paused = False
         self._cut = Lines()
         self._refusal: list[bytes] = []
         self._news = asyncio.Event()
@@ -250,13 +305,12 @@ class Listener(_Connection):
         return Answer(response.status, b"".join(self._refusal))
 
     async def hand_over(self, hear: Callable[[bytes], None]) -> NoReturn:
-        """Tell ``hear`` each line in the moment it comes, first those that came before this call.
+        """Tell ``hear`` each line as it comes, first those that came before this call.
 
         Raises WireError when the stream is over, and what ``hear`` raises.
         """
-        for line in self._lines:
-            hear(line)
-        self._lines, self._hear = [], hear
+        self._hear = hear
+        self._tell(AT_ONCE if self._error is None else len(self._lines))
         while True:
             await self._wait()
 
@@ -269,16 +323,42 @@ class Listener(_Connection):
     def data_received(self, data: bytes) -> None:
         try:
             super().data_received(data)
+            if not self._going_on:
+                self._tell()
         except Exception as error:  # noqa: BLE001 - a defect: not the connection's, which would only be made anew
             self._over(error)
 
     def _take(self, part: bytes) -> None:
         assert self._response is not None
-        if self._response.status != 200:
+        if self._response.status == 200:
+            self._lines.extend(self._cut.feed(part))
+        else:
             self._refusal.append(part)
+
+    def _tell(self, most: int = AT_ONCE) -> None:
+        """Have some lines heard, and see to it that the others are."""
+        hear, lines = self._hear, self._lines
+        if hear is None:
             return
-        for line in self._cut.feed(part):
-            (self._hear or self._lines.append)(line)
+        for _ in range(min(most, len(lines))):
+            hear(lines.popleft())
+        self._going_on = bool(lines)
+        if lines:
+            asyncio.get_running_loop().call_soon(self._go_on)
+        self._throttle()
+
+    def _go_on(self) -> None:
+        if self._error is None:
+            try:
+                self._tell()
+            except Exception as error:  # noqa: BLE001 - as in data_received
+                self._over(error)
+
+    def _throttle(self) -> None:
+        """Many lines wait: the engine keeps the next ones."""
+        if (many := len(self._lines) > MOST) != self._paused and self._transport is not None and self.alive:
+            (self._transport.pause_reading if many else self._transport.resume_reading)()
+            self._paused = many
 
     def _fed(self, response: Response) -> None:
         if response.done and response.status == 200:
@@ -287,7 +367,14 @@ class Listener(_Connection):
             self._news.set()
 
     def _over(self, error: Exception | None) -> None:
-        self._error = self._error or error or WireError("the stream has ended")
+        """What has come is heard before it is told that nothing more will."""
+        if self._error is None:
+            self._error = error or WireError("the stream has ended")
+            if isinstance(self._error, WireError):
+                try:
+                    self._tell(len(self._lines))
+                except Exception as defect:  # noqa: BLE001 - as in data_received
+                    self._error = defect
         self._news.set()
         self.close()
 

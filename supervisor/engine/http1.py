@@ -9,6 +9,8 @@ LONGEST_HEAD = 64 * 1024
 LONGEST_LINE = 16 * 1024 * 1024
 """Of an event (a container's labels are part of it). A longer one is skipped, for a replay would bring it again."""
 
+_HEX = b"0123456789abcdefABCDEF"
+
 
 class WireError(Exception):
     """The peer does not speak HTTP/1.1, or has stopped in the middle."""
@@ -27,10 +29,14 @@ class Response:
         self._buffer = bytearray()
         self._step: Callable[[], bool] = self._head
         self._left = 0
+        self._between = False
+        """Between two chunks."""
 
     def feed(self, data: bytes) -> None:
         """Raises WireError."""
         self.begun = True
+        if self._between and not self._buffer:
+            data = self._whole_chunks(data)
         self._buffer += data
         while not self.done and self._step():
             pass
@@ -71,7 +77,7 @@ class Response:
         if "transfer-encoding" in headers:
             if headers["transfer-encoding"] != "chunked":
                 raise WireError(f"transfer encoding {headers['transfer-encoding'][:80]!r}")
-            self._step = self._chunk_size
+            self._step, self._between = self._chunk_size, True
         elif "content-length" in headers:
             self._left = _size(headers["content-length"].encode(), 10)
             self._step = self._sized
@@ -94,7 +100,7 @@ class Response:
         if line is None:
             return False
         self._left = _size(line.partition(b";")[0].strip(), 16)
-        self._step = self._chunk if self._left else self._trailer
+        self._step, self._between = (self._chunk if self._left else self._trailer), False
         return True
 
     def _chunk(self) -> bool:
@@ -104,8 +110,19 @@ class Response:
         if self._buffer[:2] != b"\r\n":
             raise WireError("a chunk is longer than it said")
         del self._buffer[:2]
-        self._step = self._chunk_size
+        self._step, self._between = self._chunk_size, True
         return True
+
+    def _whole_chunks(self, data: bytes) -> bytes:
+        """Pass on the chunks that have come whole, as an event does, and return the rest."""
+        start = 0
+        while (end := data.find(b"\r\n", start)) > start and not data[start:end].strip(_HEX):
+            stop = end + 2 + int(data[start:end], 16)
+            if stop == end + 2 or data[stop : stop + 2] != b"\r\n":
+                break
+            self._body(data[end + 2 : stop])
+            start = stop + 2
+        return data[start:] if start else data
 
     def _trailer(self) -> bool:
         line = self._line()
@@ -136,7 +153,7 @@ def _parted(field: str) -> tuple[str, str, str]:
 
 def _size(digits: bytes, base: int) -> int:
     """Strict: ``int`` alone would take signs, underscores and ``0x``."""
-    allowed = b"0123456789abcdefABCDEF" if base == 16 else b"0123456789"
+    allowed = _HEX if base == 16 else b"0123456789"
     if not digits or len(digits) > 16 or digits.strip(allowed):
         raise WireError(f"no size: {digits[:80]!r}")
     return int(digits, base)
@@ -152,6 +169,8 @@ class Lines:
 
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that are complete now, without their ends and without empty ones."""
+        if not self._length and data.find(b"\n") == len(data) - 1 <= self._longest:
+            return [data[:-1]] if data.strip() else []  # One whole line, as an event comes.
         first, *rest = data.split(b"\n")
         self._begin(first)
         if not rest:

@@ -137,11 +137,9 @@ class Effects:
         match command:
             case ArmTimer():
                 self._arm(command, cause)
-            case PullImage():
-                self._tasks.create_task(self._pull(command, cause), name=f"pull:{command.unit}")
             case (
-                CreateContainer()
-                | StartContainer()
+                StartContainer()
+                | CreateContainer()
                 | SignalContainer()
                 | RemoveContainer()
                 | RestartContainer()
@@ -151,6 +149,8 @@ class Effects:
                 | KeepIntent()
             ):
                 self._enqueue(command, cause)
+            case PullImage():
+                self._tasks.create_task(self._pull(command, cause), name=f"pull:{command.unit}")
             case ArmSwitch():
                 self._switching.arm(command, cause)
             case CheckSwitch() | KeepChoice() | DropIntent():
