@@ -6,6 +6,9 @@ import pytest
 from hypothesis import settings
 
 from tests.bed import engines
+from tests.bed.signals import heed_signals
+
+heed_signals()
 
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("dev", deadline=None)
