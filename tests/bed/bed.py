@@ -24,8 +24,8 @@ from tests.bed.leftovers import sweep
 
 __all__ = ["Bed", "BedError", "Engine", "InsideProcess", "sweep"]
 
-ENGINE_PATIENCE = 30.0  # seconds; a loaded machine once took seven
-END_PATIENCE = 30.0  # seconds
+ENGINE_PATIENCE = 90.0  # seconds; a busy machine once took seven
+END_PATIENCE = 90.0  # seconds
 PING_PAUSE = 0.02  # seconds
 
 POD = r"""
@@ -123,7 +123,7 @@ class Bed:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         check: bool = True,
-        timeout: float = 60,
+        timeout: float = 120,
     ) -> subprocess.CompletedProcess[str]:
         """Run a program in the bed to its end and return what it said."""
         process = self.popen(args, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -29,7 +29,7 @@ class UnixConnection(http.client.HTTPConnection):
 class Docker:
     """Calls one engine; each call has a connection of its own, so an engine may come and go in between."""
 
-    def __init__(self, path: Path, *, api: str = API, timeout: float = 60) -> None:
+    def __init__(self, path: Path, *, api: str = API, timeout: float = 120) -> None:
         self.path = path
         self._api = api
         self._timeout = timeout

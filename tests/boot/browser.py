@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from supervisor.runtime.netns import socket_of
+from tests.boot.host import PATIENCE
 
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
@@ -24,7 +25,6 @@ FLAGS = [
     *("--disable-dev-shm-usage", "--force-color-profile=srgb", "--lang=en"),
 ]
 DRIVER = shutil.which("chromedriver") or "/usr/bin/chromedriver"
-PATIENCE = 15.0
 PAUSE = 0.05
 """Seconds between two looks at a page: a driver does not tell of changes."""
 
@@ -107,7 +107,7 @@ class Browser:
         content = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self._url + path, content, {"Content-Type": "application/json"}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             said = json.load(error)["value"]

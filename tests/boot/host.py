@@ -20,8 +20,8 @@ from tests.bed.http import Docker
 
 Units = dict[str, dict[str, Any]]
 
-PATIENCE = 30.0
-"""Seconds that a loaded machine may need for anything."""
+PATIENCE = 90.0
+"""Seconds that a busy machine may need for anything. Only a test that fails waits so long."""
 LOOK_PAUSE = 0.02
 """Seconds between two looks at what does not tell of its changes."""
 
@@ -100,7 +100,7 @@ class Host:
             cwd=REPOSITORY,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=check,
         )
 
@@ -155,7 +155,7 @@ class Host:
             patience,
         )
 
-    def end(self, patience: float = 90, *, sign: signal.Signals = signal.SIGTERM) -> int:
+    def end(self, patience: float = PATIENCE, *, sign: signal.Signals = signal.SIGTERM) -> int:
         """Ask the supervisor to end; its exit code. The log is complete then."""
         assert self.process is not None
         self.process.send_signal(sign)
@@ -174,15 +174,23 @@ class Host:
         if self._listener is not None:
             self._listener.join(PATIENCE)
 
-    def wait_until_kept(self, name: str, phase: str, patience: float = PATIENCE) -> None:
-        """Until the state file says so, and a kill -9 forgets it no more. A write says nothing, so this looks often."""
+    def kept(self) -> Units:
+        """The units of the state file by name; none while there is no file."""
+        try:
+            text = (self.dir / "state/state.json").read_text()
+        except OSError:
+            return {}
+        return dict(json.loads(text)["state"]["units"])
+
+    def wait_until_kept(self, what: str, holds: Callable[[Units], bool], patience: float = PATIENCE) -> None:
+        """Until it holds of the state file, so that a kill -9 does not undo it. A write is not logged: looks often."""
         until = time.monotonic() + patience
         while True:
-            with contextlib.suppress(OSError, KeyError):
-                if json.loads((self.dir / "state/state.json").read_text())["state"]["units"][name]["phase"] == phase:
+            with contextlib.suppress(KeyError):
+                if holds(self.kept()):
                     return
             if time.monotonic() > until:
-                raise HostError(f"not kept: {name} {phase}\n{self._evidence(self.units())}")
+                raise HostError(f"not in the state file: {what}\n{self._evidence(self.units())}")
             time.sleep(LOOK_PAUSE)
 
     def engine_pid(self) -> int:

@@ -13,7 +13,7 @@ from script.demohost.host import UNITS, VERSION, demo_host
 from tests.bed import images
 from tests.bed.bed import Bed
 from tests.bed.engines import REPOSITORY
-from tests.boot.host import Host
+from tests.boot.host import PATIENCE, Host
 
 BAD = {
     "not YAML": ("#cloud-config\nrancher: [", 78, ["not YAML"]),
@@ -50,7 +50,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -156,7 +156,7 @@ def test_a_second_supervisor_says_who_holds_the_run_dir(bed: Bed) -> None:
     first = host.boot()
     host.wait_up(*UNITS)
     second = host.boot()
-    assert second.wait(30) == 75
+    assert second.wait(PATIENCE) == 75
     host.wait_for_line(
         "the refusal", lambda line: line["event"] == "boot.refused" and f"pid {first.inner_pid}" in line["reason"]
     )
@@ -166,7 +166,7 @@ def test_a_second_supervisor_says_who_holds_the_run_dir(bed: Bed) -> None:
 
 
 def refusal(host: Host, *options: str) -> tuple[int, str]:
-    code = host.boot(*options).wait(30)
+    code = host.boot(*options).wait(PATIENCE)
     line = host.wait_for_line("the refusal", lambda line: line["event"] == "boot.refused")
     return code, str(line["reason"])
 
@@ -260,5 +260,5 @@ def test_a_taken_port_is_told_before_anything_starts(bed: Bed) -> None:
     assert "127.0.0.1:9779: address already in use" in reason
     assert "--listen" in reason
     squatter.kill()
-    squatter.wait(30)
+    squatter.wait(PATIENCE)
     assert host.processes() == []

@@ -13,6 +13,7 @@ from tests.bed import engines
 from tests.bed.bed import Bed
 from tests.bed.http import Docker
 from tests.bed.leftovers import traces
+from tests.boot.host import PATIENCE
 
 MORE = """
     hog:
@@ -60,7 +61,7 @@ def test_the_demo_story_of_the_user(bed: Bed) -> None:
     """Consoles, storage context and engine switched live, a FUSE file system served, seen by the real client."""
     host = with_user(demo_host(bed, "20.10" if "20.10" in engines.default_versions() else engines.system_version()))
     host.boot()
-    host.wait_up("console", "storage", "user-docker", patience=60)
+    host.wait_up("console", "storage", "user-docker")
     for _title, act in USER_STEPS:
         act(host)
     assert host.end() == 0
@@ -114,7 +115,7 @@ def test_a_unit_that_died_while_nobody_looked_is_restarted(bed: Bed, engine_vers
     host = demo_host(bed, engine_version)
     host.boot()
     host.wait_up(*UNITS)
-    host.wait_until_kept("ntp", "ready")
+    host.wait_until_kept("ntp is ready", lambda units: units["ntp"]["phase"] == "ready")
     host.kill9()
     host.docker.post("/containers/ntp/kill")
     host.docker.post("/containers/ntp/wait")
@@ -245,7 +246,7 @@ def test_a_second_signal_hurries(bed: Bed) -> None:
     process.terminate()
     host.wait_for_line("the shutdown", lambda line: line["event"] == "shutdown.asked")
     process.terminate()
-    assert process.wait(60) == 0
+    assert process.wait(PATIENCE) == 0
     last = host.wait_for_line("its end", lambda line: line.get("unit") == "stubborn" and line["after"] == "inactive")
     assert (last["before"], last["on"]) == ("stopping", "ContainerDied")
     assert host.processes() == []
@@ -260,10 +261,10 @@ def test_a_third_signal_leaves_at_once(bed: Bed) -> None:
     host.wait_for_line("the shutdown", lambda line: line["event"] == "shutdown.asked")
     for _ in range(2):
         process.terminate()
-    assert process.wait(60) in {0, 1}
+    assert process.wait(PATIENCE) in {0, 1}
     host.boot()
     host.wait_up(*UNITS, "stubborn")
-    assert host.end(120) == 0
+    assert host.end() == 0
 
 
 def test_the_supervisor_goes_on_with_a_full_state_dir(bed: Bed) -> None:

@@ -123,7 +123,7 @@ def hook(host: Host, name: str) -> dict[str, Any]:
 
 
 def test_a_vetoed_start_waits_with_its_reason_and_holds_up_no_other(host: Host) -> None:
-    host.wait_up(patience=60)
+    host.wait_up()
     host.cli("stop", "gated", check=True)
     (host.dir / "hold").touch()
     host.cli("start", "gated", "--no-wait")
@@ -184,7 +184,7 @@ def test_hostile_hooks_leave_supervision_untouched(host: Host) -> None:
     assert slowest < 5, "a blocked loop would take as long as a hook's limit"
     units = host.units()
     assert (units["web"]["state"], units["gated"]["state"]) == ("ready", "ready")
-    host.wait("charged", lambda _: hook(host, "hostile.py:exits")["failed"] > 0, patience=60)
+    host.wait("charged", lambda _: hook(host, "hostile.py:exits")["failed"] > 0)
     (host.dir / "hooks.d/hostile.py").unlink()
     host.cli("hooks", "reload", check=True)
     assert "hostile" not in host.cli("hooks", "list").stdout

@@ -1,6 +1,7 @@
 """Consoles, storage contexts and user Docker on real engines: each claim seen from outside."""
 
 import json
+import re
 import signal
 import stat
 from collections.abc import Iterator
@@ -77,7 +78,7 @@ def user_engines(host: Host) -> list[str]:
 
 def assert_whole(host: Host) -> None:
     """One console, the one that the choice says, user Docker in it, and no second engine."""
-    host.wait("console and user Docker up", settled, 60)
+    host.wait("console and user Docker up", settled)
     said = status(host)["console"]
     assert isinstance(said, dict)
     assert said["current"] == said["enabled"] in {"default", "other"}
@@ -368,6 +369,16 @@ def test_user_docker_comes_and_goes_with_the_configuration(engine_version: str) 
         assert host.end() == 0
 
 
+REPLACED = re.compile("[0-9a-f]{12}_")
+
+
+def at_rest(host: Host) -> bool:
+    """No container that was replaced is left, and each process that holds a container has one that runs."""
+    containers = host.containers()
+    shims = [line for line in host.processes() if "containerd-shim" in line]
+    return not any(map(REPLACED.match, containers)) and len(shims) == sum(one["running"] for one in containers.values())
+
+
 def test_nothing_leaks(host: Host) -> None:
     """Fifty switches leave the same mounts, processes and containers."""
 
@@ -382,6 +393,7 @@ def test_nothing_leaks(host: Host) -> None:
         switch(host, "storage", "console")
 
     round_trip()
+    host.wait("nothing is on its way out", lambda _: at_rest(host))
     before = counted()
     for _ in range(12):
         round_trip()

@@ -56,7 +56,7 @@ def host(engine_version: str) -> Iterator[Host]:
         host.config.write_text(CONFIG.format(docker=docker))
         images.busybox_tar(host.images / "images.tar.gz")
         host.boot()
-        host.wait_up(patience=60)
+        host.wait_up()
         yield host
         assert host.end() == 0
     assert traces(bed.ident) == []

@@ -113,11 +113,6 @@ def counts(units: Units) -> dict[str, int]:
     return {name: unit["restarts"] for name, unit in units.items()}
 
 
-def kept(state: dict[str, Any]) -> dict[str, int]:
-    """What the state file would give back of ``counts``: it lags behind the records, too."""
-    return {name: unit["restarts"] for name, unit in state["state"]["units"].items()}
-
-
 def befall(host: Host, trouble: Callable[[Host], None], names: tuple[str, ...]) -> None:
     before = counts(host.units())
     trouble(host)
@@ -171,9 +166,8 @@ def test_why_crosses_units_and_outlives_the_supervisor(host: Host) -> None:
     # The file lags a moment behind: wait until it has the last record.
     file = host.dir / "state" / "records"
     host.wait("records are written", lambda _: f'"seq":{before[-1]["seq"]},' in file.read_text())
-    state = host.dir / "state" / "state.json"
     restarts = counts(host.units())
-    host.wait("counters are written", lambda _: kept(json.loads(state.read_text())) == restarts)
+    host.wait_until_kept("counters", lambda units: counts(units) == restarts)
     host.kill9()
     host.boot()
     host.wait_up()

@@ -33,7 +33,9 @@ from units.unit import Failure
 
 T = TypeVar("T")
 IMAGE = "busybox:contract"
-PATIENCE = 30.0  # seconds until a test is taken for hung
+PATIENCE = 90.0  # seconds until a test is taken for hung
+
+UNTIL_FED, UNTIL_DONE = (f"until test -e /tmp/{file}; do sleep 0.05; done" for file in ("fed", "done"))
 
 
 class Act(Enum):
@@ -52,12 +54,15 @@ class Act(Enum):
     LACK = (Program(), {"Cmd": ["/no/such/command"]})
     EAT = (
         Program(lifetime=lambda _: 0.1, ooms=1),
-        {"Cmd": ["tail", "/dev/zero"], "HostConfig": {"Memory": 16 << 20, "MemorySwap": 16 << 20}},
+        {
+            "Cmd": ["sh", "-c", f"{UNTIL_FED}; exec tail /dev/zero"],
+            "HostConfig": {"Memory": 16 << 20, "MemorySwap": 16 << 20},
+        },
     )
     FEED_A_CHILD = (
         Program(),
         {
-            "Cmd": ["sh", "-c", "(tail /dev/zero); sleep 1; exit 7"],
+            "Cmd": ["sh", "-c", f"{UNTIL_FED}; (tail /dev/zero); {UNTIL_DONE}; exit 7"],
             "HostConfig": {"Memory": 16 << 20, "MemorySwap": 16 << 20},
         },
     )
@@ -82,7 +87,14 @@ class Rig(Protocol):
     async def stop(self, name: str) -> None: ...
     async def restart(self, name: str) -> None: ...
     async def run_foreign(self, name: str) -> None: ...
-    async def feed_child(self, name: str) -> None: ...
+    async def feed(self, name: str, *, child: bool = False) -> None:
+        """It, or a child of it, takes more memory than it may."""
+        ...
+
+    async def release(self, name: str) -> None:
+        """Its child is over: it ends by itself."""
+        ...
+
     async def die_unseen(self, name: str) -> None:
         """The container's process ends while the engine is away, gracefully, for a moment."""
         ...
@@ -122,8 +134,11 @@ class FakeRig:
     async def run_foreign(self, name: str) -> None:
         self._engine.person_run(name)
 
-    async def feed_child(self, name: str) -> None:
-        self._engine.oom(name, main=False)
+    async def feed(self, name: str, *, child: bool = False) -> None:
+        if child:
+            self._engine.oom(name, main=False)
+
+    async def release(self, name: str) -> None:
         self._engine.crash(name, 7)
 
     async def die_unseen(self, name: str) -> None:
@@ -172,8 +187,16 @@ class RealRig:
         config = {"Cmd": ["sleep", "1000"], "HostConfig": {"NetworkMode": "none"}}
         await asyncio.to_thread(self._docker.run, name, IMAGE, config)
 
-    async def feed_child(self, name: str) -> None:
-        """It does so by itself."""
+    async def feed(self, name: str, *, child: bool = False) -> None:
+        del child
+        await self._touch(name, "fed")
+
+    async def release(self, name: str) -> None:
+        await self._touch(name, "done")
+
+    async def _touch(self, name: str, file: str) -> None:
+        pid = self._docker.inspect(name)["State"]["Pid"]
+        await asyncio.to_thread(self._engine.bed.run, ["touch", f"/proc/{pid}/root/tmp/{file}"])
 
     async def die_unseen(self, name: str) -> None:
         pid = self._docker.inspect(name)["State"]["Pid"]
@@ -372,6 +395,7 @@ def test_a_running_container_can_be_removed(rig: Rig) -> None:
 
 def test_the_kernel_kills_who_eats_too_much(rig: Rig) -> None:
     async def live(engine: Engine, heard: Ear, unit: str, container: ContainerId) -> None:
+        await rig.feed(unit)
         words = await heard.until("oom", "die 137")
         assert sorted(set(words)) == ["create", "die 137", "oom", "start"]
         (seen,) = await observed(engine, unit, thorough=True)
@@ -382,7 +406,9 @@ def test_the_kernel_kills_who_eats_too_much(rig: Rig) -> None:
 
 def test_an_oom_need_not_be_the_end(rig: Rig) -> None:
     async def live(engine: Engine, heard: Ear, unit: str, container: ContainerId) -> None:
-        await rig.feed_child(unit)
+        await rig.feed(unit, child=True)
+        await heard.until("oom")
+        await rig.release(unit)
         words = await heard.until("oom", "die 7")
         assert (words.index("oom"), words[-1]) == (2, "die 7")
         (seen,) = await observed(engine, unit, thorough=True)

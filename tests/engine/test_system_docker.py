@@ -25,7 +25,7 @@ from tests.bed.engines import REPOSITORY
 from tests.bed.http import Docker
 from units.quantities import Seconds
 
-PATIENCE = 30.0  # seconds
+PATIENCE = 90.0  # seconds
 GRACE = "20\n"  # seconds, as the supervisor is told
 
 

@@ -12,7 +12,8 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)
 if sys.argv[1] == "heed":
     from tests.bed.signals import heed_signals
     heed_signals()
-os.execv(sys.executable, [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGINT); print('lives')"])
+program = "import os, signal; os.kill(os.getpid(), signal.SIGINT); print('lives')"
+os.execv(sys.executable, [sys.executable, "-c", program])
 """
 
 

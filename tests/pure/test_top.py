@@ -26,7 +26,7 @@ from tests.pure.story import after, spec
 from units import events as fact
 from units.spec import ContainerId, UnitName
 
-PATIENCE = 20.0
+PATIENCE = 90.0
 NOW = 1_800_000_000.0
 
 
@@ -184,7 +184,9 @@ def test_top_without_a_terminal_is_one_frame(run_dir: Path) -> None:
 
     def watch(_desk: Desk, _loop: asyncio.AbstractEventLoop) -> None:
         command = [sys.executable, "-m", "supervisor", "--run-dir", str(run_dir)]
-        told = subprocess.run([*command, "top"], cwd=REPOSITORY, capture_output=True, text=True, timeout=30, check=True)
+        told = subprocess.run(
+            [*command, "top"], cwd=REPOSITORY, capture_output=True, text=True, timeout=PATIENCE, check=True
+        )
         assert told.stdout.splitlines()[0] == "● all 2 units are up"
         assert "\033" not in told.stdout
 
@@ -203,7 +205,7 @@ def test_graph_and_tree_as_commands(run_dir: Path, tmp_path: Path) -> None:
 
     def ask(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "supervisor", "--run-dir", run_dir, *arguments]
-        return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=30, check=False)
+        return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
     def watch(_desk: Desk, _loop: asyncio.AbstractEventLoop) -> None:
         assert ask("graph").stdout == "● db   ready\n● web  ready  → db (after)\n"
