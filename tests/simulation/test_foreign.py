@@ -13,6 +13,7 @@ from tests.simulation import virtual_loop
 from tests.simulation.engine_model import FakeEngine, Faults, Program
 from tests.simulation.host import Recorder, body
 from tests.simulation.running import SILENT, Machine, start
+from tests.simulation.seeds import play_all, seeds_of
 from units.health import Health
 from units.machine import Moment, View
 from units.quantities import Instant, Seconds
@@ -156,9 +157,16 @@ def judge(watched: Watched, specs: dict[str, UnitSpec]) -> list[str]:
     return told
 
 
+def play(seed: int) -> list[str]:
+    try:
+        told: list[str] = virtual_loop.run(history(seed))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the seed must be told
+        return [f"{type(error).__name__}: {error}"]
+    return told
+
+
 def test_histories(pytestconfig: pytest.Config) -> None:
     """Nobody is lost, left down in the middle of our work, or left out of step where that can be cured."""
-    seed, count = pytestconfig.getoption("--seed"), pytestconfig.getoption("--histories") // 4
-    seeds = [seed] if seed is not None else range(count)
-    bad = {number: told for number in seeds if (told := virtual_loop.run(history(number)))}
-    assert not bad, "\n".join(f"--seed {number}: {told[:3]}" for number, told in list(bad.items())[:20])
+    seeds = seeds_of(pytestconfig, share=4)
+    bad = {seed: told for seed, told in zip(seeds, play_all(play, seeds), strict=True) if told}
+    assert not bad, "\n".join(f"--seed {seed}: {told[:3]}" for seed, told in list(bad.items())[:20])

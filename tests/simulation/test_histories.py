@@ -8,13 +8,13 @@ import os
 import random
 import re
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import pytest
 
 from tests.simulation.engine_model import FakeEngine, Faults
 from tests.simulation.host import DrawnGates, SimulatedHost, draw_faults, draw_program, draw_specs, misfortune, stranded
+from tests.simulation.seeds import named, play_all, seeds_of
 from tests.simulation.virtual_loop import run
 from units.events import SnapshotTaken
 from units.incidents import well
@@ -27,7 +27,6 @@ from units.tables.by_kind import rules_of
 from units.unit import Phase
 from units.world import World
 
-CHUNK = 100
 REPLACED = re.compile("_[0-9a-f]{12}'")
 
 
@@ -201,36 +200,26 @@ def play(seed: int) -> Outcome:
     return outcome
 
 
-def play_all(seeds: list[int]) -> list[Outcome]:
-    return [play(seed) for seed in seeds]
-
-
 def test_histories(pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]) -> None:
     """No wanted unit is stranded, no unit runs twice, restarts keep to the burst, a replay gives the same world."""
-    seed, count = pytestconfig.getoption("--seed"), pytestconfig.getoption("--histories")
-    seeds = [seed] if seed is not None else list(range(count))
-    chunks = [seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK)]
-    if len(chunks) == 1:
-        outcomes = play_all(chunks[0])
-    else:
-        with ProcessPoolExecutor(os.cpu_count()) as pool:
-            outcomes = [outcome for chunk in pool.map(play_all, chunks) for outcome in chunk]
+    seeds = seeds_of(pytestconfig)
+    outcomes = play_all(play, seeds)
     bad = [outcome for outcome in outcomes if outcome.faults]
     with capsys.disabled():
-        report(outcomes)
+        report(named(seeds), outcomes)
     assert not bad, (
         "\n".join(f"--seed {one.seed}: {'; '.join(one.faults[:3])}" for one in bad[:20])
         + f"\n{len(bad)} of {len(outcomes)} histories"
     )
 
 
-def report(outcomes: list[Outcome]) -> None:
+def report(seeds: str, outcomes: list[Outcome]) -> None:
     """How far the histories reach: rows of the tables that some history took."""
     rows = set[tuple[str, str, str]]().union(*(outcome.rows for outcome in outcomes))
     known = {(edge.at, edge.on.__name__, edge.to) for kind in Kind for edge in rules_of(kind).edges}
     events, seconds = sum(one.events for one in outcomes), sum(one.seconds for one in outcomes)
     print(
-        f"\n{len(outcomes)} histories, {events} events, {seconds / 3600:.0f} simulated hours; "
+        f"\n{len(outcomes)} histories ({seeds}), {events} events, {seconds / 3600:.0f} simulated hours; "
         f"{len(rows)} of {len({row for row in known if row[0] != row[2]})} transitions were taken"
     )
     if "DOCKWARDEN_ROWS" in os.environ:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from tests.simulation.seeds import play_all, seeds_of
 from tests.simulation.switches import STEPS, SwitchingHost
 from tests.simulation.virtual_loop import run
 from units.spec import CONSOLE, Switchable
@@ -142,10 +143,15 @@ async def again(host: SwitchingHost, told: list[str]) -> None:
     told += host.faults()
 
 
-def test_in_the_end_there_is_one_whole_host(request: pytest.FixtureRequest) -> None:
+def play(seed: int) -> list[str]:
+    try:
+        told: list[str] = run(history(seed))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the seed must be told
+        return [f"seed {seed}", f"{type(error).__name__}: {error}"]
+    return told
+
+
+def test_in_the_end_there_is_one_whole_host(pytestconfig: pytest.Config) -> None:
     """Whatever fails, at whichever step, of whichever switch."""
-    seed = request.config.getoption("--seed")
-    count = request.config.getoption("--histories")
-    seeds = [seed] if seed is not None else range(max(count // 4, 1))
-    failed = [told for each in seeds if len(told := run(history(each))) > 1]
+    failed = [told for told in play_all(play, seeds_of(pytestconfig, share=4)) if len(told) > 1]
     assert not failed, "\n".join("\n  ".join(told) for told in failed[:5]) + f"\n{len(failed)} histories failed"
