@@ -9,7 +9,6 @@ import random
 import re
 import shlex
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -19,10 +18,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.cli import main as client
-from supervisor.cli import tls as client_tls
 from supervisor.cli.commands import parser
 from supervisor.cli.parser import Parser, commands_of
-from supervisor.dockerd.tls import settings as tls
 from supervisor.http import client as calling
 from supervisor.preflight import Exit
 from supervisor.version import VERSION
@@ -470,62 +467,6 @@ def test_what_an_encoding_cannot_say_is_replaced() -> None:
     shown.line("gr\u00fcn")
     shown.flush()
     assert raw.getvalue() == b"gr?n\n"
-
-
-def program(run_dir: Path, *words: str) -> list[str]:
-    return [sys.executable, "-m", "supervisor", "--run-dir", str(run_dir), *words]
-
-
-def test_a_reader_that_leaves_is_no_error(play: Play) -> None:
-    """`dockwarden events -f | head` ends quietly."""
-
-    async def scene(run: Stage) -> None:
-        process = await asyncio.create_subprocess_exec(
-            *program(run.desk.run_dir, "logs", "web", "-f"),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=REPOSITORY,
-        )
-        assert process.stdout is not None
-        assert process.stderr is not None
-        await process.stdout.readline()
-        process.stdout._transport.close()  # type: ignore[attr-defined]
-        assert await process.stderr.read() == b""
-        assert await process.wait() == 0
-
-    class Endless(Printer):
-        endless = True
-
-    play(scene, spec("web"), engine=Endless)
-
-
-def test_an_answer_that_cannot_be_written_is_told(play: Play) -> None:
-    """A full disk behind the shell's redirection is exit code 1 and a sentence, not a traceback."""
-
-    async def scene(run: Stage) -> None:
-        with Path("/dev/full").open("w") as full:  # noqa: ASYNC230 - a device
-            process = await asyncio.create_subprocess_exec(
-                *program(run.desk.run_dir, "status"),
-                stdout=full,
-                stderr=subprocess.PIPE,
-                cwd=REPOSITORY,
-                env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
-            )
-            _, said = await process.communicate()
-        assert said.startswith(b"dockwarden: cannot write the answer: No space left on device\n")
-        assert process.returncode == 1
-
-    play(scene, spec("web"))
-
-
-def test_the_client_starts_without_the_daemon_s_modules() -> None:
-    """It must answer before they would even be loaded."""
-    heavy = {"asyncio", "aiohttp", "aiodocker", "uvloop", "structlog", "prometheus_client", "yaml"}
-    slow = {"http.client", "email", "dataclasses", "inspect", "difflib", "cryptography"}
-    code = "import sys, supervisor.__main__ as main; main.parser(['units']); print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True, text=True)
-    assert (heavy | slow) & set(loaded.stdout.split()) == set()
-    assert client_tls.KEPT == tls.KEPT
 
 
 def every_command(

@@ -2,10 +2,8 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +13,6 @@ from metrics import catalog
 from metrics.catalog import Type
 from script import dashboard
 from tests.bed.engines import REPOSITORY
-from tests.pure.test_exposition import body, busy
 
 PROMETHEUS = REPOSITORY / "packaging/prometheus"
 RULES = PROMETHEUS / "dockwarden.rules.yml"
@@ -146,34 +143,6 @@ def test_each_alert_is_seen_firing() -> None:
         for found in re.findall(r'alertname="(\w+)", alertstate="firing"', sample["labels"])
     }
     assert fired == set(ALERTS)
-
-
-def promtool(*arguments: str | Path, said: str = "", at: Path = PROMETHEUS) -> str:
-    """What it prints; it must find nothing wrong."""
-    ran = subprocess.run(["promtool", *arguments], cwd=at, input=said, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return ran.stdout
-
-
-def test_promtool_takes_rules_and_configuration() -> None:
-    """Both, and the rules' tests pass."""
-    assert "SUCCESS" in promtool("check", "config", "prometheus.yml")
-    assert "SUCCESS" in promtool("test", "rules", TESTS.name)
-
-
-def test_promtool_likes_the_page() -> None:
-    """Names, help and types as they should be: not a word of it."""
-    assert promtool("check", "metrics", said=body(busy("console", "ntp").metrics)) == ""
-
-
-def test_promtool_takes_what_the_dashboard_asks_for(tmp_path: Path) -> None:
-    """As rules that would record it."""
-    rules = [
-        {"record": f"dashboard:{number}", "expr": filled_in(expression)}
-        for number, expression in enumerate(dashboard.expressions())
-    ]
-    (tmp_path / "rules.yml").write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
-    assert f"{len(rules)} rules found" in promtool("check", "rules", "rules.yml", at=tmp_path)
 
 
 def filled_in(expression: str) -> str:

@@ -1,12 +1,9 @@
 """Certificates of an engine and its clients lie where they should, are kept while they are good, and are never lost."""
 
-import asyncio
 import itertools
 import json
 import os
 import stat
-import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -20,11 +17,9 @@ from hypothesis import strategies as st
 from supervisor.__main__ import main
 from supervisor.dockerd.rooted_path import within
 from supervisor.dockerd.tls import certificates
-from supervisor.dockerd.tls import isolated as tls_child
 from supervisor.dockerd.tls.certificates import Purpose, check_pair
 from supervisor.dockerd.tls.files import Outcome, make_client, make_server, materialize
 from supervisor.dockerd.tls.folder import opened
-from supervisor.dockerd.tls.isolated import materialize_apart
 from supervisor.dockerd.tls.settings import (
     CA,
     CA_KEY,
@@ -35,7 +30,6 @@ from supervisor.dockerd.tls.settings import (
     TlsError,
     TlsFiles,
     TlsSettings,
-    UnusableError,
 )
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -450,61 +444,6 @@ def test_a_directory_is_used_by_one_at_a_time(tmp_path: Path) -> None:
     assert order == ["first", "second"]
 
 
-# The child.
-
-
-def test_a_child_does_the_same(tmp_path: Path) -> None:
-    """What is asked of it and what it answers survive the way there and back."""
-    settings = TlsSettings(kept=tmp_path / "kept", directory=Path("/tls"), hostnames=("box",))
-    files = asyncio.run(materialize_apart(settings, tmp_path))
-    assert files == TlsFiles(
-        Path("/tls/ca.pem"),
-        Path("/tls/server-cert.pem"),
-        Path("/tls/server-key.pem"),
-        (
-            f"{tmp_path}/kept/ca.pem: made",
-            f"{tmp_path}/kept/server-cert.pem: made",
-            "/tls/server-cert.pem: written",
-        ),
-    )
-    assert holds(tmp_path / "tls", datetime.now(UTC))
-
-
-def test_a_child_tells_problems(tmp_path: Path) -> None:
-    """Those of the configuration apart from those that may be over the next time."""
-    with pytest.raises(TlsError) as told:
-        asyncio.run(materialize_apart(TlsSettings("x", "y", kept=tmp_path), tmp_path))
-    assert not isinstance(told.value, UnusableError)
-    assert [problem.partition(";")[0] for problem in told.value.problems] == [
-        "rancher.docker.ca_cert: is no PEM text",
-        "rancher.docker.ca_key: is no PEM text",
-    ]
-    (tmp_path / "kept").touch()
-    with pytest.raises(UnusableError, match=r"^cannot use .*/kept: Not a directory; choose another directory$"):
-        asyncio.run(materialize_apart(TlsSettings(kept=tmp_path / "kept"), tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("program", "said"),
-    [
-        ("/bin/false", "no certificates: the child that makes them ended with 1: no word"),
-        ("/no/such/python", "cannot run /no/such/python to look after the certificates: No such file or directory"),
-    ],
-)
-def test_a_child_that_fails_is_told(program: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", program)
-    with pytest.raises(UnusableError) as told:
-        asyncio.run(materialize_apart(TlsSettings(kept=tmp_path), tmp_path))
-    assert told.value.problems == (said,)
-
-
-def test_a_child_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody holds the directory for too long: user Docker's start fails, and no process is left."""
-    monkeypatch.setattr(tls_child, "PATIENCE", 0.5)
-    with opened(tmp_path), pytest.raises(UnusableError, match=r"^the certificates were not ready within 0\.5 s"):
-        asyncio.run(materialize_apart(TlsSettings(kept=tmp_path), tmp_path))
-
-
 # The command.
 
 
@@ -545,15 +484,3 @@ def test_the_exit_code_tells(
     told = capsys.readouterr()
     assert told.out == ""
     assert said in told.err
-
-
-def test_no_other_command_loads_cryptography() -> None:
-    """A supervisor carries what it imports for months, and a client must answer at once."""
-    program = "import sys; from supervisor.__main__ import parser; parser(sys.argv[1:]); import supervisor.app; "
-    found = subprocess.run(
-        [sys.executable, "-c", program + "print('cryptography' in sys.modules)", "boot"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert found.stdout == "False\n"

@@ -16,9 +16,9 @@ from supervisor.http.control.commands import Ask
 from supervisor.http.control.commands import Asking as Requests
 from supervisor.runtime.gating import Gated, Gating, contributed
 from supervisor.runtime.loop import Inbox
+from tests.programs.test_hooks import script
+from tests.programs.test_python_hooks import python
 from tests.pure.story import Story, spec
-from tests.pure.test_hooks import script
-from tests.pure.test_python_hooks import python
 from units import events as fact
 from units.commands import CheckSwitch, CreateContainer, SignalContainer, StartContainer
 from units.machine import Moment
