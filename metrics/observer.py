@@ -39,7 +39,8 @@ class Metrics:
 
     ``wall`` is seconds since 1970, ``now`` the monotonic clock of which entries carry instants. Each method but
     ``render`` costs a few microseconds, and none waits or raises. The first ``most_units`` units have series of their
-    own.
+    own. At a scrape ``world`` is what there is (None: a page without units), ``to_wall`` turns an instant into seconds
+    since 1970, ``depth`` is that of the inbox, ``user_docker`` the version that serves.
     """
 
     def __init__(
@@ -50,6 +51,10 @@ class Metrics:
         version: str = "",
         most_units: int = 1000,
         snapshot_period: float = 30,
+        world: Callable[[], World] | None = None,
+        to_wall: Callable[[Instant], float] = Instant,
+        depth: Callable[[], int] = lambda: 0,
+        user_docker: Callable[[], str] = lambda: "",
     ) -> None:
         self._wall = wall
         self._now = now
@@ -61,11 +66,11 @@ class Metrics:
         self._coming: set[UnitName] | None = None
         """Units that are not yet where they stay; ``None`` before the first reaction."""
         self._connected = False
-        self._world: Callable[[], World] | None = None
-        self._to_wall: Callable[[Instant], float] = Instant
-        self._depth: Callable[[], int] = lambda: 0
-        self._version_of_user_docker: Callable[[], str] = lambda: ""
-        self._epoch = 0.0
+        self._world = world
+        self._to_wall = to_wall
+        self._depth = depth
+        self._version_of_user_docker = user_docker
+        self._epoch = to_wall(Instant(0))
         self._most_units = most_units
         self._snapshot_period = snapshot_period
         self._runs = Runs(self._started)
@@ -100,22 +105,6 @@ class Metrics:
         self._rollbacks = Tally(catalog.ROLLBACKS)
         self._steps = SpreadBy(catalog.SWITCH_SECONDS)
         self._absences = {CONSOLE: Absence(), USER_DOCKER: Absence()}
-
-    def watch_world(
-        self,
-        world: Callable[[], World],
-        to_wall: Callable[[Instant], float],
-        depth: Callable[[], int],
-        user_docker: Callable[[], str] = lambda: "",
-    ) -> None:
-        """From now on a scrape shows the units.
-
-        ``to_wall`` turns an instant into seconds since 1970, ``depth`` is that of the inbox, ``user_docker`` the
-        version that serves.
-        """
-        self._world, self._to_wall, self._depth = world, to_wall, depth
-        self._version_of_user_docker = user_docker
-        self._epoch = to_wall(Instant(0))
 
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
         event, now = entry.event, self._now()

@@ -194,6 +194,10 @@ class Host:
             version=VERSION,
             most_units=options.metrics_units,
             snapshot_period=settings.supervisor.snapshot_period,
+            world=lambda: self.world,
+            to_wall=self._to_wall,
+            depth=lambda: self.inbox.depth,
+            user_docker=lambda: self._user_docker_report().version,
         )
         self.inbox = Inbox(loop.time, f"{int(outside.chance() * 16**4):04x}")
         try:
@@ -227,6 +231,7 @@ class Host:
             options.state_dir / "hooks-off",
             entry_points=outside.installed_hooks,
         )
+        gates = mode.gates(self.hooks)
         self._control = self._make_control(options.run_dir)
         self._systemd = Systemd(outside.environ, loop.time, os.getpid())
         self._notifier = self._make_notifier()
@@ -258,13 +263,11 @@ class Host:
                 self._user_docker,
                 log,
                 room=mode.room,
+                gates=gates,
                 in_thread=outside.in_thread,
             ),
             recreations=recreations,
-            gates=mode.gates(self.hooks),
-        )
-        self.metrics.watch_world(
-            lambda: self.world, self._to_wall, lambda: self.inbox.depth, lambda: self._user_docker_report().version
+            gates=gates,
         )
 
     @property

@@ -98,19 +98,20 @@ class Gating:
         elif leave.vetoes:
             raise EngineError(Failure.VETOED, leave.reason)
 
-    async def refusals(self, order: CheckSwitch, cause: str) -> tuple[str, ...]:
-        """What a switch is refused for."""
-        leave = await self._gates.ask(
-            Switching(
-                at=self._gates.moment(),
-                cause=cause,
-                reason=f"a switch to {order.target} is asked for",
-                unit=order.of.value,
-                target=order.target,
-                force=order.force,
-            )
+
+async def refusals(gates: Gates, order: CheckSwitch, cause: str) -> tuple[str, ...]:
+    """What a switch is refused for."""
+    leave = await gates.ask(
+        Switching(
+            at=gates.moment(),
+            cause=cause,
+            reason=f"a switch to {order.target} is asked for",
+            unit=order.of.value,
+            target=order.target,
+            force=order.force,
         )
-        return (leave.reason,) if leave.vetoes else ()
+    )
+    return (leave.reason,) if leave.vetoes else ()
 
 
 def _is_stop(unit: Unit, order: SignalContainer) -> bool:

@@ -13,7 +13,6 @@ from supervisor.runtime.health_scheduler import ProbeGauges, Prober, Told
 from supervisor.runtime.loop import Inbox, Loop, Observer
 from supervisor.runtime.switch_actions import Switches
 from supervisor.state.writer import Keeper
-from units.commands import CheckSwitch
 from units.events import Event, ShutdownAsked, ShutdownHurried
 from units.machine import Moment
 from units.quantities import Seconds
@@ -110,16 +109,19 @@ class Shell:
             besides=None if user_docker is None else user_docker.observed,
         )
         self._loop: Loop | None = None
+        self._prober: Prober | None = None
         self._drained = _Drained()
         self._asked = 0
-        self.outcomes: Callable[[UnitName], tuple[Told, ...]] = lambda _: ()
-        """What the health checks of our own said last of a unit."""
         self.gave_up = False
         """The shutdown's last deadline passed with units still running."""
 
     @property
     def world(self) -> World:
         return self._start_world if self._loop is None else self._loop.world
+
+    def outcomes(self, unit: UnitName) -> tuple[Told, ...]:
+        """What the health checks of our own said last of a unit."""
+        return () if self._prober is None else self._prober.outcomes(unit)
 
     def shut_down(self, reason: str) -> int:
         """The first call asks, a second one hurries. Returns how often it was asked."""
@@ -146,10 +148,6 @@ class Shell:
         assert self._gates is not None
         return Gating(self._gates, lambda: self.world, self._log)
 
-    async def _refusals(self, order: CheckSwitch, cause: str) -> tuple[str, ...]:
-        gated = self._gates is not None and self._gates.stand_before("before_switch", order.of.value)
-        return await self._make_gating().refusals(order, cause) if gated else ()
-
     async def run(self) -> None:
         """Until a shutdown is through. Raises EngineTooOldError (in a group)."""
         clock = asyncio.get_running_loop().time
@@ -167,10 +165,7 @@ class Shell:
                 gates=self._gates,
                 make_gating=self._make_gating,
             )
-            if self._gates is not None and self._switches is not None:
-                self._switches.refused_by = self._refusals
-            prober = Prober(self._engine, self._inbox, tasks, self._gauges, chance=self._chance)
-            self.outcomes = prober.outcomes
+            self._prober = prober = Prober(self._engine, self._inbox, tasks, self._gauges, chance=self._chance)
             told = (*self._observers, prober, self._keeper, self._drained)
             self._loop = Loop(
                 self._start_world,

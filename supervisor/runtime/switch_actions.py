@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from structlog.typing import FilteringBoundLogger
 
@@ -15,12 +15,15 @@ from units.commands import ArmSwitch, CheckSwitch, DropIntent, KeepChoice, KeepI
 from units.events import ChoiceKept, ChoiceLost, SwitchChecked, SwitchDue
 from units.spec import Switchable, UnitSpec
 
+if TYPE_CHECKING:
+    from supervisor.runtime.gating import Gates
+
 ROOM, SHARE = 500 * 2**20, 0.05
 """Free space that a new console needs: bytes, and of all there is."""
 
 
 class Switches:
-    """``room`` tells how many bytes are free where System Docker keeps its containers, and how many there are."""
+    """``room``: bytes that are free where System Docker keeps its containers, and all; ``gates``: the host's."""
 
     def __init__(
         self,
@@ -31,6 +34,7 @@ class Switches:
         log: FilteringBoundLogger,
         *,
         room: Callable[[], tuple[int, int]],
+        gates: "Gates | None" = None,
         in_thread: Callable[..., Awaitable[str]] = asyncio.to_thread,
     ) -> None:
         self._engine = engine
@@ -41,8 +45,7 @@ class Switches:
         self._room = room
         self._in_thread = in_thread
         self._timer: asyncio.TimerHandle | None = None
-        self.refused_by: Callable[[CheckSwitch, str], Awaitable[tuple[str, ...]]] | None = None
-        """Who else is asked, when all else speaks for it: the host's gates."""
+        self._gates = gates
 
     def arm(self, order: ArmSwitch, cause: str) -> None:
         if self._timer is not None:
@@ -62,9 +65,7 @@ class Switches:
     async def carry_out(self, order: CheckSwitch | KeepChoice | DropIntent, cause: str) -> None:
         match order:
             case CheckSwitch():
-                refusals = await self._check(order)
-                if not refusals and self.refused_by is not None:
-                    refusals = await self.refused_by(order, cause)
+                refusals = await self._check(order) or await self._vetoes(order, cause)
                 self._inbox.put(SwitchChecked(order.token, refusals), cause=cause)
             case KeepChoice():
                 if await self._write(self._choices.choose(order.of, order.name), order.token, cause):
@@ -97,6 +98,14 @@ class Switches:
                     return await self._check_engine(order)
         except (EngineError, OSError) as error:
             return (str(error),)
+
+    async def _vetoes(self, order: CheckSwitch, cause: str) -> tuple[str, ...]:
+        """The host's gates are asked when all else speaks for it."""
+        if self._gates is None or not self._gates.stand_before("before_switch", order.of.value):
+            return ()
+        from supervisor.runtime.gating import refusals  # noqa: PLC0415 - only where a gate stands
+
+        return await refusals(self._gates, order, cause)
 
     async def _check_console(self, order: CheckSwitch) -> tuple[str, ...]:
         spec = order.spec

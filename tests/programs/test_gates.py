@@ -14,7 +14,7 @@ from hooks.runner import Hooks
 from supervisor.engine.port import EngineError
 from supervisor.http.control.commands import Ask
 from supervisor.http.control.commands import Asking as Requests
-from supervisor.runtime.gating import Gated, Gating, contributed
+from supervisor.runtime.gating import Gated, Gating, contributed, refusals
 from supervisor.runtime.loop import Inbox
 from tests.programs.test_hooks import script
 from tests.programs.test_python_hooks import python
@@ -220,8 +220,8 @@ def test_a_veto_of_before_a_request_is_no_answer_to_it() -> None:
 def test_a_switch_is_refused_by_a_veto() -> None:
     story = Story.of(spec("web"))
     order = CheckSwitch(1, Switchable.CONSOLE, "debian", force=False)
-    assert asyncio.run(Asking(story, no=True).gating.refusals(order, "c")) == ("vetoed by g: no",)
-    assert asyncio.run(Asking(story).gating.refusals(order, "c")) == ()
+    assert asyncio.run(refusals(Asking(story, no=True), order, "c")) == ("vetoed by g: no",)
+    assert asyncio.run(refusals(Asking(story), order, "c")) == ()
 
 
 # What gates may say.

@@ -135,8 +135,7 @@ def test_exemplars_carry_the_cause() -> None:
 def test_only_so_many_units_have_series() -> None:
     """The first ones of the configuration; the page says how many have none."""
     story = Story.of(*(spec(f"u{number}") for number in range(7)))
-    metrics = Metrics(wall=lambda: 0.0, now=lambda: 0.0, most_units=5)
-    metrics.watch_world(lambda: story.world, lambda instant: instant, lambda: 0)
+    metrics = Metrics(wall=lambda: 0.0, now=lambda: 0.0, most_units=5, world=lambda: story.world)
     lines = body(metrics).splitlines()
     assert {f"u{number}" for number in range(7) if any(f'"u{number}"' in line for line in lines)} == {
         "u0",
@@ -152,8 +151,7 @@ def test_only_so_many_units_have_series() -> None:
 def test_what_is_no_unit_s_is_bounded() -> None:
     """Strange values, and thousands of hooks, do not make the page grow without end."""
     story = Story.of(*(spec(f"u{number}") for number in range(200)))
-    metrics = Metrics(wall=lambda: 0.0, now=lambda: 0.0)
-    metrics.watch_world(lambda: story.world, lambda instant: instant, lambda: 0)
+    metrics = Metrics(wall=lambda: 0.0, now=lambda: 0.0, world=lambda: story.world)
     before = len(body(metrics).splitlines())
     assert before <= 200 * page.PER_UNIT + 1400
     chance = random.Random(1)

@@ -35,8 +35,14 @@ class Watched:
 
     def __init__(self, story: Story) -> None:
         self.story = story
-        self.metrics = Metrics(wall=lambda: EPOCH + story.now, now=lambda: story.now, version="1.2.3")
-        self.metrics.watch_world(lambda: story.world, lambda instant: EPOCH + instant, lambda: 3)
+        self.metrics = Metrics(
+            wall=lambda: EPOCH + story.now,
+            now=lambda: story.now,
+            version="1.2.3",
+            world=lambda: story.world,
+            to_wall=lambda instant: EPOCH + instant,
+            depth=lambda: 3,
+        )
 
     def feed(self, event: Event, *, waited: float = 0.0, at: float | None = None) -> None:
         """``waited``: seconds in the inbox. ``at``: the engine's stamp, as an instant of the story's clock."""
@@ -409,8 +415,12 @@ def test_timestamps_hold_still() -> None:
     """Two clocks read one after the other part by microseconds: no change. A clock that was set is one."""
     story = Story.of(spec("console"))
     drift = [0.0]
-    metrics = Metrics(wall=lambda: EPOCH, now=lambda: 0.0)
-    metrics.watch_world(lambda: story.world, lambda instant: EPOCH + drift[0] + instant, lambda: 0)
+    metrics = Metrics(
+        wall=lambda: EPOCH,
+        now=lambda: 0.0,
+        world=lambda: story.world,
+        to_wall=lambda instant: EPOCH + drift[0] + instant,
+    )
 
     def stamp() -> str:
         return next(line for line in samples(metrics) if line.startswith("unit_last_transition"))
