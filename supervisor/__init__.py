@@ -1,5 +1,7 @@
 """The shell around the pure core: it waits, acts and wires. Each folder is a room, and says so.
 
-Beside the rooms: ``__main__`` (which command), ``app`` (one host, wired), ``boot_app`` and ``watch_app`` (its
-two modes), ``preflight`` (what is checked before anything is touched), ``api`` (the library for programs), ``version``.
+Beside the rooms: ``__main__`` (which command), ``app`` (one host, wired), ``mode`` (what a host is made of), ``boot_app``
+and ``watch_app`` (its two modes), ``preflight`` (what is checked before anything is touched), ``api`` (the library for
+programs), ``child`` (runs one of our modules in a process of its own), ``os_errors`` (what the system refused, in words),
+``version``.
 """

@@ -47,8 +47,8 @@ def _run(args: "argparse.Namespace") -> int:
 
     import uvloop
 
-    from supervisor.app import Options
     from supervisor.http.access import Access
+    from supervisor.mode import Options
 
     def runner(main: Callable[[], Coroutine[None, None, int]]) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:

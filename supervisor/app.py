@@ -3,22 +3,16 @@
 import asyncio
 import contextlib
 import os
-import random
 import signal
-import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from structlog.typing import FilteringBoundLogger
 
-from hooks.presence import HostHooks, installed_hooks
+from hooks.presence import HostHooks
 from metrics import Metrics
-from supervisor.config.settings import Settings
-from supervisor.engine.docker import DockerEngine
-from supervisor.engine.port import Engine, EngineError, Report, UserEngine
-from supervisor.http.access import Access, ControlError
+from supervisor.engine.port import EngineError, Report
+from supervisor.http.access import ControlError
 from supervisor.http.control.server import Control
 from supervisor.http.pages.endpoints import serve_pages
 from supervisor.http.server import PagesError
@@ -28,7 +22,8 @@ from supervisor.journal.record_file import RecordsFile
 from supervisor.journal.record_file import load as load_records
 from supervisor.logs.pipeline import Pipeline
 from supervisor.logs.timestamps import as_iso
-from supervisor.preflight import BootError, Exit, read_settings
+from supervisor.mode import Mode, Options, Outside
+from supervisor.preflight import BootError, Exit
 from supervisor.runtime.engine_watch import EngineTooOldError
 from supervisor.runtime.health_scheduler import shown
 from supervisor.runtime.heartbeat import Heartbeat, LogTender
@@ -37,136 +32,24 @@ from supervisor.runtime.sd_notify import Systemd
 from supervisor.runtime.shell import Shell, Timing
 from supervisor.runtime.switch_actions import Switches
 from supervisor.state.choices import Choices
-from supervisor.state.file import StateFile
-from supervisor.state.writer import Boot, Keeper, Kept, Store, read
+from supervisor.state.writer import Boot, Keeper, Kept, read
 from supervisor.version import VERSION
 from supervisor.views.status import Context, status
 from units.events import Event
 from units.memory import Clocks
 from units.quantities import Instant, Seconds
-from units.records import dataclass
 from units.spec import Switchable
 from units.world import World
 
 if TYPE_CHECKING:
-    from hooks.notifier import Notifier, Receiver
-    from supervisor.dockerd.system_docker import DaemonState, SystemDocker
+    from hooks.notifier import Notifier
     from supervisor.http.control.routes import Api
     from supervisor.http.pages.status_page import StatusPage
-    from supervisor.logs.targets import Wanted
-    from supervisor.runtime.gating import Gates
-    from supervisor.runtime.recreate import Recreations
 
 ENGINE_GRACE = Seconds(30)
 """From SIGTERM to SIGKILL for an engine of our own; without live-restore it stops its containers first (15 s)."""
 RECORDS = "records"
 """Name of the file, in the state directory, that keeps the last records over a restart of ours."""
-
-OnCall = Callable[[str, str, float], None]
-InThread = Callable[..., Awaitable[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The command line of what runs in the foreground."""
-
-    config: tuple[Path, ...]
-    engine: str | None
-    state_dir: Path
-    run_dir: Path | None
-    """For the control socket and the lock. ``None``: there is no control socket."""
-    images: Path | None = None
-    listen: str | None = None
-    log_format: str = "json"
-    log_level: str = "info"
-    receivers: "tuple[Receiver, ...]" = ()
-    """Who gets notices of what was done."""
-    hooks: Path = Path("/etc/dockwarden/hooks.d")
-    """Where executables lie that hear of events, and that are asked before some."""
-    log_targets: "tuple[Wanted, ...]" = ()
-    """Empty: stdout."""
-    access: Access = Access()
-    """Who besides root may use the control socket."""
-    metrics_units: int = 1000
-    """So many units have series of their own."""
-
-
-class MakeEngine(Protocol):
-    """Makes the port to the engine at a URL. Raises EngineError for a URL that is none."""
-
-    def __call__(self, url: str, *, on_call: OnCall, lens: Any, hide: Callable[[str], str]) -> Engine: ...
-
-
-def room_at(path: Path) -> tuple[int, int]:
-    """Free and all bytes of the file system that a path is on. Raises OSError."""
-    found = os.statvfs(path)
-    return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
-
-
-def host_boot_id() -> str:
-    """The kernel's id of this boot of the machine; empty where there is none."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-
-
-def state_file(path: Path, log: FilteringBoundLogger) -> Store:
-    return StateFile(path, log)
-
-
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """All that a host gets from outside: engine, clock, chance, file system. Tests replace these, and nothing else."""
-
-    make_engine: MakeEngine = DockerEngine
-    make_user_docker: Callable[[Engine, Inbox], UserEngine] | None = None
-    """Instead of a real dockerd of the user."""
-    wall: Callable[[], float] = time.time
-    """Seconds since 1970."""
-    chance: Callable[[], float] = random.random
-    """Numbers from 0 to below 1."""
-    in_thread: InThread = asyncio.to_thread
-    """Runs what blocks, such as a write to a disk."""
-    make_store: Callable[[Path, FilteringBoundLogger], Store] = state_file
-    """Makes the file at a path that state is kept in."""
-    room: Callable[[Path], tuple[int, int]] = room_at
-    read_settings: Callable[[tuple[Path, ...]], Settings] = read_settings
-    """Reads the configuration at these paths. Raises BootError."""
-    boot_id: Callable[[], str] = host_boot_id
-    installed_hooks: Callable[[], tuple[str, ...]] = installed_hooks
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-
-
-@dataclass(frozen=True, slots=True)
-class Mode:
-    """What the two ways to run a host differ in, as functions."""
-
-    name: str
-    """``embedded``, ``attached`` or ``watching``."""
-    url: str
-    """Of the engine."""
-    settings: Settings
-    """As they were read before the start."""
-    make_engine: Callable[[OnCall], Engine]
-    """Raises EngineError for a URL that is none."""
-    first_world: Callable[[Kept, Clocks, Choices], World]
-    """The world before anything has happened."""
-    prepare: Callable[[Engine, "Recreations | None"], Awaitable[None]]
-    """Done at each connection, before the units are looked at."""
-    read_config: Callable[[Choices], Awaitable[Event]]
-    make_user_docker: Callable[[Engine, Inbox], UserEngine] | None = None
-    make_recreations: "Callable[[Engine], Recreations] | None" = None
-    """Only what somebody else made has to be copied: our own units are made from their definitions."""
-    gates: "Callable[[HostHooks], Gates | None]" = lambda _: None
-    """Who is asked before a unit is started or stopped."""
-    observers: Callable[[], tuple[Observer, ...]] = lambda: ()
-    """Further ones."""
-    room: Callable[[], tuple[int, int]] = lambda: (0, 0)
-    """Free and all bytes where the engine keeps its containers; two zeros: not known."""
-    system_docker: "SystemDocker | None" = None
-    """The engine's process, where it is ours."""
-    daemon_state: "Callable[[], DaemonState | None]" = lambda: None
 
 
 class Host:

@@ -9,12 +9,13 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from hooks.presence import HostHooks
-from supervisor.app import Host, Mode, OnCall, Options, Outside, check_socket
+from supervisor.app import Host, check_socket
 from supervisor.config.settings import Settings
 from supervisor.dockerd.lazy_user_docker import LateUserDocker
 from supervisor.engine.discovery import Ours
 from supervisor.engine.port import Engine, EngineError, UserEngine
 from supervisor.logs.pipeline import Pipeline, configure_logging
+from supervisor.mode import Mode, OnCall, Options, Outside
 from supervisor.preflight import BootError, Exit, check_links, open_state, refuse
 from supervisor.runtime.loop import Inbox
 from supervisor.state.choices import Choices

@@ -16,12 +16,13 @@ from typing import Any
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from supervisor.app import Host, InThread, Mode, OnCall, Options, Outside, check_socket
+from supervisor.app import Host, check_socket
 from supervisor.config.foreign_labels import Wants, spec_of
 from supervisor.config.settings import Settings
 from supervisor.engine.discovery import Foreign
 from supervisor.engine.port import Engine
 from supervisor.logs.pipeline import Pipeline, configure_logging
+from supervisor.mode import InThread, Mode, OnCall, Options, Outside
 from supervisor.preflight import BootError, Exit, open_state, refuse
 from supervisor.runtime.loop import Observer
 from supervisor.runtime.recreate import Recreations

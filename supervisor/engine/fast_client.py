@@ -209,7 +209,7 @@ class _Connection(asyncio.Protocol):
             self._over(None)
 
     def _write(self, message: bytes, response: Response) -> None:
-        """Directly: a transport of uvloop's writes when all that has come in this turn of the event loop is dealt with."""
+        """Directly: a transport of uvloop writes only when all that has come in this turn of the loop is dealt with."""
         assert self._transport is not None
         self._response = response
         try:

@@ -13,10 +13,11 @@ from typing import Any
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from supervisor.app import Host, Mode, Options, Outside
+from supervisor.app import Host
 from supervisor.config.settings import Settings
 from supervisor.engine.port import Engine, UserEngine
 from supervisor.logs.pipeline import Pipeline
+from supervisor.mode import Mode, Options, Outside
 from supervisor.runtime.gating import Gates
 from supervisor.runtime.loop import Inbox, Observer
 from supervisor.state.writer import Store
