@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from supervisor.cli.doctor import collect as examine
 from supervisor.cli.doctor.checks import TABLE
 from supervisor.cli.doctor.checks import examine as judge
 from supervisor.cli.doctor.facts import (
@@ -23,6 +22,8 @@ from supervisor.cli.doctor.facts import (
     StateFacts,
     SupervisorFacts,
 )
+from supervisor.cli.doctor.host_facts import cgroup_facts
+from supervisor.cli.doctor.supervisor_facts import is_supervisor
 from supervisor.http.client import BudgetClient, UnansweredError
 from supervisor.http.reach import Reach
 from supervisor.logs.timestamps import started
@@ -287,7 +288,7 @@ def test_an_engines_stamp_is_a_moment(stamp: str, at: float) -> None:
 )
 def test_the_kind_of_cgroups_is_told_by_its_mounts(mounts: str, kind: str) -> None:
     """A hierarchy without controllers, as systemd mounts one, makes no hybrid."""
-    assert examine.cgroup_facts(mounts, "memory\t5\t80\t1\npids\t6\t80\t1\n")[0] == kind
+    assert cgroup_facts(mounts, "memory\t5\t80\t1\npids\t6\t80\t1\n")[0] == kind
 
 
 @pytest.mark.parametrize(
@@ -305,4 +306,4 @@ def test_the_kind_of_cgroups_is_told_by_its_mounts(mounts: str, kind: str) -> No
 )
 def test_a_supervisor_is_known_by_its_command_line(line: str, is_one: bool) -> None:
     """Also as its unit file starts it."""
-    assert examine.is_supervisor(line.split()) is is_one
+    assert is_supervisor(line.split()) is is_one

@@ -1,0 +1,76 @@
+"""Asks an engine what the doctor's checks judge, with every wait bounded; what is wrong with it does not raise."""
+
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from supervisor.cli.doctor.facts import EngineFacts
+from supervisor.http.client import BudgetClient, UnansweredError
+from supervisor.http.reach import Reach
+from supervisor.logs.timestamps import started
+
+MOST = 500
+"""Containers that are looked at."""
+
+
+def engine_facts(url: str) -> EngineFacts:
+    path = Path(url.removeprefix("unix://"))
+    if not path.is_absolute():
+        return EngineFacts(url, Reach.NO_URL, "only unix sockets are understood")
+    engine = BudgetClient(path)
+    try:
+        engine.raw("/_ping")
+        version = engine.get("/version")
+        asked = time.time()
+        info = engine.get("/v1.41/info")
+        answered = time.time()
+    except UnansweredError as error:
+        return EngineFacts(url, error.reach, error.said)
+    if not isinstance(version, dict) or not isinstance(info, dict):
+        return EngineFacts(url, Reach.NONSENSE, "what answers is no engine")
+    seen, mute = _containers(engine)
+    stamp = started(info.get("SystemTime"))
+    # Within the call it may have looked at its clock at any time.
+    ahead = 0.0 if asked <= stamp <= answered else stamp - (answered if stamp > answered else asked)
+    return EngineFacts(
+        url,
+        Reach.SERVES,
+        version=version,
+        info=info,
+        containers=seen,
+        mute=mute,
+        unnamed_volumes=_unnamed(engine),
+        ahead=ahead if stamp else None,
+    )
+
+
+def _containers(engine: BudgetClient) -> tuple[tuple[Mapping[str, Any], ...], tuple[str, ...]]:
+    """Those that could be inspected, and the names of those that could not in time."""
+    try:
+        rows = engine.get("/v1.41/containers/json?all=1")
+    except UnansweredError:
+        return (), ("the list of containers",)
+    seen: list[Mapping[str, Any]] = []
+    mute: list[str] = []
+    for row in (rows if isinstance(rows, list) else ())[:MOST]:
+        try:
+            found = engine.get(f"/v1.41/containers/{quote(str(row['Id']))}/json", 2.0)
+            seen.append({**found, "started": started(found["State"]["StartedAt"])})
+        except UnansweredError as error:
+            if error.reach is Reach.HANGS:  # Else it has gone meanwhile.
+                mute.append(str((row.get("Names") or [row["Id"][:12]])[0]).lstrip("/"))
+        except (KeyError, TypeError):
+            continue
+    return tuple(seen), tuple(mute)
+
+
+def _unnamed(engine: BudgetClient) -> tuple[str, ...]:
+    try:
+        answer = engine.get("/v1.41/volumes?filters=" + quote('{"dangling":["true"]}'))
+        names = [str(one["Name"]) for one in answer.get("Volumes") or ()]
+    except (UnansweredError, AttributeError, KeyError, TypeError):
+        return ()
+    return tuple(name for name in names if re.fullmatch("[0-9a-f]{64}", name))
