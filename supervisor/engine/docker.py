@@ -1,8 +1,9 @@
-"""Docker as the engine: the only module that knows aiodocker.
+"""Docker behind the engine port.
 
 Each call has a deadline and ends in a result or an EngineError that names the call. Two roads lead to the engine:
-aiodocker for what takes its time anyway, and ``wire`` for the event stream and the start order. aiodocker's own event
-reader stays unused: it ends for good at a line over 512 KiB, never resumes, and tells each end alike.
+``calls`` (aiodocker) for what takes its time anyway, and ``fast_client`` for the event stream and the start order.
+aiodocker's own event reader stays unused: it ends for good at a line over 512 KiB, never resumes, and reports each end
+in the same way.
 """
 
 import asyncio
@@ -12,17 +13,15 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NoReturn
+from typing import Any, Final, NoReturn
 from urllib.parse import quote, urlencode
-
-import aiohttp
-from aiodocker import Docker, DockerError
 
 from supervisor.engine import decode
 from supervisor.engine import errors as refusals
+from supervisor.engine.calls import ACT, CUT, FAILURES, LOOK, PROGRESS, Calls, OnCall, parsed
 from supervisor.engine.discovery import Lens, Ours
-from supervisor.engine.fast_client import Answer, Asked, Caller, Listener, listen, unreachable
-from supervisor.engine.http1 import Lines, WireError
+from supervisor.engine.fast_client import Answer, Asked, Caller, Listener, listen
+from supervisor.engine.http1 import WireError
 from supervisor.engine.log_stream import Output
 from supervisor.engine.port import (
     CheckLine,
@@ -45,32 +44,10 @@ from units.unit import Failure
 
 API: Final = "v1.41"
 """Pinned: aiodocker's ``auto`` is found out once, and wrong after the engine was replaced by an older one."""
-LOOK, ACT, PROGRESS = 10.0, 30.0, 120.0
-"""Deadlines in seconds: for what only looks or signals, for a create or a start, and between two signs of progress."""
 LOOKS = 8
 """Inspects at once."""
 OWN_TIMEOUT = 600.0
 """Longest stop timeout of a container's own that is waited for, in seconds."""
-ATTACHED: Final = '{"Detach": false, "Tty": false}'
-PIECE = 256 * 1024
-"""Bytes of an archive that are read at once."""
-NOT_FOUND, NO_CONNECTION = 404, 900
-"""HTTP's, and aiodocker's own."""
-
-_REFUSALS = (
-    TimeoutError,
-    DockerError,
-    EngineError,
-    WireError,
-    aiohttp.ClientError,
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-)
-
-OnCall = Callable[[str, str, float], None]
-"""Operation, outcome (``ok`` or a failure's name in lower case), seconds."""
 
 
 class DockerEngine:
@@ -98,7 +75,6 @@ class DockerEngine:
         """``hide`` takes secrets out of what the engine says of an order that failed."""
         self.url = url
         self._lens = lens or Ours()
-        self._hide = hide
         self._path = socket_path(url)
         self._base = f"/{api}"
         self._on_call = on_call
@@ -106,25 +82,16 @@ class DockerEngine:
         self._starts = Caller(self._path)
         self._listeners: set[Listener] = set()
         self._looks = asyncio.Semaphore(LOOKS)
-        # With one pool for both, 100 open streams would leave the next call waiting for ever.
-        self._connectors = (aiohttp.UnixConnector(self._path), aiohttp.UnixConnector(self._path, limit=0))
-        self._calls, self._streams = (
-            Docker("http://docker", connector=connector, timeout=timeout, api_version=api)
-            for connector, timeout in zip(
-                self._connectors,
-                (aiohttp.ClientTimeout(total=ACT), aiohttp.ClientTimeout(total=None, sock_connect=LOOK)),
-                strict=True,
-            )
-        )
+        self._calls = Calls(self._path, api, on_call, hide)
 
     async def info(self) -> EngineInfo:
-        async with self._order("info", "", LOOK):
-            return decode.info(await self._ask("version", versioned_api=False))
+        async with self._calls.order("info", "", LOOK):
+            return decode.info(await self._calls.ask("version", versioned_api=False))
 
     @contextlib.asynccontextmanager
     async def events(self, since_ns: int | None) -> AsyncIterator[HandOver]:
         with contextlib.ExitStack() as stack:
-            async with self._order("events", "", LOOK):
+            async with self._calls.order("events", "", LOOK):
                 await self._starts.warm()
                 listener = await listen(self._path)
                 stack.callback(self._forget, listener)
@@ -135,7 +102,7 @@ class DockerEngine:
 
             async def hand_over(hear: Callable[[Heard], None]) -> NoReturn:
                 try:
-                    await listener.hand_over(lambda line: hear(self._lens.heard(_parsed(line))))
+                    await listener.hand_over(lambda line: hear(self._lens.heard(parsed(line))))
                 except WireError as error:
                     raise EngineError(Failure.UNREACHABLE, f"events: {error}") from error
 
@@ -146,8 +113,8 @@ class DockerEngine:
         listener.close()
 
     async def snapshot(self, *, thorough: bool) -> tuple[Observed, ...]:
-        async with self._order("list", "", LOOK):
-            rows = await self._ask("containers/json", params={"all": "1", "filters": self._lens.containers})
+        async with self._calls.order("list", "", LOOK):
+            rows = await self._calls.ask("containers/json", params={"all": "1", "filters": self._lens.containers})
             news = self._lens.prepare(rows)
             listed = [seen for row in rows if (seen := self._lens.listed(row)) is not None]
             del rows
@@ -166,20 +133,20 @@ class DockerEngine:
         """Without a tag it is ``latest``, as everywhere but in this call, which would bring all there are."""
         tagged = "@" in image or ":" in image.rpartition("/")[2]
         asked = {"fromImage": image if tagged else f"{image}:latest"}
-        async with self._order("pull", image, PROGRESS) as deadline:
-            async for _ in self._progress(deadline, "images/create", params=asked):
+        async with self._calls.order("pull", image, PROGRESS) as deadline:
+            async for _ in self._calls.progress(deadline, "images/create", params=asked):
                 pass
 
     async def create(self, name: str, body: str, dialect: str = "") -> ContainerId:
-        async with self._order("create", name, ACT):
+        async with self._calls.order("create", name, ACT):
             path = f"v{dialect}/containers/create" if dialect else "containers/create"
-            made = await self._ask(path, "POST", params={"name": name}, data=body, versioned_api=not dialect)
+            made = await self._calls.ask(path, "POST", params={"name": name}, data=body, versioned_api=not dialect)
             return ContainerId(made["Id"])
 
     async def has_image(self, image: str) -> bool:
         try:
-            async with self._order("image", image, LOOK):
-                await self._ask(f"images/{quote(image, safe='/:@')}/json")
+            async with self._calls.order("image", image, LOOK):
+                await self._calls.ask(f"images/{quote(image, safe='/:@')}/json")
         except EngineError as error:
             if error.failure is Failure.IMAGE_MISSING:
                 return False
@@ -212,13 +179,13 @@ class DockerEngine:
             answer = await self._starts.answer(asked)
             if answer.status not in {200, 204}:
                 raise _refusal("start", answer, container)
-        except _REFUSALS as error:
-            raise self._failed(error, "start", container[:12], ACT, began) from error
+        except FAILURES as error:
+            raise self._calls.failed(error, "start", container[:12], ACT, began) from error
         self._on_call("start", "ok", self._loop.time() - began)
 
     async def signal(self, container: ContainerId, signal: str) -> None:
-        async with self._order("signal", container[:12], LOOK):
-            await self._calls.containers.container(container).kill(signal=signal)
+        async with self._calls.order("signal", container[:12], LOOK):
+            await self._calls.signal(container, signal)
 
     async def restart(self, container: ContainerId, grace: Seconds | None) -> None:
         await self._end("restart", container, grace)
@@ -230,24 +197,18 @@ class DockerEngine:
         """A call that waits for the end of a container."""
         asked = {} if grace is None else {"t": str(int(grace))}
         patience = ACT + (OWN_TIMEOUT if grace is None else grace)
-        async with self._order(operation, container[:12], patience):
-            path, limit = f"containers/{container}/{operation}", aiohttp.ClientTimeout(total=patience)
-            async with self._calls._query(path, "POST", params=asked, timeout=limit):  # noqa: SLF001
-                pass
+        async with self._calls.order(operation, container[:12], patience):
+            await self._calls.post(f"containers/{container}/{operation}", patience=patience, params=asked)
 
     async def replica(self, container: ContainerId, joins: Mapping[ContainerId, ContainerId]) -> Replica:
         from supervisor.engine.replica import image_of, replica  # noqa: PLC0415 - only what others made is copied
 
         dialect = (await self.info()).api
         found = decode.fullest(await self._inspect(container, dialect), await self._inspect(container))
-        async with self._order("image", container[:12], LOOK):
-            try:
-                told = await self._ask(f"images/{quote(image_of(found), safe='/:@')}/json")
-            except DockerError as error:
-                if error.status != NOT_FOUND:
-                    raise
-                told = None  # Its name is gone; the image is not, while a container uses it.
-        wanted = partial(replica, found, decode.id_of(told), joins, self._lens.names, dialect=dialect)
+        async with self._calls.order("image", container[:12], LOOK):
+            # Its name may be gone; the image is not, while a container uses it.
+            image = await self._calls.found(f"images/{quote(image_of(found), safe='/:@')}/json")
+        wanted = partial(replica, found, decode.id_of(image), joins, self._lens.names, dialect=dialect)
         given = await self._given(wanted().body)
         return wanted(given=given)
 
@@ -262,10 +223,9 @@ class DockerEngine:
         return given
 
     async def connect(self, network: str, container: ContainerId, endpoint: str) -> None:
-        async with self._order("connect", f"{container[:12]} to {network}", LOOK):
+        async with self._calls.order("connect", f"{container[:12]} to {network}", LOOK):
             asked = json.dumps({"Container": container, "EndpointConfig": json.loads(endpoint)})
-            async with self._calls._query(f"networks/{quote(network, safe='')}/connect", "POST", data=asked):  # noqa: SLF001
-                pass
+            await self._calls.post(f"networks/{quote(network, safe='')}/connect", data=asked)
 
     async def health_log(self, container: ContainerId) -> tuple[CheckLine, ...]:
         return decode.health_log(await self._inspect(container))
@@ -275,25 +235,25 @@ class DockerEngine:
 
     async def exec_create(self, container: ContainerId, command: tuple[str, ...]) -> ExecId:
         asked = json.dumps({"Cmd": command, "AttachStdout": True, "AttachStderr": True})
-        async with self._order("exec", container[:12], LOOK):
-            return ExecId((await self._ask(f"containers/{container}/exec", "POST", data=asked))["Id"])
+        async with self._calls.order("exec", container[:12], LOOK):
+            return ExecId((await self._calls.ask(f"containers/{container}/exec", "POST", data=asked))["Id"])
 
     async def exec_run(self, exec_id: ExecId, limit: int) -> str:
         """Without a deadline of its own: whoever asks has one."""
         output, said = Output(terminal=False), ""
         try:
-            async with self._stream(
+            async with self._calls.stream(
                 f"exec/{exec_id}/start", "POST", data='{"Detach": false, "Tty": false}'
             ) as response:
                 async for data in response.content.iter_any():
                     said += "".join(f"{line.text}\n" for line in output.feed(data)) if len(said) < limit else ""
-        except (DockerError, aiohttp.ClientError, OSError) as error:
-            raise self._failed(error, "exec", exec_id[:12], LOOK, self._loop.time()) from error
+        except CUT as error:
+            raise self._calls.failed(error, "exec", exec_id[:12], LOOK, self._loop.time()) from error
         return (said + "".join(f"{line.text}\n" for line in output.end()))[:limit].strip()
 
     async def exec_exit(self, exec_id: ExecId) -> int | None:
-        async with self._order("exec", exec_id[:12], LOOK):
-            return decode.exec_exit(await self._ask(f"exec/{exec_id}/json"))
+        async with self._calls.order("exec", exec_id[:12], LOOK):
+            return decode.exec_exit(await self._calls.ask(f"exec/{exec_id}/json"))
 
     async def holder(self, name: str) -> ContainerId | None:
         try:
@@ -305,12 +265,12 @@ class DockerEngine:
         return decode.id_of(found) if decode.name_of(found) == name else None
 
     async def rename(self, container: ContainerId, name: str) -> None:
-        async with self._order("rename", container[:12], LOOK):
-            await self._calls.containers.container(container).rename(name)
+        async with self._calls.order("rename", container[:12], LOOK):
+            await self._calls.rename(container, name)
 
     async def remove(self, container: ContainerId) -> None:
-        async with self._order("remove", container[:12], ACT):
-            await self._calls.containers.container(container).delete(force=True)
+        async with self._calls.order("remove", container[:12], ACT):
+            await self._calls.remove(container)
 
     async def logs(
         self, container: ContainerId, *, tail: int | None, follow: bool, since: int | None = None
@@ -322,14 +282,14 @@ class DockerEngine:
             # Inclusive: the engine leaves out what is before it (20.10 to 28).
             asked |= {"timestamps": "1", "since": as_digits(since)}
         async with contextlib.AsyncExitStack() as stack:
-            async with self._order("logs", container[:12], LOOK):
-                query = self._stream(f"containers/{container}/logs", "GET", params=asked)
+            async with self._calls.order("logs", container[:12], LOOK):
+                query = self._calls.stream(f"containers/{container}/logs", "GET", params=asked)
                 response = await stack.enter_async_context(query)
             try:
                 async for data in response.content.iter_any():
                     for line in output.feed(data):
                         yield line
-            except (aiohttp.ClientError, OSError) as error:
+            except CUT as error:
                 raise EngineError(Failure.UNREACHABLE, f"logs {container[:12]}: the connection was cut") from error
             for line in output.end():
                 yield line
@@ -341,9 +301,9 @@ class DockerEngine:
             raise EngineError(Failure.OTHER, f"load {path}: {why(error)}") from error
         names: list[str] = []
         with archive:
-            async with self._order("load", path, PROGRESS) as deadline:
-                pieces, kind = self._pieces(archive, deadline), {"Content-Type": "application/x-tar"}
-                async for told in self._progress(deadline, "images/load", data=pieces, headers=kind):
+            async with self._calls.order("load", path, PROGRESS) as deadline:
+                pieces, kind = self._calls.pieces(archive, deadline), {"Content-Type": "application/x-tar"}
+                async for told in self._calls.progress(deadline, "images/load", data=pieces, headers=kind):
                     names += decode.loaded(told)
                 if not names:
                     raise EngineError(Failure.OTHER, "the engine named no image")
@@ -354,9 +314,6 @@ class DockerEngine:
             listener.close()
         self._starts.close()
         await self._calls.close()
-        await self._streams.close()
-        for connector in self._connectors:
-            await connector.close()
 
     async def _look(self, container: ContainerId, now: float) -> Observed | None:
         """``None``: it has gone since it was listed."""
@@ -370,88 +327,14 @@ class DockerEngine:
 
     async def _inspect(self, container: str, dialect: str = "") -> Any:
         path = f"containers/{quote(container, safe='')}/json"
-        async with self._order("inspect", container[:64], LOOK):
-            return await self._ask(f"v{dialect}/{path}" if dialect else path, versioned_api=not dialect)
-
-    async def _ask(self, path: str, method: str = "GET", **query: Any) -> Any:
-        """Past the objects of aiodocker, which keep whole answers: these are decoded and forgotten."""
-        return await self._calls._query_json(path, method, **query)  # noqa: SLF001
-
-    @contextlib.asynccontextmanager
-    async def _stream(self, path: str, method: str, **query: Any) -> AsyncIterator[aiohttp.ClientResponse]:
-        """An answer that comes bit by bit. aiodocker itself leaves one open when its reader gives up."""
-        async with self._streams._query(path, method, **query) as response:  # noqa: SLF001
-            try:
-                yield response
-            finally:
-                response.close()
-
-    async def _progress(self, deadline: asyncio.Timeout, path: str, **query: Any) -> AsyncIterator[Any]:
-        """What a long call tells, line by line; the status was sent long before it fails. Each word is progress.
-
-        aiodocker's own reader takes a cut connection for the end.
-        """
-        lines = Lines()
-        async with self._stream(path, "POST", **query) as response:
-            async for data in response.content.iter_any():
-                self._extend(deadline)
-                for line in lines.feed(data):
-                    told = _parsed(line)
-                    if text := refusals.trouble(told):
-                        raise DockerError(0, text)
-                    yield told
-
-    @contextlib.asynccontextmanager
-    async def _order(self, operation: str, subject: str, patience: float) -> AsyncIterator[asyncio.Timeout]:
-        """One call: its deadline, its name in what goes wrong, and its place in the metrics."""
-        began = self._loop.time()
-        try:
-            async with asyncio.timeout(patience) as deadline:
-                yield deadline
-        except _REFUSALS as error:
-            raise self._failed(error, operation, subject, patience, began) from error
-        self._on_call(operation, "ok", self._loop.time() - began)
-
-    def _failed(self, error: Exception, operation: str, subject: str, patience: float, began: float) -> EngineError:
-        failure, text = self._meaning(error, operation, subject, patience)
-        self._on_call(operation, failure.name.lower(), self._loop.time() - began)
-        # It quotes commands and variables of the container.
-        return EngineError(failure, self._hide(f"{operation} {subject}".rstrip() + f": {text}"))
-
-    def _meaning(self, error: Exception, operation: str, subject: str, patience: float) -> tuple[Failure, str]:
-        match error:
-            case EngineError():
-                return error.failure, str(error)
-            case TimeoutError():
-                return Failure.TIMEOUT, f"no answer within {patience:g} s"
-            case DockerError(status=status) if status == NO_CONNECTION:
-                cause = error.__context__
-                if isinstance(cause, aiohttp.ClientConnectorError):
-                    return Failure.UNREACHABLE, str(unreachable(self._path, cause.os_error))
-                return Failure.UNREACHABLE, f"{self._path}: the connection was cut"
-            case DockerError(status=status, message=message):
-                return refusals.failure(status, message, operation, subject), message.strip()
-            case WireError() | aiohttp.ClientError() | OSError():
-                return Failure.UNREACHABLE, f"{self._path}: {str(error) or 'the connection was cut'}"
-            case _:
-                return Failure.OTHER, f"not an answer that we know: {error!r}"
+        async with self._calls.order("inspect", container[:64], LOOK):
+            return await self._calls.ask(f"v{dialect}/{path}" if dialect else path, versioned_api=not dialect)
 
     def _events_target(self, since_ns: int | None) -> str:
         asked = {"filters": json.dumps(dict(self._lens.events))}
         if since_ns is not None:
             asked["since"] = f"{since_ns // 1_000_000_000}.{since_ns % 1_000_000_000:09d}"
         return f"{self._base}/events?{urlencode(asked)}"
-
-    def _extend(self, deadline: asyncio.Timeout) -> None:
-        """Something moves: another ``PROGRESS`` seconds."""
-        with contextlib.suppress(RuntimeError):  # An upload may move once more after its call is over.
-            deadline.reschedule(self._loop.time() + PROGRESS)
-
-    async def _pieces(self, archive: BinaryIO, deadline: asyncio.Timeout) -> AsyncIterator[bytes]:
-        """A large archive must not hold up the loop while it is read."""
-        while piece := await asyncio.to_thread(archive.read, PIECE):
-            self._extend(deadline)
-            yield piece
 
 
 def socket_path(url: str) -> str:
@@ -469,10 +352,3 @@ def _refusal(operation: str, answer: Answer, subject: str = "") -> EngineError:
     if answer.status == 304:
         text = "it is in that state already"
     return EngineError(refusals.failure(answer.status, text, operation, subject), text or f"status {answer.status}")
-
-
-def _parsed(line: bytes) -> Any:
-    try:
-        return json.loads(line.decode())
-    except ValueError:
-        return None  # decode.event makes a message of no meaning of it.

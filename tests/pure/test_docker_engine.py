@@ -1,6 +1,7 @@
 """The adapter against a peer that reads from a script: what no real engine does on demand."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -10,6 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from supervisor.engine import calls
 from supervisor.engine import docker as docker_engine
 from supervisor.engine.docker import DockerEngine
 from supervisor.engine.port import EngineError, EngineInfo, Heard
@@ -146,8 +148,8 @@ def test_a_refusal_may_be_plain_text(tmp_path: Path) -> None:
 
 
 def test_an_engine_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LOOK", "ACT", "PROGRESS"):
-        monkeypatch.setattr(docker_engine, name, 0.05)
+    for module, name in itertools.product((calls, docker_engine), ("LOOK", "ACT", "PROGRESS")):
+        monkeypatch.setattr(module, name, 0.05)
     archive = tmp_path / "image.tar"
     archive.write_bytes(b"x")
 

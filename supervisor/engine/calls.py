@@ -1,0 +1,183 @@
+"""Calls to Docker through aiodocker, each with a deadline and a name: the only module that knows aiodocker.
+
+What goes wrong in a call leaves here as an EngineError that names it. Connections of calls and of streams are two
+pools, and a cut connection is an error: aiodocker itself takes it for the end of an answer.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any, BinaryIO, Final
+
+import aiohttp
+from aiodocker import Docker, DockerError
+
+from supervisor.engine import errors as refusals
+from supervisor.engine.fast_client import unreachable
+from supervisor.engine.http1 import Lines, WireError
+from supervisor.engine.port import EngineError
+from units.unit import Failure
+
+LOOK, ACT, PROGRESS = 10.0, 30.0, 120.0
+"""Deadlines in seconds: for what only looks or signals, for a create or a start, and between two signs of progress."""
+PIECE = 256 * 1024
+"""Bytes of an archive that are read at once."""
+NOT_FOUND, NO_CONNECTION = 404, 900
+"""HTTP's, and aiodocker's own."""
+FAILURES: Final = (
+    TimeoutError,
+    DockerError,
+    EngineError,
+    WireError,
+    aiohttp.ClientError,
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+)
+"""All that can go wrong in a call."""
+CUT: Final = (DockerError, aiohttp.ClientError, OSError)
+"""What ends an answer that is being read."""
+
+OnCall = Callable[[str, str, float], None]
+"""Operation, outcome (``ok`` or a failure's name in lower case), seconds."""
+
+
+class Calls:
+    """To be made and used on a running loop.
+
+    Args:
+        path: The engine's socket.
+        api: Version of the API that calls speak unless they say otherwise.
+        on_call: Called after each call.
+        hide: Takes secrets out of what the engine says of an order that failed.
+    """
+
+    def __init__(self, path: str, api: str, on_call: OnCall, hide: Callable[[str], str]) -> None:
+        self._path = path
+        self._on_call = on_call
+        self._hide = hide
+        self._loop = asyncio.get_running_loop()
+        # With one pool for both, 100 open streams would leave the next call waiting for ever.
+        self._connectors = (aiohttp.UnixConnector(path), aiohttp.UnixConnector(path, limit=0))
+        self._calls, self._streams = (
+            Docker("http://docker", connector=connector, timeout=timeout, api_version=api)
+            for connector, timeout in zip(
+                self._connectors,
+                (aiohttp.ClientTimeout(total=ACT), aiohttp.ClientTimeout(total=None, sock_connect=LOOK)),
+                strict=True,
+            )
+        )
+
+    @contextlib.asynccontextmanager
+    async def order(self, operation: str, subject: str, patience: float) -> AsyncIterator[asyncio.Timeout]:
+        """One call: its deadline, its name in what goes wrong, and its place in the metrics."""
+        began = self._loop.time()
+        try:
+            async with asyncio.timeout(patience) as deadline:
+                yield deadline
+        except FAILURES as error:
+            raise self.failed(error, operation, subject, patience, began) from error
+        self._on_call(operation, "ok", self._loop.time() - began)
+
+    async def ask(self, path: str, method: str = "GET", **query: Any) -> Any:
+        """Past the objects of aiodocker, which keep whole answers: these are decoded and forgotten."""
+        return await self._calls._query_json(path, method, **query)  # noqa: SLF001
+
+    async def post(self, path: str, *, patience: float | None = None, **query: Any) -> None:
+        """A call of which only the status counts, within ``patience`` seconds, else within those of its pool."""
+        limit: dict[str, Any] = {} if patience is None else {"timeout": aiohttp.ClientTimeout(total=patience)}
+        async with self._calls._query(path, "POST", **query, **limit):  # noqa: SLF001
+            pass
+
+    async def found(self, path: str) -> Any:
+        """An answer, or ``None`` where the engine has no such thing."""
+        try:
+            return await self.ask(path)
+        except DockerError as error:
+            if error.status != NOT_FOUND:
+                raise
+            return None
+
+    async def signal(self, container: str, signal: str) -> None:
+        await self._calls.containers.container(container).kill(signal=signal)
+
+    async def rename(self, container: str, name: str) -> None:
+        await self._calls.containers.container(container).rename(name)
+
+    async def remove(self, container: str) -> None:
+        await self._calls.containers.container(container).delete(force=True)
+
+    @contextlib.asynccontextmanager
+    async def stream(self, path: str, method: str, **query: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+        """An answer that comes bit by bit. aiodocker itself leaves one open when its reader gives up."""
+        async with self._streams._query(path, method, **query) as response:  # noqa: SLF001
+            try:
+                yield response
+            finally:
+                response.close()
+
+    async def progress(self, deadline: asyncio.Timeout, path: str, **query: Any) -> AsyncIterator[Any]:
+        """What a long call tells, line by line; the status was sent long before it fails. Each word is progress.
+
+        aiodocker's own reader takes a cut connection for the end.
+        """
+        lines = Lines()
+        async with self.stream(path, "POST", **query) as response:
+            async for data in response.content.iter_any():
+                self._extend(deadline)
+                for line in lines.feed(data):
+                    told = parsed(line)
+                    if text := refusals.trouble(told):
+                        raise DockerError(0, text)
+                    yield told
+
+    async def pieces(self, archive: BinaryIO, deadline: asyncio.Timeout) -> AsyncIterator[bytes]:
+        """A large archive must not hold up the loop while it is read."""
+        while piece := await asyncio.to_thread(archive.read, PIECE):
+            self._extend(deadline)
+            yield piece
+
+    async def close(self) -> None:
+        await self._calls.close()
+        await self._streams.close()
+        for connector in self._connectors:
+            await connector.close()
+
+    def failed(self, error: Exception, operation: str, subject: str, patience: float, began: float) -> EngineError:
+        failure, text = self._meaning(error, operation, subject, patience)
+        self._on_call(operation, failure.name.lower(), self._loop.time() - began)
+        # It quotes commands and variables of the container.
+        return EngineError(failure, self._hide(f"{operation} {subject}".rstrip() + f": {text}"))
+
+    def _meaning(self, error: Exception, operation: str, subject: str, patience: float) -> tuple[Failure, str]:
+        match error:
+            case EngineError():
+                return error.failure, str(error)
+            case TimeoutError():
+                return Failure.TIMEOUT, f"no answer within {patience:g} s"
+            case DockerError(status=status) if status == NO_CONNECTION:
+                cause = error.__context__
+                if isinstance(cause, aiohttp.ClientConnectorError):
+                    return Failure.UNREACHABLE, str(unreachable(self._path, cause.os_error))
+                return Failure.UNREACHABLE, f"{self._path}: the connection was cut"
+            case DockerError(status=status, message=message):
+                return refusals.failure(status, message, operation, subject), message.strip()
+            case WireError() | aiohttp.ClientError() | OSError():
+                return Failure.UNREACHABLE, f"{self._path}: {str(error) or 'the connection was cut'}"
+            case _:
+                return Failure.OTHER, f"not an answer that we know: {error!r}"
+
+    def _extend(self, deadline: asyncio.Timeout) -> None:
+        """Something moves: another ``PROGRESS`` seconds."""
+        with contextlib.suppress(RuntimeError):  # An upload may move once more after its call is over.
+            deadline.reschedule(self._loop.time() + PROGRESS)
+
+
+def parsed(line: bytes) -> Any:
+    """What a line of JSON says; ``None`` for what is none, of which ``decode`` makes a message without meaning."""
+    try:
+        return json.loads(line.decode())
+    except ValueError:
+        return None
