@@ -11,6 +11,8 @@
 - ``ready_made``: hooks that need only be switched on.
 - ``testing``: a host made of nothing but the core, to try hooks on.
 
+May import: units.
+
 A Python hook needs what is here: ``from hooks import on, gate, Veto, Contribution``.
 """
 

@@ -16,7 +16,7 @@ from typing import get_args
 
 from hooks import happenings, points
 from metrics import page
-from script import dashboard
+from script import dashboard, rooms
 from supervisor.logs.catalogue import CATALOGUE
 from units import commands, events
 from units.machine import Table
@@ -179,6 +179,7 @@ SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
 
 
 WHOLE: dict[str, Callable[[], str]] = {
+    "docs/architecture/rooms.svg": rooms.picture,
     "docs/reference/metrics.md": page.page,
     "packaging/grafana/dashboard.json": dashboard.render,
 }

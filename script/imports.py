@@ -1,7 +1,10 @@
 """The imports of the product, read from its source: lazy ones and those for type checkers included."""
 
 import ast
+import re
+import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 TREES = ("units", "hooks", "metrics", "supervisor")
@@ -83,3 +86,57 @@ def circles(imports: Imports) -> list[tuple[str, ...]]:
         if name not in order:
             visit(name)
     return sorted(found)
+
+
+def reduced(imports: Imports) -> Imports:
+    """Without what follows from the rest: no ``a -> c`` where ``a`` imports a ``b`` that leads to ``c``."""
+    below: dict[str, frozenset[str]] = {}
+
+    def reach(name: str) -> frozenset[str]:
+        if name not in below:
+            below[name] = imports[name].union(*(reach(other) for other in imports[name]))
+        return below[name]
+
+    return {
+        name: frozenset(one for one in others if not any(one in reach(other) for other in others - {one}))
+        for name, others in imports.items()
+    }
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Rooms beside each other; ``apart``: none of them may import another one."""
+
+    rooms: frozenset[str]
+    apart: bool
+
+
+def layers(root: Path = ROOT) -> tuple[Layer, ...]:
+    """Who is above whom, as pyproject.toml has it for import-linter: the one place where it is written. Top first."""
+    contracts = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    packages, rooms = (contract for contract in contracts if contract["type"] == "layers")
+    prefix = rooms["containers"][0]
+    inside = [_layer(said, f"{prefix}.") for said in rooms["layers"]]
+    found: list[Layer] = []
+    for said in packages["layers"]:
+        found += inside if said == prefix else [_layer(said, "")]
+    return tuple(found)
+
+
+def _layer(said: str, prefix: str) -> Layer:
+    return Layer(frozenset(prefix + name for name in re.findall(r"\w+", said)), "|" in said)
+
+
+def upward(imports: Imports, order: tuple[Layer, ...]) -> list[tuple[str, str]]:
+    """Imports of modules that lead up, or across between rooms that may not know each other."""
+    depth = {room: number for number, layer in enumerate(order) for room in layer.rooms}
+    wrong = []
+    for module, others in imports.items():
+        for other in others:
+            here, there = room_of(module), room_of(other)
+            if here == there or "supervisor" in {here, there}:
+                continue  # The package itself holds a docstring only.
+            step = depth[there] - depth[here]
+            if step < 0 or (step == 0 and order[depth[here]].apart):
+                wrong.append((module, other))
+    return sorted(wrong)

@@ -1,4 +1,4 @@
-"""The command line: ``dockwarden boot`` here, ``dockwarden config validate`` here, everything else is the client's.
+"""Which command runs: ``boot`` and ``watch`` load a supervisor, all others only what they need.
 
 Only ``boot`` imports the daemon: a client must answer before the daemon's modules would even be loaded.
 """

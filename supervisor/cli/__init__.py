@@ -1,4 +1,4 @@
 """The commands of people: light, and never with a supervisor loaded.
 
-May import: http.client and http.reach, views, config, dockerd.tls, state, logs, hooks; never app.
+May import: http, views, config, dockerd.tls, engine.discovery, state, logs, hooks, units; never app.
 """

@@ -1,4 +1,4 @@
 """The engine port, Docker behind it, and what engines say.
 
-May import: state, logs, units.
+May import: logs, units.
 """

@@ -1,4 +1,4 @@
 """All HTTP of ours: the server, the clients, who may enter.
 
-May import: journal, dockerd, runtime, views, engine, state, logs, hooks, units.
+May import: journal, runtime.loop, views, engine, state, logs, hooks, units.
 """

@@ -1,4 +1,4 @@
 """What happened and why: records, their file, the log lines of a reaction, ``why``.
 
-May import: hooks.backlog, runtime, views, state, logs, units.
+May import: state, views, logs, units.
 """

@@ -1,4 +1,4 @@
 """What people see: the world as plain values, then text and SVG. Pure.
 
-May import: engine.port, logs.timestamps, version, units.
+May import: engine.port, logs.timestamps, units.
 """
