@@ -1,17 +1,20 @@
 """Writes what the tables say into the documentation, or checks that it is there: ``--write`` and ``--check``.
 
-ARCHITECTURE.md gets the glossary and one state diagram per kind; docs/reference/transitions.md every row and every
-ignored cell with its reason; docs/reference/log.md every line that is ever logged. Between the markers nothing is
-written by hand. docs/reference/metrics.md and packaging/grafana/dashboard.json are written as a whole, from the
-catalogue of metrics.
+docs/reference/transitions has a page for each kind of unit and one for the switch: the state diagram, every row, and
+every ignored cell with its reason. The glossary, the log's lines and the events of hooks stand between markers in pages
+that are otherwise written by hand. docs/reference/metrics.md and packaging/grafana/dashboard.json are written as a
+whole, from the catalogue of metrics, and docs/architecture/rooms.svg from the imports.
 """
 
 import inspect
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
+from functools import partial
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import get_args
 
 from hooks import happenings, points
@@ -27,6 +30,7 @@ from units.unit import MEANING
 
 ROOT = Path(__file__).resolve().parent.parent
 QUESTIONS = re.compile(r"(When|After what|Cancelled by what|May it be called twice|What does failure do): ")
+TRANSITIONS = "docs/reference/transitions"
 BEGIN, END = "<!-- generated: {} -->", "<!-- end of generated: {} -->"
 
 
@@ -74,15 +78,16 @@ def switch_diagram() -> str:
     return "\n".join([*lines, "```"])
 
 
-def switch_rows() -> list[str]:
-    """The table of a switch, in its order, and what it ignores."""
-    parts = ["## switch", "", "| at | on | when | do | to |", "| --- | --- | --- | --- | --- |"]
+def switch_page() -> str:
+    """The steps of a switch as a diagram, its table in its order, and what it ignores."""
+    parts = _beginning("Transitions: a switch", switching, switch_diagram())
+    parts += ["## Rows", "", "| at | on | when | do | to |", "| --- | --- | --- | --- | --- |"]
     parts += [
         f"| {row.at} | {row.on.__name__} | {_plain(row.when)} | {_plain(row.do)} | {row.to} |" for row in switching.ROWS
     ]
-    parts += ["", "### Ignored by a switch", "", "| at | on | why |", "| --- | --- | --- |"]
+    parts += ["", "## Ignored", "", "| at | on | why |", "| --- | --- | --- |"]
     parts += [f"| {at} | {on.__name__} | {why} |" for (at, on), why in switching.IGNORED.items()]
-    return [*parts, ""]
+    return "\n".join([*parts, ""])
 
 
 def _state(phase: str) -> str:
@@ -94,22 +99,57 @@ def _facts(names: list[str]) -> str:
     return ", ".join(shown) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def transitions() -> str:
-    """Every row in order, then every ignored cell."""
-    parts = []
-    for rules in [rules_of(kind) for kind in Kind]:
-        parts += [f"## {rules.name}", "", "| in | on | when | do | to |", "| --- | --- | --- | --- | --- |"]
-        parts += [
-            f"| {edge.at} | {edge.on.__name__} | {_plain(edge.when)} | {_plain(edge.do)} | {edge.to} |"
-            for edge in rules.edges
-        ]
-        parts += ["", f"### Ignored by a {rules.name}", "", "| in | on | why |", "| --- | --- | --- |"]
-        for entry in rules.ignored:
-            at = ", ".join(phase for phase in entry.at if phase in rules.phases)
-            parts.append(f"| {at} | {', '.join(on.__name__ for on in entry.on)} | {entry.why} |")
-        parts.append("")
-    parts += switch_rows()
-    return "\n".join(parts).rstrip()
+def page_of(kind: Kind) -> str:
+    """The diagram of a kind, every row in order, then every ignored cell."""
+    rules = rules_of(kind)
+    module = import_module(f"units.tables.{kind.name.lower()}")
+    parts = _beginning(f"Transitions: {rules.name}", module, diagram(rules))
+    parts += ["## Rows", "", "| in | on | when | do | to |", "| --- | --- | --- | --- | --- |"]
+    parts += [
+        f"| {edge.at} | {edge.on.__name__} | {_plain(edge.when)} | {_plain(edge.do)} | {edge.to} |"
+        for edge in rules.edges
+    ]
+    parts += ["", "## Ignored", "", "| in | on | why |", "| --- | --- | --- |"]
+    for entry in rules.ignored:
+        at = ", ".join(phase for phase in entry.at if phase in rules.phases)
+        parts.append(f"| {at} | {', '.join(on.__name__ for on in entry.on)} | {entry.why} |")
+    return "\n".join([*parts, ""])
+
+
+def _beginning(title: str, module: ModuleType, drawn: str) -> list[str]:
+    """What the table's own module says of it, and its diagram."""
+    said = (inspect.getdoc(module) or "").replace("``", "`").split("\n")
+    source = f"{module.__name__.replace('.', '/')}.py"
+    return [
+        f"# {title}",
+        "",
+        *said,
+        "",
+        f"Generated from [{source}](../../../{source}). [The other kinds](README.md) · [the words](../glossary.md)",
+        "",
+        drawn,
+        "",
+    ]
+
+
+def transitions_index() -> str:
+    """Which pages there are."""
+    lines = [
+        "# Transitions",
+        "",
+        "Every state and every way out of it, a page for each kind of unit: the diagram, every row in the order in",
+        "which they are tried, and every cell that is ignored, with the reason. Generated from `units/`; change the",
+        "tables, then run `python -m script.diagrams --write`.",
+        "",
+        "| kind | rows | states |",
+        "| --- | --- | --- |",
+    ]
+    for kind in Kind:
+        rules = rules_of(kind)
+        lines.append(f"| [{rules.name}]({kind}.md) | {len(rules.edges)} | {', '.join(rules.phases)} |")
+    steps = dict.fromkeys(row.at for row in switching.ROWS)
+    lines.append(f"| [switch](switch.md) | {len(switching.ROWS)} | {', '.join(steps)} |")
+    return "\n".join([*lines, ""])
 
 
 def _plain(function: Callable[..., object]) -> str:
@@ -165,21 +205,18 @@ def _one_line(text: str) -> str:
 
 
 SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
-    "glossary": ("ARCHITECTURE.md", glossary),
-    **{
-        f"diagram of a {rules.name}": ("ARCHITECTURE.md", lambda rules=rules: diagram(rules))  # type: ignore[misc]
-        for rules in [rules_of(kind) for kind in Kind]
-    },
-    "diagram of a switch": ("ARCHITECTURE.md", switch_diagram),
+    "glossary": ("docs/reference/glossary.md", glossary),
     "log events": ("docs/reference/log.md", log_events),
     "events of hooks": ("docs/reference/hooks.md", hook_events),
     "points of hooks": ("docs/reference/hooks.md", hook_points),
-    "transitions": ("docs/reference/transitions.md", transitions),
 }
 
 
 WHOLE: dict[str, Callable[[], str]] = {
     "docs/architecture/rooms.svg": rooms.picture,
+    f"{TRANSITIONS}/README.md": transitions_index,
+    f"{TRANSITIONS}/switch.md": switch_page,
+    **{f"{TRANSITIONS}/{kind}.md": partial(page_of, kind) for kind in Kind},
     "docs/reference/metrics.md": page.page,
     "packaging/grafana/dashboard.json": dashboard.render,
 }
@@ -195,27 +232,37 @@ def replaced(text: str, name: str, content: str) -> str:
     return f"{before}{begin}\n\n{content}\n\n{end}{after}"
 
 
-def main(arguments: list[str]) -> int:
-    stale = []
+def stale() -> Iterator[tuple[str, Path, str | None]]:
+    """What is not as the source has it: a name for it, the file, and its whole text; ``None``: it has to go."""
+    texts: dict[str, str] = {}
     for name, (file, render) in SECTIONS.items():
-        path = ROOT / file
-        text = path.read_text()
-        wanted = replaced(text, name, render())
-        if wanted != text:
-            stale.append(f"{file}: {name}")
-            if "--write" in arguments:
-                path.write_text(wanted)
+        before = texts.get(file) or (ROOT / file).read_text()
+        texts[file] = replaced(before, name, render())
+        if texts[file] != before:
+            yield f"{file}: {name}", ROOT / file, texts[file]
     for file, render in WHOLE.items():
-        path = ROOT / file
-        wanted = render()
+        path, wanted = ROOT / file, render()
         if not path.exists() or path.read_text() != wanted:
-            stale.append(file)
-            if "--write" in arguments:
-                path.write_text(wanted)
-    if "--write" in arguments or not stale:
+            yield file, path, wanted
+    for path in (ROOT / TRANSITIONS).glob("*.md"):
+        if str(path.relative_to(ROOT)) not in WHOLE:
+            yield f"{path.relative_to(ROOT)}: of no kind that there is", path, None
+
+
+def main(arguments: list[str]) -> int:
+    found = list(stale())
+    if "--write" in arguments:
+        for _, path, text in found:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if text is None:
+                path.unlink()
+            else:
+                path.write_text(text)
         return 0
-    print("not what the tables say (python -m script.diagrams --write):", *stale, sep="\n  ", file=sys.stderr)
-    return 1
+    if found:
+        said = (name for name, _, _ in found)
+        print("not what the source says (python -m script.diagrams --write):", *said, sep="\n  ", file=sys.stderr)
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

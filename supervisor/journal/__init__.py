@@ -1,4 +1,4 @@
 """What happened and why: records, their file, the log lines of a reaction, ``why``.
 
-May import: state, views, logs, units.
+May import: hooks.backlog, state, views, logs, units.
 """

@@ -35,7 +35,7 @@ def allowed(room: str) -> frozenset[str]:
     return (
         frozenset()
         if found[1] == "none of the others"
-        else frozenset(name if name in own else f"supervisor.{name}" for name in names)
+        else frozenset(name if name.split(".")[0] in own else f"supervisor.{name}" for name in names)
     )
 
 
