@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks import heal, hooks, memory, probes, reaction, restart, scrape, switch
+from benchmarks import heal, hooks, memory, packages, probes, reaction, restart, scrape, switch
 from benchmarks.processes import BenchmarkError
 from tests.bed.bed import BedError
 from tests.bed.engines import EngineUnavailableError
@@ -59,6 +59,10 @@ def measure_scrape(rounds: int, *, quick: bool) -> Result:
     return scrape.measure(max(2, rounds // 2), 40 if quick else 300)
 
 
+def measure_packages(rounds: int, *, quick: bool) -> Result:
+    return packages.measure(rounds, 5 if quick else 25)
+
+
 BENCHMARKS: dict[str, Callable[..., Result]] = {
     "reaction": measure_reaction,
     "restart": measure_restart,
@@ -68,6 +72,7 @@ BENCHMARKS: dict[str, Callable[..., Result]] = {
     "heal": measure_heal,
     "hooks": measure_hooks,
     "scrape": measure_scrape,
+    "packages": measure_packages,
 }
 
 

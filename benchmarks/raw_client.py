@@ -1,4 +1,7 @@
-"""``raw_client SOCKET LABEL``: the least that Python can do: two protocols on uvloop, no task, no policy, no memory."""
+"""``raw_client SOCKET LABEL [LOOP]``: the least that Python can do: two protocols, no task, no policy, no memory.
+
+``LOOP``: ``uvloop``, or ``asyncio`` for the standard library's.
+"""
 
 import asyncio
 import json
@@ -47,5 +50,6 @@ async def main(socket: str, label: str) -> None:
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main(*sys.argv[1:]))
+    factory = None if sys.argv[3:] == ["asyncio"] else uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main(*sys.argv[1:3]))
