@@ -9,12 +9,12 @@ from typing import Any
 from benchmarks.bare_imports import FIVE
 from benchmarks.figures import Rounds, paired, percentile, pooled, table
 from benchmarks.memory import sizes
-from benchmarks.processes import fake_engine, module, running, scratch
+from benchmarks.processes import fake_engine, module, running, scratch, tail, wait_for
 from benchmarks.reaction import LABEL, one_round, run_a_container, wait_until_ready
 
 ALL = "all five"
-SETTLE = 3.0
-"""Seconds until everything is imported."""
+SETTLE = 0.5
+"""Seconds from the last import to the loop's rest."""
 UVLOOP, ASYNCIO = "bare protocol on uvloop", "bare protocol on asyncio"
 
 
@@ -53,13 +53,14 @@ def weigh() -> dict[str, list[float]]:
     """All at once, so that they share the same files."""
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(scratch())
-        left_out = {ALL: [], **{f"without {name}": [name] for name in FIVE}}
-        pids = {
-            variant: stack.enter_context(
-                running(module("benchmarks.bare_imports", *left_out[variant]), directory / "log")
-            ).pid
-            for variant in random.sample(list(left_out), len(left_out))
-        }
+        left_out: dict[str, list[str]] = {ALL: [], **{f"without {name}": [name] for name in FIVE}}
+        pids, logs = {}, {}
+        for number, variant in enumerate(random.sample(list(left_out), len(left_out))):
+            logs[variant] = directory / f"{number}.log"
+            command = module("benchmarks.bare_imports", *left_out[variant])
+            pids[variant] = stack.enter_context(running(command, logs[variant])).pid
+        for variant, log in logs.items():
+            wait_for(f"{variant} is imported", lambda log=log: "imported" in log.read_text(), lambda log=log: tail(log))  # type: ignore[misc]
         time.sleep(SETTLE)
         return {variant: [sizes(pids[variant])["Rss"]] for variant in left_out}
 

@@ -1,4 +1,4 @@
-"""What tells others of what happens here, and asks them. It looks on, and can never hold up or break supervision.
+"""Hooks, gates and notices: what others hear of events, and are asked before some. It cannot break supervision.
 
 - ``notices``: what is worth telling a person, derived from what the core did. Pure.
 - ``notifier``: queues, limits and circuits between that and its receivers.
