@@ -1,0 +1,208 @@
+"""Actions at the end of a run: what a death leaves behind, when the next try is, and units that are not wanted."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from units import events as fact
+from units.commands import (
+    TakeSnapshot,
+    Timer,
+)
+from units.deaths import NEVER_RAN, death, describe_exit, pending_reason, verdict
+from units.health import Health
+from units.machine import Step, View, arm
+from units.quantities import NEVER, Seconds
+from units.records import replace
+from units.restart import After, CrashLoop, spread
+from units.spec import Via
+from units.unit import Failure, Reason, StoppedBy, Unit
+
+VERDICT_GRACE = Seconds(1)
+"""``stop`` follows ``die`` within milliseconds on 20.10; 26.1 sends it first."""
+UNREACHABLE_DELAY = Seconds(1)
+ENDING_SIGNALS = frozenset({2, 3, 6, 15, 30, 37})
+"""INT, QUIT, ABRT, TERM, PWR and RTMIN+3: what images declare as their stop signal. SIGKILL is a kill, not a stop."""
+ORDER_FAILED = (fact.StartFailed, fact.SignalFailed)
+
+
+def dead(unit: Unit, event: Any, **changes: Any) -> Unit:
+    """What every death leaves behind, and ``changes``."""
+    left: dict[str, Any] = {
+        "started_at": NEVER,
+        "by_hand": unit.kill_seen,
+        "kill_seen": False,
+        "stop_seen": False,
+        "kills": 0,
+    }
+    if isinstance(event, fact.ContainerDied):
+        left |= {"exit_code": event.exit_code, "oom": unit.oom or event.oom}
+    elif isinstance(event, fact.ContainerDestroyed) or (
+        isinstance(event, ORDER_FAILED) and event.failure is Failure.NOT_FOUND
+    ):
+        left |= {"container": None, **UNKNOWN}
+    return replace(unit, **(left | changes))
+
+
+def mourn(unit: Unit, event: Any, view: View) -> Unit:
+    """A death that is to be followed by another run. A start that failed is no death: what died before it did."""
+    judged = verdict(unit, event, view)
+    failed = isinstance(event, NEVER_RAN)
+    return dead(
+        unit,
+        event,
+        budget=judged.budget,
+        pending=(unit.pending if failed else None) or pending_reason(unit, event),
+        reason=judged.reason,
+        death=unit.death if failed else death(unit, event, view).what,
+        oom=False,
+    )
+
+
+def finish(unit: Unit, event: Any, view: View) -> Step:
+    judged = verdict(unit, event, view)
+    return Step(dead(unit, event, budget=judged.budget, reason=judged.reason, pending=None))
+
+
+def back_off(unit: Unit, event: Any, view: View) -> Step:
+    judged = verdict(unit, event, view)
+    assert isinstance(judged, After)
+    reason = f"{judged.reason}; again in {judged.delay:.3g} s"
+    return arm(replace(mourn(unit, event, view), reason=reason), Timer.RETRY, judged.delay)
+
+
+def loop(unit: Unit, event: Any, view: View) -> Step:
+    judged = verdict(unit, event, view)
+    assert isinstance(judged, CrashLoop)
+    reason = f"{judged.reason}; tried again every {judged.probe:g} s, or after 'reset-failed'"
+    return arm(replace(mourn(unit, event, view), reason=reason), Timer.RETRY, judged.probe)
+
+
+def probe_later(unit: Unit, event: Any, _view: View) -> Step:
+    """The engine will refuse this start again; somebody has to change something first."""
+    delay = unit.spec.restart.probe
+    reason = f"{event.message}; tried again every {delay:g} s, or after 'reset-failed'"
+    return arm(dead(unit, event, reason=reason, pending=Reason.START_FAILED), Timer.RETRY, delay)
+
+
+def try_engine_later(unit: Unit, event: Any, view: View) -> Step:
+    """The engine's outage is no fault of the unit's: its budget is left alone."""
+    delay = spread(UNREACHABLE_DELAY, unit.spec.restart.jitter, view.moment.jitter)
+    return arm(replace(unit, reason=f"{event.message}; again in {delay:.3g} s"), Timer.RETRY, delay)
+
+
+UNKNOWN: Mapping[str, Any] = {"health": Health.NONE, "reports": {}, "look": None}
+"""What is known of another container counts for nothing."""
+
+
+def note_kill(unit: Unit, event: fact.ContainerKilled, _view: View) -> Step:
+    return Step(replace(unit, kill_seen=unit.kill_seen or event.signal in ENDING_SIGNALS))
+
+
+def note_stop(unit: Unit, _event: Any, _view: View) -> Step:
+    """Without a stop signal in this run, it is the late end of a stop of the run before."""
+    return Step(replace(unit, stop_seen=unit.kill_seen))
+
+
+def note_oom(unit: Unit, _event: Any, _view: View) -> Step:
+    return Step(replace(unit, oom=True))
+
+
+def blame_memory(unit: Unit, _event: Any, _view: View) -> Step:
+    """An engine may tell of a death first, and then why."""
+    known = describe_exit(unit.exit_code, oom=True)
+    reason = unit.reason.replace(unit.death, known) if unit.death else unit.reason
+    return Step(replace(unit, pending=Reason.OOM, death=known, reason=reason))
+
+
+def forget_container(unit: Unit, _event: Any, _view: View) -> Step:
+    return Step(replace(unit, container=None, **UNKNOWN))
+
+
+def await_verdict(unit: Unit, event: fact.ContainerDied, _view: View) -> Step:
+    """A stop signal came from outside before this death: was it ``docker stop``, or only ``docker kill``?"""
+    started_at = unit.started_at
+    reason = f"{describe_exit(event.exit_code)} after a stop signal from outside; was it a stop?"
+    return arm(dead(unit, event, reason=reason, started_at=started_at), Timer.VERDICT, VERDICT_GRACE)
+
+
+def retired(unit: Unit) -> Unit:
+    by = unit.stopped_by
+    reason = {
+        StoppedBy.PERSON: "stopped as asked",
+        StoppedBy.OUTSIDE: "stopped from outside (docker stop)",
+        StoppedBy.SHUTDOWN: "the host goes down",
+        StoppedBy.CONFIG: "no longer in the configuration",
+        StoppedBy.SWITCH: "stopped for a switch",
+        StoppedBy.HEALTH: f"stopped for its health ({unit.ailing}); start it when it is mended",
+        StoppedBy.NOBODY: "not wanted",
+    }[by]
+    return replace(unit, wanted=False, pending=None, again=None, failing="", reason=reason, grace=None)
+
+
+def bow(unit: Unit, event: Any, _view: View) -> Step:
+    """A person stopped it behind our back, and that is respected."""
+    return Step(retired(dead(unit, event, stopped_by=StoppedBy.OUTSIDE)))
+
+
+def retire(unit: Unit, event: Any, _view: View) -> Step:
+    """Nothing of it runs: it is inactive from now on."""
+    return Step(retired(unwant(unit, event, _view).unit))
+
+
+def unwant(unit: Unit, event: Any, _view: View) -> Step:
+    match event:
+        case fact.StopAsked(by=by):
+            stopped_by = by
+        case fact.DrainAsked() | fact.HurryAsked():
+            # A person's stop outlives the shutdown that comes after it.
+            stopped_by = StoppedBy.SHUTDOWN if unit.stopped_by is StoppedBy.NOBODY else unit.stopped_by
+        case _:
+            stopped_by = unit.stopped_by
+    return Step(replace(unit, wanted=False, stopped_by=stopped_by, again=None, pending=None))
+
+
+def end(unit: Unit, event: Any, _view: View) -> Step:
+    """Its process is gone, and it is not wanted."""
+    return Step(retired(dead(unit, event)))
+
+
+def fail(unit: Unit, event: Any, _view: View) -> Step:
+    return Step(dead(unit, event, reason=unit.failing, failing="", pending=None))
+
+
+def doubt(unit: Unit, event: Any, _view: View) -> Step:
+    """What the engine answers does not fit what we know: look."""
+    return Step(unit, (TakeSnapshot(f"{unit.name}: {event.message}"),))
+
+
+def doubt_and_back_off(unit: Unit, event: Any, view: View) -> Step:
+    step = back_off(unit, event, view)
+    return Step(step.unit, (*step.commands, TakeSnapshot(f"{unit.name}: {death(unit, event, view).what}")))
+
+
+OWNER_GRACE = Seconds(0.25)
+"""The kernel ends a pid namespace from its members to its owner: the owner's death comes milliseconds later."""
+
+
+def await_owner(unit: Unit, event: fact.ContainerDied, _view: View) -> Step:
+    reason = f"{describe_exit(event.exit_code)}; was it for the end of the pid namespace it lives in?"
+    return arm(dead(unit, event, reason=reason, started_at=unit.started_at), Timer.VERDICT, OWNER_GRACE)
+
+
+def after_owner(unit: Unit, event: Any, view: View) -> Unit:
+    """It went with the run of another one, and comes back with the next: no fault of its own."""
+    owner = next(view.units[edge.target] for edge in view.links.leaders[unit.name] if edge.via is Via.PID)
+    reason = f"it went with the pid namespace of {owner.name}, in which it lives"
+    return dead(unit, event, pending=Reason.RELINK, reason=reason, wave=owner.cause)
+
+
+def after_death(unit: Unit, event: Any, view: View) -> Unit:
+    return mourn(unit, event, view)
+
+
+def after_stop(unit: Unit, event: Any, _view: View) -> Unit:
+    return dead(unit, event, pending=unit.again, again=None)
+
+
+def after_loss(unit: Unit, _event: Any, _view: View) -> Unit:
+    return replace(unit, container=None, pending=Reason.DESTROYED, reason=describe_exit(None))

@@ -1,0 +1,220 @@
+"""Actions towards a run: image, container, start, and what is known of a unit that runs."""
+
+from typing import Any
+
+from units import events as fact
+from units.actions.ending import UNKNOWN, mourn, retired
+from units.commands import (
+    CreateContainer,
+    PullImage,
+    StartContainer,
+    Timer,
+)
+from units.guards import lacking
+from units.healing import unexamined
+from units.machine import Step, View, arm
+from units.quantities import Instant, Seconds
+from units.records import replace
+from units.relinking import worn
+from units.restart import recent, spread
+from units.spec import Place
+from units.unit import Budget, Phase, Reason, Stamp, StoppedBy, Unit
+
+ANSWER_DEADLINE = Seconds(45)
+"""Longer than the engine port's own deadline for a create or a start; after it the fact was lost, not late."""
+IMAGE_DELAY, IMAGE_MAX_DELAY = Seconds(5), Seconds(300)
+VETO_DELAY, VETO_MAX_DELAY = Seconds(5), Seconds(60)
+
+
+def miss_image(unit: Unit, event: Any, view: View) -> Step:
+    base = min(IMAGE_MAX_DELAY, IMAGE_DELAY * 2 ** min(unit.misses, 10))
+    delay = spread(base, unit.spec.restart.jitter, view.moment.jitter)
+    reason = f"{event.message}; again in {delay:.3g} s"
+    return arm(replace(unit, reason=reason, misses=unit.misses + 1, pulled=False), Timer.RETRY, delay)
+
+
+def heed(unit: Unit, event: Any, view: View) -> Step:
+    """A hook said no to its start. That is no fault of the unit's: what the start was charged is given back."""
+    base = min(VETO_MAX_DELAY, VETO_DELAY * 2 ** min(unit.misses, 10))
+    delay = spread(base, unit.spec.restart.jitter, view.moment.jitter)
+    budget = unit.budget
+    if unit.phase is Phase.STARTING and unit.pending not in FREE:
+        budget = replace(budget, restarts=budget.restarts[:-1])
+    reason = f"{event.message}; asked again in {delay:.3g} s"
+    return arm(replace(unit, reason=reason, misses=unit.misses + 1, budget=budget), Timer.RETRY, delay)
+
+
+def remember_pull(unit: Unit, event: Any, view: View) -> Step:
+    return create(replace(unit, pulled=True), event, view)
+
+
+def pull(unit: Unit, _event: Any, _view: View) -> Step:
+    image = unit.spec.image
+    return Step(replace(unit, reason=f"pulling {image}"), (PullImage(unit.name, image),))
+
+
+def wait(unit: Unit, _event: Any, view: View) -> Step:
+    return Step(replace(unit, reason="waiting for " + ", ".join(lacking(unit, view))))
+
+
+def create(unit: Unit, _event: Any, view: View) -> Step:
+    if unit.container is None:
+        reason = "it has no container yet"
+    elif unit.renew:
+        reason = "made anew as asked"
+    elif unit.outdated:
+        reason = unit.outdated
+    elif unit.config_hash != unit.spec.config_hash:
+        reason = "its definition changed"
+    else:
+        reason = worn(unit, view) or "made anew at each boot"
+    order = CreateContainer(unit.name, unit.spec, unit.container, keep=unit.renew)
+    return arm(replace(unit, reason=reason), Timer.DEADLINE, ANSWER_DEADLINE, (order,))
+
+
+def remake(unit: Unit, event: Any, view: View) -> Step:
+    """Make its container anew, so that it joins the one that lives now."""
+    step = create(mourn(unit, event, view), event, view)
+    return Step(replace(step.unit, reason="the container it joined is gone"), step.commands)
+
+
+FREE = frozenset({None, Reason.MANUAL, Reason.CONFIG, Reason.EXTERNAL, Reason.CONTEXT, Reason.RELINK})
+"""Starts that are no fault of the unit's, and cost it nothing."""
+
+
+def start(unit: Unit, _event: Any, view: View) -> Step:
+    """Order the start; every one that follows a death is charged to the budget, also if it fails."""
+    unit = unstarted(unit, view)
+    assert unit.container is not None
+    place = _place(unit, view)
+    order = StartContainer(unit.name, unit.container, place)
+    return arm(unit, Timer.DEADLINE, ANSWER_DEADLINE, (order,), place=place)
+
+
+def unstarted(unit: Unit, view: View) -> Unit:
+    """Just before its start, which is charged to its budget where it is a fault of its own."""
+    budget = unit.budget
+    if unit.pending not in FREE:
+        policy = unit.spec.restart
+        window = (*recent(budget.restarts, policy.interval, view.now), view.now)
+        # More than the limit need not be remembered, and without one nothing need be.
+        budget = replace(budget, restarts=window[-policy.burst :] if policy.burst else ())
+    return replace(unit, budget=budget, fresh=False, kill_seen=False, stop_seen=False)
+
+
+def _place(unit: Unit, view: View) -> Place | None:
+    context = view.units[unit.spec.context] if unit.spec.context else None
+    if context is None or context.container is None:
+        return None
+    return Place(context.name, context.container, unit.spec.engine)
+
+
+def adopt_id(unit: Unit, event: fact.ContainerCreated, _view: View) -> Step:
+    made = replace(unit, container=event.container, config_hash=event.config_hash, **UNKNOWN)
+    return Step(replace(made, pulled=False, renew=False, outdated=""))
+
+
+def adopt_and_start(unit: Unit, event: fact.ContainerCreated, view: View) -> Step:
+    made = replace(adopt_id(unit, event, view).unit, misses=0, reason=_start_reason(unit))
+    return start(made, event, view)
+
+
+def adopt_and_complete(unit: Unit, event: fact.ContainerCreated, view: View) -> Step:
+    made = adopt_id(unit, event, view).unit
+    return Step(replace(made, misses=0, fresh=False, pending=None, budget=Budget(), reason="holds its volumes"))
+
+
+def adopt_and_retire(unit: Unit, event: fact.ContainerCreated, view: View) -> Step:
+    return Step(retired(adopt_id(unit, event, view).unit))
+
+
+def hold_volumes(unit: Unit, _event: Any, _view: View) -> Step:
+    return Step(replace(unit, fresh=False, pending=None, reason="holds its volumes"))
+
+
+def _start_reason(unit: Unit) -> str:
+    return f"after: {unit.death}" if unit.pending is not None and unit.death else "a new container"
+
+
+def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
+    """The container runs. Whether that is enough is the row's business."""
+    told = {
+        None: "started" if unit.phase is Phase.STARTING else "found running",
+        Reason.MANUAL: "restarted as asked",
+        Reason.CONFIG: "made anew for its changed definition",
+        Reason.CONTEXT: "followed its storage context",
+        Reason.RELINK: "joined again what was started anew",
+    }
+    outside = unit.phase in {Phase.INACTIVE, Phase.EXITED} and not (event.found and unit.fresh)
+    unit = unexamined(unit)
+    reason = "started from outside" if outside else told.get(unit.pending, f"restarted after: {unit.death}")
+    return Step(
+        replace(
+            unit,
+            wanted=True,
+            stopped_by=StoppedBy.NOBODY,
+            container=event.container,
+            started_at=Instant(view.now - event.ran_for),
+            begun=Stamp(0 if event.found else view.moment.seq, event.at),
+            run=unit.run + 1,
+            ailing="",
+            reason=reason,
+            restarts=unit.restarts + (1 if unit.pending is not None or (outside and not unit.fresh) else 0),
+            fresh=False,
+            pending=None,
+            again=None,
+            failing="",
+            kills=0,
+            misses=0,
+            oom=False,
+            kill_seen=False,
+            stop_seen=False,
+        )
+    )
+
+
+def run_with_deadline(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
+    step = run(unit, event, view)
+    if unit.spec.deadline <= 0:
+        return step
+    return arm(step.unit, Timer.DEADLINE, unit.spec.deadline)
+
+
+def want(unit: Unit, _event: Any, _view: View) -> Step:
+    """A person wants it: what it did before is forgiven."""
+    return Step(wished(unit))
+
+
+def wished(unit: Unit) -> Unit:
+    return replace(unit, wanted=True, stopped_by=StoppedBy.NOBODY, budget=Budget(), pending=None, failing="", misses=0)
+
+
+def want_again(unit: Unit, _event: Any, _view: View) -> Step:
+    return Step(replace(wished(unit), again=Reason.MANUAL))
+
+
+def forgive(unit: Unit, _event: Any, _view: View) -> Step:
+    return Step(replace(unit, budget=Budget(), misses=0))
+
+
+def after_wish(unit: Unit, _event: Any, _view: View) -> Unit:
+    return replace(wished(unit), reason="asked to start")
+
+
+def after_wish_to_restart(unit: Unit, _event: Any, _view: View) -> Unit:
+    return replace(wished(unit), reason="asked to restart", pending=None if unit.fresh else Reason.MANUAL)
+
+
+def after_revocation(unit: Unit, _event: Any, _view: View) -> Unit:
+    return replace(unit, wanted=True, stopped_by=StoppedBy.NOBODY, reason="the engine stopped it")
+
+
+def after_pause(unit: Unit, _event: Any, _view: View) -> Unit:
+    waited = unit.phase is Phase.WAITING
+    return replace(
+        unit, reason="all it waited for is there" if waited else f"tried again after: {unit.death or unit.reason}"
+    )
+
+
+def after_pardon(unit: Unit, event: Any, view: View) -> Unit:
+    return forgive(unit, event, view).unit
