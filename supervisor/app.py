@@ -20,7 +20,7 @@ from supervisor.journal.boot_chart import BootChart
 from supervisor.journal.journal import Journal
 from supervisor.journal.record_file import RecordsFile
 from supervisor.journal.record_file import load as load_records
-from supervisor.logs.pipeline import Pipeline
+from supervisor.logs.pipeline import LAST_WORDS, Pipeline
 from supervisor.logs.timestamps import as_iso
 from supervisor.mode import Mode, Options, Outside
 from supervisor.preflight import BootError, Exit
@@ -244,6 +244,7 @@ class Host:
         """The first call asks, the second one hurries, the third one ends the process."""
         if self._shell.shut_down(reason) >= 3:
             self._log.error("shutdown.forced", reason="asked three times")
+            self._lines.flush(LAST_WORDS)
             os._exit(Exit.FAILED)
 
     async def reload(self) -> None:

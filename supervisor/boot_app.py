@@ -14,7 +14,7 @@ from supervisor.config.settings import Settings
 from supervisor.dockerd.lazy_user_docker import LateUserDocker
 from supervisor.engine.discovery import Ours
 from supervisor.engine.port import Engine, EngineError, UserEngine
-from supervisor.logs.pipeline import Pipeline, configure_logging
+from supervisor.logs.pipeline import LAST_WORDS, Pipeline, configure_logging
 from supervisor.mode import Mode, OnCall, Options, Outside
 from supervisor.preflight import BootError, Exit, check_links, open_state, refuse
 from supervisor.runtime.loop import Inbox
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 PASSED_ON = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"})
 """Of our own environment, what user Docker gets besides ``rancher.docker.environment``."""
-LAST_WORDS = 1.0
-"""Seconds at the end for a log reader that is behind."""
 
 
 def boot(options: Options, runner: Callable[..., int]) -> int:

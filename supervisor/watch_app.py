@@ -21,7 +21,7 @@ from supervisor.config.foreign_labels import Wants, spec_of
 from supervisor.config.settings import Settings
 from supervisor.engine.discovery import Foreign
 from supervisor.engine.port import Engine
-from supervisor.logs.pipeline import Pipeline, configure_logging
+from supervisor.logs.pipeline import LAST_WORDS, Pipeline, configure_logging
 from supervisor.mode import InThread, Mode, OnCall, Options, Outside
 from supervisor.preflight import BootError, Exit, open_state, refuse
 from supervisor.runtime.loop import Observer
@@ -77,7 +77,7 @@ def watch(options: WatchOptions, runner: Callable[..., int]) -> int:
     except LockError as error:
         return refuse(log, str(error), Exit.STATE)
     finally:
-        lines.flush(1.0)
+        lines.flush(LAST_WORDS)
 
 
 class Complaints:

@@ -18,6 +18,8 @@ from supervisor.logs.timestamps import as_iso
 if TYPE_CHECKING:
     from supervisor.logs.targets import Wanted
 
+LAST_WORDS = 1.0
+"""Seconds at the end of a run for a log reader that is behind."""
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 OURS = frozenset(

@@ -59,6 +59,8 @@ class Inbox:
 
 BACKLOG = 1024
 """Reactions not yet reported to the observers. At more, events wait in the inbox: memory is bounded in any storm."""
+HELD = 768
+"""Reactions that may wait to be reported while more events come in each turn: orders are worth more than reports."""
 AT_ONCE = 8
 """Reactions reported before the event loop turns. Each costs about 0.3 ms; a new event waits for these at most."""
 
@@ -68,7 +70,8 @@ class Loop:
 
     An event is reacted to within its ``put``: waking a task first would take longer than the decision. ``first`` gives
     the orders in the same call. The observers in ``then`` follow a turn of the event loop later, when the orders are
-    on their way, in the order of the reactions. An event that comes meanwhile is reacted to before they go on.
+    on their way, in the order of the reactions. An event that comes meanwhile is reacted to before they go on, and
+    while events keep coming, as in a storm, nothing is reported.
     """
 
     def __init__(
@@ -99,11 +102,12 @@ class Loop:
         try:
             while True:
                 await self._something()
+                taken = self._inbox.taken
                 # The orders' tasks begin in this turn, so they leave before the first line about them is written.
                 # The process that an order woke (the engine) may be waiting for this very processor: let it run.
                 await asyncio.sleep(0)
                 os.sched_yield()
-                await self._report(now)
+                await self._report(now, taken)
         except asyncio.CancelledError:
             for reaction in self._backlog:
                 self._show(*reaction)
@@ -117,8 +121,12 @@ class Loop:
         if self._defect is not None:
             raise self._defect
 
-    async def _report(self, now: Callable[[], float]) -> None:
+    async def _report(self, now: Callable[[], float], taken: int) -> None:
+        """``taken``: how many events had come a turn ago."""
         while self._backlog:
+            while self._inbox.taken != taken and len(self._backlog) < HELD:
+                taken = self._inbox.taken
+                await asyncio.sleep(0)
             for _ in range(min(AT_ONCE, len(self._backlog))):
                 self._show(*self._backlog.popleft())
             if self._inbox.depth:

@@ -1,0 +1,119 @@
+"""What an event costs does not grow with the host: counted in calls and lines of ours, since clocks tell of the machine."""
+
+import asyncio
+import random
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from hooks.notifier import Notifier
+from metrics.observer import Metrics
+from supervisor.journal.boot_chart import BootChart
+from supervisor.journal.journal import Journal
+from tests.simulation.engine_model import FakeEngine, Faults, Program
+from tests.simulation.host import NIGHT, SILENT, SimulatedHost, body
+from tests.simulation.virtual_loop import run
+from units.quantities import Instant, Seconds
+from units.spec import Kind, Policy, RestartPolicy, UnitName, UnitSpec
+from units.unit import Phase
+from units.world import World
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = tuple(f"{ROOT / package}/" for package in ("supervisor", "units", "metrics", "hooks"))
+MOST = 12
+"""Times as much for ten times as many."""
+
+
+class Counted:
+    """A context in which calls of our functions, and lines run in them, are counted."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.lines = 0
+        self._ours: dict[str, bool] = {}
+
+    def __enter__(self) -> "Counted":
+        sys.settrace(self._call)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(None)
+
+    def _call(self, frame: FrameType, _event: str, _argument: object) -> Any:
+        file = frame.f_code.co_filename
+        if not self._ours.setdefault(file, file.startswith(OURS)):
+            return None
+        self.calls += 1
+        return self._line
+
+    def _line(self, _frame: FrameType, event: str, _argument: object) -> Any:
+        self.lines += event == "line"
+        return self._line
+
+
+def spec(name: UnitName) -> UnitSpec:
+    policy = RestartPolicy(Policy.ALWAYS, delay=Seconds(0.2))
+    return UnitSpec(name, Kind.SERVICE, "image", body(name, "image", "h1"), "h1", (), policy)
+
+
+def all_ready(world: World) -> bool:
+    return all(unit.phase is Phase.READY for unit in world.units.values())
+
+
+async def booted(count: int) -> SimulatedHost:
+    """A host with all its observers, on which nothing happens."""
+    chance = random.Random(7)
+    specs = tuple(spec(UnitName(f"u{number}")) for number in range(count))
+    programs = {one.name: Program() for one in specs}
+    engine = FakeEngine(chance, order="26.1", faults=Faults(), programs=programs, images={"image"})
+    host = SimulatedHost(chance, specs, engine)
+    now = asyncio.get_running_loop().time
+    host.onlookers = (
+        Journal(SILENT, lambda instant: NIGHT + instant, debug=False),
+        BootChart(lambda instant: NIGHT + instant, Instant(now()), ()),
+        Metrics(wall=lambda: NIGHT + now(), now=now),
+        Notifier((), lambda *_: None, SILENT, time.time),
+    )
+    host.boot()
+    assert await host.until(all_ready, 60)
+    await asyncio.sleep(60)
+    return host
+
+
+async def deaths(host: SimulatedHost) -> None:
+    """All at once; they are restarted, and their incidents end."""
+    before = host.world
+    for one in host.specs:
+        host.engine.crash(one.name, 137)
+    await asyncio.sleep(60)
+    assert all_ready(host.world)
+    assert all(host.world.units[name].restarts == unit.restarts + 1 for name, unit in before.units.items())
+
+
+async def shutdown(host: SimulatedHost) -> None:
+    assert host.life is not None
+    host.life.shell.shut_down("a test")
+    await asyncio.wait({host.life.task})
+    assert host.world.drained
+
+
+@pytest.mark.parametrize("happens", [deaths, shutdown])
+def test_ten_times_as_many_cost_no_more_than_a_little_more_than_ten_times(
+    happens: Callable[[SimulatedHost], Any],
+) -> None:
+    async def cost(count: int) -> Counted:
+        host = await booted(count)
+        with Counted() as counted:
+            await happens(host)
+        assert host.life is not None
+        assert not host.life.recorder.incidents()[-1].incidents.open
+        return counted
+
+    few, many = run(cost(30)), run(cost(300))
+    assert few.calls > 30 * 10  # Something was counted at all.
+    assert max(many.calls / few.calls, many.lines / few.lines) <= MOST
