@@ -24,7 +24,7 @@ from supervisor.logs.catalogue import CATALOGUE
 from units import commands, events
 from units.machine import Table
 from units.spec import Kind
-from units.switch import table as switching
+from units.switch import table
 from units.tables.by_kind import rules_of
 from units.unit import MEANING
 
@@ -69,7 +69,7 @@ def diagram(rules: Table) -> str:
 def switch_diagram() -> str:
     """The steps of a switch; its results are its ends."""
     arrows: dict[tuple[str, str], dict[str, None]] = {}
-    for row in switching.ROWS:
+    for row in table.ROWS:
         if row.to is not row.at:
             to = f"{row.to}".replace("-", "_")
             arrows.setdefault((row.at, to), {})[_plain(row.when) or row.on.__name__] = None
@@ -80,13 +80,13 @@ def switch_diagram() -> str:
 
 def switch_page() -> str:
     """The steps of a switch as a diagram, its table in its order, and what it ignores."""
-    parts = _beginning("Transitions: a switch", switching, switch_diagram())
+    parts = _beginning("Transitions: a switch", table, switch_diagram())
     parts += ["## Rows", "", "| at | on | when | do | to |", "| --- | --- | --- | --- | --- |"]
     parts += [
-        f"| {row.at} | {row.on.__name__} | {_plain(row.when)} | {_plain(row.do)} | {row.to} |" for row in switching.ROWS
+        f"| {row.at} | {row.on.__name__} | {_plain(row.when)} | {_plain(row.do)} | {row.to} |" for row in table.ROWS
     ]
     parts += ["", "## Ignored", "", "| at | on | why |", "| --- | --- | --- |"]
-    parts += [f"| {at} | {on.__name__} | {why} |" for (at, on), why in switching.IGNORED.items()]
+    parts += [f"| {at} | {on.__name__} | {why} |" for (at, on), why in table.IGNORED.items()]
     return "\n".join([*parts, ""])
 
 
@@ -147,8 +147,8 @@ def transitions_index() -> str:
     for kind in Kind:
         rules = rules_of(kind)
         lines.append(f"| [{rules.name}]({kind}.md) | {len(rules.edges)} | {', '.join(rules.phases)} |")
-    steps = dict.fromkeys(row.at for row in switching.ROWS)
-    lines.append(f"| [switch](switch.md) | {len(switching.ROWS)} | {', '.join(steps)} |")
+    steps = dict.fromkeys(row.at for row in table.ROWS)
+    lines.append(f"| [switch](switch.md) | {len(table.ROWS)} | {', '.join(steps)} |")
     return "\n".join([*lines, ""])
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from supervisor.cli.commands import parser, validate
+from supervisor.cli.commands import parser, validate_config
 from supervisor.cli.options import CONFIG
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.command in {"boot", "watch"}:
         return _run(args)
     if args.command == "config":
-        return validate(args)
+        return validate_config(args)
     if args.command == "completion":
         from supervisor.cli import completion_scripts
 
@@ -36,9 +36,9 @@ def main(argv: list[str] | None = None) -> int:
         from supervisor.cli import tls
 
         return tls.run(args)
-    from supervisor.cli import main as client
+    from supervisor.cli.main import run
 
-    return client.run(args)
+    return run(args)
 
 
 def _run(args: "argparse.Namespace") -> int:

@@ -137,9 +137,9 @@ def _drain(step: Step, total: Seconds) -> None:
         return
     step.world = replace(step.world, draining=True)
     if step.world.switch is not None:
-        from units.switch import turns as switch_turns  # noqa: PLC0415 - most hosts never switch
+        from units.switch import turns  # noqa: PLC0415 - most hosts never switch
 
-        switch_turns.drop(step, step.world.switch)
+        turns.drop(step, step.world.switch)
     timeouts = {name: unit.spec.stop.timeout for name, unit in step.units.items()}
     share = shares(step.world.links, timeouts, total)
     for name in step.units:

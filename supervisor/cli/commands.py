@@ -28,12 +28,15 @@ def parser(argv: Sequence[str] = ()) -> TopParser:
     _add_watch(commands)
     _add_config(commands)
     if argv[:1] not in (["boot"], ["watch"]):
-        from supervisor.cli import completion_scripts, tls  # noqa: PLC0415 - as the docstring says
-        from supervisor.cli import main as client  # noqa: PLC0415 - as above
+        from supervisor.cli import (  # noqa: PLC0415 - as the docstring says
+            completion_scripts,
+            main,
+            tls,
+        )
 
         tls.add_commands(commands)
         completion_scripts.add_commands(commands)
-        client.add_commands(commands)
+        main.add_commands(commands)
     return top
 
 
@@ -98,11 +101,11 @@ def _add_config(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     validate.add_argument("--json", action="store_true", help="problems as JSON")
 
 
-def validate(args: "argparse.Namespace") -> int:
+def validate_config(args: "argparse.Namespace") -> int:
     """Carry out ``config validate``; returns its exit code."""
-    from supervisor.config import validate as check  # noqa: PLC0415 - brings yaml
+    from supervisor.config.validate import validate  # noqa: PLC0415 - brings yaml
 
-    report = check.validate([*args.paths, *args.config] or [CONFIG])
+    report = validate([*args.paths, *args.config] or [CONFIG])
     if args.json:
         sys.stdout.write(json.dumps(report.as_dict(), indent=2) + "\n")
     else:

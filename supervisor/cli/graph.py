@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor.os_errors import cannot
 from supervisor.state.atomic import replace
-from supervisor.views import text as render
+from supervisor.views.text import DIM, GREEN, RED, YELLOW, Screen, clean
 from units.words import did_you_mean
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ def run(client: "Client", args: argparse.Namespace, show_json: "Callable[[Any], 
     if args.json:
         show_json(answer)
         return OK
-    screen = render.Screen.of_stdout()
+    screen = Screen.of_stdout()
     return _tree(screen, answer, args.unit) if args.command == "tree" else _graph(screen, answer, args)
 
 
-def _graph(screen: render.Screen, answer: Any, args: argparse.Namespace) -> int:
+def _graph(screen: Screen, answer: Any, args: argparse.Namespace) -> int:
     from supervisor.views import graph  # noqa: PLC0415 - only these commands draw
 
     read = graph.read(answer)
@@ -62,29 +62,29 @@ def _graph(screen: render.Screen, answer: Any, args: argparse.Namespace) -> int:
     return _write(args.output, drawn)
 
 
-def _tree(screen: render.Screen, answer: Any, unit: str | None) -> int:
+def _tree(screen: Screen, answer: Any, unit: str | None) -> int:
     from supervisor.views import graph  # noqa: PLC0415 - only these commands draw
 
     read = graph.read(answer)
     if unit is not None and read.node(unit) is None:
         guess = did_you_mean(unit, [node.name for node in read.nodes], 3)
         hint = guess or "'dockwarden units' lists them"
-        render.Screen.of_stderr().line(render.clean(f"dockwarden: there is no unit '{unit[:80]}'; {hint}"))
+        Screen.of_stderr().line(clean(f"dockwarden: there is no unit '{unit[:80]}'; {hint}"))
         return UNKNOWN
     screen.stream.write(_writable(screen, graph.as_tree(read, unit, marks(screen))))
     return OK
 
 
-def marks(screen: render.Screen) -> Any:
+def marks(screen: Screen) -> Any:
     """What the screen can show: letters beyond ASCII, colours."""
     from supervisor.views.graph import Marks  # noqa: PLC0415 - as above
 
-    colours = {"needs-you": render.RED, "on-its-way": render.YELLOW, "up": render.GREEN, "aside": render.DIM}
+    colours = {"needs-you": RED, "on-its-way": YELLOW, "up": GREEN, "aside": DIM}
     unicode = (screen.stream.encoding or "ascii").lower().replace("-", "").startswith("utf")
     return Marks(unicode, lambda text, level: screen.paint(text, colours[level.word]))
 
 
-def _writable(screen: render.Screen, text: str) -> str:
+def _writable(screen: Screen, text: str) -> str:
     encoding = screen.stream.encoding or "ascii"
     return text.encode(encoding, "replace").decode(encoding)
 
@@ -95,6 +95,6 @@ def _write(path: Path, text: str) -> int:
         replace(path, text.encode(), mode=None, durable=False, suffix=str(os.getpid()))
     except OSError as error:
         said = f"dockwarden: {cannot(f'write {path}', error, 'choose another --output')}"
-        render.Screen.of_stderr().line(render.clean(said))
+        Screen.of_stderr().line(clean(said))
         return FAILED
     return OK

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from supervisor.views import text as render
+from supervisor.views.text import Screen, clean, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ def run(client: "Client", args: argparse.Namespace, show_json: "Callable[[Any], 
     if args.json:
         show_json(answer)
     else:
-        _show(render.Screen.of_stdout(), args.verb, answer)
+        _show(Screen.of_stdout(), args.verb, answer)
     return FAILED if args.verb == "test" and any(one["error"] for one in answer) else OK
 
 
@@ -55,9 +55,9 @@ def _ask(client: "Client", args: argparse.Namespace) -> Any:
             return client.post("hooks", args.verb, args.name)
 
 
-def _show(screen: render.Screen, verb: str, answer: Any) -> None:
+def _show(screen: Screen, verb: str, answer: Any) -> None:
     if verb in {"enable", "disable"}:
-        screen.line(render.clean(f"{answer['hook']} is {'on' if answer['on'] else 'off'}"))
+        screen.line(clean(f"{answer['hook']} is {'on' if answer['on'] else 'off'}"))
     elif not answer:
         screen.line("no hook asks for it" if verb == "test" else "no hooks")
     elif verb == "test":
@@ -66,13 +66,13 @@ def _show(screen: render.Screen, verb: str, answer: Any) -> None:
         _show_list(screen, answer)
 
 
-def _show_told(screen: render.Screen, answer: list[dict[str, Any]]) -> None:
+def _show_told(screen: Screen, answer: list[dict[str, Any]]) -> None:
     for one in answer:
         said = one["error"] or one["answer"] or "done"
-        screen.line(render.clean(f"{one['hook']}: {said}") + _printed(one["output"]))
+        screen.line(clean(f"{one['hook']}: {said}") + _printed(one["output"]))
 
 
-def _show_list(screen: render.Screen, answer: list[dict[str, Any]]) -> None:
+def _show_list(screen: Screen, answer: list[dict[str, Any]]) -> None:
     rows = [
         (
             one["name"],
@@ -85,9 +85,9 @@ def _show_list(screen: render.Screen, answer: list[dict[str, Any]]) -> None:
         )
         for one in answer
     ]
-    render.table(screen, ("HOOK", "ASKS FOR", "STATE", "RUNS", "FAILED", "DROPPED", "LAST ERROR"), rows)
+    table(screen, ("HOOK", "ASKS FOR", "STATE", "RUNS", "FAILED", "DROPPED", "LAST ERROR"), rows)
 
 
 def _printed(output: str | None) -> str:
     lines = (output or "").splitlines()
-    return "".join(f"\n  | {render.clean(line)}" for line in lines)
+    return "".join(f"\n  | {clean(line)}" for line in lines)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor.logs import timestamps
 from supervisor.logs.timestamps import as_digits, nanoseconds
-from supervisor.views import text as render
+from supervisor.views.text import DIM, YELLOW, Screen, clean, clean_output, clock, show_event
 
 if TYPE_CHECKING:
     from supervisor.http.client import Client
@@ -74,7 +74,7 @@ def run(client: "Client", args: argparse.Namespace, complain: Complain, away: ty
     """``away``: what the client raises when there is no supervisor."""
     if args.until and args.follow:
         return complain("logs: --until and --follow exclude each other", "", 2)
-    screen, code = render.Screen.of_stdout(), OK
+    screen, code = Screen.of_stdout(), OK
     for line in _Reader(client, args, complain, away).lines():
         if "error" in line:
             unit = f"{line['unit']}: " if line.get("unit") else ""
@@ -82,7 +82,7 @@ def run(client: "Client", args: argparse.Namespace, complain: Complain, away: ty
         elif args.json:
             screen.line(json.dumps(line))
         elif args.raw:
-            screen.line(render.clean_output(str(line["text"]), screen))
+            screen.line(clean_output(str(line["text"]), screen))
         else:
             show(screen, line)
         if args.follow:
@@ -90,14 +90,14 @@ def run(client: "Client", args: argparse.Namespace, complain: Complain, away: ty
     return OK if args.follow else code
 
 
-def show(screen: render.Screen, line: dict[str, Any]) -> None:
+def show(screen: Screen, line: dict[str, Any]) -> None:
     """A line for people: when, who, and after a bar what it wrote; without a bar, what we did."""
     if "text" not in line:
-        render.show_event(screen, line)
+        show_event(screen, line)
         return
-    bar = screen.paint("|", render.YELLOW if line.get("stream") == "stderr" else render.DIM)
-    text = render.clean_output(str(line["text"]), screen)
-    screen.line(f"{render.clock(line.get('time'))}  {render.clean(line.get('unit')):<16}  {bar} {text}")
+    bar = screen.paint("|", YELLOW if line.get("stream") == "stderr" else DIM)
+    text = clean_output(str(line["text"]), screen)
+    screen.line(f"{clock(line.get('time'))}  {clean(line.get('unit')):<16}  {bar} {text}")
 
 
 def fits(line: dict[str, Any], wanted: "re.Pattern[str] | None") -> bool:

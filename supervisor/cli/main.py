@@ -13,20 +13,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from supervisor.cli import graph as client_graph
-from supervisor.cli import hooks as client_hooks
-from supervisor.cli import logs as client_logs
-from supervisor.cli import switch as client_switch
-from supervisor.cli import top as client_top
-from supervisor.cli import wait as client_wait
-from supervisor.cli import why as client_why
-from supervisor.cli.doctor import command as client_doctor
+from supervisor import os_errors
+from supervisor.cli import graph, hooks, logs, switch, top, wait, why
+from supervisor.cli.doctor import command as doctor
 from supervisor.cli.parser import guessed
 from supervisor.cli.progress import Progress
 from supervisor.http.client import NOT_FOUND, Client, RefusedError, UnreachableError
-from supervisor.os_errors import why
 from supervisor.version import VERSION
-from supervisor.views import text as render
+from supervisor.views.text import COLOURS, Screen, clean, show_event, show_status, show_units
 
 __all__ = ["Client", "RefusedError", "UnreachableError", "add_commands", "run"]
 
@@ -66,8 +60,8 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     events.add_argument("-f", "--follow", action="store_true", help="and go on with what happens")
     events.add_argument("--unit", metavar="UNIT", help="only of this unit")
     events.add_argument("--tail", type=_count, metavar="N", help="the last N (default: all that is kept; with -f: 10)")
-    client_logs.add_arguments(add("logs", "show what was done and what containers wrote", "logs -f web --since 10m"))
-    client_why.add_commands(add)
+    logs.add_arguments(add("logs", "show what was done and what containers wrote", "logs -f web --since 10m"))
+    why.add_commands(add)
     for verb, help_text in (
         ("start", "start units, and wait until they are ready"),
         ("stop", "stop units and keep them stopped, and wait until they are"),
@@ -81,12 +75,12 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
             command.add_argument(
                 "--timeout", type=_wait, default=90.0, metavar="SECONDS", help="longest wait (default: %(default)g)"
             )
-    client_wait.add_commands(add, _wait)
-    client_switch.add_commands(subparsers, add_below)
-    client_hooks.add_commands(subparsers, add_below)
-    client_doctor.add_commands(add)
-    client_graph.add_commands(add)
-    client_top.add_commands(add)
+    wait.add_commands(add, _wait)
+    switch.add_commands(subparsers, add_below)
+    hooks.add_commands(subparsers, add_below)
+    doctor.add_commands(add)
+    graph.add_commands(add)
+    top.add_commands(add)
     add("version", "show the versions of this program and of the running supervisor", "version")
 
 
@@ -108,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
             sys.stdout.flush()
         except OSError:
             _write_no_more()
-        return _complain(f"cannot write the answer: {why(error)}", "", FAILED)
+        return _complain(f"cannot write the answer: {os_errors.why(error)}", "", FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
     return code
@@ -136,8 +130,8 @@ def _wait(text: str) -> float:
 
 
 def _complain(error: str, hint: str, code: int) -> int:
-    screen = render.Screen(sys.stderr)
-    screen.line(f"dockwarden: {render.clean(error)}" + (f"; {render.clean(hint)}" if hint else ""))
+    screen = Screen(sys.stderr)
+    screen.line(f"dockwarden: {clean(error)}" + (f"; {clean(hint)}" if hint else ""))
     return code
 
 
@@ -165,8 +159,8 @@ def _did_you_mean(client: Client, name: str | None) -> str:
     return f"there are: {', '.join(known)}" if len(known) <= 20 else "'dockwarden units' lists them"
 
 
-def _screen() -> render.Screen:
-    return render.Screen(sys.stdout)
+def _screen() -> Screen:
+    return Screen(sys.stdout)
 
 
 def _print_json(value: Any) -> None:
@@ -178,7 +172,7 @@ def _status(client: Client, args: argparse.Namespace) -> int:
     if args.json:
         _print_json(answer)
     else:
-        render.show_status(_screen(), answer)
+        show_status(_screen(), answer)
     return OK
 
 
@@ -187,16 +181,16 @@ def _units(client: Client, args: argparse.Namespace) -> int:
     if args.json:
         _print_json(answer)
     else:
-        render.show_units(_screen(), answer)
+        show_units(_screen(), answer)
     return OK
 
 
 def _why_unit(client: Client, args: argparse.Namespace) -> int:
-    return client_why.run(client, args, _print_json)
+    return why.run(client, args, _print_json)
 
 
 def _plot(client: Client, args: argparse.Namespace) -> int:
-    return client_why.run_plot(client, args, _print_json)
+    return why.run_plot(client, args, _print_json)
 
 
 def _events(client: Client, args: argparse.Namespace) -> int:
@@ -206,14 +200,14 @@ def _events(client: Client, args: argparse.Namespace) -> int:
         if args.json:
             screen.line(json.dumps(event))
         else:
-            render.show_event(screen, event)
+            show_event(screen, event)
         if args.follow:
             screen.flush()
     return OK
 
 
 def _logs(client: Client, args: argparse.Namespace) -> int:
-    return client_logs.run(client, args, _complain, UnreachableError)
+    return logs.run(client, args, _complain, UnreachableError)
 
 
 def _version(client: Client, args: argparse.Namespace) -> int:
@@ -223,7 +217,7 @@ def _version(client: Client, args: argparse.Namespace) -> int:
     except UnreachableError as error:
         running, said = None, str(error)
     else:
-        said = f"supervisor {render.clean(running['version'])}, pid {render.clean(running['pid'])}"
+        said = f"supervisor {clean(running['version'])}, pid {clean(running['pid'])}"
     if args.json:
         _print_json({"client": VERSION, "supervisor": running})
     else:
@@ -235,18 +229,20 @@ def _version(client: Client, args: argparse.Namespace) -> int:
 
 def _verb(client: Client, args: argparse.Namespace) -> int:
     """Ask for all at once: one unit's start may need another's."""
-    wait = 0.0 if getattr(args, "no_wait", True) else args.timeout
+    patience = 0.0 if getattr(args, "no_wait", True) else args.timeout
     names = list(dict.fromkeys(args.units))
-    results = _asked(client, names, lambda name: client.post("units", name, args.command, wait=wait), quick=not wait)
+    results = _asked(
+        client, names, lambda name: client.post("units", name, args.command, wait=patience), quick=not patience
+    )
     if args.json:
         _print_json({name: _as_json(results[name]) for name in names})
         return max((_code(results[name]) for name in names), default=OK)
-    return max(_report(client, args.command, name, results[name], wait) for name in names)
+    return max(_report(client, args.command, name, results[name], patience) for name in names)
 
 
 def _wait_for(client: Client, args: argparse.Namespace) -> int:
     names = list(dict.fromkeys(args.units))
-    results = _asked(client, names, lambda name: client_wait.ask(client, name, args))
+    results = _asked(client, names, lambda name: wait.ask(client, name, args))
     if args.json:
         _print_json({name: _as_json(results[name]) for name in names})
         return max(_code(results[name], "reached") for name in names)
@@ -256,10 +252,10 @@ def _wait_for(client: Client, args: argparse.Namespace) -> int:
 def _report_wait(client: Client, args: argparse.Namespace, name: str, result: Any) -> int:
     if isinstance(result, RefusedError | UnreachableError):
         return _report(client, "wait", name, result, args.timeout)
-    code, said = client_wait.report(name, result, args)
+    code, said = wait.report(name, result, args)
     if code:
         return _complain(said, f"see 'dockwarden why {name}'", code)
-    _screen().line(render.clean(said))
+    _screen().line(clean(said))
     return code
 
 
@@ -284,19 +280,19 @@ def _asked(client: Client, names: Sequence[str], ask: Callable[[str], Any], *, q
 
 
 def _switchable(client: Client, args: argparse.Namespace) -> int:
-    return client_switch.run(client, args, _print_json)
+    return switch.run(client, args, _print_json)
 
 
 def _hooks(client: Client, args: argparse.Namespace) -> int:
-    return client_hooks.run(client, args, _print_json)
+    return hooks.run(client, args, _print_json)
 
 
 def _graph(client: Client, args: argparse.Namespace) -> int:
-    return client_graph.run(client, args, _print_json)
+    return graph.run(client, args, _print_json)
 
 
 def _top(client: Client, args: argparse.Namespace) -> int:
-    return client_top.run(client, args, _print_json)
+    return top.run(client, args, _print_json)
 
 
 def _code(result: Any, good: str = "ok") -> int:
@@ -315,19 +311,19 @@ def _as_json(result: Any) -> Any:
     return result
 
 
-def _report(client: Client, verb: str, name: str, result: Any, wait: float) -> int:
+def _report(client: Client, verb: str, name: str, result: Any, patience: float) -> int:
     if isinstance(result, RefusedError):
         unknown = result.code == NOT_FOUND
         return _complain(str(result), (_did_you_mean(client, name) if unknown else "") or result.hint, _code(result))
     if isinstance(result, UnreachableError):
         return _complain(str(result), "", _code(result))
     unit, screen = result["unit"], _screen()
-    state = render.clean(unit["state"])
-    said = f"{render.clean(name)}: {screen.paint(state, render.COLOURS.get(state))}, {render.clean(unit['reason'])}"
+    state = clean(unit["state"])
+    said = f"{clean(name)}: {screen.paint(state, COLOURS.get(state))}, {clean(unit['reason'])}"
     if result["ok"]:
         screen.line(said)
         return OK
-    late = "" if result["settled"] else f" (not settled within {wait:g} s)"
+    late = "" if result["settled"] else f" (not settled within {patience:g} s)"
     return _complain(f"{verb} {name}: it is {state}{late}: {unit['reason']}", f"see 'dockwarden why {name}'", FAILED)
 
 
@@ -352,6 +348,6 @@ _COMMANDS: dict[str, Callable[[Client, argparse.Namespace], int]] = {
     "console": _switchable,
     "storage": _switchable,
     "engine": _switchable,
-    "doctor": client_doctor.doctor,
-    "support": client_doctor.support,
+    "doctor": doctor.doctor,
+    "support": doctor.support,
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from supervisor.http.client import Client, RefusedError, UnreachableError
 from supervisor.logs.timestamps import seconds
-from supervisor.views import text as render
+from supervisor.views.text import Screen, clean, lasted
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -25,10 +25,10 @@ TICK = 1.0
 class Progress:
     """``with`` it around a call that waits; on standard error, so that what is printed at the end stays alone."""
 
-    def __init__(self, client: Client, units: Collection[str], screen: render.Screen | None = None) -> None:
+    def __init__(self, client: Client, units: Collection[str], screen: Screen | None = None) -> None:
         self._client = client
         self._units = units
-        self._screen = render.Screen(sys.stderr) if screen is None else screen
+        self._screen = Screen(sys.stderr) if screen is None else screen
         self._over = threading.Event()
         self._states: dict[str, tuple[str, float]] = {}
         self._writing = threading.Lock()
@@ -83,14 +83,14 @@ class Progress:
             if self._screen.terminal:
                 self._screen.stream.write("\r\033[K" + self._screen.fit(self._line()))
             else:
-                self._screen.line(f"{render.clean(unit)}: {render.clean(self._states[unit][0])}")
+                self._screen.line(f"{clean(unit)}: {clean(self._states[unit][0])}")
             self._screen.flush()
 
     def _line(self) -> str:
         """Of all that are waited for, the one that moved last, and how many there are besides."""
         unit, (now, at) = max(self._states.items(), key=lambda one: one[1][1])
         more = f" (and {len(self._states) - 1} more)" if len(self._states) > 1 else ""
-        return f"{render.clean(unit)}{more}, for {render.lasted(time.monotonic() - at)}: {render.clean(now)}"
+        return f"{clean(unit)}{more}, for {lasted(time.monotonic() - at)}: {clean(now)}"
 
 
 def said(event: Mapping[str, Any]) -> str:

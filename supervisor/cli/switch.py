@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from supervisor.cli.progress import Progress
-from supervisor.views import text as render
+from supervisor.views.text import Screen, clean, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,7 @@ def run(client: "Client", args: argparse.Namespace, show_json: "Callable[[Any], 
     if args.json:
         show_json(answer)
     else:
-        _show(render.Screen.of_stdout(), args, answer)
+        _show(Screen.of_stdout(), args, answer)
     return FAILED if args.verb == "check" and not answer["fits"] else OK
 
 
@@ -85,17 +85,17 @@ def _present(client: "Client") -> str:
     return next((str(one["name"]) for one in known if one["state"] not in {"parked", "available"}), "-")
 
 
-def _show(screen: render.Screen, args: argparse.Namespace, answer: dict[str, Any]) -> None:
+def _show(screen: Screen, args: argparse.Namespace, answer: dict[str, Any]) -> None:
     match args.verb:
         case "list":
             _show_list(screen, args.command, answer)
         case "current":
-            screen.line(render.clean(answer["current"] or "none"))
+            screen.line(clean(answer["current"] or "none"))
         case "check":
             for line in answer["problems"] or [f"{args.name} can be the storage context"]:
-                screen.line(render.clean(line))
+                screen.line(clean(line))
         case _:
-            screen.line(render.clean(answer["answer"]))
+            screen.line(clean(answer["answer"]))
             for step in (answer.get("switch") or {}).get("steps", ()):
                 screen.line(f"  {step['step']:<12}{step['seconds']:8.3f} s")
 
@@ -109,7 +109,7 @@ def _looked_up(client: "Client", what: str) -> Any:
     return found
 
 
-def _show_list(screen: render.Screen, what: str, answer: dict[str, Any]) -> None:
+def _show_list(screen: Screen, what: str, answer: dict[str, Any]) -> None:
     def mark(name: str) -> str:
         words = ["current"] if name == answer["current"] else []
         return ", ".join(words + (["enabled"] if name == answer.get("enabled") else []))
@@ -127,10 +127,10 @@ def _show_list(screen: render.Screen, what: str, answer: dict[str, Any]) -> None
                 )
                 for one in answer["consoles"]
             ]
-            render.table(screen, ("CONSOLE", "", "STATE", "KIND", "", "IMAGE"), rows)
+            table(screen, ("CONSOLE", "", "STATE", "KIND", "", "IMAGE"), rows)
         case "storage":
             rows3 = [(one["name"], mark(one["name"]), one["state"]) for one in answer["contexts"]]
-            render.table(screen, ("CONTEXT", "", "STATE"), rows3)
+            table(screen, ("CONTEXT", "", "STATE"), rows3)
         case _:
             rows2 = [(one["name"], mark(one["name"]), one["binary"]) for one in answer["engines"]]
-            render.table(screen, ("ENGINE", "", "BINARY"), rows2)
+            table(screen, ("ENGINE", "", "BINARY"), rows2)

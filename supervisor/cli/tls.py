@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from supervisor.views import text as render
+from supervisor.views.text import Screen, clean, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,10 +52,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    # Every other command starts without cryptography.
-    from supervisor.dockerd.tls import certificates  # noqa: PLC0415
-    from supervisor.dockerd.tls import files as tls_files  # noqa: PLC0415
-    from supervisor.dockerd.tls.settings import REFUSED, UNUSABLE, TlsError, UnusableError  # noqa: PLC0415
+    from supervisor.dockerd.tls import certificates, files  # noqa: PLC0415 - only this command needs cryptography
+    from supervisor.dockerd.tls.settings import REFUSED, UNUSABLE, TlsError, UnusableError  # noqa: PLC0415 - as above
 
     try:
         names = [certificates.hostname(name) for name in args.hostname]
@@ -64,9 +62,9 @@ def run(args: argparse.Namespace) -> int:
         return _complain(str(error), USAGE)
     try:
         if args.server:
-            outcomes = tls_files.make_server(directory.absolute(), names, force=args.force)
+            outcomes = files.make_server(directory.absolute(), names, force=args.force)
         else:
-            outcomes = tls_files.make_client(directory.absolute(), args.ca_dir.absolute(), names, force=args.force)
+            outcomes = files.make_client(directory.absolute(), args.ca_dir.absolute(), names, force=args.force)
     except TlsError as error:
         return _complain(str(error), UNUSABLE if isinstance(error, UnusableError) else REFUSED)
     if args.json:
@@ -87,7 +85,7 @@ def _show(outcomes: "Sequence[Outcome]") -> None:
         )
         for outcome in outcomes
     ]
-    render.table(render.Screen.of_stdout(), ("CERTIFICATE", "", "UNTIL", "NAMES", "BECAUSE IT"), rows)
+    table(Screen.of_stdout(), ("CERTIFICATE", "", "UNTIL", "NAMES", "BECAUSE IT"), rows)
 
 
 def _aside(outcome: "Outcome") -> str:
@@ -95,7 +93,7 @@ def _aside(outcome: "Outcome") -> str:
 
 
 def _complain(said: str, code: int) -> int:
-    screen = render.Screen(sys.stderr)
+    screen = Screen(sys.stderr)
     for line in said.splitlines():
-        screen.line(f"dockwarden: {render.clean(line)}")
+        screen.line(f"dockwarden: {clean(line)}")
     return code

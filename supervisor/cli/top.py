@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from supervisor.http.client import Client, RefusedError, UnreachableError
-from supervisor.views import text as render
+from supervisor.views.text import BOLD, DIM, GREEN, RED, YELLOW, Screen, clean, clock, cut, since
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ def run(client: Client, args: argparse.Namespace, show_json: "Callable[[Any], No
     if args.json:
         show_json(client.get("status"))
         return OK
-    screen = render.Screen.of_stdout()
+    screen = Screen.of_stdout()
     if not screen.terminal or not sys.stdin.isatty():
         for line in frame(screen, client.get("status"), (), (screen.width, 0), time.time()):
             screen.line(line)
@@ -64,30 +64,30 @@ def run(client: Client, args: argparse.Namespace, show_json: "Callable[[Any], No
 
 
 def frame(
-    screen: render.Screen, answer: Mapping[str, Any], lately: Sequence[str], size: tuple[int, int], now: float
+    screen: Screen, answer: Mapping[str, Any], lately: Sequence[str], size: tuple[int, int], now: float
 ) -> list[str]:
     """The screen as lines, none longer than it is wide. A size of 0: as much as there is."""
     from supervisor.views.severity import headline, in_order  # noqa: PLC0415 - only this command ranks
 
     width, height = size
     head = headline(answer["engine"], answer["supervisor"], answer["units"], answer["switch"]["now"])
-    since = f"since {render.clock(head.since)}" if head.since else ""
-    because = ": ".join(part for part in (since, head.reason) if part)
+    when = f"since {clock(head.since)}" if head.since else ""
+    because = ": ".join(part for part in (when, head.reason) if part)
     top = [
-        paint(screen, head.level, cut(f"{mark(screen, head.level)} {render.clean(head.text)}", width), bold=True),
-        cut(f"  {render.clean(because)}".rstrip(), width),
-        cut(f"  {render.clean(_places(answer))}", width),
+        paint(screen, head.level, fitted(f"{mark(screen, head.level)} {clean(head.text)}", width), bold=True),
+        fitted(f"  {clean(because)}".rstrip(), width),
+        fitted(f"  {clean(_places(answer))}", width),
         "",
     ]
     units = _rows(screen, in_order(answer["units"]), width, now)
-    foot = [screen.paint(cut(render.clean(line), width), render.DIM) for line in lately]
+    foot = [screen.paint(fitted(clean(line), width), DIM) for line in lately]
     if not height:
         return top + units + (["", *foot] if foot else [])
     room = height - len(top)
     foot = foot[-max(min(len(foot), room - len(units) - 1), 0) :] if room - len(units) > 1 and foot else []
     shown = units[: room - (len(foot) + 1 if foot else 0)]
     if len(shown) < len(units):
-        shown[-1:] = [screen.paint(f"  and {len(units) - len(shown) + 1} more", render.DIM)]
+        shown[-1:] = [screen.paint(f"  and {len(units) - len(shown) + 1} more", DIM)]
     gap = [""] * (room - len(shown) - len(foot)) if foot else []
     return [*top, *shown, *gap, *foot][:height]
 
@@ -102,50 +102,53 @@ def _places(answer: Mapping[str, Any]) -> str:
     return ", ".join([*said, f"supervisor {answer['supervisor']['version']}"])
 
 
-def _rows(screen: render.Screen, units: Sequence[Mapping[str, Any]], width: int, now: float) -> list[str]:
+def _rows(screen: Screen, units: Sequence[Mapping[str, Any]], width: int, now: float) -> list[str]:
     from supervisor.views.severity import level  # noqa: PLC0415 - as above
 
     heads = ("  UNIT", "STATE", "HEALTH", "RESTARTS", "SINCE", "REASON")
     cells: list[tuple[str, ...]] = [
         (
-            f"{mark(screen, level(unit))} {render.clean(unit['name'])}",
-            render.clean(unit["state"]),
-            "-" if unit["health"] == "none" else render.clean(unit["health"]),
+            f"{mark(screen, level(unit))} {clean(unit['name'])}",
+            clean(unit["state"]),
+            "-" if unit["health"] == "none" else clean(unit["health"]),
             str(unit["restarts"]),
-            render.since(unit["since"], now),
-            render.clean(unit["reason"]),
+            since(unit["since"], now),
+            clean(unit["reason"]),
         )
         for unit in units
     ]
     longest = (max(width // 3, 8) if width else 1000, 13, 9, 8, 11)
-    cells = [(*(cut(cell, most) for cell, most in zip(row, longest, strict=False)), row[-1]) for row in cells]
+    cells = [(*(fitted(cell, most) for cell, most in zip(row, longest, strict=False)), row[-1]) for row in cells]
     wide = [max(len(row[i]) for row in (heads, *cells)) for i in range(len(heads) - 1)]
 
     def line(row: Sequence[str]) -> str:
-        return cut("  ".join([*(f"{cell:<{w}}" for cell, w in zip(row, wide, strict=False)), row[-1]]).rstrip(), width)
+        return fitted(
+            "  ".join([*(f"{cell:<{w}}" for cell, w in zip(row, wide, strict=False)), row[-1]]).rstrip(), width
+        )
 
-    return [screen.paint(line(heads), render.BOLD)] + [
+    return [screen.paint(line(heads), BOLD)] + [
         paint(screen, level(unit), line(row)) for unit, row in zip(units, cells, strict=True)
     ]
 
 
-def paint(screen: render.Screen, level: "Level", text: str, *, bold: bool = False) -> str:
+def paint(screen: Screen, level: "Level", text: str, *, bold: bool = False) -> str:
     """What is up is not painted but for its mark: colour is for what stands out."""
-    colour = {"needs-you": render.RED, "on-its-way": render.YELLOW, "aside": render.DIM}.get(level.word)
+    colour = {"needs-you": RED, "on-its-way": YELLOW, "aside": DIM}.get(level.word)
     if colour is None:
-        return screen.paint(text[:1], render.GREEN) + (screen.paint(text[1:], render.BOLD) if bold else text[1:])
-    return screen.paint(text, f"{render.BOLD};{colour}" if bold else colour)
+        return screen.paint(text[:1], GREEN) + (screen.paint(text[1:], BOLD) if bold else text[1:])
+    return screen.paint(text, f"{BOLD};{colour}" if bold else colour)
 
 
-def mark(screen: render.Screen, level: "Level") -> str:
+def mark(screen: Screen, level: "Level") -> str:
     from supervisor.views.severity import ASCII_MARKS  # noqa: PLC0415 - as above
 
     encoding = (screen.stream.encoding or "ascii").lower().replace("-", "")
     return level.mark if encoding.startswith("utf") else ASCII_MARKS[level]
 
 
-def cut(text: str, width: int) -> str:
-    return render.cut(text, width) if width else text
+def fitted(text: str, width: int) -> str:
+    """``width`` 0: there is no bound."""
+    return cut(text, width) if width else text
 
 
 def event_line(event: Mapping[str, Any]) -> str:
@@ -157,14 +160,14 @@ def event_line(event: Mapping[str, Any]) -> str:
     else:
         what = str(event.get("event"))
     reason = f": {event['reason']}" if event.get("reason") else ""
-    return render.clean(f"{render.clock(event.get('time'))}  {what}{reason}")
+    return clean(f"{clock(event.get('time'))}  {what}{reason}")
 
 
 # The terminal.
 
 
 @contextlib.contextmanager
-def terminal(screen: render.Screen) -> Iterator[int]:
+def terminal(screen: Screen) -> Iterator[int]:
     """The other screen without a cursor, keys as they are pressed; all as before at any end, and while we are stopped.
 
     Yields a file that can be read when a key was pressed or a signal came.
@@ -214,7 +217,7 @@ def terminal(screen: render.Screen) -> Iterator[int]:
 class _Top:
     """One run of it on a terminal."""
 
-    def __init__(self, client: Client, screen: render.Screen, woken: int) -> None:
+    def __init__(self, client: Client, screen: Screen, woken: int) -> None:
         self._client = client
         self._screen = screen
         self._woken = woken
@@ -275,8 +278,8 @@ class _Top:
         last = self._trouble or "q ends"
         lines = frame(self._screen, self._answer, tuple(self._lately), (width, max(height - 1, 5)), time.time())
         lines += [""] * (height - 1 - len(lines))
-        colour = render.RED if self._trouble else render.DIM
-        lines = [*lines[: height - 1], self._screen.paint(cut(render.clean(last), width), colour)]
+        colour = RED if self._trouble else DIM
+        lines = [*lines[: height - 1], self._screen.paint(fitted(clean(last), width), colour)]
         encoding = self._screen.stream.encoding or "ascii"
         text = "\033[H" + "\r\n".join(f"{line}\033[K" for line in lines) + "\033[J"
         self._screen.stream.write(text.encode(encoding, "replace").decode(encoding))

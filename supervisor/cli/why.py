@@ -35,9 +35,9 @@ def run(client: "Client", args: argparse.Namespace, print_json: Callable[[Any], 
     elif args.json:
         print_json(answer)
     else:
-        from supervisor.views import why_text as render_why  # noqa: PLC0415 - other commands need not load it
+        from supervisor.views import why_text  # noqa: PLC0415 - other commands need not load it
 
-        render_why.show(Screen(sys.stdout), answer)
+        why_text.show(Screen(sys.stdout), answer)
     return 0
 
 
@@ -51,17 +51,17 @@ def _since(text: str | None) -> str | None:
 
 def run_plot(client: "Client", args: argparse.Namespace, print_json: Callable[[Any], None]) -> int:
     """``plot`` and ``blame``: the same chart, drawn or as a table."""
-    from supervisor.views import boot_plot as plot  # noqa: PLC0415 - as above
+    from supervisor.views import boot_plot  # noqa: PLC0415 - as above
 
     chart = client.get("boot")
     if getattr(args, "svg", None) is not None:
-        save(args.svg, plot.draw(chart))
+        save(args.svg, boot_plot.draw(chart))
     elif args.json:
         print_json(chart)
     elif args.command == "plot":
-        plot.show(Screen(sys.stdout), chart)
+        boot_plot.show(Screen(sys.stdout), chart)
     else:
-        plot.show_blame(Screen(sys.stdout), chart)
+        boot_plot.show_blame(Screen(sys.stdout), chart)
     return 0
 
 

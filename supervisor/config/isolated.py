@@ -24,7 +24,7 @@ class UnreadError(Exception):
 
 
 def read_apart(paths: Sequence[Path], kernel: str) -> Settings:
-    """``config.read`` in a child of ours; where none can be run, here. Blocks. Raises RefusedError, UnreadError."""
+    """``loader.read`` in a child of ours; where none can be run, here. Blocks. Raises RefusedError, UnreadError."""
     asked = json.dumps({"paths": [str(path) for path in paths], "kernel": kernel}).encode()
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter, with a module of ours
@@ -51,9 +51,9 @@ def read_apart(paths: Sequence[Path], kernel: str) -> Settings:
 
 
 def _read_here(paths: Sequence[Path], kernel: str) -> Settings:
-    from supervisor.config import loader as config  # noqa: PLC0415 - a child is there to avoid it
+    from supervisor.config import loader  # noqa: PLC0415 - a child is there to avoid it
 
     try:
-        return config.read(paths, kernel)
+        return loader.read(paths, kernel)
     except ConfigError as error:
         raise RefusedError(str(error)) from error

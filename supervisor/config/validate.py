@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from supervisor.config import loader as config
+from supervisor.config import loader
 from supervisor.config.tree import ConfigError, Problem
 from units.records import dataclass
 
@@ -37,7 +37,7 @@ class Verdict:
 
 def validate(paths: Sequence[Path], kernel: str = "") -> Verdict:
     try:
-        settings = config.read(paths, kernel)
+        settings = loader.read(paths, kernel)
     except ConfigError as error:
         return Verdict(error.problems, (), 0)
     problems, warnings = settings.link_problems()

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Final
 import aiohttp
 from aiodocker import Docker, DockerError
 
-from supervisor.engine import errors as refusals
+from supervisor.engine import errors
 from supervisor.engine.fast_client import unreachable
 from supervisor.engine.http1 import Lines, WireError
 from supervisor.engine.port import EngineError
@@ -129,7 +129,7 @@ class Calls:
                 self._extend(deadline)
                 for line in lines.feed(data):
                     told = parsed(line)
-                    if text := refusals.trouble(told):
+                    if text := errors.trouble(told):
                         raise DockerError(0, text)
                     yield told
 
@@ -163,7 +163,7 @@ class Calls:
                     return Failure.UNREACHABLE, str(unreachable(self._path, cause.os_error))
                 return Failure.UNREACHABLE, f"{self._path}: the connection was cut"
             case DockerError(status=status, message=message):
-                return refusals.failure(status, message, operation, subject), message.strip()
+                return errors.failure(status, message, operation, subject), message.strip()
             case WireError() | aiohttp.ClientError() | OSError():
                 return Failure.UNREACHABLE, f"{self._path}: {str(error) or 'the connection was cut'}"
             case _:

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 from urllib.parse import quote, urlencode
 
-from supervisor.engine import decode
-from supervisor.engine import errors as refusals
+from supervisor.engine import decode, errors
 from supervisor.engine.calls import ACT, CUT, FAILURES, LOOK, PROGRESS, Calls, OnCall, parsed
 from supervisor.engine.discovery import Lens, Ours
 from supervisor.engine.fast_client import Answer, Asked, Caller, Listener, listen
@@ -348,7 +347,7 @@ def socket_path(url: str) -> str:
 
 
 def _refusal(operation: str, answer: Answer, subject: str = "") -> EngineError:
-    text = refusals.sentence(answer.body.decode(errors="replace"))
+    text = errors.sentence(answer.body.decode(errors="replace"))
     if answer.status == 304:
         text = "it is in that state already"
-    return EngineError(refusals.failure(answer.status, text, operation, subject), text or f"status {answer.status}")
+    return EngineError(errors.failure(answer.status, text, operation, subject), text or f"status {answer.status}")

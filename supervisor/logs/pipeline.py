@@ -161,9 +161,9 @@ def configure_logging(
 def _opened(wanted: "Sequence[Wanted]", plain: Callable[[Line], str], stdout: Target) -> list[Target]:
     if not wanted:
         return [stdout]
-    from supervisor.logs import targets as log_targets  # noqa: PLC0415 - most hosts have stdout only
+    from supervisor.logs.targets import made  # noqa: PLC0415 - most hosts have stdout only
 
-    return [stdout if one.kind == "stdout" else log_targets.made(one, plain) for one in wanted]
+    return [stdout if one.kind == "stdout" else made(one, plain) for one in wanted]
 
 
 def coloured(stream: TextIO, environ: Mapping[str, str]) -> bool:

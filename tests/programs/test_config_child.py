@@ -9,8 +9,7 @@ import pytest
 
 import supervisor
 from supervisor import child
-from supervisor.config import isolated as config_child
-from supervisor.config import loader as config
+from supervisor.config import isolated, loader
 from supervisor.config.isolated import RefusedError, UnreadError, read_apart
 from supervisor.version import VERSION
 
@@ -33,7 +32,7 @@ def test_a_child_reads_what_we_would_read(tmp_path: Path) -> None:
     """Also what the kernel's command line says."""
     path = a_file(tmp_path, GOOD.replace(", health_cmd: x", ""))
     kernel = "quiet rancher.supervisor.pull=never"
-    assert read_apart([path], kernel) == config.read([path], kernel)
+    assert read_apart([path], kernel) == loader.read([path], kernel)
 
 
 def test_every_problem_comes_back(tmp_path: Path) -> None:
@@ -53,7 +52,7 @@ def test_where_no_child_can_be_run_it_is_read_here(tmp_path: Path, monkeypatch: 
     """With the same outcome, also of a bad one."""
     monkeypatch.setattr("sys.executable", "/no/such/python")
     path = a_file(tmp_path, GOOD.replace(", health_cmd: x", ""))
-    assert read_apart([path], "") == config.read([path])
+    assert read_apart([path], "") == loader.read([path])
     with pytest.raises(RefusedError, match="imago"):
         read_apart([a_file(tmp_path, GOOD.replace("image", "imago"))], "")
 
@@ -61,7 +60,7 @@ def test_where_no_child_can_be_run_it_is_read_here(tmp_path: Path, monkeypatch: 
 def test_a_child_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fifo = tmp_path / "cloud-config.yml"
     os.mkfifo(fifo)
-    monkeypatch.setattr(config_child, "PATIENCE", 0.5)
+    monkeypatch.setattr(isolated, "PATIENCE", 0.5)
     with pytest.raises(UnreadError, match=r"was not read within 0\.5 s"):
         read_apart([fifo], "")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.dockerd.tls import isolated as tls_child
+from supervisor.dockerd.tls import isolated
 from supervisor.dockerd.tls.folder import opened
 from supervisor.dockerd.tls.isolated import materialize_apart
 from supervisor.dockerd.tls.settings import (
@@ -67,7 +67,7 @@ def test_a_child_that_fails_is_told(program: str, said: str, tmp_path: Path, mon
 
 def test_a_child_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody holds the directory for too long: user Docker's start fails, and no process is left."""
-    monkeypatch.setattr(tls_child, "PATIENCE", 0.5)
+    monkeypatch.setattr(isolated, "PATIENCE", 0.5)
     with opened(tmp_path), pytest.raises(UnusableError, match=r"^the certificates were not ready within 0\.5 s"):
         asyncio.run(materialize_apart(TlsSettings(kept=tmp_path), tmp_path))
 

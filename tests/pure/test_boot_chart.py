@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 from typing import Any
 
 from supervisor.journal.boot_chart import MOST, BootChart, critical_path
-from supervisor.views import boot_plot as plot
+from supervisor.views import boot_plot
 from supervisor.views.text import Screen
 from tests.pure.story import Story, needs, seen, spec
 from units import events as fact
@@ -91,7 +91,7 @@ def test_each_stage_has_its_time_and_the_wait_its_reason() -> None:
 def test_the_critical_path_leads_from_the_engine_to_who_was_last() -> None:
     story = chain()
     assert story.chart.told()["critical_path"] == ["engine", "setup", "base", "app"]
-    assert plot.path_in_words(story.chart.told()) == "engine 1 s -> setup 2.5 s -> base 0.5 s -> app 0.5 s"
+    assert boot_plot.path_in_words(story.chart.told()) == "engine 1 s -> setup 2.5 s -> base 0.5 s -> app 0.5 s"
     assert not story.unit_told("free")["critical"]
 
 
@@ -123,7 +123,7 @@ def test_one_that_never_comes_up_is_followed_so_far_and_no_further() -> None:
     assert len(story.unit_told("web")["stages"]) == MOST
     told = story.chart.told()
     assert told["took"] is None
-    assert plot.headline(told) == "1 of 2 units are up; not yet: web"
+    assert boot_plot.headline(told) == "1 of 2 units are up; not yet: web"
 
 
 def test_what_happens_after_a_unit_was_up_is_no_matter_of_the_boot() -> None:
@@ -138,8 +138,8 @@ def test_a_host_without_units_has_a_chart() -> None:
     story.connect()
     told = story.chart.told()
     assert (told["units"], told["critical_path"], told["took"]) == ([], [], None)
-    ET.fromstring(plot.draw(told))
-    assert ET.fromstring(plot.draw(BootChart(float, Instant(0), ()).told())) is not None
+    ET.fromstring(boot_plot.draw(told))
+    assert ET.fromstring(boot_plot.draw(BootChart(float, Instant(0), ()).told())) is not None
 
 
 def test_two_that_waited_for_each_other_end_the_path() -> None:
@@ -152,7 +152,7 @@ def test_the_picture_is_whole_whatever_a_unit_is_called() -> None:
     story = booting(spec(HOSTILE), spec("web", needs(HOSTILE)))
     story.later(1).connect()
     story.later(1).up(HOSTILE, "web")
-    picture = plot.draw(story.chart.told())
+    picture = boot_plot.draw(story.chart.told())
     names = {one.tag.removeprefix(SPACE) for one in ET.fromstring(picture).iter()}
     assert names <= {"svg", "title", "style", "text", "rect", "circle", "line", "path"}
     assert "\x1b" not in picture
@@ -166,7 +166,7 @@ def page(show: Any, story: Booting) -> str:
 
 
 def test_plot_fits_a_terminal_and_marks_the_critical_path() -> None:
-    told = page(plot.show, chain())
+    told = page(boot_plot.show, chain())
     assert max(map(len, told.splitlines())) <= 100
     assert re.search(r"^\* app    \.+c+s+\| 4\.5 s$", told, re.MULTILINE)
     assert re.search(r"^  free   \.+cs+\| 1\.5 s$", told, re.MULTILINE)
@@ -176,7 +176,7 @@ def test_plot_fits_a_terminal_and_marks_the_critical_path() -> None:
 
 
 def test_blame_has_the_slowest_first_and_what_it_waited_for() -> None:
-    lines = page(plot.show_blame, chain()).splitlines()
+    lines = page(boot_plot.show_blame, chain()).splitlines()
     rows = [re.split(r"\s{2,}", line) for line in lines[3:]]
     assert [row[1] for row in rows] == ["* setup", "free", "* base", "* app"]
     assert rows[0] == ["2.5 s", "* setup", "completed", "-", "0 s", "0.5 s", "2 s", "1 s for engine"]

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.cli import main as client
+from supervisor.cli import main
 from supervisor.cli.commands import parser
 from supervisor.cli.parser import Parser, commands_of
-from supervisor.http import client as calling
+from supervisor.http import client
 from supervisor.preflight import Exit
 from supervisor.version import VERSION
-from supervisor.views import text as render
+from supervisor.views.text import Screen, clean_output, clock, lasted, show_event, since, table
 from tests.bed.engines import REPOSITORY
 from tests.pure.desk import Desk, Printer, in_thread, short_directory, until
 from tests.pure.story import needs, spec
@@ -48,7 +48,7 @@ def run_dir() -> Iterator[Path]:
 
 
 def call(run_dir: Path, *words: str) -> int:
-    return client.run(parser().parse_args(["--run-dir", str(run_dir), *words]))
+    return main.run(parser().parse_args(["--run-dir", str(run_dir), *words]))
 
 
 class Stage:
@@ -231,7 +231,7 @@ def test_no_supervisor_is_exit_code_3(run_dir: Path, capsys: pytest.CaptureFixtu
 
 def test_no_permission_is_told_as_such() -> None:
     """It is not the same as no supervisor."""
-    told = calling.no_answer(Path("/run/dockwarden/control.sock"), PermissionError(13, "Permission denied"))
+    told = client.no_answer(Path("/run/dockwarden/control.sock"), PermissionError(13, "Permission denied"))
     assert told == "no permission on /run/dockwarden/control.sock: run as root (sudo dockwarden ...)"
 
 
@@ -260,7 +260,7 @@ def test_a_supervisor_that_hangs_is_told(
     run_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After some seconds, not never."""
-    monkeypatch.setattr(calling, "PATIENCE", 0.05)
+    monkeypatch.setattr(client, "PATIENCE", 0.05)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(run_dir / "control.sock"))
         listener.listen()
@@ -397,8 +397,8 @@ def test_names_cannot_steer_a_terminal(play: Play, monkeypatch: pytest.MonkeyPat
     play(scene, spec(HOSTILE))
 
 
-def screen(width: int = 60, **environ: str) -> render.Screen:
-    made = render.Screen(Terminal(), environ)
+def screen(width: int = 60, **environ: str) -> Screen:
+    made = Screen(Terminal(), environ)
     made.width = width
     return made
 
@@ -408,20 +408,20 @@ def test_colour_is_for_terminals_that_want_it() -> None:
     assert screen().paint("x", "31") == "\033[31mx\033[0m"
     assert screen(NO_COLOR="1").paint("x", "31") == "x"
     assert screen(TERM="dumb").paint("x", "31") == "x"
-    assert render.Screen(io.StringIO(), {}).paint("x", "31") == "x"
+    assert Screen(io.StringIO(), {}).paint("x", "31") == "x"
 
 
 def test_a_table_fits_the_terminal() -> None:
     """The last column gives way; for a pipe nothing is cut."""
     rows = [("web", "r" * 200), ("n" * 90, "short")]
     narrow = screen(60, NO_COLOR="1")
-    render.table(narrow, ("UNIT", "REASON"), rows)
+    table(narrow, ("UNIT", "REASON"), rows)
     assert isinstance(narrow.stream, Terminal)
     lines = narrow.stream.getvalue().splitlines()
     assert max(map(len, lines)) <= 60
     assert lines[1].endswith("...")
     piped = io.StringIO()
-    render.table(render.Screen(piped, {}), ("UNIT", "REASON"), rows)
+    table(Screen(piped, {}), ("UNIT", "REASON"), rows)
     assert "r" * 200 in piped.getvalue()
     assert "n" * 90 in piped.getvalue()
 
@@ -429,15 +429,15 @@ def test_a_table_fits_the_terminal() -> None:
 def test_output_on_a_terminal_keeps_its_colours_and_nothing_else() -> None:
     """A container may colour its lines; it may not move the cursor, ring, or set the title."""
     text = "\x1b[1;31mred\x1b[0m\x1b[2J\x1b]0;title\x07\tend\r"
-    assert render.clean_output(text, screen()) == "\x1b[1;31mred\x1b[0m?[2J?]0;title?        end\x1b[0m"
-    assert render.clean_output(text, screen(NO_COLOR="1")) == "red?[2J?]0;title?        end"
-    assert render.clean_output(text, render.Screen(io.StringIO(), {})) == text
+    assert clean_output(text, screen()) == "\x1b[1;31mred\x1b[0m?[2J?]0;title?        end\x1b[0m"
+    assert clean_output(text, screen(NO_COLOR="1")) == "red?[2J?]0;title?        end"
+    assert clean_output(text, Screen(io.StringIO(), {})) == text
 
 
 def test_spans_and_times_are_short() -> None:
     """Two units at most; nonsense is a dash."""
     spans = [0, 59.9, 60, 200, 3600, 3661, 90000, -5]
-    assert [render.lasted(span) for span in spans] == [
+    assert [lasted(span) for span in spans] == [
         "0 s",
         "59 s",
         "1 min",
@@ -447,14 +447,14 @@ def test_spans_and_times_are_short() -> None:
         "1 d 1 h",
         "0 s",
     ]
-    assert render.since("1970-01-01T00:00:10.000Z", 70) == "1 min"
-    assert render.since(None) == render.clock(None) == render.since("soon") == "-"
+    assert since("1970-01-01T00:00:10.000Z", 70) == "1 min"
+    assert since(None) == clock(None) == since("soon") == "-"
 
 
 def test_a_dropped_marker_is_told() -> None:
     """A reader that was too slow sees that it was."""
     shown = screen(NO_COLOR="1")
-    render.show_event(shown, {"event": "dropped", "count": 7})
+    show_event(shown, {"event": "dropped", "count": 7})
     assert isinstance(shown.stream, Terminal)
     assert shown.stream.getvalue() == "... 7 records were dropped: this reader is too slow\n"
 
@@ -463,7 +463,7 @@ def test_what_an_encoding_cannot_say_is_replaced() -> None:
     """A C locale is no reason for a traceback."""
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
-    shown = render.Screen(stream, {})
+    shown = Screen(stream, {})
     shown.line("gr\u00fcn")
     shown.flush()
     assert raw.getvalue() == b"gr?n\n"
@@ -482,9 +482,9 @@ def every_command(
 def test_every_command_has_json_help_and_an_example() -> None:
     """And each says what it does in a line, and each of its options what it means."""
     top = argparse.ArgumentParser()
-    client.add_commands(top.add_subparsers(dest="command", parser_class=Parser))
+    main.add_commands(top.add_subparsers(dest="command", parser_class=Parser))
     asking = {path.split()[1] for path, _ in every_command(top)}
-    assert asking == set(client._COMMANDS)
+    assert asking == set(main._COMMANDS)
     for path, command in every_command(parser()):
         text = command.format_help()
         assert "example:\n  " in text, path
@@ -509,7 +509,7 @@ def test_the_exit_codes_are_those_of_the_reference() -> None:
     """Each code that the program ends with is in the table, and none that it does not."""
     table = (REPOSITORY / "docs/reference/cli.md").read_text().partition("## Exit codes")[2]
     told = {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
-    asking = {client.OK, client.FAILED, client.USAGE, client.UNREACHABLE, client.UNKNOWN, client.INTERRUPTED}
+    asking = {main.OK, main.FAILED, main.USAGE, main.UNREACHABLE, main.UNKNOWN, main.INTERRUPTED}
     assert told == asking | {code for name, code in vars(Exit).items() if name.isupper()}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.cli import logs as client_logs
+from supervisor.cli import logs
 from supervisor.cli.logs import fits, moment
 from supervisor.cli.main import UnreachableError
 from supervisor.logs.timestamps import stamp
@@ -89,10 +89,10 @@ def told(supervisors: Supervisors, *words: str, monkeypatch: pytest.MonkeyPatch)
     """What was printed: texts, and numbers of records."""
     top = argparse.ArgumentParser()
     top.add_argument("--json", action="store_true")
-    client_logs.add_arguments(top)
+    logs.add_arguments(top)
     out = io.StringIO()
     monkeypatch.setattr(sys, "stdout", out)
-    monkeypatch.setattr(client_logs, "AGAIN", 0.0)
+    monkeypatch.setattr(logs, "AGAIN", 0.0)
     complaints: list[str] = []
 
     def complain(error: str, hint: str, code: int) -> int:
@@ -100,7 +100,7 @@ def told(supervisors: Supervisors, *words: str, monkeypatch: pytest.MonkeyPatch)
         return code
 
     with contextlib.suppress(KeyboardInterrupt):
-        client_logs.run(supervisors, top.parse_args(["--json", *words]), complain, UnreachableError)  # type: ignore[arg-type]
+        logs.run(supervisors, top.parse_args(["--json", *words]), complain, UnreachableError)  # type: ignore[arg-type]
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
     return [line.get("text") or str(line["seq"]) for line in lines] + [f"({said})" for said in complaints]
 
@@ -135,7 +135,7 @@ def test_a_supervisor_that_is_not_there_at_first_is_not_waited_for() -> None:
 
 def test_one_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a minute; here it is none."""
-    monkeypatch.setattr(client_logs, "AWAY", -1.0)
+    monkeypatch.setattr(logs, "AWAY", -1.0)
     with pytest.raises(UnreachableError):
         told(Supervisors([output(SECOND, "a"), FOLLOWING], None), "-f", monkeypatch=monkeypatch)
 

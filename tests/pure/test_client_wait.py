@@ -6,12 +6,11 @@ import json
 
 import pytest
 
-from supervisor.cli import progress as client_progress
-from supervisor.cli import wait as client_wait
+from supervisor.cli import progress, wait
 from supervisor.cli.progress import Progress, said
 from supervisor.http.client import Client
 from supervisor.http.control.waits import GOALS
-from supervisor.views import text as render
+from supervisor.views.text import Screen
 from tests.pure.desk import until
 from tests.pure.story import spec
 from tests.pure.test_client import Play, Stage, Terminal, play, run_dir
@@ -23,7 +22,7 @@ __all__ = ["play", "run_dir"]
 
 def test_the_goals_are_the_supervisor_s() -> None:
     """The client does not load the daemon to know them."""
-    assert set(client_wait.GOALS) == set(GOALS)
+    assert set(wait.GOALS) == set(GOALS)
 
 
 def test_wait_ends_when_a_unit_is_there(play: Play) -> None:
@@ -66,9 +65,9 @@ class Watched:
     """A progress that shows at once, on a terminal or not."""
 
     def __init__(self, stage: Stage, stream: io.StringIO, patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(client_progress, "QUIET", 0)
-        patch.setattr(client_progress, "TICK", 0.01)
-        screen = render.Screen(stream, {})
+        patch.setattr(progress, "QUIET", 0)
+        patch.setattr(progress, "TICK", 0.01)
+        screen = Screen(stream, {})
         screen.width = 60 if screen.terminal else 0
         self.progress = Progress(Client(stage.desk.run_dir), ("web",), screen)
         self.stream = stream
@@ -110,7 +109,7 @@ def test_what_is_over_soon_shows_nothing(play: Play) -> None:
 
     async def scene(stage: Stage) -> None:
         stream = Terminal()
-        with Progress(Client(stage.desk.run_dir), ("web",), render.Screen(stream, {})):
+        with Progress(Client(stage.desk.run_dir), ("web",), Screen(stream, {})):
             assert not stage.desk.control._busy
         assert stream.getvalue() == ""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.config import loader as config
+from supervisor.config import loader
 from supervisor.config.compose_keys import looked_up
 from supervisor.config.ports import ports
 from supervisor.config.tree import ConfigError
@@ -19,7 +19,7 @@ def read(tmp_path: Path, services: str, head: str = "") -> dict[str, UnitSpec]:
     file = tmp_path / "c.yml"
     indented = "".join(f"    {line}\n" for line in services.strip("\n").splitlines())
     file.write_text(f"#cloud-config\nrancher:\n{head}  services:\n{indented}")
-    return {unit.name: unit for unit in config.read([file]).units}
+    return {unit.name: unit for unit in loader.read([file]).units}
 
 
 def body(unit: UnitSpec) -> dict[str, Any]:

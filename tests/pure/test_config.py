@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.config import loader as config
-from supervisor.config import yaml_source
+from supervisor.config import loader, yaml_source
 from supervisor.config.fields import duration
 from supervisor.config.settings import SystemDockerSettings
 from supervisor.config.tree import ConfigError, Node, Place, Report, merged
@@ -43,7 +42,7 @@ def test_layers_merge_in_the_documented_order(tmp_path: Path) -> None:
     )
     write(tmp_path / "cloud-config.d/.hidden.yml", "no: yaml: here")
     write(tmp_path / "cloud-config.yml", "#cloud-config\nrancher: {system_docker: {args: [z]}}\n")
-    settings = config.read(
+    settings = loader.read(
         [tmp_path], "quiet rancher.environment.B=3 rancher.system_docker.extra_args=[p,q] root=/dev/sda"
     )
     assert settings.environment == {"A": "1", "B": "3"}
@@ -55,7 +54,7 @@ def test_every_value_knows_where_it_comes_from(tmp_path: Path) -> None:
     low = write(tmp_path / "low.yml", "#cloud-config\nrancher:\n  environment:\n    A: 1\n    B: 1\n")
     high = write(tmp_path / "high.yml", "#cloud-config\nrancher:\n  environment:\n    B: 2\n")
     for key, place in (("A", Place(str(low), 4, 8)), ("B", Place(str(high), 4, 8))):
-        node = config.explain([low, high], f"rancher.environment.{key}")
+        node = loader.explain([low, high], f"rancher.environment.{key}")
         assert node is not None
         assert node.place == place
 
@@ -69,7 +68,7 @@ def test_all_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     two = write(tmp_path / "two.yml", "#cloud-config\n- a\n")
     missing = tmp_path / "three.yml"
     with pytest.raises(ConfigError) as caught:
-        config.read([one, two, missing])
+        loader.read([one, two, missing])
     assert str(caught.value).splitlines() == [
         f"{one}:5:7: rancher.services.web.imge: unknown key; did you mean 'image'?",
         f"{one}:5:7: rancher.services.web: has no image; every service needs one",
@@ -85,7 +84,7 @@ def test_what_is_known_and_not_acted_on_is_a_warning(tmp_path: Path) -> None:
     file = write(
         tmp_path / "c.yml", "#cloud-config\nhostname: x\nrancher: {network: {dns: {}}, docker: {bip: 10.0.0.1/24}}\n"
     )
-    warned = [warning.path for warning in config.read([file]).warnings]
+    warned = [warning.path for warning in loader.read([file]).warnings]
     assert warned == ["hostname", "rancher.network", "rancher.docker.bip"]
 
 
@@ -102,7 +101,7 @@ rancher:
     web: {image: x, labels: {dockwarden.restart.delay: 1s, dockwarden.stop.timeout: "7"}}
     app: {image: x}
 """
-    settings = config.read([write(tmp_path / "c.yml", text)])
+    settings = loader.read([write(tmp_path / "c.yml", text)])
     web, app = settings.units
     assert (web.restart.policy, web.restart.delay, web.restart.burst, web.stop.timeout) == (
         Policy.ALWAYS,
@@ -176,28 +175,28 @@ def test_a_directory_stands_for_its_files(tmp_path: Path) -> None:
     write(tmp_path / "own/b.yml", "#cloud-config\nrancher: {environment: {A: 2}}\n")
     write(tmp_path / "own/a.yaml", "#cloud-config\nrancher: {environment: {A: 1}}\n")
     write(tmp_path / "own/notes.txt", "none of ours")
-    assert config.read([tmp_path / "own"]).environment == {"A": "2"}
+    assert loader.read([tmp_path / "own"]).environment == {"A": "2"}
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="holds no configuration"):
-        config.read([tmp_path / "empty"])
+        loader.read([tmp_path / "empty"])
 
 
 def test_files_that_are_odd(tmp_path: Path) -> None:
     """A byte order mark is no fault; no header is a warning; a link to nowhere, a huge file, other bytes are told."""
     marked = tmp_path / "marked.yml"
     marked.write_bytes(b"\xef\xbb\xbf#cloud-config\r\nrancher: {}\r\n")
-    assert config.read([marked]).warnings == ()
+    assert loader.read([marked]).warnings == ()
     bare = write(tmp_path / "bare.yml", "rancher: {}\n")
-    assert [str(warning) for warning in config.read([bare]).warnings] == [
+    assert [str(warning) for warning in loader.read([bare]).warnings] == [
         f"{bare}:1:1: does not begin with #cloud-config"
     ]
     parts = tmp_path / "host" / "cloud-config.d"
     parts.mkdir(parents=True)
     (parts / "1-link.yml").symlink_to("/nowhere/at/all")
     (parts / "2-bytes.yml").write_bytes(b"\xff")
-    (parts / "3-huge.yml").write_bytes(b"#" * (config.LIMIT + 1))
+    (parts / "3-huge.yml").write_bytes(b"#" * (loader.LIMIT + 1))
     with pytest.raises(ConfigError) as caught:
-        config.read([tmp_path / "host"])
+        loader.read([tmp_path / "host"])
     assert str(caught.value).splitlines() == [
         f"{parts}/1-link.yml: cannot be read: No such file or directory; name a cloud-config with --config",
         f"{parts}/2-bytes.yml: not UTF-8 text: invalid start byte at byte 0",

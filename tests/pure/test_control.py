@@ -17,8 +17,7 @@ import uvloop
 
 from supervisor.engine.port import EngineError
 from supervisor.http.access import ControlError
-from supervisor.http.control import commands as api_asking
-from supervisor.http.control import server as control
+from supervisor.http.control import commands
 from supervisor.http.control.commands import fulfilled, settled, succeeded
 from supervisor.journal.record import Record
 from supervisor.logs.timestamps import moment
@@ -385,7 +384,7 @@ def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_client_that_asks_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a request, and answers left unread, do not hold a connection for ever."""
-    monkeypatch.setattr(control, "IDLE", 0.1)
+    monkeypatch.setattr("supervisor.http.control.server.IDLE", 0.1)
 
     async def scene(desk: Desk) -> None:
         half, half_writer = await asyncio.open_unix_connection(str(desk.control.path))
@@ -459,7 +458,7 @@ def test_a_huge_body_is_not_read() -> None:
 
 def test_too_many_requests_at_once_are_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit answers, it does not queue."""
-    monkeypatch.setattr(control, "CLIENTS", 1)
+    monkeypatch.setattr("supervisor.http.control.server.CLIENTS", 1)
 
     async def scene(desk: Desk) -> None:
         _reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
@@ -502,7 +501,7 @@ def test_closing_ends_the_waits() -> None:
 
 def test_a_loop_that_is_stuck_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fact that nobody takes is an error after a while, not a client that hangs."""
-    monkeypatch.setattr(api_asking, "ANSWER", 0.05)
+    monkeypatch.setattr(commands, "ANSWER", 0.05)
 
     async def scene(desk: Desk) -> None:
         desk._turning.cancel()

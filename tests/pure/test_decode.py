@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.engine import decode
-from supervisor.engine import errors as refusals
+from supervisor.engine import decode, errors
 from supervisor.engine.log_stream import LONGEST, Output
 from supervisor.engine.port import EngineInfo, Heard, OutputLine
 from supervisor.logs.timestamps import nanoseconds, stamp
@@ -245,10 +244,10 @@ def test_small_answers() -> None:
 
 
 def test_a_line_may_tell_of_trouble() -> None:
-    assert refusals.trouble({"errorDetail": {"message": "denied"}, "error": "denied"}) == "denied"
-    assert refusals.trouble({"error": "denied"}) == "denied"
-    assert refusals.trouble({"errorDetail": None}) == "an error without a word"
-    assert refusals.trouble({"status": "Pulling"}) == ""
+    assert errors.trouble({"errorDetail": {"message": "denied"}, "error": "denied"}) == "denied"
+    assert errors.trouble({"error": "denied"}) == "denied"
+    assert errors.trouble({"errorDetail": None}) == "an error without a word"
+    assert errors.trouble({"status": "Pulling"}) == ""
 
 
 def test_a_signal_has_a_number() -> None:
@@ -259,10 +258,10 @@ def test_a_signal_has_a_number() -> None:
 
 
 def test_an_error_is_json_or_text() -> None:
-    assert refusals.sentence('{"message":"No such image: nope:1"}\n') == "No such image: nope:1"
-    assert refusals.sentence("client version 1.12 is too old.\n") == "client version 1.12 is too old."
-    assert refusals.sentence('{"message": 5}') == '{"message": 5}'
-    assert refusals.sentence("") == ""
+    assert errors.sentence('{"message":"No such image: nope:1"}\n') == "No such image: nope:1"
+    assert errors.sentence("client version 1.12 is too old.\n") == "client version 1.12 is too old."
+    assert errors.sentence('{"message": 5}') == '{"message": 5}'
+    assert errors.sentence("") == ""
 
 
 TAKEN = 'Conflict. The container name "/aa" is already in use by container "8cc2". You have to remove (or rename) that'
@@ -322,7 +321,7 @@ TAKEN = 'Conflict. The container name "/aa" is already in use by container "8cc2
     ],
 )
 def test_a_refusal_has_a_meaning(what: str, status: int, message: str, expected: Failure) -> None:
-    assert refusals.failure(status, message, what, "me") is expected
+    assert errors.failure(status, message, what, "me") is expected
 
 
 KEYS = st.sampled_from(
@@ -343,9 +342,9 @@ JSON = st.recursive(
     "read",
     [
         *(decode.event, decode.observed, decode.owner, decode.info, decode.declares_health, decode.loaded),
-        refusals.trouble,
+        errors.trouble,
         *(decode.name_of, decode.has_terminal, lambda found: decode.inspected(found, 1e9)),
-        lambda found: refusals.sentence(json.dumps(found)),
+        lambda found: errors.sentence(json.dumps(found)),
     ],
 )
 @given(JSON)
@@ -355,7 +354,7 @@ def test_no_shape_is_too_odd(read: Callable[[Any], object], found: Any) -> None:
 
 @given(st.integers(), st.text(), st.text(max_size=6), st.text(max_size=3))
 def test_every_refusal_means_something(status: int, message: str, what: str, subject: str) -> None:
-    assert refusals.failure(status, message, what, subject) in Failure
+    assert errors.failure(status, message, what, subject) in Failure
 
 
 def frame(stream: int, text: bytes) -> bytes:

@@ -11,8 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from supervisor.engine import calls
-from supervisor.engine import docker as docker_engine
+from supervisor.engine import calls, docker
 from supervisor.engine.docker import DockerEngine
 from supervisor.engine.port import EngineError, EngineInfo, Heard
 from units.events import ContainerStarted, Observed
@@ -148,7 +147,7 @@ def test_a_refusal_may_be_plain_text(tmp_path: Path) -> None:
 
 
 def test_an_engine_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, name in itertools.product((calls, docker_engine), ("LOOK", "ACT", "PROGRESS")):
+    for module, name in itertools.product((calls, docker), ("LOOK", "ACT", "PROGRESS")):
         monkeypatch.setattr(module, name, 0.05)
     archive = tmp_path / "image.tar"
     archive.write_bytes(b"x")

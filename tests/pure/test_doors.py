@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from supervisor.http.access import EVERYBODY, Access, ControlError
-from supervisor.http.control import server as control
+from supervisor.http.control import server
 from supervisor.http.control.server import names_an_address
 from tests.pure.desk import Desk, in_thread, short_directory, until
 from tests.pure.story import spec
@@ -123,8 +123,8 @@ def test_a_door_that_is_not_opened_is_not_left_to_a_dead_one() -> None:
 
 def test_those_who_look_cannot_keep_out_those_who_act(monkeypatch: pytest.MonkeyPatch) -> None:
     """They have places of their own, and no more than these."""
-    monkeypatch.setattr(control, "CLIENTS", 2)
-    monkeypatch.setattr(control, "GUESTS", 1)
+    monkeypatch.setattr(server, "CLIENTS", 2)
+    monkeypatch.setattr(server, "GUESTS", 1)
 
     async def scene(desk: Desk, _told: list[Any]) -> None:
         reading = desk.control.path.with_name("control-ro.sock")

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
-from hooks import command as command_module
-from hooks import webhook as webhook_module
+from hooks import command, webhook
 from hooks.circuit import FAILURES, REST
 from hooks.command import CommandReceiver
 from hooks.errors import NotToldError
@@ -268,7 +267,7 @@ def test_a_webhook_posts_json_with_a_sentence() -> None:
 def test_a_webhook_that_does_not_take_it_says_why(
     answer: bytes | None, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook_module, "PATIENCE", 0.3)
+    monkeypatch.setattr(webhook, "PATIENCE", 0.3)
 
     async def main(port: int) -> None:
         with pytest.raises(NotToldError, match=why):
@@ -303,7 +302,7 @@ def test_a_command_gets_the_notice(tmp_path: Path) -> None:
     [("exit 3", "exit code 3"), ("echo no; exit 1", "exit code 1: no"), ("sleep 60", "did not end within")],
 )
 def test_a_command_that_fails_says_why(tmp_path: Path, text: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command_module, "PATIENCE", 0.5)
+    monkeypatch.setattr(command, "PATIENCE", 0.5)
     with pytest.raises(NotToldError, match=why):
         asyncio.run(CommandReceiver(script(tmp_path / "tell", text)).send(NOTICE))
 
@@ -313,7 +312,7 @@ def test_a_command_that_floods_is_heard_out_and_forgotten(tmp_path: Path) -> Non
 
 
 def test_what_a_command_leaves_behind_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command_module, "LAST_WORDS", 0.1)
+    monkeypatch.setattr(command, "LAST_WORDS", 0.1)
     asyncio.run(CommandReceiver(script(tmp_path / "tell", "sleep 60 &")).send(NOTICE))
 
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from supervisor.journal import record_file as records_file
+from supervisor.journal import record_file
 from supervisor.journal.journal import Journal
 from supervisor.journal.record import Record
 from supervisor.journal.record_file import BOUND, EACH, RecordsFile, decode, encode, load, select
@@ -191,7 +191,7 @@ def test_a_file_that_cannot_be_read_keeps_no_supervisor_from_starting(tmp_path: 
 
 def test_a_storm_is_one_write_and_the_end_writes_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is written while the observer looks on."""
-    monkeypatch.setattr(records_file, "PAUSE", 0.01)
+    monkeypatch.setattr(record_file, "PAUSE", 0.01)
     path = tmp_path / "records"
     calls: list[int] = []
 

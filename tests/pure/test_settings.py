@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.config import loader as config
-from supervisor.config import yaml_source
+from supervisor.config import loader, yaml_source
 from supervisor.config.compose_keys import KEYS
 from supervisor.config.labels import OWN
 from supervisor.config.parsing import parse
@@ -33,13 +32,13 @@ def complaints(text: str) -> list[str]:
 
 def test_shipped_defaults_are_those_of_the_types() -> None:
     """What is written out for people is what the program would do without it."""
-    assert settings_of(config.SHIPPED).supervisor == SupervisorSettings()
-    assert config.read([]) == Settings()
+    assert settings_of(loader.SHIPPED).supervisor == SupervisorSettings()
+    assert loader.read([]) == Settings()
 
 
 def test_explain_names_what_is_shipped() -> None:
     """A value that nobody set has a place too."""
-    node = config.explain([], "rancher.supervisor.stop.timeout")
+    node = loader.explain([], "rancher.supervisor.stop.timeout")
     assert node is not None
     assert (node.text, node.place.source) == ("10s", "shipped defaults")
 
@@ -142,7 +141,7 @@ def test_an_empty_upper_layer_takes_nothing_away(tmp_path: Path) -> None:
     low, high = tmp_path / "low.yml", tmp_path / "high.yml"
     low.write_text("#cloud-config\nrancher: {services: {web: {image: x}}}\n")
     high.write_text("#cloud-config\nrancher:\n  services:\n")
-    assert [unit.name for unit in config.read([low, high]).units] == ["web"]
+    assert [unit.name for unit in loader.read([low, high]).units] == ["web"]
 
 
 @pytest.mark.parametrize(
@@ -158,14 +157,14 @@ def test_an_empty_upper_layer_takes_nothing_away(tmp_path: Path) -> None:
 )
 def test_values_of_the_kernel_line(token: str, value: str) -> None:
     """YAML where it is YAML, else a text; nothing on it keeps a host from booting."""
-    assert config.read([], f"quiet {token} ro").environment == {"A": value}
+    assert loader.read([], f"quiet {token} ro").environment == {"A": value}
 
 
 @pytest.mark.parametrize("token", ["rancher.", "rancher..a=1", "rancher" + ".a" * 50])
 def test_what_is_no_key_of_the_kernel_line(token: str) -> None:
     """It is a problem with a place, not an end of the stack."""
     with pytest.raises(ConfigError, match="no key of a configuration"):
-        config.read([], token)
+        loader.read([], token)
 
 
 def test_env_files_belong_to_the_file_that_names_them(tmp_path: Path) -> None:
@@ -178,7 +177,7 @@ def test_env_files_belong_to_the_file_that_names_them(tmp_path: Path) -> None:
             "#cloud-config\nrancher:\n  environment: {X: late, LOOKED: up}\n  services:\n"
             f"    {name}: {{image: x, env_file: [env, '${{X}}.env'], environment: [OWN=1]}}\n"
         )
-    units = config.read([tmp_path / "one" / "c.yml", tmp_path / "two" / "c.yml"]).units
+    units = loader.read([tmp_path / "one" / "c.yml", tmp_path / "two" / "c.yml"]).units
     assert [json.loads(unit.body)["Env"] for unit in units] == [
         [f"WHO={name}", "LATE=second", "LOOKED=up", "OWN=1"] for name in ("one", "two")
     ]
@@ -189,7 +188,7 @@ def test_an_env_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     file = tmp_path / "c.yml"
     file.write_text("#cloud-config\nrancher:\n  services:\n    web: {image: x, env_file: [gone.env]}\n")
     with pytest.raises(ConfigError) as caught:
-        config.read([file])
+        loader.read([file])
     assert str(caught.value) == (
         f"{file}:4:32: rancher.services.web.env_file[0]: cannot be read: {tmp_path}/gone.env: No such file or directory"
     )

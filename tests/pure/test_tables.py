@@ -8,7 +8,7 @@ import pytest
 from units.events import ChoiceLost, SwitchAsked, SwitchDue, SwitchEvent
 from units.machine import EVENTS, Table
 from units.spec import Kind
-from units.switch import table as switching
+from units.switch import table
 from units.switch.record import Result, SwitchStep
 from units.tables.by_kind import rules_of
 from units.unit import Phase
@@ -72,13 +72,13 @@ def test_a_switch_answers_every_event_at_every_step() -> None:
     """Each (step, event) has rows or stands among the ignored; ``SwitchAsked`` is answered outside of the table."""
     events = [event for event in get_args(SwitchEvent) if event is not SwitchAsked]
     cells = {(step, event) for step in SwitchStep for event in events}
-    assert switching.CELLS.keys() | switching.IGNORED.keys() == cells
-    assert not switching.CELLS.keys() & switching.IGNORED.keys()
+    assert table.CELLS.keys() | table.IGNORED.keys() == cells
+    assert not table.CELLS.keys() & table.IGNORED.keys()
 
 
 def test_a_switch_has_no_dead_row_and_always_an_end() -> None:
     """A row without a guard is the last of its cell, and from each step an end can be reached."""
-    for rows in switching.CELLS.values():
+    for rows in table.CELLS.values():
         unguarded = [row for row in rows if row.when.__name__ == "always"]
         assert len(unguarded) <= 1
         assert not unguarded or rows[-1] is unguarded[0]
@@ -86,7 +86,7 @@ def test_a_switch_has_no_dead_row_and_always_an_end() -> None:
         seen, queue = {step}, [step]
         ends = set()
         for here in queue:
-            for row in switching.ROWS:
+            for row in table.ROWS:
                 if row.at is here and isinstance(row.to, Result):
                     ends.add(row.to)
                 elif row.at is here and isinstance(row.to, SwitchStep) and row.to not in seen:
@@ -97,9 +97,9 @@ def test_a_switch_has_no_dead_row_and_always_an_end() -> None:
 
 def test_every_working_step_has_a_way_back() -> None:
     """A deadline and a note that cannot be written lead back from each of them."""
-    for step in switching.WORKING:
+    for step in table.WORKING:
         for event in (SwitchDue, ChoiceLost):
-            assert SwitchStep.REVERTING in {row.to for row in switching.CELLS[step, event]}
+            assert SwitchStep.REVERTING in {row.to for row in table.CELLS[step, event]}
 
 
 def test_the_groups_of_phases_hold_together() -> None:

@@ -8,8 +8,7 @@ an engine that does not answer has no containers to complain of.
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from supervisor.cli.doctor import host_checks as host
-from supervisor.cli.doctor import unit_checks as of_units
+from supervisor.cli.doctor import host_checks, unit_checks
 from supervisor.cli.doctor.facts import Facts, Finding, Hit, Row, Severity, SupervisorFacts
 from supervisor.cli.doctor.inspect_helpers import (
     elsewhere,
@@ -235,98 +234,102 @@ TABLE: tuple[Row, ...] = (
     Row("DW-S08", _W, "the supervisor's socket is open to others", _open_control, "chmod 0600 it"),
     Row("DW-S09", _W, "an older supervisor runs", _versions_differ, "restart it: no unit is touched"),
     Row("DW-S10", _W, "too few open files", _few_files, "set LimitNOFILE=65536 in its systemd unit"),
-    Row("DW-D01", _E, "a directory is gone", host.lost_directory, "restart the supervisor: it makes it again"),
-    Row("DW-D02", _E, "no directory", host.no_directory, "move it away, or name another (--state-dir, --run-dir)"),
+    Row("DW-D01", _E, "a directory is gone", host_checks.lost_directory, "restart the supervisor: it makes it again"),
     Row(
-        *("DW-D03", _E, "a directory that cannot be written", host.read_only),
+        "DW-D02", _E, "no directory", host_checks.no_directory, "move it away, or name another (--state-dir, --run-dir)"
+    ),
+    Row(
+        *("DW-D03", _E, "a directory that cannot be written", host_checks.read_only),
         "mount it writable, or name another (--state-dir, --run-dir)",
     ),
-    Row("DW-D04", _E, "a full file system", host.disk_full, "docker system df; docker image prune"),
-    Row("DW-D05", _W, "a file system that fills up", host.disk_filling, "docker system df; docker image prune"),
-    Row("DW-D06", _W, "few inodes left", host.few_inodes, "docker image prune; docker volume prune"),
+    Row("DW-D04", _E, "a full file system", host_checks.disk_full, "docker system df; docker image prune"),
+    Row("DW-D05", _W, "a file system that fills up", host_checks.disk_filling, "docker system df; docker image prune"),
+    Row("DW-D06", _W, "few inodes left", host_checks.few_inodes, "docker image prune; docker volume prune"),
     Row(
-        *("DW-D07", _E, "the state file is damaged", host.bad_state),
+        *("DW-D07", _E, "the state file is damaged", host_checks.bad_state),
         "restart the supervisor: it puts it aside and begins anew; look at the disk",
     ),
     Row(
         "DW-D08",
         _N,
         "the state file was damaged",
-        host.set_aside,
+        host_checks.set_aside,
         "look at the disk; then remove what was put aside",
     ),
-    Row("DW-T01", _N, "nobody keeps the clock", host.clock_unkept, "run chrony or systemd-timesyncd"),
+    Row("DW-T01", _N, "nobody keeps the clock", host_checks.clock_unkept, "run chrony or systemd-timesyncd"),
     Row(
-        *("DW-T02", _W, "two clocks on one host", host.clocks_differ),
+        *("DW-T02", _W, "two clocks on one host", host_checks.clocks_differ),
         "is this the engine of this host? one of the two runs in a time namespace, or elsewhere",
     ),
-    Row("DW-T03", _W, "the clock was set back", host.clock_set_back, "restart those containers when it suits"),
-    Row("DW-K01", _E, "no cgroups", host.no_cgroup, "mount -t cgroup2 cgroup2 /sys/fs/cgroup"),
+    Row("DW-T03", _W, "the clock was set back", host_checks.clock_set_back, "restart those containers when it suits"),
+    Row("DW-K01", _E, "no cgroups", host_checks.no_cgroup, "mount -t cgroup2 cgroup2 /sys/fs/cgroup"),
     Row(
-        *("DW-K02", _W, "a cgroup controller is missing", host.few_controllers),
+        *("DW-K02", _W, "a cgroup controller is missing", host_checks.few_controllers),
         "boot with cgroup_enable=memory; on v2, list it in cgroup.subtree_control of the root",
     ),
-    Row("DW-K03", _N, "cgroups of old", host.old_cgroup, "boot with systemd.unified_cgroup_hierarchy=1"),
-    Row("DW-K04", _W, "no overlay file system", host.no_overlay, "modprobe overlay"),
-    Row("DW-K05", _W, "no packets are forwarded", host.no_forwarding, "sysctl -w net.ipv4.ip_forward=1"),
+    Row("DW-K03", _N, "cgroups of old", host_checks.old_cgroup, "boot with systemd.unified_cgroup_hierarchy=1"),
+    Row("DW-K04", _W, "no overlay file system", host_checks.no_overlay, "modprobe overlay"),
+    Row("DW-K05", _W, "no packets are forwarded", host_checks.no_forwarding, "sysctl -w net.ipv4.ip_forward=1"),
     Row(
         "DW-C01",
         _W,
         "a label that counts for nothing",
-        of_units.bad_labels,
+        unit_checks.bad_labels,
         "set it right, and make the container anew",
     ),
-    Row("DW-C02", _W, "two masters of one container", of_units.two_masters, "docker update --restart=no it"),
-    Row("DW-C03", _W, "somebody else heals", of_units.rivals, "stop it, or take its containers out of our sight"),
+    Row("DW-C02", _W, "two masters of one container", unit_checks.two_masters, "docker update --restart=no it"),
+    Row("DW-C03", _W, "somebody else heals", unit_checks.rivals, "stop it, or take its containers out of our sight"),
     Row(
-        *("DW-C04", _E, "it holds on to a container that is gone", of_units.orphans),
+        *("DW-C04", _E, "it holds on to a container that is gone", unit_checks.orphans),
         "make it anew (docker compose up -d); dockwarden watch does so by itself",
     ),
     Row(
         "DW-C05",
         _W,
         "it holds on to a run that is over",
-        of_units.left_behind,
+        unit_checks.left_behind,
         "docker restart it, once its owner runs",
     ),
     Row(
         "DW-C06",
         _W,
         "a link that leads nowhere",
-        of_units.stale_links,
+        unit_checks.stale_links,
         "start what it is linked to, or make it anew",
     ),
     Row(
-        *("DW-C07", _W, "a replacement that was cut off", of_units.cut_off),
+        *("DW-C07", _W, "a replacement that was cut off", unit_checks.cut_off),
         "if the new one is well: docker rm -f the old one",
     ),
-    Row("DW-C08", _N, "volumes that nobody uses", of_units.loose_volumes, "docker volume prune"),
+    Row("DW-C08", _N, "volumes that nobody uses", unit_checks.loose_volumes, "docker volume prune"),
     Row(
-        *("DW-U01", _E, "a unit is down", of_units.in_state("failed", "crash-loop", "image-missing")),
+        *("DW-U01", _E, "a unit is down", unit_checks.in_state("failed", "crash-loop", "image-missing")),
         "dockwarden why UNIT",
     ),
-    Row("DW-U02", _W, "a unit is flapping", of_units.flapping, "dockwarden why UNIT"),
-    Row("DW-U03", _W, "a unit is unhealthy", of_units.unhealthy, "dockwarden why UNIT"),
+    Row("DW-U02", _W, "a unit is flapping", unit_checks.flapping, "dockwarden why UNIT"),
+    Row("DW-U03", _W, "a unit is unhealthy", unit_checks.unhealthy, "dockwarden why UNIT"),
     Row(
         "DW-F01",
         _E,
         "the configuration does not hold",
-        of_units.config_problem("other"),
+        unit_checks.config_problem("other"),
         "dockwarden config validate",
     ),
-    Row("DW-F02", _E, "units wait for one another", of_units.config_problem("cycle"), "take one of these edges away"),
+    Row(
+        "DW-F02", _E, "units wait for one another", unit_checks.config_problem("cycle"), "take one of these edges away"
+    ),
     Row(
         "DW-F03",
         _E,
         "a unit needs one that there is not",
-        of_units.config_problem("unknown unit"),
+        unit_checks.config_problem("unknown unit"),
         "define it, or drop the edge",
     ),
     Row(
         "DW-F04",
         _N,
         "the configuration is not all acted on",
-        of_units.config_warnings,
+        unit_checks.config_warnings,
         "dockwarden config validate",
     ),
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from supervisor.cli.options import CONFIG
-from supervisor.views import text as render
+from supervisor.views.text import Screen, clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,19 +40,17 @@ def add_commands(add: "Add") -> None:
 
 
 def doctor(_client: "Client", args: argparse.Namespace) -> int:
-    from supervisor.cli.doctor import checks as findings  # noqa: PLC0415 - only who asks for it waits for it
-    from supervisor.cli.doctor import collect as examine  # noqa: PLC0415 - only who asks for it waits for it
-    from supervisor.cli.doctor import report  # noqa: PLC0415
-    from supervisor.logs.redaction import Scrubber  # noqa: PLC0415
+    from supervisor.cli.doctor import checks, collect, report  # noqa: PLC0415 - only this command waits for it
+    from supervisor.logs.redaction import Scrubber  # noqa: PLC0415 - as above
 
-    facts = examine.gather(examine.wanted(args))
-    found = findings.examine(facts)
-    versions = examine.versions(facts)
+    facts = collect.gather(collect.wanted(args))
+    found = checks.examine(facts)
+    versions = collect.versions(facts)
     if args.json:
         said = {"findings": [one.as_dict() for one in found], "versions": versions}
         sys.stdout.write(json.dumps(Scrubber(()).tree(said), indent=2) + "\n")
     else:
-        report.show(render.Screen.of_stdout(), facts, found)
+        report.show(Screen.of_stdout(), facts, found)
     return report.code(found)
 
 
@@ -70,8 +68,8 @@ def support(_client: "Client", args: argparse.Namespace) -> int:
     if args.json:
         sys.stdout.write(json.dumps({"file": str(path), "bytes": size, "members": members}, indent=2) + "\n")
     else:
-        screen = render.Screen.of_stdout()
-        screen.line(f"{render.clean(path)}: {len(members)} files, {size} bytes, readable by you alone.")
+        screen = Screen.of_stdout()
+        screen.line(f"{clean(path)}: {len(members)} files, {size} bytes, readable by you alone.")
         screen.line("Environment values, commands and secrets are left out. Look before you send it:")
-        screen.line(f"  tar xzOf {render.clean(path)} | less")
+        screen.line(f"  tar xzOf {clean(path)} | less")
     return report.OK

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor.cli.doctor.collect import versions
 from supervisor.logs.redaction import redact
-from supervisor.views import text as render
+from supervisor.views.text import BOLD, DIM, RED, YELLOW, Screen, clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 OK, FOUND = 0, 1
 WIDTH = 80
 INDENT = " " * 8
-COLOURS = {"error": render.RED, "warning": render.YELLOW, "note": render.DIM}
+COLOURS = {"error": RED, "warning": YELLOW, "note": DIM}
 
 
 def code(found: "Sequence[Finding]") -> int:
     return FOUND if any(one.severity != "note" for one in found) else OK
 
 
-def show(screen: render.Screen, facts: "Facts", found: "Sequence[Finding]") -> None:
+def show(screen: Screen, facts: "Facts", found: "Sequence[Finding]") -> None:
     """Grouped by severity, then by id; each with the way out."""
     width = min(screen.width or WIDTH, 100)
 
     def paragraph(text: str, first: str, rest: str) -> None:
         for line in textwrap.wrap(
-            render.clean(redact(text)),
+            clean(redact(text)),
             max(width, 40),
             initial_indent=first,
             subsequent_indent=rest,
@@ -46,7 +46,7 @@ def show(screen: render.Screen, facts: "Facts", found: "Sequence[Finding]") -> N
         screen.line(screen.paint(head, COLOURS[severity]))
         for title, same in groupby(of_one, key=lambda one: (one.id, one.title)):
             screen.line()
-            screen.line(f"{screen.paint(title[0], render.BOLD)}  {title[1]}")
+            screen.line(f"{screen.paint(title[0], BOLD)}  {title[1]}")
             _show_places(list(same), paragraph)
     screen.line()
     screen.line(_last_line(found))
@@ -73,5 +73,5 @@ def as_text(facts: "Facts", found: "Sequence[Finding]") -> str:
     from io import StringIO  # noqa: PLC0415
 
     page: Any = StringIO()
-    show(render.Screen(page, {}), facts, found)
+    show(Screen(page, {}), facts, found)
     return str(page.getvalue())

@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
-from supervisor.cli.doctor import checks as findings
-from supervisor.cli.doctor import collect as examine
-from supervisor.cli.doctor import report
+from supervisor.cli.doctor import checks, collect, report
 from supervisor.cli.doctor.collect import Wanted
 from supervisor.cli.doctor.facts import Facts
 from supervisor.http.client import BudgetClient, UnansweredError
@@ -55,7 +53,7 @@ WORD = re.compile(r"[A-Za-z0-9_+/=.~-]{10,}")
 
 def write(wanted: Wanted, file: IO[bytes]) -> list[str]:
     """A tar.gz. Returns the names of its members. Raises OSError when it cannot be written."""
-    facts = examine.gather(wanted)
+    facts = collect.gather(wanted)
     tree, places = _config(wanted.config)
     scrubber = Scrubber(_secrets(facts, tree), _harmless(facts))
     names: list[str] = []
@@ -72,10 +70,10 @@ def _members(wanted: Wanted, facts: Facts, tree: Any, places: Any, scrubber: Scr
     def as_json(value: Any) -> bytes:
         return json.dumps(scrubber.tree(value), indent=2, default=str).encode() + b"\n"
 
-    found = findings.examine(facts)
+    found = checks.examine(facts)
     yield "doctor.txt", scrubber.text(report.as_text(facts, found)).encode()
     yield "doctor.json", as_json([one.as_dict() for one in found])
-    yield "versions.json", as_json({**examine.versions(facts), "engine_version": _version(facts)})
+    yield "versions.json", as_json({**collect.versions(facts), "engine_version": _version(facts)})
     yield "host.json", as_json(_host(facts))
     yield "config.json", as_json({"files": places, "merged": _shown(tree)})
     yield "engine-info.json", as_json({key: facts.engine.info[key] for key in ENGINE if key in facts.engine.info})
@@ -168,7 +166,7 @@ def _container(one: Mapping[str, Any]) -> dict[str, Any]:
 
 def _config(paths: tuple[Path, ...]) -> tuple[Any, list[str]]:
     """The merged configuration as plain values, and where it was read."""
-    from supervisor.config import loader as config  # noqa: PLC0415 - brings yaml
+    from supervisor.config import loader  # noqa: PLC0415 - brings yaml
     from supervisor.config.tree import Node, Report  # noqa: PLC0415
 
     def plain(node: Node) -> Any:
@@ -183,7 +181,7 @@ def _config(paths: tuple[Path, ...]) -> tuple[Any, list[str]]:
     if not paths:
         return {}, []
     try:
-        return plain(config.merge(config.load(paths, examine.command_line(), Report()))), [str(path) for path in paths]
+        return plain(loader.merge(loader.load(paths, collect.command_line(), Report()))), [str(path) for path in paths]
     except RecursionError:
         return {}, [f"{path}: too deep to be read" for path in paths]
 

@@ -8,7 +8,7 @@ from typing import Any
 from supervisor.engine.port import Engine, EngineError
 from supervisor.http.control.request import Taken, end, in_json, moment, named
 from supervisor.http.server import BaseRequest, Response
-from supervisor.journal import why as explain
+from supervisor.journal import why
 from supervisor.journal.journal import Journal
 from units.spec import USER_DOCKER, UnitName
 from units.unit import Phase, Unit
@@ -41,9 +41,9 @@ def picture(svg: str) -> Response:
     return Response(body=svg.encode(), content_type="image/svg+xml", headers=guard)
 
 
-def why(request: BaseRequest, journal: Journal, world: World, name: UnitName) -> dict[str, Any]:
+def story(request: BaseRequest, journal: Journal, world: World, name: UnitName) -> dict[str, Any]:
     since = moment(request, "since")
-    return explain.why(journal, world, name, None if since is None else since / 1e9)
+    return why.why(journal, world, name, None if since is None else since / 1e9)
 
 
 class Explaining:
@@ -58,7 +58,7 @@ class Explaining:
         from supervisor.views import timeline  # noqa: PLC0415 - seldom asked for
 
         world = self._world()
-        told = why(request, self._journal, world, named(world, taken["name"]).name)
+        told = story(request, self._journal, world, named(world, taken["name"]).name)
         return picture(timeline.draw(told, time.time()))
 
     async def boot(self, _request: BaseRequest, _taken: Taken) -> Response:

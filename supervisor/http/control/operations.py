@@ -6,7 +6,7 @@ Loaded only when somebody asks for the description.
 from dataclasses import dataclass
 from typing import Any
 
-from supervisor.http.control import types as answer
+from supervisor.http.control import types
 from supervisor.http.control.commands import ASKS
 from supervisor.http.control.logs import LEVELS
 from supervisor.http.control.request import LONGEST_WAIT
@@ -69,20 +69,20 @@ SINCE = Parameter(
 WAIT = Parameter("wait", "seconds to wait for the outcome", float, (0, LONGEST_WAIT), default=0)
 
 OPERATIONS: dict[str, Operation] = {
-    "GET /v1/status": Operation("Everything at a glance", answer.Status),
-    "GET /v1/units": Operation("All units", tuple[answer.Unit, ...]),
-    "GET /v1/units/{name}": Operation("One unit", answer.Unit, codes=(404,)),
+    "GET /v1/status": Operation("Everything at a glance", types.Status),
+    "GET /v1/units": Operation("All units", tuple[types.Unit, ...]),
+    "GET /v1/units/{name}": Operation("One unit", types.Unit, codes=(404,)),
     "GET /v1/units/{name}/why": Operation(
-        "Why a unit is in its state, and what would change it", answer.Why, (SINCE,), codes=(404,)
+        "Why a unit is in its state, and what would change it", types.Why, (SINCE,), codes=(404,)
     ),
     "GET /v1/units/{name}/timeline.svg": Operation(
         "The same as a picture", str, (SINCE,), codes=(404,), media="image/svg+xml"
     ),
-    "GET /v1/boot": Operation("How the host came up", answer.Boot),
+    "GET /v1/boot": Operation("How the host came up", types.Boot),
     "GET /v1/boot.svg": Operation("The same as a picture", str, media="image/svg+xml"),
     "GET /v1/units/{name}/wait": Operation(
         "Wait until a unit gets somewhere",
-        answer.Waited,
+        types.Waited,
         (
             Parameter("for", "where it shall get", choices=tuple(GOALS), default="ready"),
             Parameter("timeout", "longest wait in seconds", float, (0, LONGEST_WAIT), default=0),
@@ -91,14 +91,14 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "GET /v1/units/{name}/logs": Operation(
         "What a unit's container wrote",
-        answer.OutputLine,
+        types.OutputLine,
         (Parameter("tail", "the last so many lines", int, COUNT, default=100), FOLLOW),
         codes=(404, 409),
         stream=True,
     ),
     "GET /v1/events": Operation(
         "What happened lately, and what happens",
-        answer.Event | answer.Dropped,
+        types.Event | types.Dropped,
         (
             FOLLOW,
             Parameter("unit", "only of this unit"),
@@ -111,7 +111,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "GET /v1/logs": Operation(
         "What was done and what containers wrote, in the order of their times",
-        answer.LogLine | answer.Event | answer.LogMark,
+        types.LogLine | types.Event | types.LogMark,
         (
             FOLLOW,
             Parameter("unit", "only of this unit"),
@@ -124,31 +124,31 @@ OPERATIONS: dict[str, Operation] = {
         codes=(404,),
         stream=True,
     ),
-    "GET /v1/graph": Operation("Who needs whom, with everybody's state", answer.Graph),
-    "GET /v1/version": Operation("The supervisor's version", answer.Version),
+    "GET /v1/graph": Operation("Who needs whom, with everybody's state", types.Graph),
+    "GET /v1/version": Operation("The supervisor's version", types.Version),
     "GET /v1/openapi.json": Operation("This description", dict[str, Any]),
     "GET /v1/storage/{name}/check": Operation(
-        "Whether a unit could be the storage context", answer.Fit, codes=(404, 409)
+        "Whether a unit could be the storage context", types.Fit, codes=(404, 409)
     ),
-    "GET /v1/engines": Operation("The engines that user Docker can run", answer.Engines, codes=(409,)),
-    "GET /v1/hooks": Operation("The host's hooks and how they fared", tuple[answer.Hook, ...]),
-    "POST /v1/hooks/reload": Operation("Look again which hooks there are", tuple[answer.Hook, ...]),
-    "POST /v1/hooks/enable/{name}": Operation("Tell, or ask, a hook again", answer.HookSwitched, codes=(404, 500)),
+    "GET /v1/engines": Operation("The engines that user Docker can run", types.Engines, codes=(409,)),
+    "GET /v1/hooks": Operation("The host's hooks and how they fared", tuple[types.Hook, ...]),
+    "POST /v1/hooks/reload": Operation("Look again which hooks there are", tuple[types.Hook, ...]),
+    "POST /v1/hooks/enable/{name}": Operation("Tell, or ask, a hook again", types.HookSwitched, codes=(404, 500)),
     "POST /v1/hooks/disable/{name}": Operation(
-        "Neither tell nor ask a hook until it is enabled", answer.HookSwitched, codes=(404, 500)
+        "Neither tell nor ask a hook until it is enabled", types.HookSwitched, codes=(404, 500)
     ),
     "POST /v1/hooks/test/{event}": Operation(
         "Tell the hooks of an event that did not happen, or ask the gates of a point",
-        tuple[answer.HookTold, ...],
+        tuple[types.HookTold, ...],
         (Parameter("unit", "whom it is about"),),
         codes=(404,),
     ),
     "POST /v1/units/{name}/{verb}": Operation(
-        "Ask a unit to start, to stop, to restart, or to forget its failures", answer.Asked, (WAIT,), codes=(404, 409)
+        "Ask a unit to start, to stop, to restart, or to forget its failures", types.Asked, (WAIT,), codes=(404, 409)
     ),
     "POST /v1/switch/{of}/{name}": Operation(
         "Change over to another console, storage context or engine, as one transaction",
-        answer.Switched,
+        types.Switched,
         (
             WAIT,
             Parameter("force", "also while somebody works in the console", bool),
@@ -157,5 +157,5 @@ OPERATIONS: dict[str, Operation] = {
         codes=(404, 409),
         also=(202,),
     ),
-    "POST /v1/enable/{of}/{name}": Operation("What the next boot begins with", answer.Enabled, codes=(404,)),
+    "POST /v1/enable/{of}/{name}": Operation("What the next boot begins with", types.Enabled, codes=(404,)),
 }

@@ -61,12 +61,12 @@ class Reading:
         return in_json(row(self._status(), named(self._world(), taken["name"]).name))
 
     async def why(self, request: BaseRequest, taken: Taken) -> Response:
-        from supervisor.http.control import explain as api_why  # noqa: PLC0415 - asked by people, not all the time
+        from supervisor.http.control import explain  # noqa: PLC0415 - asked by people, not all the time
 
         unit = named(self._world(), taken["name"])
         checks = [*self._checks(unit.name), *await self._engine_checks(unit)]
-        told = api_why.why(request, self._journal, self._world(), unit.name)
-        return in_json({**told, "checks": checks, "output": await api_why.last_words(self._engine, unit)})
+        told = explain.story(request, self._journal, self._world(), unit.name)
+        return in_json({**told, "checks": checks, "output": await explain.last_words(self._engine, unit)})
 
     async def _engine_checks(self, unit: Unit) -> list[dict[str, Any]]:
         """What the container's own HEALTHCHECK said; nothing when the engine does not answer."""

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from supervisor.http.pages import html as page_html
-from supervisor.http.pages import model as page_state
+from supervisor.http.pages import html, model
 from supervisor.http.pages.live import READERS, Live
 from supervisor.http.server import BaseRequest, Response, StreamResponse
 from supervisor.http.sse import stream
@@ -69,11 +68,11 @@ class StatusPage:
     async def document(self, request: BaseRequest) -> Response:
         """The page, with the details of the unit in ``?unit=``."""
         asked = parse_qs(request.rel_url.raw_query_string).get("unit", [""])[0]
-        sight = page_state.look(self._world(), self._context())
-        state = page_state.whole(sight, self._journal.records()[-page_state.SHOWN :], self._now())
+        sight = model.look(self._world(), self._context())
+        state = model.whole(sight, self._journal.records()[-model.SHOWN :], self._now())
         picture_, details = self._picture(state["units"], alone=False), self._details(asked)
         # The longest part, and it needs nothing that could change meanwhile.
-        body = await asyncio.to_thread(page_html.document, state, picture_, details)
+        body = await asyncio.to_thread(html.document, state, picture_, details)
         # The moment of asking is on the page: what says the same of the host is as good for the rest of the minute.
         same = json.dumps([{**state, "now": state["now"][:16]}, asked], sort_keys=True)
         return _tagged(request, body.encode(), "text/html", same.encode(), {"Vary": "Accept"})
@@ -83,7 +82,7 @@ class StatusPage:
         return _tagged(request, body, TYPES[name])
 
     def graph(self, request: BaseRequest) -> Response:
-        sight = page_state.look(self._world(), self._context())
+        sight = model.look(self._world(), self._context())
         alone = request.rel_url.raw_query_string != "page"
         # It stands alone with a style sheet of its own, which the page's policy would not let it have.
         loose = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"} if alone else {}
@@ -113,7 +112,7 @@ class StatusPage:
         world = self._world()
         if UnitName(name) not in world.units:
             return None
-        return page_state.details(why(self._journal, world, UnitName(name)), self._checks(UnitName(name)), world.links)
+        return model.details(why(self._journal, world, UnitName(name)), self._checks(UnitName(name)), world.links)
 
     def _picture(self, rows: Iterable[Mapping[str, Any]], *, alone: bool) -> str:
         drawn = graph.read(graph.plain(self._world().links, rows))
