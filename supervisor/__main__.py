@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from supervisor.cli.commands import parser, validate_config
-from supervisor.cli.options import CONFIG
+from supervisor.state.paths import CONFIG
 
 if TYPE_CHECKING:
     import argparse

@@ -9,7 +9,6 @@ Only the standard library. What a later supervisor says more is passed over.
 
 import asyncio
 import json
-import os
 import types
 from collections.abc import AsyncGenerator, Generator, Iterator
 from dataclasses import dataclass, fields, is_dataclass
@@ -18,7 +17,6 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from supervisor.engine.http1 import WireError
 from supervisor.http.client import (
-    READING,
     Client,
     LineAnswer,
     RefusedError,
@@ -51,6 +49,7 @@ from supervisor.http.control.types import (
     Waited,
     Why,
 )
+from supervisor.state import paths
 
 __all__ = [
     "Asked",
@@ -82,7 +81,6 @@ __all__ = [
     "Why",
 ]
 
-RUN_DIR = "/run/dockwarden"
 Goal = Literal["ready", "running", "healthy", "completed", "stopped", "failed"]
 T = TypeVar("T")
 
@@ -120,7 +118,7 @@ class Dockwarden:
     """
 
     def __init__(self, run_dir: str | Path | None = None) -> None:
-        self._client = Client(Path(run_dir or os.environ.get("DOCKWARDEN_RUN_DIR", RUN_DIR)))
+        self._client = Client(Path(run_dir or paths.run_dir()))
 
     def status(self) -> Status:
         return read(Status, self._client.get("status"))
@@ -188,7 +186,7 @@ class Dockwarden:
             try:
                 reader, writer = await asyncio.open_unix_connection(str(path))
             except PermissionError:
-                reader, writer = await asyncio.open_unix_connection(str(path.with_name(READING)))
+                reader, writer = await asyncio.open_unix_connection(str(path.with_name(paths.READING_SOCKET)))
         except OSError as error:
             raise UnreachableError(no_answer(path, error)) from error
         message: dict[str, str] = {}

@@ -9,6 +9,7 @@ from supervisor.config.isolated import RefusedError, UnreadError, read_apart
 from supervisor.config.settings import Settings
 from supervisor.config.tree import Problem
 from supervisor.state.file import StateError, StateFile
+from supervisor.state.paths import STATE_FILE
 
 
 class Exit:
@@ -64,7 +65,7 @@ def check_links(settings: Settings) -> tuple[Problem, ...]:
 
 def open_state(state_dir: Path, log: FilteringBoundLogger) -> StateFile:
     """A state directory that cannot be written is found out now, not after the first crash."""
-    store = StateFile(state_dir / "state.json", log)
+    store = StateFile(state_dir / STATE_FILE, log)
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         probe = state_dir / ".probe"

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from supervisor.cli.options import COMMANDS, CONFIG, RUN_DIR, Option
+from supervisor.cli.options import COMMANDS, Option
 from supervisor.cli.parser import Parser, TopParser
+from supervisor.state.paths import CONFIG, run_dir
 
 
 def parser(argv: Sequence[str] = ()) -> TopParser:
@@ -20,7 +21,7 @@ def parser(argv: Sequence[str] = ()) -> TopParser:
         epilog="Each command has --help with an example. Exit codes: man dockwarden, or docs/reference/cli.md",
     )
     top.add_argument(
-        "--run-dir", type=Path, default=RUN_DIR, metavar="DIR", help="where control.sock is (default: %(default)s)"
+        "--run-dir", type=Path, default=run_dir(), metavar="DIR", help="where control.sock is (default: %(default)s)"
     )
     commands: argparse._SubParsersAction[argparse.ArgumentParser]
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)

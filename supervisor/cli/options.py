@@ -1,16 +1,10 @@
 """The options of the commands that run in the foreground, ``boot`` and ``watch``: one row each."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-RUN_DIR = Path(os.environ.get("DOCKWARDEN_RUN_DIR", "/run/dockwarden"))
-STATE_DIR = Path("/var/lib/dockwarden")
-WATCH_STATE_DIR = Path("/var/lib/dockwarden-watch")
-"""Of its own: what is known of a host's units by name is no knowledge of another engine's."""
-CONFIG = Path("/var/lib/rancher/conf")
-HOOKS = Path("/etc/dockwarden/hooks.d")
+from supervisor.state.paths import CONFIG, DOCKER_URL, HOOKS, STATE_DIR, WATCH_STATE_DIR, run_dir
 
 
 def count(text: str) -> int:
@@ -44,7 +38,7 @@ def _running(state_dir: Path) -> tuple[Option, ...]:
     listed = "%(default)s"
     return (
         Option("--state-dir", "DIR", f"default: {listed}", state_dir, Path),
-        Option("--run-dir", "DIR", "for control.sock and the lock", RUN_DIR, Path),
+        Option("--run-dir", "DIR", "for control.sock and the lock", run_dir(), Path),
         Option("--listen", "HOST:PORT", f"metrics; '' for none (default: {listed})", "127.0.0.1:9779"),
         Option("--metrics-units", "N", f"so many units have series of their own (default: {listed})", 1000, count),
         Option("--notify-webhook", "URL", "tell of what was done by HTTP; repeat it", [], repeat=True),
@@ -80,7 +74,7 @@ BOOT = (
 WATCH = (
     Option("--all", dest="everything", help="also those that do not ask for it"),
     Option("--dry-run", dest="dry", help="say what would be done, and do nothing"),
-    Option("--engine", "URL", "default: $DOCKER_HOST, or unix:///var/run/docker.sock"),
+    Option("--engine", "URL", f"default: $DOCKER_HOST, or {DOCKER_URL}"),
     *_running(WATCH_STATE_DIR),
 )
 COMMANDS = {"boot": BOOT, "watch": WATCH}

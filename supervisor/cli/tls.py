@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from supervisor.state.paths import TLS_DIR
 from supervisor.views.text import Screen, clean, table
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from supervisor.dockerd.tls.files import Outcome
 
 OK, USAGE = 0, 2
-KEPT = Path("/var/lib/dockwarden/tls")
-"""As in ``supervisor.dockerd.tls.settings``, which takes longer to load than all of the client; a test compares."""
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -45,7 +44,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "-d", "--dir", type=Path, metavar="DIR", help="for the files (default: ~/.docker; with --server: --ca-dir)"
     )
     generate.add_argument(
-        "--ca-dir", type=Path, default=KEPT, metavar="DIR", help="where the authority is (default: %(default)s)"
+        "--ca-dir", type=Path, default=TLS_DIR, metavar="DIR", help="where the authority is (default: %(default)s)"
     )
     generate.add_argument("--force", action="store_true", help="a new one, with just these names")
     generate.add_argument("--json", action="store_true", help="JSON instead of text")

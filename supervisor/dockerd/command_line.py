@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from supervisor.state.paths import DOCKER_URL, SYSTEM_DOCKER_URL
 from units.records import dataclass
-
-SOCKET = "unix:///var/run/system-docker.sock"
-
 
 DATA_ROOT = "/var/lib/system-docker"
 
@@ -85,14 +83,21 @@ class Defaults:
 
 
 SYSTEM_DOCKER: Final = Defaults(
-    "rancher.system_docker.args", DEFAULT_ARGS, SOCKET, DATA_ROOT, EXEC_ROOT, PIDFILE, NAMESPACE, ours_alone=True
+    "rancher.system_docker.args",
+    DEFAULT_ARGS,
+    SYSTEM_DOCKER_URL,
+    DATA_ROOT,
+    EXEC_ROOT,
+    PIDFILE,
+    NAMESPACE,
+    ours_alone=True,
 )
 
 
 USER_DOCKER: Final = Defaults(
     "rancher.docker.args",
     ("--log-opt", "max-size=25m", "--log-opt", "max-file=2", "--storage-driver", "overlay2", "--userland-proxy=false"),
-    "unix:///var/run/docker.sock",
+    DOCKER_URL,
     "/var/lib/docker",
     "/var/run/docker",
     "/var/run/docker.pid",

@@ -13,10 +13,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 from urllib.parse import quote, urlencode
 
 from supervisor.engine import decode, errors
+from supervisor.engine.api_version import API
 from supervisor.engine.calls import ACT, CUT, FAILURES, LOOK, PROGRESS, Calls, OnCall, parsed
 from supervisor.engine.discovery import Lens, Ours
 from supervisor.engine.fast_client import Answer, Asked, Caller, Listener, listen
@@ -41,8 +42,6 @@ from units.spec import ContainerId, UnitName
 from units.tables.storage import ContextFacts
 from units.unit import Failure
 
-API: Final = "v1.41"
-"""Pinned: aiodocker's ``auto`` is found out once, and wrong after the engine was replaced by an older one."""
 LOOKS = 8
 """Inspects at once."""
 OWN_TIMEOUT = 600.0
@@ -65,7 +64,7 @@ class DockerEngine:
     def __init__(
         self,
         url: str,
-        api: str = API,
+        api: str = f"v{API}",
         *,
         on_call: OnCall = lambda *_: None,
         lens: Lens | None = None,

@@ -13,8 +13,6 @@ from typing import Any
 from supervisor.os_errors import cannot
 from units.records import dataclass
 
-SOCKET = "control.sock"
-READING = "control-ro.sock"
 EVERYBODY = "everybody"
 """As a group: whoever has an account."""
 _CREDENTIALS = struct.Struct("3i")

@@ -18,8 +18,8 @@ from urllib.parse import quote, urlencode
 from supervisor.engine.http1 import Lines, Response, WireError
 from supervisor.http.reach import Reach
 from supervisor.os_errors import why
+from supervisor.state.paths import READING_SOCKET, SOCKET
 
-SOCKET, READING = "control.sock", "control-ro.sock"
 PATIENCE = 15.0
 """Seconds for an answer that needs no wait."""
 LONGEST_LINE = 4 * 1024 * 1024
@@ -102,7 +102,7 @@ class Client:
         except PermissionError as error:
             # A client without permission for everything may have it for reading.
             try:
-                return Exchange(self.path.with_name(READING), timeout)
+                return Exchange(self.path.with_name(READING_SOCKET), timeout)
             except OSError:
                 raise UnreachableError(no_answer(self.path, error)) from error
         except OSError as error:

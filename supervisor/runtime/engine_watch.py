@@ -8,14 +8,12 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
+from supervisor.engine.api_version import API, too_new, too_old
 from supervisor.engine.port import Engine, EngineError, EngineInfo, Heard
 from supervisor.runtime.loop import Inbox
 from units.events import EngineBack, EngineLost, Observed, SnapshotTaken
 from units.quantities import Seconds
 from units.unit import Failure
-
-API = (1, 41)
-"""The version all calls are pinned to: served by every engine from 20.10 on."""
 
 FIRST_WAIT, LAST_WAIT = 0.1, 2.0
 """Between two tries to reach an engine: doubling, without end (RancherOS's own curve, which ended after 300 s)."""
@@ -42,23 +40,14 @@ class Gauges(Protocol):
     def heard(self, kind: str) -> None: ...
 
 
-def as_version(text: str) -> tuple[int, ...]:
-    """``1.41`` as numbers; an engine that says nonsense is taken for the oldest."""
-    try:
-        return tuple(int(part) for part in text.split("."))
-    except ValueError:
-        return (0,)
-
-
 def refuse_old(info: EngineInfo) -> None:
-    wanted = ".".join(map(str, API))
-    if as_version(info.api) < API:
+    if too_old(info.api):
         raise EngineTooOldError(
-            f"the engine {info.version} serves API {info.api} at most, {wanted} is needed: install Docker 20.10+"
+            f"the engine {info.version} serves API {info.api} at most, {API} is needed: install Docker 20.10+"
         )
-    if as_version(info.api_min) > API:
+    if too_new(info.api_min):
         raise EngineTooOldError(
-            f"the engine {info.version} serves API {info.api_min} at least, {wanted} is spoken here: update dockwarden"
+            f"the engine {info.version} serves API {info.api_min} at least, {API} is spoken here: update dockwarden"
         )
 
 

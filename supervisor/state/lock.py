@@ -10,8 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from supervisor.os_errors import cannot
-
-PID_FILE = "dockwarden.pid"
+from supervisor.state.paths import PID_FILE
 
 
 class LockError(Exception):

@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from supervisor.cli.tls import KEPT
-from supervisor.dockerd.tls import settings
 from tests.bed.engines import REPOSITORY
 from tests.pure.desk import Printer
 from tests.pure.story import spec
@@ -69,4 +67,3 @@ def test_the_client_starts_without_the_daemon_s_modules() -> None:
     code = "import sys, supervisor.__main__ as main; main.parser(['units']); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True, text=True)
     assert (heavy | slow) & set(loaded.stdout.split()) == set()
-    assert KEPT == settings.KEPT

@@ -17,11 +17,10 @@ from supervisor.cli.doctor.inspect_helpers import (
     listed,
     mapping_of,
     name_of,
-    numbers,
 )
+from supervisor.engine.api_version import API, too_new, too_old
 from supervisor.http.reach import Reach
 
-OLDEST_API = (1, 41)
 FEWEST_FILES = 1024
 """Open files that a supervisor of some hundred units needs."""
 
@@ -51,8 +50,8 @@ def _reached(*reaches: Reach) -> Callable[[Facts], Iterator[Hit]]:
 def _old_engine(facts: Facts) -> Iterator[Hit]:
     if facts.engine.version:
         highest, lowest = (str(facts.engine.version.get(key, "")) for key in ("ApiVersion", "MinAPIVersion"))
-        if numbers(highest) < OLDEST_API or numbers(lowest) > OLDEST_API:
-            yield facts.engine.url, f"it serves API {lowest or '?'} to {highest or '?'}, and 1.41 is needed"
+        if too_old(highest) or too_new(lowest):
+            yield facts.engine.url, f"it serves API {lowest or '?'} to {highest or '?'}, and {API} is needed"
 
 
 def _mute(facts: Facts) -> Iterator[Hit]:

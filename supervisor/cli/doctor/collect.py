@@ -5,7 +5,6 @@ raises for what is wrong with the host, and what could not be found out is left 
 """
 
 import argparse
-import os
 import platform
 import re
 import resource
@@ -16,8 +15,8 @@ from supervisor.cli.doctor.engine_facts import engine_facts
 from supervisor.cli.doctor.facts import ConfigFacts, ConfigProblem, Facts, StateFacts, SupervisorFacts
 from supervisor.cli.doctor.host_facts import directory_facts, host_facts, text_of
 from supervisor.cli.doctor.supervisor_facts import supervisor_facts
-from supervisor.cli.options import CONFIG
 from supervisor.os_errors import why
+from supervisor.state import paths
 from supervisor.version import VERSION
 from units.records import dataclass
 
@@ -47,7 +46,7 @@ def gather(wanted: Wanted) -> Facts:
         supervisor,
         host_facts(boots_engine=booting and not wanted.engine and _mode(supervisor) != "attached"),
         tuple(directory_facts(role, path) for role, path in directories),
-        state_facts(state_dir / "state.json"),
+        state_facts(state_dir / paths.STATE_FILE),
         config_facts(wanted.config) if wanted.config else None,
     )
 
@@ -58,8 +57,8 @@ def _engine_of(supervisor: SupervisorFacts, wanted: Wanted) -> str:
     if isinstance(told, dict) and told.get("url"):
         return str(told["url"])
     if wanted.config:
-        return "unix:///var/run/system-docker.sock"
-    return os.environ.get("DOCKER_SOCK") or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+        return paths.SYSTEM_DOCKER_URL
+    return paths.engine_url()
 
 
 def _mode(supervisor: SupervisorFacts) -> str:
@@ -72,7 +71,7 @@ def _state_dir(supervisor: SupervisorFacts, *, booting: bool) -> Path:
     for pid, command in supervisor.others:
         if pid == supervisor.pid and (said := re.search(r"--state-dir[= ](\S+)", command)):
             return Path(said[1])
-    return Path("/var/lib/dockwarden" if booting else "/var/lib/dockwarden-watch")
+    return paths.STATE_DIR if booting else paths.WATCH_STATE_DIR
 
 
 def state_facts(path: Path) -> StateFacts:
@@ -127,5 +126,5 @@ def versions(facts: Facts) -> dict[str, str]:
 
 
 def wanted(args: argparse.Namespace) -> Wanted:
-    config = tuple(args.config) or ((CONFIG,) if CONFIG.exists() else ())
+    config = tuple(args.config) or ((paths.CONFIG,) if paths.CONFIG.exists() else ())
     return Wanted(Path(args.run_dir), args.engine, args.state_dir, config)

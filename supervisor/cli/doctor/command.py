@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from supervisor.cli.options import CONFIG
+from supervisor.state.paths import CONFIG
 from supervisor.views.text import Screen, clean
 
 if TYPE_CHECKING:

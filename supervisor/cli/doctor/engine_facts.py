@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from supervisor.cli.doctor.facts import EngineFacts
+from supervisor.engine.api_version import API
 from supervisor.http.client import BudgetClient, UnansweredError
 from supervisor.http.reach import Reach
 from supervisor.logs.timestamps import started
@@ -25,7 +26,7 @@ def engine_facts(url: str) -> EngineFacts:
         engine.raw("/_ping")
         version = engine.get("/version")
         asked = time.time()
-        info = engine.get("/v1.41/info")
+        info = engine.get(f"/v{API}/info")
         answered = time.time()
     except UnansweredError as error:
         return EngineFacts(url, error.reach, error.said)
@@ -50,14 +51,14 @@ def engine_facts(url: str) -> EngineFacts:
 def _containers(engine: BudgetClient) -> tuple[tuple[Mapping[str, Any], ...], tuple[str, ...]]:
     """Those that could be inspected, and the names of those that could not in time."""
     try:
-        rows = engine.get("/v1.41/containers/json?all=1")
+        rows = engine.get(f"/v{API}/containers/json?all=1")
     except UnansweredError:
         return (), ("the list of containers",)
     seen: list[Mapping[str, Any]] = []
     mute: list[str] = []
     for row in (rows if isinstance(rows, list) else ())[:MOST]:
         try:
-            found = engine.get(f"/v1.41/containers/{quote(str(row['Id']))}/json", 2.0)
+            found = engine.get(f"/v{API}/containers/{quote(str(row['Id']))}/json", 2.0)
             seen.append({**found, "started": started(found["State"]["StartedAt"])})
         except UnansweredError as error:
             if error.reach is Reach.HANGS:  # Else it has gone meanwhile.
@@ -69,7 +70,7 @@ def _containers(engine: BudgetClient) -> tuple[tuple[Mapping[str, Any], ...], tu
 
 def _unnamed(engine: BudgetClient) -> tuple[str, ...]:
     try:
-        answer = engine.get("/v1.41/volumes?filters=" + quote('{"dangling":["true"]}'))
+        answer = engine.get(f"/v{API}/volumes?filters=" + quote('{"dangling":["true"]}'))
         names = [str(one["Name"]) for one in answer.get("Volumes") or ()]
     except (UnansweredError, AttributeError, KeyError, TypeError):
         return ()

@@ -1,6 +1,5 @@
 """Small words of the doctor: how an inspect is read, and how things are listed in a sentence. Pure."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -68,10 +67,6 @@ def in_bytes(count: float) -> str:
             return f"{count:.0f} {unit}"
         count /= 1024
     return f"{count:.1f} GiB"
-
-
-def numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)) or (0,)
 
 
 def elsewhere(one: SupervisorFacts) -> bool:

@@ -11,12 +11,12 @@ from pathlib import Path
 from supervisor.cli.doctor.facts import SupervisorFacts
 from supervisor.http.client import BudgetClient, UnansweredError
 from supervisor.http.reach import Reach
-from supervisor.state.lock import PID_FILE
+from supervisor.state.paths import PID_FILE, SOCKET
 from supervisor.version import VERSION
 
 
 def supervisor_facts(run_dir: Path) -> SupervisorFacts:
-    path = run_dir / "control.sock"
+    path = run_dir / SOCKET
     reach, said, status = Reach.SERVES, "", {}
     try:
         answer = BudgetClient(path).get("/v1/status")

@@ -21,6 +21,7 @@ from supervisor.cli.doctor.facts import Facts
 from supervisor.http.client import BudgetClient, UnansweredError
 from supervisor.logs.redaction import Scrubber, known_labels, secrets_of, told
 from supervisor.logs.secret_hints import GONE
+from supervisor.state.paths import SOCKET
 from supervisor.views.text import clean
 
 BUDGET = 30.0
@@ -86,7 +87,7 @@ def _members(wanted: Wanted, facts: Facts, tree: Any, places: Any, scrubber: Scr
 
 def _asked(run_dir: Path, facts: Facts, scrubber: Scrubber, as_json: Any) -> Iterator[tuple[str, bytes]]:
     """What only the supervisor knows; an answer that does not come is told in its place."""
-    supervisor = BudgetClient(run_dir / "control.sock", BUDGET)
+    supervisor = BudgetClient(run_dir / SOCKET, BUDGET)
     try:
         lines = supervisor.raw("/v1/events", 10.0).splitlines()
         events = b"".join(json.dumps(scrubber.tree(json.loads(line))).encode() + b"\n" for line in lines if line)

@@ -5,12 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Self
 
+from supervisor.state.paths import TLS_DIR
 from units.records import dataclass
 
 DIRECTORY: Final = Path("/etc/docker/tls")
 """Where an engine sees its files, as in RancherOS."""
-KEPT: Final = Path("/var/lib/dockwarden/tls")
-"""Where the CA is, and its key, which no engine needs."""
 CA, CA_KEY = "ca.pem", "ca-key.pem"
 SERVER_CERT, SERVER_KEY = "server-cert.pem", "server-key.pem"
 CLIENT_CERT, CLIENT_KEY = "cert.pem", "key.pem"
@@ -40,7 +39,7 @@ class TlsSettings:
     ca_key: str | None = None
     server_cert: str | None = None
     server_key: str | None = None
-    kept: Path = KEPT
+    kept: Path = TLS_DIR
     """Where the CA and the server's pair are made and kept, in our file system."""
     directory: Path = DIRECTORY
     """Where the engine sees what it needs of them, in its own."""

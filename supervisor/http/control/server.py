@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
 
-from supervisor.http.access import READING, SOCKET, Access, ControlError, open_door, peer_of, shut
+from supervisor.http.access import Access, ControlError, open_door, peer_of, shut
 from supervisor.http.control.request import Refusal, Taken, refuse
 from supervisor.http.server import (
     BaseRequest,
@@ -28,6 +28,7 @@ from supervisor.http.server import (
 )
 from supervisor.journal.journal import Journal
 from supervisor.os_errors import reason
+from supervisor.state.paths import READING_SOCKET, SOCKET
 from units.machine import Moment
 from units.world import Entry, Reaction
 
@@ -94,7 +95,7 @@ class Control:
         """Open the doors and serve until ``close``. Raises ControlError."""
         try:
             await self._open(self.path, self._access.group, self._guard)
-            reading = self.path.with_name(READING)
+            reading = self.path.with_name(READING_SOCKET)
             if self._access.readers:
                 await self._open(reading, self._access.readers, self._guard_reading)
             else:
