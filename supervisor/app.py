@@ -31,6 +31,7 @@ from supervisor.runtime.loop import Inbox, Observer
 from supervisor.runtime.sd_notify import Systemd
 from supervisor.runtime.shell import Shell, Timing
 from supervisor.runtime.switch_actions import Switches
+from supervisor.state import paths
 from supervisor.state.choices import Choices
 from supervisor.state.writer import Boot, Keeper, Kept, read
 from supervisor.version import VERSION
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
 
 ENGINE_GRACE = Seconds(30)
 """From SIGTERM to SIGKILL for an engine of our own; without live-restore it stops its containers first (15 s)."""
-RECORDS = "records"
-"""Name of the file, in the state directory, that keeps the last records over a restart of ours."""
 
 
 class Host:
@@ -89,11 +88,11 @@ class Host:
         except EngineError as error:
             raise BootError(Exit.ENGINE, str(error)) from error
         recreations = mode.make_recreations and mode.make_recreations(self._engine)
-        store = outside.make_store(options.state_dir / "state.json", log)
+        store = outside.make_store(options.state_dir / paths.STATE_FILE, log)
         kept = read(store, Boot(outside.boot_id()))
         self.choices = self._choose()
         self.metrics.restore(kept.counters)
-        records = options.state_dir / RECORDS
+        records = options.state_dir / paths.RECORDS_FILE
         self.journal = Journal(
             log,
             self._to_wall,
@@ -111,7 +110,7 @@ class Host:
             self.metrics.hook_ran,
             log,
             outside.wall,
-            options.state_dir / "hooks-off",
+            options.state_dir / paths.HOOKS_OFF,
             entry_points=outside.installed_hooks,
         )
         gates = mode.gates(self.hooks)
@@ -256,7 +255,7 @@ class Host:
 
     def _choose(self) -> Choices:
         """What the configuration and people's choices at run time come to."""
-        store = self._outside.make_store(self._options.state_dir / "choices.json", self._log)
+        store = self._outside.make_store(self._options.state_dir / paths.CHOICES_FILE, self._log)
         choices = Choices(store, self._mode.settings.configured, in_thread=self._outside.in_thread)
         if (cut := choices.interrupted) is not None:
             self._log.warning("switch.interrupted", **cut, reason="the supervisor ended in the middle of it")

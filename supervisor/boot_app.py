@@ -18,6 +18,7 @@ from supervisor.logs.pipeline import LAST_WORDS, Pipeline, configure_logging
 from supervisor.mode import Mode, OnCall, Options, Outside
 from supervisor.preflight import BootError, Exit, check_links, open_state, refuse
 from supervisor.runtime.loop import Inbox
+from supervisor.state import paths
 from supervisor.state.choices import Choices
 from supervisor.state.lock import LockError, LockHeld, RunLock
 from supervisor.state.writer import Kept
@@ -108,8 +109,8 @@ class _Booting:
 
     def _system_docker(self, state_dir: Path) -> "SystemDocker":
         # Only a supervisor that starts an engine carries what that takes.
-        from supervisor.dockerd.command_line import SystemDockerError, plan  # noqa: PLC0415
-        from supervisor.dockerd.system_docker import SystemDocker  # noqa: PLC0415
+        from supervisor.dockerd.command_line import SystemDockerError, plan  # noqa: PLC0415 - as the comment says
+        from supervisor.dockerd.system_docker import SystemDocker  # noqa: PLC0415 - as above
 
         wanted = self._settings.system_docker
         try:
@@ -117,7 +118,7 @@ class _Booting:
                 plan(wanted.args, wanted.extra_args, {**self._outside.environ, **wanted.environment}),
                 self._log,
                 self._note_daemon,
-                state_dir / "system-docker.log",
+                state_dir / paths.SYSTEM_DOCKER_LOG,
             )
             daemon.check()
         except SystemDockerError as error:
@@ -180,7 +181,7 @@ class _Booting:
             return
         from supervisor.engine.images import load_images  # noqa: PLC0415 - only where there are some
 
-        stamps = self._options.state_dir / "images"
+        stamps = self._options.state_dir / paths.IMAGE_STAMPS
         report = await load_images(self._options.images, engine, self._log, stamps=stamps, identity=self._identity())
         if report.loaded or report.failed:
             self._log.info("images.loaded", loaded=len(report.loaded), failed=len(report.failed))

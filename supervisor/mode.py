@@ -20,6 +20,7 @@ from supervisor.preflight import read_settings
 from supervisor.runtime.loop import Inbox, Observer
 from supervisor.state.choices import Choices
 from supervisor.state.file import StateFile
+from supervisor.state.paths import HOOKS
 from supervisor.state.writer import Kept, Store
 from units.events import Event
 from units.memory import Clocks
@@ -55,7 +56,7 @@ class Options:
     log_level: str = "info"
     receivers: "tuple[Receiver, ...]" = ()
     """Who gets notices of what was done."""
-    hooks: Path = Path("/etc/dockwarden/hooks.d")
+    hooks: Path = HOOKS
     """Where executables lie that hear of events, and that are asked before some."""
     log_targets: "tuple[Wanted, ...]" = ()
     """Empty: stdout."""

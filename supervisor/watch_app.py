@@ -17,6 +17,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from supervisor.app import Host, check_socket
+from supervisor.config.fields import duration
 from supervisor.config.foreign_labels import Wants, spec_of
 from supervisor.config.settings import Settings
 from supervisor.engine.discovery import Foreign
@@ -29,6 +30,7 @@ from supervisor.runtime.recreate import Recreations
 from supervisor.state.choices import Choices
 from supervisor.state.file import StateError
 from supervisor.state.lock import LockError, LockHeld, RunLock
+from supervisor.state.paths import engine_url
 from supervisor.state.writer import Kept, Store
 from units import links
 from units.events import ConfigRefused, Event, SnapshotTaken
@@ -38,6 +40,8 @@ from units.quantities import Seconds
 from units.records import dataclass, replace
 from units.world import Entry, Reaction, World, new_world
 
+LONGEST = 1e6
+"""Seconds that one of autoheal's variables may say."""
 IN_CGROUP = re.compile(r"(?:docker[-/]|/containers/)([0-9a-f]{64})")
 
 
@@ -209,9 +213,8 @@ def options_from(host: Options, environ: Mapping[str, str], *, everything: bool,
     """``environ``: autoheal's variables, by their own names. Raises BootError for a value that makes no sense."""
     label = environ.get("AUTOHEAL_CONTAINER_LABEL", "autoheal") or "autoheal"
     timeout = environ.get("AUTOHEAL_DEFAULT_STOP_TIMEOUT")
-    engine = environ.get("DOCKER_SOCK") or environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     if host.engine is None:
-        host = replace(host, engine=engine if "://" in engine else f"unix://{engine}")
+        host = replace(host, engine=engine_url(environ))
     return WatchOptions(
         host=host,
         everything=everything or label == "all",
@@ -223,10 +226,7 @@ def options_from(host: Options, environ: Mapping[str, str], *, everything: bool,
 
 
 def _seconds(name: str, text: str) -> Seconds:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1e6:
+    value = duration(text)
+    if value is None or value >= LONGEST:
         raise BootError(Exit.CONFIG, f"{name}={text}: expected a number of seconds")
-    return Seconds(value)
+    return value
