@@ -27,7 +27,7 @@ __all__ = ["Contribution", "Veto", "gate", "on"]
 
 def __getattr__(name: str) -> Any:
     """Only who writes hooks needs these: a supervisor without any does not load them."""
-    from importlib import import_module  # noqa: PLC0415
+    from importlib import import_module  # noqa: PLC0415 - as the docstring says
 
     if name not in __all__:
         raise AttributeError(f"module 'hooks' has no '{name}'")

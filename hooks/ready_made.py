@@ -39,7 +39,7 @@ def webhook(
     Raises ValueError for what is no http address.
     """
     # Its client is large, and only who tells by HTTP needs it.
-    from hooks.webhook import check_address, post  # noqa: PLC0415
+    from hooks.webhook import check_address, post  # noqa: PLC0415 - brings aiohttp
 
     check_address(url)
 

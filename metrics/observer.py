@@ -251,7 +251,7 @@ class Metrics:
         """Before the first page: takes 50 ms, and may be called in another thread."""
         if self._process is None:
             # More than a megabyte, which only who is scraped has to carry.
-            from metrics.process import OwnProcess  # noqa: PLC0415
+            from metrics.process import OwnProcess  # noqa: PLC0415 - brings prometheus_client
 
             self._process = OwnProcess()
 

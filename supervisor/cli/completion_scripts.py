@@ -132,6 +132,6 @@ class _Names:
     @staticmethod
     def _events() -> Iterable[tuple[str, str]]:
         from hooks.happenings import ALL  # noqa: PLC0415 - only for this
-        from hooks.points import POINTS  # noqa: PLC0415
+        from hooks.points import POINTS  # noqa: PLC0415 - as above
 
         return [(name, "") for name in (*ALL, *POINTS)]

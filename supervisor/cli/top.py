@@ -173,7 +173,7 @@ def terminal(screen: Screen) -> Iterator[int]:
     Yields a file that can be read when a key was pressed or a signal came.
     """
     import termios  # noqa: PLC0415 - only here, and not everywhere
-    import tty  # noqa: PLC0415
+    import tty  # noqa: PLC0415 - as above
 
     keyboard = sys.stdin.fileno()
     before = termios.tcgetattr(keyboard)

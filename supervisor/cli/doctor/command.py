@@ -55,7 +55,7 @@ def doctor(_client: "Client", args: argparse.Namespace) -> int:
 
 
 def support(_client: "Client", args: argparse.Namespace) -> int:
-    from supervisor.cli.doctor import collect, report, support_bundle  # noqa: PLC0415
+    from supervisor.cli.doctor import collect, report, support_bundle  # noqa: PLC0415 - as above
 
     path = args.output or Path(time.strftime("dockwarden-support-%Y%m%dT%H%M%SZ.tar.gz", time.gmtime()))
     # Made by this very call, before anything is asked: 0600 from the first byte, and over nobody's file.

@@ -1,6 +1,7 @@
 """What the doctor found, as text for a terminal or a bundle."""
 
 import textwrap
+from io import StringIO
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,6 @@ def _last_line(found: "Sequence[Finding]") -> str:
 
 
 def as_text(facts: "Facts", found: "Sequence[Finding]") -> str:
-    from io import StringIO  # noqa: PLC0415
 
     page: Any = StringIO()
     show(Screen(page, {}), facts, found)

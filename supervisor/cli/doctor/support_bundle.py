@@ -18,6 +18,8 @@ from urllib.parse import quote
 from supervisor.cli.doctor import checks, collect, report
 from supervisor.cli.doctor.collect import Wanted
 from supervisor.cli.doctor.facts import Facts
+from supervisor.config import loader
+from supervisor.config.tree import Node, Report
 from supervisor.http.client import BudgetClient, UnansweredError
 from supervisor.logs.redaction import Scrubber, known_labels, secrets_of, told
 from supervisor.logs.secret_hints import GONE
@@ -167,8 +169,6 @@ def _container(one: Mapping[str, Any]) -> dict[str, Any]:
 
 def _config(paths: tuple[Path, ...]) -> tuple[Any, list[str]]:
     """The merged configuration as plain values, and where it was read."""
-    from supervisor.config import loader  # noqa: PLC0415 - brings yaml
-    from supervisor.config.tree import Node, Report  # noqa: PLC0415
 
     def plain(node: Node) -> Any:
         match node.value:

@@ -43,7 +43,7 @@ class HookRoutes:
             told = [] if self._hooks is None else await self._hooks.test(taken["event"], request.query.get("unit", ""))
         except KeyError:
             from hooks.happenings import ALL as EVENTS  # noqa: PLC0415 - loaded with the first hook
-            from hooks.points import POINTS  # noqa: PLC0415
+            from hooks.points import POINTS  # noqa: PLC0415 - as above
 
             raise Refusal(
                 404, f"there is no event '{taken['event'][:80]}'", f"there are: {', '.join((*EVENTS, *POINTS))}"

@@ -101,7 +101,7 @@ class Api:
 
     async def _describe(self, _request: BaseRequest, _taken: Taken) -> Response:
         # Asked for once in a supervisor's life: not carried around until then.
-        from supervisor.http.control.openapi import describe  # noqa: PLC0415
-        from supervisor.http.control.operations import OPERATIONS  # noqa: PLC0415
+        from supervisor.http.control.openapi import describe  # noqa: PLC0415 - as the comment says
+        from supervisor.http.control.operations import OPERATIONS  # noqa: PLC0415 - as above
 
         return in_json(describe(self.routes, OPERATIONS))
