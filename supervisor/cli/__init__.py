@@ -1,4 +1,4 @@
 """The commands of people: light, and never with a supervisor loaded.
 
-May import: http, views, config, dockerd.tls, engine.discovery, state, logs, hooks, units; never app.
+May import: http, views, config, dockerd.tls, engine.discovery, engine.api_version, state, logs, hooks, units; never app.
 """
