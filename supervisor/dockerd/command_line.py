@@ -214,3 +214,11 @@ def _split(word: str) -> tuple[str, str | None]:
     if name in _LONG or name in _GONE:
         return name, value.removeprefix("=") if value else None
     return word, None
+
+
+def data_root_of(command: Sequence[str]) -> str:
+    """Where a living dockerd keeps its data, by its command line."""
+    try:
+        return CommandLine.read(command[1:]).values.get("--data-root", [str(USER_DOCKER.data_root)])[-1]
+    except SystemDockerError:
+        return USER_DOCKER.data_root

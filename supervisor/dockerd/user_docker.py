@@ -9,19 +9,17 @@ import asyncio
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal as signals
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
 from supervisor.dockerd.command_line import USER_DOCKER as DEFAULTS
-from supervisor.dockerd.command_line import CommandLine, DaemonPlan, SystemDockerError, plan
+from supervisor.dockerd.command_line import DaemonPlan, SystemDockerError, data_root_of, plan
 from supervisor.dockerd.container_fs import (
     ANSWER,
     engines_in,
@@ -36,19 +34,17 @@ from supervisor.dockerd.process import (
     Daemon,
     describe_exit,
     dockerd_command,
-    last_lines,
-    open_log,
     pid_in,
     spawn_detached,
 )
 from supervisor.dockerd.rooted_path import within
+from supervisor.dockerd.run_files import Record, RunFiles, last_words
 from supervisor.dockerd.tls.isolated import materialize_apart
 from supervisor.dockerd.tls.settings import TlsError, TlsSettings, UnusableError
 from supervisor.engine.fast_client import Caller
 from supervisor.engine.port import Engine, EngineError, Report
 from supervisor.os_errors import why
 from supervisor.runtime.loop import Inbox
-from supervisor.state import atomic
 from units.events import ContainerDied, ContainerStarted, Event, HealthReported, Observed
 from units.health import Health
 from units.quantities import Seconds
@@ -63,21 +59,6 @@ MISSES = 3
 """Looks in a row that fail before it counts as not serving any more."""
 END_GRACE, KILL_GRACE = 30.0, 10.0
 UNKNOWN_EXIT = 255
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What a later supervisor must know to take the process up: written before anything else can go wrong."""
-
-    pid: int
-    start: str
-    """The process's start time, in the kernel's own ticks: a pid alone may be another's by then."""
-    container: str
-    context: str
-    engine: str
-    config_hash: str
-    socket: str
-    data_root: str
 
 
 @dataclass(slots=True)
@@ -103,9 +84,7 @@ class UserDocker:
         self._engine = engine
         self._inbox = inbox
         self._log = log
-        self._record_file = state_dir / "user-docker.json"
-        self._last_file = state_dir / "user-docker.last.json"
-        self._log_file = state_dir / "user-docker.log"
+        self._files = RunFiles(state_dir, log)
         self._environ = environ
         self._plan: DaemonPlan | None = None
         self._config_hash = ""
@@ -113,7 +92,8 @@ class UserDocker:
         self._tls_dir = state_dir / "tls"
         self._run: _Run | None = None
         self._callers: dict[str, Caller] = {}
-        self._recall_end()
+        if (end := self._files.last_end()) is not None:
+            self.report.exit_code, self.report.output = end
 
     # Orders.
 
@@ -212,12 +192,7 @@ class UserDocker:
 
     def tail(self, lines: int) -> tuple[str, ...]:
         """The last lines of the engine's own log."""
-        try:
-            with self._log_file.open("rb") as file:
-                file.seek(max(file.seek(0, os.SEEK_END) - 200 * lines, 0))
-                return tuple(file.read().decode(errors="replace").splitlines()[-lines:])
-        except OSError:
-            return ()
+        return self._files.tail(lines)
 
     async def engines(self, container: ContainerId) -> list[dict[str, str]]:
         """The engines that can be switched to, by name. Raises EngineError."""
@@ -241,7 +216,7 @@ class UserDocker:
         if binary.endswith("/docker"):
             argv.append("daemon")  # Engines before 1.12 were one program with their client.
         path = f"{Path(binary).parent}:{how.environment['PATH']}"
-        log = open_log(self._log_file, self._no_log)
+        log = self._files.open_log()
         try:
             start = os.fstat(log).st_size
             pid = spawn_detached(entering, [*argv, *how.argv[1:]], {**how.environment, "PATH": path}, log)
@@ -259,7 +234,7 @@ class UserDocker:
             str(how.socket),
             str(how.data_root),
         )
-        self._write(record)
+        self._files.keep(record)
         self.report.binary, self.report.version, self.report.trouble = binary, "", "just started"
         return self._hold(Daemon(pid, adopted=False, log_from=start), record, cause)
 
@@ -271,7 +246,7 @@ class UserDocker:
         return run
 
     def _adopt(self) -> None:
-        record = self._recorded()
+        record = self._files.recorded()
         if record is None or not lives(record):
             return
         try:
@@ -288,9 +263,8 @@ class UserDocker:
         if self._run is run:
             self._run = None
         self.report.exit_code, self.report.trouble = code, "it does not run"
-        self.report.output = last_lines(self._log_file, run.daemon.log_from)
-        self._record_file.unlink(missing_ok=True)
-        self._remember_end()
+        self.report.output = self._files.output_from(run.daemon.log_from)
+        self._files.keep_end(code, self.report.output)
         clean = code in {0, None}
         output = {} if clean else {"output": self.report.output}
         self._log.info("user_docker.ended", pid=run.daemon.pid, how=describe_exit(code), **output)
@@ -359,7 +333,7 @@ class UserDocker:
 
     async def _clear_the_way(self, facts: ContextFacts, how: DaemonPlan) -> None:
         """No second engine on the same data, and no file of a dead one in the way. Raises EngineError."""
-        record = self._recorded()
+        record = self._files.recorded()
         if self._run is None and record is not None and lives(record):
             await self._end_earlier(record.pid)
         pidfile = within(Path(f"/proc/{facts.pid}/root"), str(how.pidfile))
@@ -406,54 +380,6 @@ class UserDocker:
             raise EngineError(Failure.UNRECOVERABLE, f"TLS: {'; '.join(error.problems)}") from error
         for what in files.done:
             self._log.info("user_docker.certificate", what=what, cause=cause)
-
-    # Files of ours.
-
-    def _write(self, record: Record) -> None:
-        try:
-            atomic.replace(self._record_file, json.dumps(asdict(record)).encode(), durable=False)
-        except OSError as error:
-            # It runs all the same; only a supervisor after us would not know it.
-            self._log.warning("user_docker.no_record", path=str(self._record_file), error=str(error))
-
-    def _remember_end(self) -> None:
-        """For a supervisor after us: how the last run ended, and with which words."""
-        kept = {"exit_code": self.report.exit_code, "output": list(self.report.output)}
-        try:
-            atomic.replace(self._last_file, json.dumps(kept).encode(), durable=False)
-        except OSError as error:
-            self._log.warning("user_docker.no_record", path=str(self._last_file), error=str(error))
-
-    def _recall_end(self) -> None:
-        try:
-            kept = json.loads(self._last_file.read_text())
-            self.report.exit_code, self.report.output = kept["exit_code"], tuple(map(str, kept["output"]))
-        except (OSError, ValueError, TypeError, KeyError):
-            return  # None has ended yet, or nobody can tell.
-
-    def _recorded(self) -> Record | None:
-        try:
-            return Record(**json.loads(self._record_file.read_text()))
-        except (OSError, ValueError, TypeError):
-            return None
-
-    def _no_log(self, error: OSError) -> None:
-        self._log.warning("user_docker.no_log", path=str(self._log_file), error=str(error))
-
-
-def last_words(output: Sequence[str]) -> str:
-    """What an engine said last, without the trimmings of its log: two lines, for the last one is often advice."""
-    spoken = (re.search(r'msg="((?:[^"\\]|\\.)*)"', line) for line in output[-2:])
-    texts = [found[1] if found else line for found, line in zip(spoken, output[-2:], strict=True)]
-    return "; ".join(text.strip().rstrip(".")[:160] for text in texts if text.strip())
-
-
-def data_root_of(command: Sequence[str]) -> str:
-    """Where a living dockerd keeps its data, by its command line."""
-    try:
-        return CommandLine.read(command[1:]).values.get("--data-root", [str(DEFAULTS.data_root)])[-1]
-    except SystemDockerError:
-        return DEFAULTS.data_root
 
 
 def lives(record: Record) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 from supervisor.dockerd.container_fs import filesystem_of, find_engine, same_mounts, started_at
 from supervisor.dockerd.rooted_path import within
-from supervisor.dockerd.user_docker import last_words
+from supervisor.dockerd.run_files import last_words
 from units.tables.storage import ContextFacts, lacks, wanted
 
 
