@@ -3,7 +3,12 @@
 import nox
 
 nox.options.default_venv_backend = "none"
-nox.options.sessions = ["lint", "types", "layers", "tests", "simulate"]
+nox.options.sessions = ["lint", "types", "layers", "tests", "programs", "simulate"]
+
+TWO = ("-n", "2", "--dist")
+"""Two workers: of the machines that this has to pass on, the smallest have two cores."""
+PLAIN = ("-p", "no:schemathesis")
+"""Only the simulation needs that plugin, and it takes a second to load in each worker."""
 
 
 @nox.session
@@ -28,7 +33,13 @@ def layers(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Test what neither waits nor touches the world."""
-    session.run("pytest", "tests/pure", *session.posargs)
+    session.run("pytest", "tests/pure", *TWO, "worksteal", *PLAIN, *session.posargs)
+
+
+@nox.session
+def programs(session: nox.Session) -> None:
+    """Test what starts interpreters, shells and other programs."""
+    session.run("pytest", "tests/programs", *TWO, "worksteal", *PLAIN, *session.posargs)
 
 
 @nox.session
@@ -40,13 +51,19 @@ def simulate(session: nox.Session) -> None:
 @nox.session
 def engine(session: nox.Session) -> None:
     """Test against real engines (as root)."""
-    session.run("pytest", "tests/engine", *session.posargs)
+    session.run("pytest", "tests/engine", *PLAIN, *session.posargs)
 
 
 @nox.session
 def boot(session: nox.Session) -> None:
-    """Boot whole stacks of system containers (as root); two files at a time, for they wait most of the time."""
-    session.run("pytest", "tests/boot", "-n", "2", "--dist", "loadfile", *session.posargs)
+    """Boot whole stacks of system containers (as root); several at a time, for they wait most of the time."""
+    session.run("pytest", "tests/boot", "-n", "4", "--dist", "loadgroup", *PLAIN, *session.posargs)
+
+
+@nox.session
+def pythons(session: nox.Session) -> None:
+    """Run the pure tests on newer Pythons, in roots of newer Debian releases (as root; not among the usual stages)."""
+    session.run("python", "-m", "script.pythons", *session.posargs)
 
 
 @nox.session

@@ -1,0 +1,183 @@
+"""Runs the pure tests on newer Pythons, each in the root of a newer Debian release: ``python -m script.pythons``.
+
+``python -m script.pythons [VERSION...]``, as root; ``make`` before the versions only makes the roots. A root is made
+once, with debootstrap, in the cache. Packages come from the mirror and the index that this machine itself uses.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from tests.bed import debian, engines
+from tests.bed.engines import REPOSITORY
+
+SUITES: Final[Mapping[str, tuple[str, ...]]] = {"3.13": ("trixie",), "3.14": ("forky", "sid")}
+"""The releases that may have it, the steadier one first."""
+PACKAGES: Final = "python3,python3-venv,ca-certificates,git"
+TOOLS: Final = (
+    "pytest",
+    "pytest-xdist",
+    "pytest-randomly",
+    "hypothesis",
+    "PyYAML",
+    "cryptography",
+    "nox",
+    "schemathesis",
+)
+"""What the pure tests import, beside the dependencies of the program itself."""
+SCRIPTS: Final = Path("/usr/share/debootstrap/scripts")
+PIP: Final = (Path("/etc/pip.conf"), Path("/etc/xdg/pip"), Path.home() / ".config/pip", Path.home() / ".pip")
+"""Where pip's configuration may lie."""
+CERTIFICATES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
+SHOWN: Final = 4000
+"""Characters of what a failed command said."""
+
+
+class UnavailableError(Exception):
+    """There is no root with this Python; the text says why."""
+
+
+def root_of(version: str) -> Path:
+    """The directory of a root with this Python and with all that the tests import; made the first time."""
+    made = engines.cache_directory() / "pythons" / version
+    with engines.locked(made.with_suffix(".lock")):
+        if not made.exists():
+            with tempfile.TemporaryDirectory(dir=made.parent) as scratch:
+                new = Path(scratch) / "root"
+                _bootstrap(version, new)
+                _install(version, new)
+                new.rename(made)
+    return made
+
+
+def _bootstrap(version: str, root: Path) -> None:
+    """The first release that has this Python."""
+    found = []
+    for suite in SUITES[version]:
+        shutil.rmtree(root, ignore_errors=True)
+        script = [] if (SCRIPTS / suite).exists() else [str(SCRIPTS / "sid")]
+        command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", f"--keyring={engines.KEYRING}"]
+        done = subprocess.run(
+            [*command, suite, root, engines.mirror(), *script],
+            env={"PATH": engines.SYSTEM_PATH, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"} | debian.proxies(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            found.append(f"{suite}: debootstrap failed: {done.stdout[-SHOWN:]}{done.stderr[-SHOWN:]}")
+            continue
+        said = subprocess.run(["chroot", root, "python3", "--version"], capture_output=True, text=True, check=True)
+        if said.stdout.split()[1].startswith(f"{version}."):
+            return
+        found.append(f"{suite}: it has {said.stdout.strip()}")
+    raise UnavailableError(f"no Python {version}: {'; '.join(found)}")
+
+
+def _install(version: str, root: Path) -> None:
+    """The dependencies, from where this machine's pip takes them; files that its configuration names are bound in."""
+    for path in PIP:
+        if path.is_dir():
+            shutil.copytree(path, root / path.relative_to("/"), dirs_exist_ok=True)
+        elif path.is_file():
+            (root / path.relative_to("/")).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, root / path.relative_to("/"))
+    if CERTIFICATES.exists():
+        shutil.copy(CERTIFICATES, root / CERTIFICATES.relative_to("/"))
+    for step in (
+        ["python3", "-m", "venv", "/venv"],
+        ["/venv/bin/python", "-m", "pip", "install", "-q", *_dependencies(), *TOOLS],
+    ):
+        done = run_in(root, step)
+        if done.returncode:
+            raise UnavailableError(f"Python {version}: {' '.join(step[:5])}: {done.stdout[-SHOWN:]}")
+
+
+def _dependencies() -> list[str]:
+    import tomllib  # noqa: PLC0415 - only here
+
+    with (REPOSITORY / "pyproject.toml").open("rb") as file:
+        return list(tomllib.load(file)["project"]["dependencies"])
+
+
+def run_in(root: Path, command: list[str], *, aloud: bool = False) -> "subprocess.CompletedProcess[str]":
+    """Run a program in a root, in namespaces of its own, which take their mounts and processes with them."""
+    binds = [str(REPOSITORY), *(place for place in _local_indexes() if Path(place).is_dir())]
+    for place in (*binds, "/proc", "/dev", "/tmp"):
+        (root / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
+    lines = [
+        'root=$1; shift; mount -t proc proc "$root/proc"; mount --rbind /dev "$root/dev"',
+        'mount -t tmpfs tmpfs "$root/tmp"; cp -L /etc/resolv.conf /etc/hosts "$root/etc/" 2>/dev/null || true',
+        *(f'mount --bind "{place}" "$root{place}"' for place in binds),
+        f'exec chroot "$root" /usr/bin/env -C "{REPOSITORY}" "$@"',
+    ]
+    script = "set -e\n" + "\n".join(lines)
+    kept = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "HYPOTHESIS"))}
+    environment = kept | debian.proxies() | {"PATH": engines.SYSTEM_PATH, "HOME": str(Path.home()), "LC_ALL": "C.UTF-8"}
+    return subprocess.run(
+        [
+            "unshare",
+            "-m",
+            "-p",
+            "-f",
+            "--kill-child",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            script,
+            "sh",
+            root,
+            *command,
+        ],
+        env=environment | {"PYTHONDONTWRITEBYTECODE": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=None if aloud else subprocess.PIPE,
+        stderr=None if aloud else subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def _local_indexes() -> set[str]:
+    """Directories that pip's configuration names: an index or wheels may lie on this machine."""
+    said = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+    ).stdout
+    words = said.replace("'", " ").replace("\\n", " ").replace("=", " ").split()
+    paths = [Path(word.removeprefix("file://")) for word in words if word.startswith(("file:///", "/"))]
+    return {str(path if path.is_dir() else path.parent) for path in paths if path.exists() and not _of_system(path)}
+
+
+def _of_system(path: Path) -> bool:
+    return path.is_relative_to("/etc") or path.is_relative_to("/usr")
+
+
+def main(versions: list[str]) -> int:
+    failed = []
+    only_make = versions[:1] == ["make"]
+    for version in versions[only_make:] or list(SUITES):
+        try:
+            root = root_of(version)
+        except UnavailableError as error:
+            print(error, file=sys.stderr)
+            failed.append(version)
+            continue
+        if only_make:
+            continue
+        print(f"--- Python {version}", flush=True)
+        tests = ["/venv/bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:schemathesis", "-n", "2"]
+        if run_in(root, [*tests, "tests/pure"], aloud=True).returncode:
+            failed.append(version)
+    if failed:
+        print(f"failed: Python {', '.join(failed)}", file=sys.stderr)
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
