@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from script.manual import PAGE
 from supervisor.cli.commands import parser
-from supervisor.http.pages.status_page import FILES
+from supervisor.http.pages.status_page import FILES, TYPES
 from supervisor.version import VERSION
 from tests.bed.engines import REPOSITORY
 
@@ -68,13 +69,121 @@ def test_the_wheel_holds_the_files_of_the_page(wheel: Path) -> None:
     assert held == {f"{PAGE_FILES}{path.name}" for path in FILES.iterdir()}
 
 
-def test_an_installed_wheel_gives_the_command(wheel: Path, tmp_path: Path) -> None:
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-q", "--no-deps"]
-    subprocess.run([*pip, "--target", tmp_path, wheel], check=True, capture_output=True, text=True)
-    command: list[str | Path] = [sys.executable, tmp_path / "bin" / "dockwarden", "--run-dir", tmp_path, "version"]
-    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path)}
-    told = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
-    assert VERSION in told.stdout, told.stderr
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the wheel and with what it needs, and without this checkout."""
+    folder = tmp_path_factory.mktemp("installed")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, capture_output=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    for path in Path(sysconfig.get_path("purelib")).iterdir():
+        if "dockwarden" not in path.name and path.name != "__pycache__":
+            (site / path.name).symlink_to(path)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", folder / "bin/python"]
+    subprocess.run(
+        [*pip, "install", "-q", "--no-deps", "--no-index", wheel], check=True, capture_output=True, text=True
+    )
+    return folder
+
+
+def run(installed: Path, program: str, *arguments: str | Path) -> str:
+    """What a program of that environment says, in a directory that has nothing of ours."""
+    done = subprocess.run(
+        [installed / "bin" / program, *arguments],
+        cwd=installed,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_an_installed_wheel_gives_the_command(installed: Path) -> None:
+    assert VERSION in run(installed, "dockwarden", "--run-dir", installed, "version")
+
+
+def test_the_installed_one_is_not_the_checkout(installed: Path) -> None:
+    for package in SHIPPED:
+        said = run(installed, "python", "-c", f"import {package}; print({package}.__file__)")
+        assert Path(said.strip()).is_relative_to(installed), said
+
+
+CONFIG = """\
+#cloud-config
+rancher:
+  services:
+    web: {image: "busybox:1", restart: always}
+"""
+
+
+def test_it_validates_a_configuration_and_its_child_reads_one(installed: Path) -> None:
+    """Children are started with our own directory as their path: it has to be the installed one."""
+    config = installed / "cloud-config.yml"
+    config.write_text(CONFIG)
+    run(installed, "dockwarden", "config", "validate", config)
+    ask = (
+        "import sys; from pathlib import Path; from supervisor import child; from supervisor.config import isolated; "
+        "print(child.ROOT); print([one.name for one in isolated.read_apart([Path(sys.argv[1])], '').units])"
+    )
+    package, names = run(installed, "python", "-c", ask, config).splitlines()
+    assert (package, "'web'" in names) == (str(package_of(installed)), True)
+
+
+def test_its_child_makes_certificates(installed: Path) -> None:
+    ask = (
+        "import asyncio, sys; from pathlib import Path; from supervisor import child; "
+        "from supervisor.dockerd.tls import isolated; "
+        "from supervisor.dockerd.tls.settings import TlsSettings; place = Path(sys.argv[1]); "
+        "made = asyncio.run(isolated.materialize_apart(TlsSettings(kept=place, directory=place / 'own'), Path('/'))); "
+        "print(child.ROOT); print(made.cert)"
+    )
+    package, made = run(installed, "python", "-c", ask, installed / "tls").splitlines()
+    assert (package, Path(made).exists()) == (str(package_of(installed)), True)
+
+
+def package_of(installed: Path) -> Path:
+    (site,) = installed.glob("lib/python*/site-packages")
+    return site
+
+
+SERVE_PAGE = """
+import asyncio, urllib.request
+import structlog
+from supervisor.http.pages.endpoints import serve_pages
+from supervisor.http.pages.status_page import TYPES, StatusPage
+from supervisor.journal.journal import Journal
+from supervisor.views.status import Context
+from units.links import check
+from units.world import new_world
+
+class Numbers:
+    prepared = True
+
+async def main():
+    world = new_world([], check([]).links)
+    journal = Journal(structlog.get_logger(), float)
+    context = Context("attached", "unix://engine", float, started=0.0)
+    now = lambda: "2026-01-01T00:00Z"
+    page = lambda: StatusPage(
+        world=lambda: world, context=lambda: context, journal=journal, checks=lambda _: [], now=now
+    )
+    pages = await serve_pages("127.0.0.1:0", Numbers(), lambda: world, page)
+    def get(path):
+        with urllib.request.urlopen(f"http://127.0.0.1:{pages.port}/{path}") as answer:
+            return answer.status, len(answer.read())
+    for path in ("", *TYPES):
+        print(path or "page", *await asyncio.to_thread(get, path))
+    await pages.close()
+
+asyncio.run(main())
+"""
+
+
+def test_its_page_is_served_with_its_files(installed: Path) -> None:
+    said = [line.split() for line in run(installed, "python", "-c", SERVE_PAGE).splitlines()]
+    assert {name: status for name, status, _ in said} == dict.fromkeys(["page", *TYPES], "200")
+    assert all(int(length) > 100 for _, _, length in said)
 
 
 @pytest.mark.parametrize("name", ["dockwarden.service", "dockwarden-watch.service"])
