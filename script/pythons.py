@@ -45,7 +45,7 @@ class UnavailableError(Exception):
 def root_of(version: str) -> Path:
     """The directory of a root with this Python and with all that the tests import; made the first time."""
     made = engines.cache_directory() / "pythons" / version
-    with engines.locked(made.with_suffix(".lock")):
+    with engines.locked(made.with_name(f"{version}.lock")):
         if not made.exists():
             with tempfile.TemporaryDirectory(dir=made.parent) as scratch:
                 new = Path(scratch) / "root"
