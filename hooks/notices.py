@@ -1,4 +1,4 @@
-"""What is worth telling a person: a unit was helped, given up for now, or is well again. Pure."""
+"""Notices for people: a unit was restarted, given up for now, is unhealthy, or has recovered. Pure."""
 
 import json
 from dataclasses import asdict
@@ -17,18 +17,18 @@ class Kind(StrEnum):
     """What a notice is about."""
 
     HEAL = "heal"
-    """It was restarted or made anew, for its health or for what it holds on to."""
+    """It was restarted or re-created, because it was unhealthy or had a stale reference."""
     GIVE_UP = "give-up"
     """It is in a crash loop, or flapping: left alone for a while."""
     UNHEALTHY = "unhealthy"
-    """It is, and to be told is all that its definition wants."""
+    """It is unhealthy, and its action is to notify only."""
     RECOVERY = "recovery"
-    """One that was told of before is well again."""
+    """A unit with an earlier notice is healthy again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One thing to tell."""
+    """One notice."""
 
     event: Kind
     unit: str
@@ -43,7 +43,7 @@ class Notice:
     at: float = 0.0
     """Seconds since 1970."""
     more: int = 0
-    """Notices that were held back since the last one, and are not told one by one."""
+    """Notices held back since the last one and not sent one by one."""
     others: tuple[str, ...] = ()
     """Other units that those were about."""
 
@@ -52,17 +52,19 @@ class Notice:
         """In one sentence, for people."""
         of = f", of {', '.join(self.others)}" if self.others else ""
         more = f" (and {self.more} more{of})" if self.more else ""
-        return f"{self.unit}: {SAID[self.event]}: {self.reason}{more}"
+        head = SAID[self.event]
+        said = self.reason if self.reason.startswith(head) else f"{head}: {self.reason}"
+        return f"{self.unit}: {said}{more}"
 
     def as_json(self, text_key: str = "text") -> str:
         return json.dumps({**asdict(self), text_key: self.text})
 
 
 SAID = {
-    Kind.HEAL: "helped",
-    Kind.GIVE_UP: "left alone for now",
+    Kind.HEAL: "restarted",
+    Kind.GIVE_UP: "giving up for now",
     Kind.UNHEALTHY: "unhealthy",
-    Kind.RECOVERY: "well again",
+    Kind.RECOVERY: "recovered",
 }
 LONGEST = 4096
 """Characters of a value in an environment."""
@@ -72,7 +74,11 @@ HELPS = frozenset({Reason.UNHEALTHY, Reason.RELINK})
 def notices(
     event: Event, reaction: Reaction, troubled: frozenset[UnitName]
 ) -> tuple[tuple[Notice, ...], frozenset[UnitName]]:
-    """What to tell of one reaction, and which units have not recovered yet. ``troubled``: which had not before."""
+    """The notices of one reaction, and the units that have not recovered yet.
+
+    Args:
+        troubled: The units that had not recovered before it.
+    """
     told = [notice for moved in reaction.transitions if (notice := _of_transition(moved, troubled)) is not None]
     if isinstance(event, HealthReported):
         unit = reaction.world.units.get(event.unit)
@@ -117,7 +123,7 @@ def _notice(kind: Kind, unit: Unit) -> Notice:
 
 
 def fields(notice: Notice) -> dict[str, Any]:
-    """For an environment, which takes neither zero bytes nor novels: what a small script wants to know."""
+    """The notice as environment variables, without zero bytes and cut to ``LONGEST`` characters."""
     told = {
         "DOCKWARDEN_EVENT": notice.event.value,
         "DOCKWARDEN_UNIT": notice.unit,

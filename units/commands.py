@@ -1,4 +1,4 @@
-"""Orders: everything the core can ask the shell to do, in the imperative. Its only output besides the new world."""
+"""Orders: everything the core can ask the shell to do. With the new world, its only output."""
 
 from enum import StrEnum
 from typing import TypeAlias
@@ -56,7 +56,7 @@ class SignalContainer:
 
 @dataclass(frozen=True, slots=True)
 class RestartContainer:
-    """Have the engine stop it and start it again, in one call: it ends well also if we do not live to see it.
+    """Have the engine stop it and start it again, in one call: it finishes even if the supervisor is killed meanwhile.
 
     For foreign units, whose stop signal and timeout are the container's own.
     """
@@ -69,9 +69,9 @@ class RestartContainer:
 
 @dataclass(frozen=True, slots=True)
 class RecreateContainer:
-    """Make a foreign container anew, with all of its configuration, and start it.
+    """Re-create a foreign container with all of its configuration, and start it.
 
-    ``joins``: ids that it holds on to, and those that are to take their place.
+    ``joins``: stale container ids in its configuration, and the ids that replace them.
     """
 
     unit: UnitName
@@ -82,7 +82,7 @@ class RecreateContainer:
 
 @dataclass(frozen=True, slots=True)
 class SayOnly:
-    """A dry run: tell what would be done."""
+    """Dry run: log what would be done."""
 
     unit: UnitName
     what: str
@@ -110,7 +110,7 @@ class ArmTimer:
 
 @dataclass(frozen=True, slots=True)
 class TakeSnapshot:
-    """Something does not fit: ask the engine how things are."""
+    """Something does not fit: take a snapshot of the engine."""
 
     why: str
 
@@ -159,7 +159,7 @@ class CheckSwitch:
 
 @dataclass(frozen=True, slots=True)
 class KeepIntent:
-    """Write down what is about to be done, before the orders to this unit that follow."""
+    """Save what is about to be done, before the orders to this unit that follow."""
 
     unit: UnitName
     token: int
@@ -180,7 +180,7 @@ class KeepChoice:
 
 @dataclass(frozen=True, slots=True)
 class DropIntent:
-    """The switch is over, and nothing of it is left to be undone."""
+    """Forget the saved intent: the switch is over."""
 
 
 @dataclass(frozen=True, slots=True)

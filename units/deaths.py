@@ -17,17 +17,18 @@ NEVER_RAN = (fact.StartFailed, fact.CreateFailed, fact.DeadlineDue)
 
 
 def describe_exit(exit_code: int | None, *, oom: bool = False) -> str:
-    """An exit code in words; above 128 it is a signal's number."""
+    """An exit code in words; above 128 it names the signal that killed the process."""
     if exit_code is None:
         return "its container was removed"
     if oom:
-        return f"killed by the kernel for lack of memory (exit code {exit_code})"
-    named = f" ({SIGNALS[exit_code]})" if exit_code in SIGNALS else ""
-    return f"exit code {exit_code}{named}"
+        return f"OOM-killed (exit code {exit_code})"
+    if exit_code in SIGNALS:
+        return f"killed by {SIGNALS[exit_code]} (exit code {exit_code})"
+    return f"exit code {exit_code}"
 
 
 def death(unit: Unit, event: Any, view: View) -> Death:
-    """How the present run ended, whichever fact told it."""
+    """How the present run ended, taken from the event that reports it."""
     said = ""
     ran_for = Seconds(0) if unit.started_at == NEVER else Seconds(max(0.0, view.now - unit.started_at))
     match event:
@@ -40,7 +41,7 @@ def death(unit: Unit, event: Any, view: View) -> Death:
         case fact.ContainerDestroyed() if unit.phase is not Phase.EXITED:
             code, oom = None, False
         case fact.DeadlineDue():
-            return Death(Seconds(0), None, "the engine never said what became of it")
+            return Death(Seconds(0), None, "no answer from the engine")
         case _:
             code, oom = unit.exit_code, unit.oom
     what = describe_exit(code, oom=oom) + (f": {said}" if said else "")
@@ -48,7 +49,7 @@ def death(unit: Unit, event: Any, view: View) -> Death:
 
 
 def verdict(unit: Unit, event: Any, view: View) -> Verdict:
-    """The restart decision for this death. A start that failed is retried whatever the policy says of exits."""
+    """The restart decision for this death. A failed start is retried under every restart policy."""
     known: Verdict | None = view.memo.get("verdict")
     if known is None:
         policy = unit.spec.restart

@@ -1,7 +1,7 @@
-"""What was decided, by which rule, and from which inputs: derived after the fact, from a reaction and what it answered.
+"""Decision records: by which rule something was decided and from which inputs, derived from a reaction afterwards.
 
-Nothing here is on the way from a death to its restart. The tables decide; this asks the same pure functions again, with
-the same arguments, once the orders are on their way. That both agree is a property of the simulated histories.
+Nothing here delays a restart. The tables decide; this calls the same pure functions again with the same arguments after
+the orders were given. That both agree is a property of the simulated histories.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,6 +15,7 @@ from units.restart import After, CrashLoop, Death, GiveUp, Rest, Verdict, decide
 from units.rules import Decision, Inputs, Value
 from units.spec import Kind, OnUnhealthy, Policy, RestartPolicy, Via
 from units.unit import Failure, Phase, Reason, StoppedBy, Unit
+from units.words import duration
 from units.world import Reaction, Transition, World
 
 TIES = frozenset({Via.NET, Via.PID, Via.IPC, Via.LINK, Via.VOLUMES, Via.DEPENDS_ON})
@@ -25,7 +26,7 @@ ASKED = {"StartAsked": "ask.start", "StopAsked": "ask.stop", "RestartAsked": "as
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The restart decision for one death, found out again."""
+    """The restart decision for one death, computed again."""
 
     death: Death
     policy: RestartPolicy
@@ -57,7 +58,7 @@ LEAD_NOWHERE = frozenset({"restart.give-up", "restart.rest", "stop.respected", "
 
 
 def of_standing(before: World, event: Event, moment: Moment, reaction: Reaction) -> Iterator[Decision]:
-    """The decisions about units that stay in their phase: helped by a signal, put off, held, asked in vain."""
+    """The decisions about units that stay in their phase: signalled, withheld, held, or asked without effect."""
     moved = {transition.after.name for transition in reaction.transitions}
     for name in reaction.changed:
         old, unit = before.units.get(name), reaction.world.units.get(name)
@@ -87,7 +88,7 @@ def judgement(moved: Transition, event: Event, moment: Moment) -> Judgement | No
         if not _is_judged_failure(moved, event):
             return None
         policy = replace(before.spec.restart, policy=Policy.ALWAYS)
-        what = getattr(event, "message", "") or "the engine never said what became of it"
+        what = getattr(event, "message", "") or "no answer from the engine"
         death = Death(Seconds(0), None, what)
     return Judgement(death, policy, decide(policy, before.budget, death, moment.now, moment.jitter))
 
@@ -126,7 +127,7 @@ def _told(exit_code: int | None) -> Value:
 
 
 def _external(moved: Transition) -> Iterator[Decision]:
-    """A restart that nobody here ordered is noticed, and that is all there is to decide."""
+    """A restart that was not ordered here: it is counted."""
     if moved.restart is Reason.EXTERNAL:
         unit = moved.after
         inputs: Inputs = (("was", moved.before.phase.value), ("reason", moved.before.reason))
@@ -150,10 +151,10 @@ def _decided(moved: Transition, event: Event, moment: Moment) -> tuple[str, Inpu
 
 
 def _decided_on_stop(moved: Transition) -> tuple[str, Inputs] | None:
-    """A stop that was none, that nobody can carry out, or that is not let."""
+    """A stop that was vetoed, revoked, or did not end the process."""
     after, on = moved.after, moved.on
     if on == "SignalFailed" and moved.before.phase is Phase.STOPPING and after.phase.up:
-        return "gate.stop", (("gate", after.reason.removeprefix("runs on: ")),)
+        return "gate.stop", (("gate", after.reason.removeprefix("not stopped: ")),)
     if on == "StopRevoked":
         return "stop.revoked", (("engine", "went down"),)
     if on == "KillDue" and after.phase is Phase.FAILED:
@@ -182,7 +183,7 @@ def _rule_of(judged: Judgement, moved: Transition) -> str:
 def _inputs_of(judged: Judgement, before: Unit, moment: Moment) -> Inputs:
     death, policy, verdict = judged.death, judged.policy, judged.verdict
     code = _told(death.exit_code)
-    unseen = before.started_at == NEVER and before.phase.up  # Begun under another supervisor: it counts as 0.
+    unseen = before.started_at == NEVER and before.phase.up  # Started under the previous supervisor: it counts as 0.
     window = recent(before.budget.restarts, policy.interval, moment.now)
     limit = f":{policy.max_retries}" if policy.policy is Policy.ON_FAILURE and policy.max_retries else ""
     inputs: list[tuple[str, Value]] = [
@@ -223,7 +224,7 @@ def _decided_on_death(moved: Transition) -> tuple[str, Inputs] | None:
         if after.stopped_by is StoppedBy.OUTSIDE and before.stopped_by is not StoppedBy.OUTSIDE:
             return "stop.respected", (("exit_code", code), ("was", before.phase.value))
         if before.spec.kind is Kind.FOREIGN and after.stopped_by is StoppedBy.NOBODY and before.phase in ANSWERED:
-            expected = "its restart policy" if before.spec.expected else "its people"
+            expected = "its restart policy" if before.spec.expected else "its operator"
             return "death.left-to-engine", (("exit_code", code), ("left_to", expected))
         return None
     if before.phase is Phase.COMPLETED:
@@ -257,7 +258,7 @@ def _decided_on_failure(moved: Transition, event: Event) -> tuple[str, Inputs] |
 
 
 def _decided_while_up(moved: Transition, moment: Moment) -> tuple[str, Inputs] | None:
-    """Of a unit that runs, or is found running: what is done for its health, its ties, its definition, its place."""
+    """Decisions about a running unit: for its health, its stale references, its definition, its storage context."""
     before, after, on = moved.before, moved.after, moved.on
     begins = after.phase in {Phase.STOPPING, Phase.CREATING} and (
         before.phase.up or before.phase in {Phase.WAITING, Phase.STARTING}
@@ -313,7 +314,7 @@ def _relink_rule(unit: Unit) -> str:
 
 
 def _ties(unit: Unit) -> str:
-    """Whom it is tied to by what made it stale."""
+    """The edges that were stale, in words."""
     found = [edge for edge in unit.spec.dependencies if edge.via in unit.relinked_via]
     return ", ".join(f"{edge.via.value} of {edge.target}" for edge in found) or "unknown"
 
@@ -334,7 +335,7 @@ def _health_inputs(unit: Unit, now: Instant) -> Inputs:
 
 
 def _held(unit: Unit) -> str:
-    """For whom it is held, as its reason says."""
+    """The units it is held for, as its reason says."""
     return unit.reason.removeprefix("waiting for ") if "(held: " in unit.reason else ""
 
 
@@ -350,33 +351,33 @@ def _hold(unit: Unit, held: str, moment: Moment, world: World) -> Decision:
 
 DONE: Mapping[Phase, str] = {
     Phase.STARTING: "start it at once",
-    Phase.CREATING: "make its container anew, then start it",
-    Phase.PULLING: "fetch its image",
+    Phase.CREATING: "re-create its container, then start it",
+    Phase.PULLING: "pull its image",
     Phase.STOPPING: "stop it",
-    Phase.DRAINING: "stop it after those that depend on it",
-    Phase.EXITED: "wait a moment before it is judged",
+    Phase.DRAINING: "stop it after the units that depend on it",
+    Phase.EXITED: "wait a moment: a stop may follow",
     Phase.INACTIVE: "leave it stopped",
     Phase.COMPLETED: "leave it: it is done",
     Phase.FAILED: "leave it",
-    Phase.CRASH_LOOP: "leave it, and try it again every {probe:g} s",
+    Phase.CRASH_LOOP: "leave it; next try in {probe}",
     Phase.READY: "let it run",
     Phase.RUNNING: "let it run",
 }
 
 
 def _outcome(unit: Unit, rule: str) -> str:
-    """What is done now, in words; where a reason says when, it is left to say so."""
+    """What is done now, in words; a delay is taken from the reason."""
     if rule == "heal.signal":
         return f"send it {unit.spec.heal.signal}"
     if rule in {"heal.withhold", "relink.wait", "relink.dry"}:
         return unit.reason.removeprefix(f"{unit.ailing}; ") if unit.ailing else unit.reason
     if unit.phase is Phase.WAITING:
-        return f"start it when it can be: {unit.reason}"
+        return f"start it later: {unit.reason}"
     if unit.phase in {Phase.BACKOFF, Phase.IMAGE_MISSING}:
         return unit.reason.rpartition("; ")[2]
     if unit.phase is Phase.STOPPING and unit.again is not None:
         anew = unit.spec.heal.action is OnUnhealthy.RECREATE if unit.again is Reason.UNHEALTHY else bool(unit.outdated)
         return "stop it, then start it" + (" in a new container" if anew else " again")
     if unit.phase is Phase.FAILED and rule == "restart.refused":
-        return f"leave it, and try it again every {unit.spec.restart.probe:g} s"
-    return DONE[unit.phase].format(probe=unit.spec.restart.probe)
+        return f"leave it; next try in {duration(unit.spec.restart.probe)}"
+    return DONE[unit.phase].format(probe=duration(unit.spec.restart.probe))

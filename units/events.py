@@ -1,4 +1,4 @@
-"""Facts: everything that can happen, in the past tense. The only input of the core."""
+"""Facts: everything that can happen. The only input of the core."""
 
 import sys
 from typing import TypeAlias
@@ -53,7 +53,7 @@ class SpecChanged:
 
 @dataclass(frozen=True, slots=True)
 class DrainAsked:
-    """The host goes down: end, after everything that depends on you."""
+    """The host goes down: stop, after all dependents."""
 
     unit: UnitName
     timeout: Seconds
@@ -62,7 +62,7 @@ class DrainAsked:
 
 @dataclass(frozen=True, slots=True)
 class HurryAsked:
-    """No more patience: SIGKILL now, in no order."""
+    """The shutdown is hurried: SIGKILL now, in no order."""
 
     unit: UnitName
 
@@ -87,12 +87,12 @@ class ContainerStarted:
     at: float = 0.0
     """The engine's own stamp, seconds since 1970; 0: unknown."""
     found: bool = False
-    """A snapshot told it, not the stream."""
+    """It came from a snapshot, not from the event stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerLooked:
-    """It was inspected, and what it holds is not what was known."""
+    """An inspect showed references or mounts that were not known."""
 
     unit: UnitName
     container: ContainerId
@@ -105,7 +105,7 @@ class ContainerLooked:
 
 @dataclass(frozen=True, slots=True)
 class ContainerKilled:
-    """Somebody sent a signal through the engine. The container need not die of it."""
+    """A signal was sent through the engine. The container need not die of it."""
 
     unit: UnitName
     container: ContainerId
@@ -147,7 +147,7 @@ class ContainerDestroyed:
 
 @dataclass(frozen=True, slots=True)
 class HealthReported:
-    """``STARTING`` right after a create also tells that the container declares a check at all."""
+    """``STARTING`` right after a create also says that the container declares a check."""
 
     unit: UnitName
     container: ContainerId
@@ -155,9 +155,9 @@ class HealthReported:
     check: str = ""
     """Name of the check; empty: the container's own HEALTHCHECK."""
     run: int = 0
-    """``Unit.run`` when the check was asked; 0: no run in particular. What is said of another run is void."""
+    """``Unit.run`` when the check was asked; 0: no run in particular. Reports about another run are ignored."""
     output: str = ""
-    """What the check saw, in words."""
+    """Output of the check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ class RetryDue:
 
 @dataclass(frozen=True, slots=True)
 class KillDue:
-    """The stop signal, or the last SIGKILL, has had its time."""
+    """The time after the stop signal, or after the last SIGKILL, is over."""
 
     unit: UnitName
     token: int
@@ -221,7 +221,7 @@ class VerdictDue:
 
 @dataclass(frozen=True, slots=True)
 class LookDue:
-    """Time to look again at a unit that runs: something was withheld from it, or it may have become calm."""
+    """Time to check a running unit again: an action was withheld, or it may no longer be flapping."""
 
     unit: UnitName
     token: int
@@ -334,7 +334,7 @@ class SnapshotTaken:
     trigger: str
     """``connect``, ``period`` or ``doubt``: a closed set, a metric's label."""
     asked_after: int = sys.maxsize
-    """Number of the last event taken before the engine was asked. A unit that moved since then knows better."""
+    """Number of the last event taken before the engine was asked. A unit that moved since then is newer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +360,7 @@ class ConfigRead:
 
 @dataclass(frozen=True, slots=True)
 class ConfigRefused:
-    """It was read again and does not hold: the present units stay."""
+    """The configuration was read again and refused: the present units stay."""
 
     problems: str
 
@@ -384,20 +384,20 @@ WorldEvent: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class SwitchAsked:
-    """A person wants another console, storage context or engine for user Docker."""
+    """A person asks for another console, storage context or engine for user Docker."""
 
     of: Switchable
     target: str
     request: int = 0
     force: bool = False
-    """Also while somebody works in the console."""
+    """Also while the console is in use."""
     anew: bool = False
     """For the present console: in a new container."""
 
 
 @dataclass(frozen=True, slots=True)
 class SwitchChecked:
-    """Nothing was touched yet. ``refusals``: why it would fail, in words; none means that it may begin."""
+    """The check before a switch is done. ``refusals``: why the switch would fail, in words; empty: it may begin."""
 
     token: int
     refusals: tuple[str, ...] = ()
@@ -420,14 +420,14 @@ class ChoiceLost:
 
 @dataclass(frozen=True, slots=True)
 class SwitchDue:
-    """A step of a switch has had its time."""
+    """A step of a switch has timed out."""
 
     token: int
 
 
 @dataclass(frozen=True, slots=True)
 class UnitsMoved:
-    """The units stand where they stand; the core asks itself this after each event, while a switch is under way."""
+    """Pushed by the core after each event while a switch is in progress."""
 
 
 SwitchEvent: TypeAlias = SwitchAsked | SwitchChecked | ChoiceKept | ChoiceLost | SwitchDue | UnitsMoved

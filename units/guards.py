@@ -1,4 +1,4 @@
-"""Guards: the questions that rows ask of a unit, its event and its surroundings. None changes anything."""
+"""Guards: the conditions of table rows on a unit, its event and its view. They change nothing."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def satisfied(edge: Dependency, target: Unit, view: View) -> bool:
 
 
 def lacking(unit: Unit, view: View) -> tuple[str, ...]:
-    """What a unit still waits for, in words; empty when nothing stands in its way."""
+    """What a unit still waits for, in words; empty when it can start."""
     if not view.engine_up:
         return ("the engine",)
     missing = []
@@ -50,7 +50,7 @@ def lacking(unit: Unit, view: View) -> tuple[str, ...]:
 
 
 def displaced(unit: Unit, _event: Any, view: View) -> bool:
-    """Where user Docker runs is not, or no longer, where its storage context is."""
+    """Whether user Docker runs elsewhere than in its present storage context."""
     place, spec = unit.place, unit.spec
     context = view.units.get(spec.context) if spec.context else None
     if place is None or context is None or (place.context, place.engine) != (spec.context, spec.engine):
@@ -63,7 +63,7 @@ def must_wait(unit: Unit, _event: Any, view: View) -> bool:
 
 
 def stale(unit: Unit) -> bool:
-    """Its container was made from another definition, and may be made anew."""
+    """Its container was created from another definition, and may be re-created."""
     return unit.config_hash != unit.spec.config_hash and unit.spec.rebuild is not Rebuild.NEVER
 
 
@@ -95,7 +95,7 @@ def current(unit: Unit, event: Any, _view: View) -> bool:
 
 
 def busy_followers(unit: Unit, view: View) -> list[str]:
-    """Who depends on it and is not gone yet, also by way of units that are: a finished oneshot passes order on."""
+    """The dependents that have not stopped yet, also through dependents that have."""
     seen: dict[UnitName, None] = dict.fromkeys(view.links.followers.get(unit.name, ()))
     queue = list(seen)
     for name in queue:
@@ -153,7 +153,7 @@ def engine_down(unit: Unit, event: fact.KillDue, view: View) -> bool:
 
 
 def joins_the_gone(_unit: Unit, event: fact.StartFailed, _view: View) -> bool:
-    """Its container holds the id of another one that was made anew: no start will ever succeed."""
+    """Its container refers to the id of one that was re-created: no start can succeed."""
     return event.failure is Failure.STALE
 
 
@@ -185,12 +185,12 @@ def not_there(_unit: Unit, event: Any, _view: View) -> bool:
 
 
 def vetoed(_unit: Unit, event: Any, _view: View) -> bool:
-    """A hook was asked, and said no: the engine has heard nothing of the order."""
+    """A hook vetoed the order: it was not sent to the engine."""
     return event.failure is Failure.VETOED
 
 
 def serving(unit: Unit, event: Any, view: View) -> bool:
-    """As far as its health checks go, if it has any."""
+    """Whether it is ready as far as its health checks say."""
     return not checked(unit, event, view) or unit.health is Health.HEALTHY
 
 
@@ -199,14 +199,14 @@ OWNER_DIED = 137
 
 
 def perhaps_taken_along(unit: Unit, event: fact.ContainerDied, view: View) -> bool:
-    """It lives in another one's pid namespace, and died as one does when that ends."""
+    """It shares another unit's pid namespace, and died as processes do when that ends."""
     if event.exit_code != OWNER_DIED or event.oom or unit.oom or unit.kill_seen or view.draining:
         return False
     return any(edge.via is Via.PID for edge in view.links.leaders.get(unit.name, ()))
 
 
 def taken_along(unit: Unit, event: fact.VerdictDue, view: View) -> bool:
-    """Its death was its owner's: that one is down, or began another run since."""
+    """It died with the owner of its pid namespace: that one is down, or restarted since."""
     if not current(unit, event, view) or unit.exit_code != OWNER_DIED:
         return False
     owners = [view.units[edge.target] for edge in view.links.leaders.get(unit.name, ()) if edge.via is Via.PID]
@@ -231,7 +231,7 @@ def backs_off(unit: Unit, event: Any, view: View) -> bool:
 
 
 def died_for_no_reason(unit: Unit, _event: fact.ContainerOomed, _view: View) -> bool:
-    """Its death is known, and nothing yet that explains it."""
+    """It died, and no cause is known yet."""
     return unit.pending is Reason.EXIT
 
 

@@ -1,8 +1,8 @@
-"""What is done about a unit whose health checks fail: the decision, and the steps it leads to.
+"""The decision about a unit whose health checks fail, and the steps that carry it out.
 
 A restart for health is paid from the same budget as one after a crash. What is not the unit's own fault costs nothing,
-because nothing is done: while the engine is away, or a peer that it needs is down, action waits. And who falls ill
-again and again is flapping: it is left alone for a while, for restarts evidently do not help.
+because nothing is done: while the engine is away, or a unit that it needs is down, action waits. A unit that keeps
+becoming unhealthy is flapping: it is left alone for a while, because restarts evidently do not fix it.
 """
 
 from typing import Any, TypeAlias
@@ -17,26 +17,27 @@ from units.records import dataclass, replace
 from units.restart import recent
 from units.spec import LASTING, Kind, OnUnhealthy, UnitName
 from units.unit import Unit
+from units.words import duration
 
-TOLD = "its health check failed"
+TOLD = "unhealthy: HEALTHCHECK failed"
 AGAIN = Seconds(5)
-"""Until the next look at one that could not be helped for another's sake."""
+"""Until the next look at a unit whose action waits for another unit."""
 SOON = 0.01
 """Shorter delays are none: a timer below the clock's grain would come again and again."""
 MENDS = Seconds(60)
-"""The time that a unit gets to mend itself after a signal."""
+"""Time that a unit gets to recover after a signal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Now, and this."""
+    """Take this action now."""
 
     action: OnUnhealthy
 
 
 @dataclass(frozen=True, slots=True)
 class Withhold:
-    """Nothing is done. ``delay``: until it is thought over again; ``None``: it is not."""
+    """Take no action. ``delay``: until the next look; ``None``: no timer is set."""
 
     reason: str
     delay: Seconds | None = None
@@ -46,7 +47,7 @@ Remedy: TypeAlias = Act | Withhold
 
 
 def examined(unit: Unit, event: Any) -> Unit:
-    """The unit as it is after what was reported of it; itself, if nothing was."""
+    """The unit with a health report applied; itself for any other event."""
     if not isinstance(event, fact.HealthReported):
         return unit
     reports = {**unit.reports, event.check: event.health}
@@ -56,22 +57,22 @@ def examined(unit: Unit, event: Any) -> Unit:
 
 
 def unexamined(unit: Unit) -> Unit:
-    """A new run has begun: what was reported of the one before says nothing of it."""
+    """The unit at the start of a run: reports of the previous run are dropped."""
     reports = {ENGINE: Health.STARTING} if ENGINE in unit.reports else {}
     return replace(unit, reports=reports, health=combine(unit.spec.checks, reports))
 
 
 def _ailing(event: fact.HealthReported) -> str:
-    who = f"its health check {event.check} failed" if event.check else TOLD
+    who = f"unhealthy: check {event.check} failed" if event.check else TOLD
     said = event.output.strip().splitlines()
     return f"{who}: {said[0][:200]}" if said else who
 
 
 def remedy(unit: Unit, view: View) -> Remedy:
-    """What is to be done about a unit that is unhealthy now."""
+    """The action for a unit that is unhealthy now."""
     policy, restart = unit.spec.heal, unit.spec.restart
     if policy.action in {OnUnhealthy.NONE, OnUnhealthy.HOOK}:
-        return Withhold(f"{unit.ailing}; nothing is done about it (action {policy.action})")
+        return Withhold(f"{unit.ailing}; not restarted (action {policy.action})")
     if (hindered := _hindrance(unit, view)) is not None:
         return hindered
     falls = recent(unit.falls, policy.window, view.now)
@@ -80,38 +81,49 @@ def remedy(unit: Unit, view: View) -> Remedy:
     spent = recent(unit.budget.restarts, restart.interval, view.now)
     if restart.burst and len(spent) >= restart.burst:
         delay = Seconds(max(SOON, restart.interval - (view.now - spent[0])))
-        return Withhold(f"{unit.ailing}; {len(spent)} restarts within {restart.interval:g} s are the limit", delay)
+        return Withhold(
+            f"{unit.ailing}; not restarted: limit of {len(spent)} restarts in {duration(restart.interval)} reached",
+            delay,
+        )
     return Act(policy.action)
 
 
 def _hindrance(unit: Unit, view: View) -> Withhold | None:
-    """What is no fault of its own, or not to be mended by us."""
+    """A reason outside the unit to take no action now; ``None``: there is none."""
     if not unit.wanted or view.draining:
         return Withhold(unit.ailing)
     if not view.engine_up:
-        return Withhold(f"{unit.ailing}; the engine is away", AGAIN)
+        return Withhold(f"{unit.ailing}; waiting: the engine does not answer", AGAIN)
     if unit.spec.dry:
         return Withhold(f"{unit.ailing}; would {unit.spec.heal.action} it (dry run)")
     if down := _down(unit, view):
-        return Withhold(f"{unit.ailing}, while {', '.join(down)} is down", AGAIN)
+        return Withhold(f"{unit.ailing}; waiting: {', '.join(down)} is down", AGAIN)
     if relinking.acts(unit, view):  # That comes first, costs nothing, and may be all it takes.
         waits = relinking.patience(unit, view) or AGAIN
-        return Withhold(f"{unit.ailing}, while it holds on to what is over", min(waits, AGAIN))
+        return Withhold(f"{unit.ailing}; waiting for the re-link of its stale reference", min(waits, AGAIN))
     return None
 
 
+ACTED = {
+    OnUnhealthy.RESTART: "restarted",
+    OnUnhealthy.RECREATE: "re-created",
+    OnUnhealthy.STOP: "stopped",
+    OnUnhealthy.SIGNAL: "signalled",
+}
+
+
 def _rest(unit: Unit, falls: tuple[Instant, ...], now: Instant) -> Remedy:
-    """A flapping unit is helped again only when it has been left alone for as long as it takes to count as calm."""
+    """Withhold action on a flapping unit until ``calm`` seconds after the last one."""
     policy = unit.spec.heal
     left = policy.calm - (now - falls[-1]) if falls else 0.0
     if left <= SOON:
         return Act(policy.action)
-    told = f"flapping: helped {len(falls)} times within {policy.window:g} s"
-    return Withhold(f"{unit.ailing}; {told}; again in {left:.3g} s", Seconds(left))
+    told = f"flapping: {ACTED[policy.action]} {len(falls)} times in {duration(policy.window)}"
+    return Withhold(f"{unit.ailing}; {told}; next try in {duration(left)}", Seconds(left))
 
 
 def _down(unit: Unit, view: View) -> list[UnitName]:
-    """Peers that it cannot be well without."""
+    """Units that are down and that it cannot be healthy without."""
     return [
         edge.target
         for edge in view.links.leaders.get(unit.name, ())
@@ -123,7 +135,7 @@ def _down(unit: Unit, view: View) -> list[UnitName]:
 
 
 def _remedy_after(unit: Unit, event: Any, view: View) -> Remedy | None:
-    """What the cell's guards all ask for; ``None``: it is not unhealthy, or no timer of its own says so."""
+    """The remedy that all guards of a cell ask for; ``None``: it is not unhealthy, or a stale timer elapsed."""
     if isinstance(event, fact.LookDue) and event.token != unit.token:
         return None
     after = examined(unit, event)
@@ -136,7 +148,7 @@ def _remedy_after(unit: Unit, event: Any, view: View) -> Remedy | None:
 
 
 def acts(action: OnUnhealthy) -> Any:
-    """A guard: this is to be done now."""
+    """A guard: this action is due now."""
 
     def guard(unit: Unit, event: Any, view: View) -> bool:
         judged = _remedy_after(unit, event, view)
@@ -147,7 +159,7 @@ def acts(action: OnUnhealthy) -> Any:
 
 
 def withheld(unit: Unit, event: Any, view: View) -> bool:
-    """It is unhealthy, and nothing is done about it now."""
+    """A guard: it is unhealthy, and action is withheld."""
     return isinstance(_remedy_after(unit, event, view), Withhold)
 
 
@@ -164,7 +176,7 @@ def calm(unit: Unit, event: fact.LookDue, _view: View) -> bool:
 
 
 def helped(unit: Unit, event: Any, view: View) -> Unit:
-    """One more help that counts: against the budget when it restarts, and towards flapping."""
+    """Count one action: against the budget when it restarts, and towards flapping."""
     unit = examined(unit, event)
     policy = unit.spec.heal
     falls = (*recent(unit.falls, policy.window, view.now), view.now)[-policy.falls :]
@@ -177,19 +189,23 @@ def note_health(unit: Unit, event: fact.HealthReported, _view: View) -> Step:
 
 
 def become_ready(unit: Unit, event: fact.HealthReported, _view: View) -> Step:
-    """A flapping one has to stay so for a while before its past is forgotten."""
+    """Mark it healthy. A flapping unit must stay healthy for ``calm`` before its past actions are forgotten."""
     after = replace(examined(unit, event), reason="healthy", ailing="")
     return arm(after, Timer.LOOK, after.spec.heal.calm) if after.flapping else Step(after)
 
 
 def lose_ready(unit: Unit, event: fact.HealthReported, _view: View) -> Step:
     after = examined(unit, event)
-    told = f"its readiness check {event.check} fails" if after.health is Health.UNREADY else "its health is open again"
+    told = (
+        f"not ready: readiness check {event.check} failed"
+        if after.health is Health.UNREADY
+        else "health not known yet: a check is starting"
+    )
     return Step(replace(after, reason=told))
 
 
 def hold_off(unit: Unit, event: Any, view: View) -> Step:
-    """Unhealthy, and left as it is; it is thought over again when that may change."""
+    """Leave an unhealthy unit as it is, and check again when the reason may be over."""
     judged = _remedy_after(unit, event, view)
     assert isinstance(judged, Withhold)
     after = replace(examined(unit, event), reason=judged.reason)
@@ -199,7 +215,7 @@ def hold_off(unit: Unit, event: Any, view: View) -> Step:
 
 
 def send_signal(unit: Unit, event: Any, view: View) -> Step:
-    """It mends itself on a signal; if it has not by then, it gets another."""
+    """Send the configured signal, and again every ``MENDS`` seconds while it is unhealthy."""
     after = helped(unit, event, view)
     assert after.container is not None
     signal = after.spec.heal.signal
@@ -209,4 +225,4 @@ def send_signal(unit: Unit, event: Any, view: View) -> Step:
 
 
 def calm_down(unit: Unit, _event: fact.LookDue, _view: View) -> Step:
-    return Step(replace(unit, flapping=False, falls=(), reason="healthy, and calm again"))
+    return Step(replace(unit, flapping=False, falls=(), reason="healthy; no longer flapping"))

@@ -1,4 +1,4 @@
-"""Health checks of our own: what is asked of a unit, and what a row of answers comes to. Pure."""
+"""Health checks: their definitions, and the health that results from their answers. Pure."""
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -9,25 +9,25 @@ from units.records import dataclass, replace
 
 
 class Health(StrEnum):
-    """What a check says, or all checks of a unit together. ``NONE``: it has no check."""
+    """The result of a check, or of all checks of a unit together. ``NONE``: it has no check."""
 
     NONE = "none"
     STARTING = "starting"
     HEALTHY = "healthy"
     UNHEALTHY = "unhealthy"
     UNREADY = "unready"
-    """Well, and wants no work now: a readiness check of it fails."""
+    """Healthy but not ready: a readiness check fails."""
 
 
 class CheckKind(StrEnum):
     """What a check is for."""
 
     LIVENESS = "liveness"
-    """Failing, it has the unit's action taken: a restart, if nothing else is said."""
+    """When it fails, the unit's action is taken: a restart by default."""
     READINESS = "readiness"
-    """Failing, it only holds back those who depend on the unit being healthy."""
+    """When it fails, only units that depend on this one being healthy are held back."""
     STARTUP = "startup"
-    """Until it has passed once in a run, no other check of the unit is asked; then it is done for this run."""
+    """Until it has passed once in a run, no other check of the unit is run; then it is done for this run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +68,18 @@ Probe: TypeAlias = Exec | Tcp | Http
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One question, and when it is asked."""
+    """One health check, and when it runs."""
 
     name: str
     probe: Probe
     kind: CheckKind = CheckKind.LIVENESS
     interval: Seconds = Seconds(10)
-    """From one asking to the next."""
+    """From one check to the next."""
     timeout: Seconds = Seconds(3)
     retries: int = 3
     """Failures in a row that make it unhealthy."""
     start_period: Seconds = Seconds(30)
-    """From the start of a run; a failure in it counts for nothing, until the check has passed once."""
+    """From the start of a run; failures in it are not counted, until the check has passed once."""
     start_interval: Seconds = Seconds(2)
     """In place of ``interval``, in the start period until the check has passed."""
     successes: int = 1
@@ -88,7 +88,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the answers of one run come to so far."""
+    """The result of a check so far in one run."""
 
     health: Health = Health.STARTING
     misses: int = 0
@@ -98,7 +98,7 @@ class Standing:
 
 
 def judge(check: Check, standing: Standing, *, passed: bool, ran_for: Seconds) -> Standing:
-    """Count one answer. ``ran_for``: the age of the run when the question was asked."""
+    """Count one result. ``ran_for``: the age of the run when the check ran."""
     if passed:
         hits = min(standing.hits + 1, check.successes)
         health = Health.HEALTHY if hits >= check.successes else standing.health
@@ -110,23 +110,23 @@ def judge(check: Check, standing: Standing, *, passed: bool, ran_for: Seconds) -
 
 
 JITTER = 0.05
-"""Each interval is spread by this fraction, up and down, so that hundreds of checks do not beat together."""
+"""Each interval is spread by this fraction, up and down, so that hundreds of checks do not run at the same moment."""
 
 
 def pause(check: Check, standing: Standing, ran_for: Seconds, jitter: float) -> Seconds:
-    """From one asking to the next. ``jitter`` is drawn from [0, 1)."""
+    """The delay to the next check. ``jitter`` is drawn from [0, 1)."""
     starting = standing.health is Health.STARTING and ran_for < check.start_period
     interval = min(check.start_interval, check.interval) if starting else check.interval
     return Seconds(interval * (1 + JITTER * (2 * jitter - 1)))
 
 
 def first_pause(check: Check, jitter: float) -> Seconds:
-    """From the start of a run to the first asking: units that start together are not asked together."""
+    """The delay from the start of a run to the first check, spread over the interval."""
     return Seconds(min(check.start_interval, check.interval) * jitter)
 
 
 def asked_now(checks: Iterable[Check], standings: Mapping[str, Standing]) -> tuple[Check, ...]:
-    """Which checks have their turn: until all of startup have passed only those, then all others."""
+    """The checks to run now: startup checks until all have passed, then all others."""
     checks = tuple(checks)
     startup = tuple(check for check in checks if check.kind is CheckKind.STARTUP)
     if any(standings.get(check.name, Standing()).health is not Health.HEALTHY for check in startup):
@@ -139,7 +139,11 @@ ENGINE = ""
 
 
 def combine(checks: Iterable[Check], reports: Mapping[str, Health]) -> Health:
-    """What all checks of a unit come to. ``reports``: of those that have said something, and of the engine's own.
+    """The health of a unit from all its checks.
+
+    Args:
+        reports: The results so far by name of the check, with the engine's own HEALTHCHECK.
+
 
     A check that has not been asked counts as starting. A readiness check that fails makes the unit unready, no more.
     """

@@ -19,7 +19,7 @@ ENGINE_STOP = Seconds(20)
 
 
 def take_look(step: Step, event: fact.ContainerLooked) -> None:
-    """What its container holds is no matter of a unit's phase; but who holds on to what is over is one of its own."""
+    """Store what an inspect showed of a container, and have units check their references to it."""
     unit = step.units.get(event.unit)
     if unit is None or unit.container != event.container:
         return
@@ -41,7 +41,7 @@ def take_look(step: Step, event: fact.ContainerLooked) -> None:
 def take_event(step: Step, event: WorldEvent) -> None:
     match event:
         case fact.EngineBack(version=version):
-            step.world = replace(step.world, engine_version=version, engine_reason="connected, being looked at")
+            step.world = replace(step.world, engine_version=version, engine_reason="connected; first snapshot pending")
         case fact.EngineLost(reason=reason):
             _lose_engine(step, reason)
         case fact.SnapshotTaken():
@@ -50,7 +50,7 @@ def take_event(step: Step, event: WorldEvent) -> None:
             _read_config(step, event)
         case fact.ConfigRefused(problems=problems):
             step.world = replace(step.world, reloading=frozenset())
-            step.notices.append(f"the configuration does not hold, the present one stays: {problems}")
+            step.notices.append(f"configuration refused, the current one stays in force: {problems}")
             step.poke("configuration")
         case fact.ShutdownAsked(total=total):
             _drain(step, total)
@@ -64,13 +64,13 @@ def take_event(step: Step, event: WorldEvent) -> None:
 
 
 def _lose_engine(step: Step, reason: str) -> None:
-    """No unit moves: what ran runs on. But stops seen just before were the engine's own, not a person's."""
+    """Note the loss of the engine: no unit changes, but stops seen just before were the engine's, not a person's."""
     was_up = step.world.engine_up
     step.world = replace(step.world, engine_up=False, engine_reason=reason)
     if not was_up or step.world.draining:
         return
     if any(unit.phase.up for unit in step.units.values()):
-        return  # It left units running, so it stopped none: whoever was stopped was stopped by a person.
+        return  # It left units running, so it stopped none: the stopped ones were stopped by a person.
     for unit in step.units.values():
         if unit.stopped_by is StoppedBy.OUTSIDE and step.moment.now - unit.since < ENGINE_STOP:
             step.push(fact.StopRevoked(unit.name))
@@ -96,13 +96,13 @@ def _take_snapshot(step: Step, event: fact.SnapshotTaken) -> None:
 
 
 def _meet(step: Step, snapshot: fact.SnapshotTaken) -> None:
-    """On a host that is only watched: who is new, who is another one than before, and who has left."""
+    """Take containers that appeared, changed or left, on a host that is only watched."""
     seen = {one.unit for one in snapshot.containers}
     changed = False
     for spec in (one.spec for one in snapshot.containers if one.spec is not None):
         unit = step.units.get(spec.name)
         if unit is None:
-            known = "does not run"
+            known = "not running"
             step.put(Unit(spec, Phase.INACTIVE, step.moment.now, reason=known, cause=step.moment.cause))
             changed = True
         elif unit.spec != spec:
@@ -121,7 +121,7 @@ def _meet(step: Step, snapshot: fact.SnapshotTaken) -> None:
 
 
 def _take_consoles(step: Step, event: fact.SnapshotTaken) -> None:
-    """Which other consoles there are; after a switch that was cut off, a second one may run."""
+    """Note the other consoles, and stop a second one that an interrupted switch left running."""
     chosen = step.units.get(CONSOLE)
     if chosen is None or step.world.switch is not None:
         return
@@ -147,11 +147,11 @@ def _drain(step: Step, total: Seconds) -> None:
 
 
 def _change_specs(step: Step, specs: tuple[UnitSpec, ...]) -> None:
-    """The configuration was read again: re-plan what is affected, and only that."""
+    """Apply a configuration that was read again; only the units whose definition changed are touched."""
     checked = check((*specs, *_gone(step, specs)))
     step.notices.extend(checked.warnings)
     if checked.errors:
-        step.notices.append("the new configuration is refused: " + "; ".join(checked.errors))
+        step.notices.append("configuration refused, the current one stays in force: " + "; ".join(checked.errors))
         step.world = replace(step.world, reloading=frozenset())
         step.poke("configuration")
         return
@@ -178,13 +178,13 @@ def _read_config(step: Step, event: fact.ConfigRead) -> None:
     if step.world.switch is None:
         _change_specs(step, _with_present_console(step, event))
         return
-    step.notices.append("a switch is under way, the present configuration stays: read it again afterwards")
+    step.notices.append("configuration not reloaded: a switch is in progress; reload it afterwards")
     step.world = replace(step.world, reloading=frozenset())
     step.poke("configuration")
 
 
 def _with_present_console(step: Step, event: fact.ConfigRead) -> tuple[UnitSpec, ...]:
-    """Another console is a switch, never a side effect: the unit keeps the one it has, in its new definition."""
+    """The new definitions with the present console: another one takes a switch, never a reload."""
     unit = step.units.get(CONSOLE)
     if unit is not None and event.consoles:
         present = unit.spec.variant
@@ -192,9 +192,10 @@ def _with_present_console(step: Step, event: fact.ConfigRead) -> tuple[UnitSpec,
         chosen = next((spec.variant for spec in event.specs if spec.name == CONSOLE), present)
         if chosen != present:
             step.notices.append(
-                f"the configuration asks for the console {chosen}, and {present} runs: 'console switch {chosen}'"
+                f"the configuration asks for the console {chosen}, but {present} is running;"
+                f" run `dockwarden console switch {chosen}`"
             )
-        # One that lost its definition runs on as it is: a missing definition is no changed one.
+        # One that lost its definition keeps running: a missing definition is no changed one.
         kept = consoles.setdefault(present, unit.spec)
         step.world = replace(step.world, consoles=consoles)
         return tuple(kept if spec.name == CONSOLE else spec for spec in event.specs)
@@ -203,13 +204,13 @@ def _with_present_console(step: Step, event: fact.ConfigRead) -> tuple[UnitSpec,
 
 
 def _gone(step: Step, specs: tuple[UnitSpec, ...]) -> tuple[UnitSpec, ...]:
-    """Units that the configuration no longer has: without dependencies, so that they hold nobody."""
+    """Units that the configuration no longer has: without dependencies, so that no unit waits for them."""
     known = {spec.name for spec in specs}
     return tuple(replace(unit.spec, dependencies=()) for name, unit in step.units.items() if name not in known)
 
 
 def _phase_for(unit: Unit, kind: Kind) -> Phase:
-    """A unit that became another kind may stand in a phase its new table does not know."""
+    """The phase of a unit whose kind changed, as its new table knows it."""
     if unit.phase in rules_of(kind).phases:
         return unit.phase
     return Phase.RUNNING if kind is Kind.ONESHOT else Phase.INACTIVE

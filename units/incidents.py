@@ -1,13 +1,13 @@
-"""What fell together: units that go down for one cause share one incident, from the first fall until all are well.
+"""Incidents: units that fail for one cause share one, from the first failure until all of them are healthy again.
 
 Derived from reactions, after the orders; nothing is decided by it.
 
-- A unit *falls* when it dies, or is found unhealthy, or cannot be brought up, though it is wanted and nobody asked.
+- A unit *falls* when it dies, is found unhealthy, or cannot be started, though it is wanted and no stop was requested.
 - The first fall of a cause opens an incident, whose id is that cause's.
-- Whoever leaves its place for a cause of an incident joins it: what shares a network with the fallen, what needs it.
-- A loss of the engine is an incident, too; what the next snapshot finds dead belongs to it.
+- A unit that goes down for a cause of an incident joins it: one that shares its network, or depends on it.
+- A loss of the engine is an incident, too; units that the next snapshot finds dead belong to it.
 - A unit is in one incident at a time. One that falls again before its incident is over stays in it.
-- It is over when all its units have been well for a while: a crash loop is one incident, not one for each crash.
+- It is over when all its units have been healthy for 10 s: a crash loop is one incident, not one for each crash.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,18 +24,18 @@ from units.unit import Phase, StoppedBy, Unit
 from units.world import Reaction, Transition
 
 CALM = Seconds(10)
-"""Well for so long, and it is over: the shortest run that a restart policy takes for a good one."""
+"""All units healthy for so long end an incident: the shortest run that a restart policy counts as good."""
 CAUSES = 64
 """Causes that one incident remembers: a crash loop has a new one for each crash."""
 
 _ASKED = frozenset({Phase.STOPPING, Phase.DRAINING, Phase.INACTIVE, Phase.COMPLETED})
-"""Whoever dies there was to go."""
+"""Phases in which a death was requested."""
 _DEATHS = frozenset({"ContainerDied", "ContainerDestroyed"})
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One trouble of the host, as a person on call counts them."""
+    """One incident of the host, as a person on call counts them."""
 
     id: str
     """The cause id of the first fall."""
@@ -50,14 +50,14 @@ class Incident:
     engine: bool = False
     """The engine is part of it, and away."""
     ill: frozenset[UnitName] = frozenset()
-    """Those of its units that are not well now."""
+    """Its units that are not healthy now."""
     well: Instant = NEVER
-    """Since when all its units are well; NEVER: they are not."""
+    """Since when all its units are healthy; NEVER: they are not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Incidents:
-    """Those that are not over, and the indexes by which one event finds its own without a look at all others."""
+    """The incidents that are not over, and the indexes by which an event finds its own without a walk over all."""
 
     by_id: Mapping[str, Incident] = field(default_factory=dict)
     """In the order in which they were opened."""
@@ -66,7 +66,7 @@ class Incidents:
     by_cause: Mapping[str, str] = field(default_factory=dict)
     """The id of the incident that a cause belongs to."""
     settling: Mapping[str, Instant] = field(default_factory=dict)
-    """Since when all units of an incident are well, by id; the earliest comes first."""
+    """Since when all units of an incident are healthy, by id; the earliest comes first."""
 
     @property
     def open(self) -> tuple[Incident, ...]:
@@ -75,7 +75,7 @@ class Incidents:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What one reaction made of it."""
+    """The incidents after one reaction, and which of them it opened and closed."""
 
     incidents: Incidents
     opened: tuple[Incident, ...] = ()
@@ -83,7 +83,11 @@ class Looked:
 
 
 def look(before: Incidents, event: Event, moment: Moment, reaction: Reaction) -> Looked:
-    """``event``: what the reaction is to. Costs what the reaction changed, however many incidents are open."""
+    """Update the incidents with one reaction, at the cost of what it changed, however many incidents are open.
+
+    Args:
+        event: The event that the reaction answers.
+    """
     of_engine = isinstance(event, fact.EngineLost | fact.SnapshotTaken)
     changed = any(name in before.of for name in reaction.changed)
     if not (reaction.transitions or changed or of_engine or _due(before.settling, moment)):
@@ -98,7 +102,7 @@ def look(before: Incidents, event: Event, moment: Moment, reaction: Reaction) ->
 
 
 def well(unit: Unit) -> bool:
-    """It is where it should be, as far as anybody can tell."""
+    """Whether the unit is in the state it should be in."""
     if unit.phase is Phase.RUNNING:
         return unit.spec.kind in LASTING and unit.health is Health.NONE
     if unit.phase is Phase.READY:
@@ -109,13 +113,13 @@ def well(unit: Unit) -> bool:
 
 
 def falls(transition: Transition, *, draining: bool = False) -> bool:
-    """Whether the unit goes down by itself in this step."""
+    """Whether the unit fails in this step."""
     before, after = transition.before, transition.after
     if draining:
         return False
     if _found_ill(transition):
         return True
-    # One that exited after a signal from outside may still turn out to have been stopped by a person.
+    # One that exited after a stop signal may still turn out to have been stopped by a person.
     if not after.wanted or after.phase in _ASKED or after.phase is Phase.EXITED:
         return False
     if before.phase is Phase.EXITED:
@@ -181,7 +185,7 @@ class _Book:
         self._keep(mine, after.cause)
 
     def settle(self) -> None:
-        """Who is well now, and what is over."""
+        """Update the health of the units that changed, and close incidents that are over."""
         unwell: dict[str, list[UnitName]] = {}
         for name in self._changed:
             if (mine := self._of.get(name)) is not None:
@@ -215,7 +219,7 @@ class _Book:
             self._touched[old.id] = None
 
     def _age(self, incident: Incident, changed: Iterable[UnitName]) -> None:
-        """As it is now that these units of it have changed."""
+        """Update an incident after these of its units changed."""
         units = self._units
         bad = {name for name in changed if (unit := units.get(name)) is not None and not well(unit)}
         ill = incident.ill.difference(changed) | bad

@@ -1,6 +1,6 @@
-"""One step of the world: an event in, the new world, the orders and the told transitions out.
+"""One step of the world: an event in; the new world, the orders and the transitions out.
 
-Every unit moves by its table. A unit that moved tells its peers, and they may move in turn, all within the one step,
+Every unit moves by its table. A unit that moved notifies its peers, and they may move in turn, all within the one step,
 until nothing moves any more. So a step has one cause, one moment and one result, and a history of events replayed
 through ``react`` gives the same world again.
 """
@@ -35,7 +35,7 @@ def react(world: World, event: Event, moment: Moment) -> Reaction:
 
 
 def _look_at_switch(step: Step) -> bool:
-    """Whether the units got to where a switch goes on, or fails, or where one must begin; then it has."""
+    """Advance a switch after units changed, or begin one. Returns whether anything was done."""
     if step.world.switch is None and len(step.world.consoles) < 2:
         return False
     from units.switch import turns  # noqa: PLC0415 - most hosts never switch

@@ -1,4 +1,4 @@
-"""Dependencies between units as data: who needs whom, in what order, and which graphs are refused."""
+"""Dependencies between units: the graph, the start order, and which graphs are refused."""
 
 from collections.abc import Iterable, Mapping
 
@@ -14,10 +14,10 @@ class Links:
     leaders: Mapping[UnitName, tuple[Dependency, ...]]
     """What a unit needs."""
     followers: Mapping[UnitName, tuple[UnitName, ...]]
-    """Who needs it."""
+    """The units that depend on it."""
 
     def downstream(self, name: UnitName) -> tuple[UnitName, ...]:
-        """Who needs those who need it, and so on: without the ones that need it themselves."""
+        """The indirect dependents of a unit, without the direct ones."""
         direct = self.followers.get(name, ())
         seen = dict.fromkeys(direct)
         queue = list(direct)
@@ -87,7 +87,7 @@ def _both_ways(edges: Mapping[UnitName, list[Dependency]]) -> Links:
 
 
 def _cycles(edges: Mapping[UnitName, list[Dependency]]) -> list[tuple[UnitName, ...]]:
-    """Each cycle once, told from its first unit by name."""
+    """Each cycle once, beginning with its first unit by name."""
     found: dict[frozenset[UnitName], tuple[UnitName, ...]] = {}
     for name in sorted(edges):
         for edge in edges[name]:
@@ -138,7 +138,7 @@ def shares(links: Links, timeouts: Mapping[UnitName, Seconds], total: Seconds) -
     """Each unit's stop timeout within a shutdown of ``total`` seconds.
 
     Units stop one after another along a chain of dependencies. Where the longest chain needs more than there is, all
-    get less in the same proportion, so that who needs more still gets more.
+    get less in the same proportion.
     """
     need: dict[UnitName, float] = {}
     for name in reversed(start_order(links)):

@@ -19,7 +19,7 @@ from units.unit import Phase, Reason, Unit
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When something is decided, and by what luck."""
+    """When something is decided, with the random number for jitter."""
 
     now: Instant
     jitter: float
@@ -41,7 +41,7 @@ class View:
     reloading: frozenset[UnitName]
     moment: Moment
     memo: dict[str, Any] = field(default_factory=dict)
-    """What was worked out for this event already: guards of one cell ask for the same verdict again and again."""
+    """Results computed for this event: guards of one cell ask for the same verdict repeatedly."""
 
     @property
     def now(self) -> Instant:
@@ -50,7 +50,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a row makes of its unit. The phase is the row's business, not the action's."""
+    """The result of an action. The row sets the phase, not the action."""
 
     unit: Unit
     commands: tuple[Command, ...] = ()
@@ -105,7 +105,7 @@ class Table:
 
 
 def table(name: str, phases: Iterable[Phase], edges: Iterable[Edge[Any]], ignored: Iterable[Ignored]) -> Table:
-    """Index the rows. Whether they are total and disjoint is a test's business, not a start-up's."""
+    """Index the rows. Tests check that they are total and disjoint."""
     phases, edges, ignored = tuple(phases), tuple(edges), tuple(ignored)
     cells: dict[tuple[Phase, type[UnitEvent]], tuple[Edge[Any], ...]] = {}
     for edge in edges:
@@ -130,15 +130,15 @@ class Advance:
 
 
 OF_ITS_OWN = frozenset(event for event in EVENTS if event.__name__.endswith(("Due", "Failed"))) - {LookDue}
-"""Timers that the unit has armed, and orders of its own that failed. A look goes on with what it was put off for."""
+"""Timers that the unit has armed, and orders of its own that failed."""
 
 
 SOON_AFTER = Seconds(10)
-"""Who is started by another hand so soon after it ended was restarted: by a person, or by its engine's policy."""
+"""A start through the engine so soon after the end is a restart: by a person, or by the engine's restart policy."""
 
 
 def cause_of(unit: Unit, event: UnitEvent, view: View) -> str:
-    """The id that a transition carries: the event's own, unless it only continues what the unit is in the middle of."""
+    """The cause id of a transition: the event's own, unless it only continues what the unit is doing."""
     moment = view.moment
     if type(event) in OF_ITS_OWN:
         return unit.cause or moment.cause
@@ -166,6 +166,6 @@ def advance(rules: Table, unit: Unit, event: UnitEvent, view: View) -> Advance:
 
 
 def arm(unit: Unit, timer: Timer, delay: Seconds, commands: tuple[Command, ...] = (), **changes: Any) -> Step:
-    """A step that ends in a wait: the unit knows which timer counts."""
+    """A step that arms a timer; timers armed before become stale."""
     token = unit.token + 1
     return Step(replace(unit, token=token, **changes), (*commands, ArmTimer(unit.name, timer, delay, token)))

@@ -1,6 +1,6 @@
-"""What outlives the supervisor: the part of each unit that no engine can tell us again, as plain data and back.
+"""The state file's content: the part of each unit that the engine cannot report again, as plain data and back.
 
-Two kinds of a new start are told apart. In the *same boot* (the supervisor was killed, upgraded or restarted, the host
+Two kinds of start are distinguished. In the *same boot* (the supervisor was killed, upgraded or restarted, the host
 was not) a oneshot that succeeded is done, and what ran is believed to run until the snapshot says otherwise. A *new
 boot* begins everything afresh; only budgets, counters and the stops that are meant to last are kept.
 """
@@ -16,7 +16,7 @@ from units.unit import Budget, Phase, Reason, StoppedBy, Unit
 from units.world import World, fresh_unit
 
 BELIEVED = frozenset({Phase.RUNNING, Phase.READY, Phase.COMPLETED, Phase.FAILED})
-"""Phases taken up again in the same boot; whoever stood elsewhere looks for its way anew."""
+"""Phases restored in the same boot; units in other phases start over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Clocks:
 
 
 def remember(world: World, clocks: Clocks) -> dict[str, Any]:
-    """Everything of the world that is worth a write."""
+    """The world as plain data for the state file."""
     return {name: _remember(unit, clocks) for name, unit in world.units.items()}
 
 
@@ -77,7 +77,7 @@ def recall(
     """The units as they stand before the first snapshot.
 
     ``same_boot``: the last supervisor did not end by shutting everything down. ``same_host_boot``: the machine has not
-    been restarted; until it is, a person's stop holds. A record that makes no sense counts for nothing.
+    been restarted; until it is, a person's stop holds. A record that makes no sense is ignored.
     """
     units = []
     for spec in specs:
@@ -120,7 +120,7 @@ def _recall(unit: Unit, record: Mapping[str, Any], clocks: Clocks, *, same_boot:
             fresh=bool(record["fresh"]) or not same_boot,
         )
     if not same_boot or record.get("variant", "") != unit.spec.variant:
-        return unit  # What is known of another console's container says nothing of this one's.
+        return unit  # The record is about another console's container.
     return _believe(unit, record)
 
 

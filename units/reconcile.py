@@ -1,4 +1,4 @@
-"""What a snapshot of the engine says that the stream did not: the facts that explain the difference.
+"""Compares a snapshot of the engine with the known state, and makes the facts that explain the difference.
 
 Level after edge: the stream makes us fast, the snapshot makes us right. The facts go through the same tables, so there
 is no second way for a unit to move. A second run on the world that the first one left finds nothing.
@@ -58,14 +58,14 @@ def looks(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[fact
 def leftovers(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[Command, ...]:
     """Containers that a crash between two calls of a replacement left behind.
 
-    One that runs is removed only if it bears the name of a replaced one beside a unit that is up: somebody started it
-    again just as it was being replaced, and the two would share ports and files.
+    One that runs is removed only if it has the name of a replaced one beside a unit that is up: it was started again
+    just as it was being replaced, and the two would share ports and files.
     """
     orders: list[Command] = []
     for name, seen in _by_unit(units, snapshot).items():
         unit = units[name]
         if unit.spec.kind is Kind.CONSOLE and unit.spec.rebuild is Rebuild.NEVER:
-            continue  # A person's files are in it, whatever it was left over from.
+            continue  # It may hold a person's files.
         if unit.spec.kind is Kind.FOREIGN:
             continue  # None of ours.
         kept = keeper(unit, seen)
@@ -81,12 +81,12 @@ def leftovers(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[
 
 
 def _replaced(unit: Unit, seen: Observed) -> bool:
-    """It was moved out of the way of its successor."""
+    """Whether it was renamed to make room for its successor."""
     return seen.name == f"{unit.spec.container}_{seen.container[:12]}"
 
 
 def keeper(unit: Unit, seen: tuple[Observed, ...]) -> Observed | None:
-    """The unit's container among all that carry its label: what runs, else what we know, else what bears its name."""
+    """The unit's container among all that carry its label: a running one, else the known one, else the one with its name."""
     return max(
         seen,
         key=lambda one: (one.running, one.container == unit.container, one.name == unit.spec.container),
@@ -97,7 +97,7 @@ def keeper(unit: Unit, seen: tuple[Observed, ...]) -> Observed | None:
 def _by_unit(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> dict[UnitName, tuple[Observed, ...]]:
     found: dict[UnitName, tuple[Observed, ...]] = {}
     for one in snapshot.containers:
-        # The containers of other consoles are the same unit's, and none of its business: they are parked.
+        # Containers of other consoles carry the same unit's label, but are parked.
         if one.unit in units and one.variant in {"", units[one.unit].spec.variant}:
             found[one.unit] = (*found.get(one.unit, ()), one)
     return found
@@ -114,7 +114,7 @@ def _explain(unit: Unit, seen: Observed | None) -> list[Correction]:
     if seen.container != unit.container:
         facts.append(fact.ContainerCreated(unit.name, seen.container, seen.config_hash, seen.variant))
         facts.extend(_tell_health(unit, seen))
-    if unit.spec.kind is not Kind.VOLUME:  # Whether somebody runs a volume holder means nothing to it.
+    if unit.spec.kind is not Kind.VOLUME:  # A data container may be running or not.
         facts.extend(_tell_state(unit, seen))
     return facts
 

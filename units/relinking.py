@@ -1,8 +1,8 @@
-"""Re-link: which units hold on to something that is gone, and the steps that bring them back in step.
+"""Re-link: which containers have a stale reference to another one, and the steps that fix it.
 
-A container's reference to another one is settled either when it is created (by id, or copied) or when it is started
-(by joining what lives then). After the other one was started or made anew, it holds on to what is over. What cures
-that was measured on engines 20.10 and 26.1: docs/explanation/references.md.
+A container's reference to another one is fixed either when it is created (by id, or copied) or when it is started (by
+joining the namespace of that moment). After the other one was restarted or re-created, the reference is stale. Which
+step fixes it was measured on engines 20.10 and 26.1: docs/explanation/references.md.
 """
 
 from collections.abc import Iterator
@@ -18,20 +18,36 @@ from units.restart import recent
 from units.spec import BINDING_MODES as SHARED
 from units.spec import ContainerId, Dependency, Rebuild, UnitName, Via
 from units.unit import Phase, Unit
+from units.words import duration
 
 BY_ID = SHARED | {Via.LINK}
-"""Edges that the engine writes down as the other container's id when it makes this one."""
+"""Edges that the engine stores as the other container's id when it creates this one."""
 MOVING = frozenset({Phase.STOPPING, Phase.STARTING, Phase.CREATING, Phase.EXITED})
 """Phases that end by themselves, and soon."""
 SOON = 0.001
 BY_HAND = Seconds(2)
-"""Who restarts one container of several by hand may be about to restart the others."""
+"""A person who restarts one container of several may be about to restart the others."""
 OFTEN, WITHIN = 5, Seconds(60)
-"""More re-links than this within so many seconds help nobody: whoever holds on to such a unit waits."""
+"""More re-links than this in so many seconds do not help: containers that share with such a unit wait."""
+
+
+SHARED_AS = {
+    Via.NET: "network namespace",
+    Via.PID: "pid namespace",
+    Via.IPC: "ipc namespace",
+    Via.LINK: "link",
+}
+REJOINS = {
+    Via.NET: "rejoin the network of",
+    Via.PID: "rejoin the pid namespace of",
+    Via.IPC: "rejoin the ipc namespace of",
+    Via.LINK: "update its link to",
+    Via.VOLUMES: "mount the volumes of",
+}
 
 
 class Cure(StrEnum):
-    """What brings a unit back in step."""
+    """What fixes a stale reference."""
 
     RESTART = "restart"
     RECREATE = "recreate"
@@ -39,7 +55,7 @@ class Cure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """One reference to something that is over."""
+    """One stale reference."""
 
     edge: Dependency
     cure: Cure
@@ -47,14 +63,14 @@ class Stale:
 
 
 def worn(unit: Unit, view: View) -> str:
-    """Why its next start would be in vain, or wrong, in the container it has: empty if nothing speaks against it."""
+    """Why its next start needs a new container; empty when the present one will do."""
     if not unit.spec.relink or unit.spec.rebuild is Rebuild.NEVER:
         return ""
     return "; ".join(one.why for one in _stale(unit, view) if one.cure is Cure.RECREATE)
 
 
 def later(one: Unit, other: Unit) -> bool:
-    """Whether ``one`` was started after ``other``: as the stream told it, else by the engine's clock, else by ours."""
+    """Whether ``one`` was started after ``other``: by event order, else by the engine's clock, else by ours."""
     first, second = one.begun, other.begun
     if first.seq and second.seq:
         return first.seq > second.seq
@@ -64,7 +80,7 @@ def later(one: Unit, other: Unit) -> bool:
 
 
 def stale(unit: Unit, view: View) -> tuple[Stale, ...]:
-    """What a running unit holds on to though it is over; only where its leader runs, so that there is a cure."""
+    """The stale references of a running unit, as far as the unit they point to runs and so can be joined again."""
     if not unit.phase.up:
         return ()
     return tuple(_stale(unit, view))
@@ -75,25 +91,35 @@ def _stale(unit: Unit, view: View) -> Iterator[Stale]:
         leader = view.units[edge.target]
         if edge.via is Via.VOLUMES:
             if _other_volumes(unit, leader):
-                yield Stale(edge, Cure.RECREATE, f"the volumes of {leader.name} are other ones now")
+                yield Stale(
+                    edge,
+                    Cure.RECREATE,
+                    f"the volumes of {leader.name} changed; this container still mounts the old ones",
+                )
             continue
         if not leader.phase.up:
             continue
         if edge.via in BY_ID and _holds_another(unit, edge.via, leader):
-            yield Stale(edge, Cure.RECREATE, f"{leader.name} was made anew: it holds on to the container of before")
+            yield Stale(
+                edge,
+                Cure.RECREATE,
+                f"{leader.name} was re-created; this container still uses the old one's {SHARED_AS[edge.via]}",
+            )
         elif edge.via in SHARED and later(leader, unit):
-            yield Stale(edge, Cure.RESTART, f"{leader.name} was started since: what they share is of the run before")
+            yield Stale(
+                edge, Cure.RESTART, f"{leader.name} restarted; this container is in its old {SHARED_AS[edge.via]}"
+            )
         elif edge.via is Via.LINK and leader.readdressed is not None and _moved_since(leader, unit):
-            yield Stale(edge, Cure.RESTART, f"{leader.name} has another address")
+            yield Stale(edge, Cure.RESTART, f"{leader.name} has a new address; the link of this container is stale")
         elif edge.restart and later(leader, unit):
-            yield Stale(edge, Cure.RESTART, f"{leader.name} was started since (depends_on with restart)")
+            yield Stale(edge, Cure.RESTART, f"{leader.name} restarted; depends_on has restart: true")
 
 
 def _holds_another(unit: Unit, via: Via, leader: Unit) -> bool:
-    """Its container names one that its leader's is not: known only once it was looked at."""
+    """Whether its container refers to another container than its leader's; known only after an inspect."""
     if unit.look is None or leader.container is None:
         return False
-    if via is Via.LINK:  # The engine tells a link's name only; whoever was made later is not the one it meant.
+    if via is Via.LINK:  # The engine reports a link by name only; a leader created later is not the one it meant.
         return leader.look is not None and leader.look.created > unit.look.created
     held = dict(unit.look.holds).get(via)
     return held is not None and held != leader.container
@@ -105,9 +131,9 @@ def _moved_since(leader: Unit, unit: Unit) -> bool:
 
 
 def _other_volumes(unit: Unit, donor: Unit) -> bool:
-    """The donor has a volume that the taker has not, at a place that the taker does not fill itself.
+    """Whether the donor has a volume that the taker lacks, at a place that the taker does not fill itself.
 
-    A taker that was made after its donor has had its chance: another one would be no different.
+    A taker that was created after its donor would not change by being created once more.
     """
     if unit.look is None or donor.look is None or donor.container is None or unit.look.created > donor.look.created:
         return False
@@ -116,18 +142,18 @@ def _other_volumes(unit: Unit, donor: Unit) -> bool:
 
 
 def acts(unit: Unit, view: View) -> bool:
-    """Whether something would be done about a stale reference of this unit."""
+    """Whether a stale reference of this unit would be fixed."""
     return unit.spec.relink and unit.wanted and not view.draining and bool(curable(unit, view))
 
 
 def curable(unit: Unit, view: View) -> tuple[Stale, ...]:
-    """A container that must not be made anew keeps what only that would cure."""
+    """The stale references that may be fixed: with ``rebuild: never`` none that needs a new container."""
     never = unit.spec.rebuild is Rebuild.NEVER
     return tuple(one for one in stale(unit, view) if not (never and one.cure is Cure.RECREATE))
 
 
 def _ahead(unit: Unit, view: View) -> Iterator[Unit]:
-    """Everybody whose start would make this unit stale, directly or not."""
+    """All units whose start would make this one stale, directly or not."""
     seen: set[UnitName] = {unit.name}
     queue = [unit.name]
     for name in queue:
@@ -139,7 +165,7 @@ def _ahead(unit: Unit, view: View) -> Iterator[Unit]:
 
 
 def unlinked(unit: Unit, event: Any, view: View) -> bool:
-    """It holds on to what is over, and now is the time: nobody ahead of it is still on the way, or has yet to go."""
+    """A guard: it has a stale reference, and no unit ahead of it is moving or is to be re-linked first."""
     if isinstance(event, fact.LookDue) and event.token != unit.token:
         return False
     if not acts(unit, view) or not view.engine_up:
@@ -155,7 +181,7 @@ def cure_of(unit: Unit, view: View) -> Cure:
 
 
 def patience(unit: Unit, view: View) -> Seconds:
-    """How long to wait yet: for whoever may be doing it himself, and for a leader that keeps coming and going."""
+    """How long to wait: for a person who may be restarting both, and for a leader that keeps restarting."""
     often = recent(unit.relinks, WITHIN, view.now)
     waits = [WITHIN - (view.now - often[0])] if len(often) >= OFTEN else []
     if unit.spec.settle:
@@ -168,7 +194,7 @@ def patience(unit: Unit, view: View) -> Seconds:
 
 
 def joins(unit: Unit, view: View) -> tuple[tuple[ContainerId, ContainerId], ...]:
-    """Which ids its container holds on to, and whose place they are to be taken by."""
+    """The stale container ids in its configuration, each with the current id."""
     held = dict(unit.look.holds) if unit.look is not None else {}
     return tuple(
         (held[edge.via], leader.container)
@@ -194,7 +220,7 @@ def unlinked_too_soon(unit: Unit, event: Any, view: View) -> bool:
 
 
 def unlinked_for_good(unit: Unit, event: Any, view: View) -> bool:
-    """Only a new container brings it back in step."""
+    """A guard: only a new container fixes the stale reference."""
     return not unit.spec.dry and unlinked(unit, event, view) and cure_of(unit, view) is Cure.RECREATE
 
 
@@ -203,7 +229,7 @@ def reason_of(unit: Unit, view: View) -> str:
 
 
 def relinked(unit: Unit, view: View) -> Unit:
-    """It is brought back in step now; ``death`` keeps why, for after its start."""
+    """The unit as its re-link begins, with the attempt counted and the reason kept."""
     attempts = (*recent(unit.relinks, WITHIN, view.now), view.now)[-OFTEN:]
     why = reason_of(unit, view)
     found = curable(unit, view)
@@ -212,6 +238,16 @@ def relinked(unit: Unit, view: View) -> Unit:
     return replace(unit, relinks=attempts, relinked_via=edges, reason=why, wave=newest.cause or view.moment.cause)
 
 
+def rejoined(unit: Unit) -> str:
+    """What a restart for a stale reference was for, in words."""
+    vias = unit.relinked_via or tuple(SHARED)
+    edges = [edge for edge in unit.spec.dependencies if edge.via in vias]
+    told = dict.fromkeys(f"{REJOINS.get(edge.via, 'follow')} {edge.target}" for edge in edges)
+    return f"restarted to {' and '.join(told)}" if told else "restarted for a stale reference"
+
+
 def settle(unit: Unit, _event: Any, view: View) -> Step:
     delay = patience(unit, view)
-    return arm(replace(unit, reason=f"{reason_of(unit, view)}; in {delay:.3g} s"), Timer.LOOK, delay)
+    return arm(
+        replace(unit, reason=f"{reason_of(unit, view)}; {cure_of(unit, view)} in {duration(delay)}"), Timer.LOOK, delay
+    )

@@ -1,4 +1,4 @@
-"""The restart decision: what becomes of a unit that died. A value with a reason; nothing is remembered here."""
+"""The restart decision: whether and when a unit that died runs again. A value with a reason; it keeps no state."""
 
 from typing import TypeAlias
 
@@ -6,6 +6,7 @@ from units.quantities import Instant, Seconds
 from units.records import dataclass, replace
 from units.spec import Policy, RestartPolicy
 from units.unit import Budget
+from units.words import duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,7 @@ class Death:
 
     ran_for: Seconds
     exit_code: int | None
-    """``None``: nobody saw it (the container was removed, or never came up)."""
+    """``None``: unknown (the container was removed, or never came up)."""
     what: str
     """In words, for people."""
     clean: bool = False
@@ -32,7 +33,7 @@ class After:
 
 @dataclass(frozen=True, slots=True)
 class CrashLoop:
-    """It was restarted too often: look again now and then."""
+    """It was restarted too often: retried every ``probe`` seconds."""
 
     probe: Seconds
     budget: Budget
@@ -49,7 +50,7 @@ class GiveUp:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """It has done what it was for."""
+    """It finished with success, and its policy does not restart it."""
 
     budget: Budget
     reason: str
@@ -69,10 +70,17 @@ def spread(delay: float, fraction: float, jitter: float) -> Seconds:
 
 
 def decide(policy: RestartPolicy, budget: Budget, death: Death, now: Instant, jitter: float) -> Verdict:
-    """What the policy says of this death, and the budget that is left.
+    """Decide what the policy says of this death, and the budget that is left.
+
+    Args:
+        policy: The restart policy of the unit.
+        budget: The budget before this death.
+        death: How the run ended.
+        now: When.
+        jitter: Drawn from [0, 1).
 
     A run is good when it lasted ``max(policy.reset, 2 x the delay before it)``: a unit that dies a little after each
-    reset window must not look fresh for ever. ``jitter`` is drawn from [0, 1).
+    reset window must not look fresh for ever.
     """
     good = death.ran_for >= max(policy.reset, 2 * budget.delay)
     failures = 0 if good else budget.failures
@@ -81,14 +89,14 @@ def decide(policy: RestartPolicy, budget: Budget, death: Death, now: Instant, ji
     if death.clean and policy.policy in {Policy.NO, Policy.ON_FAILURE}:
         return Rest(replace(left, failures=0), death.what)
     if policy.policy is Policy.NO:
-        return GiveUp(left, f"{death.what}; its restart policy is no")
+        return GiveUp(left, f"{death.what}; not restarted (restart policy: no)")
     if policy.policy is Policy.ON_FAILURE and 0 < policy.max_retries <= failures:
-        return GiveUp(left, f"{death.what}; {failures} restarts did not help (on-failure:{policy.max_retries})")
+        return GiveUp(left, f"{death.what}; gave up after {failures} restarts (on-failure:{policy.max_retries})")
     if left.looping or (policy.burst and len(window) >= policy.burst):
         reason = f"{death.what}; " + (
             "still in a crash loop"
             if left.looping
-            else f"{len(window)} restarts within {policy.interval:g} s are the limit"
+            else f"crash loop: {len(window)} restarts in {duration(policy.interval)}"
         )
         return CrashLoop(policy.probe, replace(left, looping=True), reason)
     if failures == 0:

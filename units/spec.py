@@ -1,4 +1,4 @@
-"""What a unit is to be: its name and kind, what it depends on, and how it is kept up. Made of the configuration."""
+"""The definition of a unit: name, kind, dependencies, restart and health policy. Made from the configuration."""
 
 from enum import StrEnum
 from typing import NewType
@@ -25,7 +25,7 @@ class Kind(StrEnum):
     USER_DOCKER = "user-docker"
     """The user's own engine: no container but a dockerd in the mount namespace of its storage context."""
     FOREIGN = "foreign"
-    """A container that somebody else made, on a host that is only watched."""
+    """A container that another tool created, on a host that is only watched."""
 
 
 LASTING = frozenset({Kind.SERVICE, Kind.CONSOLE, Kind.USER_DOCKER, Kind.FOREIGN})
@@ -92,16 +92,16 @@ class OnUnhealthy(StrEnum):
     RECREATE = "recreate"
     """Stopped, and started again in a new container."""
     STOP = "stop"
-    """And left so, until a person starts it."""
+    """And left stopped, until a person starts it."""
     SIGNAL = "signal"
-    """Sent a signal, and left running: it mends itself."""
+    """Sent a signal, and left running: it recovers by itself."""
     HOOK = "hook"
-    """Told to those who are notified, and no more."""
+    """Notified only."""
     NONE = "none"
 
 
 class Rebuild(StrEnum):
-    """When a container is made anew (label ``io.docker.compose.rebuild``)."""
+    """When a container is re-created (label ``io.docker.compose.rebuild``)."""
 
     ALWAYS = "always"
     """At each boot, and when its definition changed: an ephemeral unit."""
@@ -115,7 +115,7 @@ class Rebuild(StrEnum):
 class Dependency:
     """One edge: this unit needs ``target`` to have reached ``condition``.
 
-    ``hard`` edges must name a unit that exists and may not form a cycle; soft ones are dropped, and told.
+    ``hard`` edges must name a unit that exists and may not form a cycle; soft ones are dropped with a warning.
     """
 
     target: UnitName
@@ -124,7 +124,7 @@ class Dependency:
     hard: bool = True
     on_failure: OnFailure = OnFailure.HOLD
     restart: bool = False
-    """``restart: true``: when the target was started again, so must be this unit."""
+    """``restart: true``: when the target was restarted, this unit is restarted, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class RestartPolicy:
 
 @dataclass(frozen=True, slots=True)
 class StopPolicy:
-    """How a unit is asked to end."""
+    """How a unit is stopped."""
 
     signal: str = "SIGTERM"
     timeout: Seconds = Seconds(10)
@@ -159,16 +159,16 @@ class StopPolicy:
 
 @dataclass(frozen=True, slots=True)
 class HealPolicy:
-    """What is done about an unhealthy unit, and how often before it counts as flapping."""
+    """The action for an unhealthy unit, and how many actions make it flapping."""
 
     action: OnUnhealthy = OnUnhealthy.RESTART
     signal: str = ""
     """For the action ``signal``: which one."""
     falls: int = 5
-    """Helped this often within ``window``, it is flapping."""
+    """Restarted for its health this often within ``window``, it is flapping."""
     window: Seconds = Seconds(1800)
     calm: Seconds = Seconds(600)
-    """Healthy for this long, a flapping unit counts as well again; until then it is helped at most this often."""
+    """Healthy for this long, a flapping unit is no longer flapping; until then it is restarted at most this often."""
 
 
 CONSOLE = UnitName("console")
@@ -218,13 +218,13 @@ class UnitSpec:
     checks: tuple[Check, ...] = ()
     """Health checks of our own."""
     relink: bool = True
-    """Whether it is restarted or made anew when what it holds on to is over."""
+    """Whether it is restarted or re-created to fix a stale reference."""
     settle: Seconds = Seconds(0)
-    """How long a foreign unit is left alone after its leader came back: somebody may be at work on both."""
+    """How long a foreign unit is left alone after its leader came back: a person may be restarting both."""
     expected: bool = False
     """For a foreign unit: its engine's restart policy says that it should run."""
     dry: bool = False
-    """Nothing is done to it: it is only said what would be."""
+    """Dry run: actions are only logged."""
     variant: str = ""
     """For the console: which of the consoles this defines."""
     context: UnitName | None = None

@@ -1,4 +1,4 @@
-"""One step in the making: facts wait in a queue, units move by their tables and tell their peers."""
+"""One step of the world while it runs: a queue of facts, units that move by their tables, and their peers."""
 
 from collections import deque
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from units.world import Answer, Reaction, Transition, World
 
 ENGINE_FACTS = frozenset(get_args(EngineFact))
 LOOKING = frozenset({Phase.WAITING, Phase.RUNNING, Phase.READY, Phase.INACTIVE})
-"""Phases in which a unit looks at what its peers do: it waits for them, lives in what is theirs, or was left behind."""
+"""Phases in which a unit reacts to its peers: it waits for them, shares with them, or was left behind."""
 ASKS = (fact.StartAsked, fact.StopAsked, fact.RestartAsked, fact.ResetAsked)
 
 
@@ -59,7 +59,7 @@ class Step:
         self.queue.append(event)
 
     def poke(self, why: str) -> None:
-        """Everybody who waits looks again, and everybody who may hold on to what is over."""
+        """Have all waiting units, and all that may have stale references, check again."""
         for unit in self.units.values():
             if unit.phase in {Phase.WAITING, Phase.DRAINING} or (
                 unit.phase in LOOKING and self.world.links.leaders.get(unit.name)
@@ -78,7 +78,9 @@ class Step:
     def view(self, event: UnitEvent) -> View:
         world, moment = self.world, self.moment
         if world.switch is not None and isinstance(event, ASKS):
-            moment = replace(moment, cause=world.switch.cause)  # Its own asks: a person's would have been refused.
+            moment = replace(
+                moment, cause=world.switch.cause
+            )  # The switch's own requests: a person's would have been refused.
         return View(self.units, world.links, world.engine_up, world.draining, world.reloading, moment)
 
     def _take(self, event: UnitEvent) -> None:
@@ -86,11 +88,11 @@ class Step:
         if unit is None:
             self._answer(event, accepted=False, text=f"there is no unit '{event.unit}'")
             if self.world.watching and isinstance(event, fact.ContainerStarted | fact.ContainerCreated):
-                self.commands.append(TakeSnapshot(f"{event.unit}: a container that is not known yet"))
+                self.commands.append(TakeSnapshot(f"{event.unit}: unknown container"))
             return
         if _is_of_the_engine(event) and _of_another_container(unit, event):
             if isinstance(event, fact.ContainerStarted):
-                self.commands.append(TakeSnapshot(f"{unit.name}: another container of it was started"))
+                self.commands.append(TakeSnapshot(f"{unit.name}: another container of this unit was started"))
             return
         if isinstance(event, fact.HealthReported) and event.run not in {0, unit.run}:
             return  # Of an earlier run: the answer came late.
@@ -98,13 +100,15 @@ class Step:
             self._answer(event, accepted=False, text="the host goes down")
             return
         if self.world.switch is not None and _would_disturb(event):
-            text = f"a switch of the {self.world.switch.of} is under way ({self.world.switch.step}): wait for its end"
+            text = (
+                f"a switch of the {self.world.switch.of} is in progress ({self.world.switch.step}): wait until it ends"
+            )
             self._answer(event, accepted=False, text=text)
             return
         rules = rules_of(unit.spec.kind)
         result = advance(rules, unit, event, self.view(event))
         if result.edge is None:
-            why = rules.why_ignored(unit.phase, type(event)) or "no rule applies now"
+            why = rules.why_ignored(unit.phase, type(event)) or "not possible now"
             self._answer(event, accepted=False, text=f"{unit.name} is {unit.phase}: {why}")
             return
         self._apply(unit, event, result)
@@ -123,9 +127,9 @@ class Step:
         if after.phase is not before.phase:
             self._tell_peers(after)
         if isinstance(event, fact.ContainerStarted) and self.world.links.leaders.get(after.name):
-            self.push(fact.PeerChanged(after.name, after.name))  # It may hold on to what is over already.
+            self.push(fact.PeerChanged(after.name, after.name))  # Its references may be stale already.
         if isinstance(event, fact.ContainerStarted) and not event.found and _address_matters(after, self.view(event)):
-            self.commands.append(TakeSnapshot(f"{after.name}: its address may be another one now"))
+            self.commands.append(TakeSnapshot(f"{after.name}: its address may have changed"))
         if isinstance(event, ASKS):
             self._answer(event, accepted=True, text=f"{after.name} is {after.phase}: {after.reason}")
 
@@ -160,7 +164,7 @@ class Step:
 
 
 def _would_disturb(event: UnitEvent) -> bool:
-    """A person's wish for a unit that a switch is moving; the switch's own wishes have no request."""
+    """A person's request for a unit that a switch is moving; the switch's own have no request number."""
     return isinstance(event, ASKS) and bool(event.request) and event.unit in {CONSOLE, USER_DOCKER}
 
 
@@ -169,17 +173,17 @@ def _is_of_the_engine(event: UnitEvent) -> TypeGuard[EngineFact]:
 
 
 def _of_another_container(unit: Unit, event: EngineFact) -> bool:
-    """Facts about an incarnation that is gone already are normal, and count for nothing."""
+    """Whether an event is about a previous container; such events are normal and ignored."""
     if isinstance(event, fact.ContainerCreated | fact.ContainerStarted):
         if event.variant not in {"", unit.spec.variant}:
-            return True  # Another console's, of before a switch or by somebody else's hand.
+            return True  # Another console's, from before a switch or started through the engine.
         if unit.container is None or isinstance(event, fact.ContainerCreated):
             return False
     return event.container != unit.container
 
 
 def _address_matters(unit: Unit, view: View) -> bool:
-    """Somebody has written it down: the environment of a legacy link is made once, at the start of who has it."""
+    """Whether a running unit has a legacy link to this one, whose address is fixed when that unit starts."""
     return any(
         edge.target == unit.name and edge.via is Via.LINK
         for name in view.links.followers.get(unit.name, ())

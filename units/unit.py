@@ -17,7 +17,7 @@ from units.spec import (
 
 
 class Phase(StrEnum):
-    """Where a unit stands. The same words in code, log, metric and docs."""
+    """The state of a unit. The same words in code, log, metric and docs."""
 
     INACTIVE = "inactive"
     WAITING = "waiting"
@@ -42,9 +42,9 @@ class Phase(StrEnum):
     moving: bool
     """An order or a signal is out, or a verdict is: what comes next decides."""
     arrived: bool
-    """It has got where it was to get."""
+    """It has reached its goal: ready, or completed."""
     stuck: bool
-    """It does not run, and is tried again rarely or not at all."""
+    """It does not run, and is retried rarely or not at all."""
     troubled: bool
     """It does not run, though it should."""
     settled: bool
@@ -67,19 +67,19 @@ for _phase in Phase:  # Attributes, not sets to look in: hashing a member of an 
 MEANING: dict[Phase, str] = {
     Phase.INACTIVE: "not wanted: stopped by a person, disabled, or the host goes down",
     Phase.WAITING: "wanted; waits for the engine or for what it depends on, and says for what",
-    Phase.PULLING: "its image is being fetched",
-    Phase.CREATING: "its container is being made, or made anew",
-    Phase.STARTING: "its start is ordered, the engine has not yet said that it runs",
-    Phase.RUNNING: "its process runs; its health check has not passed, or it is a oneshot at work",
+    Phase.PULLING: "its image is being pulled",
+    Phase.CREATING: "its container is being created or re-created",
+    Phase.STARTING: "its start was ordered; the engine has not confirmed it yet",
+    Phase.RUNNING: "its process runs; its health check has not passed yet, or it is a oneshot",
     Phase.READY: "its process runs, and its health check, if it has one, passes",
-    Phase.DRAINING: "the host goes down, and it waits for those that depend on it to end first",
+    Phase.DRAINING: "the host goes down; it waits for the units that depend on it to stop first",
     Phase.STOPPING: "it was sent its stop signal",
-    Phase.EXITED: "dead after a stop signal from outside; for a second it is open whether a person stopped it",
-    Phase.BACKOFF: "dead; it runs again when its delay is over",
-    Phase.CRASH_LOOP: "restarted too often; tried again now and then",
-    Phase.IMAGE_MISSING: "its image is not there and cannot be had; looked for again, ever less often",
-    Phase.COMPLETED: "has done what it was for: exited with success, or holds its volumes",
-    Phase.FAILED: "does not run and will not by itself, or only at the slow probe",
+    Phase.EXITED: "exited after a stop signal; waits 1 s to learn whether a person stopped it",
+    Phase.BACKOFF: "died; restarted when its delay is over",
+    Phase.CRASH_LOOP: "crash loop; retried every 5 minutes",
+    Phase.IMAGE_MISSING: "its image is missing and cannot be pulled; retried with a growing delay",
+    Phase.COMPLETED: "done: exited with success, or a data container that is never started",
+    Phase.FAILED: "does not run; not retried, or only every 5 minutes",
 }
 """The glossary of phases, for the documentation."""
 
@@ -91,13 +91,13 @@ class StoppedBy(StrEnum):
     PERSON = "person"
     """Asked through Dockwarden."""
     OUTSIDE = "outside"
-    """Asked of the engine behind our back (``docker stop``)."""
+    """Asked of the engine, not of Dockwarden (``docker stop``)."""
     SHUTDOWN = "shutdown"
     CONFIG = "config"
     SWITCH = "switch"
     """For the length of a switch."""
     HEALTH = "health"
-    """Its check failed, and to be stopped is what its definition wants then."""
+    """Its health check failed, and its action is ``stop``."""
 
 
 class Reason(StrEnum):
@@ -114,7 +114,7 @@ class Reason(StrEnum):
     """User Docker follows its storage context."""
     UNHEALTHY = "unhealthy"
     RELINK = "relink"
-    """What it shared with another container went with that one's last run."""
+    """It had a stale reference to another container."""
 
 
 @dataclass(frozen=True)
@@ -145,17 +145,17 @@ class Spare:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """When a run began: its order is the stream's, or, for one that was found running, the engine's clock's."""
+    """When a run began: by event order, or for a run found in a snapshot by the engine's clock."""
 
     seq: int = 0
-    """Number of the event that told it; 0: no event did."""
+    """Number of the event that reported it; 0: none."""
     wall: float = 0.0
     """The engine's own stamp, seconds since 1970; 0: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What inspecting a container shows of its ties to others."""
+    """What inspecting a container shows of its references to others."""
 
     holds: tuple[tuple[Via, ContainerId], ...] = ()
     """Whose namespaces it joins, by the id that the engine keeps."""
@@ -180,11 +180,11 @@ class Unit:
     since: Instant = NEVER
     """When it entered this phase."""
     moved: int = 0
-    """Number of the event that brought it there."""
+    """Number of the event that caused it."""
     reason: str = "not started yet"
     """Why it is in this phase, in words; a waiting unit says for what."""
     cause: str = ""
-    """Id of the event that all this comes from."""
+    """Id of the event that started the chain."""
     wanted: bool = True
     stopped_by: StoppedBy = StoppedBy.NOBODY
     container: ContainerId | None = None
@@ -197,13 +197,13 @@ class Unit:
     run: int = 0
     """Counts its runs, as far as they were seen."""
     by_hand: bool = False
-    """Its last run was ended by a signal through the engine: somebody may be at work on others, too."""
+    """Its last run was ended by a signal through the engine: a person may be restarting others, too."""
     ailing: str = ""
     """Why it is unhealthy, in words."""
     falls: tuple[Instant, ...] = ()
-    """When it was helped for its health, oldest first."""
+    """When action was taken for its health, oldest first."""
     flapping: bool = False
-    """Helped too often: it is left alone for a while."""
+    """Restarted for its health too often: it is left alone for a while."""
     begun: Stamp = Stamp()
     """When its present or last run began."""
     look: Look | None = None
@@ -211,11 +211,11 @@ class Unit:
     readdressed: Stamp | None = None
     """The run with which it had another address than in the one before."""
     relinks: tuple[Instant, ...] = ()
-    """When it was brought back in step, oldest first, the last few."""
+    """When it was re-linked, oldest first, the last few."""
     relinked_via: tuple[Via, ...] = ()
-    """The edges for which it was last brought back in step."""
+    """The edges for which it was last re-linked."""
     wave: str = ""
-    """Id of the cause for which it was."""
+    """Id of the cause of the last re-link."""
     outdated: str = ""
     """Why its next start is in a new container; empty: it need not be."""
     budget: Budget = field(default_factory=Budget)
@@ -228,13 +228,13 @@ class Unit:
     oom: bool = False
     """The engine reported an OOM kill during the present or last run."""
     kill_seen: bool = False
-    """A stop signal came from outside during the present run: its death may be a person's wish."""
+    """A stop signal came through the engine during the present run: its death may be a person's stop."""
     stop_seen: bool = False
     """The engine's ``stop`` came before its ``die`` (26.1 and later order them so)."""
     again: Reason | None = None
     """While stopping: start it again afterwards, for this reason."""
     failing: str = ""
-    """While stopping: the stop is the end of a failure, told in words."""
+    """While stopping: the unit fails when it has stopped, for this reason."""
     pending: Reason | None = None
     """While between two runs: why the next start counts as a restart. ``None``: it does not."""
     fresh: bool = True
@@ -244,7 +244,7 @@ class Unit:
     pulled: bool = False
     """Its image was pulled since its last container was made: pulling again would not help."""
     misses: int = 0
-    """Times in a row that its image was not to be had, or that a hook vetoed its start."""
+    """Times in a row that its image could not be pulled, or that a hook vetoed its start."""
     grace: Seconds | None = None
     """Its share of a shutdown's deadline; ``None``: its own stop timeout."""
     kills: int = 0
@@ -254,7 +254,7 @@ class Unit:
     place: Place | None = None
     """Where user Docker was last started."""
     renew: bool = False
-    """Its next start is in a new container, whatever the old one is like; the old one is kept as ``spare``."""
+    """Its next start is in a new container in any case; the old one is kept as ``spare``."""
     spare: Spare | None = None
     """The container that is used again if the new one proves no good."""
 
@@ -283,7 +283,7 @@ class Failure(Enum):
     STALE = "it joins a container that is gone"
     NOT_RUNNING = "container is not running"
     CONFLICT = "the engine is busy with the same container"
-    VETOED = "a hook said no"
+    VETOED = "vetoed by a hook"
     UNREACHABLE = "the engine does not answer"
     TIMEOUT = "no answer in time"
     OTHER = "the engine failed"

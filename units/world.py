@@ -1,4 +1,4 @@
-"""The world as the core knows it, and what a reaction tells of it."""
+"""The world as the core knows it, and the reaction to one event."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import field
@@ -15,7 +15,7 @@ from units.unit import Phase, Reason, Spare, Unit
 
 @dataclass(frozen=True)
 class World:
-    """All that is known and wanted. Without slots, as ``Unit``."""
+    """The state of all units, the engine and the switch. Without slots, as ``Unit``."""
 
     units: Mapping[UnitName, Unit]
     links: Links
@@ -31,13 +31,13 @@ class World:
     parked: Mapping[str, Spare] = field(default_factory=dict)
     """Containers of the consoles that are not chosen, by name."""
     switch: Switch | None = None
-    """The one that is under way."""
+    """The switch in progress."""
     switched: Outcome | None = None
     """How the last one ended."""
     watching: bool = False
     """The units are whatever containers there are: each snapshot says which."""
     given_up: frozenset[str] = frozenset()
-    """Consoles for which another one has taken their place already."""
+    """Consoles that were already replaced by another one, because they did not run."""
 
     @property
     def drained(self) -> bool:
@@ -59,7 +59,7 @@ class Transition:
         """Why this transition is a restart; ``None`` when it is none."""
         if self.after.restarts <= self.before.restarts:
             return None
-        # A start that nobody here waits for is somebody else's, or one of ours that came after its deadline.
+        # A start that was not ordered here, or one of ours that completed after its deadline.
         ours = {
             Phase.STARTING: self.before.pending,
             Phase.CREATING: self.before.pending,
@@ -86,7 +86,7 @@ class Reaction:
     commands: tuple[Command, ...] = ()
     answers: tuple[Answer, ...] = ()
     notices: tuple[str, ...] = ()
-    """Things a person should know that are no unit's state."""
+    """Warnings for the operator that are no unit's state."""
     switches: tuple[Switch | Outcome, ...] = ()
     """Each step that a switch came to, and its end."""
     changed: tuple[UnitName, ...] = ()

@@ -1,7 +1,7 @@
-"""The catalogue of the log: the name of every line that is ever written, its level, and when it is.
+"""The catalogue of the log: the name of every line, its level, and when it is written.
 
-A test collects the names from the source and compares; docs/reference/log.md's tables are made from here. A running
-supervisor does not load it.
+A test collects the names from the source and compares; the tables of docs/reference/log.md are generated from it. A
+running supervisor does not load it.
 """
 
 from units.records import dataclass
@@ -9,7 +9,7 @@ from units.records import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One kind of line. Its name is constant: whoever filters by it may rely on that."""
+    """One kind of line. Its name is constant, so that filters can rely on it."""
 
     event: str
     level: str
@@ -30,8 +30,13 @@ CATALOGUE: tuple[Group, ...] = (
         (
             Line(
                 "unit.transition",
-                "info; warning for `crash-loop`, `failed`, `image-missing`",
-                "a unit went from one state to another",
+                "info; warning for a crash, and for `backoff`, `crash-loop`, `failed`, `image-missing`",
+                "a unit went from one state to another; `happened` says in words what `on` names",
+            ),
+            Line(
+                "unit.restarted",
+                "info",
+                "a unit was restarted, besides its `unit.transition`: `restart` is the reason, `restarts` the count",
             ),
             Line(
                 "unit.decision",
@@ -40,15 +45,15 @@ CATALOGUE: tuple[Group, ...] = (
             ),
             Line(
                 "unit.fact",
-                "info for a person's wish, else debug",
-                "a fact that moved nothing and may explain what follows; `refused` says why a wish was refused",
+                "info for a request, warning for an OOM kill, else debug",
+                "an event that changed no state and may explain what follows; `refused` says why a request was refused",
             ),
-            Line("incident.opened", "warning", "something fell, and nothing else that is not over explains it"),
-            Line("incident.closed", "info", "all its `units` have been well for 10 s; they were not for `seconds`"),
-            Line("order.given", "debug", "the engine is asked for something, or a timer is set"),
-            Line("order.failed", "debug", "the engine refused; the transition that follows says what becomes of it"),
+            Line("incident.opened", "warning", "a failure began that belongs to no open incident"),
+            Line("incident.closed", "info", "all its `units` have been healthy for 10 s; it lasted `seconds`"),
+            Line("order.given", "debug", "an order to the engine was given, or a timer was set"),
+            Line("order.failed", "debug", "the engine refused an order; the transition that follows has the result"),
             Line("leftover.removed", "info", "a second container of a unit, left by a crash, was removed"),
-            Line("leftover.kept", "warning", "it could not be removed"),
+            Line("leftover.kept", "warning", "such a container could not be removed"),
             Line("replaced.kept", "warning", "a replaced container could not be removed or moved back"),
         ),
     ),
@@ -58,7 +63,7 @@ CATALOGUE: tuple[Group, ...] = (
             Line(
                 "switch.step",
                 "info",
-                "a [switch](../explanation/switching.md) came to this `step`; `of`, `origin` and `target` say which "
+                "a [switch](../explanation/switching.md) reached this `step`; `of`, `origin` and `target` say which "
                 "switch",
             ),
             Line(
@@ -69,28 +74,36 @@ CATALOGUE: tuple[Group, ...] = (
             Line(
                 "switch.interrupted",
                 "warning",
-                "the supervisor before this one ended in the middle of a switch; the choice on disk holds",
+                "the previous supervisor ended during a switch; the choice on disk applies",
             ),
-            Line("switch.intent-kept", "warning", "the note of a switch that is over could not be removed"),
-            Line("console.parked", "info", "a console that is not the chosen one ran, was stopped, and is kept"),
-            Line("console.not-parked", "warning", "it could not be stopped"),
+            Line("switch.intent-kept", "warning", "the saved intent of a finished switch could not be removed"),
+            Line(
+                "console.parked",
+                "info",
+                "a running console other than the chosen one was stopped, and its container kept",
+            ),
+            Line("console.not-parked", "warning", "such a console could not be stopped"),
             Line(
                 "console.not-swapped",
                 "warning",
-                "a recreate failed, and the old container could not be given its name back",
+                "a re-creation failed, and the old container could not be renamed back",
             ),
             Line("user_docker.started", "info", "its process was started: `pid`, `binary`, `context`"),
             Line("user_docker.adopted", "info", "its process was found running"),
-            Line("user_docker.ended", "info", "its process ended, `how`, and with which last words (`output`)"),
+            Line("user_docker.ended", "info", "its process ended; `how`, and its last lines (`output`)"),
             Line(
                 "user_docker.certificate",
                 "info",
-                "a certificate for TLS was made, made anew or written: `what`, and why",
+                "a TLS certificate was created, renewed or written: `what`, and why",
             ),
-            Line("user_docker.silent", "warning", "it no longer serves; `trouble` says how that shows"),
-            Line("user_docker.second", "warning", "one that an earlier supervisor started elsewhere is ended first"),
-            Line("user_docker.stale_pidfile", "info", "the pid file of a dead one was removed"),
-            Line("user_docker.no_record", "warning", "what a later supervisor needs to know of it cannot be written"),
+            Line("user_docker.silent", "warning", "it no longer serves; `trouble` has the symptom"),
+            Line(
+                "user_docker.second",
+                "warning",
+                "a process that an earlier supervisor started in another place is stopped first",
+            ),
+            Line("user_docker.stale_pidfile", "info", "the pid file of a dead process was removed"),
+            Line("user_docker.no_record", "warning", "its record for the next supervisor cannot be written"),
             Line("user_docker.no_log", "warning", "its log cannot be written"),
         ),
     ),
@@ -100,114 +113,122 @@ CATALOGUE: tuple[Group, ...] = (
             Line(
                 "container.recreated",
                 "info",
-                "a container was made anew with all of its configuration, since what it held on to was gone",
+                "a container was re-created with all of its configuration, because of a stale reference",
             ),
             Line(
                 "container.not-put-back",
                 "warning",
-                "making it anew failed, and this step of undoing it did, too: it needs a person",
+                "a re-creation failed, and undoing it failed at this step: manual repair is needed",
             ),
             Line(
                 "container.recreate-resumed",
                 "warning",
-                "the supervisor before this one ended in the middle of making `name` anew; it is finished, or "
-                "undone, now",
+                "the previous supervisor ended while it re-created `name`; the re-creation is completed or undone now",
             ),
             Line(
                 "container.recreate-not-noted",
                 "warning",
-                "it cannot be written down that a container is being made anew: a kill -9 just then would need a "
-                "person",
+                "the note of a re-creation cannot be written: a kill -9 during it would need manual repair",
             ),
             Line(
                 "label.ignored",
                 "warning",
-                "a label makes no sense; its default is used, and the container is watched. Told once",
+                "invalid or unknown label ignored; the default is used, and the container is watched. Logged once",
             ),
             Line(
                 "names.not-kept",
                 "warning",
-                "which id was whose cannot be written down: an owner made anew while nobody watches leaves its "
-                "friends behind",
+                "the ids of containers cannot be saved: if one is re-created while no supervisor runs, containers that "
+                "depend on it are not re-linked",
             ),
-            Line("dry-run.would", "info", "what would have been done"),
+            Line("dry-run.would", "info", "dry run: the action that would have been taken"),
             Line("watch.waiting", "info", "`AUTOHEAL_START_PERIOD` is not over yet"),
-            Line("notification.failed", "warning", "a receiver could not be told; once for each row of failures"),
-            Line("notification.back", "info", "it can be told again"),
+            Line(
+                "notification.failed",
+                "warning",
+                "a notification could not be delivered; once for each series of failures",
+            ),
+            Line("notification.back", "info", "notifications are delivered again"),
             Line(
                 "hooks.found",
                 "info",
-                "so many `hooks` are in the `folder`: at the start, after SIGHUP and `hooks reload`",
+                "number of `hooks` in the `folder`: at the start, after SIGHUP and `hooks reload`",
             ),
             Line(
                 "hook.refused",
                 "warning",
-                "a file is no hook, for a `reason`: somebody else could change it, or there are too many",
+                "a file is not used as a hook, with the `reason`: other users could change it, or there are too many",
             ),
-            Line("hook.failed", "warning", "a `hook` did not end well, `on` this event"),
-            Line("hook.resting", "warning", "it failed 5 times in a row and is left alone for `seconds`"),
-            Line("hook.switched", "info", "somebody switched a hook `on`, or off"),
-            Line("hook.vetoed", "info", "a gate said no, at this `point`, to something about this `unit`"),
-            Line("hooks.not-loaded", "warning", "there is no process for Python hooks; those of before go on"),
+            Line("hook.failed", "warning", "a `hook` failed `on` this event"),
+            Line("hook.resting", "warning", "a hook failed 5 times in a row and is not run for `seconds`"),
+            Line("hook.switched", "info", "a hook was switched `on` or off"),
+            Line("hook.vetoed", "info", "a gate vetoed an order to this `unit`, at this `point`"),
             Line(
-                "veto.overruled", "warning", "the stop was vetoed, and is carried out all the same: the host goes down"
+                "hooks.not-loaded",
+                "warning",
+                "the process for Python hooks did not start; the previous hooks stay in use",
             ),
+            Line("veto.overruled", "warning", "a vetoed stop is carried out, because the host goes down"),
         ),
     ),
     Group(
         "Events of the host",
         (
-            Line("boot.started", "info", "everything is checked, units are about to start"),
-            Line("boot.refused", "error", "`boot` ends with `exit_code`, nothing was touched"),
-            Line("config.warning", "warning", "a key that is not understood, a dependency that is ignored"),
+            Line("boot.started", "info", "all checks passed, units are about to start"),
+            Line("boot.refused", "error", "`boot` ends with `exit_code`, nothing was changed"),
+            Line("config.warning", "warning", "an unknown key, or a dependency that is ignored"),
             Line("config.read", "info", "the configuration was read again"),
-            Line("config.refused", "error", "it does not hold; the present one stays"),
+            Line("config.refused", "error", "the configuration is invalid; the current one stays in force"),
             Line("engine.back", "info", "the engine's event stream is open"),
-            Line("engine.awaited", "info", "it has not been open yet, and why"),
-            Line("engine.lost", "warning", "it was open, and is no more"),
-            Line("snapshot.asked", "debug", "something does not fit: the engine is asked how things are"),
+            Line("engine.awaited", "info", "the event stream has not been open yet, and why"),
+            Line("engine.lost", "warning", "the event stream was open and has ended"),
+            Line("snapshot.asked", "debug", "the engine is asked for a snapshot, because something does not fit"),
             Line(
                 "snapshot.taken",
                 "info with corrections, else debug",
-                "what the engine says was compared with what is known",
+                "the engine's containers were compared with the known state",
             ),
-            Line("snapshot.failed", "warning", "the engine did not say"),
+            Line("snapshot.failed", "warning", "the engine did not answer a snapshot"),
             Line("images.loaded", "info", "an archive of `--images` was loaded"),
             Line("images.failed", "error", "an archive could not be read"),
             Line("images.unreadable", "error", "the directory of archives could not be read"),
             Line("images.unstamped", "warning", "an archive will be loaded again at the next boot"),
-            Line("state.corrupt", "warning", "the state file is damaged and was put aside"),
-            Line("state.not-written", "error", "the state cannot be written, say for a full disk; told once"),
-            Line("state.written-again", "info", "it can again"),
+            Line("state.corrupt", "warning", "the state file is damaged and was moved aside"),
+            Line("state.not-written", "error", "the state cannot be written (for example a full disk); logged once"),
+            Line("state.written-again", "info", "the state can be written again"),
             Line(
                 "records.damaged",
                 "warning",
-                "so many `lines` of the records of before were damaged, as after a power loss, and are left out",
+                "number of damaged `lines` in the previous records, for example after a power loss; they are left out",
             ),
-            Line("records.not-read", "warning", "they cannot be read: `why` begins anew"),
+            Line(
+                "records.not-read", "warning", "the previous records cannot be read: `why` knows only this supervisor's"
+            ),
             Line(
                 "records.not-written",
                 "warning",
-                "records cannot be kept over a restart, say for a full disk; told once",
+                "records cannot be written (for example a full disk), so `why` would lose them at a restart; logged once",
             ),
-            Line("records.written-again", "info", "they can again"),
+            Line("records.written-again", "info", "records can be written again"),
             Line(
                 "log.lost",
                 "warning",
-                "the reader of this `target` had stopped reading, or its disk was full: so many `lines` are missing",
+                "the reader of this `target` had stopped reading, or its disk was full: number of `lines` missing",
             ),
-            Line("log.target-failed", "warning", "lines do not get to this `target` at present, for this `error`"),
-            Line("log.target-back", "info", "they do again; what `log.lost` does not count has been handed over"),
-            Line("supervisor.notice", "warning", "something a person should know that is no unit's state"),
+            Line("log.target-failed", "warning", "lines cannot be written to this `target`, with the `error`"),
+            Line(
+                "log.target-back", "info", "lines are written again; all but those counted by `log.lost` were delivered"
+            ),
+            Line("supervisor.notice", "warning", "a warning for the operator that is no unit's state"),
             Line(
                 "control.asked",
                 "info",
-                "somebody asked for a change on the [control socket](control.md#who-may): `uid`, `pid`, `program`, "
+                "a change was requested on the [control socket](control.md#who-may): `uid`, `pid`, `program`, "
                 "`verb`, `unit`, and `outcome` (`done`, `under way`, `refused: ...`, `left`: did not wait)",
             ),
             Line("shutdown.asked", "info", "the host goes down"),
-            Line("shutdown.hurried", "warning", "no more patience: what runs is killed"),
-            Line("shutdown.forced", "error", "asked three times: the supervisor ends at once"),
+            Line("shutdown.hurried", "warning", "immediate shutdown: running containers are killed"),
+            Line("shutdown.forced", "error", "shutdown requested three times: the supervisor ends at once"),
             Line("shutdown.done", "info", "`left_running` says whether units still run"),
         ),
     ),
@@ -215,11 +236,11 @@ CATALOGUE: tuple[Group, ...] = (
         "Events of an embedded engine",
         (
             Line("system_docker.state", "info", "its process started, serves, stops"),
-            Line("system_docker.lost", "warning", "it died, and when it is started again; `output` has its last lines"),
-            Line("system_docker.killed", "warning", "it did not end in time"),
-            Line("system_docker.args", "warning", "an argument of the engine may surprise"),
-            Line("system_docker.containerd", "warning", "there is a containerd already, and the engine would use it"),
-            Line("system_docker.stale_pidfile", "info", "the pid file of a dead one was removed"),
+            Line("system_docker.lost", "warning", "it died, and when it is restarted; `output` has its last lines"),
+            Line("system_docker.killed", "warning", "it did not stop in time and was killed"),
+            Line("system_docker.args", "warning", "an argument of the engine may have unexpected effects"),
+            Line("system_docker.containerd", "warning", "another containerd is running, and the engine would use it"),
+            Line("system_docker.stale_pidfile", "info", "the pid file of a dead process was removed"),
             Line("system_docker.leftover", "warning", "a file could not be removed"),
             Line("system_docker.no_log", "warning", "its log cannot be written"),
         ),

@@ -1,4 +1,4 @@
-"""The boot chart as a picture and as text: who waited for whom, and what the host waited for in the end. Pure."""
+"""The boot chart as a picture and as text: what each unit waited for, and the critical path. Pure."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,6 +6,7 @@ from typing import Any
 
 from supervisor.views import svg
 from supervisor.views.text import BOLD, DIM, GREEN, RED, YELLOW, Screen, clean, clock, table
+from units.words import duration
 
 WIDTH, LEFT, RIGHT = 960.0, 150.0, 70.0
 TOP, ROW, BAR = 74.0, 22.0, 14.0
@@ -16,7 +17,7 @@ STYLE = """
 .soft { opacity: .55; } .made { fill: #8467d7; } .proved { fill: #1f9d94; } .engine { fill: var(--dim); }
 """
 TONES = {"creating": "made", "running": "proved"}
-"""Where a boot wants colours to differ that a timeline does not."""
+"""Colours that differ from those of a timeline."""
 
 Unit = Mapping[str, Any]
 
@@ -25,19 +26,18 @@ def seconds(value: object) -> str:
     """``0.42 s``, ``13.1 s``, ``2 min 5 s``."""
     if value is None:
         return "-"
-    span = float(str(value))
-    return f"{span:.3g} s" if span < 60 else f"{int(span // 60)} min {int(span % 60)} s"
+    return duration(float(str(value)))
 
 
 def end_of(chart: Mapping[str, Any]) -> float:
-    """The last moment that the chart knows of."""
+    """The last moment in the chart."""
     begins = [float(stage["begin"]) for unit in chart["units"] for stage in unit["stages"]]
     return max([*begins, float(chart["engine"] or 0.0), 0.001])
 
 
 def headline(chart: Mapping[str, Any]) -> str:
     if not chart["units"]:
-        return "no unit was there to be brought up"
+        return "there were no units to start"
     missing = [unit for unit in chart["units"] if unit["arrived"] is None]
     if chart["took"] is not None:
         return f"{len(chart['units'])} units were up after {seconds(chart['took'])}"
@@ -101,7 +101,7 @@ def _engine(chart: Mapping[str, Any], end: float) -> Iterator[str]:
     on_path = " on-path" if "engine" in chart["critical_path"] else ""
     yield svg.text(LEFT - 8, TOP + 11, "engine", "dim strong", anchor="end")
     yield svg.rect(
-        LEFT, TOP, _x(until, end) - LEFT, BAR, f"engine{on_path}", title=f"until the engine served: {until} s"
+        LEFT, TOP, _x(until, end) - LEFT, BAR, f"engine{on_path}", title=f"until the engine answered: {seconds(until)}"
     )
 
 
@@ -125,7 +125,7 @@ def _row(unit: Unit, y: float, end: float) -> Iterator[str]:
 
 
 def _arrows(chart: Mapping[str, Any], rows: Mapping[str, float], end: float) -> Iterator[str]:
-    """Along the critical path, from who was waited for to who waited."""
+    """Arrows along the critical path, from the unit that was waited for to the one that waited."""
     waited = {str(unit["unit"]): unit["waited"] for unit in chart["units"]}
     for one, other in itertools.pairwise(chart["critical_path"]):
         x, y1, y2 = _x(float(waited[other] or 0.0), end), rows[one] + BAR, rows[other]
@@ -188,7 +188,7 @@ def _bar(unit: Unit, end: float, room: int) -> str:
 
 
 def show_blame(screen: Screen, chart: Mapping[str, Any]) -> None:
-    """Who took longest itself, and for whom each had to wait."""
+    """The units by the time that they took, and what each waited for."""
     units = sorted(chart["units"], key=lambda unit: -(unit["took"] if unit["took"] is not None else 1e9))
     screen.line(screen.paint(headline(chart), BOLD) + f"; critical path: {clean(path_in_words(chart)) or 'none yet'}")
     screen.line()
@@ -202,18 +202,22 @@ def show_blame(screen: Screen, chart: Mapping[str, Any]) -> None:
         )
         for unit in units
     ]
-    heads = ("TOOK", "UNIT", "STATE", "PULLING", "CREATING", "STARTING", "UNTIL READY", "BEFORE THAT IT WAITED")
+    heads = ("TOOK", "UNIT", "STATE", "PULLING", "CREATING", "STARTING", "UNTIL READY", "WAITED BEFORE")
     table(screen, heads, rows)
 
 
 def _wait_of(unit: Unit) -> str:
     if unit["found"]:
         return "found running"
-    return f"{seconds(unit['waited'])} for {unit['waited_for']}" if unit["waited_for"] else "it still does: ask why"
+    return (
+        f"{seconds(unit['waited'])} for {unit['waited_for']}"
+        if unit["waited_for"]
+        else "still waiting: see `dockwarden why`"
+    )
 
 
 def spent(unit: Unit, state: str) -> float | None:
-    """Seconds in one state, all times together; ``None``: it never was."""
+    """Seconds in one state in total; ``None``: it was never in it."""
     stages = unit["stages"]
     spans = [
         float(after["begin"]) - float(stage["begin"])

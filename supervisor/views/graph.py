@@ -1,6 +1,6 @@
-"""Who needs whom, with everybody's state: as plain values, and as text, mermaid, dot and a picture. Pure.
+"""The dependency graph with the state of each unit: as plain values, text, mermaid and dot. Pure.
 
-An edge goes from the unit that needs to the unit that is needed. It must load fast: commands use it.
+An edge goes from a unit to one that it depends on. It must load fast: commands use it.
 """
 
 import re
@@ -26,13 +26,13 @@ class Node:
 
     @property
     def said(self) -> str:
-        """Its state, and its health where that says more."""
+        """Its state, and its health unless that is good."""
         return self.state if self.health in {"none", "healthy"} else f"{self.state}, {self.health}"
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """``source`` needs ``target``; ``kinds`` are the keys of the configuration that say so."""
+    """``source`` depends on ``target``; ``kinds`` are the configuration keys that say so."""
 
     source: str
     target: str
@@ -132,7 +132,7 @@ def as_dot(graph: Graph) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """How text is made: with letters beyond ASCII or not, and how a level is painted."""
+    """How text is drawn: with Unicode or ASCII marks, and how a level is coloured."""
 
     unicode: bool = True
     paint: Callable[[str, Level], str] = lambda text, _: text
@@ -145,7 +145,7 @@ PLAIN = Marks()
 
 
 def as_text(graph: Graph, marks: Marks = PLAIN) -> str:
-    """One line for each unit, those that need attention first, with what it needs."""
+    """One line for each unit, those that need attention first, with its dependencies."""
     rank = {node.name: node for node in graph.nodes}
     ordered = sorted(rank.values(), key=lambda node: (node.level, node.name))
     wide = max((len(_clean(node.name)) for node in ordered), default=0)
@@ -159,9 +159,9 @@ def as_text(graph: Graph, marks: Marks = PLAIN) -> str:
 
 
 def as_tree(graph: Graph, root: str | None = None, marks: Marks = PLAIN) -> str:
-    """Each unit with what it needs below it; what has been shown once is not unfolded again.
+    """Each unit with its dependencies below it; a unit that was shown before is not unfolded again.
 
-    Without a root it begins with the units that nobody needs.
+    Without a root it begins with the units that no other unit depends on.
     """
     needed = {edge.target for edge in graph.edges}
     tops = [root] if root is not None else [node.name for node in graph.nodes if node.name not in needed]
@@ -204,7 +204,7 @@ def _css(of: Level) -> str:
 
 
 def _clean(text: str) -> str:
-    """Nothing that a terminal would obey."""
+    """Text that is safe for a terminal."""
     return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
 
 

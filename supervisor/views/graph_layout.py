@@ -1,7 +1,7 @@
-"""Where the boxes and lines of a graph go: the only place that knows. Pure, and the same for the same graph.
+"""Layout of a graph: the positions of boxes and lines. Pure, and the same for the same graph.
 
-In layers (Sugiyama's method): a unit stands right of all it needs, as far left as that allows; a line that passes a
-layer gets a place of its own in it; within a layer everything is sorted by where its neighbours are.
+In layers (Sugiyama's method): a unit stands right of its dependencies, as far left as possible; a line that passes a
+layer gets its own place in it; within a layer everything is sorted by the positions of its neighbours.
 """
 
 import itertools
@@ -46,7 +46,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """``lines`` lead from the one that needs (its left side) to the one that is needed (its right side)."""
+    """Boxes, and ``lines`` from a unit (its left side) to its dependency (its right side)."""
 
     boxes: Mapping[Name, Box]
     lines: Mapping[Ends, tuple[tuple[float, float], ...]]
@@ -55,7 +55,7 @@ class Layout:
 
 
 def layout(widths: Mapping[Name, float], edges: Iterable[Ends], sizes: Sizes = Sizes()) -> Layout:
-    """Place boxes of these widths. Edges go from who needs to who is needed; what closes a cycle is a straight line."""
+    """Place boxes of these widths. Edges go from a unit to its dependency; one that closes a cycle is a straight line."""
     given = sorted({ends for ends in edges if ends[0] != ends[1] and ends[0] in widths and ends[1] in widths})
     tied = sorted({name for ends in given for name in ends})
     loose = sorted(set(widths) - set(tied))

@@ -1,4 +1,4 @@
-"""The graph as a picture: boxes with states, and lines by what ties them. Pure."""
+"""The graph as an SVG picture: boxes with states, and lines by kind of dependency. Pure."""
 
 import itertools
 from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ SHARES = frozenset({"net", "pid", "ipc", "volumes_from", "links", "storage_conte
 
 
 def place(graph: Graph) -> Layout:
-    """Where everything goes. It depends on names and edges only, so that no change of a state moves anything."""
+    """The layout. It depends on names and edges only, so that a change of state moves nothing."""
     widths = {node.name: max(min(len(node.name), LONGEST) * LETTER + 48, NARROWEST) for node in graph.nodes}
     return layout(widths, ((edge.source, edge.target) for edge in graph.edges))
 
@@ -45,7 +45,7 @@ def picture(graph: Graph, placed: Layout | None = None, *, alone: bool = True) -
     parts = [_tie(edge, placed.lines[edge.source, edge.target]) for edge in graph.edges if edge.source != edge.target]
     parts += _labels(graph, placed.boxes)
     parts += [_box(node, placed.boxes[node.name]) for node in graph.nodes]
-    said = f"{len(graph.nodes)} units and what they need"
+    said = f"{len(graph.nodes)} units and their dependencies"
     if alone:
         back = svg.rect(0, 0, placed.width, placed.height, "back", radius=0)
         return svg.drawing(placed.width, placed.height, said, [back, *parts], STYLE)

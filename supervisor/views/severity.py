@@ -1,7 +1,7 @@
-"""The only place that says what of a host needs a person: units in the order of looking, and all in one sentence. Pure.
+"""Which units need attention: a level for each unit, their order, and the host in one sentence. Pure.
 
-It works on the plain values of ``status``, so that the page, ``top`` and ``graph`` say the same of a unit. It must load
-fast: commands use it.
+It works on the plain values of ``status``, so that the page, ``top`` and ``graph`` agree. It must load fast: commands use
+it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,18 +16,18 @@ AILING = frozenset({"crash-loop", "failed", "image-missing"})
 UP = frozenset({"ready", "completed"})
 ASIDE = frozenset({"inactive"})
 NAMED = 2
-"""Units that a sentence names; the others are in the list below it."""
+"""Units that a sentence names; the others are only counted."""
 
 
 class Level(IntEnum):
-    """How much a unit wants to be looked at; the smallest first."""
+    """How urgent a unit is; the most urgent first."""
 
     NEEDS_YOU = 0
-    """It will not be well by itself, or not soon."""
+    """It needs attention: it does not recover by itself, or not soon."""
     ON_ITS_WAY = 1
     UP = 2
     ASIDE = 3
-    """Nobody wants it to run."""
+    """It is not wanted."""
 
     @property
     def word(self) -> str:
@@ -45,8 +45,8 @@ SAID = {
     "crash-loop": "is in a crash loop",
     "failed": "has failed",
     "image-missing": "has no image",
-    "backoff": "is about to be started again",
-    "exited": "has ended",
+    "backoff": "is waiting for its restart",
+    "exited": "has exited",
     "inactive": "is stopped",
     "completed": "is done",
 }
@@ -85,7 +85,7 @@ def in_words(unit: Row) -> str:
     """``web is in a crash loop``."""
     said = SAID.get(unit["state"], f"is {unit['state']}")
     if unit["state"] not in AILING and (unit["flapping"] or unit["health"] == "unhealthy"):
-        said = "keeps falling ill" if unit["flapping"] else "is unhealthy"
+        said = "is flapping" if unit["flapping"] else "is unhealthy"
     return f"{unit['name']} {said}"
 
 
@@ -96,12 +96,12 @@ def headline(engine: Row, boss: Row, units: Sequence[Row], switch: Row | None = 
         return Headline(Level.ON_ITS_WAY, "the host goes down" + (f"; {_units(left)} left to stop" if left else ""))
     if not engine["up"]:
         worry = Level.NEEDS_YOU if engine["version"] else Level.ON_ITS_WAY
-        return Headline(worry, "the engine does not serve", reason=engine["reason"])
+        return Headline(worry, "the engine does not answer", reason=engine["reason"])
     ranked = in_order(units)
     ill = [unit for unit in ranked if level(unit) is Level.NEEDS_YOU]
     moving = [unit for unit in ranked if level(unit) is Level.ON_ITS_WAY]
     if ill:
-        needs = "1 unit needs you" if len(ill) == 1 else f"{len(ill)} units need you"
+        needs = "1 unit needs attention" if len(ill) == 1 else f"{len(ill)} units need attention"
         return _naming(Level.NEEDS_YOU, needs, ill)
     if switch is not None:
         whither = f"{switch['of']}: {switch['origin'] or 'own'} to {switch['target'] or 'own'}"
@@ -121,7 +121,7 @@ def _all_well(up: int, count: int) -> str:
 
 
 def _naming(worst: Level, text: str, units: Sequence[Row]) -> Headline:
-    """The first is told in full, the second by what it is, the rest by number."""
+    """The first unit in full, the second by its state, the rest by number."""
     first, *others = units
     if not others:
         return Headline(worst, f"{text}: {in_words(first)}", first["since"] or "", first["reason"])

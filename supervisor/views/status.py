@@ -1,4 +1,4 @@
-"""The only place that says what ``dockwarden status`` says: the world as plain JSON values. Pure."""
+"""The world as plain JSON values, as ``dockwarden status`` and the control API show it. Pure."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -16,25 +16,26 @@ from units.switch.record import Outcome
 from units.tables.console import dirty, persistent
 from units.tables.storage import contexts
 from units.unit import Phase, StoppedBy, Unit
+from units.words import duration
 from units.world import World
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the world does not know of itself."""
+    """Facts for ``status`` that are not in the world."""
 
     mode: str
-    """``embedded``: the engine is a child of ours; ``attached``: it is somebody else's."""
+    """``embedded``: the engine is a child of ours; ``attached``: it was started by another program."""
     url: str
     to_wall: Callable[[Instant], float]
     """Seconds since 1970 of a moment of the monotonic clock."""
     started: float
     """When this supervisor started, seconds since 1970."""
     daemon: str | None = None
-    """How the embedded engine's process is, in words."""
+    """State of the embedded engine's process, in words."""
     daemon_pid: int | None = None
     enabled: Mapping[Switchable, str] = field(default_factory=dict)
-    """What the next boot begins with."""
+    """The choices for the next boot."""
     user_docker: Report | None = None
     version: str = VERSION
     pid: int = field(default_factory=os.getpid)
@@ -73,7 +74,7 @@ def host(world: World, context: Context) -> dict[str, Any]:
 
 
 def consoles(world: World, context: Context) -> dict[str, Any] | None:
-    """Which consoles there are, and which one truly runs."""
+    """The consoles, and which one is running."""
     unit = world.units.get(CONSOLE)
     if unit is None:
         return None
@@ -99,7 +100,7 @@ def _console_row(name: str, spec: UnitSpec, unit: Unit, world: World) -> dict[st
 
 
 def storage(world: World, context: Context) -> dict[str, Any] | None:
-    """Whose file system user Docker runs in, and whose it could."""
+    """The storage context of user Docker, and the possible ones."""
     docker = world.units.get(USER_DOCKER)
     if docker is None:
         return None
@@ -128,7 +129,7 @@ def user_docker(world: World, context: Context) -> dict[str, Any] | None:
 
 
 def switch_row(world: World, context: Context) -> dict[str, Any]:
-    """The switch under way, and how the last one ended."""
+    """The switch in progress, and how the last one ended."""
     now, last = world.switch, world.switched
     return {
         "now": None
@@ -178,27 +179,27 @@ def unit_row(unit: Unit, to_wall: Callable[[Instant], float]) -> dict[str, Any]:
 
 
 def touched(unit: Unit) -> bool:
-    """Whether anything is ever done to it: a foreign container that does not ask for it is only looked at."""
+    """Whether it is managed: a foreign container without labels is only watched."""
     spec = unit.spec
     return spec.kind is not Kind.FOREIGN or spec.relink or spec.heal.action is not OnUnhealthy.NONE
 
 
 NEXT: dict[Phase, str] = {
-    Phase.INACTIVE: "nothing by itself: it is not wanted; `dockwarden start {name}` wants it again",
-    Phase.WAITING: "what it waits for gets there ({reason}); `dockwarden why` of that unit says when",
-    Phase.PULLING: "the engine has fetched {image}, or says why not",
-    Phase.CREATING: "the engine's answer to the order to make its container",
-    Phase.STARTING: "the engine's answer to the order to start it",
+    Phase.INACTIVE: "nothing happens by itself: it is not wanted; start it with `dockwarden start {name}`",
+    Phase.WAITING: "it starts when this is up: {reason}; see `dockwarden why` of that unit",
+    Phase.PULLING: "the engine has pulled {image}, or reports an error",
+    Phase.CREATING: "the engine creates its container",
+    Phase.STARTING: "the engine starts it",
     Phase.RUNNING: "its process ends",
     Phase.READY: "its process ends, its health check fails, or `dockwarden stop {name}`",
-    Phase.DRAINING: "the units that depend on it have ended; then it is stopped",
+    Phase.DRAINING: "it is stopped after the units that depend on it",
     Phase.STOPPING: "its process ends, or is killed when its stop timeout is over",
-    Phase.EXITED: "within a second it is known whether a person stopped it",
-    Phase.BACKOFF: "it is started again when its delay is over; at once with `dockwarden start {name}`",
-    Phase.CRASH_LOOP: "it is tried again every {probe:g} s; at once with `dockwarden reset-failed {name}`",
-    Phase.IMAGE_MISSING: "load or tag {image}; looked for at once with `dockwarden reset-failed {name}`",
-    Phase.COMPLETED: "nothing: it is done; again with `dockwarden restart {name}`",
-    Phase.FAILED: "mend what its reason says, then `dockwarden reset-failed {name}`",
+    Phase.EXITED: "within 1 s it is known whether a person stopped it",
+    Phase.BACKOFF: "restarted when its delay is over; at once with `dockwarden start {name}`",
+    Phase.CRASH_LOOP: "retried every {probe}; at once with `dockwarden reset-failed {name}`",
+    Phase.IMAGE_MISSING: "load or tag {image}; retried at once with `dockwarden reset-failed {name}`",
+    Phase.COMPLETED: "nothing: it is done; run it again with `dockwarden restart {name}`",
+    Phase.FAILED: "fix what its reason says, then run `dockwarden reset-failed {name}`",
 }
 """What would change a unit's state, and what a person can do."""
 
@@ -206,13 +207,13 @@ NEXT: dict[Phase, str] = {
 def what_next(unit: Unit, world: World) -> str:
     """What would change the unit's state, in a sentence."""
     if world.draining:
-        return "the host goes down; nothing starts any more"
+        return "the host goes down; nothing is started any more"
     if not world.engine_up and unit.phase is not Phase.INACTIVE:
-        return f"first the engine must answer ({world.engine_reason})"
+        return f"the engine must answer first ({world.engine_reason})"
     if unit.phase is Phase.INACTIVE and unit.stopped_by is StoppedBy.CONFIG:
         return "it comes back when the configuration defines it again"
     if unit.phase is Phase.RUNNING and unit.health is not Health.NONE:
         return f"its health check passes (it is {unit.health}), or its process ends"
     return NEXT[unit.phase].format(
-        name=unit.name, reason=unit.reason, image=unit.spec.image, probe=unit.spec.restart.probe
+        name=unit.name, reason=unit.reason, image=unit.spec.image, probe=duration(unit.spec.restart.probe)
     )

@@ -1,4 +1,4 @@
-"""The only place that writes SVG: shapes as text, for pictures that stand alone. Pure.
+"""SVG shapes as text, for pictures that stand alone. Pure.
 
 A picture needs nothing from elsewhere (no font, no script, no style sheet), is readable on dark and on light, and
 shows names that came from anywhere: every text is escaped here, and every class name is one of ours.

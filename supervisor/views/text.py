@@ -1,6 +1,6 @@
-"""The only place that makes text for people of what the supervisor answers. It must load fast.
+"""Text for people from the supervisor's answers. It must load fast.
 
-Names and reasons come from files, images and engines: whatever could steer a terminal is replaced here.
+Names and reasons come from files, images and engines: characters that could control a terminal are replaced here.
 """
 
 import os
@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Self, TextIO
 
 from supervisor.logs.timestamps import seconds
+from units.words import duration, fact_in_words
 
 BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
 COLOURS = {
@@ -70,7 +71,7 @@ class Screen:
 
 
 def clean(value: object) -> str:
-    """Text without anything that a terminal would obey: control, format and private characters become ``?``."""
+    """Text that is safe for a terminal: control, format and private characters become ``?``."""
     text = "" if value is None else str(value)
     if text.isprintable():
         return text
@@ -78,7 +79,7 @@ def clean(value: object) -> str:
 
 
 def clean_output(text: str, screen: Screen) -> str:
-    """A line of a container: as it is for a pipe; on a terminal colours stay, and all else that steers it goes."""
+    """A line of a container: as it is for a pipe; on a terminal colours stay, other control sequences are removed."""
     if not screen.terminal:
         return text
     parts = _COLOUR_CODE.split(text.replace("\t", "        ").rstrip("\r"))
@@ -105,16 +106,8 @@ def table(screen: Screen, heads: Sequence[str], rows: Sequence[Sequence[object]]
 
 
 def lasted(seconds: float) -> str:
-    """A span in its two largest units: ``3 min 20 s``, ``2 d 4 h``."""
-    left = max(int(seconds), 0)
-    parts: list[str] = []
-    for name, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
-        count, left = divmod(left, size)
-        if count or (name == "s" and not parts):
-            parts.append(f"{count} {name}")
-        elif parts:
-            break
-    return " ".join(parts[:2])
+    """A span in whole seconds, in its two largest units: ``3 min 20 s``, ``2 d 4 h``."""
+    return duration(int(seconds))
 
 
 def since(stamp: object, now: float | None = None) -> str:
@@ -148,7 +141,7 @@ def show_status(screen: Screen, answer: Mapping[str, Any]) -> None:
 
 
 def _show_places(screen: Screen, answer: Mapping[str, Any]) -> None:
-    """Which console, and which user Docker where; and the switch that is under way, or how the last one ended."""
+    """The console, user Docker, and the switch in progress or the last one."""
 
     def line(head: str, said: str, why: object) -> None:
         screen.line(f"{head:<12}" + screen.fit(clean(f"{said}: {why}" if why else said), 12))
@@ -183,7 +176,7 @@ def show_units(screen: Screen, units: Sequence[Mapping[str, Any]]) -> None:
                 "-" if unit["health"] == "none" else unit["health"],
                 unit["restarts"],
                 since(unit["since"]),
-                unit["reason"] if unit.get("touched", True) else f"only looked at; {unit['reason']}",
+                unit["reason"] if unit.get("touched", True) else f"not managed (no label); {unit['reason']}",
             )
             for unit in units
         ],
@@ -192,7 +185,9 @@ def show_units(screen: Screen, units: Sequence[Mapping[str, Any]]) -> None:
 
 def show_event(screen: Screen, event: Mapping[str, Any]) -> None:
     if event.get("event") == "dropped":
-        screen.line(screen.paint(f"... {event.get('count')} records were dropped: this reader is too slow", YELLOW))
+        screen.line(
+            screen.paint(f"... {event.get('count')} records were dropped: this client reads too slowly", YELLOW)
+        )
         return
     at, unit = clock(event.get("time")), clean(event.get("unit") or "-")
     after = str(event.get("after", ""))
@@ -200,7 +195,7 @@ def show_event(screen: Screen, event: Mapping[str, Any]) -> None:
         what = f"{clean(event.get('before'))} -> {screen.paint(clean(after), COLOURS.get(after))}"
         plain = len(clean(event.get("before"))) + 4 + len(clean(after))
     elif event.get("event") == "unit.fact":
-        what = clean(event.get("fact"))
+        what = clean(event.get("happened") or fact_in_words(str(event.get("fact", ""))))
         plain = len(what)
     else:
         what = clean(event.get("event"))

@@ -1,7 +1,7 @@
-"""The picture of one unit's story: what state it and its peers were in, and where a fact led to a decision. Pure.
+"""The timeline of one unit as a picture: its states, those of its peers, and the decisions. Pure.
 
-Time goes to the right, and long quiet stretches are drawn shorter than they were, for everything worth seeing happens
-within seconds. Numbers lead from the picture to the list below it, which says what was decided and from what.
+Time goes to the right, and long quiet stretches are drawn shorter than they were. Numbers lead from the picture to the
+list below it, which has each decision and its inputs.
 """
 
 import itertools
@@ -26,7 +26,7 @@ WIDE = 118
 SHORTENED = 0.4
 """A stretch of so many seconds gets a width of seconds to this power."""
 LEAST = 0.05
-"""Seconds that any stretch counts for at least: what happened together stands beside one another."""
+"""Seconds that any stretch counts for at least: simultaneous events stand side by side."""
 HOST = "host"
 
 STYLE = """
@@ -124,7 +124,7 @@ def _height(lanes: Sequence[str], shown: Sequence[Any], marked: Sequence[Any]) -
 
 
 def _matters(block: Sequence[Event], name: str) -> bool:
-    """A moment that is worth a number: something was decided, or it was the host's."""
+    """Whether a moment gets a number: something was decided, or it was about the host."""
     return (
         bool(_decisions(block))
         or not block[0].get("unit")
@@ -223,7 +223,7 @@ def _listing(shown: Sequence[Sequence[Event]], left_out: int, name: str, top: fl
 
 
 def _told(block: Sequence[Event], name: str) -> list[str]:
-    """What was decided at this moment, from what, and whether it was a restart."""
+    """The decisions of this moment, their inputs, and whether it was a restart."""
     told = []
     for event in block:
         owner = f"{event['unit']}: " if event.get("unit") not in {name, None} else ""

@@ -1,53 +1,26 @@
-"""The words of a chain: which records stand together, what they are called, and which rounds are told once. Pure."""
+"""Groups and headlines for a chain of records: which belong together, and which rounds are shown once. Pure."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from supervisor.views.text import clean, lasted
+from supervisor.views.text import clean
+from units.words import HOST_FACTS, duration, split_fact
 
 ALIKE = 3
-"""So many rounds in a row that look alike are told one by one; of more, the first and the last."""
+"""Up to this many equal rounds in a row are shown one by one; of more, the first and the last."""
 
 Event = Mapping[str, Any]
 
-WORDS = {
-    "ContainerDied": "its container died",
-    "ContainerStarted": "its container was started",
-    "ContainerCreated": "its container was made",
-    "ContainerDestroyed": "its container was removed",
-    "ContainerKilled": "its container was sent a signal",
-    "ContainerOomed": "the kernel killed a process of it for lack of memory",
-    "ContainerStopped": "its container was stopped through the engine",
-    "RetryDue": "the time for another try had come",
-    "VerdictDue": "nothing more was heard of its end",
-    "DeadlineDue": "the time it had was over",
-    "LookDue": "it was looked at again",
-    "StartAsked": "somebody asked for a start",
-    "StopAsked": "somebody asked for a stop",
-    "RestartAsked": "somebody asked for a restart",
-    "ResetAsked": "somebody asked to forget its failures",
-    "EngineLost": "the engine was lost",
-    "EngineBack": "the engine answered again",
-    "SnapshotTaken": "all containers were looked at",
-    "HealthReported": "its health was reported",
-    "StartFailed": "the engine did not start it",
-    "CreateFailed": "the engine did not make its container",
-    "PullFailed": "its image could not be fetched",
-    "ImagePulled": "its image was fetched",
-    "ConfigRead": "the configuration was read",
-    "ShutdownAsked": "the host was asked to go down",
-}
 HOST = {
     "engine.lost": "the engine was lost",
-    "engine.awaited": "the engine was not there yet",
+    "engine.awaited": "the engine was not up yet",
     "engine.back": "the engine answered",
     "supervisor.started": "a supervisor started",
     "config.read": "the configuration was read",
     "config.refused": "the configuration was refused",
-    "shutdown.asked": "the host was asked to go down",
-    "shutdown.hurried": "the host goes down in a hurry",
-    "snapshot.taken": "all containers were looked at",
+    "shutdown.asked": "shutdown requested",
+    "shutdown.hurried": "shutdown hurried",
+    "snapshot.taken": "snapshot taken",
     "supervisor.notice": "notice",
 }
 
@@ -94,7 +67,7 @@ def fold(told: list[list[Event]]) -> Iterator[tuple[list[Event], int]]:
 
 
 def _rounds(shapes: Sequence[object], at: int) -> tuple[int, int]:
-    """The size of the round that begins here and comes again most, and how often it comes."""
+    """The size of the most repeated round that begins here, and how often it repeats."""
     best = (1, 1)
     for size in range(1, 5):
         times = 1
@@ -114,24 +87,15 @@ def headline(block: Sequence[Event], name: str) -> str:
         said = HOST.get(str(first.get("event")), str(first.get("event")))
         reason = clean(first.get("reason", ""))
         return f"{said}: {reason}" if reason else said
-    fact, _, of = clean(first.get("fact", "")).partition(" of ")
-    word, _, rest = fact.partition(" ")
-    said = WORDS.get(word, word)
-    root = of or clean(first.get("unit", ""))
-    if root != name and said.startswith("its "):
-        said = f"{root}'s {said.removeprefix('its ')}"
-    elif root != name and word in WORDS:
-        said = f"{said} (of {root})" if of else said
-    return f"{said}: {_fields(rest)}" if rest else said
-
-
-def _fields(said: str) -> str:
-    """``exit_code=3 oom`` as words."""
-    return re.sub(r"\b([a-z_]+)=", lambda found: found[1].replace("_", " ") + " ", said)
+    fact, unit = clean(first.get("fact", "")), clean(first.get("unit", ""))
+    said, root = split_fact(fact)
+    if not root and fact.partition(" ")[0] not in HOST_FACTS:
+        root = unit
+    return f"{root}: {said}" if root and root != name else said
 
 
 def inputs_in_words(inputs: Event) -> str:
-    """What a decision was made from, in the order in which it was said."""
+    """The inputs of a decision, in order."""
     left = {str(key): value for key, value in inputs.items()}
     told: list[str] = []
 
@@ -145,11 +109,11 @@ def inputs_in_words(inputs: Event) -> str:
     if (found := take("failures")) is not None:
         told.append(f"failure {found[0]} in a row")
     if (found := take("helped", "flapping_at", "window")) is not None:
-        told.append(f"helped {counted(found[0], 'time')} in {lasted(float(found[2]))} (flapping at {found[1]})")
+        told.append(f"restarted {counted(found[0], 'time')} in {duration(float(found[2]))} (flapping at {found[1]})")
     if (found := take("restarts", "burst", "interval")) is not None:
-        told.append(f"{counted(found[0], 'restart')} in {lasted(float(found[2]))} (limit {found[1] or 'none'})")
+        told.append(f"{counted(found[0], 'restart')} in {duration(float(found[2]))} (limit {found[1] or 'none'})")
     if (found := take("base_delay", "jitter", "drawn", "delay")) is not None:
-        told.append(f"delay {found[0]:g} s, with jitter {found[3]:g} s")
+        told.append(f"delay {duration(found[0])}, with jitter {duration(found[3])}")
         left.pop("jitter", None)
     told += [f"{clean(key).replace('_', ' ')} {_value(value)}" for key, value in left.items() if value not in {"", 0}]
     return "; ".join(told)
@@ -164,8 +128,7 @@ def _value(value: object) -> str:
 
 
 def _span(span: object) -> str:
-    """Below a minute with the fraction that decides."""
+    """A span in words, or the text that stands for one."""
     if not isinstance(span, int | float):
         return clean(span)
-    value = float(span)
-    return f"{value:.3g} s" if value < 60 else lasted(value)
+    return duration(float(span))

@@ -1,7 +1,7 @@
-"""The page of ``dockwarden why``: the chain from the first fact to the present state, for whoever is woken at night.
+"""The text of ``dockwarden why``: the chain from the first event to the present state.
 
 One block for each moment: when, what happened (with the engine's own stamp), what was decided and from what, and what
-became of the unit. Rounds that look alike are told once. Nothing is wider than 80 columns unless the terminal is.
+became of the unit. Rounds that look alike are shown once. Nothing is wider than 80 columns unless the terminal is.
 """
 
 import textwrap
@@ -20,9 +20,9 @@ def show(screen: Screen, answer: Event) -> None:
     _show_state(screen, answer)
     screen.line()
     if not answer["chain"]:
-        screen.line("Nothing has happened to it, as far as records reach back.")
+        screen.line("No events recorded for it.")
         return
-    screen.line(screen.paint("How it came to this, oldest first:", BOLD))
+    screen.line(screen.paint("What happened, oldest first:", BOLD))
     if answer.get("earlier"):
         screen.line(screen.paint(f"({answer['earlier']} earlier records: --since 1d shows more)", DIM))
     name = str(answer["unit"]["name"])
@@ -57,7 +57,7 @@ def _show_state(screen: Screen, answer: Event) -> None:
         said = " ".join(clean(check["output"]).split())
         _field(screen, "check", f"{clock(check['time'])} {clean(check['check'])} {clean(check['outcome'])}: {said}")
     for line in answer.get("output", ()):
-        _field(screen, "it wrote", line)
+        _field(screen, "output", line)
 
 
 def _field(screen: Screen, head: str, said: object) -> None:

@@ -73,7 +73,7 @@ def test_an_oom_kill_is_told_apart(bed: Bed, engine_version: str) -> None:
     host.boot()
     host.wait("hog is oom-killed", lambda units: units["hog"]["restarts"] == 1 or units["hog"]["state"] == "failed")
     units = host.wait("hog has used up its retries", lambda units: units["hog"]["state"] == "failed")
-    assert "lack of memory" in units["hog"]["reason"]
+    assert "OOM-killed" in units["hog"]["reason"]
     assert 'dockwarden_unit_restarts_total{reason="oom",unit="hog"} 1.0' in host.get("/metrics")
     assert host.end() == 0
 

@@ -131,7 +131,7 @@ def test_a_vetoed_start_waits_with_its_reason_and_holds_up_no_other(host: Host) 
     restarts = units["gated"]["restarts"]
     kill(host, "web")
     assert units["gated"]["state"] == "backoff"
-    assert units["gated"]["reason"].startswith("vetoed by site.py:held: held back; asked again in ")
+    assert units["gated"]["reason"].startswith("vetoed by site.py:held: held back; next try in ")
     (host.dir / "hold").unlink()
     host.cli("start", "gated", check=True)
     units = host.wait_up("gated")
@@ -150,7 +150,7 @@ def test_a_vetoed_stop_leaves_it_up(host: Host) -> None:
     (host.dir / "keep").touch()
     said = host.cli("stop", "gated")
     assert said.returncode == 1
-    assert "it is ready: runs on: vetoed by site.py:keep: in use" in said.stderr
+    assert "it is ready: not stopped: vetoed by site.py:keep: in use" in said.stderr
     (host.dir / "keep").unlink()
     host.cli("stop", "gated", check=True)
     host.wait("stopped", lambda units: units["gated"]["state"] == "inactive")
@@ -164,7 +164,7 @@ def test_a_hook_is_told_and_can_be_switched_off(host: Host) -> None:
     kill(host, "web")
     host.wait("told", lambda _: hook(host, "site.py:note")["runs"] > before)
     assert hook(host, "site.py:note")["last_output"] == "noted web"
-    assert (host.dir / "notes").read_text().startswith("web restarted after: exit code 137")
+    assert (host.dir / "notes").read_text().startswith("web restarted after: killed by SIGKILL (exit code 137)")
     host.cli("hooks", "disable", "site.py:note", check=True)
     before = hook(host, "site.py:note")["runs"]
     kill(host, "web")

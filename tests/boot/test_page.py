@@ -118,9 +118,9 @@ def test_what_needs_you_is_said_and_stands_first(door: Door, browser: Browser) -
     """The sentence at the top and in the window's title; the first row; a word and a shape, not only a colour."""
     visit(browser, door)
     assert browser.script("return document.querySelector('h1 .text').textContent").startswith(
-        "1 unit needs you: web is in a crash loop"
+        "1 unit needs attention: web is in a crash loop"
     )
-    assert browser.script("return document.title").startswith("1 unit needs you")
+    assert browser.script("return document.title").startswith("1 unit needs attention")
     browser.wait("web first", "return document.querySelector('tr.unit').dataset.unit === 'web'")
     assert browser.script(CELL, "web", "state").split() == ["▲", "crash-loop"]
 

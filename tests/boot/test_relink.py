@@ -93,5 +93,5 @@ def test_an_unhealthy_unit_is_restarted(host: Host) -> None:
     units = host.wait(
         "weak is well again", lambda units: units["weak"]["restarts"] == 1 and units["weak"]["state"] == "ready"
     )
-    assert units["weak"]["reason"] in {"healthy", "restarted after: its health check failed"}
-    assert "its health check failed" in host.cli("why", "weak").stdout
+    assert units["weak"]["reason"] in {"healthy", "restarted after: unhealthy: HEALTHCHECK failed"}
+    assert "unhealthy: HEALTHCHECK failed" in host.cli("why", "weak").stdout

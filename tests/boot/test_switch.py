@@ -241,7 +241,7 @@ def test_only_one_switch_at_a_time_and_nothing_else_in_between(host: Host) -> No
     assert "there are: broken, default, other" in unknown.stderr
     bad = host.cli("storage", "switch", "plain")
     assert "set privileged: true" in bad.stderr
-    assert "nothing was touched" in bad.stderr
+    assert "nothing was changed" in bad.stderr
     none = host.cli("engine", "switch", "nix")
     assert "there is no engine 'nix'" in none.stderr
 

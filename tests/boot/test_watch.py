@@ -178,7 +178,7 @@ def test_an_unhealthy_container_is_restarted(host: WatchedHost) -> None:
     host.wait_up("web")
     host.execute("web", "rm", "/tmp/well")
     host.wait("web is well again", lambda units: units["web"]["restarts"] == 1 and units["web"]["state"] == "ready")
-    assert "its health check failed" in host.cli("why", "web").stdout
+    assert "unhealthy: HEALTHCHECK failed" in host.cli("why", "web").stdout
 
 
 def test_labels_that_make_no_sense_are_named_and_the_container_is_watched(host: WatchedHost) -> None:

@@ -59,7 +59,7 @@ def test_a_vetoed_create_is_tried_again_ever_less_often_and_charges_nothing() ->
     story = Story.of(spec("web"))
     story.connect()
     told = [story.feed(fact.CreateFailed(WEB, Failure.VETOED, NO))]
-    assert story.unit("web").reason == f"{NO}; asked again in 5 s"
+    assert story.unit("web").reason == f"{NO}; next try in 5 s"
     for _ in range(5):
         story.feed(fact.RetryDue(WEB, story.token("web")))
         told.append(story.feed(fact.CreateFailed(WEB, Failure.VETOED, NO)))
@@ -95,7 +95,7 @@ def test_after_a_vetoed_stop_it_runs_on_as_wanted_and_says_why() -> None:
     story.feed(fact.StopAsked(WEB))
     story.feed(fact.SignalFailed(WEB, story.id("web"), Failure.VETOED, NO))
     web = story.unit("web")
-    assert (web.phase, web.wanted, web.reason) == (Phase.READY, True, f"runs on: {NO}")
+    assert (web.phase, web.wanted, web.reason) == (Phase.READY, True, f"not stopped: {NO}")
     story.died("web", 3)
     assert story.unit("web").phase is Phase.STARTING
 

@@ -60,7 +60,7 @@ def test_a_frame_ranks_and_fits() -> None:
     """What needs you is first, no line is wider than the screen, and there are no more lines than it has."""
     units = [row(f"unit-{number:02}", reason="x" * 300) for number in range(40)] + [row("zz", "failed")]
     lines = frame(plain_screen(), answer(*units), ("last words",), (60, 20), NOW)
-    assert lines[0] == "▲ 1 unit needs you: zz has failed"
+    assert lines[0] == "▲ 1 unit needs attention: zz has failed"
     assert lines[5].startswith("▲ zz")
     assert len(lines) == 20
     assert max(map(len, lines)) <= 60

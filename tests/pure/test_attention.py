@@ -29,14 +29,14 @@ def unit(name: str, state: str = "ready", **more: Any) -> dict[str, Any]:
         ([unit("a"), unit("b", "completed")], "all 2 units are up", Level.UP),
         ([unit("a"), unit("b", "inactive")], "1 of 2 units is up, 1 is not wanted", Level.UP),
         ([unit("a"), unit("b", "starting")], "1 of 2 units is up: b is starting", Level.ON_ITS_WAY),
-        ([unit("a"), unit("b", "crash-loop")], "1 unit needs you: b is in a crash loop", Level.NEEDS_YOU),
+        ([unit("a"), unit("b", "crash-loop")], "1 unit needs attention: b is in a crash loop", Level.NEEDS_YOU),
         (
             [unit("d", "starting"), unit("c", health="unhealthy"), unit("b", "failed"), unit("a", "image-missing")],
-            "3 units need you: a has no image, b has failed, and 1 more",
+            "3 units need attention: a has no image, b has failed, and 1 more",
             Level.NEEDS_YOU,
         ),
-        ([unit("a", health="unhealthy")], "1 unit needs you: a is unhealthy", Level.NEEDS_YOU),
-        ([unit("a", flapping=True)], "1 unit needs you: a keeps falling ill", Level.NEEDS_YOU),
+        ([unit("a", health="unhealthy")], "1 unit needs attention: a is unhealthy", Level.NEEDS_YOU),
+        ([unit("a", flapping=True)], "1 unit needs attention: a is flapping", Level.NEEDS_YOU),
     ],
 )
 def test_the_sentence(units: list[dict[str, Any]], said: str, worst: Level) -> None:
@@ -54,7 +54,7 @@ def test_the_engine_and_the_end_of_the_host_come_first() -> None:
     """What is above all units explains them all."""
     ill = [unit("a", "failed")]
     down = {**UP, "up": False, "reason": "connection refused"}
-    assert headline(down, BOSS, ill).text == "the engine does not serve"
+    assert headline(down, BOSS, ill).text == "the engine does not answer"
     assert headline(down, BOSS, ill).reason == "connection refused"
     assert headline({**down, "version": None}, BOSS, ill).level is Level.ON_ITS_WAY  # A boot begins so.
     assert headline(down, {"draining": True}, [unit("a")]).text == "the host goes down; 1 unit left to stop"

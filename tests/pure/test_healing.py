@@ -97,7 +97,7 @@ def test_stopped_until_a_person_starts_it() -> None:
     told(story, "web", U, "liveness")
     assert story.died("web", 0) == "web: stopping -> inactive"
     assert story.unit("web").stopped_by is StoppedBy.HEALTH
-    assert "its health check liveness failed" in story.unit("web").reason
+    assert "unhealthy: check liveness failed" in story.unit("web").reason
     assert story.feed(fact.StartAsked(UnitName("web"))).startswith("web: inactive -> starting")
 
 
@@ -115,7 +115,7 @@ def test_only_said(action: OnUnhealthy) -> None:
     story = up(checked("web", CheckKind.LIVENESS, action=action))
     told(story, "web", H, "liveness")
     assert told(story, "web", U, "liveness") == "web: ready -> running"
-    assert story.unit("web").reason == f"its health check liveness failed; nothing is done about it (action {action})"
+    assert story.unit("web").reason == f"unhealthy: check liveness failed; not restarted (action {action})"
 
 
 def test_the_start_limit_is_shared_with_crashes_and_opens_again() -> None:
@@ -129,7 +129,7 @@ def test_the_start_limit_is_shared_with_crashes_and_opens_again() -> None:
     story.started("web")
     held = told(story.later(1), "web", U, "liveness")
     assert held == "arm web look 27.5"
-    assert "5 restarts within 60 s are the limit" in story.unit("web").reason
+    assert "limit of 5 restarts in 60 s reached" in story.unit("web").reason
     assert look(story.later(27.5), "web").startswith("web: running -> stopping")
 
 
@@ -156,7 +156,7 @@ def test_a_dead_peer_is_no_fault_of_its_own() -> None:
     story.later(1).died("db")
     story.later(1)
     assert told(story, "web", U, "liveness") == "web: ready -> running\narm web look 5"
-    assert story.unit("web").reason == "its health check liveness failed, while db is down"
+    assert story.unit("web").reason == "unhealthy: check liveness failed; waiting: db is down"
     assert story.unit("web").falls == ()
     story.started("db")
     assert look(story, "web").startswith("web: running -> stopping")
@@ -189,7 +189,7 @@ def test_who_sits_in_a_dead_namespace_is_brought_back_in_step_first_and_for_noth
     story.died("vpn", 0)
     assert "arm app look" in story.later(1).started("vpn")
     assert told(story.later(1), "app", U, "liveness") == "app: ready -> running\narm app look 1"
-    assert "while it holds on to what is over" in story.unit("app").reason
+    assert "waiting for the re-link of its stale reference" in story.unit("app").reason
     assert look(story.later(1), "app").startswith("app: running -> stopping")
     story.died("app", 0)
     story.started("app")

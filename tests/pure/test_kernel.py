@@ -30,7 +30,7 @@ def test_a_killed_service_is_started_again_within_the_same_step() -> None:
     story.up("db").later(60)
     assert story.died("db", 137) == "db: ready -> starting\nstart db-1\narm db deadline 45"
     story.started("db")
-    assert story.unit("db").reason == "restarted after: exit code 137 (SIGKILL)"
+    assert story.unit("db").reason == "restarted after: killed by SIGKILL (exit code 137)"
     assert story.unit("db").restarts == 1
 
 
@@ -217,7 +217,7 @@ def test_a_process_that_survives_three_sigkills_is_given_up() -> None:
     waits = [story.feed(fact.KillDue(UnitName("db"), story.token("db"))) for _ in range(3)]
     assert waits == [f"signal db-1 SIGKILL\narm db kill {wait}" for wait in (2, 4, 8)]
     assert story.feed(fact.KillDue(UnitName("db"), story.token("db"))) == "db: stopping -> failed"
-    assert "survived 3 SIGKILLs" in story.unit("db").reason
+    assert "still running after 3 SIGKILLs" in story.unit("db").reason
     late = fact.SignalFailed(UnitName("db"), story.id("db"), Failure.NOT_RUNNING, "it is not running")
     assert story.feed(late) == "db: failed -> inactive"
 
@@ -265,7 +265,7 @@ def test_an_unhealthy_unit_is_restarted_within_its_budget() -> None:
         story.died("db", 0)
         story.started("db")
         assert story.unit("db").restarts == number + 1
-        assert story.unit("db").reason == "restarted after: its health check failed"
+        assert story.unit("db").reason == "restarted after: unhealthy: HEALTHCHECK failed"
     assert sick(story, "db") == "arm db look 600"
     assert story.unit("db").health is Health.UNHEALTHY
     assert "flapping" in story.unit("db").reason
@@ -289,7 +289,7 @@ def test_who_shares_a_namespace_is_started_again_after_its_owner(via: Via) -> No
     assert story.later(1).started("app").splitlines()[:2] == ["app: starting -> ready", "log: ready -> stopping"]
     story.died("log", 0)
     story.later(1).started("log")
-    assert story.unit("app").reason == "joined again what was started anew"
+    assert story.unit("app").reason == "restarted to rejoin the network of vpn"
     assert [story.unit(name).restarts for name in ("vpn", "app", "log", "web")] == [1, 1, 1, 0]
     assert story.unit("app").budget.restarts == ()
     assert set(story.phases().values()) == {"ready"}

@@ -29,7 +29,7 @@ from units.quantities import Instant
 from units.spec import HealPolicy, OnUnhealthy, UnitName, Via
 from units.world import Entry
 
-NOTICE = Notice(Kind.HEAL, "web", "its health check failed", "ab-1", "ready", "0123456789ab", 1, 10.0)
+NOTICE = Notice(Kind.HEAL, "web", "restarted after: unhealthy: HEALTHCHECK failed", "ab-1", "ready", "0123456789ab", 1, 10.0)
 SILENT = structlog.wrap_logger(None, processors=[], wrapper_class=structlog.make_filtering_bound_logger(50))
 
 
@@ -251,7 +251,7 @@ def test_a_webhook_posts_json_with_a_sentence() -> None:
     head, _, body = heard.partition(b"\r\n\r\n")
     assert head.startswith(b"POST /hook/secret HTTP/1.1")
     said = json.loads(body)
-    assert said["content"] == "web: helped: its health check failed"
+    assert said["content"] == "web: restarted after: unhealthy: HEALTHCHECK failed"
     assert (said["event"], said["unit"], said["cause"]) == ("heal", "web", "ab-1")
 
 

@@ -50,8 +50,8 @@ def test_a_secret_is_known_by_its_shape(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "exit code 137 (SIGKILL)",
-        "web: helped: restarted after: its health check failed",
+        "killed by SIGKILL (exit code 137)",
+        "web: restarted after: unhealthy: HEALTHCHECK failed",
         "unix:///run/docker.sock",
         "the author is a monkey: 3",
         "http://:8080/health?verbose=1",
@@ -128,7 +128,7 @@ def test_looking_first_whether_there_is_anything_changes_nothing(pieces: list[st
 
 
 @pytest.mark.parametrize(
-    "text", ["auth: ready", "waits for token-service: it is starting", "console: exit code 137 (SIGKILL)"]
+    "text", ["auth: ready", "waits for token-service: it is starting", "console: killed by SIGKILL (exit code 137)"]
 )
 def test_a_sentence_about_a_unit_stays(text: str) -> None:
     """Whatever the unit's name is; what stands behind an equals sign is a secret all the same."""

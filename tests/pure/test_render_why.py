@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.views.text import Screen
-from supervisor.views.why_blocks import ALIKE, WORDS, blocks, fold, headline, inputs_in_words
+from supervisor.views.why_blocks import ALIKE, blocks, fold, headline, inputs_in_words
 from supervisor.views.why_text import show
 from units import events as fact
+from units.words import FACTS
 
 UNIT: dict[str, Any] = {
     "name": "web",
@@ -48,18 +49,18 @@ def test_what_one_fact_led_to_stands_together_under_its_unit() -> None:
         answer(
             record(7, unit="vpn", before="ready", after="starting", reason="exit code 137", **died),
             record(7, "unit.decision", rule="relink.net", outcome="stop it", inputs={"tie": "net of vpn"}, **died),
-            record(7, before="ready", after="stopping", reason="vpn was started since", **died),
+            record(7, before="ready", after="stopping", reason="vpn restarted", **died),
             record(9, fact="ContainerStarted", before="stopping", after="ready", restarts=1, restart="relink"),
         )
     )
-    assert re.search(r"vpn's container died: exit code 137\s+\[engine ", told)
+    assert re.search(r"vpn: died \(exit code 137\)\s+\[engine ", told)
     assert re.search(
         r"            vpn:\n              ready -> starting: .*\n"
         r"            web:\n              decided relink.net: stop it\n                 from tie net of vpn\n",
         told,
     )
     assert "stopping -> ready (restart 1: relink)" in told
-    assert told.count("container died") == 1
+    assert told.count("died") == 1
 
 
 def test_what_a_host_and_a_switch_say_is_told_in_words() -> None:
@@ -76,9 +77,9 @@ def test_what_a_host_and_a_switch_say_is_told_in_words() -> None:
 def test_a_unit_that_is_down_has_its_last_words_and_one_that_waits_those_ahead_of_it() -> None:
     ahead = {"unit": "db", "state": "failed", "reason": "no space"}
     told = page(answer(output=["no such \x1b[31mdevice"], waits_for=[ahead], earlier=4))
-    assert "  it wrote no such ?[31mdevice\n" in told
+    assert "  output   no such ?[31mdevice\n" in told
     assert "  waits    db is failed: no space\n" in told
-    assert "Nothing has happened to it" in told
+    assert "No events recorded for it" in told
 
 
 def rounds(count: int) -> list[dict[str, Any]]:
@@ -141,7 +142,7 @@ def test_inputs_are_said_in_the_order_in_which_one_wants_to_know() -> None:
         "delay": 0.19,
     }
     assert inputs_in_words(inputs) == (
-        "ran for 0.5 s (a good run: 10 s); exit code 3; failure 2 in a row; 1 restart in 1 min (limit 5); "
+        "ran for 0.5 s (a good run: 10 s); exit code 3; failure 2 in a row; 1 restart in 60 s (limit 5); "
         "delay 0.2 s, with jitter 0.19 s; policy always"
     )
     assert inputs_in_words({"ran_for": "unknown", "good_run": 100.0}) == "ran for unknown (a good run: 1 min 40 s)"
@@ -149,5 +150,5 @@ def test_inputs_are_said_in_the_order_in_which_one_wants_to_know() -> None:
 
 def test_the_words_are_those_of_facts_that_there_are() -> None:
     """A fact that was renamed would be told by its old name for ever."""
-    assert [name for name in WORDS if not hasattr(fact, name)] == []
+    assert [name for name in FACTS if not hasattr(fact, name)] == []
     assert headline([record(1, fact="SomethingNew x=1")], "web") == "SomethingNew: x 1"

@@ -209,7 +209,7 @@ def test_what_was_checked_and_refused_has_touched_nothing() -> None:
     story = booted()
     story.asked(Switchable.CONSOLE, "debian")
     assert story.checked("its image is not there", "no room") == ["* refused", "drop the note"]
-    assert story.answer() == "no: nothing was touched: its image is not there; no room"
+    assert story.answer() == "no: switch refused, nothing was changed: its image is not there; no room"
     assert set(story.phases().values()) == {"ready"}
 
 
@@ -236,7 +236,7 @@ def test_a_console_that_falls_over_is_taken_back_at_once() -> None:
     story.created("console")
     story.started("console")
     story.serves()
-    assert story.answer().startswith("no: the console default is back, for: console: the new one fell over")
+    assert story.answer().startswith("no: switch failed, the console default was restored: console: the new one died")
     assert set(story.phases().values()) == {"ready"}
     assert story.world.parked["debian"].container == "console-2"
 
@@ -281,10 +281,10 @@ def test_one_switch_at_a_time_and_no_wish_in_between() -> None:
     story.asked(Switchable.CONSOLE, "debian")
     story.asked(Switchable.STORAGE, "storage")
     assert story.answer() == (
-        "no: a switch of the console from default to debian is under way (checking): wait for its end"
+        "no: a switch of the console from default to debian is in progress (checking): wait until it ends"
     )
     story.tell(fact.StopAsked(CONSOLE, 8))
-    assert story.answer() == "no: a switch of the console is under way (checking): wait for its end"
+    assert story.answer() == "no: a switch of the console is in progress (checking): wait until it ends"
     story.tell(fact.StopAsked(UnitName("storage"), 9))
     assert story.answer().startswith("yes: ")
 
@@ -349,7 +349,7 @@ def test_made_anew_the_old_container_is_kept_until_the_new_one_serves() -> None:
             assert story.unit("console").container == "console-1"
 
 
-REMOVED = "RemoveContainer(unit='console', container='console-1', why='the console was made anew')"
+REMOVED = "RemoveContainer(unit='console', container='console-1', why='the console was re-created')"
 
 
 def to_proving_anew(story: SwitchStory) -> None:

@@ -47,7 +47,7 @@ FIT = ContextFacts(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"running": False}, "web does not run"),
+        ({"running": False}, "web is not running"),
         ({"privileged": False}, "set privileged: true (or cap_add: SYS_ADMIN, NET_ADMIN"),
         ({"privileged": False, "capabilities": frozenset({"ALL"})}, ""),
         ({"namespaces": (("network", "bridge"),)}, "set net: host"),

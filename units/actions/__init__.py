@@ -1,4 +1,4 @@
-"""Actions: the steps that rows are made of. Each changes one unit and gives orders; none decides whether."""
+"""Actions: the steps that table rows run. Each changes one unit and gives orders; guards decide whether it runs."""
 
 from units.actions.ending import (
     UNKNOWN,

@@ -16,6 +16,7 @@ from units.records import replace
 from units.restart import After, CrashLoop, spread
 from units.spec import Via
 from units.unit import Failure, Reason, StoppedBy, Unit
+from units.words import duration
 
 VERDICT_GRACE = Seconds(1)
 """``stop`` follows ``die`` within milliseconds on 20.10; 26.1 sends it first."""
@@ -26,7 +27,7 @@ ORDER_FAILED = (fact.StartFailed, fact.SignalFailed)
 
 
 def dead(unit: Unit, event: Any, **changes: Any) -> Unit:
-    """What every death leaves behind, and ``changes``."""
+    """The unit after a death: fields of the run are reset, and ``changes`` applied."""
     left: dict[str, Any] = {
         "started_at": NEVER,
         "by_hand": unit.kill_seen,
@@ -44,7 +45,7 @@ def dead(unit: Unit, event: Any, **changes: Any) -> Unit:
 
 
 def mourn(unit: Unit, event: Any, view: View) -> Unit:
-    """A death that is to be followed by another run. A start that failed is no death: what died before it did."""
+    """Record a death that another run will follow. A failed start is no death of its own: the death before it stays."""
     judged = verdict(unit, event, view)
     failed = isinstance(event, NEVER_RAN)
     return dead(
@@ -66,32 +67,36 @@ def finish(unit: Unit, event: Any, view: View) -> Step:
 def back_off(unit: Unit, event: Any, view: View) -> Step:
     judged = verdict(unit, event, view)
     assert isinstance(judged, After)
-    reason = f"{judged.reason}; again in {judged.delay:.3g} s"
+    reason = f"{judged.reason}; restart in {duration(judged.delay)}"
     return arm(replace(mourn(unit, event, view), reason=reason), Timer.RETRY, judged.delay)
 
 
 def loop(unit: Unit, event: Any, view: View) -> Step:
     judged = verdict(unit, event, view)
     assert isinstance(judged, CrashLoop)
-    reason = f"{judged.reason}; tried again every {judged.probe:g} s, or after 'reset-failed'"
+    reason = f"{judged.reason}; {_next_probe(unit, judged.probe)}"
     return arm(replace(mourn(unit, event, view), reason=reason), Timer.RETRY, judged.probe)
 
 
+def _next_probe(unit: Unit, delay: Seconds) -> str:
+    return f"next try in {duration(delay)}, or run `dockwarden reset-failed {unit.name}`"
+
+
 def probe_later(unit: Unit, event: Any, _view: View) -> Step:
-    """The engine will refuse this start again; somebody has to change something first."""
+    """The engine will refuse this start again until something is changed: retry rarely."""
     delay = unit.spec.restart.probe
-    reason = f"{event.message}; tried again every {delay:g} s, or after 'reset-failed'"
+    reason = f"{event.message}; {_next_probe(unit, delay)}"
     return arm(dead(unit, event, reason=reason, pending=Reason.START_FAILED), Timer.RETRY, delay)
 
 
 def try_engine_later(unit: Unit, event: Any, view: View) -> Step:
-    """The engine's outage is no fault of the unit's: its budget is left alone."""
+    """The engine does not answer: retry soon, without charging the unit's restart budget."""
     delay = spread(UNREACHABLE_DELAY, unit.spec.restart.jitter, view.moment.jitter)
-    return arm(replace(unit, reason=f"{event.message}; again in {delay:.3g} s"), Timer.RETRY, delay)
+    return arm(replace(unit, reason=f"{event.message}; next try in {duration(delay)}"), Timer.RETRY, delay)
 
 
 UNKNOWN: Mapping[str, Any] = {"health": Health.NONE, "reports": {}, "look": None}
-"""What is known of another container counts for nothing."""
+"""Reset when the unit gets another container: health and inspection were of the previous one."""
 
 
 def note_kill(unit: Unit, event: fact.ContainerKilled, _view: View) -> Step:
@@ -99,7 +104,7 @@ def note_kill(unit: Unit, event: fact.ContainerKilled, _view: View) -> Step:
 
 
 def note_stop(unit: Unit, _event: Any, _view: View) -> Step:
-    """Without a stop signal in this run, it is the late end of a stop of the run before."""
+    """Note the engine's ``stop``. Without a stop signal in this run it belongs to the previous run."""
     return Step(replace(unit, stop_seen=unit.kill_seen))
 
 
@@ -108,7 +113,7 @@ def note_oom(unit: Unit, _event: Any, _view: View) -> Step:
 
 
 def blame_memory(unit: Unit, _event: Any, _view: View) -> Step:
-    """An engine may tell of a death first, and then why."""
+    """Correct a death to OOM-killed: some engines report the OOM after the death."""
     known = describe_exit(unit.exit_code, oom=True)
     reason = unit.reason.replace(unit.death, known) if unit.death else unit.reason
     return Step(replace(unit, pending=Reason.OOM, death=known, reason=reason))
@@ -119,33 +124,33 @@ def forget_container(unit: Unit, _event: Any, _view: View) -> Step:
 
 
 def await_verdict(unit: Unit, event: fact.ContainerDied, _view: View) -> Step:
-    """A stop signal came from outside before this death: was it ``docker stop``, or only ``docker kill``?"""
+    """Wait until it is known whether a death after a stop signal was ``docker stop`` or only ``docker kill``."""
     started_at = unit.started_at
-    reason = f"{describe_exit(event.exit_code)} after a stop signal from outside; was it a stop?"
+    reason = f"{describe_exit(event.exit_code)} after a stop signal; checking whether it was `docker stop`"
     return arm(dead(unit, event, reason=reason, started_at=started_at), Timer.VERDICT, VERDICT_GRACE)
 
 
 def retired(unit: Unit) -> Unit:
     by = unit.stopped_by
     reason = {
-        StoppedBy.PERSON: "stopped as asked",
+        StoppedBy.PERSON: "stopped (by user)",
         StoppedBy.OUTSIDE: "stopped from outside (docker stop)",
         StoppedBy.SHUTDOWN: "the host goes down",
         StoppedBy.CONFIG: "no longer in the configuration",
         StoppedBy.SWITCH: "stopped for a switch",
-        StoppedBy.HEALTH: f"stopped for its health ({unit.ailing}); start it when it is mended",
+        StoppedBy.HEALTH: f"stopped: {unit.ailing}; fix the cause, then run `dockwarden start {unit.name}`",
         StoppedBy.NOBODY: "not wanted",
     }[by]
     return replace(unit, wanted=False, pending=None, again=None, failing="", reason=reason, grace=None)
 
 
 def bow(unit: Unit, event: Any, _view: View) -> Step:
-    """A person stopped it behind our back, and that is respected."""
+    """Someone stopped it through the engine: it stays stopped."""
     return Step(retired(dead(unit, event, stopped_by=StoppedBy.OUTSIDE)))
 
 
 def retire(unit: Unit, event: Any, _view: View) -> Step:
-    """Nothing of it runs: it is inactive from now on."""
+    """Mark a unit without a process as inactive."""
     return Step(retired(unwant(unit, event, _view).unit))
 
 
@@ -162,7 +167,7 @@ def unwant(unit: Unit, event: Any, _view: View) -> Step:
 
 
 def end(unit: Unit, event: Any, _view: View) -> Step:
-    """Its process is gone, and it is not wanted."""
+    """Its process ended, and it is not wanted."""
     return Step(retired(dead(unit, event)))
 
 
@@ -171,7 +176,7 @@ def fail(unit: Unit, event: Any, _view: View) -> Step:
 
 
 def doubt(unit: Unit, event: Any, _view: View) -> Step:
-    """What the engine answers does not fit what we know: look."""
+    """The engine's answer contradicts the known state: take a snapshot."""
     return Step(unit, (TakeSnapshot(f"{unit.name}: {event.message}"),))
 
 
@@ -181,19 +186,19 @@ def doubt_and_back_off(unit: Unit, event: Any, view: View) -> Step:
 
 
 OWNER_GRACE = Seconds(0.25)
-"""The kernel ends a pid namespace from its members to its owner: the owner's death comes milliseconds later."""
+"""The kernel kills the members of a pid namespace before its owner: the owner's death follows within milliseconds."""
 
 
 def await_owner(unit: Unit, event: fact.ContainerDied, _view: View) -> Step:
-    reason = f"{describe_exit(event.exit_code)}; was it for the end of the pid namespace it lives in?"
+    reason = f"{describe_exit(event.exit_code)}; checking whether the owner of its pid namespace ended"
     return arm(dead(unit, event, reason=reason, started_at=unit.started_at), Timer.VERDICT, OWNER_GRACE)
 
 
 def after_owner(unit: Unit, event: Any, view: View) -> Unit:
-    """It went with the run of another one, and comes back with the next: no fault of its own."""
+    """The unit after it was killed by the end of the pid namespace it uses; not charged to its budget."""
     owner = next(view.units[edge.target] for edge in view.links.leaders[unit.name] if edge.via is Via.PID)
-    reason = f"it went with the pid namespace of {owner.name}, in which it lives"
-    return dead(unit, event, pending=Reason.RELINK, reason=reason, wave=owner.cause)
+    reason = f"killed with the pid namespace of {owner.name}, which it uses"
+    return dead(unit, event, pending=Reason.RELINK, reason=reason, wave=owner.cause, relinked_via=(Via.PID,))
 
 
 def after_death(unit: Unit, event: Any, view: View) -> Unit:

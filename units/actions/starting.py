@@ -15,10 +15,11 @@ from units.healing import unexamined
 from units.machine import Step, View, arm
 from units.quantities import Instant, Seconds
 from units.records import replace
-from units.relinking import worn
+from units.relinking import rejoined, worn
 from units.restart import recent, spread
 from units.spec import Place
 from units.unit import Budget, Phase, Reason, Stamp, StoppedBy, Unit
+from units.words import duration
 
 ANSWER_DEADLINE = Seconds(45)
 """Longer than the engine port's own deadline for a create or a start; after it the fact was lost, not late."""
@@ -29,18 +30,18 @@ VETO_DELAY, VETO_MAX_DELAY = Seconds(5), Seconds(60)
 def miss_image(unit: Unit, event: Any, view: View) -> Step:
     base = min(IMAGE_MAX_DELAY, IMAGE_DELAY * 2 ** min(unit.misses, 10))
     delay = spread(base, unit.spec.restart.jitter, view.moment.jitter)
-    reason = f"{event.message}; again in {delay:.3g} s"
+    reason = f"{event.message}; next try in {duration(delay)}"
     return arm(replace(unit, reason=reason, misses=unit.misses + 1, pulled=False), Timer.RETRY, delay)
 
 
 def heed(unit: Unit, event: Any, view: View) -> Step:
-    """A hook said no to its start. That is no fault of the unit's: what the start was charged is given back."""
+    """A hook vetoed the start: retry later, and give back what the start was charged to the budget."""
     base = min(VETO_MAX_DELAY, VETO_DELAY * 2 ** min(unit.misses, 10))
     delay = spread(base, unit.spec.restart.jitter, view.moment.jitter)
     budget = unit.budget
     if unit.phase is Phase.STARTING and unit.pending not in FREE:
         budget = replace(budget, restarts=budget.restarts[:-1])
-    reason = f"{event.message}; asked again in {delay:.3g} s"
+    reason = f"{event.message}; next try in {duration(delay)}"
     return arm(replace(unit, reason=reason, misses=unit.misses + 1, budget=budget), Timer.RETRY, delay)
 
 
@@ -59,31 +60,31 @@ def wait(unit: Unit, _event: Any, view: View) -> Step:
 
 def create(unit: Unit, _event: Any, view: View) -> Step:
     if unit.container is None:
-        reason = "it has no container yet"
+        reason = "no container yet; creating it"
     elif unit.renew:
-        reason = "made anew as asked"
+        reason = "re-creating (by user)"
     elif unit.outdated:
         reason = unit.outdated
     elif unit.config_hash != unit.spec.config_hash:
-        reason = "its definition changed"
+        reason = "its definition changed; re-creating"
     else:
-        reason = worn(unit, view) or "made anew at each boot"
+        reason = worn(unit, view) or "re-created at each boot"
     order = CreateContainer(unit.name, unit.spec, unit.container, keep=unit.renew)
     return arm(replace(unit, reason=reason), Timer.DEADLINE, ANSWER_DEADLINE, (order,))
 
 
 def remake(unit: Unit, event: Any, view: View) -> Step:
-    """Make its container anew, so that it joins the one that lives now."""
+    """Re-create its container, so that it joins the current one of the unit whose namespace it shares."""
     step = create(mourn(unit, event, view), event, view)
-    return Step(replace(step.unit, reason="the container it joined is gone"), step.commands)
+    return Step(replace(step.unit, reason="the container it joined is gone; re-creating"), step.commands)
 
 
 FREE = frozenset({None, Reason.MANUAL, Reason.CONFIG, Reason.EXTERNAL, Reason.CONTEXT, Reason.RELINK})
-"""Starts that are no fault of the unit's, and cost it nothing."""
+"""Starts that are not charged to the restart budget."""
 
 
 def start(unit: Unit, _event: Any, view: View) -> Step:
-    """Order the start; every one that follows a death is charged to the budget, also if it fails."""
+    """Order the start. One that follows a death is charged to the budget, also if it fails."""
     unit = unstarted(unit, view)
     assert unit.container is not None
     place = _place(unit, view)
@@ -92,7 +93,7 @@ def start(unit: Unit, _event: Any, view: View) -> Step:
 
 
 def unstarted(unit: Unit, view: View) -> Unit:
-    """Just before its start, which is charged to its budget where it is a fault of its own."""
+    """The unit just before its start, with the start charged to its budget unless its reason is in ``FREE``."""
     budget = unit.budget
     if unit.pending not in FREE:
         policy = unit.spec.restart
@@ -121,7 +122,9 @@ def adopt_and_start(unit: Unit, event: fact.ContainerCreated, view: View) -> Ste
 
 def adopt_and_complete(unit: Unit, event: fact.ContainerCreated, view: View) -> Step:
     made = adopt_id(unit, event, view).unit
-    return Step(replace(made, misses=0, fresh=False, pending=None, budget=Budget(), reason="holds its volumes"))
+    return Step(
+        replace(made, misses=0, fresh=False, pending=None, budget=Budget(), reason="data container, never started")
+    )
 
 
 def adopt_and_retire(unit: Unit, event: fact.ContainerCreated, view: View) -> Step:
@@ -129,25 +132,31 @@ def adopt_and_retire(unit: Unit, event: fact.ContainerCreated, view: View) -> St
 
 
 def hold_volumes(unit: Unit, _event: Any, _view: View) -> Step:
-    return Step(replace(unit, fresh=False, pending=None, reason="holds its volumes"))
+    return Step(replace(unit, fresh=False, pending=None, reason="data container, never started"))
 
 
 def _start_reason(unit: Unit) -> str:
-    return f"after: {unit.death}" if unit.pending is not None and unit.death else "a new container"
+    return (
+        f"restarting after: {unit.death}" if unit.pending is not None and unit.death else "starting its new container"
+    )
 
 
 def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
-    """The container runs. Whether that is enough is the row's business."""
+    """Record that the container runs; the row decides whether the unit is ``running`` or ``ready``."""
     told = {
         None: "started" if unit.phase is Phase.STARTING else "found running",
-        Reason.MANUAL: "restarted as asked",
-        Reason.CONFIG: "made anew for its changed definition",
-        Reason.CONTEXT: "followed its storage context",
-        Reason.RELINK: "joined again what was started anew",
+        Reason.MANUAL: "restarted (by user)",
+        Reason.CONFIG: "re-created: its definition changed",
+        Reason.CONTEXT: "restarted: its storage context changed",
     }
     outside = unit.phase in {Phase.INACTIVE, Phase.EXITED} and not (event.found and unit.fresh)
     unit = unexamined(unit)
-    reason = "started from outside" if outside else told.get(unit.pending, f"restarted after: {unit.death}")
+    if outside:
+        reason = "started from outside"
+    elif unit.pending is Reason.RELINK:
+        reason = rejoined(unit)
+    else:
+        reason = told.get(unit.pending, f"restarted after: {unit.death}")
     return Step(
         replace(
             unit,
@@ -181,7 +190,7 @@ def run_with_deadline(unit: Unit, event: fact.ContainerStarted, view: View) -> S
 
 
 def want(unit: Unit, _event: Any, _view: View) -> Step:
-    """A person wants it: what it did before is forgiven."""
+    """Start it on request, with a fresh restart budget."""
     return Step(wished(unit))
 
 
@@ -198,21 +207,23 @@ def forgive(unit: Unit, _event: Any, _view: View) -> Step:
 
 
 def after_wish(unit: Unit, _event: Any, _view: View) -> Unit:
-    return replace(wished(unit), reason="asked to start")
+    return replace(wished(unit), reason="start requested")
 
 
 def after_wish_to_restart(unit: Unit, _event: Any, _view: View) -> Unit:
-    return replace(wished(unit), reason="asked to restart", pending=None if unit.fresh else Reason.MANUAL)
+    return replace(wished(unit), reason="restart requested", pending=None if unit.fresh else Reason.MANUAL)
 
 
 def after_revocation(unit: Unit, _event: Any, _view: View) -> Unit:
-    return replace(unit, wanted=True, stopped_by=StoppedBy.NOBODY, reason="the engine stopped it")
+    return replace(
+        unit, wanted=True, stopped_by=StoppedBy.NOBODY, reason="stopped by the engine's shutdown, not by a person"
+    )
 
 
 def after_pause(unit: Unit, _event: Any, _view: View) -> Unit:
     waited = unit.phase is Phase.WAITING
     return replace(
-        unit, reason="all it waited for is there" if waited else f"tried again after: {unit.death or unit.reason}"
+        unit, reason="everything it waited for is up" if waited else f"retrying after: {unit.death or unit.reason}"
     )
 
 

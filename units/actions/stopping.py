@@ -17,20 +17,21 @@ from units.records import replace
 from units.relinking import Cure, cure_of, relinked
 from units.spec import Kind
 from units.unit import Budget, Reason, StoppedBy, Unit
+from units.words import duration
 
 VETO_LOOK = Seconds(30)
-"""After a vetoed stop, until it is looked at again whether it is still to be stopped."""
+"""After a vetoed stop, until it is checked again whether it must still be stopped."""
 
 
 def stay(unit: Unit, event: Any, _view: View) -> Step:
-    """A hook said no to its stop: it runs on. What still wants the stop asks for it again."""
+    """A hook vetoed the stop: the unit keeps running. The source of the stop asks again if it still wants it."""
     kept = replace(unit, wanted=True, stopped_by=StoppedBy.NOBODY, again=None, failing="", grace=None)
     timer = Timer.DEADLINE if unit.spec.kind is Kind.ONESHOT and unit.spec.deadline > 0 else Timer.LOOK
-    return arm(replace(kept, reason=f"runs on: {event.message}"), timer, VETO_LOOK)
+    return arm(replace(kept, reason=f"not stopped: {event.message}"), timer, VETO_LOOK)
 
 
 def insist(unit: Unit, _event: Any, _view: View) -> Step:
-    """The host goes down meanwhile, and nobody's no holds that up."""
+    """Stop it in spite of the veto, because the host goes down."""
     return _stop_orders(unit, unit.spec.stop.timeout if unit.grace is None else unit.grace)
 
 
@@ -43,8 +44,8 @@ def _stop_orders(unit: Unit, timeout: Seconds) -> Step:
 def halt(unit: Unit, event: Any, view: View) -> Step:
     """Stop it for good."""
     unit = unwant(unit, event, view).unit
-    asked = "stopping for a switch" if unit.stopped_by is StoppedBy.SWITCH else "stopping as asked"
-    unit = replace(unit, reason=asked)
+    why = {StoppedBy.SWITCH: "for a switch", StoppedBy.CONFIG: "(no longer in the configuration)"}
+    unit = replace(unit, reason=f"stopping {why.get(unit.stopped_by, '(by user)')}")
     if isinstance(event, fact.DrainAsked):
         unit = replace(unit, grace=event.timeout)
     if unit.grace is not None:
@@ -53,16 +54,20 @@ def halt(unit: Unit, event: Any, view: View) -> Step:
 
 
 def drain(unit: Unit, event: Any, view: View) -> Step:
-    """Wait for those that depend on it to end first."""
+    """Wait until the units that depend on it have stopped."""
     if isinstance(event, fact.DrainAsked):
         unit = replace(unwant(unit, event, view).unit, grace=event.timeout)
-    return Step(replace(unit, reason="the host goes down; first: " + ", ".join(busy_followers(unit, view))))
+    return Step(
+        replace(
+            unit, reason="the host goes down; waiting for these to stop first: " + ", ".join(busy_followers(unit, view))
+        )
+    )
 
 
 def cycle(unit: Unit, event: Any, _view: View) -> Step:
     """Stop it, and start it again."""
     again = Reason.CONFIG if isinstance(event, fact.SpecChanged | fact.ContainerStarted) else Reason.MANUAL
-    reason = "its definition changed" if again is Reason.CONFIG else "restarting as asked"
+    reason = "restarting: its definition changed" if again is Reason.CONFIG else "restarting (by user)"
     unit = replace(unit, wanted=True, stopped_by=StoppedBy.NOBODY, again=again, reason=reason)
     if again is Reason.MANUAL:
         unit = replace(unit, budget=Budget())
@@ -70,13 +75,17 @@ def cycle(unit: Unit, event: Any, _view: View) -> Step:
 
 
 def follow(unit: Unit, event: Any, _view: View) -> Step:
-    """Its storage context went, or is another one now: end in the old one, and begin in the new one."""
-    why = event.why if isinstance(event, fact.ContextLost) else f"its storage context {unit.spec.context} has changed"
+    """Stop user Docker in its old storage context, and start it in the current one."""
+    why = (
+        event.why
+        if isinstance(event, fact.ContextLost)
+        else f"restarting: its storage context {unit.spec.context} changed"
+    )
     return _stop_orders(replace(unit, again=Reason.CONTEXT, reason=why), unit.spec.stop.timeout)
 
 
 def relink(unit: Unit, _event: Any, view: View) -> Step:
-    """It holds on to what is over: only another start, or another container, joins what lives now."""
+    """Restart or re-create a unit with a stale reference."""
     new = cure_of(unit, view) is Cure.RECREATE
     unit = relinked(unit, view)
     return _stop_orders(replace(unit, again=Reason.RELINK, outdated=unit.reason if new else ""), unit.spec.stop.timeout)
@@ -90,30 +99,30 @@ def heal(unit: Unit, event: Any, view: View) -> Step:
 
 def heal_anew(unit: Unit, event: Any, view: View) -> Step:
     unit = helped(unit, event, view)
-    why = f"{unit.ailing}; in a new container"
+    why = f"{unit.ailing}; re-creating"
     return _stop_orders(replace(unit, again=Reason.UNHEALTHY, outdated=why, reason=why), unit.spec.stop.timeout)
 
 
 def put_to_rest(unit: Unit, event: Any, view: View) -> Step:
-    """Its definition wants a sick unit stopped."""
+    """Stop an unhealthy unit whose action is ``stop``."""
     unit = helped(unit, event, view)
     unit = replace(unit, wanted=False, stopped_by=StoppedBy.HEALTH, again=None, pending=None)
-    return _stop_orders(replace(unit, reason=f"{unit.ailing}; stopping it"), unit.spec.stop.timeout)
+    return _stop_orders(replace(unit, reason=f"{unit.ailing}; stopping"), unit.spec.stop.timeout)
 
 
 def adopt_and_follow(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
-    """It was ready to go when its context went."""
+    """It started just as its storage context changed: restart it in the current one."""
     return follow(run(unit, event, view).unit, event, view)
 
 
 def give_up_waiting(unit: Unit, _event: Any, _view: View) -> Step:
-    """It runs and does not serve: end it, and begin again."""
-    told = f"did not serve within {unit.spec.deadline:g} s"
+    """Restart a unit that runs but did not serve before its deadline."""
+    told = f"did not serve within {duration(unit.spec.deadline)}"
     return _stop_orders(replace(unit, again=Reason.START_FAILED, death=told, reason=told), unit.spec.stop.timeout)
 
 
 def adopt_and_halt(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
-    """Somebody starts a unit while the host goes down."""
+    """Stop a unit that was started through the engine while the host goes down."""
     by = unit.stopped_by
     unit = replace(run(unit, event, view).unit, wanted=False, stopped_by=by, reason="the host goes down")
     return _stop_orders(unit, unit.spec.stop.timeout)
@@ -124,13 +133,16 @@ def adopt_and_cycle(unit: Unit, event: fact.ContainerStarted, view: View) -> Ste
 
 
 def time_out(unit: Unit, _event: Any, _view: View) -> Step:
-    """A oneshot overran its deadline."""
-    told = f"ran for longer than its deadline of {unit.spec.deadline:g} s"
+    """Stop a oneshot that exceeded its deadline."""
+    told = f"exceeded its deadline of {duration(unit.spec.deadline)}"
     return _stop_orders(replace(unit, failing=told, reason=told), unit.spec.stop.timeout)
 
 
+SENT = "sent SIGKILL "
+
+
 def kill(unit: Unit, event: Any, _view: View) -> Step:
-    """The stop signal has had its time, or there is no time left."""
+    """Send SIGKILL: the stop timeout is over, or the shutdown is hurried."""
     if isinstance(event, fact.HurryAsked):
         unit = unwant(unit, event, _view).unit
         unit = replace(unit, kills=0)
@@ -138,15 +150,18 @@ def kill(unit: Unit, event: Any, _view: View) -> Step:
     order = SignalContainer(unit.name, unit.container, "SIGKILL")
     pause = Seconds(2.0 ** (unit.kills + 1))
     kills = unit.kills + 1
-    reason = f"{unit.reason.split('; SIGKILL')[0]}; SIGKILL {kills} of {KILLS}"
+    said = unit.reason
+    if SENT not in said:
+        said += f"; ignored {unit.spec.stop.signal}, {SENT}" if isinstance(event, fact.KillDue) else f"; {SENT}"
+    reason = f"{said.partition(SENT)[0]}{SENT}({kills}/{KILLS})"
     return arm(replace(unit, kills=kills, reason=reason), Timer.KILL, pause, (order,))
 
 
 def kill_later(unit: Unit, _event: Any, _view: View) -> Step:
-    """No engine to send a signal through: the count stands still."""
+    """Wait with the next SIGKILL until the engine answers again."""
     return arm(unit, Timer.KILL, UNREACHABLE_DELAY)
 
 
 def leave_unkillable(unit: Unit, _event: Any, _view: View) -> Step:
-    reason = f"it survived {KILLS} SIGKILLs: its process hangs in the kernel (look at its state and its storage)"
+    reason = f"still running after {KILLS} SIGKILLs; probably stuck in I/O (D state): check the disk or mount it uses"
     return Step(replace(unit, reason=reason, failing="", again=None))

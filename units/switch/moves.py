@@ -20,6 +20,7 @@ from units.spec import CONSOLE, USER_DOCKER, Switchable, UnitName, UnitSpec
 from units.switch.record import Switch, SwitchStep
 from units.tables.storage import placed
 from units.unit import Phase, StoppedBy, Unit
+from units.words import duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Scene:
 
 
 class SpareUse(Enum):
-    """What becomes of the console's old container when it is made anew."""
+    """What becomes of the console's old container when it is re-created."""
 
     NONE = "nothing"
     KEEP = "it is kept, and a new one is made"
@@ -100,7 +101,7 @@ def console_ready(_switch: Switch, _event: Any, scene: Scene) -> bool:
 
 
 def console_lost(switch: Switch, _event: Any, scene: Scene) -> bool:
-    """It cannot start, or has died already: a console that falls over in its first moments is no working one."""
+    """It cannot start, or has died already: a console that dies in its first moments does not work."""
     if switch.of is not Switchable.CONSOLE:
         return False
     return scene.console is None or scene.console.phase.settled or bool(scene.console.death)
@@ -155,13 +156,13 @@ PROVE = Seconds(60)
 COMMIT = Seconds(30)
 """Deadlines of the steps. Checking may pull an image."""
 STAY = Seconds(1)
-"""Where user Docker has nothing to prove, the new console proves itself by staying up for so long."""
+"""Without user Docker, a new console must stay up for this long."""
 READY = Seconds(30)
 """A console that is not ready by then has failed."""
 MARGIN = Seconds(20)
 """Beyond a unit's own stop timeout: three SIGKILLs."""
 OUTAGE = Seconds(5)
-"""With the engine away the time of a step stands still; looked at again so often."""
+"""While the engine is away a step does not time out; checked again this often."""
 
 
 def intent(switch: Switch, unit: UnitName) -> KeepIntent:
@@ -222,7 +223,7 @@ def commit(switch: Switch, _event: Any, _scene: Scene) -> Turn:
 
 def failed(what: str) -> Action:
     def revert(switch: Switch, event: Any, scene: Scene) -> Turn:
-        """Stop what was started anew; user Docker first."""
+        """Stop what the switch started; user Docker first."""
         why = what or event.message
         unit = {"console": scene.console, "user Docker": scene.docker}.get(why.partition(":")[0])
         if unit is not None:
@@ -239,7 +240,7 @@ def failed(what: str) -> Action:
 
 
 def restore(switch: Switch, _event: Any, scene: Scene) -> Turn:
-    """Put back what was, and start it."""
+    """Restore the previous definition, and start it."""
     turn = next_step(switch, SwitchStep.RESTORING, RESTORE, CONSOLE)
     specs: tuple[UnitSpec, ...] = ()
     if switch.moved:
@@ -255,7 +256,7 @@ def restore(switch: Switch, _event: Any, scene: Scene) -> Turn:
 
 
 def conclude(switch: Switch, _event: Any, _scene: Scene) -> Turn:
-    """All is as it was wanted."""
+    """The switch is done: forget the intent."""
     return Turn(switch, (DropIntent(),), spare=SpareUse.DROP if switch.anew else SpareUse.NONE)
 
 
@@ -274,7 +275,7 @@ def refuse_unwritten(switch: Switch, event: ChoiceLost, scene: Scene) -> Turn:
 
 
 def refuse_late(switch: Switch, event: SwitchDue, scene: Scene) -> Turn:
-    return finish(replace(switch, why=f"checking took longer than {CHECK:g} s"), event, scene)
+    return finish(replace(switch, why=f"checking took longer than {duration(CHECK)}"), event, scene)
 
 
 def nothing(switch: Switch, _event: Any, _scene: Scene) -> Turn:
@@ -282,5 +283,5 @@ def nothing(switch: Switch, _event: Any, _scene: Scene) -> Turn:
 
 
 def wait_on(switch: Switch, _event: Any, _scene: Scene) -> Turn:
-    """The engine is away: no step's time runs."""
+    """Extend the step while the engine is away."""
     return Turn(switch, (ArmSwitch(OUTAGE, switch.token),))

@@ -1,4 +1,4 @@
-"""A switch as others see it: its steps, its record, its end."""
+"""The record of a switch: its steps, its state, its outcome."""
 
 from enum import StrEnum
 
@@ -8,7 +8,7 @@ from units.spec import Switchable
 
 
 class SwitchStep(StrEnum):
-    """Where a switch stands. The same words in log, metric and docs."""
+    """The step a switch is in. The same words in log, metric and docs."""
 
     CHECKING = "checking"
     DRAINING = "draining"
@@ -21,14 +21,14 @@ class SwitchStep(StrEnum):
 
 
 STEP_MEANING: dict[SwitchStep, str] = {
-    SwitchStep.CHECKING: "nothing is touched yet: definition, image, room on the disk, or the contract, are looked at",
+    SwitchStep.CHECKING: "checking definition, image, disk space and requirements; nothing is changed yet",
     SwitchStep.DRAINING: "user Docker is being stopped",
     SwitchStep.STOPPING: "the old console is being stopped",
-    SwitchStep.STARTING: "the new console is being started, and has to become ready",
-    SwitchStep.PROVING: "user Docker is being started in the new place, and has to serve",
-    SwitchStep.COMMITTING: "the choice is being written down",
-    SwitchStep.REVERTING: "it failed: what was started anew is being stopped",
-    SwitchStep.RESTORING: "it failed: the old console and user Docker are being brought back",
+    SwitchStep.STARTING: "the new console is being started and must become ready",
+    SwitchStep.PROVING: "user Docker is being started in the new place and must serve",
+    SwitchStep.COMMITTING: "the choice is being saved",
+    SwitchStep.REVERTING: "failed: what the switch started is being stopped",
+    SwitchStep.RESTORING: "failed: the previous console and user Docker are being restored",
 }
 
 
@@ -40,7 +40,7 @@ class Result(StrEnum):
     """Before anything was touched."""
     ROLLED_BACK = "rolled-back"
     STUCK = "stuck"
-    """It failed, and what was there before did not come back in time either; it is still being tried."""
+    """It failed, and the previous state did not come back in time either; it is still being retried."""
     DROPPED = "dropped"
     """The host went down in between; it comes up with the old one."""
 
@@ -69,7 +69,7 @@ class Switch:
     anew: bool = False
     """The same console, in a new container."""
     stopgap: bool = False
-    """Nobody asked: the chosen console does not run, and another takes its place until the next boot."""
+    """Automatic: the chosen console does not run, and another takes its place until the next boot."""
     spent: tuple[tuple[str, float], ...] = ()
     """Steps that are over, and how many seconds each took."""
 
@@ -92,15 +92,15 @@ class Outcome:
 def in_words(outcome: Outcome) -> str:
     """How a switch ended, as a sentence."""
     kind = "storage context" if outcome.of is Switchable.STORAGE else outcome.of.value
-    what = f"the {kind} {outcome.origin or 'of before'}"
+    what = f"the {kind} {outcome.origin or 'in use before'}"
     match outcome.result:
         case Result.DONE:
-            return f"the {kind} is {outcome.target or 'the own one'} now"
+            return f"the {kind} is {outcome.target or 'the default one'} now"
         case Result.REFUSED:
-            return f"nothing was touched: {outcome.why}"
+            return f"switch refused, nothing was changed: {outcome.why}"
         case Result.ROLLED_BACK:
-            return f"{what} is back, for: {outcome.why}"
+            return f"switch failed, {what} was restored: {outcome.why}"
         case Result.STUCK:
-            return f"{what} is not back in time, and still being tried; the switch failed for: {outcome.why}"
+            return f"switch failed, and {what} is not restored yet (still retrying): {outcome.why}"
         case Result.DROPPED:
-            return f"the host goes down; it comes up with {what}"
+            return f"the host goes down; it boots with {what}"

@@ -1,8 +1,8 @@
 """The switch of a console, a storage context or an engine: one transaction, at most one at a time.
 
-It moves no unit itself: it asks the units to stop and to start, as a person would, and looks where they get to. Until
-the choice is on disk everything can be undone, and is, whenever a step fails or takes too long. A supervisor that is
-killed in between has nothing to undo: the next one reads the choice, and brings the host to what it says.
+It moves no unit itself: it asks the units to stop and to start, as a person would, and watches their states. Until the
+choice is on disk everything can be undone, and is, whenever a step fails or takes too long. A supervisor that is killed
+in between has nothing to undo: the next one reads the choice, and brings the host to it.
 """
 
 from collections.abc import Mapping
@@ -34,6 +34,7 @@ from units.switch.moves import (
 from units.switch.record import Outcome, Result, Switch, SwitchStep
 from units.tables.storage import contexts
 from units.unit import Phase
+from units.words import duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,12 @@ class Row:
 
 
 def refusal(asked: SwitchAsked, under_way: Switch | None, scene: Scene) -> str:
-    """Why this switch cannot even begin, in words; empty when it can."""
+    """Why this switch cannot begin, in words; empty when it can."""
     if scene.draining:
         return "the host goes down"
     if under_way is not None:
         what = f"{under_way.of} from {under_way.origin} to {under_way.target}"
-        return f"a switch of the {what} is under way ({under_way.step}): wait for its end"
+        return f"a switch of the {what} is in progress ({under_way.step}): wait until it ends"
     if not scene.engine_up:
         return "System Docker does not answer: wait until it does"
     match asked.of:
@@ -70,12 +71,12 @@ def _console_refusal(asked: SwitchAsked, scene: Scene) -> str:
     if asked.anew:
         unit = scene.console
         gone = unit is None or unit.spec.variant != target or not unit.spec.body
-        return f"{target} is not the present console, or has no definition" if gone else ""
+        return f"{target} is not the current console, or has no definition" if gone else ""
     if target not in scene.consoles:
         return f"there is no console '{target}'; there are: {', '.join(sorted(scene.consoles)) or 'none'}"
     console = scene.console
     if console is not None and console.spec.variant == target and console.phase is Phase.READY:
-        return f"the console is {target} already"
+        return f"the console is already {target}"
     return ""
 
 
@@ -85,9 +86,9 @@ def _storage_refusal(target: str, scene: Scene) -> str:
         return "there is no user Docker: configure rancher.docker"
     known = contexts(scene.units)
     if target not in known:
-        return f"there is no unit '{target}' that could be a storage context; there are: {', '.join(known)}"
+        return f"no unit '{target}' can be a storage context; there are: {', '.join(known)}"
     if docker.spec.context == target and docker.phase is Phase.READY:
-        return f"the storage context is {target} already"
+        return f"the storage context is already {target}"
     return ""
 
 
@@ -142,22 +143,24 @@ ROWS: tuple[Row, ...] = (
     Row(S.DRAINING, UnitsMoved, S.PROVING, do.prove, do.drained_elsewhere),
     Row(S.DRAINING, UnitsMoved, S.STOPPING, do.stop, do.drained),
     Row(S.STOPPING, UnitsMoved, S.STARTING, do.start, do.console_ended),
-    Row(S.STARTING, UnitsMoved, S.REVERTING, do.failed("console: the new one does not run"), do.console_lost),
+    Row(S.STARTING, UnitsMoved, S.REVERTING, do.failed("console: the new one did not start"), do.console_lost),
     Row(S.STARTING, UnitsMoved, S.PROVING, do.prove, do.console_ready),
-    Row(S.PROVING, UnitsMoved, S.REVERTING, do.failed("console: the new one fell over"), do.console_lost),
+    Row(S.PROVING, UnitsMoved, S.REVERTING, do.failed("console: the new one died"), do.console_lost),
     Row(S.PROVING, UnitsMoved, S.COMMITTING, do.commit, do.serves),
-    Row(S.PROVING, UnitsMoved, S.REVERTING, do.failed("user Docker: does not run in the new place"), do.engine_lost),
+    Row(S.PROVING, UnitsMoved, S.REVERTING, do.failed("user Docker: did not start in the new place"), do.engine_lost),
     Row(S.COMMITTING, ChoiceKept, S.COMMITTING, do.nothing, do.stale),
     Row(S.COMMITTING, ChoiceKept, Result.DONE, do.conclude),
     Row(S.COMMITTING, UnitsMoved, Result.DONE, do.conclude, do.needs_no_choice),
     *(Row(step, SwitchDue, step, do.nothing, do.stale) for step in WORKING),
     *(Row(step, SwitchDue, step, do.wait_on, do.engine_down) for step in WORKING),
-    Row(S.DRAINING, SwitchDue, S.REVERTING, do.failed("user Docker: did not end in time")),
-    Row(S.STOPPING, SwitchDue, S.REVERTING, do.failed("console: the old one did not end in time")),
-    Row(S.STARTING, SwitchDue, S.REVERTING, do.failed(f"console: the new one is not ready after {do.READY:g} s")),
+    Row(S.DRAINING, SwitchDue, S.REVERTING, do.failed("user Docker: did not stop in time")),
+    Row(S.STOPPING, SwitchDue, S.REVERTING, do.failed("console: the old one did not stop in time")),
+    Row(
+        S.STARTING, SwitchDue, S.REVERTING, do.failed(f"console: the new one was not ready after {duration(do.READY)}")
+    ),
     Row(S.PROVING, SwitchDue, S.COMMITTING, do.commit, do.need_not_serve),
-    Row(S.PROVING, SwitchDue, S.REVERTING, do.failed(f"user Docker: does not serve after {do.PROVE:g} s")),
-    Row(S.COMMITTING, SwitchDue, S.REVERTING, do.failed(f"the choice is not on disk after {do.COMMIT:g} s")),
+    Row(S.PROVING, SwitchDue, S.REVERTING, do.failed(f"user Docker: did not serve after {duration(do.PROVE)}")),
+    Row(S.COMMITTING, SwitchDue, S.REVERTING, do.failed(f"the choice was not saved after {duration(do.COMMIT)}")),
     *(Row(step, ChoiceLost, S.REVERTING, do.failed("")) for step in WORKING),
     Row(S.REVERTING, UnitsMoved, S.RESTORING, do.restore, do.emptied),
     Row(S.REVERTING, SwitchDue, S.REVERTING, do.nothing, do.stale),
@@ -176,9 +179,12 @@ CELLS: Mapping[tuple[SwitchStep, type[SwitchEvent]], tuple[Row, ...]] = {
 
 IGNORED: Mapping[tuple[SwitchStep, type[SwitchEvent]], str] = {
     **{(S.CHECKING, on): "the check's answer decides, not the units" for on in (UnitsMoved, ChoiceKept)},
-    **{(step, SwitchChecked): "a check that nobody waits for any more" for step in S if step is not S.CHECKING},
+    **{(step, SwitchChecked): "a check that is no longer waited for" for step in S if step is not S.CHECKING},
     **{(step, ChoiceKept): "only committing waits for it" for step in S if step not in {S.CHECKING, S.COMMITTING}},
-    **{(step, ChoiceLost): "the note of a way back; the way back needs none" for step in (S.REVERTING, S.RESTORING)},
+    **{
+        (step, ChoiceLost): "a failed save matters no more: the switch is being undone"
+        for step in (S.REVERTING, S.RESTORING)
+    },
 }
 """Cells without rows, and why that is right. ``SwitchAsked`` is answered outside of the table: one at a time."""
 
@@ -198,7 +204,7 @@ def advance(switch: Switch, event: SwitchEvent, scene: Scene) -> tuple[Turn, Swi
 
 
 def stopgap(scene: Scene, tried: frozenset[str]) -> SwitchAsked | None:
-    """The chosen console cannot run by itself: ``default`` has to do, so that a person can get in. Once for each."""
+    """A switch to ``default`` when the chosen console does not run, so that a person can log in. Once for each."""
     unit = scene.console
     if unit is None or scene.draining or not scene.engine_up or unit.spec.variant in {"default", *tried}:
         return None

@@ -1,4 +1,4 @@
-"""What a turn of a switch does to the world: definitions come into force, orders are given, units are asked."""
+"""Carries out a turn of a switch: applies definitions, gives orders, and asks units to stop or start."""
 
 from units import events as fact
 from units.commands import DropIntent, RemoveContainer, SwapBack
@@ -43,12 +43,12 @@ def end(step: Step, turn: Turn, result: Result) -> None:
 
 
 def drop(step: Step, switch: Switch) -> None:
-    """The host goes down in the middle of it."""
+    """Drop the switch because the host goes down."""
     end(step, Turn(switch, (DropIntent(),)), Result.DROPPED)
 
 
 def _use_spare(step: Step, use: SpareUse, specs: tuple[UnitSpec, ...]) -> None:
-    """The console is made anew: its old container is kept until the new one has proved itself."""
+    """Re-create the console: its old container is kept until the new one works."""
     unit = step.units[CONSOLE]
     spare = unit.spare
     if use is SpareUse.KEEP:
@@ -60,12 +60,12 @@ def _use_spare(step: Step, use: SpareUse, specs: tuple[UnitSpec, ...]) -> None:
             step.commands.append(order)
         step.put(replace(console.become(unit, unit.spec, spare), fresh=False))
     elif use is SpareUse.DROP and spare is not None:
-        step.commands.append(RemoveContainer(CONSOLE, spare.container, "the console was made anew"))
+        step.commands.append(RemoveContainer(CONSOLE, spare.container, "the console was re-created"))
         step.put(replace(unit, spare=None))
 
 
 def _redefine(step: Step, spec: UnitSpec) -> None:
-    """Another console in the console's unit, or another place for user Docker."""
+    """Apply another console's definition, or another place for user Docker."""
     unit = step.units[spec.name]
     if spec.name == CONSOLE:
         parked = dict(step.world.parked)
@@ -79,14 +79,16 @@ def _redefine(step: Step, spec: UnitSpec) -> None:
 
 
 def look(step: Step) -> bool:
-    """Whether the units got to where the switch goes on, or fails, or where one must begin; then it has."""
+    """Advance the switch after units changed, or begin one. Returns whether anything was done."""
     if step.world.switch is not None:
         return _move(step, fact.UnitsMoved())
     asked = stopgap(scene(step), step.world.given_up)
     if asked is None:
         return False
     failed = step.units[CONSOLE]
-    step.notices.append(f"the console {failed.spec.variant} does not run ({failed.reason}); default takes its place")
+    step.notices.append(
+        f"the console {failed.spec.variant} does not run ({failed.reason}); switching to the console default"
+    )
     step.world = replace(step.world, given_up=step.world.given_up | {failed.spec.variant})
     turn = begin(asked, scene(step), stopgap=True)
     take_turn(step, turn)

@@ -1,4 +1,4 @@
-"""Which table is whose. Each is made when a unit is first of its kind: no host has all of them."""
+"""The table of each kind, imported when a unit of that kind first appears."""
 
 from functools import cache
 from importlib import import_module

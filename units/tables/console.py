@@ -1,8 +1,8 @@
 """The console: the unit in which a person works, and the definitions it can have.
 
 It runs by the rows of a service. What is its own is identity: each console (``default``, ``debian``, ...) has a
-container of its own, told apart by its name and not by how it is rebuilt. One of them is the unit's; the others are
-*parked*: stopped and kept, so that going back finds them as they were left.
+container of its own, identified by its name. One of them is the unit's; the others are *parked*: stopped and kept, so
+that a switch back finds them as they were left.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,13 +24,13 @@ def persistent(spec: UnitSpec) -> bool:
 
 
 def dirty(unit: Unit) -> bool:
-    """Its definition changed, and its container was not made anew for it: that is for a person to say."""
+    """Its definition changed, and its container was not re-created for it: that is left to a person."""
     known = unit.config_hash and unit.spec.config_hash
     return bool(known) and unit.config_hash != unit.spec.config_hash
 
 
 def parked(consoles: Mapping[str, UnitSpec], chosen: str, seen: Iterable[Observed]) -> dict[str, Spare]:
-    """The other consoles' containers: of several with one name the one that bears its container's name."""
+    """The other consoles' containers: of several with one name the one with the container's name."""
     found: dict[str, Spare] = {}
     for one in sorted(seen, key=lambda one: one.running):
         if one.unit == CONSOLE and one.variant not in {"", chosen}:
@@ -41,7 +41,7 @@ def parked(consoles: Mapping[str, UnitSpec], chosen: str, seen: Iterable[Observe
 
 
 def park(consoles: Mapping[str, UnitSpec], others: Mapping[str, Spare], chosen: UnitSpec) -> tuple[Command, ...]:
-    """There is one console at a time: what else runs is stopped, as it is asked to stop itself, and kept."""
+    """Orders that stop and keep running consoles other than the chosen one."""
     return tuple(
         ParkContainer(
             CONSOLE, one.container, consoles.get(name, chosen).stop.timeout, f"the console is {chosen.variant}"
@@ -52,14 +52,14 @@ def park(consoles: Mapping[str, UnitSpec], others: Mapping[str, Spare], chosen: 
 
 
 def undefined(variant: str) -> UnitSpec:
-    """A console that has no definition any more: its container, if there is one, runs on as it is."""
+    """A stand-in for a console without a definition: its container, if there is one, keeps running."""
     return UnitSpec(
         CONSOLE, Kind.CONSOLE, "", "", "", restart=RestartPolicy(Policy.ALWAYS), rebuild=Rebuild.NEVER, variant=variant
     )
 
 
 def become(unit: Unit, spec: UnitSpec, container: Spare | None) -> Unit:
-    """The unit with another console's definition and container. How often it was restarted is the unit's to keep."""
+    """The unit with another console's definition and container. The unit keeps its restart count."""
     return replace(
         unit,
         spec=spec,

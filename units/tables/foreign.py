@@ -1,8 +1,8 @@
-"""The table of a foreign unit: a container that somebody else made, on a host that ``dockwarden watch`` looks after.
+"""The table of a foreign unit: a container of another tool, on a host that ``dockwarden watch`` looks after.
 
-Its crashes are its engine's restart policy's to answer, and its stops are its people's. Two things are ours, for those
-that want it: it is helped when it is unhealthy, and brought back in step when what it holds on to is over. Both are
-one call of the engine's where that is enough, so that it ends well even if we do not live to see it.
+Crashes are left to the engine's restart policy, and stops to the operator. Two things are done for containers whose
+labels ask for it: an unhealthy one is restarted, and one with a stale reference is re-linked. Both are one engine call
+where that is enough, so that they finish even if the supervisor is killed meanwhile.
 """
 
 from collections.abc import Iterable
@@ -22,6 +22,7 @@ from units.records import replace
 from units.spec import BINDING_MODES, Kind, OnUnhealthy
 from units.tables.shared import both_hold, then
 from units.unit import Phase, Reason, StoppedBy, Unit
+from units.words import duration
 
 P = Phase
 UP = (P.RUNNING, P.READY)
@@ -31,16 +32,16 @@ AT_WORK = (P.CREATING, P.STARTING, P.STOPPING)
 PHASES = (*IDLE, *AT_WORK, *UP, P.EXITED)
 
 ENGINE_FIRST = Seconds(3)
-"""The engine's own restart policy gets this long to do it."""
+"""The engine's own restart policy gets this long to restart it first."""
 
 
 # -- what only this table asks
 
 
 def left_behind(unit: Unit, _event: Any, view: View) -> bool:
-    """It should run, says its engine's restart policy, and does not: its peer was not there when the engine tried.
+    """Whether it is down because the container it joins was missing when the engine's restart policy tried to start it.
 
-    Engines give such a container up for good (measured on 20.10 and 26.1).
+    Engines give up on such a container for good (measured on 20.10 and 26.1).
     """
     if not (unit.spec.expected and unit.spec.relink and unit.container) or unit.stopped_by is not StoppedBy.NOBODY:
         return False
@@ -80,7 +81,7 @@ def heal(unit: Unit, event: Any, view: View) -> Step:
 
 def heal_anew(unit: Unit, event: Any, view: View) -> Step:
     unit = healing.helped(unit, event, view)
-    return _recreate(replace(unit, reason=f"{unit.ailing}; in a new container"), view, Reason.UNHEALTHY)
+    return _recreate(replace(unit, reason=f"{unit.ailing}; re-creating"), view, Reason.UNHEALTHY)
 
 
 def relink(unit: Unit, _event: Any, view: View) -> Step:
@@ -92,53 +93,57 @@ def relink_anew(unit: Unit, _event: Any, view: View) -> Step:
 
 
 def restart(unit: Unit, _event: Any, _view: View) -> Step:
-    """A person asks for it."""
-    return _restart(replace(unit, again=Reason.MANUAL, reason="restarting as asked"))
+    """Restart on request."""
+    return _restart(replace(unit, again=Reason.MANUAL, reason="restarting (by user)"))
 
 
 def recreate(unit: Unit, _event: Any, view: View) -> Step:
-    unit = replace(unit, reason=relinking.worn(unit, view) or unit.outdated or "the container it joined is gone")
+    unit = replace(
+        unit, reason=relinking.worn(unit, view) or unit.outdated or "the container it joined is gone; re-creating"
+    )
     return _recreate(replace(unit, again=None), view, unit.pending or unit.again or Reason.RELINK)
 
 
 def await_start(unit: Unit, event: Any, view: View) -> Step:
-    """It has stopped; the same call starts it."""
+    """It has stopped; the same engine call starts it again."""
     unit = unstarted(do.after_stop(unit, event, view), view)
     return arm(unit, Timer.DEADLINE, ANSWER_DEADLINE)
 
 
 def run_again(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
-    """The engine's call is through, and its death went unheard."""
+    """The engine's restart call is done, and its death was not seen."""
     return do.run(replace(unit, pending=unit.again), event, view)
 
 
 def leave(unit: Unit, event: Any, _view: View) -> Step:
-    """It is down, and that is not ours to change."""
+    """It died; the restart is left to the engine or the operator."""
     code = event.exit_code if isinstance(event, fact.ContainerDied) else unit.exit_code
     gone = isinstance(event, fact.ContainerDestroyed)
     told = describe_exit(None if gone else code, oom=unit.oom or getattr(event, "oom", False))
-    policy = "its engine's restart policy" if unit.spec.expected else "its people"
+    policy = "its engine's restart policy" if unit.spec.expected else "its operator"
     return Step(dead(unit, event, reason=f"{told}; left to {policy}", death=told, pending=None, again=None))
 
 
 def lose(unit: Unit, event: Any, _view: View) -> Step:
-    """Its container is gone, and we do not make any."""
+    """Its container is gone, and foreign containers are not created here."""
     return Step(dead(unit, event, container=None, reason="its container was removed", pending=None, again=None))
 
 
 def give_engine_time(unit: Unit, _event: Any, view: View) -> Step:
     peers = ", ".join(edge.target for edge in view.links.leaders[unit.name] if edge.via in BINDING_MODES)
-    reason = f"its engine could not start it without {peers}; started in {ENGINE_FIRST:g} s if it does not"
-    return arm(replace(unit, pending=Reason.RELINK, reason=reason), Timer.RETRY, ENGINE_FIRST)
+    reason = (
+        f"the engine could not start it without {peers}; restart in {duration(ENGINE_FIRST)} unless the engine does"
+    )
+    return arm(replace(unit, pending=Reason.RELINK, reason=reason, relinked_via=()), Timer.RETRY, ENGINE_FIRST)
 
 
 def note_refusal(unit: Unit, event: fact.CreateFailed, _view: View) -> Step:
-    """All was put back."""
+    """The re-creation failed and was undone: note why."""
     return Step(replace(unit, reason=event.message))
 
 
 def renew_id(unit: Unit, event: fact.ContainerCreated, view: View) -> Step:
-    """Another container under its name: somebody made it anew."""
+    """Another container has its name now: it was re-created by another tool."""
     return do.adopt_id(unit, event, view)
 
 
@@ -150,7 +155,7 @@ def note(unit: Unit, _event: Any, _view: View) -> Step:
 
 
 def go(at: Iterable[Phase], on: type[UnitEvent], prepare: Any, when: Guard[Any] = always) -> tuple[Edge[Any], ...]:
-    """On towards running: wait for its peers, or make it anew, or start it."""
+    """Rows towards running: wait for its peers, or re-create it, or start it."""
     at, on_ = tuple(at), on
     event: type[Any] = on_
     return (
@@ -197,7 +202,7 @@ def linked() -> tuple[Edge[Any], ...]:
 
 
 def refused(at: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
-    """A start or a restart of ours that failed: it was we who took it down, so it is tried again."""
+    """A failed start or restart that was ordered here: it is retried, because this supervisor stopped it."""
     return (
         *rows(at, fact.StartFailed, P.INACTIVE, do.end, given.gone),
         *rows(at, fact.StartFailed, P.BACKOFF, do.try_engine_later, given.unreachable),
@@ -230,7 +235,7 @@ EDGES: tuple[Edge[Any], ...] = (
     *rows(BEGUN, fact.ContainerKilled, None, do.note_kill),
     *rows(BEGUN, fact.ContainerStopped, None, do.note_stop),
     *rows(BEGUN, fact.ContainerOomed, None, do.note_oom),
-    # somebody else made it anew, or we did
+    # it was re-created, by another tool or by us
     *rows((*IDLE, P.EXITED, P.CREATING), fact.ContainerCreated, None, renew_id),
     *rows((P.CREATING,), fact.CreateFailed, P.BACKOFF, do.try_engine_later, given.unreachable),
     *rows((P.CREATING,), fact.CreateFailed, P.FAILED, do.probe_later, given.refused_for_good),
@@ -248,11 +253,11 @@ EDGES: tuple[Edge[Any], ...] = (
     *rows((P.STOPPING,), fact.KillDue, None, do.kill_later, given.engine_down),
     *rows((P.STOPPING,), fact.KillDue, P.FAILED, do.leave_unkillable, given.out_of_kills),
     *rows((P.STOPPING,), fact.KillDue, None, do.kill, given.current),
-    # it is not up, and it is ours to bring it back
+    # it is not up, and this supervisor brings it back
     *rows((P.INACTIVE,), fact.PeerChanged, P.BACKOFF, give_engine_time, left_behind),
     *go((P.WAITING,), fact.PeerChanged, do.after_pause),
     *go(RETRYING, fact.RetryDue, do.after_pause, given.current),
-    # people
+    # requests
     *go((P.INACTIVE, *RETRYING), fact.StartAsked, do.after_wish),
     *go((P.INACTIVE, *RETRYING), fact.RestartAsked, do.after_wish_to_restart),
     *rows((P.WAITING, P.CREATING), fact.StartAsked, None, do.want),
@@ -269,15 +274,17 @@ EDGES: tuple[Edge[Any], ...] = (
 
 IGNORED = (
     Ignored(BEGUN, (fact.StartAsked,), "it runs, or is about to"),
-    Ignored((P.EXITED,), (fact.StartAsked, fact.RestartAsked), "it died a moment ago: first it is found out of what"),
+    Ignored(
+        (P.EXITED,), (fact.StartAsked, fact.RestartAsked), "it died a moment ago: the cause is still being determined"
+    ),
     Ignored((P.STARTING,), (fact.RestartAsked,), "it is being started just now"),
     Ignored(
         PHASES,
         (fact.DrainAsked, fact.HurryAsked, fact.StopRevoked),
-        "a host that is only watched goes on without us",
+        "containers of a watched host keep running when the supervisor ends",
     ),
-    Ignored(UP, (fact.ContainerStarted,), "told twice, by stream and snapshot"),
-    Ignored((*UP, P.STARTING, P.STOPPING), (fact.ContainerCreated,), "a snapshot will say which one is the unit's now"),
+    Ignored(UP, (fact.ContainerStarted,), "reported twice, by stream and snapshot"),
+    Ignored((*UP, P.STARTING, P.STOPPING), (fact.ContainerCreated,), "the next snapshot tells which one is the unit's"),
     Ignored((*IDLE, P.CREATING, P.EXITED), (fact.ContainerDied,), "a late report: this death is known, or of no run"),
     Ignored(
         (P.WAITING, *RETRYING, P.CREATING, P.STOPPING),
@@ -287,13 +294,13 @@ IGNORED = (
     Ignored(
         (*IDLE, P.EXITED, P.CREATING, P.STOPPING),
         (fact.ContainerKilled, fact.ContainerOomed),
-        "only the death of a running unit asks who sent a signal",
+        "a signal matters only to a running unit",
     ),
     Ignored((P.STOPPING,), (fact.HealthReported,), "it is about to end"),
     Ignored(PHASES, (fact.ImagePulled, fact.PullFailed), "no image is pulled for a foreign unit"),
-    Ignored((*IDLE, P.EXITED, P.STARTING, P.STOPPING), (fact.CreateFailed,), "a create that nobody waits for any more"),
-    Ignored((*IDLE, *UP, P.EXITED, P.CREATING), (fact.StartFailed,), "a start that nobody waits for any more"),
-    Ignored((*IDLE, P.EXITED, P.CREATING, *BEGUN), (fact.SignalFailed,), "a signal that nobody waits for any more"),
+    Ignored((*IDLE, P.EXITED, P.STARTING, P.STOPPING), (fact.CreateFailed,), "a create that is no longer waited for"),
+    Ignored((*IDLE, *UP, P.EXITED, P.CREATING), (fact.StartFailed,), "a start that is no longer waited for"),
+    Ignored((*IDLE, P.EXITED, P.CREATING, *BEGUN), (fact.SignalFailed,), "a signal that is no longer waited for"),
     Ignored((P.INACTIVE, P.WAITING, *AT_WORK, *UP, P.EXITED), (fact.RetryDue,), "a timer of an earlier phase"),
     Ignored((*IDLE, P.CREATING, *BEGUN, P.EXITED), (fact.KillDue,), "a timer of an earlier phase"),
     Ignored((*IDLE, *AT_WORK, *UP), (fact.VerdictDue,), "a timer of an earlier phase"),

@@ -20,7 +20,7 @@ FALLEN = (P.BACKOFF, P.CRASH_LOOP)
 def died(
     kind: Kind, at: Iterable[Phase], on: type[UnitEvent], when: Guard[Any] = always, *, container: bool = True
 ) -> tuple[Edge[Any], ...]:
-    """A run is over. What now is the restart decision's to say."""
+    """Rows after a death: the restart decision picks one."""
     at = tuple(at)
     on_: type[Any] = on
     well: tuple[Edge[Any], ...] = ()
@@ -43,7 +43,7 @@ def died(
 def ended(
     kind: Kind, at: Iterable[Phase], on: type[UnitEvent], when: Guard[Any] = always, *, container: bool = True
 ) -> tuple[Edge[Any], ...]:
-    """A stop of ours is over."""
+    """Rows after a stop that was ordered here."""
     at = tuple(at)
     on_: type[Any] = on
     return (
@@ -54,7 +54,12 @@ def ended(
 
 
 def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
-    """``up``: the phases in which its process runs and nobody has asked for its end."""
+    """Rows of a unit with a process.
+
+    Args:
+        kind: The kind of unit.
+        up: The phases in which its process runs and no stop was requested.
+    """
     begun = (P.STARTING, *up)
     stopping, draining, exited = (P.STOPPING,), (P.DRAINING,), (P.EXITED,)
     stays = both_hold(given.vetoed, given.serving)
@@ -83,7 +88,7 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         *rows(up, fact.RestartAsked, P.STOPPING, do.cycle),
         *rows(begun, fact.ResetAsked, None, do.forgive),
         *rows(begun, fact.StopAsked, P.STOPPING, do.halt),
-        # dead, and perhaps meant to be
+        # dead, and perhaps stopped by a person
         *rows((*exited, P.BACKOFF), fact.ContainerStopped, P.INACTIVE, do.bow),
         *died(kind, exited, fact.VerdictDue, given.current),
         *died(kind, exited, fact.ContainerDestroyed, container=False),
@@ -155,17 +160,17 @@ def silence(up: tuple[Phase, ...]) -> tuple[Ignored, ...]:
             (fact.ContainerCreated,),
             "it has its container; another one is not ours to use",
         ),
-        Ignored(up, (fact.ContainerStarted,), "told twice, by stream and snapshot"),
-        Ignored(going, (fact.ContainerStarted,), "the stop that was asked comes after it"),
+        Ignored(up, (fact.ContainerStarted,), "reported twice, by stream and snapshot"),
+        Ignored(going, (fact.ContainerStarted,), "the requested stop follows"),
         Ignored(
             (P.PULLING, P.CREATING),
             (fact.ContainerStarted,),
-            "it is about to be replaced, or a snapshot will say",
+            "it is about to be replaced, or the next snapshot tells",
         ),
         Ignored(
             (*still, *going),
             (fact.ContainerKilled,),
-            "only the death of a running unit asks who sent a signal",
+            "a signal matters only to a running unit",
         ),
         Ignored(
             (
@@ -206,12 +211,12 @@ def silence(up: tuple[Phase, ...]) -> tuple[Ignored, ...]:
         Ignored(
             (*begun, *IDLE, *going, P.EXITED, P.CREATING),
             (fact.ImagePulled, fact.PullFailed),
-            "a pull that nobody waits for any more",
+            "a pull that is no longer waited for",
         ),
         Ignored(
             (*begun, *IDLE, *going, P.EXITED, P.PULLING),
             (fact.CreateFailed,),
-            "a create that nobody waits for any more",
+            "a create that is no longer waited for",
         ),
         Ignored(
             (
@@ -227,12 +232,12 @@ def silence(up: tuple[Phase, ...]) -> tuple[Ignored, ...]:
                 P.EXITED,
             ),
             (fact.StartFailed,),
-            "a start that nobody waits for any more",
+            "a start that is no longer waited for",
         ),
         Ignored(
             tuple(phase for phase in (*begun, *still, P.DRAINING) if phase is not P.FAILED),
             (fact.SignalFailed,),
-            "a stop that nobody waits for any more",
+            "a stop that is no longer waited for",
         ),
         Ignored(
             (*begun, *going, P.INACTIVE, P.WAITING, P.COMPLETED, P.PULLING, P.CREATING, P.EXITED),
@@ -246,6 +251,6 @@ def silence(up: tuple[Phase, ...]) -> tuple[Ignored, ...]:
         Ignored(
             (*begun, P.STOPPING, P.INACTIVE, *RETRYING, P.COMPLETED, P.PULLING, P.CREATING, P.EXITED),
             (fact.PeerChanged,),
-            "only who waits for a peer looks at it",
+            "only a unit that waits for a peer reacts to it",
         ),
     )

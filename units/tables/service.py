@@ -15,13 +15,13 @@ from units.unit import Phase
 P = Phase
 UP = (P.RUNNING, P.READY)
 FOUND = (*IDLE, P.EXITED)
-"""Phases in which a start is news: an adoption, or somebody started it behind our back."""
+"""Phases in which a start was not expected: an adoption, or a start through the engine."""
 
 PHASES = (*IDLE, P.PULLING, P.CREATING, P.STARTING, *UP, P.DRAINING, P.STOPPING, P.EXITED)
 
 
 def lasting(kind: Kind, begins: tuple[Phase, ...] = (*FOUND, P.STARTING)) -> tuple[Edge[Any], ...]:
-    """The rows of whatever runs until it is stopped. ``begins``: where a start leads on as a service's does."""
+    """The rows of units that run until they are stopped. ``begins``: the phases in which a start is taken as usual."""
     return (
         *asked(kind),
         *provided(kind),
@@ -39,7 +39,7 @@ def lasting(kind: Kind, begins: tuple[Phase, ...] = (*FOUND, P.STARTING)) -> tup
 
 
 def examined() -> tuple[Edge[Any], ...]:
-    """What its health checks say, and what is done about it."""
+    """Rows for health reports and the actions on them."""
     helps = (
         (OnUnhealthy.RESTART, P.STOPPING, do.heal),
         (OnUnhealthy.RECREATE, P.STOPPING, do.heal_anew),
@@ -58,7 +58,7 @@ def examined() -> tuple[Edge[Any], ...]:
 
 
 def linked() -> tuple[Edge[Any], ...]:
-    """It holds on to what is over: bring it back in step."""
+    """Rows that re-link a unit with a stale reference."""
     asked = (fact.PeerChanged, fact.LookDue)
     return (
         *(row for on in asked for row in rows(UP, on, None, relinking.settle, relinking.unlinked_too_soon)),
@@ -72,7 +72,7 @@ NO_CONTEXT = Ignored(PHASES, (fact.ContextLost,), "only user Docker runs in anot
 NO_PEERS = Ignored(
     tuple(phase for phase in PHASES if phase not in {*UP, P.WAITING, P.DRAINING}),
     (fact.PeerChanged,),
-    "only who waits for a peer, or runs in its namespaces or file system, looks at it",
+    "only a unit that waits for a peer, or shares its namespaces or file system, reacts to it",
 )
 IGNORED = (*(entry for entry in silence(UP) if fact.PeerChanged not in entry.on), NO_PEERS)
 

@@ -56,7 +56,7 @@ def go(
     *,
     container: bool = True,
 ) -> tuple[Edge[Any], ...]:
-    """On towards running, as far as the way is free: wait, or make a container, or start the one there is.
+    """Rows towards running: wait, or create a container, or start the one there is.
 
     ``container=False``: the event itself took the container away.
     """
@@ -72,7 +72,7 @@ def go(
 
 
 def asked(kind: Kind) -> tuple[Edge[Any], ...]:
-    """What a person, the configuration or a shutdown wants of a unit of which nothing runs."""
+    """Rows for requests to a unit without a process: by a person, the configuration or a shutdown."""
     restartable = (P.INACTIVE, *RETRYING) if kind is Kind.VOLUME else (P.INACTIVE, *RETRYING, P.COMPLETED)
     quiet = (*IDLE, P.PULLING)
     return (
@@ -92,7 +92,7 @@ def asked(kind: Kind) -> tuple[Edge[Any], ...]:
 
 
 def provided(kind: Kind) -> tuple[Edge[Any], ...]:
-    """The way to a container: waiting for peers, pulling, creating, and each way that can fail."""
+    """Rows up to a container: waiting, pulling, creating, and each way that can fail."""
     made = do.adopt_and_complete if kind is Kind.VOLUME else do.adopt_and_start
     made_phase = P.COMPLETED if kind is Kind.VOLUME else P.STARTING
     creating = (P.CREATING,)

@@ -38,17 +38,17 @@ class ContextFacts:
     data_root: str = ""
     """Where user Docker's data would be, in its file system."""
     data_root_on: str = "?"
-    """The type of the file system there; ``?`` when nobody looked."""
+    """The type of the file system there; ``?`` when it was not checked."""
 
 
 def lacks(facts: ContextFacts) -> tuple[str, ...]:
-    """What keeps the container from being a storage context, each with the way out; empty when it is one."""
+    """What keeps the container from being a storage context, each with its fix; empty when it is one."""
     if not facts.running:
-        return (f"{facts.name} does not run: start it first (dockwarden start {facts.name})",)
+        return (f"{facts.name} is not running: start it first (dockwarden start {facts.name})",)
     said: list[str] = []
     capable = facts.privileged or "ALL" in facts.capabilities
     if not capable and (short := [name for name in NEEDED if name not in facts.capabilities]):
-        said.append(f"{facts.name} may not do enough: set privileged: true (or cap_add: {', '.join(short)})")
+        said.append(f"{facts.name} lacks capabilities: set privileged: true (or cap_add: {', '.join(short)})")
     said.extend(
         f"{facts.name} has a {name} namespace of its own: set {key}: host"
         for name, mode in facts.namespaces

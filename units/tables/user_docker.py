@@ -1,7 +1,7 @@
 """User Docker: the user's own engine, a process in the mount namespace of its storage context.
 
-It runs by the rows of a service; its "container" is a constant, for there is only ever one. What is its own: it follows
-its context. ``ready`` means that it serves: it answers, and its data root is on a real mount.
+It uses the rows of a service; its "container" is a constant, because there is only one. In addition it follows its
+storage context. ``ready`` means that it serves: it answers, and its data root is on a real mount.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from units.unit import Phase
 P = Phase
 
 EDGES: tuple[Edge[Any], ...] = (
-    # The SpecChanged row stands before the service's: where it runs counts before what it was made of.
+    # The SpecChanged row stands before the service's: the place comes before the definition.
     *rows((P.STARTING,), fact.ContainerStarted, P.STOPPING, do.adopt_and_follow, given.displaced),
     *rows((P.STARTING,), fact.ContainerStarted, P.RUNNING, do.run_with_deadline),
     *rows(UP, fact.SpecChanged, P.STOPPING, do.cycle, given.displaced),

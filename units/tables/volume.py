@@ -1,4 +1,4 @@
-"""The table of a volume holder: a unit that is created and never started."""
+"""The table of a data container: a unit that is created and never started."""
 
 from units import actions as do
 from units import events as fact
@@ -17,7 +17,7 @@ EDGES = (
 )
 
 IGNORED = (
-    Ignored((P.COMPLETED,), (fact.StartAsked, fact.RestartAsked), "it holds its volumes; it never runs"),
+    Ignored((P.COMPLETED,), (fact.StartAsked, fact.RestartAsked), "it is a data container; it is never started"),
     Ignored(ALL, (fact.HurryAsked, fact.StopRevoked), "nothing of it runs"),
     Ignored(
         (P.INACTIVE, P.PULLING, P.CREATING),
@@ -36,11 +36,11 @@ IGNORED = (
             fact.StartFailed,
             fact.SignalFailed,
         ),
-        "we never run it; if somebody else does, its volumes do not mind",
+        "a data container is not started here; a start through the engine does not matter",
     ),
     Ignored(ALL, (fact.ContextLost,), "only user Docker runs in another unit's file system"),
-    Ignored((*IDLE, P.CREATING), (fact.ImagePulled, fact.PullFailed), "a pull that nobody waits for any more"),
-    Ignored((*IDLE, P.PULLING), (fact.CreateFailed,), "a create that nobody waits for any more"),
+    Ignored((*IDLE, P.CREATING), (fact.ImagePulled, fact.PullFailed), "a pull that is no longer waited for"),
+    Ignored((*IDLE, P.PULLING), (fact.CreateFailed,), "a create that is no longer waited for"),
     Ignored(
         (P.INACTIVE, P.WAITING, P.COMPLETED, P.PULLING, P.CREATING),
         (fact.RetryDue,),
@@ -51,7 +51,7 @@ IGNORED = (
     Ignored(
         (P.INACTIVE, *RETRYING, P.COMPLETED, P.PULLING, P.CREATING),
         (fact.PeerChanged,),
-        "only who waits for a peer looks at it",
+        "only a unit that waits for a peer reacts to it",
     ),
 )
 
