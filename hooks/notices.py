@@ -77,6 +77,8 @@ def notices(
     """The notices of one reaction, and the units that have not recovered yet.
 
     Args:
+        event: The event at hand.
+        reaction: The reaction to it.
         troubled: The units that had not recovered before it.
     """
     told = [notice for moved in reaction.transitions if (notice := _of_transition(moved, troubled)) is not None]

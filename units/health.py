@@ -142,6 +142,7 @@ def combine(checks: Iterable[Check], reports: Mapping[str, Health]) -> Health:
     """The health of a unit from all its checks.
 
     Args:
+        checks: Its own checks.
         reports: The results so far by name of the check, with the engine's own HEALTHCHECK.
 
 

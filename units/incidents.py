@@ -86,7 +86,10 @@ def look(before: Incidents, event: Event, moment: Moment, reaction: Reaction) ->
     """Update the incidents with one reaction, at the cost of what it changed, however many incidents are open.
 
     Args:
+        before: The incidents so far.
         event: The event that the reaction answers.
+        moment: When it came.
+        reaction: What it led to.
     """
     of_engine = isinstance(event, fact.EngineLost | fact.SnapshotTaken)
     changed = any(name in before.of for name in reaction.changed)

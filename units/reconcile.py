@@ -86,7 +86,7 @@ def _replaced(unit: Unit, seen: Observed) -> bool:
 
 
 def keeper(unit: Unit, seen: tuple[Observed, ...]) -> Observed | None:
-    """The unit's container among all that carry its label: a running one, else the known one, else the one with its name."""
+    """The unit's container among all that carry its label: a running, else the known, else the one with its name."""
     return max(
         seen,
         key=lambda one: (one.running, one.container == unit.container, one.name == unit.spec.container),

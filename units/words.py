@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 
 def duration(seconds: float) -> str:
@@ -85,6 +86,7 @@ def split_fact(fact: str) -> tuple[str, str]:
     return f"{words} ({fields})" if fields else words, root
 
 
+@lru_cache(maxsize=256)
 def fact_in_words(fact: str) -> str:
     """A record's ``fact`` for people: ``vpn: died (exit code 137)``."""
     words, root = split_fact(fact)

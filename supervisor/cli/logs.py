@@ -25,7 +25,7 @@ AWAY = 60.0
 AGAIN = 0.5
 """Seconds between two tries to reach it."""
 FOLLOWING = "following"
-_NAMED = ("event", "before", "after", "fact", "reason", "cause", "incident", "restart")
+_NAMED = ("event", "before", "after", "fact", "happened", "reason", "cause", "incident", "restart")
 """Of our own records, what is searched besides the unit."""
 
 Complain = Callable[[str, str, int], int]

@@ -1,8 +1,8 @@
-"""How the host came up: for each unit its stages from the supervisor's start until it was first where it belongs.
+"""The boot chart: for each unit its stages from the supervisor's start until it first reached its goal.
 
-Kept apart from the journal, whose ring a unit that crashes all day would fill: a boot is some ten stages a unit, and
-then nothing more is written. What a unit waited for is whoever's fact let it go on; followed backwards from the unit
-that was last, that is the critical path.
+Kept apart from the journal, whose ring a unit that crashes all day would fill: a boot has some ten stages a unit, and
+then nothing more is added. A unit waited for the unit, the engine or the request whose event let it go on; followed
+backwards from the last unit, that is the critical path.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ from units.unit import Phase, Unit
 from units.world import Entry, Reaction, Transition
 
 MOST = 32
-"""Stages of one unit: one that never arrives is followed no further."""
+"""Stages of one unit; a unit that never becomes ready is not recorded further."""
 ENGINE = "engine"
 
 
@@ -37,18 +37,18 @@ class Rise:
 
     stages: tuple[Stage, ...]
     waited_for: str = ""
-    """Whose fact ended its wait: a unit's name, ``engine``, ``configuration`` or ``request``; empty: nobody's yet."""
+    """Whose fact ended its wait: a unit's name, ``engine``, ``configuration`` or ``request``; empty: still waiting."""
     found: bool = False
-    """Its container ran already: nothing was done."""
+    """Its container was already running."""
     over: bool = False
-    """It has arrived, or it is followed no further."""
+    """It is ready or completed, or it is not recorded further."""
 
 
 class BootChart:
     """An observer of the first minutes.
 
     ``wall`` turns a moment into seconds since 1970; ``units``: as they stand before anything has happened. One that the
-    supervisor before has left ready is believed to be so until a snapshot says otherwise: it was found.
+    previous supervisor left ready counts as found running until a snapshot says otherwise.
     """
 
     def __init__(self, wall: Callable[[Instant], float], begun: Instant, units: Iterable[Unit]) -> None:

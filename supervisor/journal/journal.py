@@ -1,4 +1,4 @@
-"""The only place that tells what happened: a log line for each transition, and the last ones kept for ``why``."""
+"""The journal: an observer that logs each transition and keeps the last records for ``why``."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -21,9 +21,9 @@ class Journal(RecordStore):
 
     Args:
         wall: Turns a moment of the monotonic clock into seconds since 1970.
-        asker: Says whose request a number is.
+        asker: Returns the uid behind the number of a request.
         kept: The previous supervisor's last records.
-        debug: Whether lines of that level reach anyone.
+        debug: Whether debug lines are written to any target.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Journal(RecordStore):
         self._due: dict[UnitName, Instant] = {}
 
     def begin(self, reason: str, at: float) -> None:
-        """Another supervisor has begun, at ``at`` seconds since 1970: what is kept of the previous one ends here."""
+        """Mark the start of this supervisor, at ``at`` seconds since 1970, after the records of the previous one."""
         self.keep(event="supervisor.started", time=at, reason=reason)
 
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
@@ -55,7 +55,7 @@ class Journal(RecordStore):
                 self._log_order(command, reaction.world, moment)
 
     def about(self, unit: str) -> dict[str, object]:
-        """What goes with every line about a unit: that of its last record."""
+        """Fields for log lines about a unit, from its last record."""
         last = self.latest(unit)
         known = {} if last is None else {key: getattr(last, key) for key in ("cause", "incarnation", "seq")}
         incident = self._writer.incident_of(unit)
@@ -84,7 +84,7 @@ class Journal(RecordStore):
 
 
 def _open_decisions(kept: Iterable[Record]) -> dict[str, int]:
-    """For each unit the decision whose restart had not come yet when the last record was written."""
+    """For each unit the decision whose restart was still pending in the last record."""
     found: dict[str, int] = {}
     for record in kept:
         if record.event == "unit.decision" and record.restart:

@@ -1,4 +1,4 @@
-"""The words in which one reaction is told: its records, and the log lines that say the same."""
+"""Writes each reaction: its records, and the log lines for them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,14 +11,15 @@ from supervisor.journal.store import RecordStore
 from units import events as fact
 from units.decisions import of_standing
 from units.events import Event, UnitEvent
-from units.incidents import Incident, Incidents, look
+from units.incidents import CALM, Incident, Incidents, look
 from units.machine import Moment
 from units.quantities import Instant
 from units.rules import Decision
 from units.spec import CONSOLE, USER_DOCKER, Switchable, UnitName
 from units.switch.record import STEP_MEANING, Outcome, Result, Switch
 from units.switch.record import in_words as outcome_in_words
-from units.unit import Phase
+from units.unit import Phase, Reason, StoppedBy
+from units.words import duration, fact_in_words
 from units.world import Entry, Reaction, Transition, World
 
 NOTED = (
@@ -30,9 +31,9 @@ NOTED = (
     fact.ContainerOomed,
     fact.SignalFailed,
 )
-"""Facts that explain a later transition without making one."""
+"""Facts that explain a later transition without causing one."""
 PUT_OFF = frozenset({"heal.withhold", "relink.wait", "relink.dry", "hold.dependency"})
-"""Decisions to do nothing yet: they are made anew with each look."""
+"""Decisions to do nothing yet: they are made again at each look."""
 ASKS = (fact.StartAsked, fact.StopAsked, fact.RestartAsked, fact.ResetAsked)
 
 
@@ -60,7 +61,7 @@ class ReactionWriter:
         self.plans = plans
         self.debug = debug
         self.withheld: dict[str, str] = {}
-        """By unit, the rule by which something was put off: it is told once."""
+        """By unit, the rule by which an action was put off: it is logged once."""
         self._incidents = Incidents()
         self._world: World | None = None
 
@@ -88,7 +89,7 @@ class ReactionWriter:
             told.notice(notice)
 
     def incident_of(self, unit: str, cause: str = "") -> str:
-        """The trouble that a unit, or what belongs to a cause, is a part of; empty: none."""
+        """The id of the incident of a unit, or of a cause; empty: none."""
         found = self._incidents.of.get(UnitName(unit), "")
         if not found and cause and not unit:
             found = self._incidents.by_cause.get(cause, "")
@@ -125,6 +126,7 @@ class _OneReaction:
         origin = writer.plans.tell(transition, event, self._moment, self._reaction.world, self.decision)
         down = after.phase.troubled or after.phase in {Phase.EXITED, Phase.COMPLETED}
         died = down or transition.on == "ContainerDied"
+        level = "warning" if after.phase.troubled or _crashed(transition) else "info"
         record = self._keep(
             event="unit.transition",
             fact=self._common["fact"] + ("" if root == after.name else f" of {root}"),
@@ -139,11 +141,11 @@ class _OneReaction:
             restarts=after.restarts,
             restart="" if restart is None else restart.value,
             incarnation=after.run,
-            level="warning" if after.phase.stuck else "info",
+            level=level,
             decision=origin,
         )
         writer.withheld.pop(after.name, None)
-        say = self._log.warning if after.phase.stuck else self._log.info
+        say = self._log.warning if level == "warning" else self._log.info
         say(
             "unit.transition",
             unit=record.unit,
@@ -153,6 +155,7 @@ class _OneReaction:
             reason=record.reason,
             cause=record.cause,
             on=record.on,
+            happened=fact_in_words(record.fact),
             incarnation=record.incarnation,
             seq=record.seq,
             container=record.container,
@@ -160,9 +163,21 @@ class _OneReaction:
             **({} if restart is None else {"restart": record.restart}),
             **({} if record.exit_code is None else {"exit_code": record.exit_code}),
         )
+        if restart is not None:
+            self._log.info(
+                "unit.restarted",
+                unit=record.unit,
+                restart=record.restart,
+                restarts=record.restarts,
+                reason=record.reason,
+                cause=record.cause,
+                incarnation=record.incarnation,
+                seq=record.seq,
+                container=record.container,
+            )
 
     def decision(self, decision: Decision) -> int:
-        """Keep it, and say its number."""
+        """Keep a decision, and return its number."""
         unit = decision.unit
         root = getattr(self._entry.event, "unit", unit)
         about_unit = self._reaction.world.units.get(UnitName(unit))
@@ -191,7 +206,7 @@ class _OneReaction:
         return record.seq
 
     def standing(self, decision: Decision) -> None:
-        """A decision about a unit that stays where it is. What is put off again and again is told once."""
+        """Keep a decision about a unit that stays in its state. One that is put off repeatedly is kept once."""
         known = self._writer.withheld
         if decision.rule in PUT_OFF and known.get(decision.unit) == decision.rule:
             return
@@ -199,12 +214,13 @@ class _OneReaction:
         self._writer.plans.note(decision, self.decision(decision))
 
     def noted(self, event: UnitEvent) -> None:
-        """It moved nothing, yet explains what may follow; or a person's wish was refused, or changed nothing."""
+        """Keep a fact that caused no transition but may explain one, such as a signal or a refused request."""
         unit = self._reaction.world.units.get(event.unit)
         if unit is None or getattr(event, "container", unit.container) != unit.container:
             return
         refused = next((answer.text for answer in self._reaction.answers if not answer.accepted), "")
         on = type(event).__name__
+        level = "warning" if isinstance(event, fact.ContainerOomed) else "info" if isinstance(event, ASKS) else "debug"
         record = self._keep(
             event="unit.fact",
             cause=self._cause,
@@ -213,14 +229,15 @@ class _OneReaction:
             on=on,
             reason=refused,
             incarnation=unit.run,
-            level="info" if isinstance(event, ASKS) else "debug",
+            level=level,
         )
-        say = self._log.info if isinstance(event, ASKS) else self._log.debug
+        say = getattr(self._log, level)
         say(
             "unit.fact",
             unit=unit.name,
             state=unit.phase.value,
             fact=record.fact,
+            happened=fact_in_words(record.fact),
             **({"refused": refused} if refused else {}),
             cause=self._cause,
             seq=record.seq,
@@ -229,7 +246,7 @@ class _OneReaction:
     def world_event(self) -> None:
         match self._entry.event:
             case fact.EngineLost(reason=reason) if not self._reaction.world.engine_version:
-                self._tell("engine.awaited", reason)  # A boot begins so: nothing has been lost.
+                self._tell("engine.awaited", reason)  # Normal at boot: nothing has been lost.
             case fact.EngineLost(reason=reason):
                 self._tell("engine.lost", reason, level="warning")
             case fact.EngineBack(version=version):
@@ -245,7 +262,7 @@ class _OneReaction:
             case fact.ShutdownHurried(reason=reason):
                 self._tell("shutdown.hurried", reason, level="warning")
             case _:
-                pass  # A unit's fact: its transitions are told.
+                pass  # A unit's fact: its transitions are logged.
 
     def _snapshot(self, event: fact.SnapshotTaken) -> None:
         corrected = sum(transition.on != "PeerChanged" for transition in self._reaction.transitions)
@@ -253,7 +270,7 @@ class _OneReaction:
         if corrected:
             self._tell("snapshot.taken", f"{corrected} corrections", **said)
         else:
-            # Twice a minute, and nothing new: not worth a place in the ring.
+            # Twice a minute, and nothing new: not kept in the ring.
             self._log.debug("snapshot.taken", **said, cause=self._cause)
 
     def switch(self, switch: Switch | Outcome) -> None:
@@ -278,12 +295,12 @@ class _OneReaction:
         self._tell("supervisor.notice", text, level="warning")
 
     def incident_opened(self, incident: Incident) -> None:
-        reason = f"{incident.id}: {incident.reason}"
+        reason = f"incident {incident.id}: {incident.reason}"
         self._tell("incident.opened", reason, level="warning", unit=incident.root, incident=incident.id)
 
     def incident_closed(self, incident: Incident) -> None:
         lasted, units = round(incident.well - incident.opened, 3), list(incident.units)
-        reason = f"{incident.id}: all that fell are well again: {', '.join(units) or 'the engine'}"
+        reason = f"incident {incident.id} resolved: {', '.join(units) or 'the engine'} healthy for {duration(CALM)}"
         said: dict[str, Any] = {"incident": incident.id, "seconds": lasted, "units": units}
         self._tell("incident.closed", reason, unit=incident.root, cause=incident.id, **said)
 
@@ -322,13 +339,23 @@ class _OneReaction:
         getattr(self._log, level)(event, **about, reason=reason, **said, cause=cause, seq=record.seq)
 
 
+def _crashed(moved: Transition) -> bool:
+    """Whether a run ended by itself, with an error."""
+    before, after = moved.before, moved.after
+    if moved.on not in {"ContainerDied", "VerdictDue"} or before.phase in {Phase.STOPPING, Phase.DRAINING}:
+        return False
+    if after.phase is Phase.EXITED or after.stopped_by is not StoppedBy.NOBODY:
+        return False  # Perhaps a person's stop, or certainly one.
+    return after.exit_code not in {0, None} or after.pending is Reason.OOM
+
+
 _HIDDEN = frozenset(
     {"unit", "container", "request", "token", "config_hash", "asked_after", "at", "look", "started", "run"}
 )
 
 
 def in_words(event: Event) -> str:
-    """A fact's name and what it says, such as ``ContainerDied exit_code=137``."""
+    """A fact's name and its fields, such as ``ContainerDied exit_code=137``. People see ``fact_in_words`` of it."""
     name = type(event).__name__
     if isinstance(event, fact.SnapshotTaken):
         return f"{name} trigger={event.trigger} containers={len(event.containers)}"

@@ -1,4 +1,4 @@
-"""A record of the journal, and how others follow them: whoever is slow loses some, and is told how many."""
+"""A record of the journal, and subscriptions to records. A slow client loses some, and gets their number."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
@@ -8,6 +8,7 @@ from hooks.backlog import Backlog
 from supervisor.logs.timestamps import as_iso
 from units.records import dataclass
 from units.rules import Value
+from units.words import fact_in_words
 
 QUEUE = 1024
 """Records that wait for one follower."""
@@ -18,7 +19,7 @@ Inputs: TypeAlias = tuple[tuple[str, ...], tuple[Value, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One thing that happened. Empty fields say nothing and are left out of its JSON."""
+    """One thing that happened. Empty fields are left out of its JSON."""
 
     seq: int
     """Counts records from the start of the supervisor; the same number as in the log line."""
@@ -28,17 +29,17 @@ class Record:
     """``unit.transition``, ``unit.fact``, ``engine.lost``, ..."""
     cause: str = ""
     level: str = "info"
-    """Of its line in the log."""
+    """Level of its log line."""
     taken: int = 0
-    """Number of the fact it came of, counted from the start of the supervisor; one fact may make many records."""
+    """Number of the fact it came of, counted from the start of the supervisor; one fact may cause many records."""
     unit: str = ""
     before: str = ""
     after: str = ""
     on: str = ""
-    """Name of the fact that the unit answered to."""
+    """Class name of the fact that the unit's table took."""
     reason: str = ""
     fact: str = ""
-    """The fact that began it all, with its fields, in words."""
+    """Class name and fields of the fact at hand; ``as_dict`` has it in words as ``happened``."""
     engine_ns: int = 0
     """The engine's own stamp of that fact, nanoseconds since 1970."""
     exit_code: int | None = None
@@ -49,7 +50,7 @@ class Record:
     incarnation: int | None = None
     """Which run of the unit, as far as they were counted."""
     incident: str = ""
-    """Id of the trouble that it is a part of, as long as that is not over."""
+    """Id of the incident that it belongs to, while that is open."""
     rule: str = ""
     """Of a decision: the rule, as units/rule_book.py names it."""
     inputs: Inputs = ((), ())
@@ -64,6 +65,8 @@ class Record:
     def as_dict(self) -> dict[str, Any]:
         told = {key: value for key, value in asdict(self).items() if value not in {"", None, ()}}
         told["time"] = as_iso(self.time)
+        if self.fact:
+            told["happened"] = fact_in_words(self.fact)
         del told["engine_ns"]
         if not self.decision:
             del told["decision"]
@@ -77,7 +80,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A follower was too slow: so many records were not shown to it."""
+    """Number of records that a slow follower lost."""
 
     count: int
 
@@ -86,7 +89,7 @@ class Dropped:
 
 
 class Subscription:
-    """What happens from now on. Iterate it; leave it by ``with`` or ``close``, which also ends a waiting iteration."""
+    """Records from now on. Iterate it; end it by ``with`` or ``close``, which also ends a waiting iteration."""
 
     def __init__(self, leave: Callable[["Subscription"], None]) -> None:
         self._leave = leave

@@ -1,8 +1,8 @@
-"""Keeps the last records over a restart of the supervisor, so that ``why`` tells yesterday's story.
+"""Keeps the last records over a restart of the supervisor, so that ``why`` still knows yesterday's events.
 
-A file of lines, each with its checksum, appended to off the way of everything else, and written anew when it has grown
-to its bound. What is in memory counts; the file is a copy that may lag a moment behind, and loses that much when we are
-killed. A line that is damaged, as the last one after a power loss, is left out and told. A full disk stops nothing.
+A file of lines, each with its checksum, appended to in a thread, and rewritten when it has grown to its bound. The
+memory counts; the file is a copy that may lag a moment behind, and loses that much when the supervisor is killed. A
+damaged line, such as the last one after a power loss, is left out and logged. A full disk stops nothing.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ from units.world import Entry, Reaction
 BOUND = 512 * 1024
 """Bytes of the file at most."""
 REWRITTEN = BOUND // 2
-"""Bytes that are kept when it is written anew."""
+"""Bytes that are kept when it is rewritten."""
 EACH = 12
 """Last records of each unit that are kept before those that are merely recent."""
 LONG = 1024
-"""Bytes of a long line: before the file could pass its bound it is written anew."""
+"""Bytes of a long line: before the file could pass its bound it is rewritten."""
 PAUSE = 0.25
 """Seconds from a record to its line, so that a storm is one write."""
 RETRY = 10.0
@@ -44,7 +44,7 @@ DEFAULTS: dict[str, Any] = {one.name: one.default for one in fields(Record) if o
 
 
 def encode(record: Record) -> bytes:
-    """``1a2b3c4d {"seq":1,...}``: fields that say nothing are left out."""
+    """``1a2b3c4d {"seq":1,...}``: empty fields are left out."""
     told = {one.name: getattr(record, one.name) for one in fields(Record)}
     said = {key: value for key, value in told.items() if key not in DEFAULTS or value != DEFAULTS[key]}
     text = json.dumps(said, separators=(",", ":")).encode()
@@ -88,7 +88,7 @@ def load(path: Path, log: FilteringBoundLogger) -> tuple[Record, ...]:
 
 
 def select(records: Sequence[Record], room: int = REWRITTEN) -> list[bytes]:
-    """Lines for a file written anew: the last few of each unit, and as many recent ones as fit, in order."""
+    """Lines for a rewritten file: the last few of each unit, and as many recent ones as fit, in order."""
     newest = records[::-1]
     seen: dict[str, int] = {}
     first: list[Record] = []
@@ -122,7 +122,7 @@ class RecordsFile:
         self._log = log
         self._in_thread = in_thread
         self._written = 0
-        """Number of the last record that is in the file; 0: all of it is to be written anew."""
+        """Number of the last record that is in the file; 0: all of it must be written."""
         self._size = 0
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None

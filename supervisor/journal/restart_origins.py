@@ -1,4 +1,4 @@
-"""Which decision each restart comes from: exactly one, also when it took several attempts or another supervisor."""
+"""The decision behind each restart: exactly one, also after several attempts or a new supervisor."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,11 +10,15 @@ from units.unit import Reason
 from units.world import Transition, World
 
 Keep = Callable[[Decision], int]
-"""Keeps a decision, and says its number."""
+"""Keeps a decision, and returns its number."""
 
 
 class Plans:
-    """The decisions whose restart is still to come: one a unit. ``known``: those of the supervisor before, by unit."""
+    """Pending restarts: one decision a unit.
+
+    Args:
+        known: Those of the previous supervisor, by unit.
+    """
 
     def __init__(self, known: Mapping[str, int] | None = None) -> None:
         self._open: dict[str, int] = dict(known or {})

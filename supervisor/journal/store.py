@@ -1,6 +1,6 @@
-"""The records of this supervisor that are kept in memory: the last ones of all, and of each unit; and who follows them.
+"""The records of this supervisor that are kept in memory: the last ones of all, and of each unit; and their followers.
 
-A slow follower loses records and is told how many; nobody waits for it.
+A slow follower loses records and gets their number; it delays no one else.
 """
 
 import time
@@ -13,9 +13,9 @@ from units.rules import Value
 
 KEPT = 4096
 KEPT_PER_UNIT = 64
-"""What a unit that moves once a week keeps while its neighbour crashes all day."""
+"""Records of a quiet unit that stay while its neighbour crashes all day."""
 GAP = 1000
-"""Between the last number that the previous supervisor has written down and the first one of this."""
+"""Between the last saved number of the previous supervisor and the first one of this."""
 
 
 class RecordStore:
@@ -35,7 +35,7 @@ class RecordStore:
         self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._followers: set[Subscription] = set()
         self.run = f"{time.time_ns() // 1_000_000:x}"
-        """Whose numbers these are: the next supervisor may count some of them anew."""
+        """Id of this numbering: the next supervisor may use some numbers again."""
 
     @property
     def last(self) -> int:

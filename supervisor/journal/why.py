@@ -1,7 +1,7 @@
-"""The only place that answers *why*: the chain of facts and decisions that led a unit to where it stands. Pure.
+"""Answers *why*: the chain of events and decisions that led a unit to its state. Pure.
 
-A chain has the unit's own records and, of the same facts and causes, what was told of the host and of the units that
-it depends on, or, while the host goes down, of those that depend on it.
+A chain has the unit's own records and, of the same events and causes, those of the host and of the units that it
+depends on, or, while the host goes down, of the units that depend on it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ from units.unit import MEANING, Phase, Unit
 from units.world import World
 
 CALM = 600.0
-"""Seconds in a good state that end a story: what comes after them is another one."""
+"""Seconds in a good state after which a new chain begins."""
 LONGEST = 250
 """Records of one chain."""
 SURROUNDINGS = 16
@@ -26,9 +26,13 @@ GOOD = frozenset({Phase.READY.value, Phase.COMPLETED.value, Phase.INACTIVE.value
 
 
 def why(journal: Journal, world: World, name: UnitName, since: float | None = None) -> dict[str, Any]:
-    """Why the unit stands where it stands: its row, what comes next, and the chain of what led there.
+    """Why the unit is in its state: its row, what comes next, and the chain of events that led there.
 
-    ``since``: seconds since 1970; without it the chain begins where the unit was last well for ten minutes.
+    Args:
+        journal: Where the records are.
+        world: The present state.
+        name: The unit.
+        since: Seconds since 1970; without it the chain begins after the unit was last healthy for ten minutes.
 
     Raises:
         KeyError: no such unit.
@@ -52,12 +56,12 @@ def why(journal: Journal, world: World, name: UnitName, since: float | None = No
 
 
 def _told(records: Iterable[Record]) -> list[Record]:
-    """Without the begin and end of incidents: a record that is a part of one names it."""
+    """Without the begin and end of incidents: each record names its incident."""
     return [record for record in records if not record.event.startswith("incident.")]
 
 
 def story(own: Sequence[Record]) -> int:
-    """Where the last story begins: after the last time that the unit was well for long enough."""
+    """Where the last chain begins: after the last time that the unit was in a good state for long enough."""
     begin, last = 0, ""
     for i, record in enumerate(own):
         if i and last in GOOD and record.time - own[i - 1].time >= CALM:
@@ -87,7 +91,7 @@ def chain(journal: Journal, links: Links, name: UnitName, own: Sequence[Record],
 
 
 def _related(shown: Sequence[Record], others: Iterable[Record]) -> dict[int, Record]:
-    """What came of the same fact, or before of the same cause."""
+    """Records of the same fact, or earlier ones of the same cause."""
     causes = {record.cause: record.seq for record in shown if record.cause}
     facts = {(record.taken, record.time) for record in shown}
     return {one.seq: one for one in others if one.seq < causes.get(one.cause, 0) or (one.taken, one.time) in facts}
@@ -102,7 +106,7 @@ def upstream(links: Links, name: UnitName) -> frozenset[UnitName]:
 
 
 def waits_for(unit: Unit, world: World) -> list[dict[str, str]]:
-    """The units that a waiting one could be waiting for: those ahead of it that are not up, with their reasons."""
+    """The units that a waiting unit may be waiting for: its dependencies that are not up, with their reasons."""
     if unit.phase is not Phase.WAITING:
         return []
     ahead = [world.units[edge.target] for edge in world.links.leaders.get(unit.name, ()) if edge.target in world.units]

@@ -207,7 +207,7 @@ CATALOGUE: tuple[Group, ...] = (
             Line(
                 "records.not-written",
                 "warning",
-                "records cannot be written (for example a full disk), so `why` would lose them at a restart; logged once",
+                "records cannot be written (for example a full disk), so a restart loses them; logged once",
             ),
             Line("records.written-again", "info", "records can be written again"),
             Line(

@@ -55,7 +55,7 @@ class Layout:
 
 
 def layout(widths: Mapping[Name, float], edges: Iterable[Ends], sizes: Sizes = Sizes()) -> Layout:
-    """Place boxes of these widths. Edges go from a unit to its dependency; one that closes a cycle is a straight line."""
+    """Place boxes of these widths. Edges go from a unit to its dependency; one that closes a cycle is straight."""
     given = sorted({ends for ends in edges if ends[0] != ends[1] and ends[0] in widths and ends[1] in widths})
     tied = sorted({name for ends in given for name in ends})
     loose = sorted(set(widths) - set(tied))

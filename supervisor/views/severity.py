@@ -1,7 +1,7 @@
 """Which units need attention: a level for each unit, their order, and the host in one sentence. Pure.
 
-It works on the plain values of ``status``, so that the page, ``top`` and ``graph`` agree. It must load fast: commands use
-it.
+It works on the plain values of ``status``, so that the page, ``top`` and ``graph`` agree. It must load
+fast: commands use it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

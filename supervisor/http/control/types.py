@@ -173,6 +173,8 @@ class Event:
     on: str = ""
     reason: str = ""
     fact: str = ""
+    happened: str = ""
+    """``fact`` in words, for people."""
     engine_time: Time = ""
     exit_code: int | None = None
     container: str = ""

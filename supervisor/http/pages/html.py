@@ -1,7 +1,7 @@
-"""The status page as a document: the state at the moment of asking, readable without a script. Pure.
+"""The status page as an HTML document: the state at the moment of the request, readable without a script. Pure.
 
-``static/page.js`` keeps the same elements up to date; what one of the two makes, the other has to know. All text goes
-through ``said``: names and reasons come from files, images and engines.
+``static/page.js`` keeps the same elements up to date; both must make the same ones. All text is escaped by ``said``:
+names and reasons come from files, images and engines.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,16 +17,22 @@ State = Mapping[str, Any]
 MARKS = {level.word: level.mark for level in Level}
 COLUMNS = ("Unit", "State", "Health", "Restarts", "Since", "Reason")
 GROUPS = 12
-"""Causes in the list of what happened lately."""
+"""Causes in the list of recent events."""
 
 
 def said(value: object) -> str:
-    """Any value as text that neither HTML nor an eye can take for something else."""
+    """Any value as escaped text without control characters."""
     return escape(clean(value))
 
 
 def document(state: State, picture: str, details: State | None = None) -> str:
-    """The whole page. ``picture``: the graph, finished; ``details``: of the unit that was asked for."""
+    """The whole page.
+
+    Args:
+        state: The state, as ``model.whole`` makes it.
+        picture: The graph as SVG.
+        details: The details of the requested unit.
+    """
     head = state["headline"]
     return f"""<!doctype html>
 <html lang="en">
@@ -44,8 +50,8 @@ def document(state: State, picture: str, details: State | None = None) -> str:
 <h1 id="headline" aria-live="polite"><span class="mark" aria-hidden="true">{MARKS[head["level"]]}</span> \
 <span class="text">{said(head["text"])}</span></h1>
 <p id="because">{_because(head)}</p>
-<p id="live" data-live="no">As it was at {_time(state["now"])}. <span>This page does not follow by itself without its \
-script: load it again.</span></p>
+<p id="live" data-live="no">As it was at {_time(state["now"])}. <span>Without its script this page does not update \
+itself: reload it.</span></p>
 </header>
 <main>
 <section id="units" aria-labelledby="units-head">
@@ -63,15 +69,15 @@ script: load it again.</span></p>
 <dl>{"".join(f"<dt>{said(term)}</dt><dd>{said(text)}</dd>" for term, text in facts(state))}</dl>
 </section>
 <section id="graph" aria-labelledby="graph-head">
-<h2 id="graph-head">Who needs whom</h2>
+<h2 id="graph-head">Dependencies</h2>
 <p class="legend"><span class="key shares">shares or holds</span> <span class="key order">starts after</span> \
-<a href="/graph.svg">as a picture</a></p>
+<a href="/graph.svg">as an image</a></p>
 <div class="scroll" tabindex="0" role="group" aria-label="The graph; it may be wider than the window">{picture}</div>
 </section>
 <section id="lately" aria-labelledby="lately-head">
-<h2 id="lately-head">Lately</h2>
+<h2 id="lately-head">Recent events</h2>
 <ol>{"".join(_group(group) for group in grouped(state["records"]))}</ol>
-<p class="none"{"" if not state["records"] else " hidden"}>Nothing has happened since the supervisor started.</p>
+<p class="none"{"" if not state["records"] else " hidden"}>No events since the supervisor started.</p>
 </section>
 </main>
 <footer>dockwarden {said(state["supervisor"]["version"])} &middot; read only &middot; \
@@ -122,11 +128,11 @@ def health(unit: State) -> str:
 
 
 def reason(unit: State) -> str:
-    return str(unit["reason"] if unit["touched"] else f"only looked at; {unit['reason']}")
+    return str(unit["reason"] if unit["touched"] else f"not managed (no label); {unit['reason']}")
 
 
 def facts(state: State) -> Iterator[tuple[str, str]]:
-    """What is to be said of the host, in pairs of a word and a sentence."""
+    """The facts about the host, as pairs of a term and a text."""
     engine, boss, console = state["engine"], state["supervisor"], state["console"]
     version = f" {engine['version']}" if engine["version"] else ""
     yield "engine", f"{'up' if engine['up'] else 'down'}{version}, {engine['mode']}: {engine['reason']}"
@@ -166,7 +172,7 @@ def _switch(switch: State) -> str:
 
 
 def _details(details: State) -> str:
-    """What opens below a unit; the script makes the same."""
+    """The details that open below a unit; the script makes the same."""
     unit = details["unit"]
     facts_ = [("means", details["meaning"]), ("next", details["next"])]
     if details["next_try"]:
@@ -185,8 +191,8 @@ def _details(details: State) -> str:
     ]
     listed = "".join(f"<dt>{said(term)}</dt><dd>{said(text)}</dd>" for term, text in facts_)
     chain = "".join(_link(record, unit["name"]) for record in reversed(details["chain"]))
-    told = f"<ol>{chain}</ol>" if chain else "<p>Nothing has happened to it since the supervisor started.</p>"
-    return f'<div class="details"><dl>{listed}</dl><h3>How it came to this</h3>{told}</div>'
+    told = f"<ol>{chain}</ol>" if chain else "<p>No events since the supervisor started.</p>"
+    return f'<div class="details"><dl>{listed}</dl><h3>What happened</h3>{told}</div>'
 
 
 def _link(record: State, name: str) -> str:
@@ -197,9 +203,9 @@ def _link(record: State, name: str) -> str:
 
 
 def _ground(record: State) -> str:
-    """Of a decision its rule and what it was made from, of all else the fact that began it."""
+    """For a decision its rule and inputs, else the event behind it."""
     if record["event"] != "unit.decision":
-        return str(record.get("fact", ""))
+        return str(record.get("happened", ""))
     inputs = ", ".join(f"{name}={value}" for name, value in record.get("inputs", {}).items())
     return f"{record.get('rule', '')}: {inputs}" if inputs else str(record.get("rule", ""))
 
@@ -209,7 +215,7 @@ def _happened(record: State) -> str:
     if what == "unit.transition":
         what = f"{record.get('before', '')} → {record.get('after', '')}"
     elif what == "unit.fact":
-        what = record.get("fact", what)
+        what = record.get("happened", what)
     elif what == "unit.decision":
         what = f"decided: {record.get('outcome', '')}"
     because = f": {record['reason']}" if record.get("reason") else ""
@@ -217,7 +223,7 @@ def _happened(record: State) -> str:
 
 
 def grouped(records: Sequence[State]) -> list[list[State]]:
-    """By cause, the newest first; within a cause as it went."""
+    """Records by cause, the newest cause first; within a cause in order."""
     groups: dict[str, list[State]] = {}
     for record in records:
         groups.setdefault(record.get("cause") or f"-{record['seq']}", []).append(record)
@@ -231,6 +237,6 @@ def _group(group: Iterable[State]) -> str:
         f'<li><bdi class="unit-name">{said(one.get("unit") or "host")}</bdi> {_happened(one)}</li>' for one in members
     )
     return (
-        f'<li>{_time(first["time"])} <b class="fact">{said(first.get("fact") or first["event"])}</b> '
+        f'<li>{_time(first["time"])} <b class="fact">{said(first.get("happened") or first["event"])}</b> '
         f"<small>{said(first.get('cause', ''))}</small><ul>{items}</ul></li>"
     )

@@ -16,6 +16,7 @@ from units.links import Links
 from units.records import dataclass
 from units.spec import UnitName
 from units.unit import Unit
+from units.words import fact_in_words
 from units.world import World
 
 LONGEST_REASON = 400
@@ -89,6 +90,8 @@ def told(record: Record) -> dict[str, Any]:
     """A record, as far as the list shows it."""
     shown = {key: value for key in _IN_RECORD if (value := getattr(record, key))}
     texts: dict[str, Any] = {key: short(shown[key]) for key in ("reason", "fact", "outcome") if key in shown}
+    if record.fact:
+        texts["happened"] = short(fact_in_words(record.fact))
     return {**shown, **texts, "time": as_iso(record.time)}
 
 

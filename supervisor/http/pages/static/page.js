@@ -1,11 +1,11 @@
-// Keeps the status page up to date: it makes the same elements as page_html.py, and no others. Text goes in as text only.
+// Keeps the status page up to date: it makes the same elements as pages/html.py, and no others. Text goes in as text only.
 "use strict";
 
 const MARKS = { "needs-you": "▲", "on-its-way": "◐", up: "●", aside: "○" };
 const RANK = { "needs-you": 0, "on-its-way": 1, up: 2, aside: 3 };
 const SHOWN = 60; // records
 const GROUPS = 12; // causes
-const SETTLE = 2000; // ms from a change until units are sorted anew: what is up again by then moves nothing about
+const SETTLE = 2000; // ms from a change until units are sorted again: a unit that is up again by then does not move
 const $ = (selector, within = document) => within.querySelector(selector);
 
 let state = null; // as the supervisor sent it, with the changes since
@@ -13,7 +13,7 @@ let skew = 0; // ms that its clock is ahead of ours
 let sorting = 0;
 const openUnits = new Map(); // name -> its row of details
 
-// What could turn text around or break lines is shown as what it is: unknown.
+// Characters that could reverse text or break lines are shown as "?".
 const clean = (value) => String(value ?? "").replace(/[\n\t]/g, " ").replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "?");
 
 function make(tag, text = "", more = {}) {
@@ -120,10 +120,10 @@ function showUnit(unit, flash) {
   $(".restarts", row).toggleAttribute("data-none", !unit.restarts);
   const since = $(".since time", row);
   if (!since || since.dateTime !== unit.since) $(".since", row).replaceChildren(time(unit.since, "ago"));
-  put($(".reason bdi", row), unit.touched ? unit.reason : `only looked at; ${unit.reason}`);
+  put($(".reason bdi", row), unit.touched ? unit.reason : `not managed (no label); ${unit.reason}`);
   if (flash && moved) {
     row.classList.remove("new");
-    void row.offsetWidth; // begins the animation anew
+    void row.offsetWidth; // restarts the animation
     row.classList.add("new");
   }
   showNode(unit);
@@ -144,7 +144,7 @@ function sort() {
     const more = openUnits.get(unit.name);
     const row = rowOf(unit.name);
     for (const one of more ? [more, row] : [row]) {
-      // What stands right is not touched: focus and selection stay.
+      // A row in its right place is not touched: focus and selection stay.
       if (one.nextElementSibling !== before) body.insertBefore(one, before);
       before = one;
     }
@@ -160,13 +160,13 @@ function sortSoon() {
 function happened(record) {
   let what = record.event;
   if (what === "unit.transition") what = `${record.before ?? ""} → ${record.after ?? ""}`;
-  else if (what === "unit.fact") what = record.fact ?? what;
+  else if (what === "unit.fact") what = record.happened ?? what;
   else if (what === "unit.decision") what = `decided: ${record.outcome ?? ""}`;
   return [make("b", what), make("bdi", record.reason ? `: ${record.reason}` : "")];
 }
 
 function ground(record) {
-  if (record.event !== "unit.decision") return record.fact ?? "";
+  if (record.event !== "unit.decision") return record.happened ?? "";
   const inputs = Object.entries(record.inputs ?? {}).map(([name, value]) => `${name}=${value}`);
   return inputs.length ? `${record.rule ?? ""}: ${inputs.join(", ")}` : record.rule ?? "";
 }
@@ -194,8 +194,8 @@ function details(said) {
     chain.append(item);
   }
   const box = make("div", "", { class: "details" });
-  const told = said.chain.length ? chain : make("p", "Nothing has happened to it since the supervisor started.");
-  box.append(listed, make("h3", "How it came to this"), told);
+  const told = said.chain.length ? chain : make("p", "No events since the supervisor started.");
+  box.append(listed, make("h3", "What happened"), told);
   return box;
 }
 
@@ -270,7 +270,7 @@ async function drawGraph() {
   for (const unit of state.units.values()) showNode(unit);
 }
 
-// The host, and what happened lately.
+// The host, and recent events.
 
 function facts() {
   const { engine, supervisor, console: place, storage, user_docker: docker, switch: change } = state;
@@ -330,7 +330,7 @@ function showLately() {
       inner.append(item);
     }
     const outer = make("li");
-    outer.append(time(first.time), " ", make("b", first.fact || first.event, { class: "fact" }), " ");
+    outer.append(time(first.time), " ", make("b", first.happened || first.event, { class: "fact" }), " ");
     outer.append(make("small", first.cause ?? ""), inner);
     return outer;
   });
@@ -391,18 +391,18 @@ function follow() {
   source = new EventSource("/live");
   source.addEventListener("state", (event) => {
     take(JSON.parse(event.data));
-    showLive("yes", ["Live: it follows the host by itself."]);
+    showLive("yes", ["Live: updated as things change."]);
   });
   source.addEventListener("change", (event) => state && change(JSON.parse(event.data)));
   source.addEventListener("error", () => {
     if ($("#live").dataset.live !== "lost") {
-      showLive("lost", ["Not live: the supervisor does not answer. This is what was so at ", time(new Date(now()).toISOString()), "."]);
+      showLive("lost", ["Not live: the supervisor does not answer. Last update at ", time(new Date(now()).toISOString()), "."]);
     }
     if (source?.readyState === EventSource.CLOSED) setTimeout(follow, 5000); // refused; a lost one comes back by itself
   });
 }
 
-// A page that was left may be kept by the browser for the way back: it must not go on reading.
+// The browser may keep a page for its back button: it must not go on reading.
 window.addEventListener("pagehide", () => {
   source?.close();
   source = null;
@@ -439,7 +439,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// What the server made open stays open.
+// Details that the server opened stay open.
 for (const more of document.querySelectorAll("tr.more")) openUnits.set(more.previousElementSibling.dataset.unit, more);
 tick();
 setInterval(tick, 1000);
