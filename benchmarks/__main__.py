@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks import heal, hooks, memory, packages, probes, reaction, restart, scrape, switch
+from benchmarks import heal, hooks, memory, packages, probes, reaction, restart, scrape, storm, switch
 from benchmarks.processes import BenchmarkError
 from tests.bed.bed import BedError
 from tests.bed.engines import EngineUnavailableError
@@ -63,8 +63,13 @@ def measure_packages(rounds: int, *, quick: bool) -> Result:
     return packages.measure(rounds, 5 if quick else 25)
 
 
+def measure_storm(rounds: int, *, quick: bool) -> Result:
+    return storm.measure(max(3, rounds // 4), (10, 50) if quick else storm.SIZES)
+
+
 BENCHMARKS: dict[str, Callable[..., Result]] = {
     "reaction": measure_reaction,
+    "storm": measure_storm,
     "restart": measure_restart,
     "memory": measure_memory,
     "switch": measure_switch,
@@ -83,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--rounds",
         type=int,
         metavar="N",
-        help="paired rounds (default: 40; memory does an eighth, switch a quarter, scrape half)",
+        help="paired rounds (default: 40; memory does an eighth, switch and storm a quarter, scrape half)",
     )
     parser.add_argument("--quick", action="store_true", help="8 short rounds: does it run at all?")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single measurement there")

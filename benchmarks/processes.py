@@ -106,6 +106,14 @@ class FakeEngine:
             raise BenchmarkError(f"{container} does not run, so it cannot die")
         return took
 
+    def storm(self, engine: str, count: int) -> tuple[int, int]:
+        """Nanoseconds from the deaths of so many to the last order to start one of them again, and to the first."""
+        self._say(f"storm {self._numbers[engine]} {count}")
+        last, first = map(int, self._answer().split())
+        if last < 0:
+            raise BenchmarkError(f"fewer than {count} containers run, so they cannot die")
+        return last, first
+
     def count_running(self, engine: str) -> int:
         return self._order(f"running {self._numbers[engine]}")
 
@@ -113,10 +121,13 @@ class FakeEngine:
         return self._order(f"listeners {self._numbers[engine]}")
 
     def _order(self, line: str) -> int:
+        self._say(line)
+        return int(self._answer())
+
+    def _say(self, line: str) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
-        return int(self._answer())
 
     def _answer(self) -> str:
         assert self._process.stdout is not None

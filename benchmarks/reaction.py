@@ -120,12 +120,12 @@ def wait_until_ready(engine: FakeEngine, name: str, count: int, log: Path) -> No
     )
 
 
-def run_a_container(socket: Path) -> None:
+def run_a_container(socket: Path, name: str = "u0") -> None:
     """Its labels are as long as those of our units, so that its events are."""
     own = {"dockwarden.unit": "u0", "dockwarden.config-hash": "0123456789abcdef"}
     compose = {f"io.docker.compose.{key}": "u0" for key in ("project", "service", "name", "config-hash")}
     labels = {"bench.unit": "u0", **OFTEN}
-    Docker(socket).run("u0", "bench:1", {"Labels": {**labels, **own, **compose}})
+    Docker(socket).run(name, "bench:1", {"Labels": {**labels, **own, **compose}})
 
 
 def one_round(engine: FakeEngine, variants: dict[str, str], events: int, pace: str) -> dict[str, list[float]]:
