@@ -7,7 +7,7 @@ in ``reaction``, and is left alone until all its containers run again and it has
 import contextlib
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,8 +77,8 @@ def measure(rounds: int, sizes: Sequence[int] = SIZES) -> Result:
             stack.enter_context(running(command, directory / f"{name}.log"))
             wait_until_up(engine, name, most, directory / f"{name}.log")
         time.sleep(SETTLE)
-        last: dict[int, Rounds] = {size: [] for size in sizes}
-        first: dict[int, Rounds] = {size: [] for size in sizes}
+        last: dict[int, list[Mapping[str, Sequence[float]]]] = {size: [] for size in sizes}
+        first: dict[int, list[Mapping[str, Sequence[float]]]] = {size: [] for size in sizes}
         for _ in range(rounds):
             for size in sizes:
                 told = {variant: one_storm(engine, name, size, most, directory) for variant, name in shuffled()}

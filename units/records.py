@@ -177,7 +177,7 @@ else:
         if fields is None:
             return kind(**{name: getattr(record, name) for name in kind.__match_args__} | changes)
         new = object.__new__(kind)
-        new.__dict__.update(fields, **changes)
+        object.__setattr__(new, "__dict__", {**fields, **changes})  # One dictionary copied as it is, then changed.
         return new
 
 

@@ -27,7 +27,7 @@ from units.events import (
 from units.health import Health
 from units.labels import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
 from units.quantities import Seconds
-from units.records import dataclass, replace
+from units.records import dataclass
 from units.spec import ContainerId, UnitName, Via
 from units.tables.storage import REQUIRES, ContextFacts
 from units.unit import Look
@@ -73,33 +73,29 @@ def event(raw: Any, *, by_name: bool = False) -> Heard:
 
     ``by_name``: the unit is called as the container is, not as a label says.
     """
-    actor = as_map(as_map(raw).get("Actor"))
+    message = as_map(raw)
+    actor = as_map(message.get("Actor"))
     attributes = as_map(actor.get("Attributes"))
-    action, _, detail = as_text(as_map(raw).get("Action")).partition(": ")
+    action, _, detail = as_text(message.get("Action")).partition(": ")
     container = ContainerId(as_text(actor.get("ID")))
     unit = UnitName(as_text(attributes.get("name" if by_name else LABEL_UNIT)))
-    at = _number(as_map(raw).get("timeNano"), 0)
-    fact = _fact(action, detail, unit, container, attributes) if unit and container else None
-    if isinstance(fact, ContainerStarted):
-        fact = replace(fact, at=at / 1e9)
-    return Heard(
-        fact=fact,
-        kind=action if fact is not None else "other",
-        at=at,
-        doubt=action if action == "rename" else "",
-        key=f"{action}:{detail}:{container[:12]}",
-    )
+    at = _number(message.get("timeNano"), 0)
+    fact = _fact(action, detail, unit, container, attributes, at=at) if unit and container else None
+    kind = action if fact is not None else "other"
+    return Heard(fact, kind, at, f"{action}:{detail}:{container[:12]}", action if action == "rename" else "")
 
 
 def _fact(
-    action: str, detail: str, unit: UnitName, container: ContainerId, attributes: Mapping[str, Any]
+    action: str, detail: str, unit: UnitName, container: ContainerId, attributes: Mapping[str, Any], *, at: int
 ) -> EngineFact | None:
-    variant = as_text(attributes.get(LABEL_CONSOLE))
+    """``at``: the engine's stamp in nanoseconds."""
     match action:
         case "create":
-            return ContainerCreated(unit, container, as_text(attributes.get(LABEL_HASH)), variant)
+            console = as_text(attributes.get(LABEL_CONSOLE))
+            return ContainerCreated(unit, container, as_text(attributes.get(LABEL_HASH)), console)
         case "start":
-            return ContainerStarted(unit, container, variant=variant)
+            console = as_text(attributes.get(LABEL_CONSOLE))
+            return ContainerStarted(unit, container, variant=console, at=at / 1e9)
         case "kill":
             return ContainerKilled(unit, container, signal_number(as_text(attributes.get("signal"))))
         case "die":

@@ -78,7 +78,14 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in Path(sysconfig.get_path("purelib")).iterdir():
         if "dockwarden" not in path.name and path.name != "__pycache__":
             (site / path.name).symlink_to(path)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", folder / "bin/python"]
+    pip: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "--python",
+        folder / "bin/python",
+    ]
     subprocess.run(
         [*pip, "install", "-q", "--no-deps", "--no-index", wheel], check=True, capture_output=True, text=True
     )

@@ -296,9 +296,7 @@ def test_a_death_that_is_explained_after_it_was_told_is_one_for_lack_of_memory()
     story.feed(oomed)
     assert [one.rule for one in story.kept] == ["restart.immediate", "restart.out-of-memory"]
     story.later(0.1).started("web")
-    assert story.unit("web").reason.startswith(
-        "restarted after: OOM-killed (exit code 137)"
-    )
+    assert story.unit("web").reason.startswith("restarted after: OOM-killed (exit code 137)")
     assert (story.last.transitions[0].restart, story.origins) == (Reason.OOM, [2])  # type: ignore[union-attr]
     story.later(1).died("web", 137)
     story.told()

@@ -29,7 +29,9 @@ from units.quantities import Instant
 from units.spec import HealPolicy, OnUnhealthy, UnitName, Via
 from units.world import Entry
 
-NOTICE = Notice(Kind.HEAL, "web", "restarted after: unhealthy: HEALTHCHECK failed", "ab-1", "ready", "0123456789ab", 1, 10.0)
+NOTICE = Notice(
+    Kind.HEAL, "web", "restarted after: unhealthy: HEALTHCHECK failed", "ab-1", "ready", "0123456789ab", 1, 10.0
+)
 SILENT = structlog.wrap_logger(None, processors=[], wrapper_class=structlog.make_filtering_bound_logger(50))
 
 

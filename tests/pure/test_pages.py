@@ -64,7 +64,10 @@ def test_ready_is_a_snapshot_taken_and_no_shutdown() -> None:
     async def ask(session: aiohttp.ClientSession) -> None:
         assert await get(session, "/readyz") == (503, "the engine does not serve yet: not asked yet\n")
         story.feed(fact.EngineBack("26.1"))
-        assert await get(session, "/readyz") == (503, "the engine does not serve yet: connected; first snapshot pending\n")
+        assert await get(session, "/readyz") == (
+            503,
+            "the engine does not serve yet: connected; first snapshot pending\n",
+        )
         story.connect(seen("console"))
         assert await get(session, "/readyz") == (200, "ready\n")
         story.feed(fact.EngineLost("connection refused"))

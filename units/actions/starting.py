@@ -85,22 +85,26 @@ FREE = frozenset({None, Reason.MANUAL, Reason.CONFIG, Reason.EXTERNAL, Reason.CO
 
 def start(unit: Unit, _event: Any, view: View) -> Step:
     """Order the start. One that follows a death is charged to the budget, also if it fails."""
-    unit = unstarted(unit, view)
     assert unit.container is not None
     place = _place(unit, view)
     order = StartContainer(unit.name, unit.container, place)
-    return arm(unit, Timer.DEADLINE, ANSWER_DEADLINE, (order,), place=place)
+    return arm(unit, Timer.DEADLINE, ANSWER_DEADLINE, (order,), place=place, **_before_start(unit, view))
 
 
 def unstarted(unit: Unit, view: View) -> Unit:
-    """The unit just before its start, with the start charged to its budget unless its reason is in ``FREE``."""
+    """The unit just before its start."""
+    return replace(unit, **_before_start(unit, view))
+
+
+def _before_start(unit: Unit, view: View) -> dict[str, Any]:
+    """What a start changes. It is charged to the budget unless its reason is in ``FREE``."""
     budget = unit.budget
     if unit.pending not in FREE:
         policy = unit.spec.restart
         window = (*recent(budget.restarts, policy.interval, view.now), view.now)
         # More than the limit need not be remembered, and without one nothing need be.
         budget = replace(budget, restarts=window[-policy.burst :] if policy.burst else ())
-    return replace(unit, budget=budget, fresh=False, kill_seen=False, stop_seen=False)
+    return {"budget": budget, "fresh": False, "kill_seen": False, "stop_seen": False}
 
 
 def _place(unit: Unit, view: View) -> Place | None:
