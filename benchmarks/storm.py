@@ -34,9 +34,9 @@ REST = 1.0
 
 @dataclass(frozen=True)
 class Result:
-    last: dict[int, Rounds]
+    last: Mapping[int, Rounds]
     """Milliseconds until the last start order, by the size of the storm."""
-    first: dict[int, Rounds]
+    first: Mapping[int, Rounds]
     """And until the first."""
 
     def as_text(self) -> str:

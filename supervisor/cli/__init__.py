@@ -1,4 +1,4 @@
 """The commands of people: light, and never with a supervisor loaded.
 
-May import: http.client, http.reach, views, config, dockerd.tls, state, logs, hooks, os_errors, version; never app.
+May import: http, views, config, dockerd.tls, engine.discovery, engine.api_version, state, logs, hooks, units; no app.
 """
