@@ -80,7 +80,10 @@ def split_fact(fact: str) -> tuple[str, str]:
     if not _FREE_TEXT.search(fact):  # Such a text may itself have an "of" in it.
         said, _, root = fact.partition(" of ")
     name, _, fields = said.partition(" ")
-    fields = re.sub(r"(^| )([a-z_]+)=", lambda found: f"{found[1] and ', '}{found[2].replace('_', ' ')} ", fields)
+    free = _FREE_TEXT.search(fields)
+    own = free.end() if free else len(fields)  # What follows stays as it is: secrets are found by their "name=".
+    head = re.sub(r"(^| )([a-z_]+)=", lambda found: f"{found[1] and ', '}{found[2].replace('_', ' ')} ", fields[:own])
+    fields = head + fields[own:]
     words = FACTS.get(name, name)
     fields = re.sub(r" oom$", ", OOM", fields)
     return f"{words} ({fields})" if fields else words, root

@@ -306,7 +306,7 @@ def test_why_tells_the_story(play: Play) -> None:
         assert re.search(r"^web is backoff since [\d:.]+ \(\d s\)$", out, re.MULTILINE)
         assert re.search(r"^  because  .*137", out, re.MULTILINE)
         flat = " ".join(out.split())
-        assert "next it is started again when its delay is over; at once with `dockwarden start web` (next try" in flat
+        assert "next restarted when its delay is over; at once with `dockwarden start web` (next try" in flat
         assert re.search(r"^  facts    \d restarts?, last exit code 137, container web-box$", out, re.MULTILINE)
         assert re.search(r"died \(exit code 137\) \[engine 2023-11-14 [\d:.]+\]", flat)
         assert re.search(r"^ {14}decided restart.backoff: restart in 0.2 s$", out, re.MULTILINE)
@@ -440,14 +440,14 @@ def test_spans_and_times_are_short() -> None:
     assert [lasted(span) for span in spans] == [
         "0 s",
         "59 s",
-        "1 min",
+        "60 s",
         "3 min 20 s",
         "1 h",
         "1 h 1 min",
         "1 d 1 h",
         "0 s",
     ]
-    assert since("1970-01-01T00:00:10.000Z", 70) == "1 min"
+    assert since("1970-01-01T00:00:10.000Z", 70) == "60 s"
     assert since(None) == clock(None) == since("soon") == "-"
 
 
@@ -456,7 +456,7 @@ def test_a_dropped_marker_is_told() -> None:
     shown = screen(NO_COLOR="1")
     show_event(shown, {"event": "dropped", "count": 7})
     assert isinstance(shown.stream, Terminal)
-    assert shown.stream.getvalue() == "... 7 records were dropped: this reader is too slow\n"
+    assert shown.stream.getvalue() == "... 7 records were dropped: this client reads too slowly\n"
 
 
 def test_what_an_encoding_cannot_say_is_replaced() -> None:

@@ -97,7 +97,7 @@ def test_deaths_in_a_row_lead_from_at_once_by_delays_to_a_crash_loop() -> None:
         "web restart.backoff: restart in 0.4 s",
         "web restart.backoff: restart in 0.8 s",
         "web restart.backoff: restart in 1.6 s",
-        "web restart.crash-loop: leave it, and try it again every 300 s",
+        "web restart.crash-loop: leave it; next try in 5 min",
     ]
 
 
@@ -302,7 +302,7 @@ def test_a_death_that_is_explained_after_it_was_told_is_one_for_lack_of_memory()
     story.told()
     story.feed(oomed)
     (decided,) = story.told()
-    assert decided.startswith("web restart.out-of-memory: again in ")
+    assert decided.startswith("web restart.out-of-memory: restart in ")
     story.feed(oomed)
     assert story.told() == []
     assert story.unit("web").reason.startswith("OOM-killed (exit code 137); restart in ")

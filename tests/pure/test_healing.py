@@ -49,7 +49,7 @@ def test_a_readiness_check_that_fails_restarts_nobody() -> None:
     assert told(story, "web", U, "readiness") == "web: ready -> running"
     assert (story.unit("web").health, story.unit("web").reason) == (
         Health.UNREADY,
-        "its readiness check readiness fails",
+        "not ready: readiness check readiness failed",
     )
     assert told(story, "web", H, "readiness") == "web: running -> ready"
 
@@ -60,7 +60,7 @@ def test_a_vital_check_that_fails_restarts_it_and_says_which(kind: CheckKind) ->
     assert told(story, "web", U, kind.value, output="connection refused\nmore").startswith("web: running -> stopping")
     story.died("web", 0)
     story.started("web")
-    assert story.unit("web").reason == f"restarted after: its health check {kind.value} failed: connection refused"
+    assert story.unit("web").reason == f"restarted after: unhealthy: check {kind.value} failed: connection refused"
     assert story.last is not None
     assert [step.restart for step in story.last.transitions] == ["unhealthy"]
 

@@ -124,6 +124,7 @@ def test_each_transition_is_one_line(lines: list[Any]) -> None:
         "reason": story.world.units[CONSOLE].reason,
         "cause": story.world.units[CONSOLE].cause,
         "on": "ContainerStarted",
+        "happened": "started",
         "incarnation": 1,
         "seq": 4,
         "container": "c" * 12,

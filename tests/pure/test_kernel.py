@@ -289,7 +289,8 @@ def test_who_shares_a_namespace_is_started_again_after_its_owner(via: Via) -> No
     assert story.later(1).started("app").splitlines()[:2] == ["app: starting -> ready", "log: ready -> stopping"]
     story.died("log", 0)
     story.later(1).started("log")
-    assert story.unit("app").reason == "restarted to rejoin the network of vpn"
+    shared = {Via.NET: "network", Via.PID: "pid namespace", Via.IPC: "ipc namespace"}[via]
+    assert story.unit("app").reason == f"restarted to rejoin the {shared} of vpn"
     assert [story.unit(name).restarts for name in ("vpn", "app", "log", "web")] == [1, 1, 1, 0]
     assert story.unit("app").budget.restarts == ()
     assert set(story.phases().values()) == {"ready"}

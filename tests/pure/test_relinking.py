@@ -44,7 +44,7 @@ def test_depends_on_with_restart_follows_and_without_it_does_not() -> None:
     assert bounce(story, "db").splitlines()[:2] == ["db: starting -> ready", "web: ready -> stopping"]
     follow(story, "web")
     assert restarts(story, "db", "web", "log") == [1, 1, 0]
-    assert story.unit("web").reason == "restarted to rejoin the network of vpn"
+    assert story.unit("web").reason == "restarted to follow db"
 
 
 def test_in_a_diamond_the_last_waits_for_both_and_goes_once() -> None:

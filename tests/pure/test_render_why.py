@@ -12,7 +12,7 @@ from supervisor.views.text import Screen
 from supervisor.views.why_blocks import ALIKE, blocks, fold, headline, inputs_in_words
 from supervisor.views.why_text import show
 from units import events as fact
-from units.words import FACTS
+from units.words import FACTS, duration, fact_in_words
 
 UNIT: dict[str, Any] = {
     "name": "web",
@@ -151,4 +151,23 @@ def test_inputs_are_said_in_the_order_in_which_one_wants_to_know() -> None:
 def test_the_words_are_those_of_facts_that_there_are() -> None:
     """A fact that was renamed would be told by its old name for ever."""
     assert [name for name in FACTS if not hasattr(fact, name)] == []
-    assert headline([record(1, fact="SomethingNew x=1")], "web") == "SomethingNew: x 1"
+    assert headline([record(1, fact="SomethingNew x=1")], "web") == "SomethingNew (x 1)"
+
+
+@pytest.mark.parametrize(
+    ("fact_of_record", "words"),
+    [
+        ("ContainerDied exit_code=137 oom of vpn", "vpn: died (exit code 137, OOM)"),
+        ("RestartAsked", "restart requested"),
+        ("SnapshotTaken trigger=connect containers=3", "snapshot taken (trigger connect, containers 3)"),
+        ("HealthReported check=a output=out of token=x", "health reported (check a, output out of token=x)"),
+    ],
+)
+def test_a_fact_is_said_in_words(fact_of_record: str, words: str) -> None:
+    """Free text stays as it is, so that a secret in it is still found by its name."""
+    assert fact_in_words(fact_of_record) == words
+
+
+def test_a_duration_is_rounded_and_has_its_units() -> None:
+    spans = (0.1234, 45, 60, 61, 300, 1800, 187200)
+    assert [duration(span) for span in spans] == ["0.123 s", "45 s", "60 s", "1 min 1 s", "5 min", "30 min", "2 d 4 h"]

@@ -155,10 +155,10 @@ def test_the_page_says_what_is_the_matter_without_a_script() -> None:
         text = Elements((await get(session, "/", **HTML))[1]).text
         assert "1 of 2 units is up: web is starting" in text
         assert "exit code 3" in text
-        assert "How it came to this" not in text
+        assert "What happened" not in text
         opened = Elements((await get(session, "/?unit=web", **HTML))[1])
-        assert "How it came to this" in opened.text
-        assert "ContainerDied exit_code=3" in opened.text
+        assert "What happened" in opened.text
+        assert "died (exit code 3)" in opened.text
         assert "decided: start it at once" in opened.text
         assert "policy=always" in opened.text
         links = {

@@ -293,13 +293,13 @@ def test_one_switch_at_a_time_and_no_wish_in_between() -> None:
     ("of", "target", "why"),
     [
         (Switchable.CONSOLE, "nix", "there is no console 'nix'; there are: debian, default"),
-        (Switchable.CONSOLE, "default", "the console is default already"),
+        (Switchable.CONSOLE, "default", "the console is already default"),
         (
             Switchable.STORAGE,
             "nix",
-            "there is no unit 'nix' that could be a storage context; there are: console, storage",
+            "no unit 'nix' can be a storage context; there are: console, storage",
         ),
-        (Switchable.STORAGE, "console", "the storage context is console already"),
+        (Switchable.STORAGE, "console", "the storage context is already console"),
     ],
 )
 def test_what_cannot_begin_says_what_there_is(of: Switchable, target: str, why: str) -> None:
@@ -367,7 +367,7 @@ def test_late_news_of_another_console_is_not_this_one_s() -> None:
     before = story.unit("console")
     assert story.tell(fact.ContainerCreated(CONSOLE, ContainerId("late"), "h1", "debian")) == []
     looked = story.tell(fact.ContainerStarted(CONSOLE, ContainerId("late"), variant="debian"))
-    assert looked == ["TakeSnapshot(why='console: another container of it was started')"]
+    assert looked == ["TakeSnapshot(why='console: another container of this unit was started')"]
     assert story.unit("console") == before
 
 
@@ -381,7 +381,7 @@ def test_a_chosen_console_that_cannot_run_lets_default_in_once() -> None:
     assert "console: creating -> failed" in told
     assert "* checking" in told
     assert story.last is not None
-    assert "default takes its place" in story.last.notices[0]
+    assert "switching to the console default" in story.last.notices[0]
     assert "* stopping" in story.checked() or "* starting" in story.checked()
 
 

@@ -43,8 +43,8 @@ def answer(name: UnitName = CONSOLE, crashes: int = 8) -> dict[str, Any]:
 def test_it_says_what_is_and_lists_each_decision_with_what_it_was_made_from() -> None:
     told = texts(draw(answer(), 1_700_000_100))
     assert told[0].startswith("console is crash-loop since ")
-    assert "→ restart.crash-loop: leave it, and try it again every 300 s" in told
-    assert any(re.match(r"    from ran for .* failure 6 in a row; 5 restarts in 1 min", one) for one in told)
+    assert "→ restart.crash-loop: leave it; next try in 5 min" in told
+    assert any(re.match(r"    from ran for .* failure 6 in a row; 5 restarts in 60 s", one) for one in told)
     assert [one for one in told if one.startswith("→ restart 5: ")] == ["→ restart 5: exit"]
 
 
