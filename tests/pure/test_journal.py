@@ -139,13 +139,40 @@ def test_a_death_tells_its_exit_code_and_the_restart_its_reason(lines: list[Any]
     story.up()
     story.tell(fact.ContainerDied(CONSOLE, BOX, 137))
     last = of(lines, "unit.transition")[-1]
-    assert (last["after"], last["exit_code"]) == ("starting", 137)
+    assert (last["after"], last["exit_code"], last["log_level"]) == ("starting", 137, "warning")
+    assert last["happened"] == "died (exit code 137)"
+    assert of(lines, "unit.restarted") == []
     story.tell(fact.ContainerStarted(CONSOLE, BOX))
     last = of(lines, "unit.transition")[-1]
-    assert (last["after"], last["restart"], last["restarts"]) == ("ready", "exit", 1)
+    assert (last["after"], last["restart"], last["restarts"], last["log_level"]) == ("ready", "exit", 1, "info")
+    (restarted,) = of(lines, "unit.restarted")
+    assert {key: restarted[key] for key in ("unit", "restart", "restarts", "reason", "seq")} == {
+        "unit": "console",
+        "restart": "exit",
+        "restarts": 1,
+        "reason": "restarted after: killed by SIGKILL (exit code 137)",
+        "seq": last["seq"],
+    }
     story.tell(fact.ContainerDied(CONSOLE, BOX, 3))
     last = of(lines, "unit.transition")[-1]
     assert (last["after"], last["exit_code"]) == ("backoff", 3)
+
+
+def test_a_stop_is_no_warning_and_an_oom_says_so(lines: list[Any]) -> None:
+    """A crash is one; the line of a death by OOM has the word in it."""
+    story = Story(spec(CONSOLE))
+    story.boot()
+    story.up()
+    story.tell(fact.StopAsked(CONSOLE))
+    story.tell(fact.ContainerDied(CONSOLE, BOX, 143))
+    assert {line["log_level"] for line in of(lines, "unit.transition")} == {"info"}
+    story.tell(fact.StartAsked(CONSOLE))
+    story.tell(fact.ContainerStarted(CONSOLE, BOX))
+    story.tell(fact.ContainerOomed(CONSOLE, BOX))
+    assert (of(lines, "unit.fact")[-1]["log_level"], of(lines, "unit.fact")[-1]["happened"]) == ("warning", "OOM kill")
+    story.tell(fact.ContainerDied(CONSOLE, BOX, 137))
+    last = of(lines, "unit.transition")[-1]
+    assert (last["reason"], last["log_level"]) == ("OOM-killed (exit code 137)", "warning")
 
 
 def test_a_crash_loop_is_a_warning(lines: list[Any]) -> None:
