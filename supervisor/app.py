@@ -336,7 +336,9 @@ def check_socket(url: str) -> None:
     """A socket that is not there may come; one that we may not use will not change its mind. Raises BootError."""
     path = url.removeprefix("unix://")
     if url.startswith("unix://") and Path(path).exists() and not os.access(path, os.R_OK | os.W_OK):
-        raise BootError(Exit.PERMISSION, f"no permission on the engine's socket {path}: run as root or join its group")
+        raise BootError(
+            Exit.PERMISSION, f"permission denied on the engine's socket {path}: run as root or join its group"
+        )
 
 
 def _beginning(kept: Kept) -> str:

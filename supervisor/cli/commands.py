@@ -53,9 +53,9 @@ def _add_boot(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 def _add_watch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     watch = commands.add_parser(
         "watch",
-        help="look after the containers of any Docker host",
-        description="Restarts what is unhealthy, and re-links what lost its network: containers with the label"
-        " dockwarden.enable=true or autoheal=true. Understands docker-autoheal's environment variables.",
+        help="watch over the containers of any Docker host",
+        description="Restarts unhealthy containers, and re-creates those that lost the network they share."
+        " Covers containers with the label dockwarden.enable=true or autoheal=true. Understands docker-autoheal's environment variables.",
         epilog="example:\n  dockwarden watch --all --dry-run --log-format console",
     )
     _add_running(watch, COMMANDS["watch"])
@@ -91,13 +91,18 @@ def _saying_why(option: Option) -> Any:
 
 def _add_config(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     example = "example:\n  dockwarden config validate /var/lib/rancher/conf"
-    verbs = commands.add_parser("config", help="look at cloud-config files", epilog=example).add_subparsers(
+    verbs = commands.add_parser("config", help="check cloud-config files", epilog=example).add_subparsers(
         dest="verb", required=True, metavar="VERB"
     )
-    validate = verbs.add_parser("validate", help="report every problem at once; touches nothing", epilog=example)
+    validate = verbs.add_parser("validate", help="report all problems at once; changes nothing", epilog=example)
     validate.add_argument("paths", nargs="*", type=Path, metavar="FILE_OR_DIR")
     validate.add_argument(
-        "--config", type=Path, action="append", default=[], metavar="FILE_OR_DIR", help="also this; repeat it"
+        "--config",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE_OR_DIR",
+        help="one more file or directory; repeat it",
     )
     validate.add_argument("--json", action="store_true", help="problems as JSON")
 

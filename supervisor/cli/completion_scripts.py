@@ -74,8 +74,8 @@ SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser(
         "completion",
-        help="print what makes a shell complete commands, options and units",
-        description="Print what makes a shell complete commands, options and the names of units.",
+        help="print a script that makes the shell complete commands, options and units",
+        description="Print a script that makes the shell complete commands, options and the names of units.",
         epilog='example:\n  eval "$(dockwarden completion bash)"',
     )
     command.add_argument("shell", choices=tuple(SCRIPTS), metavar="SHELL", help="bash, zsh or fish")

@@ -22,13 +22,13 @@ FORMATS = {".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid", ".dot": "dot
 
 
 def add_commands(add: "Add") -> None:
-    graph = add("graph", "show who needs whom, with everybody's state", "graph --output host.svg")
+    graph = add("graph", "draw the dependencies between units, with their state", "graph --output host.svg")
     graph.add_argument(
-        "--format", choices=("text", "svg", "mermaid", "dot"), help="default: what the file's name says, or text"
+        "--format", choices=("text", "svg", "mermaid", "dot"), help="default: from the file's name, else text"
     )
-    graph.add_argument("-o", "--output", type=Path, metavar="FILE", help="where to write it (default: here)")
-    tree = add("tree", "show what a unit needs, and what that needs", "tree console")
-    tree.add_argument("unit", metavar="UNIT", nargs="?", help="default: all that nobody else needs")
+    graph.add_argument("-o", "--output", type=Path, metavar="FILE", help="file to write (default: stdout)")
+    tree = add("tree", "show a unit's dependencies, recursively", "tree console")
+    tree.add_argument("unit", metavar="UNIT", nargs="?", help="default: all units that no other unit depends on")
 
 
 def run(client: "Client", args: argparse.Namespace, show_json: "Callable[[Any], None]") -> int:

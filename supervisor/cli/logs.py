@@ -32,10 +32,12 @@ Complain = Callable[[str, str, int], int]
 
 
 def add_arguments(logs: argparse.ArgumentParser) -> None:
-    logs.add_argument("unit", metavar="UNIT", nargs="?", help="only of this unit (default: all, and the host)")
-    logs.add_argument("-f", "--follow", action="store_true", help="and go on: over restarts, new containers, outages")
-    logs.add_argument("--since", type=moment, metavar="TIME", help="from then on: 10m, 2h30m, 02:30, 2026-01-02T02:30")
-    logs.add_argument("--until", type=moment, metavar="TIME", help="not what came after it")
+    logs.add_argument("unit", metavar="UNIT", nargs="?", help="only this unit (default: all units and the host)")
+    logs.add_argument(
+        "-f", "--follow", action="store_true", help="keep printing new lines, across restarts, re-creations and outages"
+    )
+    logs.add_argument("--since", type=moment, metavar="TIME", help="since when: 10m, 2h30m, 02:30, 2026-01-02T02:30")
+    logs.add_argument("--until", type=moment, metavar="TIME", help="until when")
     logs.add_argument("--tail", type=_count, metavar="N", help="the last N lines (default: 100, or all that fit)")
     logs.add_argument(
         "--level",
@@ -43,8 +45,13 @@ def add_arguments(logs: argparse.ArgumentParser) -> None:
         default="info",
         help="lowest of the supervisor's own lines (default: %(default)s)",
     )
-    logs.add_argument("--grep", type=_pattern, metavar="REGEX", help="only lines with this in them; (?i) ignores case")
-    logs.add_argument("--raw", action="store_true", help="only what containers wrote, as they wrote it")
+    logs.add_argument(
+        "--grep",
+        type=_pattern,
+        metavar="REGEX",
+        help="only lines that match this regular expression; (?i) ignores case",
+    )
+    logs.add_argument("--raw", action="store_true", help="only what containers wrote, unchanged")
 
 
 def moment(text: str, now: Callable[[], float] = time.time) -> str:

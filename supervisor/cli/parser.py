@@ -7,11 +7,11 @@ from typing import Any, NoReturn
 from units.words import did_you_mean
 
 GROUPS = (
-    ("to look", ("status", "units", "why", "events", "logs", "incidents", "top", "tree", "graph", "blame", "plot")),
-    ("to ask something of units", ("start", "stop", "restart", "reset-failed", "wait")),
+    ("show", ("status", "units", "why", "events", "logs", "incidents", "top", "tree", "graph", "blame", "plot")),
+    ("control units", ("start", "stop", "restart", "reset-failed", "wait")),
     ("consoles and user Docker", ("console", "storage", "engine", "tls")),
     ("this host", ("doctor", "support", "config", "hooks")),
-    ("to run, in the foreground", ("boot", "watch")),
+    ("run in the foreground", ("boot", "watch")),
     ("this program", ("version", "completion")),
 )
 """Which command is shown where; one that is in none comes last."""
@@ -29,7 +29,7 @@ class Parser(argparse.ArgumentParser):
         if left:
             below = self.meant(found)
             guess = guessed(left[0].partition("=")[0], options_of(below)) if left[0].startswith("-") else ""
-            below.error(f"what is {' '.join(left)}?{guess}")
+            below.error(f"unknown argument: {' '.join(left)}{guess}")
         return found
 
     def meant(self, found: argparse.Namespace) -> "Parser":

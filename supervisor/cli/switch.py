@@ -24,17 +24,17 @@ VERBS = {
     "engine": ("list", "current", "switch", "enable"),
 }
 ABOUT = {
-    "console": "the container in which people work",
-    "storage": "the storage context, in whose file system user Docker runs",
-    "engine": "the program that user Docker runs",
+    "console": "the console, the container that users log in to",
+    "storage": "the storage context, whose file system user Docker uses",
+    "engine": "the engine, the dockerd binary of user Docker",
 }
 HELP = {
-    "list": "which there are, and which one is current",
-    "current": "which one truly runs",
-    "switch": "change over now, and at every boot; if it fails, all is as before",
-    "enable": "change over at the next boot",
-    "recreate": "make the present console anew from its definition; if that fails, the old one is back",
-    "check": "whether a unit could be the storage context, and what it lacks",
+    "list": "list them, and mark the current one",
+    "current": "show which one is running",
+    "switch": "switch now, and use it at every boot; on failure the previous one is back",
+    "enable": "switch at the next boot",
+    "recreate": "re-create the current console from its definition; on failure the previous one is back",
+    "check": "check whether a unit can be the storage context, and what it lacks",
 }
 
 
@@ -50,8 +50,10 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
             if taker:
                 command.add_argument("name", metavar="NAME")
             if verb in {"switch", "recreate"}:
-                command.add_argument("--force", action="store_true", help="also while somebody works in the console")
-                command.add_argument("--no-wait", action="store_true", help="only ask")
+                command.add_argument(
+                    "--force", action="store_true", help="also while users are logged in to the console"
+                )
+                command.add_argument("--no-wait", action="store_true", help="return at once")
 
 
 def run(client: "Client", args: argparse.Namespace, show_json: "Callable[[Any], None]") -> int:

@@ -42,7 +42,7 @@ LEAVE = "\033[?7h\033[?25h\033[?1049l"
 
 
 def add_commands(add: "Add") -> None:
-    add("top", "show the host as it changes, what needs you first; q ends it", "top")
+    add("top", "show the host live, what needs attention first; q quits", "top")
 
 
 def run(client: Client, args: argparse.Namespace, show_json: "Callable[[Any], None]") -> int:
@@ -255,7 +255,7 @@ class _Top:
         try:
             self._answer, self._trouble = self._client.get("status"), ""
         except (UnreachableError, RefusedError) as error:
-            self._trouble = f"this is old: {error}"  # First what matters: the line may be cut.
+            self._trouble = f"stale: {error}"  # First what matters: the line may be cut.
 
     def _follow(self) -> None:
         """In a thread: the stream of events, again and again."""
@@ -275,7 +275,7 @@ class _Top:
 
     def _draw(self) -> None:
         width, height = shutil.get_terminal_size()
-        last = self._trouble or "q ends"
+        last = self._trouble or "q quits"
         lines = frame(self._screen, self._answer, tuple(self._lately), (width, max(height - 1, 5)), time.time())
         lines += [""] * (height - 1 - len(lines))
         colour = RED if self._trouble else DIM

@@ -16,7 +16,7 @@ GOALS = ("ready", "running", "healthy", "completed", "stopped", "failed")
 
 
 def add_commands(add: "Add", seconds: "Callable[[str], float]") -> None:
-    command = add("wait", "wait until units get somewhere; needs no polling", "wait web --for healthy --timeout 60")
+    command = add("wait", "wait until units reach a state, without polling", "wait web --for healthy --timeout 60")
     command.add_argument("units", nargs="+", metavar="UNIT")
     command.add_argument(
         "--for",
@@ -24,7 +24,7 @@ def add_commands(add: "Add", seconds: "Callable[[str], float]") -> None:
         choices=GOALS,
         default="ready",
         metavar="GOAL",
-        help=f"where they shall get: {', '.join(GOALS)} (default: %(default)s)",
+        help=f"the state to wait for: {', '.join(GOALS)} (default: %(default)s)",
     )
     command.add_argument(
         "--timeout", type=seconds, default=90.0, metavar="SECONDS", help="longest wait (default: %(default)g)"
@@ -40,5 +40,5 @@ def report(name: str, told: dict[str, Any], args: argparse.Namespace) -> tuple[i
     unit = told["unit"]
     if told["reached"]:
         return OK, f"{name}: {args.goal}, {unit['reason']}"
-    late = "it will not get there by itself" if told["hopeless"] else f"the {args.timeout:g} s are over"
+    late = "it cannot reach it without intervention" if told["hopeless"] else f"the {args.timeout:g} s are over"
     return FAILED, f"{name} is not {args.goal}, and {late}: it is {unit['state']}, {unit['reason']}"

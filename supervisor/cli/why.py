@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 
 
 def add_commands(add: Callable[[str, str, str], argparse.ArgumentParser]) -> None:
-    why = add("why", "tell why a unit is in its state, and what would change it", "why console --since 2h")
+    why = add("why", "explain why a unit is in its state, and what would change it", "why console --since 2h")
     why.add_argument("unit", metavar="UNIT")
     why.add_argument(
-        "--since", metavar="WHEN", help="from then on: 10m, 2h, 1d, or a time (default: the last story of the unit)"
+        "--since",
+        metavar="WHEN",
+        help="since when: 10m, 2h, 1d, or a time (default: the unit's last change of state and what led to it)",
     )
-    why.add_argument("--svg", type=Path, metavar="FILE", help="draw it as a timeline into this file ('-': stdout)")
+    why.add_argument("--svg", type=Path, metavar="FILE", help="draw it as an SVG timeline into this file ('-': stdout)")
     plot = add("plot", "show how the host came up, and what it waited for", "plot --svg boot.svg")
-    plot.add_argument("--svg", type=Path, metavar="FILE", help="draw it into this file ('-': stdout)")
+    plot.add_argument("--svg", type=Path, metavar="FILE", help="draw it as SVG into this file ('-': stdout)")
     add("blame", "list the units by the time each took to come up", "blame")
 
 

@@ -38,7 +38,7 @@ def test_a_program_waits_and_follows_over_a_crash_of_the_supervisor(bed: Bed) ->
     assert host.cli("stop", "ntp").returncode == 0
     assert host.cli("wait", "ntp", "--for", "stopped").returncode == 0
     hopeless = host.cli("wait", "ntp", "--timeout", "60")
-    assert (hopeless.returncode, "it will not get there by itself" in hopeless.stderr) == (1, True)
+    assert (hopeless.returncode, "it cannot reach it without intervention" in hopeless.stderr) == (1, True)
     asked = host.wait_for_line("the stop", lambda line: line["event"] == "control.asked")
     assert (asked["uid"], asked["verb"], asked["unit"], asked["outcome"]) == (os.getuid(), "stop", "ntp", "done")
     assert f"(uid {os.getuid()})" in host.cli("events", "--unit", "ntp").stdout

@@ -228,7 +228,7 @@ def test_no_permission_on_the_socket_is_no_riddle(bed: Bed) -> None:
     ]
     ended = bed.run([*nobody, *python, *where], cwd=REPOSITORY, check=False)
     assert ended.returncode == 77, ended
-    assert "no permission on the engine's socket" in ended.stdout
+    assert "permission denied on the engine's socket" in ended.stdout
     engine.terminate()
 
 

@@ -135,11 +135,11 @@ def watched(run_dir: Path, watch: Callable[[Desk, asyncio.AbstractEventLoop], No
 
 
 def test_top_follows_and_gives_the_terminal_back(run_dir: Path) -> None:
-    """A unit that dies is seen without a key, another size is taken, and q ends it with all as before."""
+    """A unit that dies is seen without a key, another size is taken, and q restores the terminal."""
 
     def watch(desk: Desk, loop: asyncio.AbstractEventLoop) -> None:
         top = Terminal(run_dir, "top")
-        first = top.until(lambda text: "q ends" in text)
+        first = top.until(lambda text: "q quits" in text)
         assert first.index(ENTER) < first.index("all 2 units are up")
         died = fact.ContainerDied(UnitName("web"), ContainerId("web-box"), 3)
         loop.call_soon_threadsafe(desk.inbox.put, died)
@@ -158,9 +158,9 @@ def test_top_says_when_what_it_shows_is_old(run_dir: Path) -> None:
 
     def watch(desk: Desk, loop: asyncio.AbstractEventLoop) -> None:
         top = Terminal(run_dir, "top")
-        top.until(lambda text: "q ends" in text)
+        top.until(lambda text: "q quits" in text)
         asyncio.run_coroutine_threadsafe(desk.control.close(), loop).result(PATIENCE)
-        shown = top.until(lambda text: "this is old: no supervisor answers" in text)
+        shown = top.until(lambda text: "stale: no supervisor answers" in text)
         assert "all 2 units are up" in shown
         top.press("q")
         assert top.ended() == 0
@@ -172,7 +172,7 @@ def test_top_says_when_what_it_shows_is_old(run_dir: Path) -> None:
 def test_top_gives_the_terminal_back_at_any_end(run_dir: Path, sign: signal.Signals) -> None:
     def watch(_desk: Desk, _loop: asyncio.AbstractEventLoop) -> None:
         top = Terminal(run_dir, "top")
-        top.until(lambda text: "q ends" in text)
+        top.until(lambda text: "q quits" in text)
         top.process.send_signal(sign)
         assert top.ended() == 128 + sign
 

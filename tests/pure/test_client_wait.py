@@ -51,7 +51,7 @@ def test_wait_says_why_it_ended_otherwise(play: Play) -> None:
         await stage("stop", "web")
         code, _, err = await stage("wait", "web", "--timeout", "600")
         assert code == 1
-        assert "it will not get there by itself: it is inactive" in err
+        assert "it cannot reach it without intervention: it is inactive" in err
         code, out, _ = await stage("wait", "web", "--json")
         assert (code, json.loads(out)["web"]["hopeless"]) == (1, True)
         code, _, err = await stage("wait", "wbe")

@@ -23,37 +23,37 @@ def lost_directory(facts: Facts) -> Iterator[Hit]:
     for one in facts.directories:
         unknown = one.role == "state directory" and elsewhere(facts.supervisor)
         if not one.exists and running and not unknown:
-            yield one.path, f"the {one.role} is gone, and the supervisor runs"
+            yield one.path, f"the {one.role} does not exist, and the supervisor is running"
 
 
 def no_directory(facts: Facts) -> Iterator[Hit]:
     for one in facts.directories:
         if one.exists and not one.is_directory:
-            yield one.path, f"the {one.role} is no directory"
+            yield one.path, f"the {one.role} is not a directory"
 
 
 def read_only(facts: Facts) -> Iterator[Hit]:
     for one in facts.directories:
         if one.exists and one.is_directory and not one.writable and facts.host.root:
-            yield one.path, f"the {one.role} cannot be written"
+            yield one.path, f"the {one.role} is not writable"
 
 
 def disk_full(facts: Facts) -> Iterator[Hit]:
     for one in facts.directories:
         if one.size and one.free < one.size * FULL:
-            yield one.path, f"the {one.role} has {in_bytes(one.free)} of {in_bytes(one.size)} left"
+            yield one.path, f"the {one.role} has {in_bytes(one.free)} of {in_bytes(one.size)} free"
 
 
 def disk_filling(facts: Facts) -> Iterator[Hit]:
     for one in facts.directories:
         if one.size and one.size * FULL <= one.free < min(one.size * NEARLY, ROOM):
-            yield one.path, f"the {one.role} has {in_bytes(one.free)} of {in_bytes(one.size)} left"
+            yield one.path, f"the {one.role} has {in_bytes(one.free)} of {in_bytes(one.size)} free"
 
 
 def few_inodes(facts: Facts) -> Iterator[Hit]:
     for one in facts.directories:
         if one.files and one.files_free < one.files * NEARLY / 2:
-            yield one.path, f"the {one.role} has room for {one.files_free} more files of {one.files}"
+            yield one.path, f"the {one.role} has {one.files_free} of {one.files} inodes free"
 
 
 def bad_state(facts: Facts) -> Iterator[Hit]:
@@ -63,12 +63,12 @@ def bad_state(facts: Facts) -> Iterator[Hit]:
 
 def set_aside(facts: Facts) -> Iterator[Hit]:
     if facts.state is not None and facts.state.set_aside:
-        yield facts.state.path, f"damaged once, and put aside as {listed(facts.state.set_aside)}"
+        yield facts.state.path, f"damaged earlier, moved aside as {listed(facts.state.set_aside)}"
 
 
 def clock_unkept(facts: Facts) -> Iterator[Hit]:
     if facts.host.synchronised is False:
-        yield "clock", "the kernel says that nobody keeps it right"
+        yield "clock", "the kernel reports it as unsynchronised (STA_UNSYNC)"
 
 
 def clocks_differ(facts: Facts) -> Iterator[Hit]:
@@ -80,34 +80,34 @@ def clocks_differ(facts: Facts) -> Iterator[Hit]:
 def clock_set_back(facts: Facts) -> Iterator[Hit]:
     late = [name_of(one) for one in facts.engine.containers if started_of(one) > facts.host.now + AHEAD]
     if late:
-        yield listed(late), "started in the future: the clock was set back since"
+        yield listed(late), "start time is in the future: the clock was set back since"
 
 
 def no_cgroup(facts: Facts) -> Iterator[Hit]:
     if facts.host.cgroup == "none":
-        yield "/sys/fs/cgroup", "no cgroups are mounted: no engine can start a container"
+        yield "/sys/fs/cgroup", "no cgroup hierarchy mounted are mounted: no engine can start a container"
 
 
 def few_controllers(facts: Facts) -> Iterator[Hit]:
     missing = sorted({"memory", "pids"} - facts.host.controllers)
     if missing and facts.host.cgroup != "none":
-        yield "/sys/fs/cgroup", f"without {' and '.join(missing)}: limits are ignored, and an OOM kill is not seen"
+        yield "/sys/fs/cgroup", f"missing {' and '.join(missing)}: limits are ignored, and OOM kills go unnoticed"
 
 
 def old_cgroup(facts: Facts) -> Iterator[Hit]:
     if facts.host.cgroup in {"v1", "hybrid"}:
-        yield "/sys/fs/cgroup", f"cgroup {facts.host.cgroup}; newer engines and systemd are leaving it"
+        yield "/sys/fs/cgroup", f"cgroup {facts.host.cgroup}; newer engines and systemd drop support for it"
 
 
 def no_overlay(facts: Facts) -> Iterator[Hit]:
     if not facts.host.overlay and facts.engine.info.get("Driver") != "overlay2":
-        yield "/proc/filesystems", "this kernel does not offer overlay"
+        yield "/proc/filesystems", "this kernel has no overlay file system (module not loaded?)"
 
 
 def no_forwarding(facts: Facts) -> Iterator[Hit]:
     bridged = [name_of(one) for one in facts.engine.containers if _is_bridged(one)]
     if facts.host.forwards is False and bridged:
-        yield "net.ipv4.ip_forward", f"0: no container on a bridge gets out ({listed(bridged)})"
+        yield "net.ipv4.ip_forward", f"0: containers on a bridge have no outside network ({listed(bridged)})"
 
 
 def _is_bridged(one: Mapping[str, Any]) -> bool:

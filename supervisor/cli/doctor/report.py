@@ -66,7 +66,7 @@ def _show_places(same: "Sequence[Finding]", paragraph: "Callable[[str, str, str]
 
 def _last_line(found: "Sequence[Finding]") -> str:
     if code(found) == OK:
-        return "Nothing is wrong that can be seen from here."
+        return "No problems found."
     return "What an id means: docs/reference/doctor.md"
 
 

@@ -55,10 +55,14 @@ def two_masters(facts: Facts) -> Iterator[Hit]:
         if labels.get("dockwarden.unit") and policy != "no":
             yield name_of(one), f"the engine restarts it too (restart policy {policy})"
         elif labels.get(f"{PREFIX}action") == "stop" and policy in LASTING:
-            yield name_of(one), f"what stops it for its health does not last (restart policy {policy})"
+            yield name_of(one), f"the engine starts it again after a health action stops it (restart policy {policy})"
 
 
-RIVALS = {"autoheal": "restarts what is unhealthy", "watchtower": "makes containers anew", "ouroboros": "the same"}
+RIVALS = {
+    "autoheal": "restarts unhealthy containers",
+    "watchtower": "re-creates containers",
+    "ouroboros": "re-creates containers",
+}
 
 
 def rivals(facts: Facts) -> Iterator[Hit]:
@@ -66,7 +70,7 @@ def rivals(facts: Facts) -> Iterator[Hit]:
         image = str(mapping_of(one.get("Config")).get("Image") or "").rpartition("/")[2]
         rival = next((name for name in RIVALS if name in image), None)
         if rival and runs(one):
-            yield name_of(one), f"{rival} {RIVALS[rival]}, and so does the supervisor"
+            yield name_of(one), f"{rival} {RIVALS[rival]}, as the supervisor does"
 
 
 def orphans(facts: Facts) -> Iterator[Hit]:
@@ -85,7 +89,7 @@ def left_behind(facts: Facts) -> Iterator[Hit]:
             if owner is not None and runs(one) and not runs(owner):
                 yield name_of(one), f"its {key} is that of {name_of(owner)}, which does not run"
             elif owner is not None and runs(one) and started_of(owner) > started_of(one) > 0:
-                yield name_of(one), f"its {key} is that of a run of {name_of(owner)} that is over"
+                yield name_of(one), f"its {key} is that of a run of {name_of(owner)} that has ended"
 
 
 def stale_links(facts: Facts) -> Iterator[Hit]:
@@ -94,7 +98,7 @@ def stale_links(facts: Facts) -> Iterator[Hit]:
         for link in host_config(one).get("Links") or ():
             target = str(link).partition(":")[0].lstrip("/")
             if target not in names:
-                yield name_of(one), f"it has a link to {target}, which there is not"
+                yield name_of(one), f"it links to {target}, which does not exist"
 
 
 def cut_off(facts: Facts) -> Iterator[Hit]:
@@ -103,13 +107,13 @@ def cut_off(facts: Facts) -> Iterator[Hit]:
             name = name_of(one).partition("_")[2]
             there = any(name_of(other) == name for other in facts.engine.containers)
             fix = "" if there else f"docker rename {name_of(one)} {name} && docker start {name}"
-            yield name_of(one), f"was being replaced; {name} is {'there' if there else 'missing'}", fix
+            yield name_of(one), f"re-creation was interrupted; {name} is {'present' if there else 'missing'}", fix
 
 
 def loose_volumes(facts: Facts) -> Iterator[Hit]:
     count = len(facts.engine.unnamed_volumes)
     if count:
-        yield "volumes", f"{count} without a name that no container uses"
+        yield "volumes", f"{count} anonymous volumes that no container uses"
 
 
 def in_state(*states: str) -> Callable[[Facts], Iterator[Hit]]:
@@ -124,7 +128,7 @@ def in_state(*states: str) -> Callable[[Facts], Iterator[Hit]]:
 def flapping(facts: Facts) -> Iterator[Hit]:
     for unit in units_of(facts):
         if unit.get("flapping"):
-            yield unit_of(unit), "helped too often, and left alone for a while", f"dockwarden why {unit.get('name')}"
+            yield unit_of(unit), "restarted too often; giving up for a while", f"dockwarden why {unit.get('name')}"
 
 
 def unhealthy(facts: Facts) -> Iterator[Hit]:

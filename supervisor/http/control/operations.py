@@ -101,7 +101,7 @@ OPERATIONS: dict[str, Operation] = {
         types.Event | types.Dropped,
         (
             FOLLOW,
-            Parameter("unit", "only of this unit"),
+            Parameter("unit", "only this unit"),
             Parameter("after", "only what came after this record's seq", int, COUNT),
             Parameter("tail", "the last so many records", int, COUNT),
         ),
@@ -114,7 +114,7 @@ OPERATIONS: dict[str, Operation] = {
         types.LogLine | types.Event | types.LogMark,
         (
             FOLLOW,
-            Parameter("unit", "only of this unit"),
+            Parameter("unit", "only this unit"),
             Parameter("since", "nothing before this time, in seconds since 1970", float, (0, LAST)),
             Parameter("until", "nothing after this time; it ends there, also with follow", float, (0, LAST)),
             Parameter("tail", "the last so many lines", int, COUNT),
@@ -151,7 +151,7 @@ OPERATIONS: dict[str, Operation] = {
         types.Switched,
         (
             WAIT,
-            Parameter("force", "also while somebody works in the console", bool),
+            Parameter("force", "also while users are logged in to the console", bool),
             Parameter("anew", "the present console, in a new container", bool),
         ),
         codes=(404, 409),
