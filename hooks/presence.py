@@ -42,7 +42,7 @@ class HostHooks:
         self.reload()
 
     def reload(self) -> None:
-        """Look again which hooks there are."""
+        """Read the hooks' directory again."""
         if self._hooks is not None:
             self._hooks.reload(self._entry_points())
         elif _is_anything_in(self._folder) or self._entry_points():

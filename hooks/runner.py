@@ -72,7 +72,7 @@ class Hooks:
         self.reload(entry_points)
 
     def reload(self, entry_points: tuple[str, ...] = ()) -> None:
-        """Look again which hooks there are. Those that stay keep what waits for them."""
+        """Read the hooks' directory again. Those that stay keep what waits for them."""
         found = find(self._folder)
         self._off = self._off_file.names()
         later = bool(found.python or entry_points)

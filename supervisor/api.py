@@ -1,10 +1,10 @@
-"""A client for programs: ask a running supervisor, in types.
+"""The library for programs: a typed client of a running supervisor.
 
 >>> from supervisor.api import Dockwarden
 >>> Dockwarden().unit("console").state
 'ready'
 
-Only the standard library. What a later supervisor says more is passed over.
+Only the standard library. Fields that a newer supervisor adds are ignored.
 """
 
 import asyncio
@@ -86,13 +86,13 @@ T = TypeVar("T")
 
 
 class NotReachedError(Exception):
-    """A unit did not get where it was waited for; ``unit`` is how it is."""
+    """A unit did not reach the awaited state; ``unit`` is its present state."""
 
     def __init__(self, waited: Waited, goal: str) -> None:
         super().__init__(f"{waited.unit.name} is not {goal}: it is {waited.unit.state}, {waited.unit.reason}")
         self.unit = waited.unit
         self.hopeless = waited.hopeless
-        """It will not get there by itself; else the time was over."""
+        """It cannot reach it without intervention; else the wait timed out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Told:
     """One message of a stream of events."""
 
     id: str
-    """Where ``follow`` goes on behind it."""
+    """Pass it to ``follow`` to continue after it."""
     what: Event | Dropped | Gap
 
 
@@ -149,7 +149,7 @@ class Dockwarden:
         return self._verb(name, "reset-failed", wait)
 
     def wait(self, name: str, goal: Goal = "ready", timeout: float = 90) -> Unit:
-        """How the unit is when it is there. Raises NotReachedError when it cannot get there, or not within seconds."""
+        """Wait until it is reached; returns the unit. Raises NotReachedError when it cannot be, or not in time."""
         told = self._client.get("units", name, "wait", wait=timeout, **{"for": goal, "timeout": timeout})
         waited = read(Waited, told)
         if not waited.reached:
@@ -167,12 +167,12 @@ class Dockwarden:
             yield read(OutputLine, line)
 
     def events(self, unit: str | None = None, tail: int | None = None) -> Iterator[Event]:
-        """What is kept of what happened, oldest first."""
+        """The records that are kept, oldest first."""
         for line in self._client.stream("events", unit=unit, tail=tail):
             yield read(Event, line)
 
     def follow(self, unit: str | None = None, seen: str = "") -> Generator[Told, None, None]:
-        """What happens, until the supervisor ends. ``seen``: go on behind this id; else from now on."""
+        """New records, until the supervisor ends. ``seen``: continue after this id; else from now on."""
         lines = self._client.lines(*_following(unit, seen))
         message: dict[str, str] = {}
         for line in lines:
@@ -180,7 +180,7 @@ class Dockwarden:
                 yield told
 
     async def afollow(self, unit: str | None = None, seen: str = "") -> AsyncGenerator[Told, None]:
-        """As ``follow``, for a program with a loop."""
+        """As ``follow``, for asyncio."""
         path = self._client.path
         try:
             try:

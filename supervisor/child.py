@@ -20,4 +20,4 @@ def environment() -> dict[str, str]:
 
 def last_words(errors: bytes) -> str:
     """Of what a child wrote to its standard error, the line that says most."""
-    return (errors.decode(errors="replace").strip().splitlines()[-1:] or ["no word"])[0]
+    return (errors.decode(errors="replace").strip().splitlines()[-1:] or ["no output"])[0]

@@ -14,7 +14,7 @@ from supervisor.state.paths import CONFIG, run_dir
 
 
 def parser(argv: Sequence[str] = ()) -> TopParser:
-    """The commands that this command line may mean: a supervisor does not carry its client around for months."""
+    """The parser. ``boot`` and ``watch`` skip the client's commands: a supervisor need not keep them in memory."""
     top = TopParser(
         prog="dockwarden",
         description="Supervise a host on which everything is a container.",
@@ -55,14 +55,15 @@ def _add_watch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "watch",
         help="watch over the containers of any Docker host",
         description="Restarts unhealthy containers, and re-creates those that lost the network they share."
-        " Covers containers with the label dockwarden.enable=true or autoheal=true. Understands docker-autoheal's environment variables.",
+        " Covers containers with the label dockwarden.enable=true or autoheal=true."
+        " Understands docker-autoheal's environment variables.",
         epilog="example:\n  dockwarden watch --all --dry-run --log-format console",
     )
     _add_running(watch, COMMANDS["watch"])
 
 
 def _add_running(command: "argparse.ArgumentParser", options: Sequence[Option]) -> None:
-    """The rows, as argparse wants them."""
+    """Add one argparse option per row."""
     for option in options:
         asked: dict[str, Any] = {"dest": option.name, "help": option.help or None}
         if not option.metavar:

@@ -1,4 +1,4 @@
-"""What may come next on a command line, for the shells' completion: one answer for all of them."""
+"""The candidates for the next word of a command line, for the completion scripts of all shells."""
 
 import argparse
 from collections.abc import Callable, Iterable, Sequence

@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def answer(parser: "Parser", words: Sequence[str]) -> int:
-    """A shell asks. Whatever goes wrong, it gets no traceback between the words."""
+    """Answer a shell's completion request. Errors give no candidates, and no traceback on the screen."""
     from supervisor.cli.completion import complete  # noqa: PLC0415 - only shells ask
 
     named = [after for word, after in pairwise(words) if word == "--run-dir"]
@@ -99,7 +99,7 @@ def answer(parser: "Parser", words: Sequence[str]) -> int:
 
 
 class _Names:
-    """The names that only the supervisor knows; none when it does not answer."""
+    """Names from the running supervisor; none when it does not answer."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

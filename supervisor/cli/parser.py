@@ -1,4 +1,4 @@
-"""A parser with manners: commands in groups, an example with each help, and a guess at what was mistyped."""
+"""The argument parser: commands in groups, an example in each help, and suggestions for misspelt words."""
 
 import argparse
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ GROUPS = (
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong, guesses what was meant, and where to read more."""
+    """Names the error, suggests a correction, and says where to read more."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
@@ -68,7 +68,7 @@ class TopParser(Parser):
 
 
 def commands_of(parser: argparse.ArgumentParser) -> "argparse._SubParsersAction[Parser] | None":
-    """What it has below it, if it has."""
+    """Its subcommands, if it has any."""
     return next((one for one in parser._actions if isinstance(one, argparse._SubParsersAction)), None)  # noqa: SLF001
 
 

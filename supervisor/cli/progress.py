@@ -1,6 +1,6 @@
-"""Shows how far things have got while a command waits: one changing line on a terminal, elsewhere one for each change.
+"""Shows progress while a command waits: one changing line on a terminal, otherwise one line for each change.
 
-What is over within a second shows nothing.
+Nothing is shown for what takes less than a second.
 """
 
 import sys
@@ -87,14 +87,14 @@ class Progress:
             self._screen.flush()
 
     def _line(self) -> str:
-        """Of all that are waited for, the one that moved last, and how many there are besides."""
+        """The unit that changed last, and the number of others that are still waited for."""
         unit, (now, at) = max(self._states.items(), key=lambda one: one[1][1])
         more = f" (and {len(self._states) - 1} more)" if len(self._states) > 1 else ""
         return f"{clean(unit)}{more}, for {lasted(time.monotonic() - at)}: {clean(now)}"
 
 
 def said(event: Mapping[str, Any]) -> str:
-    """What a record says of how far it got; empty when it says nothing of that."""
+    """The progress that a record reports; empty when it reports none."""
     if event.get("event") == "unit.transition":
         return f"{event.get('after')}: {event.get('reason', '')}"
     return str(event.get("reason", "")) if event.get("event") == "switch.step" else ""

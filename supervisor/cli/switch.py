@@ -1,4 +1,4 @@
-"""The commands about what can be switched: ``console``, ``storage`` and ``engine``."""
+"""The commands that list and switch consoles, storage contexts and engines: ``console``, ``storage``, ``engine``."""
 
 import argparse
 from contextlib import nullcontext
@@ -82,7 +82,7 @@ def _ask(client: "Client", args: argparse.Namespace) -> Any:
 
 
 def _present(client: "Client") -> str:
-    """The console that is the unit's, also while it does not run; a dash is the name of none."""
+    """The name of the current console, also while it does not run; a dash if there is none."""
     known = (client.get("status")["console"] or {}).get("consoles", ())
     return next((str(one["name"]) for one in known if one["state"] not in {"parked", "available"}), "-")
 

@@ -1,4 +1,4 @@
-"""``dockwarden tls generate``: certificates for user Docker and for who may reach it. Needs no supervisor."""
+"""``dockwarden tls generate``: certificates for user Docker and for its clients. Needs no supervisor."""
 
 import argparse
 import json
@@ -88,7 +88,7 @@ def _show(outcomes: "Sequence[Outcome]") -> None:
 
 
 def _aside(outcome: "Outcome") -> str:
-    return f"put aside as {', '.join(outcome.aside)}" if outcome.aside else ""
+    return f"previous files moved to {', '.join(outcome.aside)}" if outcome.aside else ""
 
 
 def _complain(said: str, code: int) -> int:

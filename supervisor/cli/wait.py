@@ -1,4 +1,4 @@
-"""The command ``wait``: until units get somewhere, with an exit code for scripts."""
+"""The command ``wait``: blocks until units reach a state; the exit code is for scripts."""
 
 import argparse
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,7 @@ def ask(client: "Client", name: str, args: argparse.Namespace) -> Any:
 
 
 def report(name: str, told: dict[str, Any], args: argparse.Namespace) -> tuple[int, str]:
-    """The exit code, and what to say of it."""
+    """The exit code, and its message."""
     unit = told["unit"]
     if told["reached"]:
         return OK, f"{name}: {args.goal}, {unit['reason']}"

@@ -44,7 +44,7 @@ def run(client: "Client", args: argparse.Namespace, print_json: Callable[[Any], 
 
 
 def _since(text: str | None) -> str | None:
-    """A time without a zone is one of this host's clock; what is none is the supervisor's to refuse."""
+    """``text`` as seconds; without a zone it is local time. What is not a time is sent as it is, and refused there."""
     try:
         return None if text is None else as_digits(moment(text, time.time(), local=True))
     except ValueError:

@@ -1,4 +1,4 @@
-"""From cloud-config files and labels to settings and specs; ``python -m supervisor.config`` is the child that reads.
+"""Reads cloud-config files and labels into settings and unit specs; ``python -m supervisor.config`` is its child.
 
 May import: engine (what an inspected container is), logs, units.
 """

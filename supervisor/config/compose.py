@@ -1,4 +1,4 @@
-"""One compose service to one unit: variables put in, keys read, and the engine's create body they make. Pure."""
+"""Turns one compose service into one unit: substitutes variables, reads keys, builds the create body. Pure."""
 
 import hashlib
 import json
@@ -42,14 +42,16 @@ def interpolated(node: Node, unit: str, around: Surroundings, shapes: Shapes, pa
         if found["escaped"]:
             return "$"
         if found["odd"]:
-            said = f"no variable: {text[found.start() : found.start() + 40]}"
+            said = f"not a variable: {text[found.start() : found.start() + 40]}"
             shapes.report.problem(node.place, path, said, "as in ${NAME} or ${NAME:-default}; $$ is a dollar sign")
             return ""
         name = found["braced"] or found["bare"]
         value = around.environment.get(f"{unit}/{name}", around.environment.get(name))
         if value is None or (not value and found["op"] == ":-"):
             if found["op"] is None:
-                shapes.report.warning(node.place, path, f"{name} is not set in rancher.environment: blank")
+                shapes.report.warning(
+                    node.place, path, f"{name} is not set in rancher.environment; using an empty value"
+                )
             return found["default"] or ""
         return value
 
@@ -58,7 +60,7 @@ def interpolated(node: Node, unit: str, around: Surroundings, shapes: Shapes, pa
 
 
 def read_service(name: str, node: Node, path: str, around: Surroundings, shapes: Shapes) -> Draft:
-    """Read all keys; what is wrong is reported, and the draft holds what is right."""
+    """Read all keys into the draft; errors are reported, and their keys left out."""
     draft = Draft(name, around, shapes, restart=around.restart, stop=around.stop, pull=around.pull, container=name)
     node = interpolated(node, name, around, shapes, path)
     entries = shapes.mapping(node, path, KEYS)
@@ -68,9 +70,9 @@ def read_service(name: str, node: Node, path: str, around: Surroundings, shapes:
     if not draft.image:
         shapes.report.problem(node.place, path, "has no image", "every service needs one")
     if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", name):
-        shapes.report.problem(node.place, path, f"no unit name: {name!r}", "use a-z, 0-9, _, . and -")
+        shapes.report.problem(node.place, path, f"not a valid unit name: {name!r}", "use a-z, 0-9, _, . and -")
     elif len(draft.container) < 2:
-        said = "engines want container names of two letters or more"
+        said = "container names have at least two characters"
         shapes.report.problem(node.place, path, said, "set container_name")
     read_own_labels(draft, path)
     return draft
@@ -104,7 +106,7 @@ def unit_spec(draft: Draft, before: list[str]) -> UnitSpec:
         dependencies=tuple(dict.fromkeys(edges)),
         restart=draft.restart,
         stop=draft.stop,
-        # A persistent console is a person's: a changed definition is shown as dirty, and never carried out unasked.
+        # Users keep files in a persistent console: a changed definition only marks it dirty, and is applied on request.
         rebuild=Rebuild.NEVER if console and draft.rebuild is not Rebuild.ALWAYS else draft.rebuild,
         container_name=draft.container if draft.container != name else "",
         reloads=draft.labels.get(RELOAD) == "true",
@@ -120,7 +122,7 @@ def unit_spec(draft: Draft, before: list[str]) -> UnitSpec:
 def body_of(draft: Draft, labels: Mapping[str, str]) -> dict[str, Any]:
     """The create body, but for the stop signal, which may come from elsewhere than the service's own keys.
 
-    Always without a restart policy of the engine's: two supervisors would fight.
+    It never has a restart policy for the engine: two supervisors would conflict.
     """
     config = {**draft.config, "Labels": dict(labels), "HostConfig": draft.host}
     if draft.env:
@@ -129,11 +131,11 @@ def body_of(draft: Draft, labels: Mapping[str, str]) -> dict[str, Any]:
 
 
 SETS = ("Binds", "VolumesFrom", "CapAdd", "CapDrop", "SecurityOpt", "Dns", "DnsSearch", "Devices", "Ulimits")
-"""Lists whose order means nothing: swapping two lines makes no other container."""
+"""Lists whose order is irrelevant: swapping two lines must not re-create the container."""
 
 
 def hash_of(draft: Draft) -> str:
-    """What makes this container another one than before, as 16 hex digits."""
+    """The hash of the definition, as 16 hex digits: a changed one means that the container is re-created."""
     labels = {key: value for key, value in draft.labels.items() if not key.startswith("dockwarden.")}
     body = body_of(draft, labels)
     host = {key: sorted(value, key=canonical) if key in SETS else value for key, value in draft.host.items()}

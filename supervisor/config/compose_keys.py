@@ -1,4 +1,4 @@
-"""The keys of a compose service: each knows where in a create body it belongs. Pure."""
+"""The keys of a compose service, each with the function that writes it into the create body. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ def read_labels(draft: Draft, node: Node, path: str) -> None:
 
 
 def read_environment(draft: Draft, node: Node, path: str) -> None:
-    """A list keeps its order; of a map it means nothing, and moving a line must make no other container."""
+    """A list keeps its order; a map is sorted, so that moving a line does not re-create the container."""
     pairs = draft.shapes.pairs(node, path)
     if isinstance(node.value, dict):
         pairs.sort(key=lambda pair: pair[0])
@@ -97,7 +97,7 @@ def read_volumes(draft: Draft, node: Node, path: str) -> None:
             said = f"not an absolute path: {item.text}"
             draft.shapes.report.problem(item.place, below, said, "as in /path, /host:/path[:mode] or name:/path[:mode]")
         elif len(parts) > 3 or not all(parts):
-            said = f"no volume: {item.text}"
+            said = f"not a volume: {item.text}"
             draft.shapes.report.problem(item.place, below, said, "as in /path, /host:/path[:mode] or name:/path[:mode]")
         elif len(parts) == 1:
             bare[inner] = {}
@@ -128,7 +128,7 @@ def read_ports(draft: Draft, node: Node, path: str) -> None:
     for item, below in draft.shapes.items(node, path, single=False):
         found = ports(item.text)
         if found is None:
-            said = f"no port mapping: {item.text}"
+            said = f"not a port mapping: {item.text}"
             draft.shapes.report.problem(item.place, below, said, "as in 8080:80, 127.0.0.1:53:53/udp or 80")
             continue
         for inner, ip, outer in found:
@@ -142,7 +142,7 @@ def read_expose(draft: Draft, node: Node, path: str) -> None:
     for item, below in draft.shapes.items(node, path):
         found = ports(item.text) if ":" not in item.text else None
         if found is None:
-            draft.shapes.report.problem(item.place, below, f"no port: {item.text}", "as in 80, 53/udp or 9000-9009")
+            draft.shapes.report.problem(item.place, below, f"not a port: {item.text}", "as in 80, 53/udp or 9000-9009")
         else:
             exposed.update({inner: {} for inner, _, _ in found})
     draft.config.setdefault("ExposedPorts", {}).update(exposed)
@@ -209,7 +209,7 @@ def read_healthcheck(draft: Draft, node: Node, path: str) -> None:
 
 
 def health_test(draft: Draft, node: Node, path: str) -> list[str]:
-    """A text is for a shell; a list says first what it is; ``NONE`` takes the image's own check away."""
+    """A text is run by a shell; a list begins with CMD or CMD-SHELL; ``NONE`` disables the image's own check."""
     if not isinstance(node.value, list):
         text = draft.shapes.text(node, path)
         return ["NONE"] if text == "NONE" else ["CMD-SHELL", text]
@@ -229,7 +229,7 @@ def read_container_name(draft: Draft, node: Node, path: str) -> None:
     draft.container = draft.shapes.text(node, path, draft.name)
     if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", draft.container):
         draft.shapes.report.problem(
-            node.place, path, f"no container name: {draft.container}", "two or more of a-z, 0-9, _, . and -"
+            node.place, path, f"not a container name: {draft.container}", "two or more of a-z, 0-9, _, . and -"
         )
 
 

@@ -1,4 +1,4 @@
-"""Keys that name other units: each makes an edge, and puts the name of the other's container in the body. Pure."""
+"""Keys that refer to other units: each adds a dependency, and the other container's name to the body. Pure."""
 
 from supervisor.config.service_draft import Draft, Reader
 from supervisor.config.tree import Node
@@ -48,7 +48,9 @@ def namespace(key: str, via: Via) -> Reader:
     def read(draft: Draft, node: Node, path: str) -> None:
         mode = draft.shapes.text(node, path)
         if key in draft.host:
-            draft.shapes.report.problem(node.place, path, "net and network_mode say the same", "remove one of them")
+            draft.shapes.report.problem(
+                node.place, path, "net and network_mode are the same setting", "remove one of them"
+            )
         kind, colon, unit = mode.partition(":")
         if colon and kind in {"container", "service"}:
             draft.needs(unit, via)
@@ -72,7 +74,9 @@ def read_depends_on(draft: Draft, node: Node, path: str) -> None:
             condition = CONDITIONS[named]
         restart = "restart" in fields and draft.shapes.boolean(fields["restart"], f"{below}.restart")
         if "required" in fields:
-            draft.shapes.report.warning(fields["required"].place, f"{below}.required", "accepted, and not acted on yet")
+            draft.shapes.report.warning(
+                fields["required"].place, f"{below}.required", "accepted, but ignored by this version"
+            )
         draft.needs(unit, Via.DEPENDS_ON, condition, restart=restart)
 
 

@@ -1,4 +1,4 @@
-"""Reads single values out of a tree: each shape once, each complaint in the same words. Pure."""
+"""Typed readers of single values of a tree, with uniform error messages. Pure."""
 
 import re
 import shlex
@@ -20,12 +20,12 @@ SIZES = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20
 
 
 def _is_secret(path: str) -> bool:
-    """Whether what stands there is not to be quoted."""
+    """Whether the value must not be quoted (a secret)."""
     return any(part.startswith("environment") or telling(part) for part in path.split(".")[-2:])
 
 
 class Shapes:
-    """Each method returns the value, or complains and returns the default."""
+    """Each method returns the value, or reports an error and returns the default."""
 
     def __init__(self, report: Report) -> None:
         self.report = report
@@ -35,7 +35,7 @@ class Shapes:
         self.report.problem(node.place, path, f"expected {wanted}, found {found}", hint)
 
     def mapping(self, node: Node, path: str, known: Iterable[str] | None = None) -> dict[str, Node]:
-        """Its entries; with ``known``, other keys are complained of and left out."""
+        """Its entries; with ``known``, other keys are reported and left out."""
         if node.value is None:
             return {}
         if not isinstance(node.value, dict):
@@ -59,7 +59,7 @@ class Shapes:
         return [item.text for item, _ in self.items(node, path, single=single)]
 
     def items(self, node: Node, path: str, *, single: bool = True) -> list[tuple[Node, str]]:
-        """As ``texts``, each with its own place and path, for those that may complain of one."""
+        """As ``texts``, each with its own place and path for error messages."""
         if node.value is None:
             return []
         if isinstance(node.value, list):
@@ -94,7 +94,7 @@ class Shapes:
         for item, below in self.items(node, path, single=False):
             key, equals, value = item.text.partition("=")
             if not key:
-                self.report.problem(item.place, below, f"no name before the '=': {item.text}", "as in NAME=value")
+                self.report.problem(item.place, below, f"missing name before '=': {item.text}", "as in NAME=value")
                 continue
             found.append((key, Node(value if equals else None, item.place, value)))
         return found

@@ -1,4 +1,4 @@
-"""What a foreign container's labels and configuration make of it: a unit of a host that is only watched. Pure."""
+"""Turns a container of a watched host into a unit, by its labels and configuration. Pure."""
 
 from collections.abc import Callable, Mapping
 
@@ -28,44 +28,46 @@ ENABLE = "dockwarden.enable"
 STOP_TIMEOUT = ("dockwarden.stop.timeout", "autoheal.stop.timeout")
 
 SETTLE = Seconds(5)
-"""Compose makes the containers of a project anew one after another: it gets this long to come to the next."""
+"""Compose re-creates the containers of a project one after another: the longest pause between two of them."""
 
 LASTING = frozenset({"always", "unless-stopped"})
-"""Restart policies of an engine by which a container should run."""
+"""Restart policies with which the engine keeps a container running."""
 
 MASTERS = {
     "com.docker.swarm.task.id": "Swarm",
     "io.kubernetes.pod.uid": "Kubernetes",
     "dockwarden.unit": "dockwarden boot",
 }
-"""Labels of those who make a container anew themselves."""
+"""Labels of tools that re-create a container themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wants:
-    """What this run of ``watch`` was asked for."""
+    """Options of this run of ``watch``."""
 
     everything: bool = False
-    """Also containers that do not ask for it."""
+    """Also containers without an enabling label."""
     autoheal_label: str = "autoheal"
     stop_timeout: Seconds | None = None
     """Where neither label nor container says one."""
     settle: Seconds = SETTLE
     dry: bool = False
     own: frozenset[str] = frozenset()
-    """Ids of containers that are ourselves: never touched."""
+    """Ids of the supervisor's own containers: never touched."""
     complain: Callable[[str, str, str, str], None] = lambda *_: None
-    """Container, label, what is wrong with it, and the way out."""
+    """Container, label, the problem, and the fix."""
 
 
 def wanted(portrait: Portrait, wants: Wants) -> bool:
-    """Whether it is to be touched at all: its own label decides, then autoheal's, then ``--all``."""
+    """Whether it is managed: decided by its own label, then autoheal's, then ``--all``."""
     if any(portrait.container.startswith(own) for own in wants.own):
         return False
     master = next((label for label in MASTERS if label in portrait.labels), None)
     if master is not None:
         if ENABLE in portrait.labels:
-            wants.complain(portrait.name, ENABLE, f"{MASTERS[master]} looks after it: two masters would fight", "")
+            wants.complain(
+                portrait.name, ENABLE, f"{MASTERS[master]} already manages it; two supervisors would conflict", ""
+            )
         return False
     for label in (ENABLE, wants.autoheal_label):
         value = portrait.labels.get(label)
@@ -92,8 +94,8 @@ def spec_of(
 
     wishes = read_health(portrait.labels, complain) if touched else None
     if wishes is not None and wishes.heal.action is OnUnhealthy.STOP and portrait.policy in LASTING:
-        again = f"its engine's restart policy ({portrait.policy}) starts it again with the engine"
-        complain(f"{PREFIX}action", f"'stop' will not last: {again}", "")
+        again = f"its restart policy ({portrait.policy}) starts it again with the engine"
+        complain(f"{PREFIX}action", f"'stop' does not last: {again}", "")
     return UnitSpec(
         name=UnitName(portrait.name),
         kind=Kind.FOREIGN,
@@ -149,7 +151,7 @@ def _edge(target: UnitName, via: Via) -> Dependency:
 
 
 def _resolve(held: str, names: Mapping[ContainerId, str]) -> UnitName | None:
-    """The unit whose container this is or was; engines keep ids, Compose of old sometimes names."""
+    """The unit whose container this is or was; engines store ids, old versions of Compose sometimes names."""
     known = names.get(ContainerId(held))
     if known is not None:
         return UnitName(known)

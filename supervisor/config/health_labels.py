@@ -1,7 +1,7 @@
-"""``dockwarden.health.*`` and ``dockwarden.relink``: what labels want to be asked of a unit, and done about it. Pure.
+"""Reads ``dockwarden.health.*`` and ``dockwarden.relink``: a unit's checks, and what to do on failure. Pure.
 
-The same labels on a unit of a cloud-config and on any container of a host that ``dockwarden watch`` looks after. A
-value that makes no sense is complained of, and its default is used.
+The labels are the same on a unit of a cloud-config and on a container under ``dockwarden watch``. An invalid value is
+reported, and the default is used.
 """
 
 import json
@@ -23,16 +23,16 @@ PREFIX = "dockwarden.health."
 RELINK = "dockwarden.relink"
 
 Complain = Callable[[str, str, str], None]
-"""Key, what is wrong with its value, and the way out."""
+"""Key, the problem with its value, and the fix."""
 
 
 class WrongValueError(ValueError):
-    """Says what would be right."""
+    """The value is invalid; the text says what is expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the labels of one unit come to."""
+    """The result for one unit."""
 
     heal: HealPolicy = HealPolicy()
     checks: tuple[Check, ...] = ()
@@ -52,7 +52,7 @@ class _Wanted:
 
 
 def read_health(labels: Mapping[str, str], complain: Complain) -> Wishes:
-    """Read all of them; ``complain`` of what cannot be understood."""
+    """Read all labels; ``complain`` is called for each invalid one."""
     wishes = Wishes()
     wanted: dict[str, _Wanted] = {"": _Wanted()}
     for key, value in sorted(labels.items()):
@@ -100,7 +100,7 @@ def _set(check: _Wanted, setting: str, value: str) -> None:
 
 
 def _checks(wanted: dict[str, _Wanted], complain: Complain) -> tuple[Check, ...]:
-    """What a label without a name says holds for all checks of the unit."""
+    """Labels without a check's name apply to all checks of the unit."""
     common = wanted.pop("")
     if common.probe is not None:
         wanted = {"check": common, **wanted}
@@ -108,7 +108,7 @@ def _checks(wanted: dict[str, _Wanted], complain: Complain) -> tuple[Check, ...]
     for name, one in wanted.items():
         probe = one.probe
         if probe is None:
-            complain(f"{PREFIX}{name}", "asks nothing", f"set {PREFIX}{name}.http, .tcp or .exec")
+            complain(f"{PREFIX}{name}", "checks nothing", f"set {PREFIX}{name}.http, .tcp or .exec")
             continue
         if isinstance(probe, Http):
             headers = tuple(one.headers or common.headers)
@@ -118,7 +118,7 @@ def _checks(wanted: dict[str, _Wanted], complain: Complain) -> tuple[Check, ...]
 
 
 def engine_check(declared: Mapping[str, Any]) -> Check | None:
-    """The health check of a compose file as one of our own; ``None`` where there is nothing to run.
+    """A compose health check as a check of the supervisor; ``None`` where there is nothing to run.
 
     Args:
         declared: ``Healthcheck`` of a create body; durations in nanoseconds.
@@ -194,10 +194,10 @@ def statuses(text: str) -> tuple[tuple[int, int], ...]:
     for part in text.split(","):
         low, dash, high = part.strip().partition("-")
         if not low.isdecimal() or (dash and not high.isdecimal()):
-            raise WrongValueError("statuses and ranges of them, as in 200-299,404")
+            raise WrongValueError("status codes and ranges, as in 200-299,404")
         first, last = int(low), int(high or low)
         if not 100 <= first <= last <= 599:
-            raise WrongValueError("statuses from 100 to 599")
+            raise WrongValueError("status codes from 100 to 599")
         found.append((first, last))
     return tuple(found)
 

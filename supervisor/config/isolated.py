@@ -1,4 +1,4 @@
-"""Has the configuration read by a child: a supervisor would carry a YAML parser around for months, 1.5 MB with ours."""
+"""Reads the configuration in a child process, so that the supervisor does not keep 1.5 MB of YAML parser in memory."""
 
 import json
 import pickle
@@ -16,11 +16,11 @@ PATIENCE = 60.0
 
 
 class RefusedError(Exception):
-    """The configuration does not hold; the text is every problem, a line each."""
+    """The configuration is invalid; the text lists all problems, one per line."""
 
 
 class UnreadError(Exception):
-    """There is no child, or no sense in what it says; the text says why."""
+    """The child could not be run, or its output is not valid; the text says why."""
 
 
 def read_apart(paths: Sequence[Path], kernel: str) -> Settings:
@@ -38,14 +38,14 @@ def read_apart(paths: Sequence[Path], kernel: str) -> Settings:
     except OSError:  # No process left, or no permission on our own interpreter: that must not keep a host down.
         return _read_here(paths, kernel)
     except subprocess.TimeoutExpired:
-        raise UnreadError(f"the configuration was not read within {PATIENCE:g} s: look at the disk") from None
+        raise UnreadError(f"reading the configuration timed out after {PATIENCE:g} s: check the disk") from None
     if done.returncode == REFUSED:
         raise RefusedError(done.stdout.decode(errors="replace"))
     try:
         settings = pickle.loads(done.stdout)  # noqa: S301 - by our own child, over our own pipe
     except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError) as error:
         said = f"ended with {done.returncode}: {child.last_words(done.stderr)}"
-        raise UnreadError(f"the child that reads the configuration {said}") from error
+        raise UnreadError(f"the child process that reads the configuration {said}") from error
     assert isinstance(settings, Settings)
     return settings
 

@@ -1,4 +1,4 @@
-"""What labels of RancherOS, Compose and Dockwarden say to us. Pure."""
+"""Reads the labels of RancherOS, Compose and Dockwarden that matter here. Pure."""
 
 from collections.abc import Mapping
 
@@ -25,7 +25,7 @@ EXACT = {
     REBUILD: ("always", "false"),
     RELOAD: ("true", "false"),
 }
-"""Labels that RancherOS compared as strings: nothing but these words counts."""
+"""Labels that RancherOS compared as strings: only these values count."""
 
 
 def restart_seconds(key: str) -> Reader:
@@ -84,7 +84,7 @@ OWN: Mapping[str, Reader] = {
     "dockwarden.deadline": read_deadline,
     REQUIRES: lambda *_: None,
 }
-"""Labels that only we read. They are no part of what a container is: changing one makes no container anew."""
+"""Labels that only Dockwarden reads: not part of the hash, so changing one does not re-create the container."""
 
 
 def read_own_labels(draft: Draft, path: str) -> None:
@@ -98,7 +98,7 @@ def read_own_labels(draft: Draft, path: str) -> None:
         elif key.startswith("dockwarden."):
             _read_own(draft, key, Node(value, node.place, value), below)
         elif key in EXACT and value not in EXACT[key]:
-            said = f"'{value}' counts for nothing; only {' and '.join(EXACT[key])} do"
+            said = f"'{value}' is ignored; only {' and '.join(EXACT[key])} count"
             draft.shapes.report.warning(node.place, below, said)
     _read_health(draft, path)
     draft.edges.extend(soft(target, Via.AFTER) for target in listed(draft.labels.get(AFTER, "")))
@@ -119,7 +119,7 @@ def _read_own(draft: Draft, key: str, node: Node, path: str) -> None:
 def _read_health(draft: Draft, path: str) -> None:
     def complain(key: str, what: str, hint: str) -> None:
         place = next((node for label, node in draft.label_places.items() if label.startswith(key)), None)
-        assert place is not None  # Only labels that are there are complained of.
+        assert place is not None  # Only labels that are present are reported.
         draft.shapes.report.problem(place.place, f"{path}.labels.{key}", what, hint)
 
     wishes = read_health(draft.labels, complain)
@@ -139,7 +139,7 @@ def soft(target: str, via: Via) -> Dependency:
 
 
 def console_name(unit: str, labels: Mapping[str, str]) -> str:
-    """Which console a service defines; empty when it is none. The service ``console`` needs no label."""
+    """The name of the console that a service defines; empty for other services. ``console`` itself needs no label."""
     if kind_of(labels) is not Kind.SERVICE:
         return ""
     return labels.get(CONSOLE_NAME, "") or ("default" if unit == CONSOLE else "")

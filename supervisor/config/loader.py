@@ -1,4 +1,4 @@
-"""Finds and reads the layers of a configuration, lowest first, and merges them; the only reader of its files."""
+"""Finds, reads and merges the layers of a configuration, lowest first; the only reader of its files."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,7 +43,7 @@ rancher:
 
 
 def read(paths: Sequence[Path], kernel: str = "") -> Settings:
-    """The settings that these files and the kernel's command line make. Raises ConfigError with every problem."""
+    """Settings from these files and the kernel's command line. Raises ConfigError with all problems."""
     report = Report()
     root = merge(load(paths, kernel, report))
     return parse(root, report, _env_files(root, report))
@@ -59,7 +59,7 @@ def explain(paths: Sequence[Path], key: str, kernel: str = "") -> Node | None:
 
 
 def load(paths: Sequence[Path], kernel: str, report: Report) -> list[Node]:
-    """The layers, lowest first: what is shipped, files in the order given, then the kernel's command line."""
+    """The layers, lowest first: shipped defaults, files in the given order, the kernel's command line."""
     shipped = yaml_source.parse(SHIPPED, "shipped defaults", report)
     assert shipped is not None
     layers = [layer for path in paths for file in _files(path, report) if (layer := _layer(file, report)) is not None]
@@ -92,12 +92,12 @@ def _found(path: Path, report: Report) -> Iterator[Path]:
         return
     found = _named(path)
     if not found:
-        report.problem(Place(str(path)), "", "holds no configuration", "cloud-config.d/*.yml and cloud-config.yml")
+        report.problem(Place(str(path)), "", "contains no configuration", "cloud-config.d/*.yml and cloud-config.yml")
     yield from found
 
 
 def _is_there(file: Path) -> bool:
-    """A link that leads nowhere is there, and a problem: it must not take a layer away in silence."""
+    """Whether the path exists. A dangling link counts, so that it is reported instead of silently skipping a layer."""
     return file.exists() or file.is_symlink()
 
 
@@ -136,7 +136,7 @@ def _token(token: str, report: Report) -> Node | None:
     place = Place(f"kernel command line ({key})")
     parts = key.split(".")
     if not all(parts) or len(parts) > DEEPEST:
-        report.problem(place, key[:80], "no key of a configuration", "as in rancher.a.b=value")
+        report.problem(place, key[:80], "not a configuration key", "as in rancher.a.b=value")
         return None
     node = _kernel_value(text, place) if equals else Node(True, place, "true")
     for part in reversed(parts):
@@ -145,7 +145,7 @@ def _token(token: str, report: Report) -> Node | None:
 
 
 def _kernel_value(text: str, place: Place) -> Node:
-    """YAML, and ``[x,y]`` a list; what is no YAML is a text, as RancherOS had it."""
+    """The value as YAML, with ``[x,y]`` as a list; what is not valid YAML is text, as in RancherOS."""
     scratch = Report()
     node = yaml_source.parse(text, place.source, scratch) if text else Node(None, place)
     if node is None or scratch.problems or (node.value == {} and not text.startswith("{")):
@@ -173,7 +173,7 @@ def _text(file: Path) -> str:
     with file.open("rb") as stream:
         read = stream.read(LIMIT + 1)
     if len(read) > LIMIT:
-        raise ValueError(f"larger than {LIMIT >> 20} MiB: no configuration")
+        raise ValueError(f"larger than {LIMIT >> 20} MiB: not a configuration")
     return read.decode("utf-8-sig")
 
 

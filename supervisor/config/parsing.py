@@ -1,4 +1,4 @@
-"""A merged configuration to typed settings: everything that is wrong with it is told at once. Pure."""
+"""Turns a merged configuration into typed settings, and reports all its problems at once. Pure."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ from units.spec import CONSOLE, USER_DOCKER, Kind, Policy, RestartPolicy, StopPo
 from units.tables.console import undefined
 from units.tables.storage import placed
 
-NOT_YET = "accepted, and not acted on yet"
+NOT_YET = "accepted, but ignored by this version"
 
 TOP = ("rancher", "hostname", "default_hostname", "ssh_authorized_keys", "write_files", "runcmd", "bootcmd", "mounts")
 RANCHER = (
@@ -72,7 +72,10 @@ def parse(root: Node, report: Report, env_files: Mapping[str, str] | None = None
         units.append(user_docker_spec(docker, supervisor.restart))
     if USER_DOCKER in nodes:
         shapes.report.problem(
-            nodes[USER_DOCKER].place, f"rancher.services.{USER_DOCKER}", "is the name of user Docker", "take another"
+            nodes[USER_DOCKER].place,
+            f"rancher.services.{USER_DOCKER}",
+            "the name is reserved for user Docker",
+            "use another one",
         )
     if report.problems:
         raise ConfigError(report.problems)
@@ -86,7 +89,7 @@ def parse(root: Node, report: Report, env_files: Mapping[str, str] | None = None
 
 
 def _console(shapes: Shapes, consoles: tuple[UnitSpec, ...], node: Node | None) -> UnitSpec:
-    """The configured console; without a word on it ``default``, else the first that is defined."""
+    """The configured console; if none is configured ``default``, else the first that is defined."""
     by_name = {spec.variant: spec for spec in consoles}
     usual = by_name.get("default", consoles[0])
     if node is None or node.value is None:
@@ -94,7 +97,7 @@ def _console(shapes: Shapes, consoles: tuple[UnitSpec, ...], node: Node | None) 
     name = shapes.text(node, "rancher.console")
     if name not in by_name:
         there = ", ".join(sorted(by_name))
-        said = f"nothing defines the console '{name}' (there are: {there}); its container is used if there is one"
+        said = f"no service defines the console '{name}' (available: {there}); an existing container of it is used"
         shapes.report.warning(node.place, "rancher.console", said)
     return by_name.get(name) or undefined(name)
 
@@ -129,7 +132,7 @@ def _user_docker(shapes: Shapes, node: Node | None) -> UserDockerSettings | None
 
 
 def user_docker_spec(docker: UserDockerSettings, restart: RestartPolicy) -> UnitSpec:
-    """The unit ``user-docker``. Where it runs is no part of its definition's hash: a switch makes nothing stale."""
+    """The unit ``user-docker``. The storage context is not part of its hash: a switch does not make it stale."""
     daemon = docker.daemon
     tls = {"args": docker.tls_args, "pem": dict(docker.pem)} if docker.tls else None
     body = canonical(
@@ -279,14 +282,14 @@ def _units(
 
 
 def _with_console(spec: UnitSpec, consoles: set[str]) -> UnitSpec:
-    """Who names the service of a console means the console, whichever it is."""
+    """References to a console's service become references to the unit ``console``."""
     edges = (replace(edge, target=CONSOLE) if edge.target in consoles else edge for edge in spec.dependencies)
     kept = tuple(dict.fromkeys(edge for edge in edges if edge.target != spec.name))
     return spec if kept == spec.dependencies else replace(spec, dependencies=kept)
 
 
 def env_files(root: Node) -> list[tuple[Node, str]]:
-    """Each ``env_file`` that a service names, with its dotted key. What is wrong is left for ``parse`` to tell."""
+    """Each ``env_file`` of a service, with its dotted key. Errors are left for ``parse`` to report."""
     quiet = Shapes(Report())
     environment = _environment(quiet, lookup(root, "rancher.environment"), "")
     services = lookup(root, "rancher.services")
@@ -304,7 +307,7 @@ def _container_name(name: str, node: Node, environment: Mapping[str, str]) -> st
 
 
 def _early(name: str, node: Node, key: str, environment: Mapping[str, str]) -> Node | None:
-    """One key of a service, before the service is read; ``read_service`` will complain of it."""
+    """One key of a service, before the service is read; ``read_service`` reports its errors."""
     named = lookup(node, key)
     around = Surroundings(environment, {}, RestartPolicy(), StopPolicy(), pull=True, env_files={})
     return None if named is None else interpolated(named, name, around, Shapes(Report()), "")

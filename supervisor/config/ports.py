@@ -1,4 +1,4 @@
-"""Port mappings as compose writes them: the one place that takes ``127.0.0.1:8000-8001:80-81/tcp`` apart. Pure."""
+"""Parses compose port mappings such as ``127.0.0.1:8000-8001:80-81/tcp``. Pure."""
 
 import ipaddress
 import re
@@ -22,7 +22,7 @@ def ports(entry: str) -> list[tuple[str, str, str]] | None:
 
 
 def _range(text: str) -> list[str]:
-    """Empty when it runs backwards or past what ports there are."""
+    """The ports of a range; empty when it runs backwards or past 65535."""
     first, _, last = text.partition("-")
     low, high = int(first), int(last or first)
     return [str(port) for port in range(low, high + 1)] if 1 <= low <= high <= 65535 else []

@@ -1,4 +1,4 @@
-"""A service while it is being read, and the readers of keys that lead straight to one field of the engine. Pure."""
+"""A service while it is being read, and the readers of keys that map to one field of the engine. Pure."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import field
@@ -15,7 +15,7 @@ from units.spec import Condition, Dependency, HealPolicy, OnFailure, Rebuild, Re
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a service is read in."""
+    """The context in which a service is read."""
 
     environment: Mapping[str, str]
     """``rancher.environment``."""

@@ -1,4 +1,4 @@
-"""What a configuration comes to: typed once, by ``parsing``, and never looked up by a string again. Pure."""
+"""The typed settings of a configuration, made by ``parsing``. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import field
@@ -58,7 +58,7 @@ class SupervisorSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All that this version acts on."""
+    """All settings that this version uses."""
 
     units: tuple[UnitSpec, ...] = ()
     system_docker: SystemDockerSettings = SystemDockerSettings()
@@ -71,11 +71,11 @@ class Settings:
     """All definitions of the unit ``console``; ``units`` has the configured one."""
     user_docker: UserDockerSettings | None = None
     secrets: tuple[str, ...] = ()
-    """What stands behind telling names in the units' definitions: it is never said."""
+    """Values of the units' definitions whose names suggest secrets: never shown."""
 
     @property
     def configured(self) -> dict[Switchable, str]:
-        """What the configuration says of all that can be switched."""
+        """The configured console, storage context and engine."""
         docker = self.user_docker or UserDockerSettings()
         console = next((spec.variant for spec in self.units if spec.name == CONSOLE), "")
         return {
@@ -101,7 +101,7 @@ class Settings:
         return replace(self, units=tuple(units), consoles=tuple(by_name.values()))
 
     def link_problems(self) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
-        """What keeps the dependency graph from running, and its warnings, each placed where its unit was defined."""
+        """Errors and warnings of the dependency graph, each at the place where its unit was defined."""
         checked = links.check(self.units)
 
         def told(text: str) -> Problem:

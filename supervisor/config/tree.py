@@ -1,4 +1,4 @@
-"""A configuration as a tree that knows where each value was written, and the problems found in it. Pure."""
+"""A configuration as a tree of values with their places in the files, and the problems found in it. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import field
@@ -33,7 +33,7 @@ class Node:
 
     @property
     def kind(self) -> str:
-        """The value's shape in an operator's words."""
+        """The kind of value, for messages."""
         match self.value:
             case dict():
                 return "a mapping"
@@ -51,7 +51,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: where, with what, how, and what to do."""
+    """One problem: the place, the key, the message, and a hint."""
 
     place: Place
     path: str
@@ -75,7 +75,7 @@ class Problem:
 
 
 class ConfigError(Exception):
-    """The configuration does not hold; ``problems`` are all there are."""
+    """The configuration is invalid; ``problems`` lists all problems."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(problems, key=lambda one: (one.place.source, one.place.line, one.place.column)))
@@ -86,7 +86,7 @@ Path: TypeAlias = str
 
 
 class Report:
-    """Collects problems and warnings while a configuration is read; nothing stops at the first."""
+    """Collects problems and warnings while a configuration is read, which goes on after errors."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
@@ -103,14 +103,14 @@ class Report:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """``did you mean 'image'?``, or nothing when no known word is near."""
+    """``did you mean 'image'?``, or empty when no known word is similar."""
     return did_you_mean(word.replace("-", "_"), sorted(known))
 
 
 def merged(low: Node, high: Node) -> Node:
     """Maps merge, key by key; lists and scalars of the higher layer replace. Places follow the values.
 
-    Nothing over a map says nothing: a ``services:`` whose entries are all commented out must not end every unit.
+    An empty value does not replace a map: a ``services:`` with all entries commented out must not stop every unit.
     """
     if isinstance(low.value, dict) and high.value is None:
         return low

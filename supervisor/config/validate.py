@@ -1,4 +1,4 @@
-"""``dockwarden config validate``: everything that is wrong with a configuration, without touching anything."""
+"""``dockwarden config validate``: reports all problems of a configuration, and changes nothing."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from units.records import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was found."""
+    """The result."""
 
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]

@@ -1,7 +1,7 @@
-"""YAML text to a tree with places: the only place that knows yaml.
+"""Parses YAML text into a tree with places: the only module that uses yaml.
 
-Scalars follow YAML 1.2's core schema, not PyYAML's 1.1: ``22:22`` is a port mapping and no sexagesimal number, ``no``
-is a restart policy and no boolean, ``1.24`` keeps its spelling beside its value.
+Scalars follow YAML 1.2's core schema, not PyYAML's 1.1: ``22:22`` is a port mapping and not a sexagesimal number,
+``no`` is a restart policy and not a boolean, ``1.24`` keeps its spelling beside its value.
 """
 
 import re
@@ -41,7 +41,7 @@ def parse(text: str, source: str, report: Report) -> Node | None:
     except yaml.YAMLError as error:
         report.problem(Place(source), "", f"not YAML: {error}")
     except _TooLargeError as error:
-        report.problem(Place(source), "", f"too large or too deep to be a configuration: {error}")
+        report.problem(Place(source), "", f"too large or too deeply nested for a configuration: {error}")
     return None
 
 
@@ -61,7 +61,7 @@ def scalar(text: str) -> str | int | float | bool | None:
 
 
 class _TooLargeError(Exception):
-    """More nodes, or deeper ones, than any configuration has."""
+    """More nodes, or deeper nesting, than is allowed."""
 
 
 def _measure(text: str) -> None:
@@ -126,7 +126,9 @@ class _Reader:
     def _inherit(self, merged: Node, path: str, inherited: dict[str, Node]) -> None:
         for source in merged.value if isinstance(merged.value, list) else [merged]:
             if not isinstance(source.value, dict):
-                self._report.problem(source.place, path, f"<< takes a mapping, found {source.kind}", "name an &anchor")
+                self._report.problem(
+                    source.place, path, f"<< expects a mapping, found {source.kind}", "name an &anchor"
+                )
                 continue
             for key, node in source.value.items():
                 inherited.setdefault(key, node)

@@ -177,7 +177,7 @@ class CommandLine:
             name, value = _split(word)
             name = _LONG.get(name, name)
             if name in _GONE:
-                line.warnings.append(f"{key}: dockerd no longer knows {word}: dropped")
+                line.warnings.append(f"{key}: dockerd no longer supports {word}; ignored")
             elif name not in _VALUED:
                 line.words.append(word)
             elif (value := next(rest, None) if value is None else value) is None:

@@ -140,7 +140,7 @@ def find_engine(pid: int, name: str) -> str:
         return known[-1]["binary"]
     raise EngineError(
         Failure.UNRECOVERABLE,
-        f"the storage context has no dockerd in {', '.join((*OWN, *ORDINARY))} nor below {ENGINES}: bring one",
+        f"the storage context has no dockerd in {', '.join((*OWN, *ORDINARY))} or below {ENGINES}: install one there",
     )
 
 
@@ -161,8 +161,8 @@ async def try_out(pid: int, binary: str) -> tuple[str, ...]:
     except TimeoutError:
         process.kill()
         await process.wait()
-        return (f"{binary} does not tell its version within {ANSWER:g} s",)
+        return (f"{binary} --version timed out after {ANSWER:g} s",)
     if process.returncode:
-        last = output.decode(errors="replace").strip().splitlines()[-1:] or ["no word"]
+        last = output.decode(errors="replace").strip().splitlines()[-1:] or ["no output"]
         return (f"{binary} --version failed with {process.returncode}: {last[0]}",)
     return ()

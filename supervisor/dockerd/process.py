@@ -46,7 +46,7 @@ class Daemon:
 
 def describe_exit(code: int | None) -> str:
     if code is None:
-        return "ended (exit code unknown: not our child)"
+        return "ended (exit code unknown: not a child of this supervisor)"
     if code < 0:
         return f"was killed by {signal.Signals(-code).name}"
     return f"exited with code {code}"

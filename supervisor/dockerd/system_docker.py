@@ -179,7 +179,7 @@ class SystemDocker:
         if self._living() != pid:  # the pid may have changed hands before we held it
             daemon.release()
             return None
-        self._show(DaemonPhase.RUNNING, "adopted: a supervisor before us started it", pid)
+        self._show(DaemonPhase.RUNNING, "adopted: started by a previous supervisor", pid)
         return daemon
 
     def _living(self) -> int | None:
@@ -224,7 +224,7 @@ class SystemDocker:
         self._log.warning("system_docker.no_log", path=str(self._log_file), error=str(error))
 
     def _show_lost(self, lost: DaemonState, pause: Seconds) -> None:
-        again = f"again in {pause:g} s" if pause else "again at once"
+        again = f"restarting in {pause:g} s" if pause else "restarting now"
         self._log.warning("system_docker.lost", reason=lost.reason, pause=pause, output=lost.output)
         self._set(DaemonState(lost.phase, lost.since, f"{lost.reason}; {again}", None, lost.exit_code, lost.output))
 
@@ -242,15 +242,19 @@ class SystemDocker:
         async with self._stop_lock:
             daemon = self._daemon or self._adopt()
             if daemon is not None and not await self._end(daemon, grace):
-                self._show(DaemonPhase.FAILED, "dockerd survived SIGKILL: it hangs in the kernel", daemon.pid)
+                self._show(
+                    DaemonPhase.FAILED,
+                    "dockerd is still running after SIGKILL; probably stuck in I/O (D state)",
+                    daemon.pid,
+                )
                 return
             self._daemon = None
             if self.state.phase is not DaemonPhase.STOPPED:
                 self._unmount_leftover()
-                self._show(DaemonPhase.STOPPED, "asked to stop")
+                self._show(DaemonPhase.STOPPED, "stopped by request")
 
     async def _end(self, daemon: "Daemon", grace: Seconds) -> bool:
-        self._show(DaemonPhase.STOPPING, f"asked to stop, killed after {grace:g} s", daemon.pid)
+        self._show(DaemonPhase.STOPPING, f"stopped by request: ignored SIGTERM, killed after {grace:g} s", daemon.pid)
         daemon.send(signal.SIGTERM)
         await asyncio.wait([daemon.exited], timeout=grace)
         if not daemon.exited.done():

@@ -43,7 +43,7 @@ def trouble(line: Any) -> str:
     return (
         as_text(as_map(told.get("errorDetail")).get("message"))
         or as_text(told.get("error"))
-        or "an error without a word"
+        or "an error without a message"
     )
 
 

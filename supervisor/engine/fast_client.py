@@ -38,9 +38,9 @@ def unreachable(path: str, error: OSError) -> EngineError:
         case PermissionError():
             text = f"permission denied on {path}: run as root or join its group"
         case FileNotFoundError():
-            text = f"{path} does not exist: the engine is not running, or listens elsewhere"
+            text = f"{path} does not exist: the engine is not running, or listens on another socket"
         case ConnectionRefusedError():
-            text = f"nobody listens on {path}: the engine has died"
+            text = f"connection refused on {path}: the engine is not running"
         case _:
             text = f"{path}: {why(error)}"
     return EngineError(Failure.UNREACHABLE, text)

@@ -41,7 +41,7 @@ class Response:
         while not self.done and self._step():
             pass
         if self.done and self._buffer:
-            raise WireError("more bytes than the answer has")
+            raise WireError("data after the end of the response")
 
     def end(self) -> None:
         """The peer has closed. Raises WireError when that leaves the response incomplete."""
@@ -54,7 +54,7 @@ class Response:
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0:
             if len(self._buffer) > LONGEST_HEAD:
-                raise WireError("an endless head")
+                raise WireError("the response header is too long")
             return False
         head = self._buffer[:end].decode("latin-1")
         del self._buffer[: end + 4]
@@ -108,7 +108,7 @@ class Response:
         if self._left or len(self._buffer) < 2:
             return False
         if self._buffer[:2] != b"\r\n":
-            raise WireError("a chunk is longer than it said")
+            raise WireError("a chunk is longer than its declared size")
         del self._buffer[:2]
         self._step, self._between = self._chunk_size, True
         return True
@@ -133,7 +133,7 @@ class Response:
         end = self._buffer.find(b"\r\n")
         if end < 0:
             if len(self._buffer) > LONGEST_HEAD:
-                raise WireError("an endless line")
+                raise WireError("a line is too long")
             return None
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 2]

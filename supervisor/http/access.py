@@ -96,7 +96,7 @@ def _give(path: Path, group: str, number: int) -> None:
         os.chown(path, -1, number)
     except PermissionError as error:
         raise ControlError(
-            f"may not give {path} to the group {group}: run as root, or as a member of it (SupplementaryGroups=)"
+            f"cannot change the group of {path} to {group}: run as root, or as a member of it (SupplementaryGroups=)"
         ) from error
 
 
@@ -109,7 +109,7 @@ def _group_number(group: str) -> int:
     try:
         return grp.getgrnam(group).gr_gid
     except KeyError:
-        raise ControlError(f"there is no group '{group}': make it, or name another one") from None
+        raise ControlError(f"there is no group '{group}': create it, or name another one") from None
 
 
 def peer_of(transport: Any) -> Peer:
@@ -150,7 +150,7 @@ def _clear_away(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise ControlError(f"{path} is in the way and is no socket: remove it, or choose another --run-dir")
+        raise ControlError(f"{path} exists and is not a socket: remove it, or choose another --run-dir")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         try:
@@ -158,10 +158,10 @@ def _clear_away(path: Path) -> None:
         except (ConnectionRefusedError, FileNotFoundError):
             path.unlink(missing_ok=True)
             return
-    raise ControlError(f"somebody answers on {path}: stop that supervisor, or choose another --run-dir")
+    raise ControlError(f"another process answers on {path}: stop it, or choose another --run-dir")
 
 
 def _way_out(error: OSError, path: Path) -> str:
     if "too long" in str(error):
         return f"{path} is longer than a unix socket's name may be (107 bytes): choose a shorter --run-dir"
-    return cannot(f"open {path}", error, "choose another --run-dir", {errno.ENOENT: "make its directory, or {}"})
+    return cannot(f"open {path}", error, "choose another --run-dir", {errno.ENOENT: "create its directory, or {}"})

@@ -69,7 +69,7 @@ class Client:
             try:
                 yield json.loads(line)
             except ValueError as error:
-                raise UnreachableError(f"no sensible answer on {self.path}: {error}") from error
+                raise UnreachableError(f"invalid answer on {self.path}: {error}") from error
 
     def lines(self, asked: str, headers: str = "") -> Iterator[bytes]:
         """Lines until the supervisor ends them, without their ends and without empty ones."""
@@ -93,7 +93,7 @@ class Client:
             said = f"the supervisor on {self.path} does not answer within {timeout:g} s: see its log"
             raise UnreachableError(said) from None
         except (OSError, ValueError, WireError) as error:
-            raise UnreachableError(f"no sensible answer on {self.path}: {why(error)}") from error
+            raise UnreachableError(f"invalid answer on {self.path}: {why(error)}") from error
 
     def _connected(self, timeout: float | None) -> "Exchange":
         """Raises UnreachableError."""
@@ -125,7 +125,7 @@ class BudgetClient:
         try:
             return json.loads(self.raw(asked, patience))
         except ValueError as error:
-            raise UnansweredError(Reach.NONSENSE, f"{asked}: no JSON") from error
+            raise UnansweredError(Reach.NONSENSE, f"{asked}: not JSON") from error
 
     def raw(self, asked: str, patience: float = PATIENCE) -> bytes:
         """The body of an answer."""
@@ -137,7 +137,7 @@ class BudgetClient:
         except OSError as error:
             raise _unanswered(self._address, error) from error
         except WireError as error:
-            raise UnansweredError(Reach.NONSENSE, f"{asked}: what answers does not speak HTTP") from error
+            raise UnansweredError(Reach.NONSENSE, f"{asked}: the answer is not HTTP") from error
         if status != OK:
             raise UnansweredError(Reach.NONSENSE, f"{asked}: HTTP {status}")
         return body
@@ -186,7 +186,7 @@ class Exchange:
         while not response.done:
             _feed(response, self.receive())
             if len(body) > LARGEST:
-                raise WireError("an endless answer")
+                raise WireError("the answer is too large")
         return response.status, bytes(body)
 
     def _left(self) -> float | None:
@@ -257,7 +257,7 @@ def _refusal(code: int, body: bytes) -> RefusedError:
 
 def no_answer(path: Path, error: OSError) -> str:
     if isinstance(error, PermissionError):
-        return f"no permission on {path}: run as root (sudo dockwarden ...){_or_join(path)}"
+        return f"permission denied on {path}: run as root (sudo dockwarden ...){_or_join(path)}"
     return f"no supervisor answers on {path}: {why(error)}; start one with 'dockwarden boot'"
 
 
@@ -286,9 +286,9 @@ def _unanswered(address: Path | tuple[str, int], error: OSError) -> UnansweredEr
         except OSError:
             is_socket = True
         if not is_socket:
-            said = f"{address} is {'a directory' if address.is_dir() else 'no socket'}"
+            said = f"{address} is {'a directory' if address.is_dir() else 'not a socket'}"
             return UnansweredError(Reach.NO_SOCKET, said)
-        return UnansweredError(Reach.REFUSED, f"{address} is a socket, and nobody listens")
+        return UnansweredError(Reach.REFUSED, f"{address} is a socket, but nothing listens")
     if error.errno in {errno.EAGAIN, errno.EWOULDBLOCK}:  # Its queue of connections is full.
         return UnansweredError(Reach.HANGS, f"{address} takes no more connections")
     return UnansweredError(Reach.NONSENSE, f"{address}: {why(error)}")

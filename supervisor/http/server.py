@@ -161,7 +161,7 @@ async def read_in_time(request: BaseRequest, within: float | None = None) -> Asy
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()
-        raise ConnectionResetError("the client does not read") from None
+        raise ConnectionResetError("the client does not read the answer") from None
 
 
 class PagesError(Exception):

@@ -116,11 +116,11 @@ def _message(journal: Journal, record: Record) -> Message:
 def _since(journal: Journal, seen: str, unit: str | None) -> tuple[list[Record], Message | None]:
     run, _, number = seen.rpartition("-")
     if not (number.isascii() and number.isdecimal()):
-        return journal.records(unit), _gap("the id of the last event seen is none of ours")
+        return journal.records(unit), _gap("the last event id is unknown")
     if run not in {"", journal.run} or int(number) > journal.last:
-        return journal.records(unit), _gap("the supervisor was started anew since")
+        return journal.records(unit), _gap("the supervisor was restarted since")
     kept, whole = journal.since(int(number), unit)
-    return kept, None if whole else _gap("what came first since is no longer kept")
+    return kept, None if whole else _gap("the oldest events since are no longer kept")
 
 
 def _gap(reason: str) -> Message:

@@ -349,7 +349,7 @@ class Effects:
         except EngineError:
             return error
         if owner == order.unit:
-            return EngineError(Failure.CONFLICT, f"a container '{name}' of this unit exists already")
+            return EngineError(Failure.CONFLICT, f"this unit already has a container '{name}'")
         return EngineError(
             Failure.NAME_TAKEN,
             f"the name '{name}' is taken by a container that is not ours; nothing was touched:"

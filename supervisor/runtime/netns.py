@@ -21,7 +21,7 @@ def socket_of(pid: int, container: str, family: int = socket.AF_INET) -> socket.
     with Path(f"/proc/{pid}/ns/net").open("rb") as there, Path("/proc/thread-self/ns/net").open("rb") as here:
         # Looked at with the namespace in hand: a number that another process has by now leads into no wrong one.
         if container not in Path(f"/proc/{pid}/cgroup").read_text():
-            raise ProcessLookupError(3, f"process {pid} is none of container {container[:12]}")
+            raise ProcessLookupError(3, f"process {pid} does not belong to container {container[:12]}")
         _enter(there.fileno())
         try:
             return socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)

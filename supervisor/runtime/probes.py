@@ -105,7 +105,9 @@ class Probes:
             made = socket_of(where.pid, container)
         except OSError as error:
             if not where.address:
-                raise NoWayError(f"it has no address, and its network cannot be entered ({reason(error)})") from error
+                raise NoWayError(
+                    f"it has no address, and its network namespace cannot be entered ({reason(error)})"
+                ) from error
             return await self._dial(where.address, probe.port)
         return await self._connected(made, ("127.0.0.1", probe.port))
 
@@ -143,7 +145,7 @@ class Probes:
             async with asyncio.timeout(check.interval + check.timeout):
                 await self._execs.acquire()
         except TimeoutError:
-            return failed("its turn did not come: too many commands", "error")
+            return failed("not run: too many checks run commands at the same time", "error")
         try:
             return await self._execute(check, probe, container)
         except EngineError as error:
@@ -155,7 +157,7 @@ class Probes:
         """An engine cannot end a command it has begun: one that hangs is left, and not asked for a second time."""
         key = (container, check.name)
         if (before := self._hanging.get(key)) is not None and await self._still_runs(before):
-            return failed("the command of before still runs", "timeout")
+            return failed("the previous command is still running", "timeout")
         self._hanging.pop(key, None)
         begun = await self._engine.exec_create(container, probe.command)
         try:
@@ -207,7 +209,7 @@ class _Asking(asyncio.Protocol):
             self._response.feed(data)
         except WireError as error:
             # However oddly it goes on, the status has been said.
-            self._end(self.told() if self.status else failed(f"not an answer: {error}"))
+            self._end(self.told() if self.status else failed(f"not valid HTTP: {error}"))
             return
         good = self.status and self._good()
         if good or self._response.done or len(self._body) >= KEPT:
@@ -217,7 +219,7 @@ class _Asking(asyncio.Protocol):
         if self.status:
             self._end(self.told())
         else:
-            self._end(failed(f"the connection was cut: {exc}" if exc else "closed without an answer"))
+            self._end(failed(f"the connection was cut: {exc}" if exc else "connection closed without an answer"))
 
     def told(self) -> Outcome:
         text = self._body.decode(errors="replace").strip()

@@ -68,13 +68,13 @@ class Systemd:
 def in_short(world: World) -> str:
     """How the host is, in a line."""
     if world.draining:
-        return "going down"
+        return "shutting down"
     if not world.engine_up:
         return f"no engine: {world.engine_reason}"
     units = world.units.values()
     up = sum(unit.phase.arrived for unit in units)
     bad = sorted(unit.name for unit in units if unit.phase.stuck)
-    trouble = f"; in trouble: {', '.join(bad[:5])}" if bad else ""
+    trouble = f"; needs attention: {', '.join(bad[:5])}" if bad else ""
     return f"{up} of {len(world.units)} units up{trouble}"
 
 

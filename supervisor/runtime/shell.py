@@ -129,7 +129,7 @@ class Shell:
         if self._asked == 1:
             self._inbox.put(ShutdownAsked(reason, self._timing.shutdown))
             later = asyncio.get_running_loop().call_later
-            later(self._timing.shutdown, self._hurry, "the total deadline is over")
+            later(self._timing.shutdown, self._hurry, "the total deadline has passed")
             later(self._timing.shutdown + LAST_GRACE, self._give_up)
         elif self._asked == 2:
             self._hurry(reason)

@@ -110,13 +110,13 @@ class Switches:
     async def _check_console(self, order: CheckSwitch) -> tuple[str, ...]:
         spec = order.spec
         if spec is None:
-            return (f"there is no definition of the console {order.target}",)
+            return (f"the console {order.target} is not defined",)
         said = [trouble] if (trouble := await self._provide(spec)) else []
         free, total = self._room()
         if free < min(ROOM, total * SHARE):
-            said.append(f"only {free >> 20} MiB are free for containers: free some, {ROOM >> 20} MiB are wanted")
+            said.append(f"only {free >> 20} MiB are free for containers, {ROOM >> 20} MiB are needed: free some space")
         if order.container is not None and not order.force and (busy := await self._people(order)):
-            said.append(f"somebody works in the console ({busy}): ask them to leave, or use --force")
+            said.append(f"users are logged in to the console ({busy}): wait until they log out, or use --force")
         return tuple(said)
 
     async def _provide(self, spec: UnitSpec) -> str:
@@ -124,11 +124,11 @@ class Switches:
         if await self._engine.has_image(spec.image):
             return ""
         if not spec.pull:
-            return f"its image {spec.image} is not there, and may not be pulled: load it"
+            return f"its image {spec.image} is missing, and pulling is disabled: load it"
         try:
             await self._engine.pull(spec.image)
         except EngineError as error:
-            return f"its image {spec.image} is not there and cannot be had: {error}"
+            return f"its image {spec.image} is missing and cannot be pulled: {error}"
         return ""
 
     async def _people(self, order: CheckSwitch) -> str:
@@ -146,7 +146,7 @@ class Switches:
 
     async def _check_engine(self, order: CheckSwitch) -> tuple[str, ...]:
         if self._user_docker is None or order.container is None:
-            return ("user Docker has no storage context to look for an engine in",)
+            return ("user Docker has no storage context",)
         return await self._user_docker.check_engine(order.container, order.target)
 
 

@@ -92,7 +92,7 @@ def decode(content: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise CorruptError(f"not JSON: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("state"), dict):
-        raise CorruptError("no state in it")
+        raise CorruptError("contains no state")
     if document.get("version") != VERSION:
         raise CorruptError(f"version {document.get('version')!r}, expected {VERSION}")
     state: dict[str, Any] = document["state"]

@@ -21,8 +21,8 @@ class LockHeld(LockError):  # noqa: N818 - says what is the case, as the operato
     """Another supervisor has it. ``pid`` is 0 when it has not yet said who it is."""
 
     def __init__(self, pid: int, command: str, run_dir: Path) -> None:
-        who = f"pid {pid}, {command!r}" if pid else "just starting"
-        super().__init__(f"another supervisor ({who}) holds {run_dir}; stop it or choose another --run-dir")
+        who = f"pid {pid}, {command!r}" if pid else "starting"
+        super().__init__(f"another supervisor ({who}) uses {run_dir}; stop it or choose another --run-dir")
         self.pid = pid
         self.command = command
 

@@ -252,7 +252,7 @@ def test_somebody_in_the_console_is_not_thrown_out_unasked(host: Host) -> None:
     host.docker.post(f"/exec/{made['Id']}/start", {"Detach": True, "Tty": True})
     refused = host.cli("console", "switch", "other")
     assert refused.returncode == 1
-    assert "somebody works in the console (sleep, pid" in refused.stderr
+    assert "users are logged in to the console (sleep, pid" in refused.stderr
     switch(host, "console", "other", "--force")
 
 

@@ -126,7 +126,7 @@ def test_a_killed_daemon_comes_back_and_a_stop_leaves_nothing(host: Host, loop: 
     lost = host.heard()
     assert (lost["phase"], lost["exit_code"], lost["pid"]) == ("lost", -signal.SIGKILL, None)
     assert lost["reason"].startswith(f"dockerd (pid {pid}) was killed by SIGKILL: ")
-    assert lost["reason"].endswith("; again in 0.2 s")
+    assert lost["reason"].endswith("; restarting in 0.2 s")
     assert len(lost["output"]) == 20
     assert host.serving() != pid
     host.stop()
@@ -148,7 +148,7 @@ def test_a_daemon_outlives_its_supervisor_and_is_adopted(host: Host) -> None:
     host.kill(pid)
     lost = host.heard()
     assert (lost["phase"], lost["exit_code"]) == ("lost", None)
-    assert lost["reason"].endswith("; again at once")
+    assert lost["reason"].endswith("; restarting now")
     assert host.serving() != pid
     host.kill_supervisor()
     host.boot()
@@ -228,7 +228,7 @@ def test_a_daemon_that_cannot_start_is_tried_ever_more_slowly_until_stopped(host
         assert lost["exit_code"] == 1
         assert any("unknown flag: --no-such-option" in line for line in lost["output"]), lost
         pauses.append(lost["reason"].rpartition("; ")[2])
-    assert pauses == ["again in 0.2 s", "again in 0.4 s", "again in 0.8 s", "again in 1.6 s"]
+    assert pauses == ["restarting in 0.2 s", "restarting in 0.4 s", "restarting in 0.8 s", "restarting in 1.6 s"]
     host.stop()
     assert host.heard()["phase"] == "stopped"
 

@@ -49,7 +49,7 @@ def test_a_released_lock_is_free_and_a_lock_may_be_released_twice(tmp_path: Path
 def test_a_holder_that_has_not_written_yet_is_no_riddle(tmp_path: Path) -> None:
     with RunLock(tmp_path):
         (tmp_path / "dockwarden.pid").write_text("")
-        with pytest.raises(LockHeld, match=re.escape(f"another supervisor (just starting) holds {tmp_path};")):
+        with pytest.raises(LockHeld, match=re.escape(f"another supervisor (starting) uses {tmp_path};")):
             RunLock(tmp_path).acquire()
 
 

@@ -121,7 +121,7 @@ def test_following_goes_on_where_it_left_off() -> None:
         ]
         again.close()
         lost = host.follow(seen="1-1")
-        assert next(lost) == Told("", Gap("the supervisor was started anew since"))
+        assert next(lost) == Told("", Gap("the supervisor was restarted since"))
         lost.close()
         with pytest.raises(RefusedError):
             next(host.follow("nope"))
@@ -205,6 +205,6 @@ def test_the_how_to_s_code_runs(capsys: pytest.CaptureFixture[str], monkeypatch:
     assert "db ready" in said
     assert "web is ready, after 1 restarts" in said
     assert "there is no unit 'wbe' - GET /v1/units lists them" in said
-    assert "missed something: the supervisor was started anew since" in said
+    assert "missed something: the supervisor was restarted since" in said
     assert "web is starting" in said
     assert len(seen) > 4

@@ -275,11 +275,11 @@ OURS = f"or {CONFIGURED.ca_remedy}"
             SERVER.cert.replace("M", "?", 3),
             [
                 (
-                    "rancher.docker.server_cert: is no PEM text; it begins with -----BEGIN CERTIFICATE----- and goes on"
-                    f" line by line, {MINE}"
+                    "rancher.docker.server_cert: is not PEM text; it begins with -----BEGIN CERTIFICATE----- and"
+                    f" goes on line by line, {MINE}"
                 ),
                 (
-                    "rancher.docker.server_key: is no PEM text; it begins with -----BEGIN PRIVATE KEY----- and goes on"
+                    "rancher.docker.server_key: is not PEM text; it begins with -----BEGIN PRIVATE KEY----- and goes on"
                     f" line by line, {MINE}"
                 ),
                 f"rancher.docker.ca_cert: holds no certificate that can be read (...); copy it again, {OURS}",
@@ -291,7 +291,7 @@ OURS = f"or {CONFIGURED.ca_remedy}"
             CA.cert,
             [
                 (
-                    "rancher.docker.server_key: is protected by a passphrase, and nobody is there to enter it; store it"
+                    "rancher.docker.server_key: is protected by a passphrase, which cannot be entered here; store it"
                     f" without, as 'openssl pkey' writes it, {MINE}"
                 )
             ],
@@ -300,13 +300,13 @@ OURS = f"or {CONFIGURED.ca_remedy}"
             SERVER.cert,
             pem(dsa.generate_private_key(1024)),
             CA.cert,
-            [f"rancher.docker.server_key: engines cannot use this kind of key; take an EC or an RSA one, {MINE}"],
+            [f"rancher.docker.server_key: engines do not support this kind of key; use an EC or an RSA key, {MINE}"],
         ),
         (
             CLIENT.cert,
             CLIENT.key,
             CA.cert,
-            [f"rancher.docker.server_cert: was not made for a server (extended key usage); take another, {MINE}"],
+            [f"rancher.docker.server_cert: is not valid for a server (extended key usage); use another one, {MINE}"],
         ),
     ],
     ids=["good", "mismatched", "wrong CA", "swapped", "no PEM", "passphrase", "DSA", "a client's"],
@@ -389,8 +389,8 @@ def test_a_leaf_ends_with_its_ca() -> None:
         (SERVER, CA, NAMES, NOW + 4 * YEAR, "expired on 2029-11-24"),
         (SERVER, OTHER_CA, NAMES, NOW, "is not signed by the CA in rancher.docker.ca_cert"),
         (Pair(SERVER.cert, CA.key), CA, NAMES, NOW, "does not belong to the certificate in rancher.docker.server_cert"),
-        (CLIENT, CA, NAMES, NOW, "was not made for a server (extended key usage)"),
-        (Pair("", ""), CA, NAMES, NOW, "is no PEM text"),
+        (CLIENT, CA, NAMES, NOW, "is not valid for a server (extended key usage)"),
+        (Pair("", ""), CA, NAMES, NOW, "is not PEM text"),
     ],
 )
 def test_why_a_leaf_is_made_anew(pair: Pair, ca: Pair, names: tuple[str, ...], now: datetime, why: str) -> None:
@@ -407,7 +407,7 @@ def test_a_ca_that_cannot_sign_signs_nothing() -> None:
             f" that it was made with, {OURS}"
         ),
     )
-    with pytest.raises(CertificateError, match=r"rancher\.docker\.ca_key: is no PEM text"):
+    with pytest.raises(CertificateError, match=r"rancher\.docker\.ca_key: is not PEM text"):
         certificates.make_ca(NOW, "no key")
 
 
@@ -491,5 +491,5 @@ def test_how_a_host_name_is_spelled(text: str, name: str) -> None:
 )
 def test_what_is_no_host_name(text: str) -> None:
     """RancherOS put ``*.*.*`` into certificates; no client accepts that, so it is refused here."""
-    with pytest.raises(HostnameError, match="is neither the name nor the address of a host"):
+    with pytest.raises(HostnameError, match="is not a host name or an address"):
         certificates.hostname(text)

@@ -43,7 +43,7 @@ def test_a_time_of_day_is_today_s() -> None:
 
 @pytest.mark.parametrize("text", ["", "yesterday", "10x", "25:00", "2026-13-01", "m"])
 def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="is no time"):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a time"):
         moment(text)
 
 

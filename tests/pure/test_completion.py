@@ -79,11 +79,11 @@ def test_without_a_supervisor_there_are_no_names(capsys: pytest.CaptureFixture[s
     ("line", "said"),
     [
         ("statsu", "dockwarden: argument COMMAND: there is no 'statsu'; did you mean 'status'"),
-        ("status --jsno", "dockwarden status: what is --jsno?; did you mean '--json'?"),
+        ("status --jsno", "dockwarden status: unknown argument: --jsno; did you mean '--json'?"),
         ("wait web --for redy", "argument --for: there is no 'redy'; did you mean 'ready'"),
         ("console swich x", "dockwarden console: argument VERB: there is no 'swich'; did you mean 'switch'?"),
         ("xyzzy", "there is no 'xyzzy'; there are: "),
-        ("units a b", "dockwarden units: what is a b?\nusage: dockwarden units"),
+        ("units a b", "dockwarden units: unknown argument: a b\nusage: dockwarden units"),
         ("why", "dockwarden why: the following arguments are required: UNIT\nusage: dockwarden why"),
     ],
 )
@@ -104,7 +104,7 @@ def test_the_overview_shows_each_command_once() -> None:
     assert commands is not None
     for name in commands:
         assert sum(line.startswith(f"  {name} ") for line in text.splitlines()) == 1, name
-    assert "to look:\n  status " in text
+    assert "show:\n  status " in text
 
 
 def test_hooks_are_completed_by_their_names(capsys: pytest.CaptureFixture[str]) -> None:

@@ -123,7 +123,7 @@ def test_a_live_supervisor_s_socket_stays() -> None:
     async def run() -> None:
         with short_directory() as run_dir:
             async with Desk(run_dir) as first:
-                with pytest.raises(ControlError, match="somebody answers on"):
+                with pytest.raises(ControlError, match="another process answers on"):
                     await Desk(run_dir).control.start()
                 assert (await ask(first, "GET", "/v1/version"))[0] == 200
 
@@ -148,14 +148,14 @@ def test_a_socket_that_cannot_be_opened_says_why() -> None:
 
     async def run() -> None:
         with short_directory() as run_dir:
-            with pytest.raises(ControlError, match="make its directory"):
+            with pytest.raises(ControlError, match="create its directory"):
                 await Desk(run_dir / "none").control.start()
             long = run_dir / ("x" * 120)
             long.mkdir()
             with pytest.raises(ControlError, match="shorter --run-dir"):
                 await Desk(long).control.start()
             (run_dir / "control.sock").write_text("precious")
-            with pytest.raises(ControlError, match="is no socket"):
+            with pytest.raises(ControlError, match="is not a socket"):
                 await Desk(run_dir).control.start()
             assert (run_dir / "control.sock").read_text() == "precious"
 
@@ -245,7 +245,7 @@ def test_what_the_core_refuses_is_a_conflict() -> None:
         ("GET", "/v1/units/nope/logs", 404, "there is no unit 'nope'"),
         ("GET", "/v1/events?unit=nope", 404, "there is no unit 'nope'"),
         ("POST", "/v1/units/nope/start", 404, "there is no unit 'nope'"),
-        ("POST", "/v1/units/web/explode", 404, "units cannot be asked to 'explode'"),
+        ("POST", "/v1/units/web/explode", 404, "unknown verb 'explode'"),
         ("POST", "/v1/units/web/start?wait=-1", 400, "wait: expected 0 to 3600 seconds"),
         ("POST", "/v1/units/web/start?wait=nan", 400, "wait: expected 0 to 3600 seconds"),
         ("POST", "/v1/units/web/start?wait=soon", 400, "wait: expected 0 to 3600 seconds"),
@@ -354,7 +354,7 @@ def test_output_that_cannot_be_had_says_why() -> None:
 
     async def scene(desk: Desk) -> None:
         code, told = await ask(desk, "GET", "/v1/units/web/logs")
-        assert (code, told["error"]) == (503, "the engine gives no output of web: no logging driver")
+        assert (code, told["error"]) == (503, "the engine cannot read the output of web: no logging driver")
         assert await lines(desk, "/v1/units/db/logs") == []
         desk.obedient.deaf.add("db")
         desk.inbox.put(fact.ContainerDestroyed(UnitName("db"), ContainerId("db-box")))
@@ -506,7 +506,7 @@ def test_a_loop_that_is_stuck_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene(desk: Desk) -> None:
         desk._turning.cancel()
         code, told = await ask(desk, "POST", "/v1/units/web/stop")
-        assert (code, told["error"]) == (503, "the supervisor did not take the request within 0.05 s")
+        assert (code, told["error"]) == (503, "the supervisor did not accept the request within 0.05 s")
 
     play(scene, spec("web"))
 
@@ -571,7 +571,7 @@ def test_why_has_the_last_words_of_one_that_is_down_and_a_moment_to_begin_with()
         assert (code, told["chain"]) == (200, [])
         for wrong in ("", "soon", "1h30", "-5m", "1.5h", "2026-01-02", "2026-01-02T03:04:05"):
             code, told = await ask(desk, "GET", f"/v1/units/web/why?since={wrong}")
-            assert (code, told["error"]) == (400, f"since: '{wrong}' is no time")
+            assert (code, told["error"]) == (400, f"since: '{wrong}' is not a time")
 
     class Talker(Printer):
         output = ("one", "two", "three", "four")

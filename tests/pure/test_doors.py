@@ -77,8 +77,8 @@ def test_readers_have_a_socket_of_their_own(readers: str, mode: int) -> None:
         assert (await ask_at(reading, "GET", "/v1/units/web"))[1]["state"] == "ready"
         for method, path in (("POST", "/v1/units/web/stop"), ("DELETE", "/v1/units"), ("POST", "/nothing")):
             code, said = await ask_at(reading, method, path)
-            assert (code, said["error"]) == (403, "here one may only look")
-            assert said["hint"] == f"root may, on {desk.control.path}"
+            assert (code, said["error"]) == (403, "this socket is read-only")
+            assert said["hint"] == f"root can change things on {desk.control.path}"
         assert desk.phase("web") == "ready"
         assert told == []
         await desk.control.close()
@@ -97,7 +97,7 @@ def test_who_may_not_give_a_socket_away_is_told_so(monkeypatch: pytest.MonkeyPat
 
     async def run() -> None:
         with short_directory() as run_dir:
-            with pytest.raises(ControlError, match=f"to the group {OURS}: run as root, or as a member of it"):
+            with pytest.raises(ControlError, match=f"to {OURS}: run as root, or as a member of it"):
                 await Desk(run_dir, access=Access(group=OURS)).control.start()
             assert list(run_dir.iterdir()) == []
 
@@ -132,7 +132,7 @@ def test_those_who_look_cannot_keep_out_those_who_act(monkeypatch: pytest.Monkey
         writer.write(b"GET /v1/events?follow=1 HTTP/1.0\r\n\r\n")
         await until(lambda: desk.control._busy)
         code, said = await ask_at(reading, "GET", "/v1/version")
-        assert (code, said["error"]) == (503, "1 requests to look are being served already")
+        assert (code, said["error"]) == (503, "1 read-only requests are already in progress")
         assert (await ask(desk, "POST", "/v1/units/web/stop?wait=5"))[0] == 200
         writer.close()
         await until(lambda: not desk.control._guests)

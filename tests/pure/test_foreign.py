@@ -105,4 +105,4 @@ def test_a_stop_that_the_engine_undoes_is_told() -> None:
     labels = {"dockwarden.enable": "true", "dockwarden.health.action": "stop"}
     assert made(portrait(labels=labels, policy="always"), wants).heal.action is OnUnhealthy.STOP
     (told,) = said
-    assert told.startswith("dockwarden.health.action: 'stop' will not last: its engine's restart policy (always)")
+    assert told.startswith("dockwarden.health.action: 'stop' does not last: its restart policy (always)")

@@ -75,7 +75,7 @@ def test_what_is_done() -> None:
         ("http", "http://:80/a b", "http: 'http://:80/a b': expected an address, as in http://:8080/health"),
         ("exec", "[1]", 'exec: \'[1]\': expected a command, or a JSON list of words, as in ["/bin/check", "-q"]'),
         ("exec", " ", "exec: ' ': expected a command"),
-        ("status", "2xx", "status: '2xx': expected statuses and ranges of them, as in 200-299,404"),
+        ("status", "2xx", "status: '2xx': expected status codes and ranges, as in 200-299,404"),
         ("kind", "live", "kind: 'live': expected liveness, readiness, startup"),
         ("signal", "SIGNO", "signal: 'SIGNO': expected a signal's name, as in SIGHUP"),
         ("engine", "maybe", "engine: 'maybe': expected true or false"),
@@ -97,7 +97,7 @@ def test_a_label_that_is_none_is_named_with_its_neighbour() -> None:
 def test_a_check_that_asks_nothing_is_told() -> None:
     wishes, said = read(web__kind="readiness")
     assert wishes.checks == ()
-    assert said == ["web: asks nothing set dockwarden.health.web.http, .tcp or .exec"]
+    assert said == ["web: checks nothing set dockwarden.health.web.http, .tcp or .exec"]
 
 
 def test_the_action_signal_needs_one() -> None:

@@ -171,7 +171,7 @@ def test_a_named_host_without_an_address_fails() -> None:
 
 def test_a_process_of_another_container_is_never_entered() -> None:
     """The number of a process that has ended is another one's by now."""
-    with pytest.raises(OSError, match="is none of container"):
+    with pytest.raises(OSError, match="does not belong to container"):
         socket_of(os.getpid(), "f" * 64)
 
 
@@ -228,7 +228,7 @@ def test_a_command_that_hangs_is_left_and_not_asked_again() -> None:
         assert (await asker.ask(command("sleep"), box, HERE)).output == "did not end within 3 s"
         begun = len([call for call in engine.calls if call[1] == "exec"])
         told = await asker.ask(command("sleep"), box, HERE)
-        assert (told.kind, told.output) == ("timeout", "the command of before still runs")
+        assert (told.kind, told.output) == ("timeout", "the previous command is still running")
         assert len([call for call in engine.calls if call[1] == "exec"]) == begun + 1
 
     with_engine(main)

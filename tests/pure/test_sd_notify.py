@@ -113,4 +113,4 @@ def test_trouble_is_named() -> None:
     story = Story.of(spec("db"), spec("web"))
     story.connect(seen("db"))
     story.change("web", phase=Phase.FAILED)
-    assert in_short(story.world) == "1 of 2 units up; in trouble: web"
+    assert in_short(story.world) == "1 of 2 units up; needs attention: web"

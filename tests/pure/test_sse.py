@@ -146,10 +146,10 @@ def test_a_reader_that_comes_back_has_lost_nothing() -> None:
 @pytest.mark.parametrize(
     ("seen", "why"),
     [
-        ("1", "what came first since is no longer kept"),
-        ("0-1", "the supervisor was started anew since"),
-        ("999999", "the supervisor was started anew since"),
-        ("nonsense", "the id of the last event seen is none of ours"),
+        ("1", "the oldest events since are no longer kept"),
+        ("0-1", "the supervisor was restarted since"),
+        ("999999", "the supervisor was restarted since"),
+        ("nonsense", "the last event id is unknown"),
     ],
 )
 def test_what_cannot_be_had_any_more_is_a_gap(seen: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def test_rancheros_04s_own_args_are_understood() -> None:
         *ADDED[4:],
     )
     assert (made.socket, made.data_root) == (Path("/var/run/sd.sock"), Path("/var/lib/sd"))
-    assert made.warnings == ("rancher.system_docker.args: dockerd no longer knows --restart=false: dropped",)
+    assert made.warnings == ("rancher.system_docker.args: dockerd no longer supports --restart=false; ignored",)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_ends_are_told_in_words() -> None:
         "exited with code 0",
         "exited with code 1",
         "was killed by SIGKILL",
-        "ended (exit code unknown: not our child)",
+        "ended (exit code unknown: not a child of this supervisor)",
     ]
 
 

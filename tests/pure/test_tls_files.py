@@ -107,19 +107,19 @@ def test_a_new_certificate_has_the_names_of_the_old_one(tmp_path: Path) -> None:
     ca = texts(tmp_path)[CA]
     assert done(make_server(tmp_path, ["two"], now=NOW))[1] == (
         SERVER_CERT,
-        "made anew",
+        "renewed",
         "lacks two",
         ("two", *NAMES, "one"),
     )
     assert done(make_server(tmp_path, [], now=NOW + 4 * YEAR))[1] == (
         SERVER_CERT,
-        "made anew",
+        "renewed",
         "expired on 2029-11-24",
         (*NAMES, "two", "one"),
     )
     assert holds(tmp_path, NOW + 4 * YEAR)
     forced = make_server(tmp_path, ["three"], force=True, now=NOW)
-    assert done(forced)[1] == (SERVER_CERT, "made anew", "was to be", ("three", *NAMES))
+    assert done(forced)[1] == (SERVER_CERT, "renewed", "was renewed by request", ("three", *NAMES))
     assert texts(tmp_path)[CA] == ca
 
 
@@ -153,13 +153,13 @@ def test_a_client_of_another_engine_keeps_its_files(tmp_path: Path) -> None:
         make_client(mine, ours, [], now=NOW)
     assert told.value.problems == (
         (
-            f"{mine}: its files are of another CA, for another engine it seems; choose another --dir, or put them"
-            " aside with --force"
+            f"{mine}: its files were signed by another CA, probably for another engine; choose another --dir,"
+            " or move them aside with --force"
         ),
     )
     assert texts(mine) == before
     (mine / CA).unlink()
-    with pytest.raises(TlsError, match="its files are of another CA"):
+    with pytest.raises(TlsError, match="its files were signed by another CA"):
         make_client(mine, ours, [], now=NOW)
     (mine / CA).write_text(before[CA])
     outcome = make_client(mine, ours, [], force=True, now=NOW)[1]
@@ -179,8 +179,8 @@ def test_a_ca_without_its_key_serves_and_signs_nothing(tmp_path: Path) -> None:
         make_server(tmp_path, ["box"], now=NOW)
     assert told.value.problems == (
         (
-            f"{tmp_path}/ca-key.pem: is missing, and {tmp_path}/ca.pem signs nothing without it; move ca.pem and"
-            " ca-key.pem away, and a CA is made"
+            f"{tmp_path}/ca-key.pem: is missing, and is needed to sign with {tmp_path}/ca.pem; move ca.pem and"
+            " ca-key.pem away to have a CA made"
         ),
     )
     assert texts(tmp_path) == before
@@ -291,12 +291,12 @@ def test_a_configured_ca_signs_what_is_made(tmp_path: Path) -> None:
     asides = sorted(after.keys() - before.keys(), key=lambda name: ("server" in name, "key" not in name))
     moved = sorted(texts(place).keys() - given.keys(), key=lambda name: ("server" not in name, "key" not in name))
     assert done == (
-        f"{kept}/ca.pem: written; what was there is {asides[0]}, {asides[1]} now",
+        f"{kept}/ca.pem: written; the previous files are now {asides[0]}, {asides[1]}",
         (
-            f"{kept}/server-cert.pem: made anew, for it is not signed by the CA in {kept}/ca.pem; what was there is"
-            f" {asides[2]}, {asides[3]} now"
+            f"{kept}/server-cert.pem: renewed (it is not signed by the CA in {kept}/ca.pem); the previous files are now"
+            f" {asides[2]}, {asides[3]}"
         ),
-        f"{place}/server-cert.pem: written; what was there is {', '.join(moved)} now",
+        f"{place}/server-cert.pem: written; the previous files are now {', '.join(moved)}",
     )
     assert (after[CA], after[CA_KEY]) == (OUR_CA.cert, OUR_CA.key)
     assert {after[name] for name in asides} == set(before.values())
@@ -327,8 +327,8 @@ def test_half_a_ca_is_never_completed(tmp_path: Path) -> None:
         make_server(tmp_path, [], now=NOW)
     assert told.value.problems == (
         (
-            f"{tmp_path}/ca.pem: is missing beside its key, and clients know it; put it back, or move the key away too,"
-            " and a CA is made"
+            f"{tmp_path}/ca.pem: is missing beside its key, and clients trust it; put it back, or move the key away"
+            " too to have a CA made"
         ),
     )
 
@@ -336,11 +336,14 @@ def test_half_a_ca_is_never_completed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "problems"),
     [
-        (TlsSettings(OUR_CA.cert), ["ca_key: is missing: nothing is signed without it"]),
-        (TlsSettings(None, OUR_CA.key), ["ca_cert: is missing: it says which clients are let in"]),
+        (TlsSettings(OUR_CA.cert), ["ca_key: is missing: it is needed to sign"]),
+        (TlsSettings(None, OUR_CA.key), ["ca_cert: is missing: it decides which clients are accepted"]),
         (TlsSettings(OUR_CA.cert, None, SERVER.cert), ["server_key: is missing beside server_cert"]),
         (TlsSettings(OUR_CA.cert, None, "", SERVER.key), ["server_cert: is missing beside server_key", "ca_key: is m"]),
-        (TlsSettings(None, None, SERVER.cert, SERVER.key), ["ca_cert: is missing: it says which clients are let in"]),
+        (
+            TlsSettings(None, None, SERVER.cert, SERVER.key),
+            ["ca_cert: is missing: it decides which clients are accepted"],
+        ),
         (TlsSettings(OUR_CA.cert, OTHER_CA.key), ["ca_key: does not belong to the certificate in "]),
         (
             TlsSettings(OTHER_CA.cert, OUR_CA.key, SERVER.cert, OTHER_CA.key),
@@ -352,7 +355,7 @@ def test_half_a_ca_is_never_completed(tmp_path: Path) -> None:
         ),
         (
             TlsSettings("x", "y", "z", "?"),
-            [f"{what}: is no PEM text" for what in ("ca_cert", "ca_key", "server_cert", "server_key")],
+            [f"{what}: is not PEM text" for what in ("ca_cert", "ca_key", "server_cert", "server_key")],
         ),
     ],
 )
@@ -406,7 +409,7 @@ def test_files_are_made_in_the_engines_own_file_system(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_none_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(TlsError, match="'not a name' is neither the name nor the address"):
+    with pytest.raises(TlsError, match="'not a name' is not a host name or an address"):
         materialize(TlsSettings(kept=tmp_path, hostnames=("not a name",)), tmp_path, NOW)
 
 
@@ -463,8 +466,8 @@ def test_the_command_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["--server", "--hostname", "*"], 2, "dockwarden: '*' is neither the name nor the address of a host"),
-        (["--dir", "other", "--ca-dir", "ca"], 1, "its files are of another CA"),
+        (["--server", "--hostname", "*"], 2, "dockwarden: '*' is not a host name or an address"),
+        (["--dir", "other", "--ca-dir", "ca"], 1, "its files were signed by another CA"),
         (["--server", "--dir", "file/tls"], 73, "Not a directory; choose another directory"),
     ],
 )

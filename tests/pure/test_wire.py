@@ -122,8 +122,8 @@ def test_a_request_carries_no_second_one(target: str) -> None:
 def test_it_is_said_why_there_is_no_connection() -> None:
     for error, way_out in (
         (PermissionError(), "run as root or join its group"),
-        (FileNotFoundError(), "not running, or listens elsewhere"),
-        (ConnectionRefusedError(), "has died"),
+        (FileNotFoundError(), "not running, or listens on another socket"),
+        (ConnectionRefusedError(), "is not running"),
         (OSError(28, "No space left on device"), "No space left"),
     ):
         told = unreachable("/x.sock", error)

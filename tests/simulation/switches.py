@@ -123,7 +123,7 @@ class FakeUserEngine:
     def signal(self, name: str) -> None:
         process = self._machine.alive
         if process is None:
-            raise EngineError(Failure.NOT_RUNNING, "user Docker does not run")
+            raise EngineError(Failure.NOT_RUNNING, "user Docker is not running")
         later = asyncio.get_running_loop().call_later
         later(0.01 if name == "SIGKILL" else process.stops_after, self.die, process, 137 if name == "SIGKILL" else 0)
 

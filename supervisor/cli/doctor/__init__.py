@@ -1,4 +1,4 @@
-"""What is wrong with a host, and the way out: gathered as facts, judged by pure checks, shown or bundled.
+"""``doctor`` and ``support``: collect facts about a host, check them, and show or bundle the findings with fixes.
 
 May import: what cli may.
 """

@@ -1,8 +1,8 @@
-"""What can be wrong with a host, as one table: each row an id that never changes, and a look at facts. Pure.
+"""The table of the doctor's checks: each row has a permanent id, a severity, a function of the facts, and a fix. Pure.
 
-Rules of the table. An id is given once and never again for something else. A look asks the facts only, tells each thing
-in one sentence, and says nothing of what was not found out. Where one finding explains others, the others keep silent:
-an engine that does not answer has no containers to complain of.
+Rules of the table. An id is never reused. A check reads the facts only, reports each finding in one sentence, and
+reports nothing about facts that could not be collected. A finding that explains others suppresses them: an engine that
+does not answer gives no findings about containers.
 """
 
 import re
@@ -70,7 +70,7 @@ def _no_live_restore(facts: Facts) -> Iterator[Hit]:
 
 
 def _is_system_docker(facts: Facts) -> bool:
-    """A host that is only watched has an engine of its operator's choice."""
+    """Whether the engine runs units of ``boot``. On a host that is only watched the operator configures it."""
     return any(labels_of(one).get("dockwarden.unit") for one in facts.engine.containers)
 
 
@@ -145,7 +145,7 @@ def _two_supervisors(facts: Facts) -> Iterator[Hit]:
 
 
 def _duty(command: str) -> str:
-    """``boot`` or ``watch``, and of which engine: two of the same fight."""
+    """``boot`` or ``watch``, with the engine: two supervisors with the same duty conflict."""
     verb = next((word for word in command.split() if word in {"boot", "watch"}), "boot")
     engine = re.search(r"--engine[= ](\S+)", command)
     return f"{verb} --engine {engine[1]}" if engine else verb
@@ -332,4 +332,4 @@ TABLE: tuple[Row, ...] = (
         "dockwarden config validate",
     ),
 )
-"""Everything that is looked at. docs/reference/doctor.md lists it; a test compares the two."""
+"""All checks. docs/reference/doctor.md lists them; a test compares the two."""

@@ -1,4 +1,4 @@
-"""What a doctor asks about, as it was gathered, facts of engine, supervisor and host; and what it finds. Pure."""
+"""The doctor's data: facts about engine, supervisor and host, and findings. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
@@ -10,7 +10,7 @@ from units.records import dataclass
 
 
 class Severity(StrEnum):
-    """``error``: something does not work. ``warning``: something will not. ``note``: good to know."""
+    """``error``: something does not work. ``warning``: something will fail. ``note``: good to know."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -46,12 +46,12 @@ class SupervisorFacts:
     pid: int = 0
     """As its lock file says; 0 for none."""
     held: bool | None = None
-    """Whether somebody holds the lock; None when we could not ask."""
+    """Whether a process holds the lock; None when it could not be tested."""
     pid_lives: bool = False
     status: Mapping[str, Any] = field(default_factory=dict)
     own_version: str = ""
     others: tuple[tuple[int, str], ...] = ()
-    """Processes that are supervisors: pid, and how they were called."""
+    """Supervisor processes: pid and command line."""
     files: int | None = None
     """Its soft limit of open files."""
 
@@ -100,7 +100,7 @@ class HostFacts:
     """``v2``, ``v1``, ``hybrid`` or ``none``."""
     controllers: frozenset[str] = frozenset({"memory", "pids", "cpu"})
     synchronised: bool | None = None
-    """Whether the kernel says that somebody keeps its clock; None where it cannot be asked."""
+    """Whether the kernel's clock is synchronised; None where it cannot be read."""
     forwards: bool | None = None
     """net.ipv4.ip_forward."""
     overlay: bool = True
@@ -112,7 +112,7 @@ class HostFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that was found out; ``config`` is None where there is none to read."""
+    """All collected facts; ``config`` is None where there is no configuration."""
 
     engine: EngineFacts
     supervisor: SupervisorFacts
@@ -136,7 +136,7 @@ class Finding:
 
 
 Hit = tuple[str, str] | tuple[str, str, str]
-"""The place, what is wrong there, and a way out where it is a better one than the row's."""
+"""The place, the problem, and optionally a fix that replaces the row's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the doctor sees of the host: directories and what is in them, clocks, the kernel. Pure."""
+"""The doctor's checks of the host: directories, file systems, clocks, the kernel. Pure."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

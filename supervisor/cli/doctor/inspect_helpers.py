@@ -1,4 +1,4 @@
-"""Small words of the doctor: how an inspect is read, and how things are listed in a sentence. Pure."""
+"""Helpers of the doctor's checks: read fields of an inspect, list names in a sentence. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -31,7 +31,7 @@ def runs(one: Mapping[str, Any]) -> bool:
 
 
 def started_of(one: Mapping[str, Any]) -> float:
-    """Seconds since the epoch; gathered beside the inspect, for a stamp is no number."""
+    """Seconds since 1970; stored beside the inspect, whose stamp is text."""
     value = one.get("started", 0.0)
     return float(value) if isinstance(value, int | float) else 0.0
 
@@ -70,5 +70,5 @@ def in_bytes(count: float) -> str:
 
 
 def elsewhere(one: SupervisorFacts) -> bool:
-    """It answers, and its process is not to be seen: it lives in a pid namespace of its own, say a container's."""
+    """Whether it answers but its process is not visible: it runs in another pid namespace, such as a container's."""
     return one.reach is Reach.SERVES and not one.pid_lives

@@ -1,4 +1,4 @@
-"""What the doctor sees of containers, of units as the supervisor tells of them, and of the configuration. Pure."""
+"""The doctor's checks of containers, of units (from the supervisor's status), and of the configuration. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -147,7 +147,7 @@ def config_problem(kind: str) -> Callable[[Facts], Iterator[Hit]]:
 
 
 def _kind(problem: str) -> str:
-    """``units.links`` says it in these words."""
+    """Recognised by the wording of ``units.links``."""
     return "cycle" if "cycle: " in problem else "unknown unit" if "there is no unit" in problem else "other"
 
 

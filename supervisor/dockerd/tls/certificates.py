@@ -84,7 +84,7 @@ def hostname(text: str) -> str:
     except UnicodeError:
         name = ""
     if not _HOST.fullmatch(name) or len(name) > LONGEST_NAME or name.rpartition(".")[2].isdecimal():
-        raise HostnameError(f"'{text}' is neither the name nor the address of a host (as in box.example or 192.0.2.7)")
+        raise HostnameError(f"'{text}' is not a host name or an address (as in box.example or 192.0.2.7)")
     return name
 
 

@@ -72,8 +72,8 @@ CONFIGURED = Labels(
     "rancher.docker.server_key",
     "rancher.docker.ca_cert",
     "rancher.docker.ca_key",
-    "remove server_cert and server_key, and one is made",
-    "remove all four settings, and a CA is made",
+    "remove server_cert and server_key to have one made",
+    "remove all four settings to have a CA made",
 )
 
 
@@ -117,8 +117,8 @@ def check_pair(
             problems.append(f"{labels.key}: does not belong to the certificate in {labels.cert}; {way}")
         problems += _dates(leaf, now, labels.cert, _way("renew it", labels.remedy))
         if not _serves(leaf, purpose):
-            way = _way("take another", labels.remedy)
-            problems.append(f"{labels.cert}: was not made for a {purpose.name.lower()} (extended key usage); {way}")
+            way = _way("use another one", labels.remedy)
+            problems.append(f"{labels.cert}: is not valid for a {purpose.name.lower()} (extended key usage); {way}")
         if trusted:
             problems += _descent(chain, trusted, now, labels)
     return problems
@@ -198,11 +198,11 @@ def private_key(pem: str, label: str, remedy: str) -> tuple[SigningKey | None, s
         key = serialization.load_pem_private_key(pem.encode(), None)
     except TypeError:
         way = _way("store it without, as 'openssl pkey' writes it", remedy)
-        return None, f"{label}: is protected by a passphrase, and nobody is there to enter it; {way}"
+        return None, f"{label}: is protected by a passphrase, which cannot be entered here; {way}"
     except (ValueError, UnsupportedAlgorithm) as error:
         return None, _no_pem(pem, label, error, wanted="private key", other="CERTIFICATE", remedy=remedy)
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey):
-        return None, f"{label}: engines cannot use this kind of key; {_way('take an EC or an RSA one', remedy)}"
+        return None, f"{label}: engines do not support this kind of key; {_way('use an EC or an RSA key', remedy)}"
     return key, ""
 
 
@@ -211,7 +211,7 @@ def _no_pem(pem: str, label: str, error: Exception, *, wanted: str, other: str, 
         return f"{label}: holds a {other.lower()} where a {wanted} belongs; {_way('swap the two', remedy)}"
     if "-----BEGIN" not in pem:
         way = _way(f"it begins with -----BEGIN {wanted.upper()}----- and goes on line by line", remedy)
-        return f"{label}: is no PEM text; {way}"
+        return f"{label}: is not PEM text; {way}"
     said = str(error).split(". ")[0].splitlines() or [type(error).__name__]
     return f"{label}: holds no {wanted} that can be read ({said[0][:120]}); {_way('copy it again', remedy)}"
 
@@ -272,7 +272,7 @@ def _issued_by(cert: x509.Certificate, ca: x509.Certificate) -> bool:
 
 
 def _ca_problems(ca: x509.Certificate, now: datetime, labels: Labels) -> list[str]:
-    problems = _dates(ca, now, labels.ca, _way("take a new CA", labels.ca_remedy))
+    problems = _dates(ca, now, labels.ca, _way("use a new CA", labels.ca_remedy))
     if not _may_sign(ca):
         way = _way("name the CA that signs", labels.ca_remedy)
         problems.append(f"{labels.ca}: is not the certificate of a CA (basic constraints, key usage); {way}")

@@ -39,7 +39,7 @@ class Outcome:
 
     path: Path
     done: str
-    """``kept``, ``made``, ``made anew``, or ``written``: as configured."""
+    """``kept``, ``made``, ``renewed``, or ``written``: as configured."""
     why: str = ""
     names: tuple[str, ...] = ()
     until: datetime | None = None
@@ -59,8 +59,8 @@ class Outcome:
         }
 
     def __str__(self) -> str:
-        aside = f"; what was there is {', '.join(self.aside)} now" if self.aside else ""
-        return f"{self.path}: {self.done}{f', for it {self.why}' if self.why else ''}{aside}"
+        aside = f"; the previous files are now {', '.join(self.aside)}" if self.aside else ""
+        return f"{self.path}: {self.done}{f' (it {self.why})' if self.why else ''}{aside}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def make_server(
 ) -> list[Outcome]:
     """A CA and a server's pair in this directory, as far as there are none that are good. Raises TlsError.
 
-    A pair that is made anew keeps the names of the one before; with ``force`` it has just those that are asked for.
+    A renewed pair keeps the names of the previous one; with ``force`` it has exactly those that are asked for.
     """
     now, names = now or _now(), _hostnames(hostnames)
     with opened(directory) as folder:
@@ -148,15 +148,15 @@ def configured_problems(settings: TlsSettings, now: datetime) -> list[str]:
 
 def _gaps(settings: TlsSettings) -> Iterator[str]:
     """What is of no use without another part."""
-    both = "set both, or remove both, and a pair is made"
+    both = "set both, or remove both to have a pair made"
     if settings.server_cert and not settings.server_key:
         yield f"{CONFIGURED.key}: is missing beside server_cert; {both}"
     if settings.server_key and not settings.server_cert:
         yield f"{CONFIGURED.cert}: is missing beside server_key; {both}"
     if (settings.server_cert or settings.ca_key) and not settings.ca_cert:
-        yield f"{CONFIGURED.ca}: is missing: it says which clients are let in; set it too"
+        yield f"{CONFIGURED.ca}: is missing: it decides which clients are accepted; set it too"
     if settings.ca_cert and not (settings.ca_key or settings.server_cert):
-        yield f"{CONFIGURED.ca_key}: is missing: nothing is signed without it; set it, or server_cert and server_key"
+        yield f"{CONFIGURED.ca_key}: is missing: it is needed to sign; set it, or server_cert and server_key"
 
 
 def _written_ca(folder: Folder, ca: Pair) -> Outcome:
@@ -189,8 +189,8 @@ def _authority(folder: Folder, now: datetime) -> tuple[Outcome, Pair]:
         return _outcome(folder, CA, KEPT, ca.cert), ca
     labels = _labels(folder)
     if ca.key and folder.has(SERVER_CERT):
-        way = "put it back, or move the key away too, and a CA is made"
-        raise TlsError([f"{labels.ca}: is missing beside its key, and clients know it; {way}"])
+        way = "put it back, or move the key away too to have a CA made"
+        raise TlsError([f"{labels.ca}: is missing beside its key, and clients trust it; {way}"])
     with _told():
         # A key and nothing else is a beginning that was cut off.
         ca = certificates.make_ca(now, ca.key, labels)
@@ -205,7 +205,7 @@ def _leaf(folder: Folder, leaf: Leaf, ca: Pair, asked: Sequence[str], now: datet
     present = Pair(folder.read(leaf.cert), folder.read(leaf.key))
     folder.tighten(leaf.key)
     labels = _labels(folder, leaf)
-    why = "was to be"
+    why = "was renewed by request"
     if not force:
         why = certificates.why_anew(present, ca.cert, names, now, purpose=leaf.purpose, labels=labels)
         if not why:
@@ -213,7 +213,7 @@ def _leaf(folder: Folder, leaf: Leaf, ca: Pair, asked: Sequence[str], now: datet
         found = certificates.describe(present.cert)
         names = tuple(dict.fromkeys((*names, *(found.names if found else ()))))
     if not ca.key:
-        raise TlsError([f"{labels.ca_key}: is missing, and {labels.ca} signs nothing without it; {labels.ca_remedy}"])
+        raise TlsError([f"{labels.ca_key}: is missing, and is needed to sign with {labels.ca}; {labels.ca_remedy}"])
     with _told():
         made = certificates.make_leaf(ca, leaf.purpose, names, now, labels)
     foreign = bool(present.cert) and not certificates.issued(present.cert, ca.cert)
@@ -223,7 +223,7 @@ def _leaf(folder: Folder, leaf: Leaf, ca: Pair, asked: Sequence[str], now: datet
     folder.write(leaf.cert, made.cert, PUBLIC)
     if not present.cert:
         return _outcome(folder, leaf.cert, "made", made.cert)
-    return _outcome(folder, leaf.cert, "made anew", made.cert, why=why, aside=aside)
+    return _outcome(folder, leaf.cert, "renewed", made.cert, why=why, aside=aside)
 
 
 def _make_room(folder: Folder, ca: Pair, *, force: bool) -> tuple[str, ...]:
@@ -235,8 +235,8 @@ def _make_room(folder: Folder, ca: Pair, *, force: bool) -> tuple[str, ...]:
     if not other:
         return ()
     if not force:
-        way = "choose another --dir, or put them aside with --force"
-        raise TlsError([f"{folder.shown}: its files are of another CA, for another engine it seems; {way}"])
+        way = "choose another --dir, or move them aside with --force"
+        raise TlsError([f"{folder.shown}: its files were signed by another CA, probably for another engine; {way}"])
     return folder.put_aside(CLIENT_KEY, CLIENT_CERT, CA)
 
 
@@ -247,7 +247,7 @@ def _labels(folder: Folder, leaf: Leaf = SERVER) -> Labels:
         str(place / leaf.key),
         str(place / CA),
         str(place / CA_KEY),
-        ca_remedy=f"move {CA} and {CA_KEY} away, and a CA is made",
+        ca_remedy=f"move {CA} and {CA_KEY} away to have a CA made",
     )
 
 

@@ -25,12 +25,12 @@ async def materialize_apart(settings: TlsSettings, root: Path = Path("/")) -> Tl
             env=child.environment(),
         )
     except OSError as error:
-        raise UnusableError([f"cannot run {sys.executable} to look after the certificates: {why(error)}"]) from error
+        raise UnusableError([f"cannot run {sys.executable} to make the certificates: {why(error)}"]) from error
     try:
         async with asyncio.timeout(PATIENCE):
             answer, errors = await process.communicate(asked)
     except TimeoutError:
-        raise UnusableError([f"the certificates were not ready within {PATIENCE:g} s: look at the disk"]) from None
+        raise UnusableError([f"making the certificates timed out after {PATIENCE:g} s: check the disk"]) from None
     finally:
         if process.returncode is None:
             process.kill()
@@ -47,4 +47,4 @@ def _read(code: int | None, answer: bytes, errors: bytes) -> TlsFiles:
         return TlsFiles.from_dict(told)
     except (ValueError, KeyError, TypeError) as error:
         said = f"ended with {code}: {child.last_words(errors)}"
-        raise UnusableError([f"no certificates: the child that makes them {said}"]) from error
+        raise UnusableError([f"no certificates: the child process that makes them {said}"]) from error

@@ -103,7 +103,7 @@ class Asking:
         """Ask a unit to start, stop, restart, or to be tried again."""
         verb, wait = taken["verb"], seconds(request, "wait")
         if verb not in ASKS:
-            raise Refusal(404, f"units cannot be asked to '{verb[:80]}'", f"verbs: {', '.join(ASKS)}")
+            raise Refusal(404, f"unknown verb '{verb[:80]}'", f"verbs: {', '.join(ASKS)}")
         unit = named(self._world(), taken["name"])
         with self.asked(request, verb, unit.name, lambda number: ASKS[verb](unit.name, number)) as ask:
             answer = await self._answer(ask)
@@ -118,7 +118,7 @@ class Asking:
     async def _answer(self, ask: Ask) -> Answer:
         await reached(ask.answered, ANSWER)
         if ask.answer is None:
-            why = "ends" if self._closing else f"did not take the request within {ANSWER:g} s"
+            why = "ends" if self._closing else f"did not accept the request within {ANSWER:g} s"
             raise Refusal(503, f"the supervisor {why}", "see its log")
         return ask.answer
 

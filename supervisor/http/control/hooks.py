@@ -65,6 +65,6 @@ class HookRoutes:
             raise Refusal(404, f"there is no hook '{name[:80]}'", str(error)) from error
         except OSError as error:
             raise Refusal(
-                500, f"it cannot be kept: {error}", "see whether the state directory can be written"
+                500, f"the choice cannot be saved: {error}", "check that the state directory is writable"
             ) from error
         return in_json({"hook": name, "on": on})

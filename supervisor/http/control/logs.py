@@ -221,7 +221,7 @@ class Reading:
         except BaseExceptionGroup as group:
             if group.split(ConnectionError)[1] is not None:
                 raise
-            raise ConnectionResetError("the client does not read") from group
+            raise ConnectionResetError("the client does not read the answer") from group
 
     async def _follow_records(
         self, coming: Subscription, queue: "asyncio.Queue[Item | None]", tasks: asyncio.TaskGroup

@@ -88,7 +88,7 @@ class Reading:
         ]
 
     async def graph(self, _request: BaseRequest, _taken: Taken) -> Response:
-        """Who needs whom, with everybody's state."""
+        """Dependencies between units, with their state."""
         from supervisor.views.graph import plain  # noqa: PLC0415 - asked for by a person, now and then
 
         return in_json(plain(self._world().links, self._status()["units"]))
@@ -121,7 +121,7 @@ class Reading:
         unit = named(self._world(), taken["name"])
         tail, follow = min(number(request, "tail", 100), MOST_LINES), flag(request, "follow")
         if self._engine is None:
-            raise Refusal(503, "there is no engine to ask", "wait until the engine is up")
+            raise Refusal(503, "no engine is connected", "wait until the engine is up")
         if unit.name == USER_DOCKER and self._user_docker is not None:
             stream = await open_lines(request)
             for text in self._user_docker.tail(tail):
@@ -137,7 +137,7 @@ class Reading:
                 await write_line(request, opened, {"stream": line.stream, "text": line.text})
         except EngineError as error:
             if opened is None:
-                raise Refusal(503, f"the engine gives no output of {unit.name}: {error}", "try again") from error
+                raise Refusal(503, f"the engine cannot read the output of {unit.name}: {error}", "try again") from error
             await write_line(request, opened, {"error": str(error)})
         finally:
             await end(lines)

@@ -1,4 +1,4 @@
-"""What a request of the control socket says, and how it is answered: parameters, refusals, JSON and lines of JSON."""
+"""Parses the parameters of control requests, and builds answers: JSON, lines of JSON, errors."""
 
 import asyncio
 import json
@@ -82,7 +82,7 @@ def moment(request: BaseRequest, key: str) -> int | None:
         return timestamps.moment(text, time.time())
     except ValueError:
         hint = f"such as {key}=10m (ago), {key}=2026-01-02T03:04:05Z, or seconds since 1970"
-        raise Refusal(400, f"{key}: '{text[:80]}' is no time", hint) from None
+        raise Refusal(400, f"{key}: '{text[:80]}' is not a time", hint) from None
 
 
 async def reached(event: asyncio.Event, within: float) -> None:

@@ -167,15 +167,15 @@ class Control:
         """Turn every refusal into JSON, and no more than so many at a time."""
         transport = request.transport
         if transport is None or self._closing.is_set():
-            return refuse(503, "the supervisor is ending", "see whether the host goes down")
+            return refuse(503, "the supervisor is ending", "check whether the host is shutting down")
         if len(self._busy) >= CLIENTS:
-            return refuse(503, f"{CLIENTS} requests are being served already", "try again, with fewer at a time")
+            return refuse(503, f"{CLIENTS} requests are already in progress", "try again, with fewer at a time")
         self._busy.add(transport)
         try:
             if self._api is None:
                 await asyncio.to_thread(import_module, API)
                 if self._closing.is_set():
-                    return refuse(503, "the supervisor is ending", "see whether the host goes down")
+                    return refuse(503, "the supervisor is ending", "check whether the host is shutting down")
             route, taken = match(self.api.routes, request.method, request.rel_url.raw_path)
             if route.method == "GET":
                 return await route.handler(request, taken)
@@ -191,10 +191,12 @@ class Control:
     async def _guard_reading(self, request: BaseRequest) -> StreamResponse:
         """Who comes here may look, and change nothing."""
         if request.method not in {"GET", "HEAD"}:
-            hint = f"{self._access.writers} may, on {self.path}"
-            return refuse(403, "here one may only look", hint)
+            hint = f"{self._access.writers} can change things on {self.path}"
+            return refuse(403, "this socket is read-only", hint)
         if self._guests >= GUESTS:
-            return refuse(503, f"{GUESTS} requests to look are being served already", "try again, with fewer at a time")
+            return refuse(
+                503, f"{GUESTS} read-only requests are already in progress", "try again, with fewer at a time"
+            )
         self._guests += 1
         try:
             return await self._guard(request)

@@ -51,17 +51,17 @@ class Switching:
         return in_json({"done": True, "answer": answer.text, "switch": status["last"]})
 
     async def enable(self, _request: BaseRequest, taken: Taken) -> Response:
-        """What the next boot begins with; nothing is switched now."""
+        """Choose what the next boot uses; nothing is switched now."""
         of, name = _switchable(taken)
         known = self._known(of)
         if name not in known and known:
             raise Refusal(404, f"there is no {of} '{name[:80]}'", f"there are: {', '.join(known)}")
         if self._choices is None:
-            raise Refusal(503, "choices cannot be kept", "see the log")
+            raise Refusal(503, "choices cannot be saved", "see the log")
         try:
             await self._choices.choose(of, name)
         except StateError as error:
-            raise Refusal(503, f"the choice was not written: {error}", "free the state directory") from error
+            raise Refusal(503, f"the choice was not saved: {error}", "free the state directory") from error
         return in_json({"answer": f"the {of} of the next boot is {name or 'own'}"})
 
     def _known(self, of: Switchable) -> list[str]:

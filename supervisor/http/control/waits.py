@@ -90,7 +90,7 @@ class Waiting:
     async def wait(self, request: BaseRequest, taken: Taken) -> Response:
         goal, timeout = request.query.get("for", "ready"), seconds(request, "timeout")
         if goal not in GOALS:
-            raise Refusal(400, f"for: there is no '{goal[:80]}' to wait for", f"there are: {', '.join(GOALS)}")
+            raise Refusal(400, f"for: unknown state '{goal[:80]}'", f"there are: {', '.join(GOALS)}")
         unit = named(self._world(), taken["name"])
         wait = _Wait(unit.name, goal, self._taken())
         wait.look(unit)
@@ -101,6 +101,6 @@ class Waiting:
         finally:
             del self._waits[id(wait)]
         if self._closing:
-            raise Refusal(503, "the supervisor ends", "see whether the host goes down")
+            raise Refusal(503, "the supervisor ends", "check whether the host is shutting down")
         named(self._world(), unit.name)
         return in_json({"unit": row(self._status(), unit.name), "reached": wait.reached, "hopeless": wait.hopeless})
