@@ -1,4 +1,4 @@
-"""A dockerd's command line: what an operator says, completed to what keeps it apart from other engines. Pure."""
+"""Builds a dockerd's command line: the operator's options, and those that separate it from other engines. Pure."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,7 +41,7 @@ _GONE = frozenset({"--restart", "-r"})
 
 
 _NOT_FOR_DOCKERD = frozenset({"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "WATCHDOG_USEC"})
-"""A dockerd would speak to systemd in the supervisor's name."""
+"""Variables that would let dockerd notify systemd as if it were the supervisor."""
 
 
 class SystemDockerError(Exception):
@@ -62,16 +62,16 @@ class DaemonPlan:
     config_file: Path | None
     """An empty configuration that is written before each start; ``None``: the operator named a file."""
     own_containerd: bool
-    """It should start a containerd of its own, below ``exec_root`` and ``data_root``."""
+    """Whether it should start its own containerd, below ``exec_root`` and ``data_root``."""
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What one of the two engines is unless its ``args`` say otherwise."""
+    """The defaults of one of the two engines."""
 
     key: str
-    """Where its arguments come from, for what is wrong with them."""
+    """The configuration key of its arguments, for error messages."""
     args: tuple[str, ...]
     socket: str
     data_root: str
@@ -79,7 +79,7 @@ class Defaults:
     pidfile: str
     namespace: str
     ours_alone: bool
-    """With live-restore, and with no regard to /etc/docker/daemon.json."""
+    """With live-restore, and ignoring /etc/docker/daemon.json."""
 
 
 SYSTEM_DOCKER: Final = Defaults(
@@ -163,7 +163,7 @@ def _command(args: Sequence[str]) -> tuple[str, list[str]]:
 
 @dataclass(slots=True)
 class CommandLine:
-    """A dockerd's words, and the values of the options that matter here: the last one counts, but all hosts do."""
+    """A dockerd's arguments, and the values of relevant options: the last one counts, except that all hosts do."""
 
     words: list[str]
     values: dict[str, list[str]]
@@ -206,7 +206,7 @@ class CommandLine:
 
 
 def _split(word: str) -> tuple[str, str | None]:
-    """Take ``--name=value``, ``-n=value``, ``-nvalue`` apart; without a value in it, that may be the next word."""
+    """Split ``--name=value``, ``-n=value``, ``-nvalue``; without a value, it may be the next argument."""
     if word.startswith("--"):
         name, equals, value = word.partition("=")
         return name, value if equals else None

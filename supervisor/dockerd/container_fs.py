@@ -1,4 +1,4 @@
-"""Looks into a container's file system from outside, through /proc: what is mounted there, which engines it holds."""
+"""Reads a container's file system through /proc: its mounts, and the engines in it."""
 
 import asyncio
 import contextlib
@@ -18,10 +18,10 @@ ENGINES = "/opt/engines"
 SHIPPED = "shipped"
 """The named engine that serves when the context brings none."""
 OWN = ("/usr/local/bin", "/opt/bin")
-"""Where a context's own engine is looked for first: what a person dropped there is meant to be used."""
+"""Where a context's own engine is looked for first: a file that an operator put there has precedence."""
 ORDINARY = ("/usr/bin", "/usr/sbin")
 ANSWER = 5.0
-"""Seconds for a program that is asked about itself."""
+"""Seconds for ``--version``."""
 
 
 def started_at(pid: int) -> str:
@@ -41,7 +41,7 @@ def same_mounts(one: int, other: int) -> bool:
 
 
 def filesystem_of(pid: int, path: str) -> str:
-    """Type of the file system that a process sees at a path; empty when nobody can tell."""
+    """Type of the file system that a process sees at a path; empty if unknown."""
     best, kind = "", ""
     try:
         lines = Path(f"/proc/{pid}/mountinfo").read_text(errors="replace").splitlines()
@@ -65,7 +65,7 @@ def mounted(pid: int, path: str) -> bool:
 
 
 def look_into(facts: ContextFacts, data_root: str) -> ContextFacts:
-    """Complete the facts with what the context's file system says."""
+    """Add facts from the context's file system."""
     absent = tuple(
         what
         for what in wanted(facts.requires)
@@ -100,7 +100,7 @@ def engines_in(pid: int) -> list[dict[str, str]]:
 
 
 def _own(pid: int) -> str:
-    """The context's own engine. A ``docker`` in the places of a person's choice counts if it is an engine, too."""
+    """The context's own engine. A ``docker`` in the places for own engines counts too, if it is an engine."""
     for place in (*OWN, *ORDINARY):
         if inside(pid, f"{place}/dockerd"):
             return f"{place}/dockerd"
@@ -122,7 +122,7 @@ def _is_engine(pid: int, docker: str) -> bool:
 
 
 def find_engine(pid: int, name: str) -> str:
-    """The engine to run, as a path in the context's file system. Raises EngineError with what there is."""
+    """The engine to run, as a path in the context's file system. Raises EngineError, which lists the engines."""
     known = engines_in(pid)
     if name:
         for one in known:
@@ -145,7 +145,7 @@ def find_engine(pid: int, name: str) -> str:
 
 
 async def try_out(pid: int, binary: str) -> tuple[str, ...]:
-    """Ask a dockerd for its version: one that cannot say that will not serve."""
+    """Run ``dockerd --version``: an engine for which that fails will not serve."""
     path = f"{Path(binary).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
     command: Sequence[str] = ("nsenter", f"--mount=/proc/{pid}/ns/mnt", "--", binary, "--version")
     process = await asyncio.create_subprocess_exec(

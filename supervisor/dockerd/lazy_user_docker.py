@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from supervisor.dockerd.user_docker import UserDocker
 
 TRACES = "user-docker*.json"
-"""What one that ran here has left in the state directory."""
+"""The file that an earlier user Docker left in the state directory."""
 
 
 class LateUserDocker:
-    """Stands for it, also on a host whose next reading of the configuration may want one."""
+    """A stand-in for user Docker that loads it when a configuration asks for it."""
 
     def __init__(self, make: "Callable[[], UserDocker]", state_dir: Path) -> None:
         self._make = make

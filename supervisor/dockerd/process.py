@@ -1,4 +1,4 @@
-"""One dockerd process: found or spawned, watched by its pidfd, reaped if it is ours. It may outlive us."""
+"""One dockerd process: adopted or started, watched by its pidfd, reaped if it is a child. It may outlive us."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ LAST_LINES = 20
 class Daemon:
     """A living dockerd, our child or not, held by a pidfd: no signal can reach a successor of its pid.
 
-    Must be made in a running event loop. Only this very process is reaped: other children are others' business.
+    Create it in a running event loop. Only this process is reaped, no other child.
     """
 
     def __init__(self, pid: int, *, adopted: bool, log_from: int = 0) -> None:
@@ -63,7 +63,7 @@ def reap(pidfd: int) -> int | None:
 
 
 def spawn_detached(binary: str, argv: Sequence[str], environment: Mapping[str, str], log: int) -> int:
-    """Start a program in a session of its own, so that neither our end nor our terminal's ends it."""
+    """Start a program in its own session, so that it survives the supervisor and its terminal."""
     return os.posix_spawn(
         binary,
         tuple(argv),

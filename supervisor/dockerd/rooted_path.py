@@ -1,11 +1,11 @@
-"""Finds the way in another process's file system: there a link leads elsewhere than it would here."""
+"""Resolves paths in another process's file system, where links lead elsewhere than here."""
 
 import os
 from pathlib import Path
 
 
 def within(root: Path, path: str, links: int = 40) -> Path:
-    """Where a path leads in another process's file system: its links are followed there, and not in ours."""
+    """Resolve a path in another process's file system, following links there."""
     left, here = [part for part in reversed(path.split("/")) if part not in {"", "."}], list[str]()
     while left:
         part = left.pop()

@@ -1,7 +1,7 @@
-"""System Docker, the engine that every unit runs in: one dockerd, kept running.
+"""System Docker, the engine of all system containers: keeps one dockerd running.
 
-The process is not ours alone: it outlives the supervisor (a new one adopts it), and its containers outlive it
-(``--live-restore``). Whether it answers is for the event watch to find out; here it only runs or does not.
+The process outlives the supervisor (the next one adopts it), and its containers outlive it (``--live-restore``).
+Whether it answers is checked by the event watch; here it only runs or does not.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from units.quantities import Seconds
 from units.records import dataclass
 
 MACHINE_CONTAINERD = Path("/run/containerd/containerd.sock")
-"""A dockerd that is not told ``--containerd`` uses this one if the file exists, even a stale one."""
+"""A dockerd without ``--containerd`` uses this one if the file exists, even a stale one."""
 
 
 GOOD_RUN = Seconds(10)
@@ -44,19 +44,19 @@ LONGEST_PAUSE = Seconds(60)
 
 
 KILL_PATIENCE = Seconds(10)
-"""From SIGKILL until we no longer wait: such a process hangs in the kernel."""
+"""Seconds from SIGKILL until we stop waiting: such a process hangs in the kernel."""
 
 
 class DaemonPhase(StrEnum):
     STARTING = "starting"
     RUNNING = "running"
-    """The process lives; whether it serves is the event watch's to say."""
+    """The process lives; the event watch checks whether it serves."""
     LOST = "lost"
-    """It ended though nobody asked; it is started again after a pause."""
+    """It ended unexpectedly; it is started again after a pause."""
     STOPPING = "stopping"
     STOPPED = "stopped"
     FAILED = "failed"
-    """A person must act."""
+    """The operator must act."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class DaemonState:
 
 
 def next_pause(pause: Seconds, ran: Seconds) -> Seconds:
-    """How long to wait after a run of ``ran``, if the pause before that run was ``pause``."""
+    """The pause after a run of ``ran`` seconds, if the pause before that run was ``pause``."""
     if ran >= GOOD_RUN:
         return Seconds(0)
     return Seconds(min(max(2 * pause, FIRST_PAUSE), LONGEST_PAUSE))
@@ -82,7 +82,7 @@ def next_pause(pause: Seconds, ran: Seconds) -> Seconds:
 class SystemDocker:
     """Keeps one dockerd running: ``check()``, then ``run()`` as a task, then ``stop()``.
 
-    Cancelling ``run()`` only ends our watching: the daemon is left to the next supervisor, or to ``stop()``.
+    Cancelling ``run()`` leaves the daemon running, for the next supervisor or for ``stop()``.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class SystemDocker:
         self._stop_lock = asyncio.Lock()
 
     def check(self) -> None:
-        """Look whether a daemon can be started, or lives already.
+        """Check that a daemon can be started, or is running already.
 
         Raises:
             SystemDockerError: it is not installed.
@@ -159,7 +159,7 @@ class SystemDocker:
         return Seconds(ran), state
 
     def _take(self) -> "Daemon":
-        """Hold the daemon that lives, else a new one."""
+        """Adopt the running daemon, or start one."""
         self._daemon = self._daemon or self._adopt()
         if self._daemon is None:
             self._show(DaemonPhase.STARTING, "starting dockerd")
@@ -196,9 +196,9 @@ class SystemDocker:
         return pid if ours and line.socket == self.plan.socket else None
 
     def _remove_stale_pidfile(self) -> None:
-        """Remove a pid file that names a living process which is no dockerd: no dockerd would start over it.
+        """Remove a pid file that names a process which is not a dockerd: otherwise dockerd refuses to start.
 
-        After a power cut the small number of a daemon that was started at boot soon names another process.
+        After a power cut the small pid of a daemon that was started at boot soon belongs to another process.
         """
         pid = pid_in(self.plan.pidfile)
         if pid and not dockerd_command(pid, self.plan.argv[0]):
@@ -264,7 +264,7 @@ class SystemDocker:
         return daemon.exited.done()
 
     def _unmount_leftover(self) -> None:
-        """Undo the bind mount of the host's network namespace, which dockerd leaves behind and makes anew."""
+        """Undo the bind mount of the host's network namespace, which dockerd leaves behind and creates again."""
         path = self.plan.exec_root / "netns" / "default"
         try:
             unmount_namespace(path)

@@ -1,4 +1,4 @@
-"""The engine port, Docker behind it, and what engines say.
+"""The engine port, Docker as its implementation, and decoders of Docker's answers.
 
 May import: logs, units.
 """

@@ -45,7 +45,7 @@ OnCall = Callable[[str, str, float], None]
 
 
 class Calls:
-    """To be made and used on a running loop.
+    """Create and use it on a running event loop.
 
     Args:
         path: The engine's socket.
@@ -72,7 +72,7 @@ class Calls:
 
     @contextlib.asynccontextmanager
     async def order(self, operation: str, subject: str, patience: float) -> AsyncIterator[asyncio.Timeout]:
-        """One call: its deadline, its name in what goes wrong, and its place in the metrics."""
+        """One call: its deadline, its name in errors, and its metrics."""
         began = self._loop.time()
         try:
             async with asyncio.timeout(patience) as deadline:
@@ -82,7 +82,7 @@ class Calls:
         self._on_call(operation, "ok", self._loop.time() - began)
 
     async def ask(self, path: str, method: str = "GET", **query: Any) -> Any:
-        """Past the objects of aiodocker, which keep whole answers: these are decoded and forgotten."""
+        """Bypasses aiodocker's objects, which keep whole answers in memory."""
         return await self._calls._query_json(path, method, **query)  # noqa: SLF001
 
     async def post(self, path: str, *, patience: float | None = None, **query: Any) -> None:
@@ -111,7 +111,7 @@ class Calls:
 
     @contextlib.asynccontextmanager
     async def stream(self, path: str, method: str, **query: Any) -> AsyncIterator[aiohttp.ClientResponse]:
-        """An answer that comes bit by bit. aiodocker itself leaves one open when its reader gives up."""
+        """A streamed answer, always closed: aiodocker leaves it open when its reader stops early."""
         async with self._streams._query(path, method, **query) as response:  # noqa: SLF001
             try:
                 yield response
@@ -119,7 +119,7 @@ class Calls:
                 response.close()
 
     async def progress(self, deadline: asyncio.Timeout, path: str, **query: Any) -> AsyncIterator[Any]:
-        """What a long call tells, line by line; the status was sent long before it fails. Each word is progress.
+        """The JSON lines of a long call, which may report an error after its status 200. Each line counts as progress.
 
         aiodocker's own reader takes a cut connection for the end.
         """
@@ -134,7 +134,7 @@ class Calls:
                     yield told
 
     async def pieces(self, archive: BinaryIO, deadline: asyncio.Timeout) -> AsyncIterator[bytes]:
-        """A large archive must not hold up the loop while it is read."""
+        """Reads an archive in pieces, so that the event loop is not blocked."""
         while piece := await asyncio.to_thread(archive.read, PIECE):
             self._extend(deadline)
             yield piece
@@ -167,10 +167,10 @@ class Calls:
             case WireError() | aiohttp.ClientError() | OSError():
                 return Failure.UNREACHABLE, f"{self._path}: {str(error) or 'the connection was cut'}"
             case _:
-                return Failure.OTHER, f"not an answer that we know: {error!r}"
+                return Failure.OTHER, f"unexpected answer: {error!r}"
 
     def _extend(self, deadline: asyncio.Timeout) -> None:
-        """Something moves: another ``PROGRESS`` seconds."""
+        """Extend the deadline by ``PROGRESS`` seconds."""
         with contextlib.suppress(RuntimeError):  # An upload may move once more after its call is over.
             deadline.reschedule(self._loop.time() + PROGRESS)
 

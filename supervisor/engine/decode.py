@@ -1,7 +1,7 @@
-"""Docker's JSON, read into our own types: the only place that knows its field names and its sentences.
+"""Decodes Docker's JSON into our own types: the only module that knows its field names and messages.
 
-Pure, and never raises on what it does not know: engines of several versions speak here, and an odd field of one
-container must not blind the supervisor to all others.
+Pure, and never raises for unknown values: engine versions differ, and an odd field of one container must not hide all
+others.
 """
 
 import re
@@ -33,7 +33,7 @@ from units.tables.storage import REQUIRES, ContextFacts
 from units.unit import Look
 
 ACTIONS = ("create", "start", "kill", "die", "stop", "oom", "destroy", "health_status")
-"""The actions that say something to us; to be filtered for at the engine, so that exec probes never reach us."""
+"""The actions that matter; filtered by the engine, so that events of exec probes are never sent."""
 
 UNKNOWN_EXIT = 255
 """What engines themselves report for a death that they did not see."""
@@ -51,16 +51,16 @@ _HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)$")
 
 @dataclass(frozen=True, slots=True)
 class Portrait:
-    """An inspected container, as far as it matters for what is done about it."""
+    """The fields of an inspected container that decisions depend on."""
 
     name: str
     container: ContainerId
     image: str
     labels: Mapping[str, str]
     joins: tuple[tuple[Via, str], ...] = ()
-    """Whose namespaces it lives in: ids, or names where an engine keeps those."""
+    """Containers whose namespaces it joins: ids, or names where the engine stores those."""
     links: tuple[str, ...] = ()
-    """Names of the containers that it has legacy links to."""
+    """Names of the containers in its legacy links."""
     volumes_from: tuple[str, ...] = ()
     policy: str = ""
     """The engine's own restart policy."""
@@ -109,7 +109,7 @@ def _fact(
 
 
 def signal_number(text: str) -> int:
-    """``9``, ``KILL`` and ``SIGKILL`` alike; 0 for what is no signal. Engines say the number."""
+    """The number of ``9``, ``KILL`` or ``SIGKILL``; 0 for an unknown signal. Engines report numbers."""
     if text.isdecimal():
         return int(text)
     name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
@@ -117,9 +117,9 @@ def signal_number(text: str) -> int:
 
 
 def observed(row: Any, *, by_name: bool = False) -> Observed | None:
-    """One row of ``/containers/json``; ``None`` for a container that is not ours.
+    """One row of ``/containers/json``; ``None`` for a foreign container.
 
-    A row tells exit code and health only in its sentence: ``Exited (137) 2 minutes ago``, ``Up 3 minutes (healthy)``.
+    A row has exit code and health only in its status text: ``Exited (137) 2 minutes ago``, ``Up 3 minutes (healthy)``.
     """
     labels = as_map(as_map(row).get("Labels"))
     names = as_map(row).get("Names")
@@ -162,7 +162,7 @@ JOINS = (("NetworkMode", Via.NET), ("PidMode", Via.PID), ("IpcMode", Via.IPC))
 
 
 def ties(found: Any) -> Look:
-    """What an inspected container holds on to. Engines keep the id of a container that is joined, whatever was said."""
+    """What an inspected container refers to. Engines store the id of a joined container, even if a name was given."""
     host, mounts = as_map(as_map(found).get("HostConfig")), as_map(found).get("Mounts")
     modes = [(via, as_text(host.get(key)).partition(":")) for key, via in JOINS]
     placed = [as_map(mount) for mount in (mounts if isinstance(mounts, list) else ())]
@@ -181,7 +181,7 @@ def ties(found: Any) -> Look:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Of a row of ``/containers/json``: who it is, before it is known what it is to us."""
+    """Id, name and labels of a row of ``/containers/json``."""
 
     container: ContainerId
     name: str
@@ -202,7 +202,7 @@ def id_of(found: Any) -> ContainerId:
 
 
 def portrait(found: Any) -> "Portrait":
-    """One answer of ``/containers/ID/json``, as a foreign container is looked at."""
+    """One answer of ``/containers/ID/json``, decoded for a foreign container."""
     config, host = as_map(as_map(found).get("Config")), as_map(as_map(found).get("HostConfig"))
     links, donors = host.get("Links"), host.get("VolumesFrom")
     timeout = config.get("StopTimeout")
@@ -236,10 +236,10 @@ def _own_places(host: Mapping[str, Any]) -> Iterator[str]:
 
 
 def fullest(newest: Any, usual: Any) -> dict[str, Any]:
-    """One container, inspected in the engine's newest version and in ours, with what only one of them tells.
+    """Merges two inspects of one container, in the engine's newest API version and in ours: each has fields of its own.
 
-    Older versions hide what is newer than they (a start interval, annotations). From 1.44 on an address that was asked
-    for can no more be told from one that was given; before, only the former is in the configuration.
+    Older versions omit newer fields (start interval, annotations). From 1.44 on a requested address cannot be
+    distinguished from an assigned one; before, only the former is in the configuration.
     """
     config = dict(as_map(as_map(newest).get("Config")))
     if asked := as_text(as_map(as_map(usual).get("Config")).get("MacAddress")):
@@ -254,7 +254,7 @@ def declares_health(found: Any) -> bool:
 
 
 def context(found: Any) -> ContextFacts:
-    """One answer of ``/containers/ID/json``, as a storage context is looked at."""
+    """One answer of ``/containers/ID/json``, decoded for a storage context."""
     config, state = as_map(as_map(found).get("Config")), as_map(as_map(found).get("State"))
     host = as_map(as_map(found).get("HostConfig"))
     added = host.get("CapAdd")
@@ -318,7 +318,7 @@ def has_terminal(found: Any) -> bool:
 
 
 def loaded(line: Any) -> list[str]:
-    """The image that a line of ``/images/load`` tells of: ``Loaded image: name:tag``, or an id when it has no name."""
+    """The image in a line of ``/images/load``: ``Loaded image: name:tag``, or an id when it has no name."""
     return _LOADED.findall(as_text(as_map(line).get("stream")))
 
 
@@ -341,12 +341,12 @@ def _ours(labels: Mapping[str, Any], *, by_name: bool, **fields: Any) -> Observe
 
 
 def _own_name(names: list[Any]) -> str:
-    """A container goes by one name of its own, and by one for each legacy link: ``/taker/alias``."""
+    """The container's own name; legacy links add others: ``/taker/alias``."""
     return next((name[1:] for name in map(as_text, names) if name.startswith("/") and name.count("/") == 1), "")
 
 
 def _health_of(found: Any) -> Health:
-    """A check that is declared and has said nothing yet counts as starting; what a dead container said is void."""
+    """A declared check without a result counts as starting; results of a dead container do not count."""
     if not declares_health(found):
         return Health.NONE
     state = as_map(as_map(found).get("State"))
@@ -359,18 +359,18 @@ def _health(text: str) -> Health:
 
 
 def _age(stamp: object, now: float) -> Seconds:
-    """Never negative: a wall clock may have been set back meanwhile. A time that is none counts as just now."""
+    """Seconds since then; never negative, as the wall clock may have been set back. An invalid time counts as now."""
     at = seconds(stamp)
     return Seconds(0 if at is None else max(0.0, now - at))
 
 
 def as_map(value: Any) -> Mapping[str, Any]:
-    """Of an answer: a mapping, if it is one; else an empty one."""
+    """The value if it is a mapping, else an empty one."""
     return value if isinstance(value, dict) else _NOTHING
 
 
 def as_text(value: Any) -> str:
-    """Of an answer: a text, if it is one; else an empty one."""
+    """The value if it is a text, else an empty one."""
     return value if isinstance(value, str) else ""
 
 

@@ -1,6 +1,6 @@
-"""Which containers of an engine are units, and what of them is told: ways of looking at the same engine. Pure.
+"""Selects which containers of an engine are units, and which of their events matter. Pure.
 
-``Ours`` sees what carries our label: the containers that we made. ``Foreign`` sees all there are.
+``Ours`` selects containers with our label, which we created. ``Foreign`` selects all containers.
 """
 
 import json
@@ -18,7 +18,7 @@ from units.spec import ContainerId, UnitName, UnitSpec
 
 
 class Lens(Protocol):
-    """What an engine's answers are read through."""
+    """A selector of containers, and decoder of the engine's answers about them."""
 
     events: Mapping[str, list[str]]
     """Filters of the event stream."""
@@ -33,7 +33,7 @@ class Lens(Protocol):
     def heard(self, raw: Any) -> Heard: ...
 
     def prepare(self, rows: list[Any]) -> bool:
-        """Look at the list first. True: something in it has to be inspected, however thorough the look was meant."""
+        """Called with the list first. True: something in it must be inspected even in a quick snapshot."""
         ...
 
     def listed(self, row: Any) -> Observed | None: ...
@@ -68,7 +68,7 @@ REPLACED = re.compile(r"[0-9a-f]{12}_.+")
 
 
 def replaced(name: str) -> bool:
-    """Compose, and we, call a container so that is being replaced: a part of an id before its name."""
+    """The name of a container that is being replaced, by Compose or by us: part of an id before its name."""
     return REPLACED.fullmatch(name) is not None
 
 
@@ -84,7 +84,7 @@ SpecOf = Callable[
 
 
 class Foreign:
-    """All containers, by name. It remembers whose name an id was, for references outlive what they refer to."""
+    """All containers, by name. It remembers the name of each id, as references outlive the container."""
 
     events: Mapping[str, list[str]] = {"type": ["container"], "event": [*decode.ACTIONS, "rename"]}
     containers = json.dumps({})
@@ -97,7 +97,7 @@ class Foreign:
 
     @property
     def names(self) -> Mapping[ContainerId, str]:
-        """Names of all containers that were seen, also of those that are gone."""
+        """Names of all containers ever seen, by id, including removed ones."""
         return self._names
 
     def heard(self, raw: Any) -> Heard:
@@ -130,7 +130,7 @@ class Foreign:
         return replace(seen, spec=self._spec_of(decode.portrait(found), self._names, self._services))
 
     def forget(self, keep: Iterable[ContainerId]) -> None:
-        """Names that nobody refers to any more."""
+        """Forget ids that nothing refers to any more."""
         kept = set(keep) | self._inspected
         self._names = {container: name for container, name in self._names.items() if container in kept}
 

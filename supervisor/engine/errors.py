@@ -1,4 +1,4 @@
-"""What an engine's errors mean: which failure a status and a sentence stand for. Pure."""
+"""Maps an engine's HTTP status and message to a Failure. Pure."""
 
 import json
 import re
@@ -36,7 +36,7 @@ _SPECIAL: Final = {
 
 
 def trouble(line: Any) -> str:
-    """The error that a line of ``/images/create`` or ``/images/load`` tells of; empty if it tells of none."""
+    """The error in a line of ``/images/create`` or ``/images/load``; empty if there is none."""
     told = as_map(line)
     if "error" not in told and "errorDetail" not in told:
         return ""
@@ -48,7 +48,7 @@ def trouble(line: Any) -> str:
 
 
 def sentence(body: str) -> str:
-    """What the engine said in an error's body: JSON, but plain text when it refuses the API version itself."""
+    """The message of an error's body: JSON, or plain text when the API version itself is refused."""
     try:
         said = json.loads(body)
     except ValueError:
@@ -57,20 +57,20 @@ def sentence(body: str) -> str:
 
 
 def failure(status: int, message: str, what: str, subject: str = "") -> Failure:
-    """What a refused call means.
+    """The Failure that an error answer stands for.
 
     Args:
         status: Of HTTP; 0 when the refusal came in the middle of a stream.
-        message: The engine's sentence.
+        message: The engine's message.
         what: The call's name, as in the metrics: ``create``, ``start``, ``signal``.
-        subject: The container that was called for. A missing one may also be another that it is to join, and that
-            one may come back.
+        subject: The container of the call. "No such container" may also mean one that it joins, which may
+            come back.
     """
     said = message.lower()
     if "no such container" in said:
         if what not in STARTS or subject.lower() in said.rpartition("no such container")[2]:
             return Failure.OTHER if what == "create" else Failure.NOT_FOUND
-        # The engine wrote the id of the container to join into this one, and none will bear that id again.
+        # The container stores the id of the one to join, which never exists again.
         return Failure.STALE if re.search("[0-9a-f]{64}", said) else Failure.OTHER
     for words, meaning in _SENTENCES:
         if words in said:

@@ -1,7 +1,7 @@
-"""HTTP/1.1 over a unix socket, for the two things where latency is the product: the event stream, and the start order.
+"""A fast HTTP/1.1 client over a unix socket, for the two latency-critical calls: the event stream and the start order.
 
-Bytes are parsed in the moment they arrive, with no task in between, and an order is written in the loop tick that
-gives it. Everything that goes wrong with a connection is an EngineError.
+Bytes are parsed as they arrive, with no task in between, and an order is written in the loop turn that gives it. All
+connection errors are EngineErrors.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ CONNECTIONS = 16
 """More starts at once than this only make each other wait: an engine's rate is flat from about two per core on."""
 
 AT_ONCE = 16
-"""Lines of a stream that are heard in one turn of the event loop: as many starts as can be answered meanwhile."""
+"""Lines of a stream handled per turn of the event loop: as many starts as can be answered meanwhile."""
 MOST = 1024
-"""Lines that wait to be heard, before no more are read."""
+"""Lines that may wait before reading pauses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Answer:
 
 
 def unreachable(path: str, error: OSError) -> EngineError:
-    """Say why there is no connection, and what to do about it."""
+    """The EngineError for a failed connect, with what to do about it."""
     match error:
         case PermissionError():
             text = f"permission denied on {path}: run as root or join its group"
@@ -47,7 +47,7 @@ def unreachable(path: str, error: OSError) -> EngineError:
 
 
 def request(method: str, target: str) -> bytes:
-    """A request without a body. Raises ValueError for a target that could smuggle in a second one."""
+    """A request without a body. Raises ValueError for a target that could inject a second request."""
     if not target.isascii() or not target.isprintable() or " " in target:
         raise ValueError(f"not a request target: {target!r}")
     return f"{method} {target} HTTP/1.1\r\nHost: docker\r\nContent-Length: 0\r\n\r\n".encode()
@@ -55,7 +55,7 @@ def request(method: str, target: str) -> bytes:
 
 @dataclass(slots=True)
 class Asked:
-    """A request, and the connection on which it has left, or its turn to get one."""
+    """A request, and the connection on which it was sent, or its place in the queue for one."""
 
     message: bytes
     patience: float
@@ -66,12 +66,12 @@ class Asked:
 
 
 class Caller:
-    """Short calls without a body, each on a connection of its own, which is kept open for the next."""
+    """A pool of connections for short calls without a body."""
 
     def __init__(self, path: str, connections: int = CONNECTIONS) -> None:
         self._path = path
         self._free = [_Caller() for _ in range(connections)]
-        """The one that was used last comes first: it is open."""
+        """The most recently used first: most likely still open."""
         self._waiting: deque[Asked] = deque()
 
     async def warm(self) -> None:
@@ -98,10 +98,10 @@ class Caller:
         return Asked(message, patience, peer, peer.ask(message, patience) if peer.alive else None)
 
     async def answer(self, asked: Asked) -> Answer:
-        """Raises EngineError (UNREACHABLE), TimeoutError. A call that is given up closes its connection.
+        """Raises EngineError (UNREACHABLE), TimeoutError. A cancelled call closes its connection.
 
-        A kept connection that turns out to be closed before it has answered anything is no failure: the engine closes
-        idle ones. The request is sent once more, on a new one, and so must be one that may come twice.
+        A kept connection that is closed before it answered is not a failure: the engine closes idle ones. The request
+        is sent again on a new one, so it must be idempotent.
         """
         if asked.turn is not None:
             await self._await_turn(asked, asked.turn)
@@ -168,7 +168,7 @@ class _UnansweredError(WireError):
 
 
 class _Connection(asyncio.Protocol):
-    """What both kinds of connections share: bytes go to the response, each end of it to ``_over``."""
+    """The base of both connections: passes bytes to the response, and its end to ``_over``."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
@@ -275,7 +275,7 @@ class _Caller(_Connection):
 
 
 class Listener(_Connection):
-    """One endless answer, line by line. Whoever hears a line must not wait: a slow reader slows the engine.
+    """A streamed answer, line by line. The callback must not block: a slow reader slows the engine.
 
     Of many lines that come at once, ``AT_ONCE`` are heard in each turn of the event loop, so that what they lead to is
     answered meanwhile.
@@ -286,7 +286,7 @@ class Listener(_Connection):
         self._lines: deque[bytes] = deque()
         self._hear: Callable[[bytes], None] | None = None
         self._going_on = False
-        """Further lines are heard in the next turn."""
+        """Further lines are handled in the next turn."""
         self._paused = False
         self._cut = Lines()
         self._refusal: list[bytes] = []
@@ -305,7 +305,7 @@ class Listener(_Connection):
         return Answer(response.status, b"".join(self._refusal))
 
     async def hand_over(self, hear: Callable[[bytes], None]) -> NoReturn:
-        """Tell ``hear`` each line as it comes, first those that came before this call.
+        """Call ``hear`` with each line as it comes, first with those that came before this call.
 
         Raises WireError when the stream is over, and what ``hear`` raises.
         """
@@ -336,7 +336,7 @@ class Listener(_Connection):
             self._refusal.append(part)
 
     def _tell(self, most: int = AT_ONCE) -> None:
-        """Have some lines heard, and see to it that the others are."""
+        """Handle some lines, and schedule the others."""
         hear, lines = self._hear, self._lines
         if hear is None:
             return
@@ -355,7 +355,7 @@ class Listener(_Connection):
                 self._over(error)
 
     def _throttle(self) -> None:
-        """Many lines wait: the engine keeps the next ones."""
+        """Pause reading while many lines wait."""
         if (many := len(self._lines) > MOST) != self._paused and self._transport is not None and self.alive:
             (self._transport.pause_reading if many else self._transport.resume_reading)()
             self._paused = many
@@ -367,7 +367,7 @@ class Listener(_Connection):
             self._news.set()
 
     def _over(self, error: Exception | None) -> None:
-        """What has come is heard before it is told that nothing more will."""
+        """Handle the lines that have come before the end is reported."""
         if self._error is None:
             self._error = error or WireError("the stream has ended")
             if isinstance(self._error, WireError):

@@ -1,6 +1,6 @@
-"""Reads HTTP/1.1 answers and the lines in them, from pieces of any size. Pure: no sockets here.
+"""A parser of HTTP/1.1 responses and of the lines in them, fed with pieces of any size. Pure.
 
-Strict where being generous would be a guess: an engine's own answers are plain, and what is not is an error.
+Strict: an engine's answers are simple, and anything else is an error.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ class WireError(Exception):
 
 
 class Response:
-    """Takes the bytes of one response, in pieces of any size. ``body`` gets each part of its body as it comes."""
+    """Parses one response from pieces of any size. ``body`` is called with each part of its body."""
 
     def __init__(self, body: Callable[[bytes], None]) -> None:
         self.status = 0
@@ -152,7 +152,7 @@ def _parted(field: str) -> tuple[str, str, str]:
 
 
 def _size(digits: bytes, base: int) -> int:
-    """Strict: ``int`` alone would take signs, underscores and ``0x``."""
+    """Strict: ``int`` alone accepts signs, underscores and ``0x``."""
     allowed = _HEX if base == 16 else b"0123456789"
     if not digits or len(digits) > 16 or digits.strip(allowed):
         raise WireError(f"no size: {digits[:80]!r}")
@@ -160,7 +160,7 @@ def _size(digits: bytes, base: int) -> int:
 
 
 class Lines:
-    """Cuts what comes in pieces into lines."""
+    """Splits pieces of any size into lines."""
 
     def __init__(self, longest: int = LONGEST_LINE) -> None:
         self._longest = longest

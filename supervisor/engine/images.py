@@ -1,6 +1,6 @@
-"""The image archives of a directory: each is loaded into an engine once, as RancherOS' preload does.
+"""Loads the image archives of a directory into an engine, each once, as RancherOS' preload does.
 
-An archive counts as loaded when its stamp tells the same file (size and time) and the same engine. Stamps are
+An archive counts as loaded when its stamp names the same file (size and time) and the same engine. Stamps are
 kept in a directory of our own, because archives may lie on read-only media.
 """
 
@@ -22,7 +22,7 @@ ARCHIVE = re.compile(r"\.(tar(\.(gz|xz|zst))?|tgz)$")
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What became of the archives of a directory, by file name and in that order."""
+    """The result for the archives of a directory, by file name."""
 
     loaded: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class LoadReport:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What tells a file and an engine apart from others; kept as the stamp."""
+    """Identifies a file and an engine; the content of a stamp."""
 
     path: str
     size: int
@@ -106,7 +106,7 @@ def _stamp(archive: Path, stamps: Path) -> Path:
 
 
 def _known(stamp: Path, seen: _Seen) -> bool:
-    """Say whether the stamp tells of this very file; a damaged stamp tells nothing."""
+    """Whether the stamp names this file; a damaged stamp does not."""
     with contextlib.suppress(OSError, ValueError):
         return bool(json.loads(stamp.read_bytes()) == asdict(seen))
     return False

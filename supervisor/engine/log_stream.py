@@ -1,4 +1,4 @@
-"""Reads what a container wrote out of the engine's framing: the only place that knows it. Pure."""
+"""Decodes the engine's framing of container output: the only module that knows it. Pure."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from supervisor.logs.timestamps import nanoseconds
 _STREAMS = {1: "stdout", 2: "stderr"}
 _HEADER = 8
 LONGEST = 1024 * 1024
-"""A program need not write lines at all: longer ones come in pieces of this many bytes."""
+"""Longer lines are cut into pieces of this many bytes."""
 
 
 class Output:
@@ -42,7 +42,7 @@ class Output:
         return lines
 
     def end(self) -> list[OutputLine]:
-        """What was begun and never ended."""
+        """The last line, if it has no end."""
         begun, self._begun = self._begun, {}
         return [self._line(stream, text) for stream, text in begun.items() if text]
 

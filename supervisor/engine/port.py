@@ -1,4 +1,4 @@
-"""The port to a container engine: what we ask of it, and how it may fail. Knows no engine by name."""
+"""The port to a container engine: its calls, and how they may fail. Independent of any engine."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -13,7 +13,7 @@ from units.unit import Failure
 
 
 class EngineError(Exception):
-    """An order failed. ``failure`` says what that means, the text what the engine said."""
+    """A call failed. ``failure`` classifies it, the text is the engine's message."""
 
     def __init__(self, failure: Failure, message: str) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class Heard:
     at: int
     """The engine's own stamp, nanoseconds since 1970."""
     key: str
-    """Tells it apart from another message of the same nanosecond."""
+    """Distinguishes messages of the same nanosecond."""
     doubt: str = ""
     """Why a snapshot should say more; empty: it need not."""
 
@@ -57,7 +57,7 @@ class OutputLine:
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """All that is needed to make a container of somebody else's anew."""
+    """All that is needed to re-create a foreign container."""
 
     name: str
     body: str
@@ -68,7 +68,7 @@ class Replica:
     fleeting: bool = False
     """It removes itself when it ends."""
     dialect: str = ""
-    """Which version of the engine's language the body is in; empty: the one that we always speak."""
+    """The API version of the body; empty: the pinned one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Whereabouts:
 
 
 HandOver = Callable[[Callable[[Heard], None]], Awaitable[NoReturn]]
-"""Tells a stream's messages, one by one, until it is cut: an EngineError."""
+"""Iterates over a stream's messages until it is cut, which is an EngineError."""
 
 
 class Engine(Protocol):
@@ -108,10 +108,10 @@ class Engine(Protocol):
     async def info(self) -> EngineInfo: ...
 
     def events(self, since_ns: int | None) -> AbstractAsyncContextManager[HandOver]:
-        """What the stream says from its opening on, or replayed from ``since_ns`` (inclusive): open when entered.
+        """The messages from the stream's opening on, or replayed from ``since_ns`` (inclusive): open when entered.
 
-        A message is handed over in the moment its bytes arrive, and whoever takes it must not wait: a slow reader would
-        slow the whole engine.
+        A message is handed over as soon as its bytes arrive, and the consumer must not block: a slow reader would slow
+        the whole engine.
         """
         ...
 
@@ -128,11 +128,11 @@ class Engine(Protocol):
     async def has_image(self, image: str) -> bool: ...
 
     async def context(self, container: ContainerId) -> ContextFacts:
-        """What a container is like as a storage context; its file system is not looked at. Raises NOT_FOUND."""
+        """The facts of a container as a storage context, without those of its file system. Raises NOT_FOUND."""
         ...
 
     async def look(self, container: ContainerId) -> Observed:
-        """One container as a thorough snapshot shows it. Raises NOT_FOUND, also for one that is not ours."""
+        """One container as a thorough snapshot shows it. Raises NOT_FOUND, also for a foreign one."""
         ...
 
     async def owner(self, name: str) -> UnitName | None:
@@ -140,7 +140,7 @@ class Engine(Protocol):
         ...
 
     def start(self, container: ContainerId) -> Coroutine[Any, Any, None]:
-        """The order leaves within this call, as far as it can; await what is returned to learn how it went.
+        """Sends the order within this call if possible; await the result to learn the outcome.
 
         Raises CONFLICT when it runs already, NOT_FOUND, UNRECOVERABLE (no such command, bad mount).
         """
@@ -151,7 +151,7 @@ class Engine(Protocol):
         ...
 
     async def restart(self, container: ContainerId, grace: Seconds | None) -> None:
-        """Its stop signal, SIGKILL after ``grace``, and a start: one call, which the engine ends also without us.
+        """Its stop signal, SIGKILL after ``grace``, and a start: one call, which the engine completes also without us.
 
         ``None``: the container's own stop timeout. Starts one that does not run. Raises as ``start`` does.
         """
@@ -165,7 +165,7 @@ class Engine(Protocol):
         ...
 
     async def replica(self, container: ContainerId, joins: Mapping[ContainerId, ContainerId]) -> Replica:
-        """What makes it anew, with all of its configuration, and ``joins`` in place of what it refers to.
+        """A replica of the container's configuration, with ``joins`` replacing the containers it refers to.
 
         Raises NOT_FOUND.
         """
@@ -176,7 +176,7 @@ class Engine(Protocol):
         ...
 
     async def health_log(self, container: ContainerId) -> tuple[CheckLine, ...]:
-        """What the container's own HEALTHCHECK said last, oldest first: engines keep five. Raises NOT_FOUND."""
+        """The last results of the container's own HEALTHCHECK, oldest first: engines keep five. Raises NOT_FOUND."""
         ...
 
     async def whereabouts(self, container: ContainerId) -> Whereabouts:
@@ -188,7 +188,7 @@ class Engine(Protocol):
         ...
 
     async def exec_run(self, exec_id: ExecId, limit: int) -> str:
-        """Run it, and wait for its end: the first ``limit`` bytes of what it said. Given up, it goes on running."""
+        """Run it and wait for its end; returns the first ``limit`` bytes of output. Cancelled, the command runs on."""
         ...
 
     async def exec_exit(self, exec_id: ExecId) -> int | None:
@@ -196,7 +196,7 @@ class Engine(Protocol):
         ...
 
     async def holder(self, name: str) -> ContainerId | None:
-        """The container that bears this name; ``None`` when none does."""
+        """The container of this name, or ``None``."""
         ...
 
     async def rename(self, container: ContainerId, name: str) -> None: ...
@@ -208,7 +208,7 @@ class Engine(Protocol):
     def logs(
         self, container: ContainerId, *, tail: int | None, follow: bool, since: int | None = None
     ) -> AsyncIterator[OutputLine]:
-        """What it wrote: the last ``tail`` lines, or all. With ``follow`` until its run is over.
+        """Its output: the last ``tail`` lines, or all. With ``follow`` until its run ends.
 
         ``since``: only lines of this moment and after it, nanoseconds since 1970, and each with its stamp.
         """
@@ -223,7 +223,7 @@ class Engine(Protocol):
 
 @dataclass(slots=True)
 class Report:
-    """What ``status`` shows beside the unit."""
+    """Details of user Docker for ``status``."""
 
     version: str = ""
     binary: str = ""
@@ -231,25 +231,25 @@ class Report:
     """The last lines of the run that ended last."""
     exit_code: int | None = None
     trouble: str = ""
-    """Why it does not serve, as the last look found it."""
+    """Why it does not serve, as of the last check."""
 
 
 class UserEngine(Protocol):
-    """The port to user Docker's process. What it does is told as facts of the unit ``user-docker``."""
+    """The port to user Docker's process. It reports facts of the unit ``user-docker``."""
 
     @property
     def report(self) -> Report: ...
 
     async def engines(self, container: ContainerId) -> list[dict[str, str]]:
-        """The engines that there are in a context, by name. Raises EngineError."""
+        """The engines in a context, by name. Raises EngineError."""
         ...
 
     def tail(self, lines: int) -> tuple[str, ...]:
-        """The last lines that it logged."""
+        """The last lines of its log."""
         ...
 
     def prepare(self, body: str, config_hash: str) -> None:
-        """Take over a definition. Raises EngineError when no command line can be made of it."""
+        """Use this definition. Raises EngineError when it gives no valid command line."""
         ...
 
     async def start(self, place: Place, cause: str) -> None:
@@ -265,11 +265,11 @@ class UserEngine(Protocol):
         ...
 
     async def check(self, container: ContainerId) -> tuple[str, ...]:
-        """What keeps a container from being the storage context, in words. Raises EngineError."""
+        """Why a container cannot be the storage context, in words. Raises EngineError."""
         ...
 
     async def check_engine(self, container: ContainerId, name: str) -> tuple[str, ...]:
-        """What keeps a named engine from being run in this context, in words. Raises EngineError."""
+        """Why a named engine cannot run in this context, in words. Raises EngineError."""
         ...
 
     def close(self) -> None:

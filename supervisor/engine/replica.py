@@ -1,8 +1,8 @@
-"""What makes a container anew with all of its configuration, and only its references replaced. Pure.
+"""Builds the create call that re-creates a container with its configuration, and only its references replaced. Pure.
 
-An engine's inspect says almost all that its create wants to be told, in other places and with things of the engine's
-own making among them. What is left out here is what the engine makes itself: a host name that is the id, an alias that
-is the id, addresses that were given out, and what a container that lives in another one's network may not have.
+An inspect has almost all fields of a create, in other places and mixed with generated values. Left out are generated
+values (a host name or an alias that is the id, assigned addresses), and fields that are not allowed for a container in
+another one's network.
 """
 
 import json
@@ -15,9 +15,9 @@ from supervisor.engine.port import Replica
 from units.spec import ContainerId
 
 JOINING = ("Hostname", "Domainname", "ExposedPorts", "MacAddress")
-"""What an engine refuses together with the network of another container; image and owner say it anyway."""
+"""Fields that an engine refuses with another container's network."""
 SHORT = 12
-"""Digits of an id that engines use as a name."""
+"""Length of the short id that engines use as a name."""
 
 
 def replica(
@@ -29,14 +29,14 @@ def replica(
     given: Collection[str] = (),
     dialect: str = "",
 ) -> Replica:
-    """The same again.
+    """The create call for a container with the same configuration.
 
     Args:
         found: An answer of ``/containers/ID/json``.
-        image_id: What its image's name means now; where that is another image, the very image of it is taken.
-        joins: Containers whose namespaces it lives in, and those that take their place.
-        names: Of containers that are gone: what refers to one of them by id is to mean who has its name.
-        given: Where those that it has volumes from mount theirs now: these volumes are theirs, not its own.
+        image_id: The id that its image's name has now; if it differs, the container's own image id is used.
+        joins: Containers whose namespaces it joins, and their replacements.
+        names: Names of removed containers: a reference by id becomes one by name.
+        given: Mount points of the containers in ``VolumesFrom``: these volumes are not its own.
         dialect: The version of the API that ``found`` is in.
     """
     host = _host(found, joins, names, given)
@@ -67,7 +67,7 @@ def places(found: Any) -> frozenset[str]:
 
 
 def image_of(found: Any) -> str:
-    """By what name the container's image was asked for."""
+    """The image's name in the container's configuration."""
     return as_text(as_map(as_map(found).get("Config")).get("Image"))
 
 
@@ -76,7 +76,7 @@ def _config(found: Any, image_id: str, host: Mapping[str, Any]) -> dict[str, Any
     own = as_text(as_map(found).get("Image"))
     if own and own != image_id:
         config["Image"] = own
-    if not config.get("Entrypoint"):  # Without a word about it, the image's would be back.
+    if not config.get("Entrypoint"):  # If left out, the image's would be used.
         config["Entrypoint"] = [""]
     # In the host's network an engine writes down the host's name at the create, and keeps it: so do we.
     if config.get("Hostname") == id_of(found)[:SHORT] or as_text(host.get("UTSMode")) == "host":
@@ -119,7 +119,7 @@ def _host(
 def _anonymous(
     found: Any, host: Mapping[str, Any], placed: list[Mapping[str, Any]], given: Collection[str]
 ) -> list[str]:
-    """Volumes that nobody named, the image's own among them: the very same again, at the same places."""
+    """Anonymous volumes, the image's own included: reused by name at the same places."""
     declared = {_place(place) for place in as_map(as_map(as_map(found).get("Config")).get("Volumes"))}
     taken = {_place(as_text(entry).split(":")[1]) for entry in host.get("Binds") or () if ":" in as_text(entry)}
     taken |= {_place(as_map(mount).get("Target")) for mount in host.get("Mounts") or ()}

@@ -1,4 +1,4 @@
-"""All HTTP of ours: the server, the clients, who may enter.
+"""The HTTP servers and clients, and access control.
 
 May import: journal, runtime.loop, views, engine, state, logs, hooks, units.
 """

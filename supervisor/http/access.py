@@ -1,4 +1,4 @@
-"""The only place that says who may come in: opens the control API's unix sockets, and asks the kernel who is there."""
+"""Access to the control API: opens its unix sockets, and reads the client's credentials from the kernel."""
 
 import errno
 import grp
@@ -14,40 +14,40 @@ from supervisor.os_errors import cannot
 from units.records import dataclass
 
 EVERYBODY = "everybody"
-"""As a group: whoever has an account."""
+"""As a group: every local user."""
 _CREDENTIALS = struct.Struct("3i")
 """Linux' ``struct ucred``: pid, uid, gid."""
 
 
 class ControlError(Exception):
-    """A door cannot be opened; the text says why and what to do."""
+    """A socket cannot be opened; the text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who besides root may use the control API, as the command line says."""
+    """The users besides root that may use the control API, from the command line."""
 
     group: str = ""
-    """May do everything."""
+    """A group with full access."""
     readers: str = ""
-    """A group, or ``everybody``, that may only look, on a socket of its own; empty: there is none."""
+    """A group, or ``everybody``, with read-only access on a socket of its own; empty: none."""
     listen: str = ""
-    """``HOST:PORT`` at which whoever comes may look; empty: nowhere."""
+    """``HOST:PORT`` of read-only access without authentication; empty: none."""
 
     @property
     def writers(self) -> str:
-        """Who may do everything, in words."""
+        """The users with full access, in words."""
         return f"root and the members of the group {self.group}" if self.group else "root"
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who asks, as the kernel knows it; a negative uid is somebody at an address."""
+    """The client's credentials from the kernel; a negative uid means a TCP client."""
 
     uid: int
     pid: int
     program: str
-    """Its name in ``/proc``, which it can choose; empty when it has ended."""
+    """Its name in ``/proc``, which it can set itself; empty when it has ended."""
 
 
 def open_door(path: Path, group: str) -> tuple[socket.socket, int]:
@@ -60,7 +60,7 @@ def open_door(path: Path, group: str) -> tuple[socket.socket, int]:
 
 
 def shut(path: Path) -> None:
-    """Take away what a supervisor that was killed has left of a door that we do not open."""
+    """Remove the stale socket of a killed supervisor if this one does not use it."""
     with suppress(ControlError, OSError):
         _clear_away(path)
 
@@ -113,7 +113,7 @@ def _group_number(group: str) -> int:
 
 
 def peer_of(transport: Any) -> Peer:
-    """Who is at the other end; ``Peer(-1, 0, "")`` when the kernel does not say."""
+    """The credentials of the peer; ``Peer(-1, 0, "")`` if unknown."""
     pid, uid = _credentials(transport)
     return Peer(uid, pid, _program(pid) if pid else "")
 
@@ -144,7 +144,7 @@ def _program(pid: int) -> str:
 
 
 def _clear_away(path: Path) -> None:
-    """A dead supervisor's socket is in the way, and nobody answers on it."""
+    """Remove a dead supervisor's socket, on which nothing answers."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""The blocking HTTP client: of commands, of the library for programs, and of the doctor.
+"""The blocking HTTP clients, for commands, the library for programs, and the doctor.
 
 Only the standard library, and little of it: a command must have answered before ``http.client`` would be loaded.
-``Client`` asks a supervisor and waits; ``BudgetClient`` asks anyone, and ends in time even if the peer hangs, lies or
-never stops writing.
+``Client`` calls a supervisor and waits; ``BudgetClient`` calls any peer within a time limit, even if the peer hangs,
+sends nonsense or never stops writing.
 """
 
 import errno
@@ -29,7 +29,7 @@ OK, ACCEPTED, NOT_FOUND = 200, 202, 404
 
 
 class UnreachableError(Exception):
-    """No supervisor answers; the text says why and what to do."""
+    """The supervisor does not answer; the text says why and what to do."""
 
 
 class RefusedError(Exception):
@@ -42,7 +42,7 @@ class RefusedError(Exception):
 
 
 class UnansweredError(UnreachableError):
-    """A call of a ``BudgetClient`` got no good answer."""
+    """A call of a ``BudgetClient`` failed."""
 
     def __init__(self, reach: Reach, said: str) -> None:
         super().__init__(said)
@@ -57,7 +57,7 @@ class Client:
         self.path = run_dir / SOCKET
 
     def get(self, *path: str, wait: float = 0, **query: object) -> Any:
-        """``wait``: seconds that the answer may take, if it is one that comes late."""
+        """``wait``: additional seconds for an answer that takes long."""
         return self._ask("GET", target(path, query), PATIENCE + wait)
 
     def post(self, *path: str, wait: float = 0, **query: object) -> Any:
@@ -100,7 +100,7 @@ class Client:
         try:
             return Exchange(self.path, timeout)
         except PermissionError as error:
-            # A client without permission for everything may have it for reading.
+            # A client without full access may have read-only access.
             try:
                 return Exchange(self.path.with_name(READING_SOCKET), timeout)
             except OSError:
@@ -110,7 +110,7 @@ class Client:
 
 
 class BudgetClient:
-    """GETs from any peer, within ``budget`` seconds for all calls together. All raise UnansweredError."""
+    """Sends GETs to any peer, within ``budget`` seconds for all calls together. All raise UnansweredError."""
 
     PATIENCE = 3.0
     """Seconds for one answer."""
@@ -149,7 +149,7 @@ class Exchange:
     def __init__(self, address: Path | tuple[str, int], patience: float | None) -> None:
         """Connect. ``patience``: seconds for everything until the end of the answer; None: no limit.
 
-        This and all methods raise OSError, and TimeoutError when the time is over.
+        This and all methods raise OSError, and TimeoutError when the time is up.
         """
         self._until = None if patience is None else time.monotonic() + patience
         if isinstance(address, Path):
@@ -190,7 +190,7 @@ class Exchange:
         return response.status, bytes(body)
 
     def _left(self) -> float | None:
-        """Seconds. A timeout of the socket alone would begin again at each byte."""
+        """Seconds left. A socket's timeout alone would start again at each byte."""
         if self._until is None:
             return None
         if (left := self._until - time.monotonic()) <= 0:
@@ -262,7 +262,7 @@ def no_answer(path: Path, error: OSError) -> str:
 
 
 def _or_join(path: Path) -> str:
-    """The group to be in, if there is one that would help."""
+    """Advice to join the socket's group, if that gives access."""
     import grp  # noqa: PLC0415 - only who is not let in pays for it
 
     try:

@@ -1,4 +1,4 @@
-"""How far a call to a socket got: for people who ask why there is no answer. Pure."""
+"""Why a call to a socket failed: how far it got. Pure."""
 
 from enum import StrEnum
 

@@ -52,13 +52,13 @@ class NoRouteError(Exception):
 
 
 def find(routes: Sequence[Route], method: str, raw_path: str) -> tuple[Handler, dict[str, str]]:
-    """The handler, and what the parts in braces took, decoded. Raises NoRouteError."""
+    """The handler, and the decoded values of the parts in braces. Raises NoRouteError."""
     route, taken = match(routes, method, raw_path)
     return route.handler, taken
 
 
 def match(routes: Sequence[Route], method: str, raw_path: str) -> tuple[Route, dict[str, str]]:
-    """The route, and what the parts in braces took, decoded. Raises NoRouteError."""
+    """The route, and the decoded values of the parts in braces. Raises NoRouteError."""
     parts = raw_path.split("/")
     allowed: list[str] = []
     for route in routes:
@@ -131,7 +131,7 @@ class HttpServer:
             self._listening = await loop.create_server(self._server, sock=listener, backlog=64)
 
     async def close(self) -> None:
-        """No new connection; those that are idle end at once, the others within the grace."""
+        """Stop accepting; idle connections end at once, the others within the grace."""
         if self._listening is not None:
             self._listening.close()
             self._listening = None
@@ -141,12 +141,12 @@ class HttpServer:
 
 
 STUCK = 10.0
-"""Seconds a client may leave what we write unread."""
+"""Seconds within which a client must read what is written."""
 
 
 @asynccontextmanager
 async def read_in_time(request: BaseRequest, within: float | None = None) -> AsyncIterator[None]:
-    """Around writes: a client that does not read is cut off, so that half an answer is not taken for a whole one.
+    """A context manager around writes: disconnects a client that does not read, so that it sees a cut answer.
 
     Args:
         request: its connection.
@@ -178,7 +178,7 @@ def address(listen: str, option: str = "--listen") -> tuple[str | None, int]:
 
 
 def on_loopback(host: str | None) -> bool:
-    """Whether only this machine can reach what listens there."""
+    """Whether the address is reachable only from this machine."""
     if host == "localhost":
         return True
     try:
@@ -188,7 +188,7 @@ def on_loopback(host: str | None) -> bool:
 
 
 def own_name(header: str) -> bool:
-    """Whether a ``Host`` header names this machine's loopback, which no foreign name can be made to."""
+    """Whether a ``Host`` header names this machine's loopback: protects against DNS rebinding."""
     name = header.rpartition(":")[0] if header.rpartition("]")[2].startswith(":") or header.count(":") == 1 else header
     name = name.removeprefix("[").removesuffix("]").lower().removesuffix(".")
     return on_loopback(name) or name.endswith(".localhost")

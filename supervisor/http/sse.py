@@ -1,7 +1,7 @@
-"""The only place that writes server-sent events: the stream that a browser's ``EventSource`` and our client follow.
+"""Writes server-sent events, for a browser's ``EventSource`` and for our client.
 
-A reader that was away says what it saw last, and goes on behind it; one that does not read is cut off, and waits for
-nothing of ours meanwhile. What a stream carries comes from an async iterator, so that any source will do.
+A reader that reconnects names the last event it saw, and continues after it; one that does not read is disconnected.
+The events come from any async iterator.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from units.records import dataclass
 
 CONTENT_TYPE = "text/event-stream"
 KEEP_ALIVE = 15.0
-"""Seconds of silence after which a comment is sent: proxies and dead peers are found out so."""
+"""Seconds of silence after which a comment is sent: keeps proxies open, and detects dead peers."""
 RETRY = 2000
-"""Milliseconds after which an ``EventSource`` that was cut off comes back."""
+"""Milliseconds after which an ``EventSource`` reconnects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class Message:
     """One event of a stream."""
 
     event: str
-    """What ``addEventListener`` asks for: ``record``, ``gap``, ``dropped``."""
+    """The event's type, for ``addEventListener``: ``record``, ``gap``, ``dropped``."""
     data: Any
     """What becomes JSON."""
     id: str = ""
-    """Where a reader that comes back goes on; empty leaves the last one."""
+    """Where a reader that reconnects continues; empty keeps the last one."""
 
     def encode(self) -> bytes:
         """Ready to be sent. JSON in ASCII has no line ends of its own, so one ``data`` line holds it."""
@@ -40,12 +40,12 @@ class Message:
 
 
 def last_seen(request: BaseRequest) -> str:
-    """The id that a reader that comes back has seen last; empty for a new one."""
+    """The last id seen by a reader that reconnects; empty for a new one."""
     return request.headers.get("Last-Event-ID", "")[:64]
 
 
 async def stream(request: BaseRequest, messages: AsyncIterator[Message]) -> StreamResponse:
-    """Send them until they end, or the reader leaves or does not read. Closes ``messages`` if they are a generator.
+    """Send messages until they end, or the reader leaves or does not read. Closes ``messages`` if it is a generator.
 
     Raises:
         ConnectionResetError: the reader was cut off.
@@ -86,12 +86,12 @@ async def _write(request: BaseRequest, response: StreamResponse, piece: bytes) -
 async def records(
     journal: Journal, seen: str = "", *, unit: str | None = None, tail: int | None = None
 ) -> AsyncGenerator[Message, None]:
-    """What is kept and then what comes, of all or of one unit, without end.
+    """The kept records and then new ones, of all units or of one, without end.
 
     ``seen`` is the id of the last message that the reader got: what came since is sent first, and where that is no
     longer kept a ``gap``. Without it the last ``tail`` of what is kept are.
     """
-    # Followed before it is looked at: what happens in between is in the queue.
+    # Subscribed before the kept ones are read: nothing in between is lost.
     with journal.subscribe() as coming:
         if seen:
             kept, gap = _since(journal, seen, unit)

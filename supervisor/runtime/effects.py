@@ -1,7 +1,7 @@
 """Carries out the core's orders: one lane per unit, one timer per unit, and nothing decided here.
 
-Orders to one unit run one after another, units run side by side. A pull has no lane: it may take minutes, and a stop
-must not wait for it. What an order does is told by the engine's stream; only its failure is reported from here.
+Orders to one unit run one after another, units in parallel. A pull has no lane: it may take minutes, and a stop must
+not wait for it. The effect of an order comes as an engine event; only its failure is reported from here.
 """
 
 import asyncio
@@ -77,14 +77,14 @@ GUARDED: dict[type[Command], str] = {
     StartContainer: "before_start",
     SignalContainer: "before_stop",
 }
-"""At which point a gate may stand."""
+"""The gate's point for each order."""
 
 RareOrder: TypeAlias = RestartContainer | RecreateContainer | RemoveContainer | ParkContainer | SwapBack
 LaneOrder: TypeAlias = CreateContainer | StartContainer | SignalContainer | KeepIntent | RareOrder
 
 
 class Effects:
-    """An observer that acts. ``read_config`` and ``snapshot`` are what those two orders ask for."""
+    """An observer that acts. ``read_config`` and ``snapshot`` carry out those two orders."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class Effects:
         self._gates = gates
         self._make_gating = make_gating
         self._gating: Gating | None = None
-        """Made when somebody has to be asked for the first time."""
+        """Created when a gate is asked for the first time."""
         self._timers: dict[UnitName, tuple[asyncio.TimerHandle, ArmTimer, str]] = {}
         self._loop = asyncio.get_running_loop()
 
@@ -126,7 +126,7 @@ class Effects:
             self._order(command, moment.cause if unit is None or put_off else unit.cause or moment.cause)
 
     def close(self) -> None:
-        """No timer fires any more."""
+        """Cancel all timers."""
         for handle, _, _ in self._timers.values():
             handle.cancel()
         self._timers.clear()
@@ -188,7 +188,7 @@ class Effects:
         self._lanes[order.unit] = deque()
         call = self._call(order, cause)  # Now, not in the task: a start leaves in this turn of the event loop.
         task = self._tasks.create_task(self._drain(order, cause, call), name=f"lane:{order.unit}")
-        task.add_done_callback(lambda _: call.close())  # Nobody awaits it if the task is cancelled before it begins.
+        task.add_done_callback(lambda _: call.close())  # Never awaited if the task is cancelled before it begins.
 
     async def _drain(self, order: LaneOrder, cause: str, call: Coroutine[Any, Any, None]) -> None:
         lane = self._lanes[order.unit]
@@ -210,7 +210,7 @@ class Effects:
         return self._give(order, cause)
 
     async def _ask_first(self, order: LaneOrder, cause: str) -> None:
-        """Only where somebody has to be asked. The clock of a stop stands still meanwhile."""
+        """Ask the gates, if there are any. The time limit of a stop does not run meanwhile."""
         if self._gating is None:
             assert self._make_gating is not None
             self._gating = self._make_gating()
@@ -225,7 +225,7 @@ class Effects:
         await self._give(order, cause)
 
     def _hold(self, unit: UnitName) -> tuple[ArmTimer, str] | None:
-        """Stop the unit's timer, as it is to go on."""
+        """Pause the unit's timer, to be resumed."""
         if (timer := self._timers.pop(unit, None)) is None:
             return None
         handle, order, cause = timer
@@ -297,12 +297,12 @@ class Effects:
             case ParkContainer():
                 self._log.warning("console.not-parked", container=order.container[:12], error=text)
             case KeepIntent():
-                pass  # It asks no engine.
+                pass  # Needs no engine.
             case _:
                 assert_never(order)
 
     async def _order_user_docker(self, order: CreateContainer | StartContainer | SignalContainer, cause: str) -> None:
-        """It has no container; what stands for one is made of its definition alone."""
+        """User Docker has no container: the create only prepares its definition."""
         assert self._user_docker is not None
         match order:
             case CreateContainer(spec=spec):
@@ -316,7 +316,7 @@ class Effects:
                 self._user_docker.signal(order.signal)
 
     async def _create(self, order: CreateContainer, cause: str) -> None:
-        """The reply carries the new id, so it is a fact of its own; the stream tells the same once more."""
+        """The reply carries the new id, so it is a fact; the event stream repeats it."""
         spec, old = order.spec, order.replaces
         moved = False
         if old is not None:
@@ -342,7 +342,7 @@ class Effects:
         await self._engine.rename(order.container, order.name)
 
     async def _clash(self, order: CreateContainer, error: EngineError) -> EngineError:
-        """Whose container bears the name? Our own is one that an earlier create made and could not tell of."""
+        """Find the container that has the name. Our own was made by an earlier create whose answer was lost."""
         name = order.spec.container
         try:
             owner = await self._engine.owner(name)
@@ -357,7 +357,7 @@ class Effects:
         )
 
     async def _move_away(self, old: ContainerId, name: str) -> bool:
-        """Free the name. A container that is gone has freed it already."""
+        """Free the name. A removed container has freed it already."""
         try:
             await self._engine.rename(old, name)
         except EngineError as error:
@@ -367,11 +367,11 @@ class Effects:
         return True
 
     async def _look(self, unit: UnitName, container: ContainerId, cause: str) -> None:
-        """What the new container is tied to, and whether it has a health check of the engine's."""
+        """Report what the new container refers to, and whether it has an engine health check."""
         try:
             seen = await self._engine.look(container)
         except EngineError:
-            return  # The start that follows will say what is wrong.
+            return  # The start that follows reports the problem.
         if seen.look is not None:
             self._inbox.put(ContainerLooked(unit, container, seen.look), cause=cause)
         if seen.health is not Health.NONE:

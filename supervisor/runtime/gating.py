@@ -1,6 +1,6 @@
-"""Asks the host's gates before a start, a stop or a switch, and makes of their answers what the core understands.
+"""Asks the host's gates before a start, a stop or a switch, and translates their answers for the core.
 
-A veto comes back as any order's failure does (``Failure.VETOED``); what is contributed goes into the create call.
+A veto becomes a failure of the order (``Failure.VETOED``); contributions go into the create call.
 """
 
 import json
@@ -22,10 +22,10 @@ Gated = CreateContainer | StartContainer | SignalContainer
 
 
 class Gates(Protocol):
-    """Who is asked."""
+    """The gates."""
 
     def stand_before(self, point: str, unit: str) -> bool:
-        """Whether there may be anybody to ask."""
+        """Whether there may be gates."""
         ...
 
     async def ask(self, asked: Asked) -> Leave: ...
@@ -41,16 +41,16 @@ class Gating:
         self._world = world
         self._log = log
         self._let: dict[UnitName, str] = {}
-        """Causes of creates that were let through: the start that follows each is part of the same step."""
+        """Causes of creates that were allowed: the start that follows is part of the same step."""
 
     async def admit(self, order: Gated, cause: str) -> Gated:
-        """The order as it is to be given. Raises EngineError: it was vetoed."""
+        """The order with contributions. Raises EngineError: it was vetoed."""
         unit = self._world().units.get(order.unit)
         if unit is None:
             return order
         match order:
             case CreateContainer() if order.unit == USER_DOCKER:
-                pass  # It has no container, and its start is asked for.
+                pass  # User Docker has no container; its start is asked.
             case CreateContainer():
                 leave = await self._may_start(unit, "", cause)
                 self._let[order.unit] = cause
@@ -100,12 +100,12 @@ class Gating:
 
 
 async def refusals(gates: Gates, order: CheckSwitch, cause: str) -> tuple[str, ...]:
-    """What a switch is refused for."""
+    """Why a switch is refused; empty if it is not."""
     leave = await gates.ask(
         Switching(
             at=gates.moment(),
             cause=cause,
-            reason=f"a switch to {order.target} is asked for",
+            reason=f"a switch to {order.target} is requested",
             unit=order.of.value,
             target=order.target,
             force=order.force,
@@ -115,7 +115,7 @@ async def refusals(gates: Gates, order: CheckSwitch, cause: str) -> tuple[str, .
 
 
 def _is_stop(unit: Unit, order: SignalContainer) -> bool:
-    """The first signal of a stop, which is no part of a switch: that was asked for as a whole."""
+    """Whether it is the first signal of a stop, outside of a switch, which is asked as a whole."""
     if unit.phase is not Phase.STOPPING or unit.stopped_by is StoppedBy.SWITCH:
         return False
     return not unit.kills and order.signal != "SIGKILL"
@@ -128,7 +128,7 @@ def _with(order: CreateContainer, contributions: Sequence[Contribution]) -> Crea
 
 
 def contributed(body: str, contributions: Sequence[Contribution]) -> str:
-    """The body of a create call with these in it; a variable that is there already gets the new value."""
+    """Add these to the body of a create call; existing variables get the new value."""
     made: dict[str, Any] = json.loads(body)
     environment = dict(_pair(entry) for entry in made.get("Env") or ())
     host: dict[str, Any] = made.get("HostConfig") or {}

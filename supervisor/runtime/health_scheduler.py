@@ -1,8 +1,7 @@
-"""Keeps the schedule of all health checks of our own, and tells the core when one has changed its mind.
+"""Schedules the health checks that the supervisor runs itself, and reports changed verdicts to the core.
 
-Each check has a timer of its own and at most one question in flight. Counting is the core's: ``units.health.judge``
-says what a row of answers comes to, and only a change becomes a fact. A run of a unit is a schedule: it begins with
-the run, and ends with it, whatever is in flight then.
+Each check has its own timer and at most one probe in flight. ``units.health.judge`` turns the outcomes into a verdict,
+and only a change becomes a fact. A schedule lasts for one run of a unit and ends with it, even if a probe is in flight.
 """
 
 import asyncio
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
     from supervisor.runtime.probes import Outcome
 
 KEPT = 5
-"""Outcomes of each check that are kept to be shown."""
+"""Outcomes of each check that are kept for status and ``why``."""
 RESPECIFYING = (SnapshotTaken, ConfigRead, SpecChanged)
-"""Events that may give a running unit other checks, or take it away, without moving it."""
+"""Events that may change a running unit's checks, or remove the unit, without a transition."""
 
 
 class ProbeGauges(Protocol):
@@ -37,14 +36,14 @@ class ProbeGauges(Protocol):
 
 
 class Asker(Protocol):
-    """What asks one question, and never raises."""
+    """Runs one probe; never raises."""
 
     async def ask(self, check: Check, container: ContainerId, where: Whereabouts) -> "Outcome": ...
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One answer, as it is shown to people."""
+    """One outcome, as shown in status and ``why``."""
 
     check: str
     outcome: "Outcome"
@@ -75,7 +74,7 @@ class _Run:
 
 
 class Prober:
-    """An observer. ``tasks``: the group in which questions are in flight."""
+    """An observer. ``tasks``: the group in which probes run."""
 
     def __init__(
         self,
@@ -110,13 +109,13 @@ class Prober:
                 self._consider(units.get(name), name)
 
     def outcomes(self, unit: UnitName) -> tuple[Told, ...]:
-        """What the checks of its present run said last, oldest first."""
+        """The last outcomes of its present run's checks, oldest first."""
         run = self._runs.get(unit)
         told = [one for row in run.told.values() for one in row] if run is not None else []
         return tuple(sorted(told, key=lambda one: one.at))
 
     def close(self) -> None:
-        """No question is asked any more, whatever is still told."""
+        """Stop all checks for good."""
         self._closed = True
         for run in self._runs.values():
             run.end()
@@ -149,7 +148,7 @@ class Prober:
             asking = self._ask(run, check, ran_for, now - planned)
             run.asking[check.name] = self._tasks.create_task(asking, name=f"probe:{run.unit}")
         following = planned + pause(check, standing, ran_for, self._chance())
-        self._plan(run, check, max(following, now))  # What was missed is not made up for.
+        self._plan(run, check, max(following, now))  # Missed probes are not made up for.
 
     async def _ask(self, run: _Run, check: Check, ran_for: Seconds, late: float) -> None:
         from supervisor.runtime.probes import Outcome, Probes  # noqa: PLC0415 - most hosts have no check of ours
@@ -167,12 +166,12 @@ class Prober:
         finally:
             run.asking.pop(check.name, None)
         if self._runs.get(run.unit) is not run:
-            return  # That run is over, or has other checks: what it would have said is void.
+            return  # That run has ended, or has other checks: ignore the outcome.
         took = Seconds(self._loop.time() - began)
         self._gauges.probed(run.unit, type(check.probe).__name__.lower(), outcome.kind, took, late)
         row = run.told.setdefault(check.name, deque(maxlen=KEPT))
         row.append(Told(check.name, outcome, Instant(self._loop.time()), took))
-        if outcome.kind != "error":  # What could not be asked is no answer.
+        if outcome.kind != "error":  # A probe that could not be run does not count.
             self._judge(run, check, outcome, ran_for)
 
     def _judge(self, run: _Run, check: Check, outcome: "Outcome", ran_for: Seconds) -> None:

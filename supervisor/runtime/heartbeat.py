@@ -1,4 +1,4 @@
-"""The second hand of a running host: how late the event loop is, and what has to be done now and then."""
+"""The once-a-second heartbeat: measures the lag of the event loop, and runs periodic work."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,11 +8,11 @@ from structlog.typing import FilteringBoundLogger
 from supervisor.logs.pipeline import Pipeline
 
 CATCH_UP = 0.05
-"""Seconds between two pieces for a log reader that is behind; a pipe takes 64 KiB each time."""
+"""Seconds between two writes to a log reader that is behind; a pipe takes 64 KiB each time."""
 
 
 class Heartbeat:
-    """Once a second: how late does the event loop come to what is due? And what has to be done now and then."""
+    """Once a second, measure how late the event loop is, and run periodic work."""
 
     PERIOD = 1.0
 
@@ -35,7 +35,7 @@ class Heartbeat:
 
 
 class LogTender:
-    """Keeps the log going: a reader that had stopped gets what waited for it, and is told what it missed."""
+    """Flush buffered log lines: a reader that had stopped gets them, and the number of lost ones."""
 
     def __init__(self, lines: Pipeline, log: FilteringBoundLogger) -> None:
         self._lines = lines
@@ -49,7 +49,7 @@ class LogTender:
             self._lines.tend(self._log)
 
     def _catch_up(self) -> None:
-        """By a timer, not by a writer of the loop: that would make the terminal non-blocking for its other users."""
+        """By a timer, not ``add_writer``, which would make the terminal non-blocking for its other users."""
         self._lines.flush()
         later = asyncio.get_running_loop().call_later
         self._catching_up = later(CATCH_UP, self._catch_up) if self._lines.behind else None

@@ -1,4 +1,4 @@
-"""The one inbox and the one consumer: take an event, let the core react, show everybody the reaction."""
+"""The inbox and its consumer: takes an event, lets the core react, and passes the reaction to all observers."""
 
 import asyncio
 import os
@@ -14,15 +14,15 @@ from units.world import Entry, Reaction, World
 
 
 class Observer(Protocol):
-    """Looks on at each reaction, in the order that app.py writes down. Never waits, never raises."""
+    """Is called with each reaction, in the order set in app.py. Never waits, never raises."""
 
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None: ...
 
 
 class Inbox:
-    """Where everything that happens comes in: engine, timers, people, results of orders.
+    """The queue of all events: from the engine, timers, users, and results of orders.
 
-    Unbounded on purpose: an engine's fact must not be dropped. Its depth is a metric.
+    Unbounded on purpose: a fact must not be dropped. Its depth is a metric.
     """
 
     def __init__(self, now: Callable[[], float], boot: str = "0") -> None:
@@ -32,7 +32,7 @@ class Inbox:
         self._wake: Callable[[], None] | None = None
         self._numbered = 0
         self.taken = 0
-        """Events consumed so far: the number of the last one."""
+        """Number of events consumed so far."""
 
     def put(self, event: Event, *, cause: str = "", engine_ns: int = 0) -> str:
         """Enqueue, wake the consumer, and return the event's cause id: the given one, or a new one."""
@@ -98,13 +98,13 @@ class Loop:
         """Until it is cancelled; what was done by then is reported. Raises what an observer or the core raises."""
         self._task = asyncio.current_task()
         self._inbox.feed(lambda: self._turn(now))
-        self._turn(now)  # For what came before.
+        self._turn(now)  # For earlier events.
         try:
             while True:
                 await self._something()
                 taken = self._inbox.taken
                 # The orders' tasks begin in this turn, so they leave before the first line about them is written.
-                # The process that an order woke (the engine) may be waiting for this very processor: let it run.
+                # The engine that an order woke may wait for this processor: let it run.
                 await asyncio.sleep(0)
                 os.sched_yield()
                 await self._report(now, taken)
@@ -114,7 +114,7 @@ class Loop:
             raise
 
     async def _something(self) -> None:
-        """Wait until there is something to report. Raises what ended it all."""
+        """Wait until there is something to report. Raises the exception that ended the loop."""
         if not self._backlog and self._defect is None:
             self._woken = asyncio.get_running_loop().create_future()
             await self._woken
@@ -142,7 +142,7 @@ class Loop:
         return self._task is not None and not self._task.done() and not self._task.cancelling() and not self._defect
 
     def _turn(self, now: Callable[[], float]) -> None:
-        """React to all that waits, unless that is being done, or too much has to be reported first."""
+        """React to all waiting events, unless this is in progress, or too many reactions must be reported first."""
         if self._reacting or not self._alive:
             return
         self._reacting = True

@@ -1,4 +1,4 @@
-"""Sockets in the network namespace of another process: how a container is asked from within, whatever its network.
+"""Opens sockets in another process's network namespace, to probe a container from within.
 
 A socket stays in the namespace it was made in, so only its making needs a visit. That takes a few system calls of the
 calling thread, and needs root and the engine's view of processes.
@@ -19,7 +19,7 @@ def socket_of(pid: int, container: str, family: int = socket.AF_INET) -> socket.
     Raises OSError: no such process, not that container's (ESRCH), or no permission.
     """
     with Path(f"/proc/{pid}/ns/net").open("rb") as there, Path("/proc/thread-self/ns/net").open("rb") as here:
-        # Looked at with the namespace in hand: a number that another process has by now leads into no wrong one.
+        # Checked while the namespace is open: a reused pid must not lead into a wrong one.
         if container not in Path(f"/proc/{pid}/cgroup").read_text():
             raise ProcessLookupError(3, f"process {pid} does not belong to container {container[:12]}")
         _enter(there.fileno())

@@ -1,4 +1,4 @@
-"""Asks one question of one container: TCP, HTTP, or a command run in it. Never raises, and never takes for ever."""
+"""Runs one health probe of a container: TCP, HTTP, or a command in it. Never raises; always bounded in time."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from units.spec import ContainerId
 from units.unit import Failure
 
 KEPT = 4096
-"""Bytes of an answer that are kept to be shown."""
+"""Bytes of an answer that are kept."""
 REMEMBERED = 1000
 """Commands that hang."""
 CONNECTED = frozenset({0, errno.EISCONN})
@@ -30,14 +30,14 @@ EXECS = 2
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was found out."""
+    """The outcome of a probe."""
 
     passed: bool
     output: str
     kind: str
-    """``passed``, ``failed``, ``timeout``, or ``error``: it could not be asked, which says nothing of the container."""
+    """``passed``, ``failed``, ``timeout``, or ``error``: not run, which says nothing about the container."""
     reached: bool = True
-    """Somebody was there to be asked; otherwise its address may have changed."""
+    """Whether the container was reached; otherwise its address may have changed."""
 
 
 def passed(output: str) -> Outcome:
@@ -78,7 +78,7 @@ class Probes:
                 reached = await self._reach(probe, container, where)
                 return passed(f"{host} accepts") if asking is None else await self._get(asking, reached)
         except TimeoutError:
-            if asking is not None and asking.status:  # In the middle of a body; the status has said enough.
+            if asking is not None and asking.status:  # Timed out within the body; the status is known.
                 return asking.told()
             told = failed(f"{host}: no answer within {check.timeout:g} s", "timeout")
         except NoWayError as error:
@@ -93,9 +93,9 @@ class Probes:
         return replace(told, reached=reached is not None)
 
     async def _reach(self, probe: Tcp | Http, container: ContainerId, where: Whereabouts) -> socket.socket:
-        """From within the container's own network where we may, else at its address; a named host from here.
+        """Connect from within the container's network if permitted, else to its address; to a named host from here.
 
-        Raises OSError when it refuses, NoWayError where none leads to it.
+        Raises OSError when it refuses, NoWayError when it cannot be reached.
         """
         if probe.host:
             return await self._dial(probe.host, probe.port)
@@ -124,7 +124,7 @@ class Probes:
 
     async def _connected(self, made: socket.socket, address: tuple[str, int]) -> socket.socket:
         try:
-            if _answered(made, address):  # Who is near has, by the second asking; only who has not is waited for.
+            if _answered(made, address):  # A local connect is done by the second call; only others are waited for.
                 return made
             await self._loop.sock_connect(made, address)
         except BaseException:
@@ -140,7 +140,7 @@ class Probes:
         return await asking.outcome
 
     async def _run(self, check: Check, probe: Exec, container: ContainerId) -> Outcome:
-        """Only its turn is waited for with a limit here: what has begun has a deadline of its own."""
+        """The limit applies to waiting for a turn: a command has a deadline of its own."""
         try:
             async with asyncio.timeout(check.interval + check.timeout):
                 await self._execs.acquire()
@@ -154,7 +154,7 @@ class Probes:
             self._execs.release()
 
     async def _execute(self, check: Check, probe: Exec, container: ContainerId) -> Outcome:
-        """An engine cannot end a command it has begun: one that hangs is left, and not asked for a second time."""
+        """An engine cannot kill a command: one that hangs is left alone, and not started a second time."""
         key = (container, check.name)
         if (before := self._hanging.get(key)) is not None and await self._still_runs(before):
             return failed("the previous command is still running", "timeout")
@@ -165,14 +165,14 @@ class Probes:
                 output = await self._engine.exec_run(begun, KEPT)
         except TimeoutError:
             self._hanging[key] = begun
-            if len(self._hanging) > REMEMBERED:  # Of containers that are gone, say.
+            if len(self._hanging) > REMEMBERED:  # For example, of removed containers.
                 del self._hanging[next(iter(self._hanging))]
             return failed(f"did not end within {check.timeout:g} s", "timeout")
         code = await self._engine.exec_exit(begun)
         return passed(output) if code == 0 else failed(f"exit code {code}: {output}".rstrip(": "))
 
     async def _still_runs(self, exec_id: ExecId) -> bool:
-        """An engine that was restarted knows nothing of its commands any more: then it counts as over."""
+        """Whether the command still runs; a restarted engine has forgotten it, which counts as ended."""
         try:
             return await self._engine.exec_exit(exec_id) is None
         except EngineError as error:
@@ -182,11 +182,11 @@ class Probes:
 
 
 class NoWayError(Exception):
-    """It cannot be reached from here, well or not."""
+    """It cannot be reached from here, healthy or not."""
 
 
 class _Asking(asyncio.Protocol):
-    """One GET; its outcome is known when the head is, if that is good, and else when there is a body to show."""
+    """One GET. A good status ends it with the head; otherwise the body is read for the message."""
 
     def __init__(self, request: bytes, probe: Http) -> None:
         self._request = request
@@ -208,7 +208,7 @@ class _Asking(asyncio.Protocol):
         try:
             self._response.feed(data)
         except WireError as error:
-            # However oddly it goes on, the status has been said.
+            # The status is known, whatever follows.
             self._end(self.told() if self.status else failed(f"not valid HTTP: {error}"))
             return
         good = self.status and self._good()
@@ -252,7 +252,7 @@ def _numeric(host: str) -> socket.AddressFamily | None:
 
 
 def _answered(made: socket.socket, address: tuple[str, int]) -> bool:
-    """Begin to connect; True if that is all. Raises OSError for a refusal."""
+    """Start to connect; True if connected at once. Raises OSError for a refusal."""
     code = made.connect_ex(address) and made.connect_ex(address)
     if code in CONNECTED:
         return True

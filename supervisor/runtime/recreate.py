@@ -1,8 +1,7 @@
-"""Makes a foreign container anew, step by step, so that at no step anything is lost.
+"""Re-creates a foreign container, step by step, so that nothing is lost at any step.
 
-The old one keeps its place until the new one runs: it is only renamed, as Compose renames what it replaces. What goes
-wrong before that puts everything back. Being killed in between is survived too: what is under way is written down
-first, and the next supervisor finishes it.
+The old container is only renamed until the new one runs, as Compose does. A failure before that restores it. A killed
+supervisor is survived too: each re-creation is recorded first, and the next supervisor finishes it.
 """
 
 import asyncio
@@ -20,11 +19,11 @@ from units.spec import ContainerId
 from units.unit import Failure
 
 PAUSES = (0.5, 2.0, 5.0)
-"""Seconds between two tries to put something back."""
+"""Seconds between two tries to restore the old container."""
 
 
 class Recreations:
-    """``store``: where it is written down what is under way."""
+    """``store``: the record of re-creations under way."""
 
     def __init__(
         self,
@@ -43,7 +42,7 @@ class Recreations:
     async def recreate(
         self, container: ContainerId, joins: Mapping[ContainerId, ContainerId], grace: Seconds | None
     ) -> ContainerId:
-        """The new container, which runs. Raises EngineError; then all is as it was."""
+        """The new, running container. Raises EngineError; then the old one is restored."""
         wanted = await self._engine.replica(container, joins)
         await self._note(wanted.name, {"old": container, "running": wanted.running})
         try:
@@ -71,9 +70,9 @@ class Recreations:
         return new
 
     async def _undo(self, old: ContainerId, wanted: Replica) -> None:
-        """An old one that removed itself when it was stopped is not to be had back, and so does a new one that failed.
+        """Handle an old one with AutoRemove, which is gone once stopped, as is a new one that failed.
 
-        So that its configuration is not lost it is made once more, and left for a person, or the next try, to start.
+        To keep its configuration it is created once more, and left to be started by the operator or the next try.
         """
         if await self._exists(old, wanted.name):
             await self._put_back(old, wanted.name, running=wanted.running)
@@ -81,11 +80,11 @@ class Recreations:
             await self._make(wanted)
 
     async def _exists(self, old: ContainerId, name: str) -> bool:
-        """Under either name: a look at what is being replaced is none of a unit."""
+        """Inspect the container under either of its names."""
         return old in {await self._engine.holder(name), await self._engine.holder(f"{old[:SHORT]}_{name}")}
 
     async def _put_back(self, old: ContainerId, name: str, *, running: bool) -> None:
-        """As it was, whatever had been done: a call that failed may have been carried out. Raises EngineError."""
+        """Restore the old container, whatever was done: a failed call may have taken effect. Raises EngineError."""
         holder = await self._engine.holder(name)
         if holder is not None and holder != old:
             await self._gone(self._engine.remove(holder))
@@ -95,7 +94,7 @@ class Recreations:
             await self._engine.start(old)
 
     async def _gone(self, removal: Awaitable[None]) -> None:
-        """What is not there need not be removed: it may have removed itself."""
+        """Remove a container, which may have removed itself already."""
         try:
             await removal
         except EngineError as error:
@@ -103,7 +102,7 @@ class Recreations:
                 raise
 
     async def _again(self, act: Callable[[], Awaitable[None]]) -> EngineError | None:
-        """Try it a few times; what it failed for at last."""
+        """Try it a few times; returns the last error."""
         refusal: EngineError | None = None
         for pause in PAUSES:
             try:
@@ -116,14 +115,14 @@ class Recreations:
         return refusal
 
     async def _tell(self, name: str, refusal: EngineError | None) -> None:
-        """It is over; or it is not, and stays written down for the next time that the engine is connected."""
+        """Remove the record; on failure it stays for the next connection to the engine."""
         if refusal is None:
             await self._note(name, None)
         else:
             self._log.warning("container.not-put-back", name=name, error=str(refusal))
 
     async def finish(self) -> None:
-        """What was begun and not ended, by an earlier supervisor or by this one: put it back, or tidy up after it."""
+        """Finish interrupted re-creations, of this or an earlier supervisor: restore the old container, or clean up."""
         for name, record in tuple(self._under_way.items()):
             old = ContainerId(str(record.get("old")))
             self._log.warning("container.recreate-resumed", name=name, replaces=old[:12])
@@ -139,7 +138,7 @@ class Recreations:
         new = await self._engine.holder(name)
         kept = await self._engine.holder(f"{old[:SHORT]}_{name}") == old
         if new == old or (kept and (new is None or not (await self._engine.look(new)).running)):
-            # It is not known whether a new one that does not run has all of its networks: the old one has.
+            # A new one that does not run may lack networks: restore the old one.
             await self._put_back(old, name, running=running)
         elif kept:
             await self._gone(self._engine.remove(old))
@@ -147,7 +146,7 @@ class Recreations:
             await self._engine.start(new)
 
     async def _note(self, name: str, record: dict[str, Any] | None) -> None:
-        """A disk that is full must keep nobody from being helped: then a kill -9 in between needs a person."""
+        """Write the record. A full disk must not prevent a re-creation; then only a kill -9 needs the operator."""
         async with self._turn:
             self._under_way.pop(name, None)
             if record is not None:

@@ -1,6 +1,6 @@
-"""Tells systemd how we are (``Type=notify``): ready, a line of status, that we live, that we end. sd_notify(3).
+"""Notifies systemd (``Type=notify``): readiness, status line, watchdog, stopping. See sd_notify(3).
 
-Without ``NOTIFY_SOCKET`` in the environment it says nothing to anybody.
+Without ``NOTIFY_SOCKET`` in the environment it does nothing.
 """
 
 import contextlib
@@ -11,13 +11,13 @@ from units.machine import Moment
 from units.world import Entry, Reaction, World
 
 READY_ANYWAY = 20.0
-"""Seconds after which we count as started though the engine has not answered yet: we are, and it is not."""
+"""Seconds after which readiness is reported although the engine has not answered yet."""
 MORE_TIME = 15.0
-"""Seconds by which a shutdown asks for more, again and again while it lasts."""
+"""Seconds of each extension that a shutdown asks for while it lasts."""
 
 
 class Systemd:
-    """An observer, and something for the heartbeat to call once a second."""
+    """An observer that the heartbeat also calls once a second."""
 
     def __init__(self, environ: Mapping[str, str], now: Callable[[], float], pid: int) -> None:
         address = environ.get("NOTIFY_SOCKET", "")
@@ -57,7 +57,7 @@ class Systemd:
             self._send(f"{stopping}EXTEND_TIMEOUT_USEC={int(MORE_TIME * 1e6)}")
 
     def _send(self, text: str) -> None:
-        """Nothing is waited for, and nobody there to listen is no trouble of ours."""
+        """Send without waiting; errors are ignored."""
         if not self._address:
             return
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
@@ -66,7 +66,7 @@ class Systemd:
 
 
 def in_short(world: World) -> str:
-    """How the host is, in a line."""
+    """The state of the host in one line."""
     if world.draining:
         return "shutting down"
     if not world.engine_up:
@@ -79,7 +79,7 @@ def in_short(world: World) -> str:
 
 
 def _watchdog(environ: Mapping[str, str], pid: int) -> float:
-    """Seconds in which systemd wants to hear of us; 0: it does not."""
+    """Seconds of systemd's watchdog; 0: none."""
     if environ.get("WATCHDOG_PID", str(pid)) != str(pid):
         return 0.0
     text = environ.get("WATCHDOG_USEC", "")

@@ -1,4 +1,4 @@
-"""The moving parts around the core, wired: the same for a real host and for a simulated one."""
+"""Wires the running parts around the core, for a real host and for a simulated one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from supervisor.runtime.recreate import Recreations
 
 LAST_GRACE = Seconds(15)
-"""After the total deadline: three SIGKILLs, 2, 4 and 8 s apart. Then we go, whatever still runs."""
+"""After the total deadline: three SIGKILLs, 2, 4 and 8 s apart. Then the supervisor exits, whatever still runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long things may take; from ``rancher.supervisor``."""
+    """Time limits, from ``rancher.supervisor``."""
 
     period: Seconds = Seconds(30)
-    """Between two looks at the engine when nothing gives cause for one."""
+    """Between two snapshots when nothing else requests one."""
     shutdown: Seconds = Seconds(60)
 
 
 class ShellGauges(Gauges, ProbeGauges, Protocol):
-    """What the moving parts tell the metrics."""
+    """Callbacks for metrics."""
 
 
 class _Drained:
@@ -63,7 +63,7 @@ class _Drained:
 
 
 class Shell:
-    """One supervisor. ``run`` ends when a shutdown is through; cancel it to stop without touching any unit."""
+    """One supervisor. ``run`` ends after a shutdown; cancel it to stop without touching any unit."""
 
     def __init__(
         self,
@@ -120,11 +120,11 @@ class Shell:
         return self._start_world if self._loop is None else self._loop.world
 
     def outcomes(self, unit: UnitName) -> tuple[Told, ...]:
-        """What the health checks of our own said last of a unit."""
+        """The last outcomes of a unit's own health checks."""
         return () if self._prober is None else self._prober.outcomes(unit)
 
     def shut_down(self, reason: str) -> int:
-        """The first call asks, a second one hurries. Returns how often it was asked."""
+        """The first call requests a shutdown, a second one hurries it. Returns the number of calls."""
         self._asked += 1
         if self._asked == 1:
             self._inbox.put(ShutdownAsked(reason, self._timing.shutdown))
@@ -149,7 +149,7 @@ class Shell:
         return Gating(self._gates, lambda: self.world, self._log)
 
     async def run(self) -> None:
-        """Until a shutdown is through. Raises EngineTooOldError (in a group)."""
+        """Run until a shutdown is complete. Raises EngineTooOldError (in a group)."""
         clock = asyncio.get_running_loop().time
         async with asyncio.TaskGroup() as tasks:
             effects = Effects(

@@ -1,4 +1,4 @@
-"""Carries out what a switch orders: look before it begins, write down what it is about to do, and what was chosen."""
+"""Carries out a switch's orders: checks before it begins, records its steps, and saves the choice."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from supervisor.runtime.gating import Gates
 
 ROOM, SHARE = 500 * 2**20, 0.05
-"""Free space that a new console needs: bytes, and of all there is."""
+"""Free space that a new console needs: bytes, and fraction of the file system."""
 
 
 class Switches:
@@ -58,7 +58,7 @@ class Switches:
             self._timer.cancel()
 
     async def keep_intent(self, order: KeepIntent, cause: str) -> None:
-        """In the lane of the unit that the step is about, so that it is on disk before the step's orders are given."""
+        """In the lane of the step's unit, so that it is on disk before the step's orders are sent."""
         intent = {"of": order.of.value, "origin": order.origin, "target": order.target, "step": order.step}
         await self._write(self._choices.intend(intent), order.token, cause)
 
@@ -74,7 +74,7 @@ class Switches:
                 try:
                     await self._choices.drop_intent()
                 except StateError as error:
-                    # The next supervisor will tell of an interrupted switch that was none.
+                    # The next supervisor will report an interrupted switch by mistake.
                     self._log.warning("switch.intent-kept", error=str(error), cause=cause)
             case _:
                 assert_never(order)
@@ -100,7 +100,7 @@ class Switches:
             return (str(error),)
 
     async def _vetoes(self, order: CheckSwitch, cause: str) -> tuple[str, ...]:
-        """The host's gates are asked when all else speaks for it."""
+        """Ask the host's gates, as the last check."""
         if self._gates is None or not self._gates.stand_before("before_switch", order.of.value):
             return ()
         from supervisor.runtime.gating import refusals  # noqa: PLC0415 - only where a gate stands
@@ -120,7 +120,7 @@ class Switches:
         return tuple(said)
 
     async def _provide(self, spec: UnitSpec) -> str:
-        """See that the image is there, and pull it if that is allowed."""
+        """Ensure that the image exists, pulling it if allowed."""
         if await self._engine.has_image(spec.image):
             return ""
         if not spec.pull:
@@ -132,7 +132,7 @@ class Switches:
         return ""
 
     async def _people(self, order: CheckSwitch) -> str:
-        """Who has a terminal in the console, in words; whoever came by ssh or by exec alike."""
+        """Users with a terminal in the console, in words, by ssh or by exec."""
         assert order.container is not None
         facts = await self._engine.context(order.container)
         return await self._in_thread(terminals, facts.pid) if facts.running else ""

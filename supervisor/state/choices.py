@@ -1,7 +1,6 @@
-"""What people chose at run time, and which switch is under way: one small file, replaced atomically.
+"""The choices made at run time, and the switch under way: one small file, replaced atomically.
 
-A choice stands until the configuration speaks: it was made over a configured value, and is void once that is another
-one. The last who spoke wins.
+A choice overrides the configured value and is void once that value changes: the last decision wins.
 """
 
 import asyncio
@@ -35,7 +34,7 @@ class Choices:
         self._configured = dict(configured)
 
     def chosen(self, of: Switchable) -> str:
-        """What is to be: the choice, else what is configured."""
+        """The choice, else the configured value."""
         match self._saved.get("choices"):
             case {of.value: {"name": str(name), "over": str(over)}} if over == self._configured[of]:
                 return name
@@ -44,7 +43,7 @@ class Choices:
 
     @property
     def interrupted(self) -> Mapping[str, str] | None:
-        """The switch that the last supervisor did not bring to its end."""
+        """The switch that the last supervisor did not finish."""
         intent = self._saved.get("intent")
         return intent if isinstance(intent, dict) else None
 

@@ -1,4 +1,4 @@
-"""The only place for what outlives a supervisor: one checksummed JSON file, replaced atomically.
+"""The state that outlives a supervisor: one checksummed JSON file, replaced atomically.
 
 All functions block (they wait for the disk): call them in a thread.
 """
@@ -15,7 +15,7 @@ from supervisor.state.atomic import replace
 
 VERSION = 1
 KEPT_CORRUPT = 9
-"""So many damaged files are kept for a look; the last of them is overwritten when there are more."""
+"""Number of damaged files that are kept; the last one is overwritten when there are more."""
 
 
 class StateError(Exception):
@@ -34,9 +34,9 @@ class StateFile:
         self._log = log
 
     def load(self) -> dict[str, Any] | None:
-        """Read what was saved last; ``None`` when there is nothing, or nothing that can be trusted.
+        """Read the saved state; ``None`` when there is none, or it is damaged.
 
-        A damaged file is moved to ``<name>.corrupt-<n>`` and reported: a bad state must not keep a host down.
+        A damaged file is moved to ``<name>.corrupt-<n>`` and reported: a damaged state must not prevent a start.
 
         Raises:
             StateError: the file is there, and the system does not let us read it.

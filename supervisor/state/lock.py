@@ -1,4 +1,4 @@
-"""The lock of a run directory: at most one supervisor commands the units of a host."""
+"""The lock of a run directory: at most one supervisor manages the units of a host."""
 
 import fcntl
 import os
@@ -18,7 +18,7 @@ class LockError(Exception):
 
 
 class LockHeld(LockError):  # noqa: N818 - says what is the case, as the operator reads it
-    """Another supervisor has it. ``pid`` is 0 when it has not yet said who it is."""
+    """Another supervisor has it. ``pid`` is 0 when it is not yet written."""
 
     def __init__(self, pid: int, command: str, run_dir: Path) -> None:
         who = f"pid {pid}, {command!r}" if pid else "starting"
@@ -76,7 +76,7 @@ class RunLock:
         os.pwrite(self._fd, f"{os.getpid()}\n{self._command}\n".encode(errors="surrogateescape"), 0)
 
     def release(self) -> None:
-        """Give it back; idempotent."""
+        """Release it; idempotent."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

@@ -1,4 +1,4 @@
-"""Writes down what must outlive us, soon after it changed and never in the way of a restart."""
+"""Saves the state soon after it changed, without delaying a restart."""
 
 import asyncio
 import contextlib
@@ -14,11 +14,11 @@ from units.records import dataclass
 from units.world import Entry, Reaction, World
 
 PAUSE = 0.2
-"""Seconds between a change and its write, so that a storm of changes is one write."""
+"""Seconds between a change and its write, so that many changes are one write."""
 
 
 class Store(Protocol):
-    """Where the state goes. Both may block."""
+    """The state's storage. Both methods may block."""
 
     def load(self) -> dict[str, Any] | None: ...
 
@@ -27,7 +27,7 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """Which start of the machine and of the supervisor this is."""
+    """Identifies this boot of the machine and this start of the supervisor."""
 
     host: str
     """The kernel's id of this boot."""
@@ -35,7 +35,7 @@ class Boot:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What the last supervisor left."""
+    """The last supervisor's state."""
 
     units: dict[str, Any]
     same_boot: bool
@@ -44,7 +44,7 @@ class Kept:
 
 
 def read(store: Store, boot: Boot) -> Kept:
-    """Take up the last supervisor's notes; none is the first start of all."""
+    """Load the last supervisor's state; ``None`` on the first start."""
     state = store.load() or {}
     same_host = state.get("host_boot") == boot.host
     units = state.get("units")
@@ -58,7 +58,7 @@ def read(store: Store, boot: Boot) -> Kept:
 
 
 class Keeper:
-    """An observer that notices changes, and a task that writes them. A failed write is told once, and tried again."""
+    """An observer that notices changes, and a task that writes them. A failed write is logged once, and retried."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Keeper:
         self._world: World | None = None
         self._dirty = asyncio.Event()
         self._urgent = asyncio.Event()
-        """What a person wishes must not be forgotten for being the last thing that happened."""
+        """Operator requests must be saved even right before the supervisor ends."""
         self._complained = False
 
     def observe(self, _entry: Entry, _moment: Moment, reaction: Reaction) -> None:

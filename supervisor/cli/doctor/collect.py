@@ -1,7 +1,7 @@
 """Gathers the facts that ``checks`` judges, with the standard library only, and every wait bounded.
 
-It must work on the worst day: without a supervisor, without an engine, with either of them hanging. So nothing here
-raises for what is wrong with the host, and what could not be found out is left out.
+It must work without a supervisor, without an engine, and with either of them hanging. So nothing here raises for a
+problem of the host; facts that could not be collected are left out.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def gather(wanted: Wanted) -> Facts:
 
 
 def _engine_of(supervisor: SupervisorFacts, wanted: Wanted) -> str:
-    """The supervisor knows best; then its command line; then whether this host boots one."""
+    """The engine's URL: from the supervisor, else its command line, else whether this host boots an engine."""
     told = supervisor.status.get("engine")
     if isinstance(told, dict) and told.get("url"):
         return str(told["url"])
@@ -67,7 +67,7 @@ def _mode(supervisor: SupervisorFacts) -> str:
 
 
 def _state_dir(supervisor: SupervisorFacts, *, booting: bool) -> Path:
-    """As the running supervisor was told, else its default."""
+    """From the running supervisor's command line, else the default."""
     for pid, command in supervisor.others:
         if pid == supervisor.pid and (said := re.search(r"--state-dir[= ](\S+)", command)):
             return Path(said[1])
@@ -109,7 +109,7 @@ def command_line() -> str:
 
 
 def versions(facts: Facts) -> dict[str, str]:
-    """What is asked first of anyone who has a problem."""
+    """The versions that every bug report needs."""
     engine, info = facts.engine.version, facts.engine.info
     return {
         "dockwarden": VERSION,

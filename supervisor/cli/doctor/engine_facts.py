@@ -20,7 +20,7 @@ MOST = 500
 def engine_facts(url: str) -> EngineFacts:
     path = Path(url.removeprefix("unix://"))
     if not path.is_absolute():
-        return EngineFacts(url, Reach.NO_URL, "only unix sockets are understood")
+        return EngineFacts(url, Reach.NO_URL, "only unix sockets are supported")
     engine = BudgetClient(path)
     try:
         engine.raw("/_ping")
@@ -31,7 +31,7 @@ def engine_facts(url: str) -> EngineFacts:
     except UnansweredError as error:
         return EngineFacts(url, error.reach, error.said)
     if not isinstance(version, dict) or not isinstance(info, dict):
-        return EngineFacts(url, Reach.NONSENSE, "what answers is no engine")
+        return EngineFacts(url, Reach.NONSENSE, "the answer is not a Docker engine's")
     seen, mute = _containers(engine)
     stamp = started(info.get("SystemTime"))
     # Within the call it may have looked at its clock at any time.
@@ -49,7 +49,7 @@ def engine_facts(url: str) -> EngineFacts:
 
 
 def _containers(engine: BudgetClient) -> tuple[tuple[Mapping[str, Any], ...], tuple[str, ...]]:
-    """Those that could be inspected, and the names of those that could not in time."""
+    """The containers that could be inspected, and the names of those that timed out."""
     try:
         rows = engine.get(f"/v{API}/containers/json?all=1")
     except UnansweredError:

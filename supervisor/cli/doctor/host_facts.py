@@ -53,7 +53,7 @@ def host_facts(*, boots_engine: bool = False) -> HostFacts:
 
 
 def cgroup_facts(mounts: str, listed: str) -> tuple[str, frozenset[str]]:
-    """Which hierarchy is mounted, and the controllers that can be used, from mountinfo(5) and /proc/cgroups."""
+    """The mounted cgroup hierarchy and its usable controllers, from mountinfo(5) and /proc/cgroups."""
     unified, old = "", set[str]()
     for line in mounts.splitlines():
         before, _, after = line.partition(" - ")
@@ -71,7 +71,7 @@ def cgroup_facts(mounts: str, listed: str) -> tuple[str, frozenset[str]]:
 
 
 def _synchronised() -> bool | None:
-    """``adjtimex`` in its mode 0 only looks; the status word is the sixth of its record (after 4 longs and an int)."""
+    """``adjtimex`` with mode 0 only reads; the status is the sixth field of its record (after 4 longs and an int)."""
     record = (ctypes.c_long * 40)()
     try:
         state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(record))

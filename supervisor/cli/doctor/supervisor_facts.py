@@ -46,7 +46,7 @@ def supervisor_facts(run_dir: Path) -> SupervisorFacts:
 
 
 def _lock(path: Path) -> tuple[int, bool | None]:
-    """Whose it is, and whether it is held: asked with a shared lock, given back at once."""
+    """The pid in the lock file, and whether the lock is held: tested with a shared lock, released at once."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -66,7 +66,7 @@ def _lock(path: Path) -> tuple[int, bool | None]:
 
 
 def _supervisors() -> Iterator[tuple[int, str]]:
-    """Processes of our own view that are supervisors."""
+    """Supervisor processes that are visible in /proc."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdecimal():
             continue
@@ -79,7 +79,7 @@ def _supervisors() -> Iterator[tuple[int, str]]:
 
 
 def is_supervisor(words: Sequence[str]) -> bool:
-    """Whether a command line is that of one: ``dockwarden boot``, or ``python -P -OO -m supervisor boot``."""
+    """Whether it is a supervisor's command line: ``dockwarden boot``, or ``python -P -OO -m supervisor boot``."""
     program = [Path(word).name for word in words[:2]]
     module = next((words[i + 1] for i, word in enumerate(words[1:6], 1) if word == "-m" and i + 1 < len(words)), "")
     return ("dockwarden" in program or module == "supervisor") and not {"boot", "watch"}.isdisjoint(words[1:10])

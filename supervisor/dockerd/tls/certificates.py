@@ -1,7 +1,7 @@
 """Makes a CA and the certificates that it signs. Touches no file.
 
-Here and in ``certificate_checks.py`` only, ``cryptography`` is known. It costs some 10 MB: a supervisor leaves it to
-a child (``tls.py``).
+Only this module and ``checks.py`` use ``cryptography``. It costs some 10 MB, so the supervisor runs it in a child
+(``isolated.py``).
 """
 
 import ipaddress
@@ -52,11 +52,11 @@ __all__ = [
 ]
 
 CA_LIFE = timedelta(days=3652)
-"""Ten years: to replace a CA is to visit every client."""
+"""Ten years: a new CA must be installed on every client."""
 LEAF_LIFE = timedelta(days=1096)
-"""Three years: a leaf is renewed without a word, but who stole a key should not have it for ever."""
+"""Three years: a leaf is renewed automatically, and limits the use of a stolen key."""
 SKEW = timedelta(days=1)
-"""A leaf is valid since yesterday, for clients whose clock is behind ours."""
+"""A leaf is valid from yesterday on, for clients whose clock is slow."""
 ALWAYS = ("localhost", "127.0.0.1")
 """Names that every server certificate has."""
 ORGANIZATION = "dockwarden"
@@ -68,11 +68,11 @@ _HOST = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*")
 
 
 class HostnameError(ValueError):
-    """Not the name or address of a host."""
+    """Not a host name or address."""
 
 
 def hostname(text: str) -> str:
-    """A host's name or address as certificates spell it. Raises HostnameError, which says what is wrong."""
+    """Normalise a host name or address for certificates. Raises HostnameError."""
     bare = text.strip()
     try:
         return str(ipaddress.ip_address(bare.strip("[]")))
@@ -119,7 +119,7 @@ def make_leaf(ca: Pair, purpose: Purpose, names: Sequence[str], now: datetime, l
         purpose: what the certificate is good for; it serves nothing else.
         names: as ``hostname`` spells them, each once; the first is also the common name.
         now: with its zone.
-        labels: what the CA is called if it is no good.
+        labels: names of the CA's files in error messages.
 
     Raises:
         CertificateError: the CA cannot sign.

@@ -1,4 +1,4 @@
-"""Says what is wrong with a certificate, its key and its CA: each complaint names its place and the way out. Pure."""
+"""Checks a certificate, its key and its CA; each problem names the file and the fix. Pure."""
 
 import warnings
 from collections.abc import Iterable, Sequence
@@ -20,11 +20,11 @@ SANE = datetime(2026, 1, 1, tzinfo=UTC)
 Then dates are not judged, a CA begins here, and what is made lasts as if it were this day already.
 """
 RENEWAL = timedelta(days=30)
-"""A leaf is made anew this long before its end: an engine that starts today is meant to run for months."""
+"""A leaf is renewed this long before it expires: an engine that starts today may run for months."""
 LONGEST_CHAIN = 8
 Kind = TypeVar("Kind", bound=x509.ExtensionType)
 SigningKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
-"""What Go, and so every engine and client, can use."""
+"""Keys that Go, and so every engine and client, supports."""
 
 UNREADABLE = (
     *(ValueError, TypeError, UnsupportedAlgorithm),
@@ -39,7 +39,7 @@ class Purpose(Enum):
 
 
 class CertificateError(Exception):
-    """Nothing can be made of this; ``problems`` are sentences, each with the way out."""
+    """Invalid certificates; ``problems`` are sentences, each with the fix."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
@@ -56,14 +56,14 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What the parts of a pair are called when they are complained of."""
+    """Names of the parts of a pair in error messages."""
 
     cert: str
     key: str
     ca: str
     ca_key: str
     remedy: str = ""
-    """How to have a good pair made, as the end of a sentence that begins with "or"."""
+    """How to have a valid pair made, as the end of a sentence that begins with "or"."""
     ca_remedy: str = ""
 
 
@@ -79,7 +79,7 @@ CONFIGURED = Labels(
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What people want to know of a certificate."""
+    """The fields of a certificate that are shown."""
 
     names: tuple[str, ...]
     until: datetime
@@ -96,7 +96,7 @@ def check_pair(
     labels: Labels = CONFIGURED,
     purpose: Purpose = Purpose.SERVER,
 ) -> list[str]:
-    """Everything that would keep this pair from serving: a sentence each, with its name and the way out.
+    """All problems that keep this pair from working: a sentence each, with file and fix.
 
     Args:
         cert_pem: the certificate, perhaps with the intermediate ones behind it.
@@ -125,7 +125,7 @@ def check_pair(
 
 
 def check_ca(ca: Pair, now: datetime, labels: Labels = CONFIGURED) -> list[str]:
-    """Everything that would keep this CA from signing, as ``check_pair`` tells it."""
+    """All problems that keep this CA from signing, as in ``check_pair``."""
     trusted, bad_cert = _certificates(ca.cert, labels.ca, labels.ca_remedy)
     key, bad_key = private_key(ca.key, labels.ca_key, labels.ca_remedy)
     if not trusted or key is None:
@@ -138,7 +138,7 @@ def check_ca(ca: Pair, now: datetime, labels: Labels = CONFIGURED) -> list[str]:
 
 
 def why_anew(pair: Pair, ca_pem: str, names: Sequence[str], now: datetime, *, purpose: Purpose, labels: Labels) -> str:
-    """Why a leaf that is there has to be made anew; empty when it may stay."""
+    """Why an existing leaf must be renewed; empty when it need not."""
     if problems := check_pair(pair.cert, pair.key, ca_pem, now, labels=labels, purpose=purpose):
         return problems[0].partition(": ")[2].partition(";")[0]
     leaf = x509.load_pem_x509_certificates(pair.cert.encode())[0]
@@ -177,7 +177,7 @@ def _issuers(leaf: x509.Certificate, ca_pem: str) -> list[x509.Certificate]:
 
 
 def _certificates(pem: str, label: str, remedy: str) -> tuple[list[x509.Certificate], str]:
-    """The certificates of a text, or what is wrong with it."""
+    """The certificates of a text, or its problem."""
     try:
         with warnings.catch_warnings():
             # It warns of oddities that others do not mind.
@@ -193,7 +193,7 @@ def _certificates(pem: str, label: str, remedy: str) -> tuple[list[x509.Certific
 
 
 def private_key(pem: str, label: str, remedy: str) -> tuple[SigningKey | None, str]:
-    """The key of a text, or what is wrong with it."""
+    """The key of a text, or its problem."""
     try:
         key = serialization.load_pem_private_key(pem.encode(), None)
     except TypeError:
@@ -247,7 +247,7 @@ def _serves(cert: x509.Certificate, purpose: Purpose) -> bool:
 def _descent(
     chain: Sequence[x509.Certificate], trusted: Sequence[x509.Certificate], now: datetime, labels: Labels
 ) -> list[str]:
-    """What is wrong between a certificate and those that are trusted."""
+    """The problem between a certificate and the trusted CAs."""
     if chain[0] in trusted:
         return []
     current = chain[0]
@@ -280,7 +280,7 @@ def _ca_problems(ca: x509.Certificate, now: datetime, labels: Labels) -> list[st
 
 
 def _may_sign(ca: x509.Certificate) -> bool:
-    """As Go judges it: a certificate of the first version cannot say, and may."""
+    """Whether it is a CA, as Go decides: a version 1 certificate has no such field, and counts as one."""
     constraints, usage = extension(ca, x509.BasicConstraints), extension(ca, x509.KeyUsage)
     if constraints is None:
         return ca.version is x509.Version.v1

@@ -1,4 +1,4 @@
-"""The certificates of an engine and of its clients: made once, kept while they are good, put aside and never lost.
+"""Keeps the certificates of an engine and its clients: made once, renewed when needed, moved aside and never deleted.
 
 Run as a program it is the child of ``tls_child.py``. All functions block.
 """
@@ -35,7 +35,7 @@ KEPT: Final = "kept"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one certificate."""
+    """The outcome for one certificate."""
 
     path: Path
     done: str
@@ -45,7 +45,7 @@ class Outcome:
     until: datetime | None = None
     fingerprint: str = ""
     aside: tuple[str, ...] = ()
-    """Names that the files have now which were in its place."""
+    """The present names of the files that it replaced."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -81,7 +81,7 @@ CLIENT: Final = Leaf(Purpose.CLIENT, CLIENT_CERT, CLIENT_KEY)
 def make_server(
     directory: Path, hostnames: Sequence[str], *, force: bool = False, now: datetime | None = None
 ) -> list[Outcome]:
-    """A CA and a server's pair in this directory, as far as there are none that are good. Raises TlsError.
+    """Make a CA and a server's pair in this directory, unless valid ones exist. Raises TlsError.
 
     A renewed pair keeps the names of the previous one; with ``force`` it has exactly those that are asked for.
     """
@@ -94,7 +94,7 @@ def make_server(
 def make_client(
     directory: Path, ca_directory: Path, names: Sequence[str], *, force: bool = False, now: datetime | None = None
 ) -> list[Outcome]:
-    """A client's pair, signed by the CA of another directory, which is made if there is none. Raises TlsError."""
+    """Make a client's pair, signed by the CA of another directory, which is made if there is none. Raises TlsError."""
     now, names = now or _now(), _hostnames(names)
     with opened(ca_directory) as folder:
         made, ca = _authority(folder, now)
@@ -106,10 +106,10 @@ def make_client(
 
 
 def materialize(settings: TlsSettings, root: Path = Path("/"), now: datetime | None = None) -> TlsFiles:
-    """The files that an engine needs, where it sees them: what is configured, the rest made. Raises TlsError.
+    """Write the files that an engine needs to where it reads them: configured ones, the rest made. Raises TlsError.
 
     Args:
-        settings: what is configured; if a part of it does not hold, nothing is touched.
+        settings: what is configured; if a part of it is invalid, nothing is changed.
         root: the engine's file system, as in ``/proc/PID/root``; the result is in its terms.
         now: with its zone; the clock's by default.
     """
@@ -134,7 +134,7 @@ def materialize(settings: TlsSettings, root: Path = Path("/"), now: datetime | N
 
 
 def configured_problems(settings: TlsSettings, now: datetime) -> list[str]:
-    """Everything that is wrong with the certificates that are configured."""
+    """All problems of the configured certificates."""
     ca, ca_key = settings.ca_cert or "", settings.ca_key or ""
     cert, key = settings.server_cert or "", settings.server_key or ""
     problems = list(_gaps(settings))
@@ -147,7 +147,7 @@ def configured_problems(settings: TlsSettings, now: datetime) -> list[str]:
 
 
 def _gaps(settings: TlsSettings) -> Iterator[str]:
-    """What is of no use without another part."""
+    """Settings that need another one that is missing."""
     both = "set both, or remove both to have a pair made"
     if settings.server_cert and not settings.server_key:
         yield f"{CONFIGURED.key}: is missing beside server_cert; {both}"
@@ -160,7 +160,7 @@ def _gaps(settings: TlsSettings) -> Iterator[str]:
 
 
 def _written_ca(folder: Folder, ca: Pair) -> Outcome:
-    """The configured CA, in the place of any other."""
+    """Write the configured CA, replacing any other."""
     present = Pair(folder.read(CA), folder.read(CA_KEY))
     other = bool(present.cert) and not certificates.same(present.cert, ca.cert)
     other |= bool(present.key) and present.key.strip() != ca.key.strip()
@@ -200,7 +200,7 @@ def _authority(folder: Folder, now: datetime) -> tuple[Outcome, Pair]:
 
 
 def _leaf(folder: Folder, leaf: Leaf, ca: Pair, asked: Sequence[str], now: datetime, *, force: bool = False) -> Outcome:
-    """A pair that holds and has these names: the present one, or a new one. Raises TlsError."""
+    """A valid pair with these names: the present one, or a new one. Raises TlsError."""
     names = tuple(dict.fromkeys((*asked, *leaf.always)))
     present = Pair(folder.read(leaf.cert), folder.read(leaf.key))
     folder.tighten(leaf.key)
@@ -218,7 +218,7 @@ def _leaf(folder: Folder, leaf: Leaf, ca: Pair, asked: Sequence[str], now: datet
         made = certificates.make_leaf(ca, leaf.purpose, names, now, labels)
     foreign = bool(present.cert) and not certificates.issued(present.cert, ca.cert)
     aside = folder.put_aside(leaf.key, leaf.cert) if foreign else ()
-    # In this order: a key that does not fit is noticed the next time, and mended.
+    # In this order: a key that does not match is noticed and fixed the next time.
     folder.write(leaf.key, made.key, SECRET)
     folder.write(leaf.cert, made.cert, PUBLIC)
     if not present.cert:

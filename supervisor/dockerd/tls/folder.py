@@ -1,4 +1,4 @@
-"""A directory of keys and certificates: locked while it is changed, its files replaced atomically and never lost.
+"""A directory of keys and certificates: locked while it is changed, files replaced atomically and never deleted.
 
 All functions block.
 """
@@ -22,9 +22,9 @@ LIMIT = 1 << 20
 
 
 class Folder:
-    """A directory of certificates, open and locked: what is made here is made by one at a time.
+    """A directory of certificates, open and locked for one writer at a time.
 
-    Files are replaced atomically, and belong to whom the directory belongs, so that root can make a user's.
+    Files are replaced atomically, and get the directory's owner, so that root can make a user's.
     """
 
     def __init__(self, fd: int, shown: Path, flags: int) -> None:
@@ -44,7 +44,7 @@ class Folder:
             raise _trouble("read", self.shown / name, error) from error
 
     def write(self, name: str, text: str, mode: int) -> bool:
-        """Replace a file, unless it is as it should be. True when something changed. Raises TlsError."""
+        """Replace a file if its content differs. True when something changed. Raises TlsError."""
         try:
             if self.read(name) == text and not self._loose(name, mode):
                 return False
@@ -68,7 +68,7 @@ class Folder:
         return True
 
     def tighten(self, name: str) -> None:
-        """Let nobody but its owner read a key that is there. Raises TlsError."""
+        """Make an existing key readable by its owner only. Raises TlsError."""
         try:
             if self._loose(name, SECRET):
                 os.chmod(name, SECRET, dir_fd=self._fd)
@@ -76,9 +76,9 @@ class Folder:
             raise _trouble("protect", self.shown / name, error) from error
 
     def put_aside(self, *names: str) -> tuple[str, ...]:
-        """Rename those of the files that are there: what somebody may need is never overwritten. Raises TlsError.
+        """Rename existing files instead of overwriting them. Raises TlsError.
 
-        Keys first: should it be cut off, what is left still shows that it is another's.
+        Keys first: if interrupted, the remaining certificates still show which CA they belong to.
         """
         mark = hashlib.sha256("\n".join(map(self.read, names)).encode()).hexdigest()[:8]
         renamed = []
@@ -125,7 +125,7 @@ def _make(place: Path) -> None:
 
 
 def _owner(like: os.stat_result) -> tuple[int, int] | None:
-    """That of the directory, for what is made in it, as far as that is ours to do."""
+    """The directory's owner, for new files, where we may set it."""
     return (like.st_uid, like.st_gid) if os.geteuid() == 0 and like.st_uid != 0 else None
 
 

@@ -1,4 +1,4 @@
-"""Has the certificates looked after by a child: a supervisor would carry ``cryptography`` around for months."""
+"""Makes and checks certificates in a child process, so that the supervisor does not keep ``cryptography`` in memory."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ async def materialize_apart(settings: TlsSettings, root: Path = Path("/")) -> Tl
 
 
 def _read(code: int | None, answer: bytes, errors: bytes) -> TlsFiles:
-    """The child's word. Raises TlsError."""
+    """Parse the child's answer. Raises TlsError."""
     try:
         told = json.loads(answer)
         if code in {REFUSED, UNUSABLE}:

@@ -1,4 +1,4 @@
-"""What an engine needs to be reached over TLS: what may be configured, and where the files are in the end. Pure."""
+"""The TLS settings of an engine, and the paths of its files. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -20,7 +20,7 @@ UNUSABLE: Final = 73
 
 
 class TlsError(Exception):
-    """The certificates cannot be had; ``problems`` are sentences, each with its place and the way out."""
+    """There are no valid certificates; ``problems`` are sentences, each with file and fix."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
@@ -28,7 +28,7 @@ class TlsError(Exception):
 
 
 class UnusableError(TlsError):
-    """A directory or a file cannot be used now; another time it may."""
+    """A directory or a file cannot be used now; a retry may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,11 @@ class TlsFiles:
     cert: Path
     key: Path
     done: tuple[str, ...] = ()
-    """What was made or replaced for that, in words, and why; for the log."""
+    """What was made or replaced, and why; for the log."""
 
     @property
     def args(self) -> tuple[str, ...]:
-        """Options of a dockerd; who listens where is not among them."""
+        """The TLS options of a dockerd; without its listen addresses."""
         return ("--tlsverify", f"--tlscacert={self.ca}", f"--tlscert={self.cert}", f"--tlskey={self.key}")
 
     def as_dict(self) -> dict[str, Any]:

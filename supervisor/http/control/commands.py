@@ -1,4 +1,4 @@
-"""What can be asked of units over the control socket, and how it is known what became of it."""
+"""The verbs of units (start, stop, restart, reset-failed): requests, their answers, and waiting for the outcome."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from units.unit import Phase, Unit
 from units.world import Answer, Entry, Reaction, World
 
 ANSWER = 10.0
-"""Seconds within which the one loop takes a fact; more means that it is stuck."""
+"""Seconds within which the loop takes a fact; more means that it is stuck."""
 
 ASKS = {"start": StartAsked, "stop": StopAsked, "restart": RestartAsked, "reset-failed": ResetAsked}
 DOWN = frozenset({Phase.INACTIVE, Phase.COMPLETED})
@@ -28,7 +28,7 @@ DOWN = frozenset({Phase.INACTIVE, Phase.COMPLETED})
 
 @dataclass(slots=True)
 class Ask:
-    """One request that waits: first for its answer, then perhaps for its unit to settle."""
+    """One pending request: waits for its answer, then perhaps for its unit to settle."""
 
     verb: str
     unit: UnitName
@@ -38,11 +38,11 @@ class Ask:
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     vetoed: bool = False
-    """A gate said no to the stop that was asked."""
+    """A gate vetoed the requested stop."""
 
 
 class Asking:
-    """What was asked and is not answered yet. An observer, to see what became of it."""
+    """The pending requests. An observer, to see their outcome."""
 
     def __init__(self, *, inbox: Inbox, world: Callable[[], World], status: Callable[[], dict[str, Any]]) -> None:
         self._inbox = inbox
@@ -57,7 +57,7 @@ class Asking:
         return len(self._asks)
 
     def asker(self, request: int) -> int | None:
-        """The uid of who waits for the answer to this request."""
+        """The uid of the client that waits for this request."""
         return ask.uid if (ask := self._asks.get(request)) is not None else None
 
     def observe(self, _entry: Entry, _moment: Moment, reaction: Reaction) -> None:
@@ -74,14 +74,14 @@ class Asking:
                 ask.settled.set()
 
     def _note_veto(self, unit: UnitName) -> None:
-        """Its stop came to nothing: whoever waits for that waits in vain."""
+        """The stop was vetoed: end the wait for it."""
         for ask in self._asks.values():
             if ask.unit == unit and ask.verb in {"stop", "restart"} and ask.answer is not None:
                 ask.vetoed = True
                 ask.settled.set()
 
     def close(self) -> None:
-        """End all waits: who waits gets what is known."""
+        """End all waits: they are answered with what is known."""
         self._closing = True
         for ask in self._asks.values():
             ask.answered.set()
@@ -89,7 +89,7 @@ class Asking:
 
     @contextmanager
     def asked(self, request: BaseRequest, verb: str, unit: UnitName, fact: Callable[[int], Event]) -> Iterator[Ask]:
-        """Put the fact that bears this request's number into the inbox, and listen for its answer meanwhile."""
+        """Put the fact with this request's number into the inbox, and wait for its answer."""
         self._numbered += 1
         number, ask = self._numbered, Ask(verb, unit, uid_of(request.transport))
         self._asks[number] = ask
@@ -100,7 +100,7 @@ class Asking:
             del self._asks[number]
 
     async def verb(self, request: BaseRequest, taken: Taken) -> Response:
-        """Ask a unit to start, stop, restart, or to be tried again."""
+        """Handle a request to start, stop, restart or reset a unit."""
         verb, wait = taken["verb"], seconds(request, "wait")
         if verb not in ASKS:
             raise Refusal(404, f"unknown verb '{verb[:80]}'", f"verbs: {', '.join(ASKS)}")
@@ -139,14 +139,14 @@ class Asking:
 
 
 def up(unit: Unit) -> bool:
-    """Its process runs, as well as it can be known."""
+    """Whether its process runs, as far as is known."""
     if unit.phase is Phase.READY:
         return True
     return unit.phase is Phase.RUNNING and unit.spec.kind in LASTING and unit.health is Health.NONE
 
 
 def settled(verb: str, unit: Unit) -> bool:
-    """What was asked has come true, or will not by itself."""
+    """Whether the request is fulfilled, or cannot be without intervention."""
     match verb:
         case "stop":
             return not unit.busy and unit.phase is not Phase.EXITED and not unit.wanted
@@ -155,7 +155,7 @@ def settled(verb: str, unit: Unit) -> bool:
 
 
 def succeeded(verb: str, unit: Unit) -> bool:
-    """A settled unit stands where the verb wanted it."""
+    """Whether a settled unit is where the verb wanted it."""
     match verb:
         case "stop":
             return settled(verb, unit) and unit.phase is not Phase.FAILED
@@ -166,7 +166,7 @@ def succeeded(verb: str, unit: Unit) -> bool:
 
 
 def fulfilled(verb: str, unit: Unit) -> bool:
-    """Nothing was done, and nothing needs to be: it is so already, or on its way."""
+    """Whether nothing needs to be done: it is so already, or under way."""
     match verb:
         case "start":
             return unit.phase in {Phase.STARTING, Phase.RUNNING, Phase.READY, Phase.COMPLETED}

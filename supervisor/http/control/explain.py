@@ -1,4 +1,4 @@
-"""What explains, over the control socket: ``why`` and the timeline of a unit, and the boot chart of the host."""
+"""Handlers of ``why`` and the timeline of a unit, and of the boot chart."""
 
 import asyncio
 import time
@@ -15,14 +15,14 @@ from units.unit import Phase, Unit
 from units.world import World
 
 LAST_WORDS = 3
-"""Lines of its container's output that belong to a unit's story when it is not well."""
+"""Lines of its container's output that ``why`` shows for a unit that is not healthy."""
 PATIENCE = 3.0
 """Seconds for the engine to hand them out."""
 ILL = frozenset({Phase.BACKOFF, Phase.CRASH_LOOP, Phase.FAILED, Phase.EXITED})
 
 
 async def last_words(engine: Engine | None, unit: Unit) -> list[str]:
-    """What the container of a unit that is down wrote last; nothing when the engine does not say in time."""
+    """The last output of the container of a unit that is down; empty when the engine does not answer in time."""
     if engine is None or unit.container is None or unit.phase not in ILL or unit.name == USER_DOCKER:
         return []
     lines = engine.logs(unit.container, tail=LAST_WORDS, follow=False)
@@ -36,7 +36,7 @@ async def last_words(engine: Engine | None, unit: Unit) -> list[str]:
 
 
 def picture(svg: str) -> Response:
-    """An SVG that a browser shows and that may do nothing there."""
+    """An SVG answer, in which a browser runs no scripts."""
     guard = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
     return Response(body=svg.encode(), content_type="image/svg+xml", headers=guard)
 

@@ -1,4 +1,4 @@
-"""What the control socket answers about hooks: which there are, trying them, switching them, and looking again."""
+"""Handlers of hooks: list, test, enable, disable, reload."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from supervisor.http.server import BaseRequest, Response, Route
 
 
 class HookRoutes:
-    """``hooks``: those of the host; None where there are none to speak of."""
+    """``hooks``: those of the host; None where there are none."""
 
     def __init__(self, hooks: Callable[[], HostHooks | None]) -> None:
         self._given = hooks
@@ -31,14 +31,14 @@ class HookRoutes:
         return in_json([] if self._hooks is None else self._hooks.listed())
 
     async def _reload(self, _request: BaseRequest, _taken: Taken) -> Response:
-        """Answered when it is known which Python hooks there are."""
+        """Answered when the Python hooks are known."""
         if self._hooks is not None:
             self._hooks.reload()
             await self._hooks.ready()
         return in_json([] if self._hooks is None else self._hooks.listed())
 
     async def _test(self, request: BaseRequest, taken: Taken) -> Response:
-        """Answered when the last of them has ended, or was ended."""
+        """Answered when all of them have ended, or were killed."""
         try:
             told = [] if self._hooks is None else await self._hooks.test(taken["event"], request.query.get("unit", ""))
         except KeyError:

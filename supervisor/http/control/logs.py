@@ -1,7 +1,7 @@
-"""``GET /v1/logs``: our own records and what the containers write, in the order of their times, of one unit or of all.
+"""``GET /v1/logs``: records and container output, in the order of their times, of one unit or of all.
 
-Followed, it outlives what it tells of: a container's restart, a new container, an engine that comes back. Whoever reads
-slowly holds up the readers of the containers here, and neither the containers nor the supervisor.
+A follow continues over a container's restart, a new container, and an engine that comes back. A slow client holds up
+its own readers only, and neither the containers nor the supervisor.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ from units.world import World
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 MOST_LINES = 10_000
 WAITING = 64
-"""Lines, of a megabyte each at most, that wait for whoever reads them; then those who bring more wait, too."""
+"""Lines (a megabyte each at most) that may wait for the client; then the readers pause."""
 AGAIN = 0.5
-"""Seconds until an output that has ended, or could not be read, is asked for once more, if nothing happens before."""
+"""Seconds until an output that has ended, or could not be read, is requested again, if nothing happens before."""
 FOLLOWING = "following"
-"""Stands between what there was and what comes."""
+"""Separates kept lines from new ones."""
 _UP = frozenset({Phase.STARTING, Phase.RUNNING, Phase.READY})
 
 Put = Callable[[Item], Awaitable[None]]
@@ -36,7 +36,7 @@ Put = Callable[[Item], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What was asked for."""
+    """The request."""
 
     unit: UnitName | None
     """``None``: all of them, and the host."""
@@ -62,7 +62,7 @@ class Wanted:
 
 
 class Logs:
-    """Reads them, for one request after another. ``engine_log`` is the end of user Docker's own log."""
+    """Reads the logs for requests. ``engine_log`` is the end of user Docker's own log."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Logs:
         self._engine_log = engine_log
 
     async def get(self, request: BaseRequest, _taken: Taken) -> StreamResponse:
-        """What there is and, with ``follow``, what comes."""
+        """The kept lines and, with ``follow``, new ones."""
         wanted = self._wanted(request)
         follow = flag(request, "follow") and wanted.until is None
         stream = await open_lines(request)
@@ -114,7 +114,7 @@ class Logs:
 
 
 class Reading:
-    """One request's way through the logs."""
+    """One request in progress."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class Reading:
         """Of the last record that was read."""
         self._marks: dict[ContainerId, Bookmark] = {}
         self._moved: dict[UnitName, asyncio.Event] = {}
-        """Something happened to this unit, which is followed."""
+        """Set when something happened to this followed unit."""
 
     # What there is.
 
@@ -171,7 +171,7 @@ class Reading:
     async def _output(self, name: UnitName, container: ContainerId) -> AsyncGenerator[Item, None]:
         wanted = self._wanted
         mark = self._marks[container] = Bookmark(wanted.since)
-        # One at least, for the bookmark; and no last lines where older ones are wanted.
+        # At least one, for the bookmark; no last lines where older ones are wanted.
         tail = None if wanted.tail is None or wanted.until is not None else max(wanted.tail, 1)
         try:
             async with aclosing(self._lines(name, container, mark.at, tail, follow=False)) as items:
@@ -184,7 +184,7 @@ class Reading:
             yield unreadable(name, container, error, time.time_ns())
 
     async def _of_user_docker(self) -> AsyncGenerator[Item, None]:
-        """Its log is a file of its own; a line without a time has that of the line before."""
+        """User Docker's log is a file; a line without a time has that of the previous line."""
         wanted, at = self._wanted, 0
         for text in await asyncio.to_thread(self._engine_log, min(wanted.tail or 1000, 1000)):
             at = nanoseconds(text.partition('time="')[2].partition('"')[0]) or at
@@ -226,7 +226,7 @@ class Reading:
     async def _follow_records(
         self, coming: Subscription, queue: "asyncio.Queue[Item | None]", tasks: asyncio.TaskGroup
     ) -> None:
-        """Our own records; and readers for the units' containers, which end with this one."""
+        """Reads our records, and starts readers for the units' containers, which end with it."""
         readers: dict[UnitName, asyncio.Task[None]] = {}
 
         def spawn() -> None:
@@ -254,7 +254,7 @@ class Reading:
                 reader.cancel()
 
     async def _catch_up(self, put: Put) -> None:
-        """What was told while nobody listened, or more than the queue of one who listens holds."""
+        """Records from before the subscription, or dropped from its queue."""
         records, whole = self._journal.since(self._seq)
         if not whole:
             await put(of_dropped(records[0].seq - self._seq - 1, records[0]))
@@ -268,7 +268,7 @@ class Reading:
                 await put(of_record(record))
 
     async def _follow_output(self, name: UnitName, put: Put) -> None:
-        """Of one container of the unit after the other, and of each of their runs."""
+        """Output of one container of the unit after the other, and of each of their runs."""
         moved = self._moved[name]
         refused: ContainerId | None = None
         while True:
@@ -276,7 +276,7 @@ class Reading:
             unit = self._world().units.get(name)
             container = None if unit is None else unit.container
             if container is not None and container != refused:
-                # All of one that came meanwhile: it was made after we began.
+                # All output of a new container: it was created after the start of the follow.
                 mark = self._marks.setdefault(container, Bookmark())
                 mark.rewind()
                 try:
@@ -286,12 +286,12 @@ class Reading:
                                 await put(item)
                 except EngineError as error:
                     if error.failure not in {Failure.UNREACHABLE, Failure.NOT_FOUND}:
-                        refused = container  # Its logging driver cannot be read: told once.
+                        refused = container  # Its logging driver cannot be read: reported once.
                         await put(unreadable(name, container, error, time.time_ns()))
             await self._run_again(name, container if container != refused else None, moved)
 
     async def _run_again(self, name: UnitName, container: ContainerId | None, moved: asyncio.Event) -> None:
-        """Until there may be more to read: it runs, as far as we know, or something has happened to it."""
+        """Wait until there may be more to read: it runs, or something has happened to it."""
         unit = self._world().units.get(name)
         goes_on = unit is not None and container is not None and unit.container == container and unit.phase in _UP
         with suppress(TimeoutError):
@@ -300,7 +300,7 @@ class Reading:
 
 
 async def _in_order(queue: "asyncio.Queue[Item | None]", put: Put) -> None:
-    """Until a None comes: what is held back for a moment, as it is due."""
+    """Send items, merged by time, until a None comes."""
     held, now, ended = Held(), asyncio.get_running_loop().time, False
     while not ended:
         with suppress(TimeoutError):
@@ -316,7 +316,7 @@ async def _in_order(queue: "asyncio.Queue[Item | None]", put: Put) -> None:
             await put(due)
 
 
-# How a line is shown.
+# The text of a line.
 
 
 def nanoseconds_of(record: Record) -> int:

@@ -1,6 +1,6 @@
-"""The control API described in OpenAPI 3.1, made of the table of routes and of the types of the answers. Pure.
+"""Builds the control API's OpenAPI 3.1 document from the routes and the types of the answers. Pure.
 
-Loaded only when somebody asks for it.
+Loaded on the first request for it.
 """
 
 import types
@@ -25,7 +25,7 @@ Schema = dict[str, Any]
 
 
 def describe(routes: Sequence[Route], operations: Mapping[str, Operation]) -> dict[str, Any]:
-    """The whole document. Raises KeyError for a route that nobody has described."""
+    """The whole document. Raises KeyError for a route without a description."""
     schemas = Schemas()
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:

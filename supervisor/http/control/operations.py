@@ -1,6 +1,6 @@
-"""What each request of the control socket is for, what it takes and what it answers: one entry for each route.
+"""The descriptions of all requests of the control API: purpose, parameters, answers; one entry per route.
 
-Loaded only when somebody asks for the description.
+Loaded on the first request for the OpenAPI document.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What can be read over the control socket: status, units, why, records, output, versions."""
+"""Read-only handlers: status, units, why, records, output, versions."""
 
 import asyncio
 import os
@@ -69,7 +69,7 @@ class Reading:
         return in_json({**told, "checks": checks, "output": await explain.last_words(self._engine, unit)})
 
     async def _engine_checks(self, unit: Unit) -> list[dict[str, Any]]:
-        """What the container's own HEALTHCHECK said; nothing when the engine does not answer."""
+        """The results of the container's own HEALTHCHECK; empty when the engine does not answer."""
         if self._engine is None or unit.container is None or ENGINE not in unit.reports:
             return []
         try:
@@ -97,7 +97,7 @@ class Reading:
         return in_json({"version": VERSION, "api": "v1", "pid": os.getpid()})
 
     async def events(self, request: BaseRequest, _taken: Taken) -> StreamResponse:
-        """What is kept and, with ``follow``, what comes."""
+        """The kept records and, with ``follow``, new ones."""
         follow, after, tail = flag(request, "follow"), number(request, "after", 0), number(request, "tail", KEPT)
         unit = named(self._world(), name).name if (name := request.query.get("unit")) else None
         if "text/event-stream" in request.headers.get("Accept", ""):
@@ -117,7 +117,7 @@ class Reading:
             return stream
 
     async def logs(self, request: BaseRequest, taken: Taken) -> StreamResponse:
-        """What the unit's container wrote, line by line."""
+        """The output of the unit's container, line by line."""
         unit = named(self._world(), taken["name"])
         tail, follow = min(number(request, "tail", 100), MOST_LINES), flag(request, "follow")
         if self._engine is None:

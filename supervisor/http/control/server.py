@@ -1,7 +1,7 @@
-"""The only place that people and programs ask through: HTTP and JSON over unix sockets, and read-only over TCP.
+"""The control API's server: HTTP and JSON over unix sockets, and read-only over TCP.
 
-Whoever asks shares a thread with the supervision of the host, so nobody may hold it up: requests have no body worth
-reading, answers are small, streams are bounded, and a client that neither asks nor reads is cut off.
+It shares a thread with the supervision of the host, so no client may hold it up: requests have no body, answers are
+small, streams are bounded, and a client that neither sends nor reads is disconnected.
 """
 
 import asyncio
@@ -36,20 +36,20 @@ if TYPE_CHECKING:
     from supervisor.http.control.routes import Api
 
 CLIENTS = 256
-"""Requests at a time; the next one is told to come back."""
+"""Concurrent requests; further ones are refused with 503."""
 GUESTS = 128
-"""Of these, from those who may only look: they cannot keep out those who may do something."""
+"""Of these, read-only ones, so that they cannot block clients with full access."""
 IDLE = 10.0
 """Seconds a connection may exist without a whole request on it."""
 API = "supervisor.http.control.routes"
-"""Loading it takes 20 ms, in a thread of its own: those who die meanwhile do not wait for it."""
+"""Loading it takes 20 ms, in a thread of its own, so that restarts do not wait for it."""
 
 
 Guard = Callable[[BaseRequest], Awaitable[StreamResponse]]
 
 
 class Control:
-    """Serves ``run_dir/control.sock`` and what ``access`` says. An observer, to see what becomes of what is asked.
+    """Serves ``run_dir/control.sock`` and what ``access`` says. An observer, to see the outcome of requests.
 
     ``make_api`` is called with the first request, once ``API`` is loaded.
     """
@@ -82,17 +82,17 @@ class Control:
 
     @property
     def api(self) -> "Api":
-        """Made when it is needed for the first time."""
+        """Created on first use."""
         if self._api is None:
             self._api = self._make_api()
         return self._api
 
     def asker(self, request: int) -> int | None:
-        """The uid of who waits for the answer to this request."""
+        """The uid of the client that waits for this request."""
         return None if self._api is None else self._api.asker(request)
 
     async def start(self) -> None:
-        """Open the doors and serve until ``close``. Raises ControlError."""
+        """Open the sockets and serve until ``close``. Raises ControlError."""
         try:
             await self._open(self.path, self._access.group, self._guard)
             reading = self.path.with_name(READING_SOCKET)
@@ -108,7 +108,7 @@ class Control:
         self._sweeper = asyncio.create_task(self._sweep(), name="control-sweeper")
 
     async def close(self) -> None:
-        """End all streams and waits, and take the sockets away. Idempotent."""
+        """End all streams and waits, and remove the sockets. Idempotent."""
         self._closing.set()
         if self._api is not None:
             self._api.close()
@@ -116,7 +116,7 @@ class Control:
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
-        # First the names: nobody new comes while the present ones are let go.
+        # First the names, so that no client connects while the present ones are disconnected.
         for path, inode in self._files.items():
             with suppress(OSError):
                 if path.lstat().st_ino == inode:
@@ -150,7 +150,7 @@ class Control:
         return server
 
     async def _sweep(self) -> None:
-        """Cut off connections on which nothing is asked: half a request, or an answer that nobody reads."""
+        """Disconnect clients that send half a request, or do not read the answer."""
         known: set[object] = set()
         while True:
             await asyncio.sleep(IDLE)
@@ -164,7 +164,7 @@ class Control:
     # What every request goes through.
 
     async def _guard(self, request: BaseRequest) -> StreamResponse:
-        """Turn every refusal into JSON, and no more than so many at a time."""
+        """Turn every refusal into JSON, and limit concurrent requests."""
         transport = request.transport
         if transport is None or self._closing.is_set():
             return refuse(503, "the supervisor is ending", "check whether the host is shutting down")
@@ -189,7 +189,7 @@ class Control:
             self._busy.discard(transport)
 
     async def _guard_reading(self, request: BaseRequest) -> StreamResponse:
-        """Who comes here may look, and change nothing."""
+        """Refuse anything but reading on the read-only sockets."""
         if request.method not in {"GET", "HEAD"}:
             hint = f"{self._access.writers} can change things on {self.path}"
             return refuse(403, "this socket is read-only", hint)
@@ -204,13 +204,13 @@ class Control:
             self._guests -= 1
 
     async def _guard_address(self, request: BaseRequest) -> StreamResponse:
-        """A browser that was led here by a name of somebody else's choice gets nothing."""
+        """Refuse requests with a foreign ``Host`` name (DNS rebinding)."""
         if not names_an_address(request.headers.get("Host", "")):
             return refuse(403, "no such host", "use the address itself, or localhost")
         return await self._guard_reading(request)
 
     async def _audited(self, request: BaseRequest, route: Route, taken: Taken) -> StreamResponse:
-        """A change is told in the log: who asked for it, for what, and what became of it."""
+        """Log each change: the client, the request, and the outcome."""
         peer = peer_of(request.transport)
         outcome = "left"  # Unless told otherwise, the client did not wait for the end.
         try:
@@ -235,7 +235,7 @@ class Control:
 
 
 def verb_of(route: Route, taken: Taken) -> str:
-    """What is asked, in a word or two: ``restart``, ``switch console``, ``hooks test``."""
+    """The request in a word or two: ``restart``, ``switch console``, ``hooks test``."""
     if "verb" in taken:
         return taken["verb"]
     words = route.path.split("/")[2:]
@@ -243,7 +243,7 @@ def verb_of(route: Route, taken: Taken) -> str:
 
 
 def names_an_address(host: str) -> bool:
-    """The ``Host`` of a request is an address or the local host's name: no name server could have led there."""
+    """Whether the ``Host`` of a request is an address or the local host's name."""
     bare = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
     bare = bare.removeprefix("[").removesuffix("]")
     if bare in {"", "localhost"}:

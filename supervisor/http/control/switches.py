@@ -1,4 +1,4 @@
-"""What can be asked about consoles, storage contexts and engines over the control socket."""
+"""Handlers of consoles, storage contexts and engines."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,11 +14,11 @@ from units.tables.storage import contexts
 from units.world import World
 
 OWN_ENGINE = "own"
-"""How the engine that the context brings is called; it has no name."""
+"""The name by which the context's own engine is selected."""
 
 
 class Switching:
-    """Handlers about what can be switched."""
+    """The handlers."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Switching:
         self._user_docker = user_docker
 
     async def switch(self, request: BaseRequest, taken: Taken) -> Response:
-        """Answered at the end of the switch, or after ``wait`` seconds; it goes on then."""
+        """Answered at the end of the switch, or after ``wait`` seconds; then the switch continues."""
         of, name = _switchable(taken)
         force, anew, wait = flag(request, "force"), flag(request, "anew"), seconds(request, "wait")
         with self._asking.asked(
@@ -71,7 +71,7 @@ class Switching:
             case Switchable.STORAGE:
                 return list(map(str, contexts(self._world().units)))
             case Switchable.ENGINE:
-                return []  # Only a context that runs knows.
+                return []  # Can be checked only in a running context.
 
     async def check(self, _request: BaseRequest, taken: Taken) -> Response:
         unit = named(self._world(), taken["name"])

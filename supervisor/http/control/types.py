@@ -1,4 +1,4 @@
-"""What the control socket answers, as types: the client reads them, and the API's description is made of them.
+"""The types of the control API's answers, used by the client and for the OpenAPI document.
 
 Within ``/v1`` fields may be added; none is taken away or changes its meaning.
 """
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a text looks like; ``of`` names the enumeration whose values it takes."""
+    """A text's pattern; ``of`` names the enumeration of its values."""
 
     format: str = ""
     of: str = ""
@@ -147,7 +147,7 @@ class SupervisorStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Everything at a glance."""
+    """The status of the host."""
 
     engine: EngineStatus
     console: ConsoleStatus | None
@@ -160,7 +160,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One record of what happened; what says nothing is left out of its JSON."""
+    """One record; empty fields are left out of its JSON."""
 
     seq: int
     time: Time
@@ -192,7 +192,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A reader of a stream was too slow: so many records were not shown to it."""
+    """The number of records that a slow reader of a stream missed."""
 
     event: Literal["dropped"]
     count: int
@@ -200,7 +200,7 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class OutputLine:
-    """What a container wrote; or, as the last line of a stream, the error that ended it."""
+    """A line of container output; or, as the last line of a stream, the error that ended it."""
 
     stream: str = ""
     text: str = ""
@@ -209,7 +209,7 @@ class OutputLine:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """What a container wrote; or, with ``error``, why that cannot be had."""
+    """A line of container output; or, with ``error``, why it cannot be read."""
 
     time: Time
     unit: str
@@ -221,7 +221,7 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class LogMark:
-    """Between what there was and what comes; or, where a reader was too slow, how many records it missed."""
+    """Separates kept from new lines; or the number of records that a slow reader missed."""
 
     time: Time
     event: Literal["following", "dropped"]
@@ -230,7 +230,7 @@ class LogMark:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What a health check said last."""
+    """The last outcome of a health check."""
 
     check: str
     outcome: str
@@ -241,7 +241,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """A unit that another one may be waiting for."""
+    """A unit that another one depends on."""
 
     unit: str
     state: State
@@ -250,7 +250,7 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """Why a unit is in its state, what would change it, and what led there."""
+    """Why a unit is in its state, what would change it, and what led to it."""
 
     unit: Unit
     meaning: str
@@ -262,7 +262,7 @@ class Why:
     chain: tuple[Event, ...]
     checks: tuple[Check, ...]
     output: tuple[str, ...]
-    """What the container of a unit that is down wrote last."""
+    """The last output of the container of a unit that is down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +286,7 @@ class BootUnit:
     found: bool
     """Its container ran already."""
     took: float | None
-    """From the end of its wait until it was there."""
+    """From the end of its wait until it was up."""
     critical: bool
     stages: tuple[BootStage, ...]
 
@@ -318,7 +318,7 @@ class GraphEdge:
     source: str
     target: str
     kinds: tuple[str, ...]
-    """The keys of the configuration that say so."""
+    """The configuration keys that cause it."""
     hard: bool
 
 
@@ -330,7 +330,7 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What became of what a unit was asked."""
+    """The outcome of a request about a unit."""
 
     unit: Unit
     verb: str
@@ -342,12 +342,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """Whether a unit got where it was waited for."""
+    """Whether a unit reached the awaited state."""
 
     unit: Unit
     reached: bool
     hopeless: bool
-    """It is where it will not get there by itself."""
+    """It cannot reach it without intervention."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,7 +396,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with a request, and what to do."""
+    """The error of a request, and what to do."""
 
     error: str
     hint: str
@@ -404,13 +404,13 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """One of the host's hooks, and how it fared."""
+    """One of the host's hooks, with its statistics."""
 
     name: str
     kind: str
     """``executable`` or ``python``; empty: it was refused."""
     events: str
-    """What it asks for, in words."""
+    """Its events, in words."""
     path: str
     state: str
     """``ready``, ``resting``, ``off`` or ``refused``."""
@@ -425,7 +425,7 @@ class Hook:
 
 @dataclass(frozen=True, slots=True)
 class HookTold:
-    """What one hook made of a test."""
+    """The result of a test for one hook."""
 
     hook: str
     error: str

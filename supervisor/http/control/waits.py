@@ -1,4 +1,4 @@
-"""``GET /v1/units/{name}/wait``: an answer that comes when a unit gets where it is waited for. Nobody polls."""
+"""``GET /v1/units/{name}/wait``: answered when the unit reaches a state, without polling."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ Goal = Callable[[Unit], bool]
 
 
 def stopped(unit: Unit) -> bool:
-    """Nothing of it runs or is about to."""
+    """Whether nothing of it runs or is about to."""
     return unit.phase in {Phase.INACTIVE, Phase.COMPLETED, Phase.FAILED}
 
 
@@ -35,7 +35,7 @@ GOALS: Mapping[str, Goal] = {
 
 
 def hopeless(goal: str, unit: Unit) -> bool:
-    """It stays where it is until somebody does something. What is tried again now and then may get there yet."""
+    """Whether it stays there until the operator intervenes. A crash loop is retried, so it may still get there."""
     if goal in {"stopped", "failed"}:
         return False
     at_rest = unit.phase in {Phase.FAILED, Phase.COMPLETED} or (unit.phase is Phase.INACTIVE and not unit.wanted)
@@ -47,9 +47,9 @@ class _Wait:
     unit: UnitName
     goal: str
     since: int
-    """Number of the last event that the world knew of when it began: what is told of older ones is no news."""
+    """Number of the last event known at its start: older ones do not count."""
     reached: bool = False
-    """Also when it left again before we could answer."""
+    """Also when it left the state again before the answer."""
     hopeless: bool = False
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -61,12 +61,12 @@ class _Wait:
 
 
 class Waiting:
-    """Who waits for a unit."""
+    """The waiting requests."""
 
     def __init__(
         self, *, taken: Callable[[], int], world: Callable[[], World], status: Callable[[], dict[str, Any]]
     ) -> None:
-        """``taken``: how many events the world knows of."""
+        """``taken``: the number of events known."""
         self._taken = taken
         self._world = world
         self._status = status
