@@ -1,4 +1,4 @@
-"""What is checked before anything is touched: configuration, links, state directory. And how a start is refused."""
+"""Checks before the start: configuration, dependencies, state directory; and how a start is refused."""
 
 import contextlib
 from pathlib import Path
@@ -33,7 +33,7 @@ class BootError(Exception):
 
 
 def refuse(log: FilteringBoundLogger, reason: str, code: int) -> int:
-    """Say why there is no supervisor: one line in the log, and nothing else was done."""
+    """Log one line that says why the supervisor does not start."""
     log.error("boot.refused", reason=reason, exit_code=code)
     return code
 
@@ -64,7 +64,7 @@ def check_links(settings: Settings) -> tuple[Problem, ...]:
 
 
 def open_state(state_dir: Path, log: FilteringBoundLogger) -> StateFile:
-    """A state directory that cannot be written is found out now, not after the first crash."""
+    """Check that the state directory is writable now, not after the first crash."""
     store = StateFile(state_dir / STATE_FILE, log)
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -77,6 +77,6 @@ def open_state(state_dir: Path, log: FilteringBoundLogger) -> StateFile:
             (state_dir / ".probe").unlink()
         raise BootError(
             Exit.STATE,
-            f"the state directory {state_dir} cannot be used: {error}; free it or choose another --state-dir",
+            f"the state directory {state_dir} cannot be used: {error}; make it writable or choose another --state-dir",
         ) from error
     return store

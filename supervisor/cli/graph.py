@@ -1,4 +1,4 @@
-"""The commands ``graph`` and ``tree``: who needs whom, as a picture and as text."""
+"""The commands ``graph`` and ``tree``: dependencies between units, as a picture and as text."""
 
 import argparse
 import os
@@ -76,7 +76,7 @@ def _tree(screen: Screen, answer: Any, unit: str | None) -> int:
 
 
 def marks(screen: Screen) -> Any:
-    """What the screen can show: letters beyond ASCII, colours."""
+    """Whether the terminal shows non-ASCII characters, and colours."""
     from supervisor.views.graph import Marks  # noqa: PLC0415 - as above
 
     colours = {"needs-you": RED, "on-its-way": YELLOW, "up": GREEN, "aside": DIM}

@@ -17,21 +17,21 @@ OK, FAILED = 0, 1
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", add: "Add") -> None:
     below = commands.add_parser(
-        "hooks", help="show, try and switch the host's hooks", epilog="example:\n  dockwarden hooks list"
+        "hooks", help="list, test, enable and disable the host's hooks", epilog="example:\n  dockwarden hooks list"
     ).add_subparsers(dest="verb", required=True, metavar="VERB")
-    add(below, "list", "which hooks there are, what they ask for and how they fared", "hooks list")
-    test = add(below, "test", "tell, or ask, the hooks of what did not happen", "hooks test unit.restarted --unit web")
-    test.add_argument("event", metavar="EVENT", help="or the point of a gate, as before_start")
+    add(below, "list", "list hooks with their events, state and number of runs", "hooks list")
+    test = add(below, "test", "call the hooks with a made-up event", "hooks test unit.restarted --unit web")
+    test.add_argument("event", metavar="EVENT", help="an event, or a gate such as before_start")
     test.add_argument(
-        "--unit", dest="about", default="test", metavar="UNIT", help="whom it is about (default: %(default)s)"
+        "--unit", dest="about", default="test", metavar="UNIT", help="the unit it is about (default: %(default)s)"
     )
     for verb, what in (
-        ("enable", "a hook is told, or asked, again"),
-        ("disable", "a hook is told nothing, until enabled"),
+        ("enable", "call a hook again"),
+        ("disable", "do not call a hook until it is enabled"),
     ):
         switch = add(below, verb, what, f"hooks {verb} note.py:tell")
         switch.add_argument("name", metavar="NAME", help="as in 'hooks list'")
-    add(below, "reload", "look again which hooks there are", "hooks reload")
+    add(below, "reload", "read the hooks' directory again", "hooks reload")
 
 
 def run(client: "Client", args: argparse.Namespace, show_json: "Callable[[Any], None]") -> int:
@@ -59,7 +59,7 @@ def _show(screen: Screen, verb: str, answer: Any) -> None:
     if verb in {"enable", "disable"}:
         screen.line(clean(f"{answer['hook']} is {'on' if answer['on'] else 'off'}"))
     elif not answer:
-        screen.line("no hook asks for it" if verb == "test" else "no hooks")
+        screen.line("no hook for this event" if verb == "test" else "no hooks")
     elif verb == "test":
         _show_told(screen, answer)
     else:
@@ -85,7 +85,7 @@ def _show_list(screen: Screen, answer: list[dict[str, Any]]) -> None:
         )
         for one in answer
     ]
-    table(screen, ("HOOK", "ASKS FOR", "STATE", "RUNS", "FAILED", "DROPPED", "LAST ERROR"), rows)
+    table(screen, ("HOOK", "EVENTS", "STATE", "RUNS", "FAILED", "DROPPED", "LAST ERROR"), rows)
 
 
 def _printed(output: str | None) -> str:

@@ -1,4 +1,4 @@
-"""The command ``logs``: what we did and what containers wrote. Followed, it reads on when the supervisor is back."""
+"""The command ``logs``: the supervisor's records and the containers' output; ``-f`` survives supervisor restarts."""
 
 import argparse
 import json
@@ -60,7 +60,7 @@ def moment(text: str, now: Callable[[], float] = time.time) -> str:
         return as_digits(timestamps.moment(text, now(), local=True))
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"'{text}' is no time: say 10m or 2h30m for so long ago, 02:30 for today, or 2026-01-02T02:30"
+            f"'{text}' is not a time: use 10m or 2h30m (ago), 02:30 (today), or 2026-01-02T02:30"
         ) from None
 
 
@@ -74,7 +74,7 @@ def _pattern(text: str) -> "re.Pattern[str]":
     try:
         return re.compile(text)
     except re.error as error:
-        raise argparse.ArgumentTypeError(f"'{text}' is no regular expression: {error}") from None
+        raise argparse.ArgumentTypeError(f"'{text}' is not a regular expression: {error}") from None
 
 
 def run(client: "Client", args: argparse.Namespace, complain: Complain, away: type[Exception]) -> int:
@@ -98,7 +98,7 @@ def run(client: "Client", args: argparse.Namespace, complain: Complain, away: ty
 
 
 def show(screen: Screen, line: dict[str, Any]) -> None:
-    """A line for people: when, who, and after a bar what it wrote; without a bar, what we did."""
+    """A line as text: time, unit, and after a bar the container's output; without a bar, a record of the supervisor."""
     if "text" not in line:
         show_event(screen, line)
         return
@@ -116,7 +116,7 @@ def fits(line: dict[str, Any], wanted: "re.Pattern[str] | None") -> bool:
 
 
 class _Reader:
-    """Asks, and asks again from where it was cut off."""
+    """Requests the log, and again from the last line seen when the connection was cut."""
 
     def __init__(self, client: "Client", args: argparse.Namespace, complain: Complain, away: type[Exception]) -> None:
         self._client = client
@@ -129,7 +129,7 @@ class _Reader:
         self._began = False
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """Raises what says that there is no supervisor, when there is none or it stays away."""
+        """Raises UnreachableError when there is no supervisor, or when it stays away for too long."""
         args = self._args
         tail = TAIL if args.tail is None and not (args.since or args.until or args.grep) else args.tail
         # Searched here, for a pattern may take for ever; so the last lines are counted here, too.
@@ -188,7 +188,7 @@ class _Reader:
 def _searched(
     lines: Iterator[dict[str, Any]], wanted: "re.Pattern[str] | None", tail: int | None
 ) -> Iterator[dict[str, Any]]:
-    """Those that fit; of what there was before it is followed, the last so many."""
+    """The lines that match the pattern; of those before the follow began, the last ``tail``."""
     past: deque[dict[str, Any]] | None = None if tail is None else deque(maxlen=tail)
     for line in lines:
         if line.get("event") == FOLLOWING:

@@ -1,4 +1,4 @@
-"""The client's half of the command line: asks a running supervisor over its socket and shows the answer.
+"""The client's commands: send a request to the running supervisor over its socket, and show the answer.
 
 Only the standard library, and little of it: a command must have answered before the daemon's modules were even loaded.
 """
@@ -56,22 +56,22 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
 
     add("status", "show the engine, the supervisor and all units", "status --json")
     add("units", "list the units", "units")
-    events = add("events", "show what happened lately", "events -f")
-    events.add_argument("-f", "--follow", action="store_true", help="and go on with what happens")
-    events.add_argument("--unit", metavar="UNIT", help="only of this unit")
-    events.add_argument("--tail", type=_count, metavar="N", help="the last N (default: all that is kept; with -f: 10)")
+    events = add("events", "show recent events", "events -f")
+    events.add_argument("-f", "--follow", action="store_true", help="keep printing new events")
+    events.add_argument("--unit", metavar="UNIT", help="only this unit")
+    events.add_argument("--tail", type=_count, metavar="N", help="the last N (default: all that are kept; with -f: 10)")
     logs.add_arguments(add("logs", "show what was done and what containers wrote", "logs -f web --since 10m"))
     why.add_commands(add)
     for verb, help_text in (
         ("start", "start units, and wait until they are ready"),
-        ("stop", "stop units and keep them stopped, and wait until they are"),
+        ("stop", "stop units and keep them stopped, and wait until they are stopped"),
         ("restart", "stop and start units, and wait until they are ready"),
-        ("reset-failed", "forget a unit's failures and try it again now"),
+        ("reset-failed", "clear a unit's failures and start it now"),
     ):
         command = add(verb, help_text, f"{verb} console")
         command.add_argument("units", nargs="+", metavar="UNIT")
         if verb != "reset-failed":
-            command.add_argument("--no-wait", action="store_true", help="only ask")
+            command.add_argument("--no-wait", action="store_true", help="return at once")
             command.add_argument(
                 "--timeout", type=_wait, default=90.0, metavar="SECONDS", help="longest wait (default: %(default)g)"
             )
@@ -147,7 +147,7 @@ def _refused(client: Client, args: argparse.Namespace, error: RefusedError) -> i
 
 
 def _did_you_mean(client: Client, name: str | None) -> str:
-    """A unit whose name is close to the one that does not exist."""
+    """The name of a unit that resembles the unknown one."""
     if not name:
         return ""
     try:
@@ -211,7 +211,7 @@ def _logs(client: Client, args: argparse.Namespace) -> int:
 
 
 def _version(client: Client, args: argparse.Namespace) -> int:
-    """Needs no supervisor: without one it says so."""
+    """Show both versions. Works without a supervisor."""
     try:
         running = client.get("version")
     except UnreachableError as error:
@@ -228,7 +228,7 @@ def _version(client: Client, args: argparse.Namespace) -> int:
 
 
 def _verb(client: Client, args: argparse.Namespace) -> int:
-    """Ask for all at once: one unit's start may need another's."""
+    """Send all requests concurrently: the start of one unit may need another's."""
     patience = 0.0 if getattr(args, "no_wait", True) else args.timeout
     names = list(dict.fromkeys(args.units))
     results = _asked(
@@ -260,7 +260,7 @@ def _report_wait(client: Client, args: argparse.Namespace, name: str, result: An
 
 
 def _asked(client: Client, names: Sequence[str], ask: Callable[[str], Any], *, quick: bool = False) -> dict[str, Any]:
-    """Ask about all units at once, and show how far they get meanwhile: an answer or an error for each."""
+    """Request all units concurrently and show their progress; returns an answer or an error for each."""
     results: dict[str, Any] = {}
 
     def one(name: str) -> None:

@@ -34,19 +34,26 @@ class Option(NamedTuple):
 
 
 def _running(state_dir: Path) -> tuple[Option, ...]:
-    """What all that runs in the foreground can be told."""
+    """Options of both commands."""
     listed = "%(default)s"
     return (
         Option("--state-dir", "DIR", f"default: {listed}", state_dir, Path),
         Option("--run-dir", "DIR", "for control.sock and the lock", run_dir(), Path),
-        Option("--listen", "HOST:PORT", f"metrics; '' for none (default: {listed})", "127.0.0.1:9779"),
-        Option("--metrics-units", "N", f"so many units have series of their own (default: {listed})", 1000, count),
-        Option("--notify-webhook", "URL", "tell of what was done by HTTP; repeat it", [], repeat=True),
-        Option("--notify-command", "COMMAND", "tell by a command; repeat it", [], repeat=True),
-        Option("--hooks", "DIR", f"executables told of events (default: {listed})", HOOKS, Path),
-        Option("--control-group", "GROUP", "its members may do everything on control.sock", ""),
-        Option("--control-readers", "GROUP", "its members ('everybody': all) may look, on control-ro.sock", ""),
-        Option("--control-listen", "HOST:PORT", "whoever comes here may look, without any password", ""),
+        Option(
+            "--listen",
+            "HOST:PORT",
+            f"address of metrics and the status page; '' for none (default: {listed})",
+            "127.0.0.1:9779",
+        ),
+        Option("--metrics-units", "N", f"export per-unit metrics for at most N units (default: {listed})", 1000, count),
+        Option("--notify-webhook", "URL", "send notifications to this URL (POST); repeat it", [], repeat=True),
+        Option("--notify-command", "COMMAND", "run this command for each notification; repeat it", [], repeat=True),
+        Option("--hooks", "DIR", f"directory of hooks (default: {listed})", HOOKS, Path),
+        Option("--control-group", "GROUP", "group whose members have full access to control.sock", ""),
+        Option(
+            "--control-readers", "GROUP", "group with read-only access, on control-ro.sock ('everybody': all users)", ""
+        ),
+        Option("--control-listen", "HOST:PORT", "serve the read-only API on this address (no authentication)", ""),
         Option(
             "--log-target",
             "TARGET",
@@ -72,8 +79,8 @@ BOOT = (
     *_running(STATE_DIR),
 )
 WATCH = (
-    Option("--all", dest="everything", help="also those that do not ask for it"),
-    Option("--dry-run", dest="dry", help="say what would be done, and do nothing"),
+    Option("--all", dest="everything", help="also containers without an enabling label"),
+    Option("--dry-run", dest="dry", help="log what would be done, and change nothing"),
     Option("--engine", "URL", f"default: $DOCKER_HOST, or {DOCKER_URL}"),
     *_running(WATCH_STATE_DIR),
 )

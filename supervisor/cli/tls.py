@@ -26,7 +26,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     generate = verbs.add_parser(
         "generate",
         aliases=["gen"],
-        help="make a client certificate, or with --server the server's; keep what is good",
+        help="make a client certificate, or with --server the server's; keep those that are valid",
         epilog="example:\n"
         "  dockwarden tls generate --server --hostname host.example --hostname 192.0.2.7\n"
         "  dockwarden tls generate --dir ./for-ann",
@@ -44,9 +44,13 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "-d", "--dir", type=Path, metavar="DIR", help="for the files (default: ~/.docker; with --server: --ca-dir)"
     )
     generate.add_argument(
-        "--ca-dir", type=Path, default=TLS_DIR, metavar="DIR", help="where the authority is (default: %(default)s)"
+        "--ca-dir",
+        type=Path,
+        default=TLS_DIR,
+        metavar="DIR",
+        help="directory of the certificate authority (default: %(default)s)",
     )
-    generate.add_argument("--force", action="store_true", help="a new one, with just these names")
+    generate.add_argument("--force", action="store_true", help="make a new certificate, with exactly these names")
     generate.add_argument("--json", action="store_true", help="JSON instead of text")
 
 
@@ -84,7 +88,7 @@ def _show(outcomes: "Sequence[Outcome]") -> None:
         )
         for outcome in outcomes
     ]
-    table(Screen.of_stdout(), ("CERTIFICATE", "", "UNTIL", "NAMES", "BECAUSE IT"), rows)
+    table(Screen.of_stdout(), ("CERTIFICATE", "", "UNTIL", "NAMES", "REASON"), rows)
 
 
 def _aside(outcome: "Outcome") -> str:

@@ -1,4 +1,4 @@
-"""The command ``top``: the host on a terminal, as it is now and as it becomes.
+"""The command ``top``: a live view of the host on a terminal.
 
 It follows the events, and asks for the status when something has happened. No curses: a screen is a list of lines.
 """
@@ -132,7 +132,7 @@ def _rows(screen: Screen, units: Sequence[Mapping[str, Any]], width: int, now: f
 
 
 def paint(screen: Screen, level: "Level", text: str, *, bold: bool = False) -> str:
-    """What is up is not painted but for its mark: colour is for what stands out."""
+    """Only the mark of a healthy unit is coloured, so that problems stand out."""
     colour = {"needs-you": RED, "on-its-way": YELLOW, "aside": DIM}.get(level.word)
     if colour is None:
         return screen.paint(text[:1], GREEN) + (screen.paint(text[1:], BOLD) if bold else text[1:])
@@ -152,7 +152,7 @@ def fitted(text: str, width: int) -> str:
 
 
 def event_line(event: Mapping[str, Any]) -> str:
-    """One event in a line; empty for what is not worth one."""
+    """One event as a line; empty for events that are not shown."""
     if event.get("event") == "unit.transition":
         what = f"{event.get('unit')}  {event.get('before')} -> {event.get('after')}"
     elif event.get("event") in {"unit.fact", "dropped"}:
@@ -168,7 +168,7 @@ def event_line(event: Mapping[str, Any]) -> str:
 
 @contextlib.contextmanager
 def terminal(screen: Screen) -> Iterator[int]:
-    """The other screen without a cursor, keys as they are pressed; all as before at any end, and while we are stopped.
+    """Alternate screen, no cursor, unbuffered keys; restored on every exit, and while the process is stopped.
 
     Yields a file that can be read when a key was pressed or a signal came.
     """

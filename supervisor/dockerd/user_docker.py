@@ -1,8 +1,8 @@
 """User Docker's process: one dockerd in the mount namespace of its storage context, started, watched and ended.
 
-It is entered, not contained: ``nsenter`` into the context's mount namespace and then the engine itself, so that there
-is one process to watch and to signal, with an exit code of its own, which outlives us as System Docker does. Nothing
-is decided here: what it does is reported as facts of the unit ``user-docker``.
+``nsenter`` enters the context's mount namespace and then executes the engine, so that there is one process to watch and
+to signal, which outlives the supervisor as System Docker does. Nothing is decided here: events are reported as facts of
+the unit ``user-docker``.
 """
 
 import asyncio
@@ -54,9 +54,9 @@ from units.tables.storage import ContextFacts, lacks
 from units.unit import Failure
 
 FIRST_LOOK, LAST_LOOK, SERVING_LOOK = 0.05, 1.0, 10.0
-"""Seconds between two looks whether it serves: doubling until it does, then steady."""
+"""Seconds between two readiness checks: doubling until it serves, then steady."""
 MISSES = 3
-"""Looks in a row that fail before it counts as not serving any more."""
+"""Consecutive failures before it counts as not serving."""
 END_GRACE, KILL_GRACE = 30.0, 10.0
 UNKNOWN_EXIT = 255
 
@@ -75,7 +75,7 @@ class _Run:
 
 
 class UserDocker:
-    """To be made on a running loop. ``environ`` is what the engine inherits, ``settings`` on top of it."""
+    """Create it on a running event loop. ``environ``: inherited by the engine, with ``settings`` on top."""
 
     def __init__(
         self, engine: Engine, inbox: Inbox, log: FilteringBoundLogger, *, state_dir: Path, environ: Mapping[str, str]
@@ -98,7 +98,7 @@ class UserDocker:
     # Orders.
 
     def prepare(self, body: str, config_hash: str) -> None:
-        """Read the definition. Raises EngineError when no command line can be made of it."""
+        """Read the definition. Raises EngineError when it gives no valid command line."""
         self._plan, self._config_hash = self._read(body), config_hash
 
     def _read(self, body: str) -> DaemonPlan:
@@ -111,7 +111,7 @@ class UserDocker:
             raise EngineError(Failure.UNRECOVERABLE, str(error)) from error
 
     async def start(self, place: Place, cause: str) -> None:
-        """Begin a run in this place. Raises EngineError; what keeps it from starting has not touched anything."""
+        """Start a run in this context. Raises EngineError; then nothing was changed."""
         assert self._plan is not None
         facts = await self._look_into(place.container, self._plan)
         if short := lacks(facts):
@@ -125,13 +125,13 @@ class UserDocker:
         self._tell(run, ContainerStarted(USER_DOCKER, PROCESS))
 
     def signal(self, name: str) -> None:
-        """Raises EngineError when nothing of it runs."""
+        """Raises EngineError when it does not run."""
         if self._run is None:
-            raise EngineError(Failure.NOT_RUNNING, "user Docker does not run")
+            raise EngineError(Failure.NOT_RUNNING, "user Docker is not running")
         sign = signals.Signals[name] if name in signals.Signals.__members__ else signals.SIGTERM
         self._run.daemon.send(sign)
 
-    # What can be seen.
+    # Observed state.
 
     async def observed(self) -> tuple[Observed, ...]:
         """The process as a snapshot shows it; found again first, if an earlier supervisor started it."""
@@ -169,21 +169,21 @@ class UserDocker:
         )
 
     async def _displaced(self, run: _Run) -> str:
-        """Why it runs elsewhere than its context; no event tells of that when the context was made anew."""
+        """Why it does not run in its present context; a re-created context gives no event for this."""
         try:
             facts = await self._engine.context(ContainerId(run.record.container))
         except EngineError as error:
-            return "" if error.failure is not Failure.NOT_FOUND else "the container of its storage context is gone"
+            return "" if error.failure is not Failure.NOT_FOUND else "the container of its storage context was removed"
         if not facts.running or same_mounts(run.daemon.pid, facts.pid):
             return ""
-        return f"it runs in a file system that its storage context {run.record.context} no longer has"
+        return f"it still runs in the file system of an earlier container of {run.record.context}"
 
     async def check(self, container: ContainerId) -> tuple[str, ...]:
-        """What keeps a container from being the storage context, in words. Raises EngineError."""
+        """Why a container cannot be the storage context, in words. Raises EngineError."""
         return lacks(await self._look_into(container, self._plan or plan((), (), {}, DEFAULTS)))
 
     async def check_engine(self, container: ContainerId, name: str) -> tuple[str, ...]:
-        """What keeps a named engine from being run in this context, in words. Raises EngineError."""
+        """Why a named engine cannot run in this context, in words. Raises EngineError."""
         facts = await self._engine.context(container)
         if not facts.running:
             return lacks(facts)
@@ -262,7 +262,7 @@ class UserDocker:
             run.looks.cancel()
         if self._run is run:
             self._run = None
-        self.report.exit_code, self.report.trouble = code, "it does not run"
+        self.report.exit_code, self.report.trouble = code, "not running"
         self.report.output = self._files.output_from(run.daemon.log_from)
         self._files.keep_end(code, self.report.output)
         clean = code in {0, None}
@@ -300,7 +300,7 @@ class UserDocker:
             self._tell(run, HealthReported(USER_DOCKER, PROCESS, Health.UNHEALTHY))
 
     async def _trouble(self, run: _Run) -> str:
-        """Why it does not serve; empty when it does: it answers, and its data is where it should be."""
+        """Why it does not serve; empty when it answers and its data is in the right place."""
         socket, root = run.record.socket, run.record.data_root
         caller = self._caller(str(within(Path(f"/proc/{run.daemon.pid}/root"), socket)))
         try:
@@ -308,7 +308,7 @@ class UserDocker:
                 ping = await caller.call("GET", "/_ping", ANSWER)
                 told = await caller.call("GET", "/info", ANSWER)  # Without a version: any engine's own.
             if ping.status != 200 or told.status != 200:
-                return f"its socket {socket} answers with {ping.status} and {told.status}"
+                return f"its socket {socket} answers with HTTP {ping.status} and {told.status}"
             info = json.loads(told.body)
         except (EngineError, TimeoutError, ValueError) as error:
             return f"its socket {socket} does not answer: {str(error) or 'no answer in time'}"
@@ -325,14 +325,14 @@ class UserDocker:
             self._callers = {path: Caller(path, 2)}
         return self._callers[path]
 
-    # The context, and what is in the way in it.
+    # The context, and obstacles in it.
 
     async def _look_into(self, container: ContainerId, how: DaemonPlan) -> ContextFacts:
         facts = await self._engine.context(container)
         return await asyncio.to_thread(look_into, facts, str(how.data_root)) if facts.running else facts
 
     async def _clear_the_way(self, facts: ContextFacts, how: DaemonPlan) -> None:
-        """No second engine on the same data, and no file of a dead one in the way. Raises EngineError."""
+        """Ensure that no other engine uses the data, and remove files of a dead one. Raises EngineError."""
         record = self._files.recorded()
         if self._run is None and record is not None and lives(record):
             await self._end_earlier(record.pid)
@@ -344,14 +344,15 @@ class UserDocker:
             await self._end_earlier(pid)
         elif pid and command and data_root_of(command) == str(how.data_root):
             raise EngineError(
-                Failure.OTHER, f"a dockerd that is not ours (pid {pid}) holds {how.pidfile} in {facts.name}: stop it"
+                Failure.OTHER,
+                f"another dockerd (pid {pid}, not started by dockwarden) holds {how.pidfile} in {facts.name}: stop it",
             )
         elif pid:
             self._log.info("user_docker.stale_pidfile", path=str(how.pidfile), pid=pid)
             await asyncio.to_thread(pidfile.unlink, missing_ok=True)
 
     async def _end_earlier(self, pid: int) -> None:
-        """One that a supervisor before us started. Raises EngineError when it does not end."""
+        """Stop one that a previous supervisor started. Raises EngineError when it does not end."""
         with contextlib.suppress(ProcessLookupError):
             daemon = Daemon(pid, adopted=True)
             self._log.warning("user_docker.second", pid=pid)
@@ -361,10 +362,10 @@ class UserDocker:
                 if daemon.exited.done():
                     return
             daemon.release()
-            raise EngineError(Failure.OTHER, f"the dockerd of before (pid {pid}) survived SIGKILL")
+            raise EngineError(Failure.OTHER, f"the previous dockerd (pid {pid}) is still running after SIGKILL")
 
     async def _give_certificates(self, facts: ContextFacts, configured: Mapping[str, str], cause: str) -> None:
-        """Put what the engine serves TLS with into the context. Raises EngineError."""
+        """Write the engine's TLS files into the context. Raises EngineError."""
         settings = TlsSettings(
             configured.get("ca_cert"),
             configured.get("ca_key"),

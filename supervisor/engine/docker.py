@@ -49,16 +49,16 @@ OWN_TIMEOUT = 600.0
 
 
 class DockerEngine:
-    """To be made and used on a running loop.
+    """Create and use it on a running event loop.
 
     Args:
         url: ``unix:///path/of/the.sock``.
         api: Version of the API that all calls speak.
-        on_call: Told of each call that has ended.
+        on_call: Called at the end of each call.
         lens: Which containers are units; without it, those that carry our label.
 
     Raises:
-        EngineError: the URL is none we can use.
+        EngineError: the URL is not supported.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class DockerEngine:
         lens: Lens | None = None,
         hide: Callable[[str], str] = str,
     ) -> None:
-        """``hide`` takes secrets out of what the engine says of an order that failed."""
+        """``hide`` removes secrets from the engine's error messages."""
         self.url = url
         self._lens = lens or Ours()
         self._path = socket_path(url)
@@ -120,7 +120,7 @@ class DockerEngine:
             return tuple(listed)
         try:
             async with asyncio.TaskGroup() as tasks:
-                # One moment for all, so that who was started first stays so.
+                # One time for all, so that the order of starts is kept.
                 now = time.time()
                 looks = [tasks.create_task(self._look(seen.container, now)) for seen in listed]
         except ExceptionGroup as group:
@@ -128,7 +128,7 @@ class DockerEngine:
         return tuple(seen for look in looks if (seen := look.result()) is not None)
 
     async def pull(self, image: str) -> None:
-        """Without a tag it is ``latest``, as everywhere but in this call, which would bring all there are."""
+        """Without a tag it is ``latest``: this API call would otherwise pull all tags."""
         tagged = "@" in image or ":" in image.rpartition("/")[2]
         asked = {"fromImage": image if tagged else f"{image}:latest"}
         async with self._calls.order("pull", image, PROGRESS) as deadline:
@@ -157,7 +157,7 @@ class DockerEngine:
     async def look(self, container: ContainerId) -> Observed:
         seen = self._lens.inspected(await self._inspect(container), time.time())
         if seen is None:
-            raise EngineError(Failure.NOT_FOUND, f"inspect {container[:12]}: it is not ours")
+            raise EngineError(Failure.NOT_FOUND, f"inspect {container[:12]}: not managed by dockwarden")
         return seen
 
     async def owner(self, name: str) -> UnitName | None:
@@ -172,7 +172,7 @@ class DockerEngine:
         return self._started(container, asked, self._loop.time())
 
     async def _started(self, container: ContainerId, asked: Asked, began: float) -> None:
-        """Without ``_order``, whose context manager and timer cost as much as all the rest."""
+        """Without ``_order``: its context manager and timer would double the cost of a start."""
         try:
             answer = await self._starts.answer(asked)
             if answer.status not in {200, 204}:
@@ -211,7 +211,7 @@ class DockerEngine:
         return wanted(given=given)
 
     async def _given(self, body: str) -> frozenset[str]:
-        """Where those that a container will have volumes from mount theirs."""
+        """Mount points of the containers in its ``VolumesFrom``."""
         from supervisor.engine.replica import donors, places  # noqa: PLC0415 - as above
 
         given: frozenset[str] = frozenset()
@@ -237,7 +237,7 @@ class DockerEngine:
             return ExecId((await self._calls.ask(f"containers/{container}/exec", "POST", data=asked))["Id"])
 
     async def exec_run(self, exec_id: ExecId, limit: int) -> str:
-        """Without a deadline of its own: whoever asks has one."""
+        """Without a deadline of its own: the caller has one."""
         output, said = Output(terminal=False), ""
         try:
             async with self._calls.stream(
@@ -314,7 +314,7 @@ class DockerEngine:
         await self._calls.close()
 
     async def _look(self, container: ContainerId, now: float) -> Observed | None:
-        """``None``: it has gone since it was listed."""
+        """``None``: it was removed since it was listed."""
         try:
             async with self._looks:
                 return self._lens.inspected(await self._inspect(container), now)
@@ -336,10 +336,10 @@ class DockerEngine:
 
 
 def socket_path(url: str) -> str:
-    """Raises EngineError for what is no unix socket."""
+    """The socket's path. Raises EngineError for other URLs."""
     path = url.removeprefix("unix://")
     if path == url:
-        raise EngineError(Failure.UNRECOVERABLE, f"{url}: only unix:///path sockets are spoken to, not other URLs")
+        raise EngineError(Failure.UNRECOVERABLE, f"{url}: only unix:///path sockets are supported")
     if not path.startswith("/"):
         raise EngineError(Failure.UNRECOVERABLE, f"{url}: a socket's path must be absolute: unix:///path")
     return path
@@ -348,5 +348,5 @@ def socket_path(url: str) -> str:
 def _refusal(operation: str, answer: Answer, subject: str = "") -> EngineError:
     text = errors.sentence(answer.body.decode(errors="replace"))
     if answer.status == 304:
-        text = "it is in that state already"
+        text = "already in that state"
     return EngineError(errors.failure(answer.status, text, operation, subject), text or f"status {answer.status}")

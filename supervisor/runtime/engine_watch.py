@@ -1,4 +1,4 @@
-"""Keeps an eye on the engine: connect, listen, look again after every gap, and say so when it is gone."""
+"""Watches the engine: connects, follows its events, takes a snapshot after every gap, reports when it is gone."""
 
 import asyncio
 import random
@@ -19,17 +19,17 @@ FIRST_WAIT, LAST_WAIT = 0.1, 2.0
 """Between two tries to reach an engine: doubling, without end (RancherOS's own curve, which ended after 300 s)."""
 
 OVERLAP_NS = 2_000_000_000
-"""A reconnect asks for this much it has seen before; the replay is inclusive, and what is known is dropped."""
+"""Seconds of events that a reconnect asks for again; known ones are dropped."""
 
 SEEN = 4096
 
 
 class EngineTooOldError(Exception):
-    """This engine does not serve the pinned API version: no retry will help."""
+    """The engine does not serve the pinned API version: retrying does not help."""
 
 
 class Gauges(Protocol):
-    """What the watch tells the metrics."""
+    """Callbacks of the watch for metrics."""
 
     def stream_connected(self, *, connected: bool) -> None: ...
 
@@ -52,9 +52,9 @@ def refuse_old(info: EngineInfo) -> None:
 
 
 class Watch:
-    """``prepare`` runs at each connection before the units are looked at (it loads images).
+    """``prepare`` runs at each connection before the first snapshot (it loads images).
 
-    ``besides``: what a snapshot shows that is no container of the engine's.
+    ``besides``: adds to a snapshot what is not a container of the engine.
     """
 
     def __init__(
@@ -83,12 +83,12 @@ class Watch:
         self._order: deque[tuple[int, str]] = deque()
 
     def doubt(self, why: str) -> None:
-        """Ask for a snapshot soon; many askers get one."""
+        """Request a snapshot soon; several requests share one."""
         self._log.debug("snapshot.asked", reason=why)
         self._doubts.set()
 
     async def run(self) -> None:
-        """Without end. Raises EngineTooOldError."""
+        """Watch until cancelled. Raises EngineTooOldError."""
         wait, said = FIRST_WAIT, ""
         while True:
             try:
@@ -128,7 +128,7 @@ class Watch:
             self._gauges.duplicate()
         else:
             if heard.fact is not None:
-                self._inbox.put(heard.fact, engine_ns=heard.at)  # First of all: it may be a death.
+                self._inbox.put(heard.fact, engine_ns=heard.at)  # First, as it may be a death.
             if heard.doubt:
                 self.doubt(heard.doubt)
             self._remember(heard)
@@ -143,7 +143,7 @@ class Watch:
         self._last_ns = max(heard.at, self._last_ns or 0)
 
     async def _look(self) -> None:
-        """Snapshots: one right away, then on each doubt and each period."""
+        """Take snapshots: one at once, then on each request and after each period."""
         trigger = "connect"
         while True:
             self._doubts.clear()

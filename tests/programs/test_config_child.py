@@ -44,7 +44,7 @@ def test_every_problem_comes_back(tmp_path: Path) -> None:
 
 def test_a_child_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/bin/false")
-    with pytest.raises(UnreadError, match="the child that reads the configuration ended with 1: no word"):
+    with pytest.raises(UnreadError, match="the child process that reads the configuration ended with 1: no output"):
         read_apart([a_file(tmp_path, GOOD)], "")
 
 
@@ -61,7 +61,7 @@ def test_a_child_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyP
     fifo = tmp_path / "cloud-config.yml"
     os.mkfifo(fifo)
     monkeypatch.setattr(isolated, "PATIENCE", 0.5)
-    with pytest.raises(UnreadError, match=r"was not read within 0\.5 s"):
+    with pytest.raises(UnreadError, match=r"reading the configuration timed out after 0\.5 s"):
         read_apart([fifo], "")
 
 

@@ -43,8 +43,8 @@ def test_a_child_tells_problems(tmp_path: Path) -> None:
         asyncio.run(materialize_apart(TlsSettings("x", "y", kept=tmp_path), tmp_path))
     assert not isinstance(told.value, UnusableError)
     assert [problem.partition(";")[0] for problem in told.value.problems] == [
-        "rancher.docker.ca_cert: is no PEM text",
-        "rancher.docker.ca_key: is no PEM text",
+        "rancher.docker.ca_cert: is not PEM text",
+        "rancher.docker.ca_key: is not PEM text",
     ]
     (tmp_path / "kept").touch()
     with pytest.raises(UnusableError, match=r"^cannot use .*/kept: Not a directory; choose another directory$"):
@@ -54,8 +54,8 @@ def test_a_child_tells_problems(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("program", "said"),
     [
-        ("/bin/false", "no certificates: the child that makes them ended with 1: no word"),
-        ("/no/such/python", "cannot run /no/such/python to look after the certificates: No such file or directory"),
+        ("/bin/false", "no certificates: the child process that makes them ended with 1: no output"),
+        ("/no/such/python", "cannot run /no/such/python to make the certificates: No such file or directory"),
     ],
 )
 def test_a_child_that_fails_is_told(program: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +68,7 @@ def test_a_child_that_fails_is_told(program: str, said: str, tmp_path: Path, mon
 def test_a_child_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody holds the directory for too long: user Docker's start fails, and no process is left."""
     monkeypatch.setattr(isolated, "PATIENCE", 0.5)
-    with opened(tmp_path), pytest.raises(UnusableError, match=r"^the certificates were not ready within 0\.5 s"):
+    with opened(tmp_path), pytest.raises(UnusableError, match=r"^making the certificates timed out after 0\.5 s"):
         asyncio.run(materialize_apart(TlsSettings(kept=tmp_path), tmp_path))
 
 

@@ -232,7 +232,7 @@ def test_no_supervisor_is_exit_code_3(run_dir: Path, capsys: pytest.CaptureFixtu
 def test_no_permission_is_told_as_such() -> None:
     """It is not the same as no supervisor."""
     told = client.no_answer(Path("/run/dockwarden/control.sock"), PermissionError(13, "Permission denied"))
-    assert told == "no permission on /run/dockwarden/control.sock: run as root (sudo dockwarden ...)"
+    assert told == "permission denied on /run/dockwarden/control.sock: run as root (sudo dockwarden ...)"
 
 
 def test_nonsense_on_the_socket_is_no_answer(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -328,7 +328,7 @@ def test_why_draws_its_story_into_a_file(play: Play, tmp_path: Path) -> None:
         code, _, err = await run("why", "web", "--svg", str(tmp_path / "no" / "such"))
         assert (code, err) == (1, "dockwarden: cannot write the answer: No such file or directory\n")
         code, _, err = await run("why", "web", "--since", "soon")
-        told = "dockwarden: since: 'soon' is no time"
+        told = "dockwarden: since: 'soon' is not a time"
         assert (code, err.split(";")[0]) == (1, told)
         for moment, shown in (("10m", True), ("2001-02-03", True), ("2100-01-01 12:00", False)):
             code, out, _ = await run("why", "web", "--since", moment)

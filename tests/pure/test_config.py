@@ -167,7 +167,7 @@ def test_a_merge_of_what_is_no_mapping_is_a_problem() -> None:
     """It would be left out without a word."""
     report = Report()
     yaml_source.parse("a: {<<: 5}\n", "f", report)
-    assert str(report.problems[0]) == "f:1:9: a: << takes a mapping, found the number 5; name an &anchor"
+    assert str(report.problems[0]) == "f:1:9: a: << expects a mapping, found the number 5; name an &anchor"
 
 
 def test_a_directory_stands_for_its_files(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_directory_stands_for_its_files(tmp_path: Path) -> None:
     write(tmp_path / "own/notes.txt", "none of ours")
     assert loader.read([tmp_path / "own"]).environment == {"A": "2"}
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ConfigError, match="holds no configuration"):
+    with pytest.raises(ConfigError, match="contains no configuration"):
         loader.read([tmp_path / "empty"])
 
 
@@ -200,7 +200,7 @@ def test_files_that_are_odd(tmp_path: Path) -> None:
     assert str(caught.value).splitlines() == [
         f"{parts}/1-link.yml: cannot be read: No such file or directory; name a cloud-config with --config",
         f"{parts}/2-bytes.yml: not UTF-8 text: invalid start byte at byte 0",
-        f"{parts}/3-huge.yml: larger than 4 MiB: no configuration",
+        f"{parts}/3-huge.yml: larger than 4 MiB: not a configuration",
     ]
 
 

@@ -246,7 +246,7 @@ def test_small_answers() -> None:
 def test_a_line_may_tell_of_trouble() -> None:
     assert errors.trouble({"errorDetail": {"message": "denied"}, "error": "denied"}) == "denied"
     assert errors.trouble({"error": "denied"}) == "denied"
-    assert errors.trouble({"errorDetail": None}) == "an error without a word"
+    assert errors.trouble({"errorDetail": None}) == "an error without a message"
     assert errors.trouble({"status": "Pulling"}) == ""
 
 

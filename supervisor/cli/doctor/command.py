@@ -1,4 +1,4 @@
-"""``dockwarden doctor`` and ``dockwarden support``: they ask whoever answers, and need nobody."""
+"""``dockwarden doctor`` and ``dockwarden support``: work with or without a supervisor and an engine."""
 
 import argparse
 import json
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 def add_commands(add: "Add") -> None:
     doctor = add(
-        "doctor", "say what is wrong with this host, and the way out", "doctor --engine unix:///run/docker.sock"
+        "doctor", "check this host for problems, and say how to fix them", "doctor --engine unix:///run/docker.sock"
     )
-    support = add("support", "write one file for those who help: no secrets in it", "support --output support.tar.gz")
+    support = add("support", "write one file for a bug report, without secrets", "support --output support.tar.gz")
     for command in (doctor, support):
         command.add_argument("--engine", metavar="URL", help="default: the supervisor's, or $DOCKER_HOST")
         command.add_argument(
@@ -69,7 +69,7 @@ def support(_client: "Client", args: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps({"file": str(path), "bytes": size, "members": members}, indent=2) + "\n")
     else:
         screen = Screen.of_stdout()
-        screen.line(f"{clean(path)}: {len(members)} files, {size} bytes, readable by you alone.")
+        screen.line(f"{clean(path)}: {len(members)} files, {size} bytes, readable by its owner only.")
         screen.line("Environment values, commands and secrets are left out. Look before you send it:")
         screen.line(f"  tar xzOf {clean(path)} | less")
     return report.OK

@@ -1,4 +1,4 @@
-"""What the doctor found, as text for a terminal or a bundle."""
+"""The doctor's findings as text, for a terminal or a bundle."""
 
 import textwrap
 from io import StringIO
@@ -26,7 +26,7 @@ def code(found: "Sequence[Finding]") -> int:
 
 
 def show(screen: Screen, facts: "Facts", found: "Sequence[Finding]") -> None:
-    """Grouped by severity, then by id; each with the way out."""
+    """Grouped by severity, then by id; each with its fix."""
     width = min(screen.width or WIDTH, 100)
 
     def paragraph(text: str, first: str, rest: str) -> None:
@@ -54,7 +54,7 @@ def show(screen: Screen, facts: "Facts", found: "Sequence[Finding]") -> None:
 
 
 def _show_places(same: "Sequence[Finding]", paragraph: "Callable[[str, str, str], None]") -> None:
-    """A way out that all share is said once, at the end."""
+    """A fix that all findings of an id share is printed once, at the end."""
     ways = {one.fix for one in same}
     for one in same:
         paragraph(f"{one.place}: {one.what}", INDENT, INDENT + "  ")

@@ -1,8 +1,8 @@
-"""The one file for those who help: collected, redacted twice, and written. Nothing raw ever goes in.
+"""The support bundle: collected, redacted twice, and written. Nothing raw goes in.
 
-A member is made of what is known to be harmless (names, states, numbers, our own labels), not of everything minus what
-is known to be secret. And each is scrubbed of all values that stood in an environment, a command, or behind a telling
-key.
+A member contains only what is known to be harmless (names, states, numbers, our own labels), not everything minus known
+secrets. Each is then scrubbed of all values that stood in an environment, a command, or behind a key that suggests a
+secret.
 """
 
 import io
@@ -88,7 +88,7 @@ def _members(wanted: Wanted, facts: Facts, tree: Any, places: Any, scrubber: Scr
 
 
 def _asked(run_dir: Path, facts: Facts, scrubber: Scrubber, as_json: Any) -> Iterator[tuple[str, bytes]]:
-    """What only the supervisor knows; an answer that does not come is told in its place."""
+    """The supervisor's answers; where one is missing, the error."""
     supervisor = BudgetClient(run_dir / SOCKET, BUDGET)
     try:
         lines = supervisor.raw("/v1/events", 10.0).splitlines()
@@ -102,7 +102,7 @@ def _asked(run_dir: Path, facts: Facts, scrubber: Scrubber, as_json: Any) -> Ite
         except UnansweredError as error:
             why = {"error": error.said}
         safe = re.sub(r"[^A-Za-z0-9_.-]", "_", clean(scrubber.text(unit)))[:60]
-        why.pop("output", None)  # What containers write is their owners' business.
+        why.pop("output", None)  # Container output may contain anything: left out.
         yield f"why/{number:03}-{safe}.json", as_json(why)
 
 
@@ -142,7 +142,7 @@ def _host(facts: Facts) -> dict[str, Any]:
 
 
 def _container(one: Mapping[str, Any]) -> dict[str, Any]:
-    """What an inspect shows, without commands, environment values, mounts' options, and foreign labels."""
+    """An inspect without commands, environment values, options of mounts, and foreign labels."""
     config, host, state = (_map(one.get(key)) for key in ("Config", "HostConfig", "State"))
     log = _map(host.get("LogConfig"))
     health = _map(state.get("Health"))
@@ -168,7 +168,7 @@ def _container(one: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _config(paths: tuple[Path, ...]) -> tuple[Any, list[str]]:
-    """The merged configuration as plain values, and where it was read."""
+    """The merged configuration as plain values, and its files."""
 
     def plain(node: Node) -> Any:
         match node.value:
@@ -188,7 +188,7 @@ def _config(paths: tuple[Path, ...]) -> tuple[Any, list[str]]:
 
 
 def _shown(tree: Any, key: str = "") -> Any:
-    """Of the top only ``rancher``: users, files and scripts are not ours to show."""
+    """Only the key ``rancher``: users, files and scripts may hold secrets."""
     if not key and isinstance(tree, dict):
         return {name: _shown(value, name) if name == "rancher" else GONE for name, value in tree.items()}
     if key in HIDDEN:
@@ -209,7 +209,7 @@ def _shown(tree: Any, key: str = "") -> Any:
 
 
 def _names_only(environment: Any) -> Any:
-    """Values behind the names are gone; a map below a name, too."""
+    """Without the values of these names, whatever they are."""
     if isinstance(environment, dict):
         return dict.fromkeys(map(str, environment), GONE)
     if isinstance(environment, list):
@@ -231,11 +231,11 @@ def _metrics(facts: Facts) -> str:
     return page.decode(errors="replace")
 
 
-# What must not get out.
+# Secrets.
 
 
 def _secrets(facts: Facts, tree: Any) -> Iterator[str]:
-    """Values that are taken out wherever they stand."""
+    """Values that are removed wherever they occur."""
     for one in facts.engine.containers:
         config = _map(one.get("Config"))
         yield from secrets_of(map(str, config.get("Env") or ()))
@@ -266,7 +266,7 @@ def _below(tree: Any, key: str = "", *, hidden: bool = False) -> Iterator[str]:
 
 
 def _odd_words(texts: Iterable[str]) -> Iterator[str]:
-    """Words of a command or a label that no language has: letters and digits, or one that is very long."""
+    """Words of a command or a label that look like secrets: letters mixed with digits, or very long."""
     for text in texts:
         for word in WORD.findall(text):
             for part in (word, *word.split("=")):
@@ -275,7 +275,7 @@ def _odd_words(texts: Iterable[str]) -> Iterator[str]:
 
 
 def _harmless(facts: Facts) -> frozenset[str]:
-    """Names that are in the bundle anyway, and without which nobody could read it."""
+    """Names that must stay for the bundle to be readable."""
     names = {*_unit_names(facts), facts.engine.url}
     for one in facts.engine.containers:
         names |= {str(one.get("Name") or "").lstrip("/"), str(_map(one.get("Config")).get("Image")), str(one.get("Id"))}

@@ -53,17 +53,17 @@ class Operation:
 
 PATH = {
     "name": Parameter("name", "name of a unit, a console, a storage context or an engine"),
-    "verb": Parameter("verb", "what the unit is asked", choices=tuple(ASKS)),
+    "verb": Parameter("verb", "the action", choices=tuple(ASKS)),
     "of": Parameter("of", "what can be switched", choices=tuple(Switchable)),
     "event": Parameter("event", "name of an event"),
 }
 """What the parts in braces of the paths stand for."""
 
 COUNT = (0, 999_999_999_999_999)
-FOLLOW = Parameter("follow", "go on with what comes", bool)
+FOLLOW = Parameter("follow", "keep streaming new entries", bool)
 SINCE = Parameter(
     "since",
-    "from then on: a span such as 10m or 2h ago, or an ISO time",
+    "since when: a span such as 10m or 2h ago, or an ISO time",
     forms=({"pattern": r"^([0-9]{1,9}(s|m|min|h|d|w))+$"}, {"format": "date-time"}),
 )
 WAIT = Parameter("wait", "seconds to wait for the outcome", float, (0, LONGEST_WAIT), default=0)
@@ -81,10 +81,10 @@ OPERATIONS: dict[str, Operation] = {
     "GET /v1/boot": Operation("How the host came up", types.Boot),
     "GET /v1/boot.svg": Operation("The same as a picture", str, media="image/svg+xml"),
     "GET /v1/units/{name}/wait": Operation(
-        "Wait until a unit gets somewhere",
+        "Wait until a unit reaches a state",
         types.Waited,
         (
-            Parameter("for", "where it shall get", choices=tuple(GOALS), default="ready"),
+            Parameter("for", "the state to wait for", choices=tuple(GOALS), default="ready"),
             Parameter("timeout", "longest wait in seconds", float, (0, LONGEST_WAIT), default=0),
         ),
         codes=(404,),
@@ -97,12 +97,12 @@ OPERATIONS: dict[str, Operation] = {
         stream=True,
     ),
     "GET /v1/events": Operation(
-        "What happened lately, and what happens",
+        "Recent events, and new ones",
         types.Event | types.Dropped,
         (
             FOLLOW,
             Parameter("unit", "only this unit"),
-            Parameter("after", "only what came after this record's seq", int, COUNT),
+            Parameter("after", "only records after this seq", int, COUNT),
             Parameter("tail", "the last so many records", int, COUNT),
         ),
         codes=(404,),
@@ -124,38 +124,36 @@ OPERATIONS: dict[str, Operation] = {
         codes=(404,),
         stream=True,
     ),
-    "GET /v1/graph": Operation("Who needs whom, with everybody's state", types.Graph),
+    "GET /v1/graph": Operation("Dependencies between units, with their state", types.Graph),
     "GET /v1/version": Operation("The supervisor's version", types.Version),
     "GET /v1/openapi.json": Operation("This description", dict[str, Any]),
     "GET /v1/storage/{name}/check": Operation(
         "Whether a unit could be the storage context", types.Fit, codes=(404, 409)
     ),
     "GET /v1/engines": Operation("The engines that user Docker can run", types.Engines, codes=(409,)),
-    "GET /v1/hooks": Operation("The host's hooks and how they fared", tuple[types.Hook, ...]),
-    "POST /v1/hooks/reload": Operation("Look again which hooks there are", tuple[types.Hook, ...]),
-    "POST /v1/hooks/enable/{name}": Operation("Tell, or ask, a hook again", types.HookSwitched, codes=(404, 500)),
-    "POST /v1/hooks/disable/{name}": Operation(
-        "Neither tell nor ask a hook until it is enabled", types.HookSwitched, codes=(404, 500)
-    ),
+    "GET /v1/hooks": Operation("The host's hooks and their statistics", tuple[types.Hook, ...]),
+    "POST /v1/hooks/reload": Operation("Read the hooks' directory again", tuple[types.Hook, ...]),
+    "POST /v1/hooks/enable/{name}": Operation("Enable a hook", types.HookSwitched, codes=(404, 500)),
+    "POST /v1/hooks/disable/{name}": Operation("Disable a hook", types.HookSwitched, codes=(404, 500)),
     "POST /v1/hooks/test/{event}": Operation(
-        "Tell the hooks of an event that did not happen, or ask the gates of a point",
+        "Call hooks with a made-up event, or ask the gates of a point",
         tuple[types.HookTold, ...],
-        (Parameter("unit", "whom it is about"),),
+        (Parameter("unit", "the unit it is about"),),
         codes=(404,),
     ),
     "POST /v1/units/{name}/{verb}": Operation(
-        "Ask a unit to start, to stop, to restart, or to forget its failures", types.Asked, (WAIT,), codes=(404, 409)
+        "Start, stop or restart a unit, or clear its failures", types.Asked, (WAIT,), codes=(404, 409)
     ),
     "POST /v1/switch/{of}/{name}": Operation(
-        "Change over to another console, storage context or engine, as one transaction",
+        "Switch to another console, storage context or engine, as one transaction",
         types.Switched,
         (
             WAIT,
             Parameter("force", "also while users are logged in to the console", bool),
-            Parameter("anew", "the present console, in a new container", bool),
+            Parameter("anew", "re-create the current console", bool),
         ),
         codes=(404, 409),
         also=(202,),
     ),
-    "POST /v1/enable/{of}/{name}": Operation("What the next boot begins with", types.Enabled, codes=(404,)),
+    "POST /v1/enable/{of}/{name}": Operation("Choose what the next boot uses", types.Enabled, codes=(404,)),
 }

@@ -1,6 +1,6 @@
-"""All that may be asked on the control socket: a route for each, and who answers it.
+"""The table of the control API's routes and their handlers.
 
-Loaded with the first request: most supervisors are asked once a month.
+Loaded with the first request, to save memory.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from units.world import Entry, Reaction, World
 
 
 class Api:
-    """An observer, to see what becomes of what is asked."""
+    """An observer, to see the outcome of requests."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Api:
         self._waiting.observe(moment, reaction.world)
 
     def asker(self, request: int) -> int | None:
-        """The uid of who waits for the answer to this request."""
+        """The uid of the client that waits for this request."""
         return self._asking.asker(request)
 
     def close(self) -> None:
@@ -100,7 +100,7 @@ class Api:
         return await Logs(self._journal, self._engine, self._world, self._engine_log).get(request, taken)
 
     async def _describe(self, _request: BaseRequest, _taken: Taken) -> Response:
-        # Asked for once in a supervisor's life: not carried around until then.
+        # Rarely requested: loaded on demand.
         from supervisor.http.control.openapi import describe  # noqa: PLC0415 - as the comment says
         from supervisor.http.control.operations import OPERATIONS  # noqa: PLC0415 - as above
 
