@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.bed.engines import REPOSITORY
-from tests.pure.desk import Printer
+from tests.harness import EndlessEngine
 from tests.pure.story import spec
 from tests.pure.test_client import Play, Stage, play, run_dir
 
@@ -23,7 +23,7 @@ def test_a_reader_that_leaves_is_no_error(play: Play) -> None:
 
     async def scene(run: Stage) -> None:
         process = await asyncio.create_subprocess_exec(
-            *program(run.desk.run_dir, "logs", "web", "-f"),
+            *program(run.harness.run_dir, "logs", "web", "-f"),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=REPOSITORY,
@@ -35,10 +35,7 @@ def test_a_reader_that_leaves_is_no_error(play: Play) -> None:
         assert await process.stderr.read() == b""
         assert await process.wait() == 0
 
-    class Endless(Printer):
-        endless = True
-
-    play(scene, spec("web"), engine=Endless)
+    play(scene, spec("web"), engine=EndlessEngine)
 
 
 def test_an_answer_that_cannot_be_written_is_told(play: Play) -> None:
@@ -47,7 +44,7 @@ def test_an_answer_that_cannot_be_written_is_told(play: Play) -> None:
     async def scene(run: Stage) -> None:
         with Path("/dev/full").open("w") as full:  # noqa: ASYNC230 - a device
             process = await asyncio.create_subprocess_exec(
-                *program(run.desk.run_dir, "status"),
+                *program(run.harness.run_dir, "status"),
                 stdout=full,
                 stderr=subprocess.PIPE,
                 cwd=REPOSITORY,

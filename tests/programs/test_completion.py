@@ -11,7 +11,7 @@ import pytest
 from supervisor.__main__ import main
 from supervisor.cli.completion_scripts import SCRIPTS
 from tests.bed.engines import REPOSITORY
-from tests.pure.desk import Desk, in_thread, short_directory
+from tests.harness import Harness, in_thread, short_directory
 from tests.pure.story import spec
 
 
@@ -28,8 +28,7 @@ def test_bash_completes_units_and_runs_nothing_of_their_names() -> None:
                 "ask dockwarden restart w\nask dockwarden wait web --for co\nask dockwarden why '$'\n"
                 f"ask dockwarden boot --config {directory}/dock\n"
             )
-            async with Desk(directory, spec("web"), spec("web two"), spec("$(touch stolen)")) as desk:
-                await desk.boot()
+            async with Harness(directory, spec("web"), spec("web two"), spec("$(touch stolen)")):
                 environ = {"PATH": f"{directory}:/usr/bin:/bin", "DOCKWARDEN_RUN_DIR": str(directory)}
                 environ["PYTHONPATH"] = str(REPOSITORY)
                 told = await in_thread(

@@ -21,10 +21,8 @@ import pytest
 from supervisor.cli.top import ENTER, LEAVE, event_line, frame
 from supervisor.views.text import Screen
 from tests.bed.engines import REPOSITORY
-from tests.pure.desk import Desk, in_thread, short_directory
+from tests.harness import Harness, in_thread, short_directory
 from tests.pure.story import after, spec
-from units import events as fact
-from units.spec import ContainerId, UnitName
 
 PATIENCE = 90.0
 NOW = 1_800_000_000.0
@@ -124,12 +122,11 @@ class Terminal:
         return code
 
 
-def watched(run_dir: Path, watch: Callable[[Desk, asyncio.AbstractEventLoop], None]) -> None:
+def watched(run_dir: Path, watch: Callable[[Harness, asyncio.AbstractEventLoop], None]) -> None:
     async def run() -> None:
-        async with asyncio.timeout(60), Desk(run_dir, spec("web", after("db")), spec("db")) as desk:
-            await desk.boot()
+        async with asyncio.timeout(60), Harness(run_dir, spec("web", after("db")), spec("db")) as harness:
             loop = asyncio.get_running_loop()
-            await in_thread(lambda: watch(desk, loop))
+            await in_thread(lambda: watch(harness, loop))
 
     asyncio.run(run())
 
@@ -137,12 +134,11 @@ def watched(run_dir: Path, watch: Callable[[Desk, asyncio.AbstractEventLoop], No
 def test_top_follows_and_gives_the_terminal_back(run_dir: Path) -> None:
     """A unit that dies is seen without a key, another size is taken, and q restores the terminal."""
 
-    def watch(desk: Desk, loop: asyncio.AbstractEventLoop) -> None:
+    def watch(harness: Harness, loop: asyncio.AbstractEventLoop) -> None:
         top = Terminal(run_dir, "top")
         first = top.until(lambda text: "q quits" in text)
         assert first.index(ENTER) < first.index("all 2 units are up")
-        died = fact.ContainerDied(UnitName("web"), ContainerId("web-box"), 3)
-        loop.call_soon_threadsafe(desk.inbox.put, died)
+        loop.call_soon_threadsafe(harness.engine.crash, "web", 3)
         top.until(lambda text: "exit code 3" in text)
         top.resize(40, 8)
         shown = top.until(lambda text: text.count("\033[H") >= 2).split("\033[H")[-2]
@@ -156,10 +152,10 @@ def test_top_follows_and_gives_the_terminal_back(run_dir: Path) -> None:
 def test_top_says_when_what_it_shows_is_old(run_dir: Path) -> None:
     """The supervisor went: the last state stays, with the reason below it."""
 
-    def watch(desk: Desk, loop: asyncio.AbstractEventLoop) -> None:
+    def watch(harness: Harness, loop: asyncio.AbstractEventLoop) -> None:
         top = Terminal(run_dir, "top")
         top.until(lambda text: "q quits" in text)
-        asyncio.run_coroutine_threadsafe(desk.control.close(), loop).result(PATIENCE)
+        asyncio.run_coroutine_threadsafe(harness.end(), loop).result(PATIENCE)
         shown = top.until(lambda text: "stale: no supervisor answers" in text)
         assert "all 2 units are up" in shown
         top.press("q")
@@ -170,7 +166,7 @@ def test_top_says_when_what_it_shows_is_old(run_dir: Path) -> None:
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_top_gives_the_terminal_back_at_any_end(run_dir: Path, sign: signal.Signals) -> None:
-    def watch(_desk: Desk, _loop: asyncio.AbstractEventLoop) -> None:
+    def watch(_harness: Harness, _loop: asyncio.AbstractEventLoop) -> None:
         top = Terminal(run_dir, "top")
         top.until(lambda text: "q quits" in text)
         top.process.send_signal(sign)
@@ -182,7 +178,7 @@ def test_top_gives_the_terminal_back_at_any_end(run_dir: Path, sign: signal.Sign
 def test_top_without_a_terminal_is_one_frame(run_dir: Path) -> None:
     """For a pipe and for cron: it prints and ends, with nothing that steers a terminal."""
 
-    def watch(_desk: Desk, _loop: asyncio.AbstractEventLoop) -> None:
+    def watch(_harness: Harness, _loop: asyncio.AbstractEventLoop) -> None:
         command = [sys.executable, "-m", "supervisor", "--run-dir", str(run_dir)]
         told = subprocess.run(
             [*command, "top"], cwd=REPOSITORY, capture_output=True, text=True, timeout=PATIENCE, check=True
@@ -207,7 +203,7 @@ def test_graph_and_tree_as_commands(run_dir: Path, tmp_path: Path) -> None:
         command = [sys.executable, "-m", "supervisor", "--run-dir", run_dir, *arguments]
         return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
-    def watch(_desk: Desk, _loop: asyncio.AbstractEventLoop) -> None:
+    def watch(_harness: Harness, _loop: asyncio.AbstractEventLoop) -> None:
         assert ask("graph").stdout == "● db   ready\n● web  ready  → db (after)\n"
         assert ask("tree").stdout == "● web  ready\n└─ ● db  ready  [after]\n"
         assert ask("graph", "--output", tmp_path / "host.svg").returncode == 0

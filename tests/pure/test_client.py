@@ -5,7 +5,6 @@ import asyncio
 import io
 import json
 import os
-import random
 import re
 import shlex
 import socket
@@ -25,10 +24,8 @@ from supervisor.preflight import Exit
 from supervisor.version import VERSION
 from supervisor.views.text import Screen, clean_output, clock, lasted, show_event, since, table
 from tests.bed.engines import REPOSITORY
-from tests.pure.desk import Desk, Printer, in_thread, short_directory, until
+from tests.harness import Harness, ObedientEngine, in_thread, short_directory, until
 from tests.pure.story import needs, spec
-from units import events as fact
-from units.quantities import Seconds
 from units.spec import Kind, Policy, UnitName, UnitSpec
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2Jweb\r\n\u202e"
@@ -52,14 +49,14 @@ def call(run_dir: Path, *words: str) -> int:
 
 
 class Stage:
-    """Runs commands against a desk, and reads what they printed."""
+    """Runs commands against a host, and reads what they printed."""
 
-    def __init__(self, desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-        self.desk = desk
+    def __init__(self, harness: Harness, capsys: pytest.CaptureFixture[str]) -> None:
+        self.harness = harness
         self._capsys = capsys
 
     async def __call__(self, *words: str) -> tuple[int, str, str]:
-        code = await in_thread(lambda: call(self.desk.run_dir, *words))
+        code = await in_thread(lambda: call(self.harness.run_dir, *words))
         said = self._capsys.readouterr()
         return code, said.out, said.err
 
@@ -69,11 +66,12 @@ Play = Callable[..., None]
 
 @pytest.fixture
 def play(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> Play:
-    def perform(scene: Callable[[Stage], Awaitable[None]], *specs: UnitSpec, engine: type[Printer] = Printer) -> None:
+    def perform(
+        scene: Callable[[Stage], Awaitable[None]], *specs: UnitSpec, engine: type[ObedientEngine] = ObedientEngine
+    ) -> None:
         async def run() -> None:
-            async with asyncio.timeout(20), Desk(run_dir, *specs, engine=engine(random.Random(1))) as desk:
-                await desk.boot()
-                await scene(Stage(desk, capsys))
+            async with asyncio.timeout(20), Harness(run_dir, *specs, engine=engine()) as harness:
+                await scene(Stage(harness, capsys))
 
         asyncio.run(run())
 
@@ -87,7 +85,7 @@ def test_status_shows_engine_supervisor_and_units(play: Play) -> None:
         code, out, err = await run("status")
         assert (code, err) == (0, "")
         lines = out.splitlines()
-        assert lines[0] == "engine      up, attached, 26.1, fake://engine: serving"
+        assert lines[0] == "engine      up, attached, 26.1.5, fake://engine: serving"
         assert re.fullmatch(rf"supervisor  {VERSION}, pid \d+, for \d s", lines[1])
         assert lines[2] == "units       2 of 2 ready or completed"
         assert lines[4].split() == ["UNIT", "KIND", "STATE", "HEALTH", "RESTARTS", "SINCE", "REASON"]
@@ -136,7 +134,7 @@ def test_verbs_wait_and_say_what_came_of_it(play: Play) -> None:
         )
         code, out, _ = await run("start", "web", "db", "web")
         assert (code, out.count("\n")) == (0, 2)
-        assert run.desk.phase("web") == run.desk.phase("db") == "ready"
+        assert run.harness.phase("web") == run.harness.phase("db") == "ready"
 
     play(scene, spec("web", needs("db")), spec("db"))
 
@@ -145,13 +143,13 @@ def test_a_unit_that_does_not_come_up_is_exit_code_1(play: Play) -> None:
     """With its state, its reason, and where to look further."""
 
     async def scene(run: Stage) -> None:
-        run.desk.obedient.sick.add("job")
+        run.harness.engine.sicken_at_start("job")
         code, out, err = await run("restart", "job", "web")
         assert code == 1
         assert out.startswith("web: ready, ")
         assert err.startswith("dockwarden: restart job: it is failed: ")
         assert err.endswith("; see 'dockwarden why job'\n")
-        run.desk.obedient.deaf.add("web")
+        run.harness.engine.ignore_term("web")
         code, _, err = await run("stop", "web", "--timeout", "0.05")
         assert code == 1
         assert "it is stopping (not settled within 0.05 s)" in err
@@ -163,7 +161,7 @@ def test_no_wait_only_asks(play: Play) -> None:
     """Exit code 0 as soon as the wish is accepted."""
 
     async def scene(run: Stage) -> None:
-        run.desk.obedient.deaf.add("web")
+        run.harness.engine.ignore_term("web")
         code, out, _ = await run("stop", "--no-wait", "web")
         assert code == 0
         assert out.startswith("web: stopping")
@@ -175,12 +173,12 @@ def test_reset_failed_tries_again(play: Play) -> None:
     """A unit in a crash loop is started at once."""
 
     async def scene(run: Stage) -> None:
-        run.desk.obedient.sick.add("job")
+        run.harness.engine.sicken_at_start("job")
         await run("restart", "job")
-        run.desk.obedient.sick.clear()
+        run.harness.engine.obey("job")
         assert (await run("reset-failed", "job"))[0] == 0
-        await run.desk.quiet()
-        assert run.desk.phase("job") == "running"
+        await run.harness.quiet()
+        assert run.harness.phase("job") == "running"
 
     play(scene, spec("job", kind=Kind.ONESHOT, policy=Policy.NO))
 
@@ -205,7 +203,8 @@ def test_a_refusal_is_exit_code_1(play: Play) -> None:
     """With what the supervisor said, and its hint."""
 
     async def scene(run: Stage) -> None:
-        run.desk.inbox.put(fact.ShutdownAsked("test", Seconds(5)))
+        run.harness.engine.ignore_term("web")
+        run.harness.host.shut_down("test")
         assert await run("start", "web") == (
             1,
             "",
@@ -296,19 +295,19 @@ def test_why_tells_the_story(play: Play) -> None:
     """State, reason, meaning, what comes next, and the chain of facts that led there."""
 
     async def scene(run: Stage) -> None:
-        box = run.desk.loop.world.units[UnitName("web")].container
+        box = run.harness.world.units[UnitName("web")].container
         assert box is not None
         for _ in range(2):
-            run.desk.inbox.put(fact.ContainerDied(UnitName("web"), box, 137), engine_ns=1_700_000_000_000_000_000)
-            await run.desk.quiet()
+            run.harness.engine.crash("web", 137)
+            await run.harness.quiet()
         code, out, _ = await run("why", "web")
         assert code == 0
         assert re.search(r"^web is backoff since [\d:.]+ \(\d s\)$", out, re.MULTILINE)
         assert re.search(r"^  because  .*137", out, re.MULTILINE)
         flat = " ".join(out.split())
         assert "next restarted when its delay is over; at once with `dockwarden start web` (next try" in flat
-        assert re.search(r"^  facts    \d restarts?, last exit code 137, container web-box$", out, re.MULTILINE)
-        assert re.search(r"died \(exit code 137\) \[engine 2023-11-14 [\d:.]+\]", flat)
+        assert re.search(rf"^  facts    \d restarts?, last exit code 137, container {box[:12]}$", out, re.MULTILINE)
+        assert re.search(r"died \(exit code 137\) \[engine \d{4}-\d\d-\d\d [\d:.]+\]", flat)
         assert re.search(r"^ {14}decided restart.backoff: restart in 0.2 s$", out, re.MULTILINE)
         assert "exit code 137; failure 2 in a row; 1 restart in 60 s (limit 5); delay 0.2 s" in flat
         assert re.search(r"^ {14}ready -> backoff: .*137", out, re.MULTILINE)
@@ -359,8 +358,8 @@ def test_following_ends_with_the_supervisor(play: Play) -> None:
 
     async def scene(run: Stage) -> None:
         following = asyncio.create_task(run("events", "-f"))
-        await until(lambda: run.desk.journal._followers)
-        await run.desk.control.close()
+        await until(lambda: run.harness.journal._followers)
+        await run.harness.end()
         code, out, _ = await following
         assert code == 0
         assert "starting -> ready" in out
@@ -371,7 +370,7 @@ def test_following_ends_with_the_supervisor(play: Play) -> None:
 def test_logs_are_printed_as_they_were_written(play: Play) -> None:
     """To a pipe: byte by byte, colours and all."""
 
-    class Colourful(Printer):
+    class Colourful(ObedientEngine):
         output = ("\x1b[31mred\x1b[0m", "gr\u00fcn")
 
     async def scene(run: Stage) -> None:
@@ -387,7 +386,7 @@ def test_names_cannot_steer_a_terminal(play: Play, monkeypatch: pytest.MonkeyPat
         for words in (("status",), ("units",), ("why", HOSTILE), ("events",), ("stop", HOSTILE)):
             terminal = Terminal()
             monkeypatch.setattr(sys, "stdout", terminal)
-            code = await in_thread(partial(call, run.desk.run_dir, *words))
+            code = await in_thread(partial(call, run.harness.run_dir, *words))
             monkeypatch.undo()
             bare = re.sub(r"\x1b\[\d+m", "", terminal.getvalue())
             assert code == 0

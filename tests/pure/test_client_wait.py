@@ -11,7 +11,7 @@ from supervisor.cli.progress import Progress, said
 from supervisor.http.client import Client
 from supervisor.http.control.waits import GOALS
 from supervisor.views.text import Screen
-from tests.pure.desk import until
+from tests.harness import until
 from tests.pure.story import spec
 from tests.pure.test_client import Play, Stage, Terminal, play, run_dir
 from units import events as fact
@@ -32,8 +32,8 @@ def test_wait_ends_when_a_unit_is_there(play: Play) -> None:
         code, out, err = await stage("wait", "web", "db")
         assert (code, out, err) == (0, "web: ready, started\ndb: ready, started\n", "")
         waiting = asyncio.create_task(stage("wait", "web", "--for", "stopped", "--timeout", "600"))
-        await until(lambda: stage.desk.control.api._waiting._waits)
-        stage.desk.inbox.put(fact.StopAsked(UnitName("web"), 0))
+        await until(lambda: stage.harness.control.api._waiting._waits)
+        stage.harness.inbox.put(fact.StopAsked(UnitName("web"), 0))
         code, out, _ = await waiting
         assert (code, out.partition(",")[0]) == (0, "web: stopped")
 
@@ -69,7 +69,7 @@ class Watched:
         patch.setattr(progress, "TICK", 0.01)
         screen = Screen(stream, {})
         screen.width = 60 if screen.terminal else 0
-        self.progress = Progress(Client(stage.desk.run_dir), ("web",), screen)
+        self.progress = Progress(Client(stage.harness.run_dir), ("web",), screen)
         self.stream = stream
 
 
@@ -81,12 +81,12 @@ def test_a_long_wait_shows_how_far_things_have_got(
 
     async def scene(stage: Stage) -> None:
         watched = Watched(stage, stream, monkeypatch)
-        stage.desk.obedient.deaf.add("web")
+        stage.harness.engine.ignore_term("web")
 
         with watched.progress:
             await until(lambda: "ready" in stream.getvalue())
-            await until(lambda: stage.desk.journal._followers)
-            stage.desk.inbox.put(fact.StopAsked(UnitName("web"), 0))
+            await until(lambda: stage.harness.journal._followers)
+            stage.harness.inbox.put(fact.StopAsked(UnitName("web"), 0))
             await until(lambda: "stopping" in stream.getvalue())
             if isinstance(stream, Terminal):
                 size = len(stream.getvalue())
@@ -109,8 +109,8 @@ def test_what_is_over_soon_shows_nothing(play: Play) -> None:
 
     async def scene(stage: Stage) -> None:
         stream = Terminal()
-        with Progress(Client(stage.desk.run_dir), ("web",), Screen(stream, {})):
-            assert not stage.desk.control._busy
+        with Progress(Client(stage.harness.run_dir), ("web",), Screen(stream, {})):
+            assert not stage.harness.control._busy
         assert stream.getvalue() == ""
 
     play(scene, spec("web"))

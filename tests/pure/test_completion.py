@@ -1,15 +1,13 @@
 """A shell offers what may come next, and nothing that a name could do to it."""
 
 import asyncio
-import time
 
 import pytest
 
-from hooks.presence import HostHooks
 from supervisor.__main__ import main
 from supervisor.cli.commands import parser
 from supervisor.cli.completion import FILES, complete
-from tests.pure.desk import SILENT, Desk, in_thread, short_directory
+from tests.harness import Harness, in_thread, short_directory
 from tests.pure.story import spec
 
 KNOWN = {
@@ -110,19 +108,20 @@ def test_the_overview_shows_each_command_once() -> None:
 def test_hooks_are_completed_by_their_names(capsys: pytest.CaptureFixture[str]) -> None:
     """As the supervisor lists them, with how they are."""
 
-    class Listed:
-        def listed(self) -> list[dict[str, str]]:
-            return [{"name": "10-tell", "state": "ready"}, {"name": "20-page", "state": "resting"}]
-
     async def run() -> int:
         with short_directory() as directory:
-            async with Desk(directory) as desk:
-                desk.hooks = Listed()  # type: ignore[assignment]
+            async with Harness(directory) as harness:
+                hooks = harness.machine.state_dir / "hooks.d"
+                hooks.mkdir()
+                for name in ("10-tell", "20-page"):
+                    (hooks / name).symlink_to("/bin/true")
+                harness.host.hooks.reload()
+                harness.host.hooks.switch("20-page", on=False)
                 words = ["__complete", "--run-dir", str(directory), "hooks", "disable", "2"]
                 return int(await in_thread(lambda: main(words)))
 
     assert asyncio.run(run()) == 0
-    assert capsys.readouterr().out == "20-page\tresting\n"
+    assert capsys.readouterr().out == "20-page\toff\n"
 
 
 def test_a_mistyped_event_is_guessed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,8 +129,7 @@ def test_a_mistyped_event_is_guessed(capsys: pytest.CaptureFixture[str]) -> None
 
     async def run() -> int:
         with short_directory() as directory:
-            async with Desk(directory, spec("unit")) as desk:
-                desk.hooks = HostHooks(directory / "hooks.d", lambda *_: None, SILENT, time.time, directory / "off")
+            async with Harness(directory, spec("unit")):
                 words = ["--run-dir", str(directory), "hooks", "test", "unit.restartd"]
                 return int(await in_thread(lambda: main(words)))
 

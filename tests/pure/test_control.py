@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import random
 import re
 import socket
 import stat
@@ -16,43 +15,40 @@ import pytest
 import uvloop
 
 from supervisor.engine.port import EngineError
-from supervisor.http.access import ControlError
 from supervisor.http.control import commands
 from supervisor.http.control.commands import fulfilled, settled, succeeded
 from supervisor.journal.record import Record
 from supervisor.logs.timestamps import moment
+from supervisor.preflight import BootError
 from supervisor.version import VERSION
 from tests.bed.engines import REPOSITORY
-from tests.pure.desk import Desk, Printer, open_files, short_directory, until
+from tests.harness import EndlessEngine, Harness, ObedientEngine, open_files, short_directory, until
 from tests.pure.story import needs, spec
-from units import events as fact
 from units.health import Health
-from units.quantities import Seconds
-from units.spec import ContainerId, Kind, Policy, UnitName, UnitSpec
+from units.spec import ContainerId, Kind, Policy, UnitSpec
 from units.unit import Failure, Phase, Unit
 
-Scene = Callable[[Desk], Awaitable[None]]
+Scene = Callable[[Harness], Awaitable[None]]
 
 
-def play(scene: Scene, *specs: UnitSpec, engine: type[Printer] = Printer, fast: bool = False) -> None:
+def play(scene: Scene, *specs: UnitSpec, engine: type[ObedientEngine] = ObedientEngine, fast: bool = False) -> None:
     async def run() -> None:
         with short_directory() as run_dir:
             async with asyncio.timeout(20):
-                async with Desk(run_dir, *specs, engine=engine(random.Random(1))) as desk:
-                    await desk.boot()
-                    await scene(desk)
+                async with Harness(run_dir, *specs, engine=engine()) as harness:
+                    await scene(harness)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop if fast else None, debug=False) as runner:
         runner.run(run())
 
 
-async def ask(desk: Desk, method: str, path: str, extra: bytes = b"") -> tuple[int, Any]:
-    status, body = await raw(desk, f"{method} {path} HTTP/1.0\r\n\r\n".encode() + extra)
+async def ask(harness: Harness, method: str, path: str, extra: bytes = b"") -> tuple[int, Any]:
+    status, body = await raw(harness, f"{method} {path} HTTP/1.0\r\n\r\n".encode() + extra)
     return status, json.loads(body)
 
 
-async def raw(desk: Desk, request: bytes) -> tuple[int, bytes]:
-    reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
+async def raw(harness: Harness, request: bytes) -> tuple[int, bytes]:
+    reader, writer = await asyncio.open_unix_connection(str(harness.control.path))
     try:
         writer.write(request)
         answer = await reader.read()
@@ -62,24 +58,30 @@ async def raw(desk: Desk, request: bytes) -> tuple[int, bytes]:
     return int(head.split()[1]), body
 
 
-async def lines(desk: Desk, path: str) -> list[dict[str, Any]]:
-    status, body = await raw(desk, f"GET {path} HTTP/1.0\r\n\r\n".encode())
+async def lines(harness: Harness, path: str) -> list[dict[str, Any]]:
+    status, body = await raw(harness, f"GET {path} HTTP/1.0\r\n\r\n".encode())
     assert status == 200
     return [json.loads(line) for line in body.splitlines()]
+
+
+async def refused(harness: Harness, why: str) -> None:
+    """The host does not start, and says why."""
+    with pytest.raises(BootError, match=why):
+        await harness.__aenter__()
 
 
 def test_what_can_be_read() -> None:
     """Status, units, one unit and the version are the status dictionary and its parts; on uvloop too."""
 
-    async def scene(desk: Desk) -> None:
-        code, told = await ask(desk, "GET", "/v1/status")
+    async def scene(harness: Harness) -> None:
+        code, told = await ask(harness, "GET", "/v1/status")
         assert code == 200
         assert told["engine"]["up"] is True
         assert [(unit["name"], unit["state"]) for unit in told["units"]] == [("db", "ready"), ("web", "ready")]
-        assert await ask(desk, "GET", "/v1/units") == (200, told["units"])
-        assert await ask(desk, "GET", "/v1/units/web") == (200, told["units"][1])
-        assert await ask(desk, "GET", "/v1/version") == (200, {"version": VERSION, "api": "v1", "pid": os.getpid()})
-        code, why = await ask(desk, "GET", "/v1/units/web/why")
+        assert await ask(harness, "GET", "/v1/units") == (200, told["units"])
+        assert await ask(harness, "GET", "/v1/units/web") == (200, told["units"][1])
+        assert await ask(harness, "GET", "/v1/version") == (200, {"version": VERSION, "api": "v1", "pid": os.getpid()})
+        code, why = await ask(harness, "GET", "/v1/units/web/why")
         assert (code, why["unit"]) == (200, told["units"][1])
         assert why["chain"][-1]["after"] == "ready"
 
@@ -93,12 +95,12 @@ def test_the_socket_is_its_owner_s_alone_and_goes_with_its_supervisor() -> None:
     async def run() -> None:
         with short_directory() as run_dir:
             before = open_files()
-            async with Desk(run_dir) as desk:
-                mode = desk.control.path.lstat().st_mode
+            async with Harness(run_dir) as harness:
+                mode = harness.control.path.lstat().st_mode
                 assert stat.S_ISSOCK(mode)
                 assert stat.S_IMODE(mode) == 0o600
-                await desk.control.close()
-                assert not desk.control.path.exists()
+                await harness.end()
+                assert not harness.control.path.exists()
             assert open_files() <= before + 2  # The default executor's, if any.
 
     asyncio.run(run())
@@ -111,8 +113,8 @@ def test_a_dead_supervisor_s_socket_is_replaced() -> None:
         with short_directory() as run_dir:
             with socket.socket(socket.AF_UNIX) as dead:
                 dead.bind(str(run_dir / "control.sock"))
-            async with Desk(run_dir) as desk:
-                assert (await ask(desk, "GET", "/v1/version"))[0] == 200
+            async with Harness(run_dir) as harness:
+                assert (await ask(harness, "GET", "/v1/version"))[0] == 200
 
     asyncio.run(run())
 
@@ -122,9 +124,8 @@ def test_a_live_supervisor_s_socket_stays() -> None:
 
     async def run() -> None:
         with short_directory() as run_dir:
-            async with Desk(run_dir) as first:
-                with pytest.raises(ControlError, match="another process answers on"):
-                    await Desk(run_dir).control.start()
+            async with Harness(run_dir) as first:
+                await refused(Harness(run_dir), "another process answers on")
                 assert (await ask(first, "GET", "/v1/version"))[0] == 200
 
     asyncio.run(run())
@@ -135,10 +136,10 @@ def test_a_successor_s_socket_is_not_taken_away() -> None:
 
     async def run() -> None:
         with short_directory() as run_dir:
-            async with Desk(run_dir) as desk:
-                desk.control.path.unlink()
-                desk.control.path.write_text("another's")
-            assert desk.control.path.read_text() == "another's"
+            async with Harness(run_dir) as harness:
+                harness.control.path.unlink()
+                harness.control.path.write_text("another's")
+            assert harness.control.path.read_text() == "another's"
 
     asyncio.run(run())
 
@@ -148,15 +149,12 @@ def test_a_socket_that_cannot_be_opened_says_why() -> None:
 
     async def run() -> None:
         with short_directory() as run_dir:
-            with pytest.raises(ControlError, match="create its directory"):
-                await Desk(run_dir / "none").control.start()
+            await refused(Harness(run_dir / "none"), "create its directory")
             long = run_dir / ("x" * 120)
             long.mkdir()
-            with pytest.raises(ControlError, match="shorter --run-dir"):
-                await Desk(long).control.start()
+            await refused(Harness(long), "shorter --run-dir")
             (run_dir / "control.sock").write_text("precious")
-            with pytest.raises(ControlError, match="is not a socket"):
-                await Desk(run_dir).control.start()
+            await refused(Harness(run_dir), "is not a socket")
             assert (run_dir / "control.sock").read_text() == "precious"
 
     asyncio.run(run())
@@ -165,13 +163,13 @@ def test_a_socket_that_cannot_be_opened_says_why() -> None:
 def test_verbs_are_carried_out_and_waited_for() -> None:
     """Stop, start and restart answer when the unit stands where it was wanted."""
 
-    async def scene(desk: Desk) -> None:
-        code, told = await ask(desk, "POST", "/v1/units/web/stop?wait=5")
+    async def scene(harness: Harness) -> None:
+        code, told = await ask(harness, "POST", "/v1/units/web/stop?wait=5")
         assert (code, told["ok"], told["settled"], told["unit"]["state"]) == (200, True, True, "inactive")
-        assert desk.phase("web") == "inactive"
-        code, told = await ask(desk, "POST", "/v1/units/web/start?wait=5")
+        assert harness.phase("web") == "inactive"
+        code, told = await ask(harness, "POST", "/v1/units/web/start?wait=5")
         assert (code, told["ok"], told["unit"]["state"]) == (200, True, "ready")
-        code, told = await ask(desk, "POST", "/v1/units/web/restart?wait=5")
+        code, told = await ask(harness, "POST", "/v1/units/web/restart?wait=5")
         assert (code, told["ok"], told["unit"]["state"], told["unit"]["restarts"]) == (200, True, "ready", 1)
         assert told["verb"] == "restart"
 
@@ -181,9 +179,9 @@ def test_verbs_are_carried_out_and_waited_for() -> None:
 def test_without_a_wait_the_answer_comes_at_once() -> None:
     """Accepted, not settled, and what the unit is in the middle of."""
 
-    async def scene(desk: Desk) -> None:
-        desk.obedient.deaf.add("web")
-        code, told = await ask(desk, "POST", "/v1/units/web/restart")
+    async def scene(harness: Harness) -> None:
+        harness.engine.ignore_term("web")
+        code, told = await ask(harness, "POST", "/v1/units/web/restart")
         assert (code, told["accepted"], told["settled"], told["ok"]) == (200, True, False, True)
         assert told["unit"]["state"] == "stopping"
 
@@ -193,9 +191,9 @@ def test_without_a_wait_the_answer_comes_at_once() -> None:
 def test_a_wait_ends_when_its_time_is_over() -> None:
     """A unit that does not get there in time is no success."""
 
-    async def scene(desk: Desk) -> None:
-        desk.obedient.deaf.add("web")
-        code, told = await ask(desk, "POST", "/v1/units/web/stop?wait=0.05")
+    async def scene(harness: Harness) -> None:
+        harness.engine.ignore_term("web")
+        code, told = await ask(harness, "POST", "/v1/units/web/stop?wait=0.05")
         assert (code, told["settled"], told["ok"], told["unit"]["state"]) == (200, False, False, "stopping")
 
     play(scene, spec("web"))
@@ -204,10 +202,10 @@ def test_a_wait_ends_when_its_time_is_over() -> None:
 def test_a_unit_that_fails_ends_the_wait() -> None:
     """A start that comes to nothing is told as soon as that is known, long before the time is over."""
 
-    async def scene(desk: Desk) -> None:
-        await ask(desk, "POST", "/v1/units/job/stop?wait=5")
-        desk.obedient.sick.add("job")
-        code, told = await ask(desk, "POST", "/v1/units/job/start?wait=60")
+    async def scene(harness: Harness) -> None:
+        await ask(harness, "POST", "/v1/units/job/stop?wait=5")
+        harness.engine.sicken_at_start("job")
+        code, told = await ask(harness, "POST", "/v1/units/job/start?wait=60")
         assert (code, told["settled"], told["ok"], told["unit"]["state"]) == (200, True, False, "failed")
 
     play(scene, spec("job", kind=Kind.ONESHOT, policy=Policy.NO))
@@ -216,11 +214,11 @@ def test_a_unit_that_fails_ends_the_wait() -> None:
 def test_asking_for_what_is_so_already_succeeds() -> None:
     """A start of what runs, and a stop of what is stopped, are done at once."""
 
-    async def scene(desk: Desk) -> None:
-        code, told = await ask(desk, "POST", "/v1/units/web/start?wait=5")
+    async def scene(harness: Harness) -> None:
+        code, told = await ask(harness, "POST", "/v1/units/web/start?wait=5")
         assert (code, told["accepted"], told["ok"]) == (200, False, True)
         for _ in range(2):
-            code, told = await ask(desk, "POST", "/v1/units/web/stop?wait=5")
+            code, told = await ask(harness, "POST", "/v1/units/web/stop?wait=5")
             assert (code, told["ok"]) == (200, True)
 
     play(scene, spec("web"))
@@ -229,9 +227,10 @@ def test_asking_for_what_is_so_already_succeeds() -> None:
 def test_what_the_core_refuses_is_a_conflict() -> None:
     """While the host goes down nothing starts, and the answer says so."""
 
-    async def scene(desk: Desk) -> None:
-        desk.inbox.put(fact.ShutdownAsked("test", Seconds(10)))
-        code, told = await ask(desk, "POST", "/v1/units/web/start?wait=5")
+    async def scene(harness: Harness) -> None:
+        harness.engine.ignore_term("web")
+        harness.host.shut_down("test")
+        code, told = await ask(harness, "POST", "/v1/units/web/start?wait=5")
         assert (code, told["error"]) == (409, "the host goes down")
 
     play(scene, spec("web"))
@@ -259,12 +258,12 @@ def test_what_the_core_refuses_is_a_conflict() -> None:
 def test_a_refusal_is_json_with_a_hint(method: str, path: str, code: int, error: str) -> None:
     """Whatever is wrong, the answer names it and the way out, and nothing has happened."""
 
-    async def scene(desk: Desk) -> None:
-        taken = desk.inbox.taken
-        status, told = await ask(desk, method, path)
+    async def scene(harness: Harness) -> None:
+        taken = harness.inbox.taken
+        status, told = await ask(harness, method, path)
         assert (status, told["error"]) == (code, error)
         assert told["hint"]
-        assert desk.inbox.taken == taken
+        assert harness.inbox.taken == taken
 
     play(scene, spec("web"))
 
@@ -272,10 +271,10 @@ def test_a_refusal_is_json_with_a_hint(method: str, path: str, code: int, error:
 def test_odd_names_can_be_asked_for() -> None:
     """A name is a name, whatever it holds, when it is percent-encoded."""
 
-    async def scene(desk: Desk) -> None:
-        assert (await ask(desk, "GET", "/v1/units/a%2Fb"))[1]["name"] == "a/b"
-        assert (await ask(desk, "GET", "/v1/units/%1b%5B31mred/why"))[1]["unit"]["name"] == "\x1b[31mred"
-        assert (await ask(desk, "POST", "/v1/units/a%2Fb/stop?wait=5"))[1]["ok"] is True
+    async def scene(harness: Harness) -> None:
+        assert (await ask(harness, "GET", "/v1/units/a%2Fb"))[1]["name"] == "a/b"
+        assert (await ask(harness, "GET", "/v1/units/%1b%5B31mred/why"))[1]["unit"]["name"] == "\x1b[31mred"
+        assert (await ask(harness, "POST", "/v1/units/a%2Fb/stop?wait=5"))[1]["ok"] is True
 
     play(scene, spec("a/b"), spec("\x1b[31mred"))
 
@@ -283,13 +282,13 @@ def test_odd_names_can_be_asked_for() -> None:
 def test_events_are_lines_of_json() -> None:
     """What is kept, of one unit if asked, from a number on if asked, or the last few."""
 
-    async def scene(desk: Desk) -> None:
-        told = await lines(desk, "/v1/events")
+    async def scene(harness: Harness) -> None:
+        told = await lines(harness, "/v1/events")
         assert [record["seq"] for record in told] == list(range(1, len(told) + 1))
-        assert {record["unit"] for record in await lines(desk, "/v1/events?unit=web")} == {"web"}
-        assert await lines(desk, "/v1/events?after=3") == told[3:]
-        assert await lines(desk, "/v1/events?tail=2") == told[-2:]
-        assert await lines(desk, "/v1/events?tail=0") == []
+        assert {record["unit"] for record in await lines(harness, "/v1/events?unit=web")} == {"web"}
+        assert await lines(harness, "/v1/events?after=3") == told[3:]
+        assert await lines(harness, "/v1/events?tail=2") == told[-2:]
+        assert await lines(harness, "/v1/events?tail=0") == []
 
     play(scene, spec("web"), spec("db"))
 
@@ -297,17 +296,17 @@ def test_events_are_lines_of_json() -> None:
 def test_a_follower_sees_what_happens_and_the_end() -> None:
     """Records come as they are made; the stream ends when the supervisor does."""
 
-    async def scene(desk: Desk) -> None:
-        reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
+    async def scene(harness: Harness) -> None:
+        reader, writer = await asyncio.open_unix_connection(str(harness.control.path))
         writer.write(b"GET /v1/events?follow=1&tail=0 HTTP/1.0\r\n\r\n")
         await reader.readuntil(b"\r\n\r\n")
-        await ask(desk, "POST", "/v1/units/web/stop?wait=5")
+        await ask(harness, "POST", "/v1/units/web/stop?wait=5")
         decided, first = json.loads(await reader.readline()), json.loads(await reader.readline())
         assert (decided["unit"], decided["rule"], decided["outcome"]) == ("web", "ask.stop", "stop it")
         assert (first["unit"], first["before"], first["after"]) == ("web", "ready", "stopping")
-        await desk.control.close()
-        rest = await reader.read()
-        assert rest.count(b"\n") == 1
+        await harness.end()
+        *_, last = (await reader.read()).splitlines()
+        assert (json.loads(last)["after"], json.loads(last)["event"]) == ("inactive", "unit.transition")
         writer.close()
 
     play(scene, spec("web"))
@@ -316,12 +315,12 @@ def test_a_follower_sees_what_happens_and_the_end() -> None:
 def test_a_follower_that_leaves_is_forgotten() -> None:
     """Its queue goes with it, though nothing happens that could be written to it."""
 
-    async def scene(desk: Desk) -> None:
-        _reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
+    async def scene(harness: Harness) -> None:
+        _reader, writer = await asyncio.open_unix_connection(str(harness.control.path))
         writer.write(b"GET /v1/events?follow=1 HTTP/1.0\r\n\r\n")
-        await until(lambda: desk.journal._followers)
+        await until(lambda: harness.journal._followers)
         writer.close()
-        await until(lambda: not desk.journal._followers)
+        await until(lambda: not harness.journal._followers)
 
     play(scene, spec("web"))
 
@@ -329,8 +328,8 @@ def test_a_follower_that_leaves_is_forgotten() -> None:
 def test_output_is_lines_of_json() -> None:
     """The last so many, with the stream that they were written to."""
 
-    async def scene(desk: Desk) -> None:
-        assert await lines(desk, "/v1/units/web/logs?tail=2") == [
+    async def scene(harness: Harness) -> None:
+        assert await lines(harness, "/v1/units/web/logs?tail=2") == [
             {"stream": "stdout", "text": "two"},
             {"stream": "stdout", "text": "three"},
         ]
@@ -341,7 +340,7 @@ def test_output_is_lines_of_json() -> None:
 def test_output_that_cannot_be_had_says_why() -> None:
     """A unit without a container, and an engine that refuses, are refusals; no output is none."""
 
-    class Refusing(Printer):
+    class Refusing(ObedientEngine):
         output = ()
 
         async def logs(
@@ -349,17 +348,17 @@ def test_output_that_cannot_be_had_says_why() -> None:
         ) -> Any:
             async for line in super().logs(container, tail=tail, follow=follow, since=since):
                 yield line
-            if container == "web-box":
+            if self.containers[container].unit == "web":
                 raise EngineError(Failure.OTHER, "no logging driver")
 
-    async def scene(desk: Desk) -> None:
-        code, told = await ask(desk, "GET", "/v1/units/web/logs")
+    async def scene(harness: Harness) -> None:
+        code, told = await ask(harness, "GET", "/v1/units/web/logs")
         assert (code, told["error"]) == (503, "the engine cannot read the output of web: no logging driver")
-        assert await lines(desk, "/v1/units/db/logs") == []
-        desk.obedient.deaf.add("db")
-        desk.inbox.put(fact.ContainerDestroyed(UnitName("db"), ContainerId("db-box")))
-        await desk.quiet()
-        assert (await ask(desk, "GET", "/v1/units/db/logs"))[0] == 409
+        assert await lines(harness, "/v1/units/db/logs") == []
+        harness.engine.images.clear()
+        harness.engine.person_remove("db")
+        await until(lambda: harness.phase("db") == "pulling")
+        assert (await ask(harness, "GET", "/v1/units/db/logs"))[0] == 409
 
     play(scene, spec("web"), spec("db"), engine=Refusing)
 
@@ -368,35 +367,32 @@ def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch)
     """An endless stream to a reader that sleeps ends, and what it held is freed; others are served meanwhile."""
     monkeypatch.setattr("supervisor.http.server.STUCK", 0.1)
 
-    class Endless(Printer):
-        endless = True
-
-    async def scene(desk: Desk) -> None:
+    async def scene(harness: Harness) -> None:
         with socket.socket(socket.AF_UNIX) as sleeper:
-            sleeper.connect(str(desk.control.path))
+            sleeper.connect(str(harness.control.path))
             sleeper.send(b"GET /v1/units/web/logs?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n")
-            await until(lambda: desk.control._busy)
-            assert (await ask(desk, "GET", "/v1/version"))[0] == 200
-            await until(lambda: not desk.control._busy)
+            await until(lambda: harness.control._busy)
+            assert (await ask(harness, "GET", "/v1/version"))[0] == 200
+            await until(lambda: not harness.control._busy)
 
-    play(scene, spec("web"), engine=Endless)
+    play(scene, spec("web"), engine=EndlessEngine)
 
 
 def test_a_client_that_asks_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a request, and answers left unread, do not hold a connection for ever."""
     monkeypatch.setattr("supervisor.http.control.server.IDLE", 0.1)
 
-    async def scene(desk: Desk) -> None:
-        half, half_writer = await asyncio.open_unix_connection(str(desk.control.path))
+    async def scene(harness: Harness) -> None:
+        half, half_writer = await asyncio.open_unix_connection(str(harness.control.path))
         half_writer.write(b"GET /v1/status HT")
         with socket.socket(socket.AF_UNIX) as sleeper:
-            sleeper.connect(str(desk.control.path))
+            sleeper.connect(str(harness.control.path))
             sleeper.setblocking(False)
             with suppress(BlockingIOError):
                 while True:
                     sleeper.send(b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
                     await asyncio.sleep(0)
-            (server,) = desk.control._servers
+            (server,) = harness.control._servers
             await until(lambda: not server.connections)
         with suppress(ConnectionResetError):
             assert await half.read() == b""
@@ -422,9 +418,9 @@ def test_a_client_that_asks_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) 
 def test_garbage_hurts_nobody(garbage: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     """Bytes that are no request get an error or the door; the next client is served, and nothing is printed."""
 
-    async def scene(desk: Desk) -> None:
-        taken = desk.inbox.taken
-        reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
+    async def scene(harness: Harness) -> None:
+        taken = harness.inbox.taken
+        reader, writer = await asyncio.open_unix_connection(str(harness.control.path))
         writer.write(garbage)
         writer.write_eof()
         try:
@@ -433,8 +429,8 @@ def test_garbage_hurts_nobody(garbage: bytes, capfd: pytest.CaptureFixture[str])
             answer = b""
         writer.close()
         assert answer == b"" or answer.split()[1].startswith(b"4")
-        assert (await ask(desk, "GET", "/v1/version"))[0] == 200
-        assert desk.inbox.taken == taken
+        assert (await ask(harness, "GET", "/v1/version"))[0] == 200
+        assert harness.inbox.taken == taken
 
     play(scene, spec("web"))
     assert capfd.readouterr() == ("", "")
@@ -443,15 +439,15 @@ def test_garbage_hurts_nobody(garbage: bytes, capfd: pytest.CaptureFixture[str])
 def test_a_huge_body_is_not_read() -> None:
     """A request's body means nothing; whoever sends gigabytes is soon cut off."""
 
-    async def scene(desk: Desk) -> None:
-        _reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
+    async def scene(harness: Harness) -> None:
+        _reader, writer = await asyncio.open_unix_connection(str(harness.control.path))
         writer.write(b"POST /v1/units/web/stop HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\n")
         with suppress(ConnectionError):
             while True:
                 writer.write(b"x" * 65536)
                 await writer.drain()
         writer.close()
-        assert (await ask(desk, "GET", "/v1/version"))[0] == 200
+        assert (await ask(harness, "GET", "/v1/version"))[0] == 200
 
     play(scene, spec("web"))
 
@@ -460,11 +456,11 @@ def test_too_many_requests_at_once_are_told_to_come_back(monkeypatch: pytest.Mon
     """The limit answers, it does not queue."""
     monkeypatch.setattr("supervisor.http.control.server.CLIENTS", 1)
 
-    async def scene(desk: Desk) -> None:
-        _reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
+    async def scene(harness: Harness) -> None:
+        _reader, writer = await asyncio.open_unix_connection(str(harness.control.path))
         writer.write(b"GET /v1/events?follow=1 HTTP/1.0\r\n\r\n")
-        await until(lambda: desk.control._busy)
-        assert (await ask(desk, "GET", "/v1/version"))[0] == 503
+        await until(lambda: harness.control._busy)
+        assert (await ask(harness, "GET", "/v1/version"))[0] == 503
         writer.close()
 
     play(scene, spec("web"))
@@ -473,13 +469,13 @@ def test_too_many_requests_at_once_are_told_to_come_back(monkeypatch: pytest.Mon
 def test_a_client_that_leaves_ends_its_wait() -> None:
     """Nothing of a request outlives its connection."""
 
-    async def scene(desk: Desk) -> None:
-        desk.obedient.deaf.add("web")
-        _reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
+    async def scene(harness: Harness) -> None:
+        harness.engine.ignore_term("web")
+        _reader, writer = await asyncio.open_unix_connection(str(harness.control.path))
         writer.write(b"POST /v1/units/web/stop?wait=600 HTTP/1.0\r\n\r\n")
-        await until(lambda: desk.control.api._asking.waiting)
+        await until(lambda: harness.control.api._asking.waiting)
         writer.close()
-        await until(lambda: not desk.control.api._asking.waiting)
+        await until(lambda: not harness.control.api._asking.waiting)
 
     play(scene, spec("web"))
 
@@ -487,12 +483,12 @@ def test_a_client_that_leaves_ends_its_wait() -> None:
 def test_closing_ends_the_waits() -> None:
     """Who waits for a unit while the supervisor ends gets what is known, not silence."""
 
-    async def scene(desk: Desk) -> None:
-        desk.obedient.deaf.add("web")
-        waiting = asyncio.create_task(ask(desk, "POST", "/v1/units/web/stop?wait=600"))
-        await until(lambda: desk.control.api._asking.waiting)
-        await desk.quiet()
-        await desk.control.close()
+    async def scene(harness: Harness) -> None:
+        harness.engine.ignore_term("web")
+        waiting = asyncio.create_task(ask(harness, "POST", "/v1/units/web/stop?wait=600"))
+        await until(lambda: harness.control.api._asking.waiting)
+        await harness.quiet()
+        await harness.end()
         code, told = await waiting
         assert (code, told["settled"], told["ok"]) == (200, False, False)
 
@@ -503,9 +499,9 @@ def test_a_loop_that_is_stuck_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fact that nobody takes is an error after a while, not a client that hangs."""
     monkeypatch.setattr(commands, "ANSWER", 0.05)
 
-    async def scene(desk: Desk) -> None:
-        desk._turning.cancel()
-        code, told = await ask(desk, "POST", "/v1/units/web/stop")
+    async def scene(harness: Harness) -> None:
+        next(task for task in asyncio.all_tasks() if task.get_name() == "loop").cancel()
+        code, told = await ask(harness, "POST", "/v1/units/web/stop")
         assert (code, told["error"]) == (503, "the supervisor did not accept the request within 0.05 s")
 
     play(scene, spec("web"))
@@ -543,10 +539,10 @@ def test_when_a_stop_has_settled() -> None:
 def test_the_reference_names_every_path() -> None:
     """What can be asked is on the page, and what is on the page can be asked."""
 
-    async def scene(desk: Desk) -> None:
+    async def scene(harness: Harness) -> None:
         page = (REPOSITORY / "docs/reference/control.md").read_text()
         told = set(re.findall(r"^\| `((?:GET|POST) /v1/[^?`]+)", page, re.MULTILINE))
-        assert told == {f"{route.method} {route.path}" for route in desk.control.api.routes}
+        assert told == {f"{route.method} {route.path}" for route in harness.control.api.routes}
 
     play(scene)
 
@@ -560,20 +556,20 @@ def test_the_reference_names_every_field_of_a_record() -> None:
 def test_why_has_the_last_words_of_one_that_is_down_and_a_moment_to_begin_with() -> None:
     """What its container wrote last is nine times out of ten the cause; one that is well has nothing to say."""
 
-    async def scene(desk: Desk) -> None:
-        assert (await ask(desk, "GET", "/v1/units/web/why"))[1]["output"] == []
+    async def scene(harness: Harness) -> None:
+        assert (await ask(harness, "GET", "/v1/units/web/why"))[1]["output"] == []
         for _ in range(2):
-            desk.inbox.put(fact.ContainerDied(UnitName("web"), ContainerId("web-box"), 3))
-            await desk.quiet()
-        code, told = await ask(desk, "GET", "/v1/units/web/why?since=10m")
+            harness.engine.crash("web", 3)
+            await harness.quiet()
+        code, told = await ask(harness, "GET", "/v1/units/web/why?since=10m")
         assert (code, told["unit"]["state"], told["output"]) == (200, "backoff", ["two", "three", "four"])
-        code, told = await ask(desk, "GET", "/v1/units/web/why?since=2100-01-01T00:00:00Z")
+        code, told = await ask(harness, "GET", "/v1/units/web/why?since=2100-01-01T00:00:00Z")
         assert (code, told["chain"]) == (200, [])
         for wrong in ("", "soon", "1h30", "-5m", "1.5h", "2026-01-02", "2026-01-02T03:04:05"):
-            code, told = await ask(desk, "GET", f"/v1/units/web/why?since={wrong}")
+            code, told = await ask(harness, "GET", f"/v1/units/web/why?since={wrong}")
             assert (code, told["error"]) == (400, f"since: '{wrong}' is not a time")
 
-    class Talker(Printer):
+    class Talker(ObedientEngine):
         output = ("one", "two", "three", "four")
 
     play(scene, spec("web"), engine=Talker)
@@ -598,17 +594,17 @@ def test_a_moment_is_a_span_ago_or_a_time(text: str, at: float) -> None:
 def test_a_timeline_is_a_picture_that_may_do_nothing() -> None:
     """An SVG, with a policy that forbids whatever a browser could be made to fetch or run."""
 
-    async def scene(desk: Desk) -> None:
-        reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
+    async def scene(harness: Harness) -> None:
+        reader, writer = await asyncio.open_unix_connection(str(harness.control.path))
         writer.write(b"GET /v1/units/web/timeline.svg?since=1h HTTP/1.0\r\n\r\n")
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         writer.close()
         assert b"Content-Type: image/svg+xml" in head
         assert b"Content-Security-Policy: default-src 'none'" in head
         assert body.startswith(b"<svg ")
-        assert (await ask(desk, "GET", "/v1/units/nope/timeline.svg"))[0] == 404
-        code, chart = await ask(desk, "GET", "/v1/boot")
+        assert (await ask(harness, "GET", "/v1/units/nope/timeline.svg"))[0] == 404
+        code, chart = await ask(harness, "GET", "/v1/boot")
         assert (code, chart["units"][0]["waited_for"], chart["critical_path"]) == (200, "engine", ["engine", "web"])
-        assert (await raw(desk, b"GET /v1/boot.svg HTTP/1.0\r\n\r\n"))[1].startswith(b"<svg ")
+        assert (await raw(harness, b"GET /v1/boot.svg HTTP/1.0\r\n\r\n"))[1].startswith(b"<svg ")
 
     play(scene, spec("web"))

@@ -13,23 +13,24 @@ from typing import Any
 import pytest
 import structlog
 
-from supervisor.http.access import EVERYBODY, Access, ControlError
+from supervisor.http.access import EVERYBODY, Access
 from supervisor.http.control import server
 from supervisor.http.control.server import names_an_address
-from tests.pure.desk import Desk, in_thread, short_directory, until
+from tests.harness import Harness, in_thread, short_directory, until
 from tests.pure.story import spec
-from tests.pure.test_control import ask
+from tests.pure.test_control import ask, refused
 
 OURS = str(os.getgid())
 PROGRAM = Path("/proc/self/comm").read_text().rstrip("\n")
 
 
-def play(scene: Callable[[Desk, list[Any]], Awaitable[None]], access: Access) -> None:
+def play(scene: Callable[[Harness, list[Any]], Awaitable[None]], access: Access) -> None:
     """The scene gets what is logged of what is asked."""
     told: list[Any] = []
 
     def keep(_logger: object, _method: str, event: Any) -> Any:
-        told.append(dict(event))
+        if event["event"] == "control.asked":
+            told.append(dict(event))
         raise structlog.DropEvent
 
     log = structlog.wrap_logger(None, processors=[keep], wrapper_class=structlog.make_filtering_bound_logger(20))
@@ -37,9 +38,8 @@ def play(scene: Callable[[Desk, list[Any]], Awaitable[None]], access: Access) ->
     async def run() -> None:
         with short_directory() as run_dir:
             async with asyncio.timeout(20):
-                async with Desk(run_dir, spec("web"), access=access, log=log) as desk:
-                    await desk.boot()
-                    await scene(desk, told)
+                async with Harness(run_dir, spec("web"), access=access, log=log) as harness:
+                    await scene(harness, told)
 
     asyncio.run(run())
 
@@ -55,13 +55,13 @@ async def ask_at(path: Path, method: str, asked: str) -> tuple[int, Any]:
 def test_a_group_may_do_everything() -> None:
     """The socket is its group's, mode 0660; the files go with the supervisor."""
 
-    async def scene(desk: Desk, _told: list[Any]) -> None:
-        found = desk.control.path.lstat()
+    async def scene(harness: Harness, _told: list[Any]) -> None:
+        found = harness.control.path.lstat()
         assert (stat.S_IMODE(found.st_mode), found.st_gid) == (0o660, os.getgid())
-        assert not desk.control.path.with_name("control-ro.sock").exists()
-        assert (await ask(desk, "POST", "/v1/units/web/stop?wait=5"))[0] == 200
-        await desk.control.close()
-        assert not desk.control.path.exists()
+        assert not harness.control.path.with_name("control-ro.sock").exists()
+        assert (await ask(harness, "POST", "/v1/units/web/stop?wait=5"))[0] == 200
+        await harness.end()
+        assert not harness.control.path.exists()
 
     play(scene, Access(group=OURS))
 
@@ -70,18 +70,18 @@ def test_a_group_may_do_everything() -> None:
 def test_readers_have_a_socket_of_their_own(readers: str, mode: int) -> None:
     """They see everything, change nothing, and are told who may; the other socket stays its owner's."""
 
-    async def scene(desk: Desk, told: list[Any]) -> None:
-        reading = desk.control.path.with_name("control-ro.sock")
+    async def scene(harness: Harness, told: list[Any]) -> None:
+        reading = harness.control.path.with_name("control-ro.sock")
         assert stat.S_IMODE(reading.lstat().st_mode) == mode
-        assert stat.S_IMODE(desk.control.path.lstat().st_mode) == 0o600
+        assert stat.S_IMODE(harness.control.path.lstat().st_mode) == 0o600
         assert (await ask_at(reading, "GET", "/v1/units/web"))[1]["state"] == "ready"
         for method, path in (("POST", "/v1/units/web/stop"), ("DELETE", "/v1/units"), ("POST", "/nothing")):
             code, said = await ask_at(reading, method, path)
             assert (code, said["error"]) == (403, "this socket is read-only")
-            assert said["hint"] == f"root can change things on {desk.control.path}"
-        assert desk.phase("web") == "ready"
+            assert said["hint"] == f"root can change things on {harness.control.path}"
+        assert harness.phase("web") == "ready"
         assert told == []
-        await desk.control.close()
+        await harness.end()
         assert not reading.exists()
 
     play(scene, Access(readers=readers))
@@ -97,8 +97,8 @@ def test_who_may_not_give_a_socket_away_is_told_so(monkeypatch: pytest.MonkeyPat
 
     async def run() -> None:
         with short_directory() as run_dir:
-            with pytest.raises(ControlError, match=f"to {OURS}: run as root, or as a member of it"):
-                await Desk(run_dir, access=Access(group=OURS)).control.start()
+            harness = Harness(run_dir, access=Access(group=OURS))
+            await refused(harness, f"to {OURS}: run as root, or as a member of it")
             assert list(run_dir.iterdir()) == []
 
     asyncio.run(run())
@@ -112,10 +112,10 @@ def test_a_door_that_is_not_opened_is_not_left_to_a_dead_one() -> None:
             reading = run_dir / "control-ro.sock"
             with socket.socket(socket.AF_UNIX) as dead:
                 dead.bind(str(reading))
-            async with Desk(run_dir):
+            async with Harness(run_dir):
                 assert not reading.exists()
             reading.write_text("precious")
-            async with Desk(run_dir):
+            async with Harness(run_dir):
                 assert reading.read_text() == "precious"
 
     asyncio.run(run())
@@ -126,16 +126,16 @@ def test_those_who_look_cannot_keep_out_those_who_act(monkeypatch: pytest.Monkey
     monkeypatch.setattr(server, "CLIENTS", 2)
     monkeypatch.setattr(server, "GUESTS", 1)
 
-    async def scene(desk: Desk, _told: list[Any]) -> None:
-        reading = desk.control.path.with_name("control-ro.sock")
+    async def scene(harness: Harness, _told: list[Any]) -> None:
+        reading = harness.control.path.with_name("control-ro.sock")
         _reader, writer = await asyncio.open_unix_connection(str(reading))
         writer.write(b"GET /v1/events?follow=1 HTTP/1.0\r\n\r\n")
-        await until(lambda: desk.control._busy)
+        await until(lambda: harness.control._busy)
         code, said = await ask_at(reading, "GET", "/v1/version")
         assert (code, said["error"]) == (503, "1 read-only requests are already in progress")
-        assert (await ask(desk, "POST", "/v1/units/web/stop?wait=5"))[0] == 200
+        assert (await ask(harness, "POST", "/v1/units/web/stop?wait=5"))[0] == 200
         writer.close()
-        await until(lambda: not desk.control._guests)
+        await until(lambda: not harness.control._guests)
         assert (await ask_at(reading, "GET", "/v1/version"))[0] == 200
 
     play(scene, Access(readers=EVERYBODY))
@@ -144,8 +144,8 @@ def test_those_who_look_cannot_keep_out_those_who_act(monkeypatch: pytest.Monkey
 def test_an_address_is_for_looking() -> None:
     """Whoever comes may look; a page that a browser was led to by a name of its own may not."""
 
-    async def scene(desk: Desk, _told: list[Any]) -> None:
-        port = desk.control._servers[-1].port
+    async def scene(harness: Harness, _told: list[Any]) -> None:
+        port = harness.control._servers[-1].port
 
         def go(method: str, path: str, host: str) -> tuple[int, Any]:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
@@ -174,27 +174,27 @@ def test_which_hosts_are_addresses() -> None:
 def test_who_asked_for_a_change_is_in_the_log() -> None:
     """Uid, pid and program as the kernel knows them, the verb, the unit and what became of it; looking is not told."""
 
-    async def scene(desk: Desk, told: list[Any]) -> None:
+    async def scene(harness: Harness, told: list[Any]) -> None:
         who = {"event": "control.asked", "uid": os.getuid(), "pid": os.getpid(), "program": PROGRAM}
-        await ask(desk, "GET", "/v1/units")
+        await ask(harness, "GET", "/v1/units")
         assert told == []
-        await ask(desk, "POST", "/v1/units/web/restart?wait=5")
-        await ask(desk, "POST", "/v1/units/nope/stop")
-        _, refused = await ask(desk, "POST", "/v1/switch/console/debian?wait=5")
-        await ask(desk, "POST", "/v1/hooks/test/unit.restarted")
+        await ask(harness, "POST", "/v1/units/web/restart?wait=5")
+        await ask(harness, "POST", "/v1/units/nope/stop")
+        _, refused = await ask(harness, "POST", "/v1/switch/console/debian?wait=5")
+        await ask(harness, "POST", "/v1/hooks/test/unit.restarted")
         assert told == [
             who | {"verb": "restart", "unit": "web", "outcome": "done"},
             who | {"verb": "stop", "unit": "nope", "outcome": "refused: there is no unit 'nope'"},
             who | {"verb": "switch console", "unit": "debian", "outcome": f"refused: {refused['error']}"},
             who | {"verb": "hooks test", "unit": "", "outcome": "done"},
         ]
-        mine = [record.uid for record in desk.journal.records("web") if "Restart" in record.fact]
+        mine = [record.uid for record in harness.journal.records("web") if "Restart" in record.fact]
         assert set(mine) == {os.getuid()}
-        assert {record.uid for record in desk.journal.records()} == {os.getuid(), None}
-        desk.obedient.deaf.add("web")
-        _reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
+        assert {record.uid for record in harness.journal.records()} == {os.getuid(), None}
+        harness.engine.ignore_term("web")
+        _reader, writer = await asyncio.open_unix_connection(str(harness.control.path))
         writer.write(b"POST /v1/units/web/stop?wait=600 HTTP/1.0\r\n\r\n")
-        await until(lambda: desk.control.api._asking.waiting)
+        await until(lambda: harness.control.api._asking.waiting)
         writer.close()
         await until(lambda: len(told) == 5)
         assert told[-1] == who | {"verb": "stop", "unit": "web", "outcome": "left"}
@@ -216,8 +216,7 @@ def test_a_door_that_cannot_be_opened_opens_none(access: Access, said: str) -> N
 
     async def run() -> None:
         with short_directory() as run_dir:
-            with pytest.raises(ControlError, match=said):
-                await Desk(run_dir, access=access).control.start()
+            await refused(Harness(run_dir, access=access), said)
             assert list(run_dir.iterdir()) == []
 
     asyncio.run(run())

@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 
 from supervisor.http.control.waits import GOALS, hopeless
-from tests.pure.desk import Desk, until
+from tests.harness import Harness, until
 from tests.pure.story import Story, spec
 from tests.pure.test_control import ask, at, play
 from units import events as fact
 from units.health import Health
 from units.machine import Moment
 from units.quantities import Instant
-from units.spec import ContainerId, Kind, Policy, UnitName
+from units.spec import Kind, Policy, UnitName
 from units.unit import Phase
 from units.world import World
 
@@ -21,10 +21,10 @@ from units.world import World
 def test_what_is_so_already_is_answered_at_once() -> None:
     """Also without any time to wait."""
 
-    async def scene(desk: Desk) -> None:
-        code, told = await ask(desk, "GET", "/v1/units/web/wait")
+    async def scene(harness: Harness) -> None:
+        code, told = await ask(harness, "GET", "/v1/units/web/wait")
         assert (code, told["reached"], told["hopeless"], told["unit"]["state"]) == (200, True, False, "ready")
-        code, told = await ask(desk, "GET", "/v1/units/web/wait?for=stopped")
+        code, told = await ask(harness, "GET", "/v1/units/web/wait?for=stopped")
         assert (code, told["reached"], told["hopeless"]) == (200, False, False)
 
     play(scene, spec("web"))
@@ -33,15 +33,15 @@ def test_what_is_so_already_is_answered_at_once() -> None:
 def test_the_answer_comes_with_the_transition() -> None:
     """What was reached counts, also when the unit has left again before the answer was written."""
 
-    async def scene(desk: Desk) -> None:
-        waiting = asyncio.create_task(ask(desk, "GET", "/v1/units/web/wait?for=stopped&timeout=600"))
-        await until(lambda: desk.control.api._waiting._waits)
-        desk.inbox.put(fact.StopAsked(UnitName("web"), 0))
-        await desk.quiet()
-        desk.inbox.put(fact.StartAsked(UnitName("web"), 0))
+    async def scene(harness: Harness) -> None:
+        waiting = asyncio.create_task(ask(harness, "GET", "/v1/units/web/wait?for=stopped&timeout=600"))
+        await until(lambda: harness.control.api._waiting._waits)
+        harness.inbox.put(fact.StopAsked(UnitName("web"), 0))
+        await harness.quiet()
+        harness.inbox.put(fact.StartAsked(UnitName("web"), 0))
         code, told = await waiting
         assert (code, told["reached"]) == (200, True)
-        assert not desk.control.api._waiting._waits
+        assert not harness.control.api._waiting._waits
 
     play(scene, spec("web"))
 
@@ -49,16 +49,16 @@ def test_the_answer_comes_with_the_transition() -> None:
 def test_what_was_over_before_the_wait_began_is_no_news() -> None:
     """It may be told only now: telling comes after acting."""
 
-    async def scene(desk: Desk) -> None:
-        waiting = asyncio.create_task(ask(desk, "GET", "/v1/units/web/wait?for=stopped&timeout=600"))
-        waits = desk.control.api._waiting
+    async def scene(harness: Harness) -> None:
+        waiting = asyncio.create_task(ask(harness, "GET", "/v1/units/web/wait?for=stopped&timeout=600"))
+        waits = harness.control.api._waiting
         await until(lambda: waits._waits)
         down = Story.of(spec("web"))
         now = Instant(0)
-        waits.observe(Moment(now, 0.5, "c", desk.inbox.taken), all_stopped(down.world))
-        await desk.quiet()
+        waits.observe(Moment(now, 0.5, "c", harness.inbox.taken), all_stopped(down.world))
+        await harness.quiet()
         assert not waiting.done()
-        waits.observe(Moment(now, 0.5, "c", desk.inbox.taken + 1), all_stopped(down.world))
+        waits.observe(Moment(now, 0.5, "c", harness.inbox.taken + 1), all_stopped(down.world))
         assert (await waiting)[1]["reached"]
 
     play(scene, spec("web"))
@@ -72,14 +72,14 @@ def all_stopped(world: World) -> World:
 def test_what_cannot_come_any_more_ends_the_wait() -> None:
     """A oneshot that failed will not complete by itself; a service that a person stopped will not run."""
 
-    async def scene(desk: Desk) -> None:
+    async def scene(harness: Harness) -> None:
         waiting = [
-            asyncio.create_task(ask(desk, "GET", f"/v1/units/{path}&timeout=600"))
+            asyncio.create_task(ask(harness, "GET", f"/v1/units/{path}&timeout=600"))
             for path in ("job/wait?for=completed", "web/wait?for=healthy")
         ]
-        await until(lambda: len(desk.control.api._waiting._waits) == 2)
-        desk.inbox.put(fact.ContainerDied(UnitName("job"), ContainerId("job-box"), 1))
-        desk.inbox.put(fact.StopAsked(UnitName("web"), 0))
+        await until(lambda: len(harness.control.api._waiting._waits) == 2)
+        harness.engine.crash("job")
+        harness.inbox.put(fact.StopAsked(UnitName("web"), 0))
         told = [(await task)[1] for task in waiting]
         assert [(one["reached"], one["hopeless"]) for one in told] == [(False, True)] * 2
 
@@ -89,17 +89,17 @@ def test_what_cannot_come_any_more_ends_the_wait() -> None:
 def test_a_wait_has_an_end() -> None:
     """Its time is over, the client leaves, the supervisor ends: nothing of it is left."""
 
-    async def scene(desk: Desk) -> None:
-        code, told = await ask(desk, "GET", "/v1/units/web/wait?for=stopped&timeout=0.02")
+    async def scene(harness: Harness) -> None:
+        code, told = await ask(harness, "GET", "/v1/units/web/wait?for=stopped&timeout=0.02")
         assert (code, told["reached"], told["unit"]["state"]) == (200, False, "ready")
-        _reader, writer = await asyncio.open_unix_connection(str(desk.control.path))
+        _reader, writer = await asyncio.open_unix_connection(str(harness.control.path))
         writer.write(b"GET /v1/units/web/wait?for=stopped&timeout=600 HTTP/1.0\r\n\r\n")
-        await until(lambda: desk.control.api._waiting._waits)
+        await until(lambda: harness.control.api._waiting._waits)
         writer.close()
-        await until(lambda: not desk.control.api._waiting._waits)
-        waiting = asyncio.create_task(ask(desk, "GET", "/v1/units/web/wait?for=stopped&timeout=600"))
-        await until(lambda: desk.control.api._waiting._waits)
-        await desk.control.close()
+        await until(lambda: not harness.control.api._waiting._waits)
+        waiting = asyncio.create_task(ask(harness, "GET", "/v1/units/web/wait?for=stopped&timeout=600"))
+        await until(lambda: harness.control.api._waiting._waits)
+        await harness.end()
         assert (await waiting)[0] == 503
 
     play(scene, spec("web"))
@@ -109,8 +109,8 @@ def test_a_wait_has_an_end() -> None:
 def test_a_wait_for_nothing_is_refused(path: str) -> None:
     """A goal that is none, and a time that is none."""
 
-    async def scene(desk: Desk) -> None:
-        assert (await ask(desk, "GET", f"/v1/units/{path}"))[0] == 400
+    async def scene(harness: Harness) -> None:
+        assert (await ask(harness, "GET", f"/v1/units/{path}"))[0] == 400
 
     play(scene, spec("web"))
 

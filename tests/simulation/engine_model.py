@@ -206,6 +206,8 @@ class FakeEngine:
         self._ring: deque[Heard] = deque(maxlen=RING)
         self._streams: list[_Stream] = []
         self._generation = 0
+        self._under_way = 0
+        """Calls without an answer, and what is due at once."""
         self._last_ns = 0
         self._idents = itertools.count(1)
         self._execs: dict[ExecId, tuple[str, ...]] = {}
@@ -430,6 +432,11 @@ class FakeEngine:
         """The running containers that carry this unit's label."""
         return [each for each in self.containers.values() if each.running and each.unit == unit]
 
+    @property
+    def idle(self) -> bool:
+        """No call waits for its answer, no event for its reader, and nothing is due at once."""
+        return not self._under_way and not any(stream.pending for stream in self._streams)
+
     def named(self, name: str) -> Container | None:
         return next((each for each in self.containers.values() if each.name == name), None)
 
@@ -439,6 +446,13 @@ class FakeEngine:
         """The container's program ends by itself."""
         if (found := self.named(name)) is not None:
             self._end(found, exit_code)
+
+    def behave(self, unit: str, program: Program) -> None:
+        """From its next start on, a container of this unit behaves like this; its answer to a TERM changes at once."""
+        self.programs[unit] = program
+        for each in self.containers.values():
+            if each.unit == unit:
+                each.program = program
 
     def oom(self, name: str, *, main: bool = True) -> None:
         """The kernel kills the container's main process, or just a child of it."""
@@ -513,6 +527,15 @@ class FakeEngine:
 
     async def _call(
         self, operation: str, subject: str, effect: Callable[[], T], takes: tuple[float, float] | None = None
+    ) -> T:
+        self._under_way += 1
+        try:
+            return await self._answer(operation, subject, effect, takes)
+        finally:
+            self._under_way -= 1
+
+    async def _answer(
+        self, operation: str, subject: str, effect: Callable[[], T], takes: tuple[float, float] | None
     ) -> T:
         generation = self._reach(operation)
         await asyncio.sleep(self._draw(takes or self.faults.latency))
@@ -745,8 +768,11 @@ class FakeEngine:
     def _later(self, delay: float, container: Container, act: Callable[[Container], None]) -> None:
         """Do something to this run of a container; void when another run has begun."""
         run = container.runs
+        at_once = delay <= 0
+        self._under_way += at_once
 
         def due() -> None:
+            self._under_way -= at_once
             if container.runs == run:
                 act(container)
 

@@ -122,6 +122,22 @@ class Running:
         await asyncio.wait({self.task})
 
 
+def make(
+    options: Options,
+    mode: Mode,
+    outside: Outside,
+    *observers: Observer,
+    gates: Gates | None = None,
+    log: FilteringBoundLogger = SILENT,
+) -> Host:
+    """A host of this mode, seen by further observers, and with other gates."""
+    more = mode.observers()
+    mode = replace(mode, observers=lambda: (*more, *observers))
+    if gates is not None:
+        mode = replace(mode, gates=lambda _: gates)
+    return Host(options, mode, outside, log, Pipeline(()))
+
+
 def start(
     options: Options,
     mode: Mode,
@@ -129,10 +145,6 @@ def start(
     *observers: Observer,
     gates: Gates | None = None,
 ) -> Running:
-    """Begin to run a host of this mode, seen by further observers, and with other gates."""
-    more = mode.observers()
-    mode = replace(mode, observers=lambda: (*more, *observers))
-    if gates is not None:
-        mode = replace(mode, gates=lambda _: gates)
-    host = Host(options, mode, outside, SILENT, Pipeline(()))
+    """Begin to run a host of this mode."""
+    host = make(options, mode, outside, *observers, gates=gates)
     return Running(host, asyncio.ensure_future(host.run()))

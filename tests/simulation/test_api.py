@@ -1,7 +1,6 @@
 """Whatever is asked of the control socket: the answer is one that its description names, and supervision goes on."""
 
 import asyncio
-import random
 import socket
 import threading
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from schemathesis.checks import not_a_server_error
 
 from supervisor.http.client import Client
 from supervisor.http.control.operations import OPERATIONS, PATH
-from tests.pure.desk import Desk, Printer, short_directory
+from tests.harness import Harness, short_directory
 from tests.pure.story import needs, spec
 
 SHORT = 0.02
@@ -63,16 +62,15 @@ class UnixAdapter(HTTPAdapter):
 
 
 @contextmanager
-def served() -> Iterator[Desk]:
+def served() -> Iterator[Harness]:
     """A supervisor of simulated units, in a thread of its own, as its clients see it."""
-    desks: list[Desk] = []
+    made: list[Harness] = []
     up, over = threading.Event(), threading.Event()
 
     async def run(run_dir: Path) -> None:
         specs = (spec("web", needs("db")), spec("db"), spec("a/b"))
-        async with Desk(run_dir, *specs, engine=Printer(random.Random(1))) as desk:
-            await desk.boot()
-            desks.append(desk)
+        async with Harness(run_dir, *specs) as harness:
+            made.append(harness)
             up.set()
             await asyncio.to_thread(over.wait)
 
@@ -81,7 +79,7 @@ def served() -> Iterator[Desk]:
         thread.start()
         assert up.wait(20)
         try:
-            yield desks[0]
+            yield made[0]
         finally:
             over.set()
             thread.join(20)
@@ -89,15 +87,15 @@ def served() -> Iterator[Desk]:
 
 
 @pytest.fixture(scope="module")
-def desk() -> Iterator[Desk]:
+def harness() -> Iterator[Harness]:
     with served() as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def session(desk: Desk) -> Iterator[requests.Session]:
+def session(harness: Harness) -> Iterator[requests.Session]:
     with requests.Session() as made:
-        made.mount("http://dockwarden", UnixAdapter(desk.control.path))
+        made.mount("http://dockwarden", UnixAdapter(harness.control.path))
         yield made
 
 
@@ -152,8 +150,8 @@ def test_the_description_is_kept_to(name: str, mode: GenerationMode, schema: Any
     check()
 
 
-def test_supervision_went_on(desk: Desk) -> None:
+def test_supervision_went_on(harness: Harness) -> None:
     """After all that a unit is stopped and started as ever."""
-    client = Client(desk.control.path.parent)
+    client = Client(harness.control.path.parent)
     assert client.post("units", "web", "stop", wait=5)["unit"]["state"] == "inactive"
     assert client.post("units", "web", "start", wait=5)["unit"]["state"] == "ready"
