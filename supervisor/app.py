@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 ENGINE_GRACE = Seconds(30)
 """From SIGTERM to SIGKILL for an engine of our own; without live-restore it stops its containers first (15 s)."""
+STEADY = 0.01
+"""Seconds. A wall clock that is off by less was not set: two clocks are never read in the same moment."""
 
 
 class Host:
@@ -70,6 +72,7 @@ class Host:
         self._lines = lines
         lines.secrets.learn(settings.secrets)
         self._started = outside.wall()
+        self._wall_offset = self._started - loop.time()
         self.metrics = Metrics(
             wall=outside.wall,
             now=loop.time,
@@ -329,7 +332,12 @@ class Host:
         return Clocks(Instant(asyncio.get_running_loop().time()), self._outside.wall())
 
     def _to_wall(self, instant: Instant) -> float:
-        return self._clocks().to_wall(instant)
+        """The same time for the same instant, until the wall clock is set."""
+        clocks = self._clocks()
+        offset = clocks.wall - clocks.now
+        if abs(offset - self._wall_offset) > STEADY:
+            self._wall_offset = offset
+        return instant + self._wall_offset
 
 
 def check_socket(url: str) -> None:

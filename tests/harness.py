@@ -97,6 +97,7 @@ class Harness:
 
     Args:
         run_dir: For the control socket.
+        wall: The wall clock, in seconds since 1970.
         observers: Further ones of the host.
     """
 
@@ -108,6 +109,7 @@ class Harness:
         access: Access = Access(),
         log: FilteringBoundLogger = SILENT,
         observers: tuple[Observer, ...] = (),
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.run_dir = run_dir
         self.engine = engine or ObedientEngine()
@@ -116,7 +118,7 @@ class Harness:
         self.machine = Machine(random.Random(1), self.engine)
         units = tuple(replace(one, body=body(one.name, one.image, one.config_hash, one.dependencies)) for one in specs)
         options = replace(self.machine.options(run_dir=run_dir), access=access)
-        outside = replace(self.machine.outside(lambda _: Settings(units=units)), wall=time.time, chance=lambda: 0.5)
+        outside = replace(self.machine.outside(lambda _: Settings(units=units)), wall=wall, chance=lambda: 0.5)
         mode = boot_mode(options, Settings(units=units), outside, log, Pipeline(()))
         self._reported = _Reported()
         self.host = make(options, mode, outside, self._reported, *observers, log=log)

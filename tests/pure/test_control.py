@@ -1,14 +1,17 @@
 """The control socket answers its owner, refuses in words, and nobody on it can hold the host up."""
 
 import asyncio
+import itertools
 import json
 import os
 import re
 import socket
 import stat
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import fields
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -87,6 +90,27 @@ def test_what_can_be_read() -> None:
 
     play(scene, spec("web", needs("db")), spec("db"))
     play(scene, spec("web", needs("db")), spec("db"), fast=True)
+
+
+def test_a_time_is_the_same_however_often_it_is_asked_for() -> None:
+    """The two clocks are not read in the same moment, and it does not show; a wall clock that is set does."""
+    late, ahead = itertools.cycle((0.0, 0.0006, 0.0003)), [0.0]
+
+    async def run() -> None:
+        with short_directory() as run_dir:
+            async with Harness(run_dir, spec("web"), wall=lambda: time.time() + next(late) + ahead[0]) as harness:
+
+                async def since() -> str:
+                    return str((await ask(harness, "GET", "/v1/units/web"))[1]["since"])
+
+                first = await since()
+                assert {await since() for _ in range(20)} == {first}
+                ahead[0] = 3600.0
+                later = await since()
+                moved = datetime.fromisoformat(later) - datetime.fromisoformat(first)
+                assert round(moved.total_seconds()) == 3600
+
+    asyncio.run(run())
 
 
 def test_the_socket_is_its_owner_s_alone_and_goes_with_its_supervisor() -> None:
