@@ -72,8 +72,9 @@ def test_what_can_be_asked() -> None:
         with pytest.raises(RefusedError, match="there is no unit 'wbe'") as refused:
             host.start("wbe")
         assert (refused.value.code, refused.value.hint) == (404, "GET /v1/units lists them")
-        with pytest.raises(RefusedError):
-            host.switch("console", "debian", wait=1)
+        for ask in (lambda: host.switch("console", "debian", wait=1), lambda: host.enable("console", "debian")):
+            with pytest.raises(RefusedError):
+                ask()
 
     play(call)
 

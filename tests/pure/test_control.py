@@ -274,6 +274,8 @@ def test_what_the_core_refuses_is_a_conflict() -> None:
         ("POST", "/v1/units/web/start?wait=soon", 400, "wait: expected 0 to 3600 seconds"),
         ("GET", "/v1/units/web/logs?tail=x", 400, "tail: expected a whole number"),
         ("GET", "/v1/events?follow=perhaps", 400, "follow: expected 0 or 1"),
+        ("POST", "/v1/enable/console/debian", 404, "there is no console 'debian'"),
+        ("POST", "/v1/enable/storage/nope", 404, "there is no storage 'nope'"),
         ("GET", "/v1/nothing", 404, "not found"),
         ("GET", "/", 404, "not found"),
         ("DELETE", "/v1/units/web", 405, "method not allowed"),

@@ -87,7 +87,7 @@ def test_the_description_holds() -> None:
         ("POST", "/v1/units/{name}/{verb}", "/v1/units/web/restart?wait=5", 200),
         ("POST", "/v1/units/{name}/{verb}", "/v1/units/web/explode", 404),
         ("POST", "/v1/switch/{of}/{name}", "/v1/switch/console/debian?wait=5", 409),
-        ("POST", "/v1/enable/{of}/{name}", "/v1/enable/console/debian", 200),
+        ("POST", "/v1/enable/{of}/{name}", "/v1/enable/console/debian", 404),
     ],
 )
 def test_each_answer_is_of_its_type(method: str, path: str, asked: str, code: int) -> None:

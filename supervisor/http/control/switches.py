@@ -54,8 +54,8 @@ class Switching:
         """Choose what the next boot uses; nothing is switched now."""
         of, name = _switchable(taken)
         known = self._known(of)
-        if name not in known and known:
-            raise Refusal(404, f"there is no {of} '{name[:80]}'", f"there are: {', '.join(known)}")
+        if known is not None and name not in known:
+            raise Refusal(404, f"there is no {of} '{name[:80]}'", f"there are: {', '.join(known) or 'none'}")
         if self._choices is None:
             raise Refusal(503, "choices cannot be saved", "see the log")
         try:
@@ -64,14 +64,15 @@ class Switching:
             raise Refusal(503, f"the choice was not saved: {error}", "free the state directory") from error
         return in_json({"answer": f"the {of} of the next boot is {name or 'own'}"})
 
-    def _known(self, of: Switchable) -> list[str]:
+    def _known(self, of: Switchable) -> list[str] | None:
+        """The names that can be chosen; ``None``: any can, for only a context that runs knows its engines."""
         match of:
             case Switchable.CONSOLE:
                 return sorted(self._world().consoles)
             case Switchable.STORAGE:
                 return list(map(str, contexts(self._world().units)))
             case Switchable.ENGINE:
-                return []  # Can be checked only in a running context.
+                return None
 
     async def check(self, _request: BaseRequest, taken: Taken) -> Response:
         unit = named(self._world(), taken["name"])
