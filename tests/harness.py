@@ -136,10 +136,18 @@ class Harness:
     async def __aexit__(self, *_: object) -> None:
         await self.end()
 
+    def leave(self) -> None:
+        """Ask the host to end, and to leave its units as they are."""
+        self._task.cancel()
+
     async def end(self) -> None:
         """The host ends, and leaves its units as they are."""
-        self._task.cancel()
+        self.leave()
         await asyncio.wait({self._task})
+
+    async def ended(self) -> int:
+        """The exit code, when the host has ended by itself; raises what ended it."""
+        return await self._task
 
     async def quiet(self) -> None:
         """Until nothing is under way: no event or report of one, no order, no call to the engine."""

@@ -1,215 +1,222 @@
-"""Who turns the crank, and when: orders within the event's own ``put``, the telling of them a turn later."""
+"""When a host acts, and when it reports: orders within the event's own ``put``, the reports of them later."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any, Self
 
 import pytest
 
-from supervisor.runtime.loop import AT_ONCE, BACKLOG, Inbox, Loop
-from units.events import EngineLost, Event
-from units.links import check
+from supervisor.runtime.loop import AT_ONCE, BACKLOG
+from tests.harness import Harness, ObedientEngine, short_directory, until
+from tests.pure.story import spec
+from units.events import StartAsked, StopAsked
 from units.machine import Moment
-from units.step import DivergedError
-from units.world import Entry, Reaction, new_world
+from units.spec import ContainerId, UnitName
+from units.world import Entry, Reaction
+
+WEB, DB = UnitName("web"), UnitName("db")
+HARMLESS = 1_000
+"""Requests from this number on ask for what is so already."""
 
 
-class Seen:
-    """An observer that writes down what it saw, and may do something more about it."""
+class NotingEngine(ObedientEngine):
+    """Writes down each signal in the moment in which it is asked to send it, and may do something more then."""
 
-    def __init__(self, name: str, notes: list[str], also: Callable[[Event], object] = lambda _: None) -> None:
-        self._name = name
+    def __init__(self, notes: list[str], also: Callable[[str], object]) -> None:
+        super().__init__()
         self._notes = notes
         self._also = also
 
-    def observe(self, entry: Entry, _moment: Moment, _reaction: Reaction) -> None:
-        assert isinstance(entry.event, EngineLost)
-        self._notes.append(f"{self._name} {entry.event.reason}")
-        self._also(entry.event)
+    def signal(self, container: ContainerId, signal: str) -> Coroutine[Any, Any, None]:
+        unit = self.containers[container].unit or ""
+        self._notes.append(f"stop {unit}")
+        self._also(unit)
+        return super().signal(container, signal)
 
 
-@contextlib.asynccontextmanager
-async def turning(inbox: Inbox, first: Seen, *then: Seen) -> AsyncIterator["asyncio.Task[None]"]:
-    world = new_world([], check([]).links)
-    loop = Loop(world, inbox, lambda: 0.5, first, then)
-    task = asyncio.create_task(loop.run(asyncio.get_running_loop().time))
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
+class Observed:
+    """A host of two units, and in which order it acted and reported. What ``also`` does, it does at each report.
+
+    A harmless request is only reported: ``report 0``, ``report 1`` ...
+    """
+
+    def __init__(
+        self, also: Callable[["Observed", Entry], object], at_order: Callable[["Observed", str], object]
+    ) -> None:
+        self.notes: list[str] = []
+        self.most_behind = 0
+        """The largest number of reactions that were not reported."""
+        self._also = also
+        self._directory = short_directory()
+        engine = NotingEngine(self.notes, lambda unit: at_order(self, unit))
+        self.harness = Harness(self._directory.__enter__(), spec(WEB), spec(DB), engine=engine, observers=(self,))
+
+    def observe(self, entry: Entry, moment: Moment, _reaction: Reaction) -> None:
+        self.most_behind = max(self.most_behind, self.harness.inbox.taken - moment.seq)
+        match entry.event:
+            case StopAsked(unit=unit):
+                self.notes.append(f"report {unit}")
+            case StartAsked(request=number) if number >= HARMLESS:
+                self.notes.append(f"report {number - HARMLESS}")
+            case _:
+                return
+        self._also(self, entry)
+
+    def stop(self, unit: UnitName) -> None:
+        self.harness.inbox.put(StopAsked(unit, 0))
+
+    def ask_harmlessly(self, count: int) -> None:
+        for number in range(count):
+            self.harness.inbox.put(StartAsked(WEB, HARMLESS + number))
+
+    async def __aenter__(self) -> Self:
+        await self.harness.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.harness.end()
+        self._directory.__exit__(None, None, None)
 
 
-async def settle() -> None:
-    """Far more turns of the loop than anything here takes."""
-    for _ in range(100):
-        await asyncio.sleep(0)
+def observed(
+    check: Callable[[Observed], Coroutine[Any, Any, None]],
+    *,
+    also: Callable[[Observed, Entry], object] = lambda *_: None,
+    at_order: Callable[[Observed, str], object] = lambda *_: None,
+) -> None:
+    async def run() -> None:
+        async with asyncio.timeout(30), Observed(also, at_order) as host:
+            await check(host)
+
+    asyncio.run(run())
 
 
-def an_inbox() -> Inbox:
-    return Inbox(asyncio.get_running_loop().time)
+def test_orders_leave_within_the_put_and_before_anything_is_reported() -> None:
+    """The world is the new one when ``put`` returns; reports come in the order of the facts."""
+
+    async def check(host: Observed) -> None:
+        host.stop(WEB)
+        assert (host.notes, host.harness.phase("web")) == (["stop web"], "stopping")
+        host.stop(DB)
+        assert (host.notes, host.harness.inbox.depth) == (["stop web", "stop db"], 0)
+        await host.harness.quiet()
+        assert host.notes == ["stop web", "stop db", "report web", "report db"]
+
+    observed(check)
 
 
-def test_an_order_is_given_within_the_put_and_told_later() -> None:
-    """What comes before that is reacted to as well, and told in the order of the facts."""
+def test_what_comes_before_the_host_runs_is_not_lost() -> None:
+    """It is the first event that is reacted to."""
 
-    async def main() -> None:
-        notes: list[str] = []
-        inbox = an_inbox()
-        async with turning(inbox, Seen("act", notes), Seen("tell", notes), Seen("keep", notes)):
-            await settle()
-            inbox.put(EngineLost("a"))
-            inbox.put(EngineLost("b"))
-            assert (notes, inbox.taken, inbox.depth) == (["act a", "act b"], 2, 0)
-            await settle()
-            assert notes[2:] == ["tell a", "keep a", "tell b", "keep b"]
-            inbox.put(EngineLost("c"))
-            assert notes[-1] == "act c"
+    async def run() -> None:
+        with short_directory() as run_dir:
+            harness = Harness(run_dir, spec(WEB), spec(DB))
+            harness.inbox.put(StopAsked(WEB, 0))
+            async with asyncio.timeout(20), harness:
+                assert (harness.phase("web"), harness.phase("db")) == ("inactive", "ready")
 
-    asyncio.run(main())
+    asyncio.run(run())
 
 
-def test_what_comes_before_the_loop_turns_is_not_lost() -> None:
-    async def main() -> None:
-        notes: list[str] = []
-        inbox = an_inbox()
-        inbox.put(EngineLost("early"))
-        async with turning(inbox, Seen("act", notes)):
-            await settle()
-        assert notes == ["act early"]
+def test_a_fact_that_an_order_brings_waits_for_the_end_of_the_reaction() -> None:
+    """A reaction is never begun within another one."""
 
-    asyncio.run(main())
+    def put(host: Observed, unit: str) -> None:
+        if unit == WEB:
+            host.stop(DB)
+            host.notes.append("put")
 
+    async def check(host: Observed) -> None:
+        host.stop(WEB)
+        await host.harness.quiet()
+        assert host.notes == ["stop web", "put", "stop db", "report web", "report db"]
 
-@pytest.mark.parametrize("where", ["act", "tell"])
-def test_a_fact_that_a_reaction_brings_waits_for_its_end(where: str) -> None:
-    async def main() -> None:
-        notes: list[str] = []
-        inbox = an_inbox()
-
-        def again(event: Event) -> None:
-            if event == EngineLost("a"):
-                inbox.put(EngineLost("b"))
-                notes.append("put")
-
-        act, tell = (Seen(name, notes, again if name == where else lambda _: None) for name in ("act", "tell"))
-        async with turning(inbox, act, tell):
-            await settle()
-            inbox.put(EngineLost("a"))
-            await settle()
-        assert (
-            notes
-            == {
-                "act": ["act a", "put", "act b", "tell a", "tell b"],
-                "tell": ["act a", "tell a", "act b", "put", "tell b"],
-            }[where]
-        )
-
-    asyncio.run(main())
+    observed(check, at_order=put)
 
 
-@pytest.mark.parametrize("where", ["act", "tell"])
-def test_a_defect_ends_the_loop_and_not_who_put_the_event_in(where: str) -> None:
-    async def main() -> None:
-        notes: list[str] = []
-        inbox = an_inbox()
+def test_a_fact_that_a_report_brings_is_acted_on_at_once() -> None:
+    """It is reported after what was reported then."""
 
-        def fail(event: Event) -> None:
-            if event == EngineLost("bad"):
-                raise DivergedError("still moving")
+    def put(host: Observed, entry: Entry) -> None:
+        if entry.event == StopAsked(WEB, 0):
+            host.stop(DB)
+            host.notes.append("put")
 
-        act, tell = (Seen(name, notes, fail if name == where else lambda _: None) for name in ("act", "tell"))
-        async with turning(inbox, act, tell) as task:
-            await settle()
-            inbox.put(EngineLost("bad"))
-            inbox.put(EngineLost("next"))
-            with pytest.raises(DivergedError, match="still moving"):
-                await task
-            inbox.put(EngineLost("last"))
-        assert [note for note in notes if not note.endswith("bad")] == ([] if where == "act" else ["act next"])
+    async def check(host: Observed) -> None:
+        host.stop(WEB)
+        await host.harness.quiet()
+        assert host.notes == ["stop web", "report web", "stop db", "put", "report db"]
 
-    asyncio.run(main())
+    observed(check, also=put)
 
 
-def test_nothing_is_done_any_more_once_the_end_is_asked() -> None:
-    """Not even before the loop's task has noticed: the orders' task group takes none."""
-
-    async def main() -> None:
-        notes: list[str] = []
-        inbox = an_inbox()
-        async with turning(inbox, Seen("act", notes), Seen("tell", notes)) as task:
-            await settle()
-            task.cancel()
-            inbox.put(EngineLost("late"))
-            await settle()
-        assert (notes, inbox.depth) == ([], 1)
-
-    asyncio.run(main())
+def fail(*_: object) -> None:
+    raise ZeroDivisionError("a defect")
 
 
-def test_the_world_is_the_new_one_when_put_returns() -> None:
-    async def main() -> None:
-        inbox = an_inbox()
-        loop = Loop(new_world([], check([]).links), inbox, lambda: 0.5, Seen("act", []), ())
-        task = asyncio.create_task(loop.run(asyncio.get_running_loop().time))
-        await settle()
-        inbox.put(EngineLost("gone"))
-        assert loop.world.engine_reason == "gone"
-        task.cancel()
-        await asyncio.wait({task})
+@pytest.mark.parametrize("where", ["order", "report"])
+def test_a_defect_ends_the_host_and_not_who_put_the_event_in(where: str) -> None:
+    """Nothing is done after it, whatever comes; units are left as they are."""
 
-    asyncio.run(main())
+    async def check(host: Observed) -> None:
+        host.stop(WEB)
+        with pytest.raises(ExceptionGroup) as ended:
+            await host.harness.ended()
+        assert ended.group_contains(ZeroDivisionError, match="a defect")
+        notes, taken = list(host.notes), host.harness.inbox.taken
+        host.stop(DB)
+        assert (host.notes, host.harness.inbox.taken) == (notes, taken)
+        assert len(host.harness.engine.live(DB)) == 1
 
-
-def test_an_event_that_comes_between_two_reports_is_reacted_to_before_the_next() -> None:
-    async def main() -> None:
-        notes: list[str] = []
-        inbox = an_inbox()
-        soon = asyncio.get_running_loop().call_soon
-        tell = Seen("tell", notes, lambda event: event == EngineLost("0") and soon(inbox.put, EngineLost("late")))
-        async with turning(inbox, Seen("act", notes), tell):
-            await settle()
-            for number in range(2 * AT_ONCE):
-                inbox.put(EngineLost(str(number)))
-            await settle()
-        assert notes.index("act late") == notes.index(f"tell {AT_ONCE - 1}") + 1
-        assert notes[-1] == "tell late"
-
-    asyncio.run(main())
+    if where == "order":
+        observed(check, at_order=fail)
+    else:
+        observed(check, also=fail)
 
 
-def test_a_storm_waits_in_the_inbox_once_there_is_much_to_tell() -> None:
-    async def main() -> None:
-        notes: list[str] = []
-        inbox = an_inbox()
-        async with turning(inbox, Seen("act", notes), Seen("tell", notes)):
-            await settle()
-            for number in range(2 * BACKLOG):
-                inbox.put(EngineLost(str(number)))
-            assert inbox.depth == 2 * BACKLOG - len(notes) > BACKLOG // 2
-            while len(notes) < 4 * BACKLOG:  # noqa: ASYNC110 - there is no event for it
-                await asyncio.sleep(0)
-        for what in ("act", "tell"):
-            assert [note for note in notes if note.startswith(what)] == [f"{what} {n}" for n in range(2 * BACKLOG)]
-        acted = 0
-        for note in notes:
-            acted += 1 if note.startswith("act") else -1
-            assert acted <= BACKLOG + 1
+def test_what_was_done_is_reported_also_when_the_host_is_ended() -> None:
+    """And what comes later is neither done nor reported."""
 
-    asyncio.run(main())
+    async def check(host: Observed) -> None:
+        host.ask_harmlessly(3 * AT_ONCE)
+        host.stop(WEB)
+        await until(lambda: "report 0" in host.notes)
+        await host.harness.end()
+        host.stop(DB)
+        assert host.notes == ["stop web", *(f"report {number}" for number in range(3 * AT_ONCE)), "report web"]
+
+    def leave(host: Observed, entry: Entry) -> None:
+        if entry.event == StartAsked(WEB, HARMLESS):
+            host.harness.leave()
+
+    observed(check, also=leave)
 
 
-def test_what_was_done_is_told_also_when_the_loop_is_ended() -> None:
-    async def main() -> None:
-        notes: list[str] = []
-        inbox = an_inbox()
-        async with turning(inbox, Seen("act", notes), Seen("tell", notes), Seen("keep", notes)) as task:
-            await settle()
-            inbox.put(EngineLost("a"))
-            inbox.put(EngineLost("b"))
-            while "tell a" not in notes:  # noqa: ASYNC110 - there is no event for it
-                await asyncio.sleep(0)
-            task.cancel()
-        assert notes == ["act a", "act b", "tell a", "keep a", "tell b", "keep b"]
+def test_an_event_that_comes_between_two_reports_is_acted_on_before_the_next() -> None:
+    """Others have their turn after so many reports, in any storm."""
 
-    asyncio.run(main())
+    def later(host: Observed, entry: Entry) -> None:
+        if entry.event == StartAsked(WEB, HARMLESS):
+            asyncio.get_running_loop().call_soon(host.stop, DB)
+
+    async def check(host: Observed) -> None:
+        host.ask_harmlessly(2 * AT_ONCE)
+        await host.harness.quiet()
+        assert host.notes.index("stop db") == host.notes.index(f"report {AT_ONCE - 1}") + 1
+        assert host.notes[-1] == "report db"
+
+    observed(check, also=later)
+
+
+def test_a_storm_waits_in_the_inbox_once_there_is_much_to_report() -> None:
+    """Memory is bounded; nothing is lost, and all of it is reported in its order."""
+
+    async def check(host: Observed) -> None:
+        before = host.harness.inbox.taken
+        host.ask_harmlessly(2 * BACKLOG)
+        assert host.harness.inbox.depth == 2 * BACKLOG - (host.harness.inbox.taken - before) > BACKLOG // 2
+        await host.harness.quiet()
+        assert host.notes == [f"report {number}" for number in range(2 * BACKLOG)]
+        assert BACKLOG // 2 < host.most_behind <= BACKLOG + 1
+
+    observed(check)
