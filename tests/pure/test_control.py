@@ -10,7 +10,7 @@ import stat
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -28,7 +28,8 @@ from tests.bed.engines import REPOSITORY
 from tests.harness import EndlessEngine, Harness, ObedientEngine, open_files, short_directory, until
 from tests.pure.story import needs, spec
 from units.health import Health
-from units.spec import ContainerId, Kind, Policy, UnitSpec
+from units.quantities import Seconds
+from units.spec import ContainerId, Kind, Policy, RestartPolicy, UnitSpec
 from units.unit import Failure, Phase, Unit
 
 Scene = Callable[[Harness], Awaitable[None]]
@@ -598,7 +599,8 @@ def test_why_has_the_last_words_of_one_that_is_down_and_a_moment_to_begin_with()
     class Talker(ObedientEngine):
         output = ("one", "two", "three", "four")
 
-    play(scene, spec("web"), engine=Talker)
+    resting = replace(spec("web"), restart=RestartPolicy(Policy.ALWAYS, delay=Seconds(30)))
+    play(scene, resting, engine=Talker)
 
 
 @pytest.mark.parametrize(
