@@ -158,6 +158,7 @@ def happenings(event: Event, reaction: Reaction, cause: str, at: float) -> tuple
             told.append(ShutdownAsked(at, cause, reason))
         case _:
             pass
+    told += [_told(kind, moved, at) for moved in reaction.engine for kind, applies in _engine_kinds(moved) if applies]
     for moved in reaction.transitions:
         told += [_told(kind, moved, at) for kind, applies in _kinds(moved) if applies]
     return tuple(told)
@@ -177,6 +178,20 @@ def _kinds(moved: Transition) -> tuple[tuple[type[UnitMoved], bool], ...]:
         (UnitFailed, entered and after.phase.stuck),
         (UnitStopped, entered and after.phase is Phase.INACTIVE),
         (UnitUnhealthy, after.health is Health.UNHEALTHY and before.health is not Health.UNHEALTHY),
+    )
+
+
+def _engine_kinds(moved: Transition) -> tuple[tuple[type[UnitMoved], bool], ...]:
+    """The same of the engine itself."""
+    before, after = moved.before, moved.after
+    entered = before.phase is not after.phase
+    return (
+        (UnitMoved, True),
+        (UnitReady, entered and after.phase is Phase.SERVING),
+        (UnitRestarted, moved.restart is not None),
+        (UnitDied, moved.on == "DaemonEnded" and before.phase is not Phase.STOPPING),
+        (UnitFailed, entered and after.phase.stuck),
+        (UnitStopped, entered and after.phase is Phase.STOPPED),
     )
 
 

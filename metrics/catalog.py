@@ -11,7 +11,7 @@ from units.records import dataclass
 from units.relinking import Cure
 from units.spec import Kind, Switchable, Via
 from units.switch.record import Result, SwitchStep
-from units.unit import Failure, Phase, Reason
+from units.unit import UNIT_PHASES, Failure, Phase, Reason
 
 PREFIX = "dockwarden_"
 OPEN: tuple[str, ...] = ()
@@ -86,6 +86,12 @@ engine is away; what it needs is down; it is only said what would be done."""
 BOOT_PHASES = ("engine", "units")
 """From our start until the engine serves; from there until nothing is on its way any more."""
 
+ENGINE_STATES = (
+    *(Phase.ABSENT, Phase.CONNECTING, Phase.STARTING, Phase.SERVING, Phase.HUNG, Phase.LOST, Phase.CRASH_LOOP),
+    *(Phase.STOPPING, Phase.STOPPED, Phase.FAILED),
+)
+BROKEN = (Reason.EXIT, Reason.START_FAILED)
+
 QUICK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 CALL = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 LAG = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 10.0)
@@ -104,7 +110,7 @@ def _histogram(name: str, text: str, buckets: tuple[float, ...], **labels: tuple
     return Metric(PREFIX + name, Type.HISTOGRAM, text, MappingProxyType(labels), buckets)
 
 
-UNIT_STATE = _gauge("unit_state", "1 for the phase the unit is in, 0 for all others.", unit=OPEN, state=tuple(Phase))
+UNIT_STATE = _gauge("unit_state", "1 for the phase the unit is in, 0 for all others.", unit=OPEN, state=UNIT_PHASES)
 UNIT_DESIRED = _gauge("unit_desired", "1 when the unit is wanted, 0 when it is meant to be down.", unit=OPEN)
 UNIT_HEALTH = _gauge(
     "unit_health",
@@ -150,7 +156,7 @@ UNIT_STALE = _gauge(
     unit=OPEN,
 )
 UNIT_TRANSITIONS = _counter(
-    "unit_transitions_total", "Changes of phase, by the phase entered.", unit=OPEN, to=tuple(Phase)
+    "unit_transitions_total", "Changes of phase, by the phase entered.", unit=OPEN, to=UNIT_PHASES
 )
 UNIT_RESTARTS = _counter(
     "unit_restarts_total",
@@ -202,6 +208,13 @@ LAST_SNAPSHOT = _gauge(
     "snapshot_last_timestamp_seconds", "When all containers were last looked at, since 1970; 0: not yet."
 )
 ENGINE_UP = _gauge("engine_up", "1 while the engine serves: its stream is open and a snapshot has been taken since.")
+ENGINE_STATE = _gauge(
+    "engine_state",
+    "1 for the phase that System Docker, or the engine that is not ours, is in, 0 for all others.",
+    state=ENGINE_STATES,
+)
+ENGINE_CRASH_LOOP = _gauge("engine_crash_loop", "1 while System Docker is over its start limit.")
+ENGINE_RESTARTS = _counter("engine_restarts_total", "Restarts of System Docker's process, by reason.", reason=BROKEN)
 ENGINE_INFO = _gauge(
     "engine_info", "The engine's version; always 1; no series before the engine has told it.", version=OPEN
 )

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from metrics import catalog, world
@@ -81,6 +81,7 @@ class Metrics:
         self._events = Tally(catalog.EVENTS_TOTAL)
         self._duplicates = Tally(catalog.DUPLICATES)
         self._reconnects = Tally(catalog.RECONNECTS)
+        self._engine_restarts = Tally(catalog.ENGINE_RESTARTS)
         self._snapshots = Tally(catalog.SNAPSHOTS)
         self._calls = Tally(catalog.ENGINE_CALLS)
         self._orders = Tally(catalog.ORDERS_TOTAL)
@@ -116,6 +117,8 @@ class Metrics:
         self._runs.observe(event, moment.now, self._wall(), reaction)
         for moved in reaction.transitions:
             self._count_transition(moved)
+        if reaction.engine:
+            self._count_engine(reaction.engine)
         for switch in reaction.switches:
             self._count_switch(switch)
         for command in reaction.commands:
@@ -148,6 +151,11 @@ class Metrics:
         if not self._coming:
             self._booted = took
             phases["units"] = took - phases["engine"]
+
+    def _count_engine(self, moves: Iterable[Transition]) -> None:
+        for reason in (moved.restart for moved in moves):
+            if reason is not None:
+                self._engine_restarts.add(reason)
 
     def _count_transition(self, moved: Transition) -> None:
         name, phase = moved.after.name, moved.after.phase
@@ -304,6 +312,7 @@ class Metrics:
             self._events,
             self._duplicates,
             self._reconnects,
+            self._engine_restarts,
             self._snapshots,
             self._calls,
             self._orders,

@@ -6,9 +6,9 @@ from typing import Final
 from metrics import catalog
 from metrics.catalog import CATALOG, ENDINGS, PROBE_OUTCOMES, WITHHELD
 from units.health import Health
-from units.unit import Phase, Reason
+from units.unit import UNIT_PHASES, Reason
 
-PER_UNIT = len(Phase) * 2 + len(Health) + len(Reason) + len(WITHHELD) + len(ENDINGS) + 13
+PER_UNIT = len(UNIT_PHASES) * 2 + len(Health) + len(Reason) + len(WITHHELD) + len(ENDINGS) + 13
 """Series of one unit: its state set and transitions, health, restarts and those withheld, ends; one each of more."""
 PER_CHECKED = len(PROBE_OUTCOMES)
 """What a unit with health checks of our own has besides."""
@@ -47,6 +47,9 @@ QUESTIONS: Final[Mapping[str, str]] = {
     catalog.SNAPSHOT_PERIOD.name: "how often should we?",
     catalog.CORRECTIONS.name: "what did the stream miss?",
     catalog.ENGINE_UP.name: "is the engine well?",
+    catalog.ENGINE_STATE.name: "is it starting, hung, lost?",
+    catalog.ENGINE_CRASH_LOOP.name: "did restarts not help?",
+    catalog.ENGINE_RESTARTS.name: "does it come and go?",
     catalog.ENGINE_INFO.name: "which engine is it?",
     catalog.ENGINE_CALLS.name: "which calls fail?",
     catalog.ENGINE_SECONDS.name: "which calls are slow?",

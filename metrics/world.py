@@ -78,6 +78,9 @@ def host(world: World, user_docker: str, *, openmetrics: bool) -> Iterator[str]:
         return plain(metric, rows, openmetrics=openmetrics)
 
     yield write(catalog.ENGINE_UP, ((), world.engine_up))
+    engine = world.engine
+    yield write(catalog.ENGINE_STATE, *(((phase,), engine.phase is phase) for phase in catalog.ENGINE_STATES))
+    yield write(catalog.ENGINE_CRASH_LOOP, ((), engine.budget.looping or engine.phase is Phase.CRASH_LOOP))
     yield write(catalog.ENGINE_INFO, *([((world.engine_version,), 1)] if world.engine_version else []))
     console, docker = world.units.get(CONSOLE), world.units.get(USER_DOCKER)
     yield write(catalog.CONSOLE_INFO, *_console_info(console))

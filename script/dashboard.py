@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from metrics.catalog import CATALOG, PREFIX
-from units.unit import Phase
+from units.unit import UNIT_PHASES, Phase
 
 HOST = 'job=~"$job",instance=~"$instance"'
 UNIT = f'{HOST},unit=~"$unit"'
@@ -87,11 +87,11 @@ def _table(title: str, expression: str, width: int = HALF) -> Panel:
 def _states() -> Panel:
     """Which phase each unit was in, as the phase's number; the mapping gives it its name and colour."""
     numbered = " or ".join(
-        f'(dockwarden_unit_state{{{UNIT},state="{phase}"}} == 1) * {number}' for number, phase in enumerate(Phase)
+        f'(dockwarden_unit_state{{{UNIT},state="{phase}"}} == 1) * {number}' for number, phase in enumerate(UNIT_PHASES)
     )
     words = {
         str(number): {"text": str(phase), "color": COLOURS[phase], "index": number}
-        for number, phase in enumerate(Phase)
+        for number, phase in enumerate(UNIT_PHASES)
     }
     defaults = {"mappings": [{"type": "value", "options": words}], "custom": {"fillOpacity": 80, "lineWidth": 0}}
     options = {"mergeValues": True, "showValue": "auto", "rowHeight": 0.9, "legend": {"showLegend": False}}
@@ -186,6 +186,12 @@ ROWS: Final = (
     Row(
         "Engine",
         (
+            _lines(
+                "State of the engine",
+                (f"dockwarden_engine_state{{{HOST}}} == 1", "{{instance}}: {{state}}"),
+                (f"increase(dockwarden_engine_restarts_total{{{HOST}}}{RATE}) > 0", "{{instance}}: restarted"),
+                width=WIDE,
+            ),
             _lines(
                 "Calls, by outcome",
                 (f"sum by (outcome) (rate(dockwarden_engine_calls_total{{{HOST}}}{RATE})) > 0", "{{outcome}}"),

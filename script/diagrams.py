@@ -61,7 +61,7 @@ def diagram(rules: Table) -> str:
     for edge in rules.edges:
         if edge.at is not edge.to:
             arrows.setdefault((_state(edge.at), _state(edge.to)), {})[edge.on.__name__] = None
-    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> waiting"]
+    lines = ["```mermaid", "stateDiagram-v2", *(f"    [*] --> {_state(phase)}" for phase in rules.begins)]
     lines += [f"    {at} --> {to}: {_facts(list(facts))}" for (at, to), facts in arrows.items()]
     return "\n".join([*lines, "```"])
 

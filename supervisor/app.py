@@ -38,7 +38,7 @@ from supervisor.version import VERSION
 from supervisor.views.status import Context, status
 from units.events import Event
 from units.memory import Clocks
-from units.quantities import Instant, Seconds
+from units.quantities import Instant
 from units.spec import Switchable
 from units.world import World
 
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from supervisor.http.control.routes import Api
     from supervisor.http.pages.status_page import StatusPage
 
-ENGINE_GRACE = Seconds(30)
-"""From SIGTERM to SIGKILL for an engine of our own; without live-restore it stops its containers first (15 s)."""
 STEADY = 0.01
 """Seconds. A wall clock that is off by less was not set: two clocks are never read in the same moment."""
 
@@ -87,6 +85,7 @@ class Host:
         self.inbox = Inbox(loop.time, f"{int(outside.chance() * 16**4):04x}")
         try:
             self._engine = mode.make_engine(self.metrics.engine_call)
+            self._system_docker = mode.make_system_docker and mode.make_system_docker(self.inbox)
             self._user_docker = mode.make_user_docker and mode.make_user_docker(self._engine, self.inbox)
         except EngineError as error:
             raise BootError(Exit.ENGINE, str(error)) from error
@@ -140,6 +139,7 @@ class Host:
             timing=Timing(settings.supervisor.snapshot_period, settings.supervisor.shutdown_total),
             read_config=self._read_config,
             prepare=lambda: mode.prepare(self._engine, recreations),
+            system_docker=self._system_docker,
             user_docker=self._user_docker,
             switches=Switches(
                 self._engine,
@@ -192,7 +192,6 @@ class Host:
             await self._engine.close()
 
     async def _serve(self) -> int:
-        docker = self._mode.system_docker
         try:
             async with contextlib.AsyncExitStack() as doors:
                 await self._open(doors)
@@ -200,25 +199,20 @@ class Host:
         except (PagesError, ControlError) as error:
             raise BootError(Exit.FAILED, str(error)) from error
         except BootError:
-            if docker is not None:
-                await docker.stop(ENGINE_GRACE)  # Started by us, and of no use to us.
+            if self._system_docker is not None:
+                await self._system_docker.stop()  # Started by us, and of no use to us.
             raise
-        if docker is not None:
-            await docker.stop(ENGINE_GRACE)
         self._log.info("shutdown.done", left_running=self._shell.gave_up)
         return Exit.FAILED if self._shell.gave_up else Exit.OK
 
     async def _open(self, doors: contextlib.AsyncExitStack) -> None:
-        """Let people in, and start the engine. Raises PagesError, ControlError."""
+        """Let people in. Raises PagesError, ControlError."""
         if self._control is not None:
             await self._control.start()
             doors.push_async_callback(self._control.close)
         if self._options.listen:
             pages = await serve_pages(self._options.listen, self.metrics, lambda: self.world, self._page)
             doors.push_async_callback(pages.close)
-        if self._mode.system_docker is not None:
-            run = asyncio.create_task(self._mode.system_docker.run(), name="system-docker")
-            doors.callback(run.cancel)
 
     async def _turn(self) -> None:
         try:
@@ -316,14 +310,11 @@ class Host:
         return Report() if self._user_docker is None else self._user_docker.report
 
     def _context(self) -> Context:
-        daemon = self._mode.daemon_state()
         return Context(
             mode=self._mode.name,
             url=self._mode.url,
             to_wall=self._to_wall,
             started=self._started,
-            daemon=None if daemon is None else f"{daemon.phase}: {daemon.reason}",
-            daemon_pid=None if daemon is None else daemon.pid,
             enabled={of: self.choices.chosen(of) for of in Switchable},
             user_docker=self._user_docker_report(),
         )

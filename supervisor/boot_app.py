@@ -13,11 +13,11 @@ from supervisor.app import Host, check_socket
 from supervisor.config.settings import Settings
 from supervisor.dockerd.lazy_user_docker import LateUserDocker
 from supervisor.engine.discovery import Ours
-from supervisor.engine.port import Engine, EngineError, UserEngine
+from supervisor.engine.port import Engine, EngineError, SystemEngine, UserEngine
 from supervisor.logs.pipeline import LAST_WORDS, Pipeline, configure_logging
 from supervisor.mode import Mode, OnCall, Options, Outside
 from supervisor.preflight import BootError, Exit, check_links, open_state, refuse
-from supervisor.runtime.loop import Inbox
+from supervisor.runtime.loop import Inbox, Observer
 from supervisor.state import paths
 from supervisor.state.choices import Choices
 from supervisor.state.lock import LockError, LockHeld, RunLock
@@ -26,10 +26,11 @@ from units import links
 from units.events import ConfigRead, ConfigRefused, Event
 from units.memory import Clocks, recall
 from units.spec import USER_DOCKER, Switchable
-from units.world import World, new_world
+from units.world import World, fresh_engine, new_world
 
 if TYPE_CHECKING:
-    from supervisor.dockerd.system_docker import DaemonState, SystemDocker
+    from supervisor.dockerd.command_line import DaemonPlan
+    from supervisor.dockerd.system_docker import SystemDocker
     from supervisor.dockerd.user_docker import UserDocker
     from supervisor.runtime.recreate import Recreations
 
@@ -72,7 +73,7 @@ def boot_mode(
     """Raises BootError: there is no engine to be started, or no permission on its socket."""
     booting = _Booting(options, settings, outside, log, lines)
     return Mode(
-        name="attached" if booting.docker is None else "embedded",
+        name="attached" if booting.plan is None else "embedded",
         url=booting.url,
         settings=settings,
         make_engine=booting.make_engine,
@@ -82,8 +83,8 @@ def boot_mode(
         make_user_docker=outside.make_user_docker or booting.make_user_docker,
         gates=_all_gates,
         room=booting.room,
-        system_docker=booting.docker,
-        daemon_state=lambda: booting.daemon_state,
+        observers=booting.observers,
+        make_system_docker=None if booting.plan is None else booting.make_system_docker,
     )
 
 
@@ -102,31 +103,40 @@ class _Booting:
         self._outside = outside
         self._log = log
         self._lines = lines
-        self.daemon_state: DaemonState | None = None
-        self.docker = None if options.engine is not None else self._system_docker(options.state_dir)
-        self.url = f"unix://{self.docker.plan.socket}" if self.docker is not None else str(options.engine)
+        self.plan = None if options.engine is not None else self._plan_engine()
+        self._system_docker: SystemDocker | None = None
+        self.url = f"unix://{self.plan.socket}" if self.plan is not None else str(options.engine)
         check_socket(self.url)
 
-    def _system_docker(self, state_dir: Path) -> "SystemDocker":
+    def _plan_engine(self) -> "DaemonPlan":
+        """How an engine of ours is started; checked before anything is touched. Raises BootError."""
         # Only a supervisor that starts an engine carries what that takes.
         from supervisor.dockerd.command_line import SystemDockerError, plan  # noqa: PLC0415 - as the comment says
-        from supervisor.dockerd.system_docker import SystemDocker  # noqa: PLC0415 - as above
+        from supervisor.dockerd.system_docker import check  # noqa: PLC0415 - as above
 
         wanted = self._settings.system_docker
         try:
-            daemon = SystemDocker(
-                plan(wanted.args, wanted.extra_args, {**self._outside.environ, **wanted.environment}),
-                self._log,
-                self._note_daemon,
-                state_dir / paths.SYSTEM_DOCKER_LOG,
-            )
-            daemon.check()
+            made = plan(wanted.args, wanted.extra_args, {**self._outside.environ, **wanted.environment})
+            check(made, self._log)
         except SystemDockerError as error:
             raise BootError(Exit.ENGINE, str(error)) from error
-        return daemon
+        return made
 
-    def _note_daemon(self, state: "DaemonState") -> None:
-        self.daemon_state = state
+    def make_system_docker(self, inbox: Inbox) -> SystemEngine:
+        """Only where the engine is ours."""
+        from supervisor.dockerd.system_docker import SystemDocker  # noqa: PLC0415 - as above
+
+        assert self.plan is not None
+        log_file = self._options.state_dir / "system-docker.log"
+        self._system_docker = SystemDocker(self.plan, inbox, self._log, log_file)
+        return self._system_docker
+
+    def observers(self) -> tuple[Observer, ...]:
+        if self._system_docker is None:
+            return ()
+        from supervisor.dockerd.system_docker import OldLines  # noqa: PLC0415 - as above
+
+        return (OldLines(self._system_docker, self._log),)
 
     def make_engine(self, on_call: OnCall) -> Engine:
         return self._outside.make_engine(self.url, on_call=on_call, lens=Ours(), hide=self._lines.secrets)
@@ -152,7 +162,7 @@ class _Booting:
 
     def room(self) -> tuple[int, int]:
         """Where System Docker keeps its containers; of another's engine we do not know where."""
-        root = self.docker.plan.data_root if self.docker is not None else Path("/var/lib/docker")
+        root = self.plan.data_root if self.plan is not None else Path("/var/lib/docker")
         try:
             return self._outside.room(root if root.exists() else self._options.state_dir)
         except OSError:
@@ -163,7 +173,8 @@ class _Booting:
         units = recall(settings.units, kept.units, clocks, same_boot=kept.same_boot, same_host_boot=kept.same_host_boot)
         for warning in (*settings.warnings, *check_links(settings)):
             self._log.warning("config.warning", problem=str(warning))
-        return new_world(units, links.check(settings.units).links, settings.consoles)
+        engine = fresh_engine(clocks.now, ours=self.plan is not None)
+        return new_world(units, links.check(settings.units).links, settings.consoles, engine=engine)
 
     async def read_config(self, choices: Choices) -> Event:
         try:
@@ -188,9 +199,9 @@ class _Booting:
 
     def _identity(self) -> str:
         """Another one when the engine's images are gone: a wiped data root is a new directory."""
-        if self.docker is None:
+        if self.plan is None:
             return self.url
-        root = self.docker.plan.data_root
+        root = self.plan.data_root
         try:
             return f"{root}:{root.stat().st_ino}:{(root / 'image').stat().st_ino}"
         except OSError:

@@ -14,7 +14,7 @@ from structlog.typing import FilteringBoundLogger
 from hooks.presence import HostHooks, installed_hooks
 from supervisor.config.settings import Settings
 from supervisor.engine.docker import DockerEngine
-from supervisor.engine.port import Engine, UserEngine
+from supervisor.engine.port import Engine, SystemEngine, UserEngine
 from supervisor.http.access import Access
 from supervisor.preflight import read_settings
 from supervisor.runtime.loop import Inbox, Observer
@@ -29,7 +29,6 @@ from units.world import World
 
 if TYPE_CHECKING:
     from hooks.notifier import Receiver
-    from supervisor.dockerd.system_docker import DaemonState, SystemDocker
     from supervisor.logs.targets import Wanted
     from supervisor.runtime.gating import Gates
     from supervisor.runtime.recreate import Recreations
@@ -139,6 +138,5 @@ class Mode:
     """Further ones."""
     room: Callable[[], tuple[int, int]] = lambda: (0, 0)
     """Free and all bytes where the engine keeps its containers; two zeros: not known."""
-    system_docker: "SystemDocker | None" = None
-    """The engine's process, where it is ours."""
-    daemon_state: "Callable[[], DaemonState | None]" = lambda: None
+    make_system_docker: Callable[[Inbox], SystemEngine] | None = None
+    """Makes what watches the engine's process, where it is ours."""

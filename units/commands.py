@@ -193,6 +193,22 @@ class ArmSwitch:
 
 SwitchOrder: TypeAlias = CheckSwitch | KeepIntent | KeepChoice | DropIntent | ArmSwitch
 
+
+@dataclass(frozen=True, slots=True)
+class StartDaemon:
+    """Start System Docker's process; one that lives already is adopted."""
+
+    unit: UnitName
+
+
+@dataclass(frozen=True, slots=True)
+class SignalDaemon:
+    """Send System Docker's process a signal."""
+
+    unit: UnitName
+    signal: str
+
+
 Command: TypeAlias = (
     PullImage
     | CreateContainer
@@ -207,5 +223,7 @@ Command: TypeAlias = (
     | SwapBack
     | TakeSnapshot
     | ReadConfig
+    | StartDaemon
+    | SignalDaemon
     | SwitchOrder
 )

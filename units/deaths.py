@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from units import engine_events
 from units import events as fact
 from units.machine import View
 from units.quantities import NEVER, Seconds
@@ -10,9 +11,11 @@ from units.restart import Death, Verdict, decide
 from units.spec import Policy
 from units.unit import Phase, Reason, Unit
 
+SIGNALLED = 128
+"""What an exit code has above a signal's number."""
 SIGNALS = {129: "SIGHUP", 130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 
-NEVER_RAN = (fact.StartFailed, fact.CreateFailed, fact.DeadlineDue)
+NEVER_RAN = (fact.StartFailed, fact.CreateFailed, fact.DeadlineDue, engine_events.DaemonStartFailed)
 """Facts that end a run which never began."""
 
 
@@ -27,6 +30,18 @@ def describe_exit(exit_code: int | None, *, oom: bool = False) -> str:
     return f"exit code {exit_code}"
 
 
+def describe_daemon_exit(event: engine_events.DaemonEnded) -> str:
+    """How a dockerd ended, and its last line, in words."""
+    code = event.exit_code
+    if code is None:
+        how = "ended (exit code unknown: a previous supervisor started it)"
+    elif code > SIGNALLED:
+        how = f"was killed by {SIGNALS.get(code, f'signal {code - SIGNALLED}')}"
+    else:
+        how = f"exited with code {code}"
+    return f"dockerd (pid {event.pid}) {how}" + (f": {event.said}" if event.said else "")
+
+
 def death(unit: Unit, event: Any, view: View) -> Death:
     """How the present run ended, taken from the event that reports it."""
     said = ""
@@ -36,7 +51,9 @@ def death(unit: Unit, event: Any, view: View) -> Death:
             code: int | None = event.exit_code
             oom = unit.oom or event.oom
             said = event.said
-        case fact.StartFailed() | fact.CreateFailed():
+        case engine_events.DaemonEnded():
+            return Death(ran_for, event.exit_code, describe_daemon_exit(event))
+        case fact.StartFailed() | fact.CreateFailed() | engine_events.DaemonStartFailed():
             return Death(Seconds(0), None, event.message)
         case fact.ContainerDestroyed() if unit.phase is not Phase.EXITED:
             code, oom = None, False

@@ -19,8 +19,8 @@ from units.words import duration
 from units.world import Reaction, Transition, World
 
 TIES = frozenset({Via.NET, Via.PID, Via.IPC, Via.LINK, Via.VOLUMES, Via.DEPENDS_ON})
-DEATHS = frozenset({"ContainerDied", "ContainerDestroyed", "VerdictDue"})
-FAILED_ORDERS = frozenset({"StartFailed", "CreateFailed", "DeadlineDue", "PullFailed"})
+DEATHS = frozenset({"ContainerDied", "ContainerDestroyed", "VerdictDue", "DaemonEnded"})
+FAILED_ORDERS = frozenset({"StartFailed", "CreateFailed", "DeadlineDue", "PullFailed", "DaemonStartFailed"})
 ASKED = {"StartAsked": "ask.start", "StopAsked": "ask.stop", "RestartAsked": "ask.restart", "ResetAsked": "ask.reset"}
 
 
@@ -96,6 +96,8 @@ def judgement(moved: Transition, event: Event, moment: Moment) -> Judgement | No
 def _is_judged_death(moved: Transition) -> bool:
     """A run that ended by itself, of a unit whose deaths are ours to answer."""
     before, after = moved.before, moved.after
+    if before.spec.kind is Kind.SYSTEM_DOCKER:
+        return moved.on == "DaemonEnded" and after.phase in {Phase.LOST, Phase.CRASH_LOOP}
     if before.spec.kind is Kind.FOREIGN or before.phase in {Phase.STOPPING, Phase.COMPLETED}:
         return False
     if after.phase in {Phase.EXITED, Phase.INACTIVE}:
@@ -113,11 +115,11 @@ def _is_judged_failure(moved: Transition, event: Event) -> bool:
     if after.phase is Phase.CREATING:
         return before.spec.kind is not Kind.FOREIGN
     free = getattr(event, "failure", None) in {Failure.UNREACHABLE, Failure.VETOED}
-    return after.phase is Phase.CRASH_LOOP or (after.phase is Phase.BACKOFF and not free)
+    return after.phase is Phase.CRASH_LOOP or (after.phase in {Phase.BACKOFF, Phase.LOST} and not free)
 
 
 def _exit_code(moved: Transition) -> int | None:
-    if moved.on == "ContainerDied":
+    if moved.on in {"ContainerDied", "DaemonEnded"}:
         return moved.after.exit_code
     return moved.before.exit_code if moved.before.phase is Phase.EXITED else None
 
@@ -373,7 +375,7 @@ def _outcome(unit: Unit, rule: str) -> str:
         return unit.reason.removeprefix(f"{unit.ailing}; ") if unit.ailing else unit.reason
     if unit.phase is Phase.WAITING:
         return f"start it later: {unit.reason}"
-    if unit.phase in {Phase.BACKOFF, Phase.IMAGE_MISSING}:
+    if unit.phase in {Phase.BACKOFF, Phase.IMAGE_MISSING, Phase.LOST}:
         return unit.reason.rpartition("; ")[2]
     if unit.phase is Phase.STOPPING and unit.again is not None:
         anew = unit.spec.heal.action is OnUnhealthy.RECREATE if unit.again is Reason.UNHEALTHY else bool(unit.outdated)

@@ -3,6 +3,7 @@
 import sys
 from typing import TypeAlias
 
+from units.engine_events import DaemonEvent, EngineStalled
 from units.health import Health
 from units.quantities import Seconds
 from units.records import dataclass
@@ -377,8 +378,21 @@ class ShutdownHurried:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class ShutdownOverdue:
+    """The last deadline of a shutdown passed with units still running: the engine is stopped all the same."""
+
+
 WorldEvent: TypeAlias = (
-    SnapshotTaken | EngineLost | EngineBack | ConfigRead | ConfigRefused | ShutdownAsked | ShutdownHurried
+    SnapshotTaken
+    | EngineLost
+    | EngineStalled
+    | EngineBack
+    | ConfigRead
+    | ConfigRefused
+    | ShutdownAsked
+    | ShutdownHurried
+    | ShutdownOverdue
 )
 
 
@@ -433,4 +447,4 @@ class UnitsMoved:
 SwitchEvent: TypeAlias = SwitchAsked | SwitchChecked | ChoiceKept | ChoiceLost | SwitchDue | UnitsMoved
 """What the table of a switch answers to."""
 
-Event: TypeAlias = UnitEvent | ContainerLooked | WorldEvent | SwitchEvent
+Event: TypeAlias = UnitEvent | DaemonEvent | ContainerLooked | WorldEvent | SwitchEvent

@@ -2,6 +2,7 @@
 
 from typing import Any, assert_never
 
+from units import engine_events
 from units import events as fact
 from units.events import WorldEvent
 from units.links import check, shares
@@ -12,7 +13,7 @@ from units.spec import CONSOLE, Kind, UnitSpec
 from units.step import LOOKING, Step
 from units.tables.by_kind import rules_of
 from units.unit import Phase, Stamp, StoppedBy, Unit
-from units.world import fresh_unit
+from units.world import fresh_unit, is_ours
 
 ENGINE_STOP = Seconds(20)
 """An engine that goes down without live-restore stops its containers first, as a person would, in at most 15 s."""
@@ -40,10 +41,8 @@ def take_look(step: Step, event: fact.ContainerLooked) -> None:
 
 def take_event(step: Step, event: WorldEvent) -> None:
     match event:
-        case fact.EngineBack(version=version):
-            step.world = replace(step.world, engine_version=version, engine_reason="connected; first snapshot pending")
-        case fact.EngineLost(reason=reason):
-            _lose_engine(step, reason)
+        case fact.EngineBack() | fact.EngineLost() | engine_events.EngineStalled():
+            _take_of_engine(step, event)
         case fact.SnapshotTaken():
             _take_snapshot(step, event)
         case fact.ConfigRead():
@@ -55,12 +54,23 @@ def take_event(step: Step, event: WorldEvent) -> None:
         case fact.ShutdownAsked(total=total):
             _drain(step, total)
         case fact.ShutdownHurried():
-            if not step.world.draining:
-                _drain(step, Seconds(0))
-            for name in step.units:
-                step.push(fact.HurryAsked(name))
+            _hurry(step)
+        case fact.ShutdownOverdue():
+            step.world = replace(step.world, overdue=step.world.draining)
         case _:
             assert_never(event)
+
+
+def _take_of_engine(step: Step, event: fact.EngineBack | fact.EngineLost | engine_events.EngineStalled) -> None:
+    name = step.world.engine.name
+    match event:
+        case fact.EngineBack(version=version):
+            step.world = replace(step.world, engine_version=version, engine_reason="connected, being looked at")
+        case fact.EngineLost(reason=reason):
+            step.push(engine_events.EngineUnreachable(name, reason))
+            _lose_engine(step, reason)
+        case engine_events.EngineStalled(reason=reason):
+            step.push(engine_events.EngineUnresponsive(name, reason))
 
 
 def _lose_engine(step: Step, reason: str) -> None:
@@ -93,6 +103,8 @@ def _take_snapshot(step: Step, event: fact.SnapshotTaken) -> None:
     if came_up:
         step.world = replace(step.world, engine_up=True, engine_reason="serving")
         step.poke("engine")
+    if came_up or step.world.engine.phase is not Phase.SERVING:
+        step.push(engine_events.EngineAnswered(step.world.engine.name, step.world.engine_version))
 
 
 def _meet(step: Step, snapshot: fact.SnapshotTaken) -> None:
@@ -144,6 +156,22 @@ def _drain(step: Step, total: Seconds) -> None:
     share = shares(step.world.links, timeouts, total)
     for name in step.units:
         step.push(fact.DrainAsked(name, share[name]))
+
+
+def _hurry(step: Step) -> None:
+    if not step.world.draining:
+        _drain(step, Seconds(0))
+    for name in step.units:
+        step.push(fact.HurryAsked(name))
+
+
+def end_engine(step: Step) -> None:
+    """The last unit has ended, or there is no more time for them: now the engine ends, where it is ours."""
+    world = replace(step.world, units=step.units)
+    if world.units_drained and is_ours(world.engine) and world.engine.wanted:
+        from units.tables.system_docker import ENGINE_GRACE  # noqa: PLC0415 - only whose engine is ours has its table
+
+        step.push(fact.DrainAsked(world.engine.name, ENGINE_GRACE))
 
 
 def _change_specs(step: Step, specs: tuple[UnitSpec, ...]) -> None:

@@ -8,13 +8,14 @@ through ``react`` gives the same world again.
 from typing import TypeGuard, get_args
 
 from units import events as fact
+from units.engine_events import DaemonEvent
 from units.events import Event, SwitchEvent, UnitEvent, WorldEvent
-from units.host import take_event, take_look
+from units.host import end_engine, take_event, take_look
 from units.machine import Moment
 from units.step import Step
 from units.world import Reaction, World
 
-UNIT_EVENTS = frozenset(get_args(UnitEvent))
+UNIT_EVENTS = frozenset((*get_args(UnitEvent), *get_args(DaemonEvent)))
 
 
 def react(world: World, event: Event, moment: Moment) -> Reaction:
@@ -31,6 +32,9 @@ def react(world: World, event: Event, moment: Moment) -> Reaction:
 
         turns.take_event(step, event)
     step.settle()
+    if step.world.draining:
+        end_engine(step)
+        step.settle()
     return step.reaction()
 
 
@@ -43,6 +47,6 @@ def _look_at_switch(step: Step) -> bool:
     return turns.look(step)
 
 
-def _is_of_a_unit(event: Event) -> TypeGuard[UnitEvent]:
-    """Many times cheaper than ``isinstance``, which asks one class after the other."""
+def _is_of_a_unit(event: Event) -> TypeGuard[UnitEvent | DaemonEvent]:
+    """Also of the engine. Many times cheaper than ``isinstance``, which asks one class after the other."""
     return type(event) in UNIT_EVENTS

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from units.quantities import Seconds
 from units.records import dataclass
-from units.spec import Dependency, OnFailure, UnitName, UnitSpec, Via
+from units.spec import SYSTEM_DOCKER, Dependency, OnFailure, UnitName, UnitSpec, Via
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,8 @@ def check(specs: Iterable[UnitSpec]) -> Check:
     for name, edge in wanted:
         if edge.target not in by_name:
             said = f"{name}: {edge.via}: there is no unit '{edge.target}'"
+            if edge.target == SYSTEM_DOCKER:
+                said = f"{name}: {edge.via}: {SYSTEM_DOCKER} is no unit; every unit waits for it anyway: leave it out"
             (errors if edge.hard else warnings).append(said if edge.hard else f"{said}; ignored")
         elif edge.hard:
             edges[name].append(edge)

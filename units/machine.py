@@ -9,6 +9,7 @@ from dataclasses import field
 from typing import Any, Generic, TypeVar, get_args
 
 from units.commands import ArmTimer, Command, Timer
+from units.engine_events import DaemonEvent
 from units.events import ContainerStarted, EngineFact, LookDue, PeerChanged, UnitEvent
 from units.links import Links
 from units.quantities import Instant, Seconds
@@ -56,12 +57,12 @@ class Step:
     commands: tuple[Command, ...] = ()
 
 
-E = TypeVar("E", bound=UnitEvent)
+E = TypeVar("E", bound=UnitEvent | DaemonEvent)
 Action = Callable[[Unit, E, View], Step]
 Guard = Callable[[Unit, E, View], bool]
 
 
-def always(_unit: Unit, _event: UnitEvent, _view: View) -> bool:
+def always(_unit: Unit, _event: UnitEvent | DaemonEvent, _view: View) -> bool:
     return True
 
 
@@ -81,12 +82,13 @@ class Ignored:
     """Cells that have no row, and why that is right."""
 
     at: tuple[Phase, ...]
-    on: tuple[type[UnitEvent], ...]
+    on: tuple[type[UnitEvent | DaemonEvent], ...]
     why: str
 
 
 EVENTS: tuple[type[UnitEvent], ...] = get_args(UnitEvent)
-FACTS = frozenset(get_args(EngineFact))
+DAEMON_EVENTS: tuple[type[DaemonEvent], ...] = get_args(DaemonEvent)
+FACTS = frozenset((*get_args(EngineFact), *DAEMON_EVENTS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +99,32 @@ class Table:
     phases: tuple[Phase, ...]
     edges: tuple[Edge[Any], ...]
     ignored: tuple[Ignored, ...]
-    cells: Mapping[tuple[Phase, type[UnitEvent]], tuple[Edge[Any], ...]]
+    cells: Mapping[tuple[Phase, type[UnitEvent | DaemonEvent]], tuple[Edge[Any], ...]]
+    events: tuple[type[UnitEvent | DaemonEvent], ...] = EVENTS
+    """What it answers to."""
+    begins: tuple[Phase, ...] = (Phase.WAITING,)
+    """Where a unit of this kind begins."""
 
-    def why_ignored(self, at: Phase, on: type[UnitEvent]) -> str | None:
+    def why_ignored(self, at: Phase, on: type[UnitEvent | DaemonEvent]) -> str | None:
         """Why this cell has no row; ``None``: it has one."""
         return next((entry.why for entry in self.ignored if at in entry.at and on in entry.on), None)
 
 
-def table(name: str, phases: Iterable[Phase], edges: Iterable[Edge[Any]], ignored: Iterable[Ignored]) -> Table:
+def table(
+    name: str,
+    phases: Iterable[Phase],
+    edges: Iterable[Edge[Any]],
+    ignored: Iterable[Ignored],
+    *,
+    events: tuple[type[UnitEvent | DaemonEvent], ...] = EVENTS,
+    begins: tuple[Phase, ...] = (Phase.WAITING,),
+) -> Table:
     """Index the rows. Tests check that they are total and disjoint."""
     phases, edges, ignored = tuple(phases), tuple(edges), tuple(ignored)
-    cells: dict[tuple[Phase, type[UnitEvent]], tuple[Edge[Any], ...]] = {}
+    cells: dict[tuple[Phase, type[UnitEvent | DaemonEvent]], tuple[Edge[Any], ...]] = {}
     for edge in edges:
         cells[edge.at, edge.on] = (*cells.get((edge.at, edge.on), ()), edge)
-    return Table(name, phases, edges, ignored, cells)
+    return Table(name, phases, edges, ignored, cells, events, begins)
 
 
 def rows(
@@ -129,7 +143,9 @@ class Advance:
     edge: Edge[Any] | None
 
 
-OF_ITS_OWN = frozenset(event for event in EVENTS if event.__name__.endswith(("Due", "Failed"))) - {LookDue}
+OF_ITS_OWN = frozenset(event for event in (*EVENTS, *DAEMON_EVENTS) if event.__name__.endswith(("Due", "Failed"))) - {
+    LookDue
+}
 """Timers that the unit has armed, and orders of its own that failed."""
 
 
@@ -137,7 +153,7 @@ SOON_AFTER = Seconds(10)
 """A start through the engine so soon after the end is a restart: by a person, or by the engine's restart policy."""
 
 
-def cause_of(unit: Unit, event: UnitEvent, view: View) -> str:
+def cause_of(unit: Unit, event: UnitEvent | DaemonEvent, view: View) -> str:
     """The cause id of a transition: the event's own, unless it only continues what the unit is doing."""
     moment = view.moment
     if type(event) in OF_ITS_OWN:
@@ -152,7 +168,7 @@ def cause_of(unit: Unit, event: UnitEvent, view: View) -> str:
     return moment.cause
 
 
-def advance(rules: Table, unit: Unit, event: UnitEvent, view: View) -> Advance:
+def advance(rules: Table, unit: Unit, event: UnitEvent | DaemonEvent, view: View) -> Advance:
     """Apply the first row whose guard holds."""
     for edge in rules.cells.get((unit.phase, type(event)), ()):
         if edge.when(unit, event, view):

@@ -26,6 +26,8 @@ class Kind(StrEnum):
     """The user's own engine: no container but a dockerd in the mount namespace of its storage context."""
     FOREIGN = "foreign"
     """A container that another tool created, on a host that is only watched."""
+    SYSTEM_DOCKER = "system-docker"
+    """The engine in which all units run. There is one, beside the units: see ``World.engine``."""
 
 
 LASTING = frozenset({Kind.SERVICE, Kind.CONSOLE, Kind.USER_DOCKER, Kind.FOREIGN})
@@ -174,6 +176,10 @@ class HealPolicy:
 CONSOLE = UnitName("console")
 USER_DOCKER = UnitName("user-docker")
 """Names of the two units of which a host has one each."""
+SYSTEM_DOCKER = UnitName("system-docker")
+"""Name of the engine. No unit of the configuration can have it."""
+WATCHED_ENGINE = UnitName("@engine")
+"""Its name on a host that is only watched: no container's name begins so."""
 PROCESS = ContainerId(USER_DOCKER)
 """User Docker is no container: this stands where an id would."""
 

@@ -2,14 +2,15 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import TypeGuard, get_args
+from typing import TypeGuard, cast, get_args
 
 from units import events as fact
 from units.commands import Command, ReadConfig, TakeSnapshot
+from units.engine_events import DaemonEvent
 from units.events import EngineFact, UnitEvent
 from units.machine import Advance, Moment, View, advance
 from units.records import replace
-from units.spec import CONSOLE, USER_DOCKER, UnitName, Via
+from units.spec import CONSOLE, USER_DOCKER, Kind, UnitName, Via
 from units.switch.record import Outcome, Switch
 from units.tables.by_kind import rules_of
 from units.unit import Phase, Unit
@@ -19,6 +20,9 @@ ENGINE_FACTS = frozenset(get_args(EngineFact))
 LOOKING = frozenset({Phase.WAITING, Phase.RUNNING, Phase.READY, Phase.INACTIVE})
 """Phases in which a unit reacts to its peers: it waits for them, shares with them, or was left behind."""
 ASKS = (fact.StartAsked, fact.StopAsked, fact.RestartAsked, fact.ResetAsked)
+NOT_BY_HAND = (
+    "System Docker is not started, stopped or restarted by hand: it runs as long as Dockwarden, and ends with it"
+)
 
 
 class DivergedError(AssertionError):
@@ -39,11 +43,12 @@ class Step:
         """To be read; what changes it is ``put`` and ``drop``."""
         self.changed: dict[UnitName, None] = {}
         self.moment = moment
-        self.queue: deque[UnitEvent] = deque()
+        self.queue: deque[UnitEvent | DaemonEvent] = deque()
         self.transitions: list[Transition] = []
         self.commands: list[Command] = []
         self.answers: list[Answer] = []
         self.notices: list[str] = []
+        self.engine: list[Transition] = []
         self.switches: list[Switch | Outcome] = []
 
     def put(self, unit: Unit) -> None:
@@ -55,7 +60,7 @@ class Step:
         del self.units[name]
         self.changed[name] = None
 
-    def push(self, event: UnitEvent) -> None:
+    def push(self, event: UnitEvent | DaemonEvent) -> None:
         self.queue.append(event)
 
     def poke(self, why: str) -> None:
@@ -72,10 +77,15 @@ class Step:
             budget -= 1
             if budget < 0:
                 raise DivergedError(f"still moving: {list(self.queue)[:4]}")
-            if self.queue:
-                self._take(self.queue.popleft())
+            if not self.queue:
+                continue
+            event = self.queue.popleft()
+            if event.unit == self.world.engine.name:
+                self._take_of_engine(event)
+            else:
+                self._take(cast("UnitEvent", event))
 
-    def view(self, event: UnitEvent) -> View:
+    def view(self, event: UnitEvent | DaemonEvent) -> View:
         world, moment = self.world, self.moment
         if world.switch is not None and isinstance(event, ASKS):
             moment = replace(
@@ -113,6 +123,19 @@ class Step:
             return
         self._apply(unit, event, result)
 
+    def _take_of_engine(self, event: UnitEvent | DaemonEvent) -> None:
+        """The engine is no unit: it has no peers, and ends when all units have."""
+        before = self.world.engine
+        if isinstance(event, ASKS):
+            self._answer(event, accepted=False, text=NOT_BY_HAND)
+            return
+        result = advance(rules_of(Kind.SYSTEM_DOCKER), before, event, self.view(event))
+        after = result.unit
+        self.commands.extend(result.commands)
+        self.world = replace(self.world, engine=after)
+        if after.phase is not before.phase or after.restarts != before.restarts:
+            self.engine.append(Transition(before, after, type(event).__name__))
+
     def _apply(self, before: Unit, event: UnitEvent, result: Advance) -> None:
         after = result.unit
         self.commands.extend(result.commands)
@@ -146,7 +169,7 @@ class Step:
                 if self.units[name].phase is Phase.DRAINING:
                     self.push(fact.PeerChanged(name, unit.name))
 
-    def _answer(self, event: UnitEvent, *, accepted: bool, text: str) -> None:
+    def _answer(self, event: UnitEvent | DaemonEvent, *, accepted: bool, text: str) -> None:
         if isinstance(event, ASKS) and event.request:
             self.answers.append(Answer(event.request, accepted, text))
 
@@ -158,6 +181,7 @@ class Step:
             tuple(self.commands),
             tuple(self.answers),
             tuple(self.notices),
+            tuple(self.engine),
             tuple(self.switches),
             tuple(self.changed),
         )

@@ -34,6 +34,13 @@ class Phase(StrEnum):
     IMAGE_MISSING = "image-missing"
     COMPLETED = "completed"
     FAILED = "failed"
+    # Of System Docker only, beside starting, stopping, crash-loop and failed.
+    ABSENT = "absent"
+    CONNECTING = "connecting"
+    SERVING = "serving"
+    HUNG = "hung"
+    LOST = "lost"
+    STOPPED = "stopped"
 
     up: bool
     """A process of it runs."""
@@ -60,7 +67,7 @@ for _phase in Phase:  # Attributes, not sets to look in: hashing a member of an 
     }
     _phase.arrived = _phase in {Phase.READY, Phase.COMPLETED}
     _phase.stuck = _phase in {Phase.CRASH_LOOP, Phase.IMAGE_MISSING, Phase.FAILED}
-    _phase.troubled = _phase.stuck or _phase is Phase.BACKOFF
+    _phase.troubled = _phase.stuck or _phase in {Phase.BACKOFF, Phase.LOST}
     _phase.settled = _phase.stuck or _phase in {Phase.INACTIVE, Phase.COMPLETED}
 
 
@@ -80,8 +87,19 @@ MEANING: dict[Phase, str] = {
     Phase.IMAGE_MISSING: "its image is missing and cannot be pulled; retried with a growing delay",
     Phase.COMPLETED: "done: exited with success, or a data container that is never started",
     Phase.FAILED: "does not run; not retried, or only every 5 minutes",
+    Phase.ABSENT: "System Docker: not looked for yet, or its process was not found",
+    Phase.CONNECTING: "an engine that is not ours: it has not answered yet",
+    Phase.SERVING: "System Docker: it answers, and all containers have been listed since",
+    Phase.HUNG: "System Docker: its process runs but does not answer",
+    Phase.LOST: "System Docker: its process ended, or (not ours) its connection; retried when its delay is over",
+    Phase.STOPPED: "System Docker: ended with the host",
 }
 """The glossary of phases, for the documentation."""
+
+ENGINE_PHASES = frozenset({Phase.ABSENT, Phase.CONNECTING, Phase.SERVING, Phase.HUNG, Phase.LOST, Phase.STOPPED})
+"""Phases that only System Docker has."""
+UNIT_PHASES = tuple(phase for phase in Phase if phase not in ENGINE_PHASES)
+"""Phases of the units of the configuration."""
 
 
 class StoppedBy(StrEnum):
@@ -253,6 +271,8 @@ class Unit:
     """Number of the timer that counts; an elapsed timer with another number is stale."""
     place: Place | None = None
     """Where user Docker was last started."""
+    pid: int | None = None
+    """Of System Docker: its process; ``None`` when there is none, or it is not ours."""
     renew: bool = False
     """Its next start is in a new container in any case; the old one is kept as ``spare``."""
     spare: Spare | None = None

@@ -6,9 +6,9 @@ from dataclasses import field
 from units.commands import Command
 from units.events import Event
 from units.links import Links
-from units.quantities import Instant
+from units.quantities import NEVER, Instant, Seconds
 from units.records import dataclass
-from units.spec import UnitName, UnitSpec
+from units.spec import SYSTEM_DOCKER, WATCHED_ENGINE, Kind, Policy, RestartPolicy, UnitName, UnitSpec
 from units.switch.record import Outcome, Switch
 from units.unit import Phase, Reason, Spare, Unit
 
@@ -23,7 +23,11 @@ class World:
     """The stream is open and a snapshot has been taken since."""
     engine_version: str = ""
     engine_reason: str = "not asked yet"
+    engine: Unit = field(default_factory=lambda: fresh_engine(NEVER, ours=False))
+    """The engine itself, System Docker. It is no unit of the configuration: nothing depends on it, and it ends last."""
     draining: bool = False
+    overdue: bool = False
+    """The last deadline of the shutdown passed with units still running."""
     reloading: frozenset[UnitName] = frozenset()
     """Units whose success made the configuration be read again; their followers wait for the result."""
     consoles: Mapping[str, UnitSpec] = field(default_factory=dict)
@@ -40,9 +44,27 @@ class World:
     """Consoles that were already replaced by another one, because they did not run."""
 
     @property
+    def units_drained(self) -> bool:
+        """The host goes down and nothing of any unit runs or is under way any more, or there is no more time for it."""
+        if not self.draining:
+            return False
+        return self.watching or self.overdue or not any(unit.busy for unit in self.units.values())
+
+    @property
     def drained(self) -> bool:
-        """The host goes down and nothing of any unit runs or is under way any more."""
-        return self.draining and (self.watching or not any(unit.busy for unit in self.units.values()))
+        """The host goes down, no unit runs any more, and the engine, where it is ours, has ended after them."""
+        return self.draining and self.engine_ended and self.units_drained
+
+    @property
+    def engine_ended(self) -> bool:
+        """There is nothing of the engine to be waited for: it has ended, cannot be ended, or is not ours."""
+        return self.engine.phase in {Phase.STOPPED, Phase.FAILED} or not is_ours(self.engine)
+
+    def find(self, name: str) -> Unit | None:
+        """A unit, or the engine, by its name; on a host that is only watched the engine also answers to ``engine``."""
+        unit = self.units.get(UnitName(name))
+        called = {self.engine.name, "engine"} if self.watching else {self.engine.name}
+        return self.engine if unit is None and name in called else unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +84,8 @@ class Transition:
         # A start that was not ordered here, or one of ours that completed after its deadline.
         ours = {
             Phase.STARTING: self.before.pending,
+            Phase.LOST: self.before.pending,
+            Phase.CRASH_LOOP: self.before.pending if self.after.spec.kind is Kind.SYSTEM_DOCKER else None,
             Phase.CREATING: self.before.pending,
             Phase.STOPPING: self.before.again,
         }.get(self.before.phase)
@@ -87,6 +111,8 @@ class Reaction:
     answers: tuple[Answer, ...] = ()
     notices: tuple[str, ...] = ()
     """Warnings for the operator that are no unit's state."""
+    engine: tuple[Transition, ...] = ()
+    """Those of the engine itself, which is none of the units."""
     switches: tuple[Switch | Outcome, ...] = ()
     """Each step that a switch came to, and its end."""
     changed: tuple[UnitName, ...] = ()
@@ -94,10 +120,35 @@ class Reaction:
 
 
 def new_world(
-    units: Iterable[Unit], links: Links, consoles: Iterable[UnitSpec] = (), *, watching: bool = False
+    units: Iterable[Unit],
+    links: Links,
+    consoles: Iterable[UnitSpec] = (),
+    *,
+    engine: Unit | None = None,
+    watching: bool = False,
 ) -> World:
+    """``engine``: of an attached engine there is nothing to say."""
     by_variant = {spec.variant: spec for spec in consoles}
-    return World({unit.name: unit for unit in units}, links, consoles=by_variant, watching=watching)
+    engine = engine or fresh_engine(NEVER, ours=False, name=WATCHED_ENGINE if watching else SYSTEM_DOCKER)
+    return World({unit.name: unit for unit in units}, links, engine=engine, consoles=by_variant, watching=watching)
+
+
+ENGINE_RESTARTS = RestartPolicy(Policy.ALWAYS, burst=10, interval=Seconds(300), probe=Seconds(60))
+"""Of an engine of ours. Without it nothing runs, so it is tried longer than a unit, and once a minute for ever."""
+
+
+def fresh_engine(now: Instant, *, ours: bool, name: UnitName = SYSTEM_DOCKER) -> Unit:
+    """The engine before anything is known of it. One that is not ours has the restart policy ``no``."""
+    restart = ENGINE_RESTARTS if ours else RestartPolicy(Policy.NO)
+    spec = UnitSpec(name, Kind.SYSTEM_DOCKER, "", "", "", restart=restart)
+    if ours:
+        return Unit(spec, Phase.ABSENT, now, reason="not started yet")
+    return Unit(spec, Phase.CONNECTING, now, reason="has not answered yet")
+
+
+def is_ours(engine: Unit) -> bool:
+    """Whether the engine's process is started and stopped by us."""
+    return engine.spec.restart.policy is not Policy.NO
 
 
 def fresh_unit(spec: UnitSpec, now: Instant, cause: str) -> Unit:

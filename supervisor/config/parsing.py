@@ -19,7 +19,7 @@ from supervisor.config.tree import ConfigError, Node, Report, lookup
 from supervisor.logs.redaction import worth_hiding
 from units.quantities import Seconds
 from units.records import replace
-from units.spec import CONSOLE, USER_DOCKER, Kind, Policy, RestartPolicy, StopPolicy, UnitName, UnitSpec
+from units.spec import CONSOLE, SYSTEM_DOCKER, USER_DOCKER, Kind, Policy, RestartPolicy, StopPolicy, UnitName, UnitSpec
 from units.tables.console import undefined
 from units.tables.storage import placed
 
@@ -76,6 +76,13 @@ def parse(root: Node, report: Report, env_files: Mapping[str, str] | None = None
             f"rancher.services.{USER_DOCKER}",
             "the name is reserved for user Docker",
             "use another one",
+        )
+    if SYSTEM_DOCKER in nodes:
+        shapes.report.problem(
+            nodes[SYSTEM_DOCKER].place,
+            f"rancher.services.{SYSTEM_DOCKER}",
+            "is the name of System Docker, in which units run",
+            "take another",
         )
     if report.problems:
         raise ConfigError(report.problems)

@@ -24,14 +24,6 @@ ANSWER = 5.0
 """Seconds for ``--version``."""
 
 
-def started_at(pid: int) -> str:
-    """A process's start time as the kernel counts it; empty for one that is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
-
-
 def same_mounts(one: int, other: int) -> bool:
     """Whether two processes see the same file systems."""
     try:

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -99,6 +101,21 @@ def dockerd_command(pid: int, binary: str) -> list[str]:
     return [word.decode(errors="replace") for word in line.split(b"\0")[:-1]] if name in known else []
 
 
+def started_at(pid: int) -> str:
+    """A process's start time as the kernel counts it; empty for one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def age(pid: int) -> float:
+    """Seconds that a process has been running; 0 for one that is gone."""
+    ticks = started_at(pid)
+    now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    return max(0.0, now - int(ticks) / os.sysconf("SC_CLK_TCK")) if ticks.isdecimal() else 0.0
+
+
 def last_lines(path: Path, start: int) -> tuple[str, ...]:
     try:
         with path.open("rb") as file:
@@ -108,6 +125,13 @@ def last_lines(path: Path, start: int) -> tuple[str, ...]:
     except OSError:
         return ()
     return tuple(conceal(line) for line in text.splitlines()[-LAST_LINES:])  # It quotes its arguments.
+
+
+def last_words(output: Sequence[str]) -> str:
+    """What an engine said last, without the trimmings of its log: two lines, for the last one is often advice."""
+    spoken = (re.search(r'msg="((?:[^"\\]|\\.)*)"', line) for line in output[-2:])
+    texts = [found[1] if found else line for found, line in zip(spoken, output[-2:], strict=True)]
+    return "; ".join(text.strip().rstrip(".")[:160] for text in texts if text.strip())
 
 
 LOG_LIMIT = 10 * 1024 * 1024

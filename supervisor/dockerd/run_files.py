@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -85,10 +84,3 @@ class RunFiles:
 
     def _no_log(self, error: OSError) -> None:
         self._log.warning("user_docker.no_log", path=str(self._output), error=str(error))
-
-
-def last_words(output: Sequence[str]) -> str:
-    """What an engine said last, without the trimmings of its log: two lines, for the last one is often advice."""
-    spoken = (re.search(r'msg="((?:[^"\\]|\\.)*)"', line) for line in output[-2:])
-    texts = [found[1] if found else line for found, line in zip(spoken, output[-2:], strict=True)]
-    return "; ".join(text.strip().rstrip(".")[:160] for text in texts if text.strip())

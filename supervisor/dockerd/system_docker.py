@@ -1,17 +1,13 @@
-"""System Docker, the engine of all system containers: keeps one dockerd running.
+"""System Docker's process: found, started and signalled. What it does is reported as facts; nothing is decided here.
 
 The process outlives the supervisor (the next one adopts it), and its containers outlive it (``--live-restore``).
-Whether it answers is checked by the event watch; here it only runs or does not.
+Whether it answers is for the engine watch to find out.
 """
 
 import asyncio
-import contextlib
 import os
 import shutil
 import signal
-import time
-from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
@@ -19,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from supervisor.dockerd.command_line import CommandLine, DaemonPlan, SystemDockerError
 from supervisor.dockerd.process import (
     Daemon,
-    describe_exit,
+    age,
     dockerd_command,
     last_lines,
     open_log,
@@ -27,173 +23,132 @@ from supervisor.dockerd.process import (
     spawn_detached,
     unmount_namespace,
 )
+from supervisor.engine.port import EngineError
+from supervisor.runtime.loop import Inbox
+from units import engine_events
+from units.commands import ArmTimer, SignalDaemon, Timer
+from units.deaths import SIGNALLED
+from units.machine import Moment
 from units.quantities import Seconds
-from units.records import dataclass
+from units.spec import SYSTEM_DOCKER
+from units.tables.system_docker import ENGINE_GRACE, KILL_PATIENCE
+from units.unit import Failure, Phase
+from units.world import Entry, Reaction, Transition
 
 MACHINE_CONTAINERD = Path("/run/containerd/containerd.sock")
 """A dockerd without ``--containerd`` uses this one if the file exists, even a stale one."""
 
 
-GOOD_RUN = Seconds(10)
+def check(plan: DaemonPlan, log: FilteringBoundLogger) -> None:
+    """Look whether a daemon can be started, or lives already, and warn of what may surprise.
 
-
-FIRST_PAUSE = Seconds(0.2)
-
-
-LONGEST_PAUSE = Seconds(60)
-
-
-KILL_PATIENCE = Seconds(10)
-"""Seconds from SIGKILL until we stop waiting: such a process hangs in the kernel."""
-
-
-class DaemonPhase(StrEnum):
-    STARTING = "starting"
-    RUNNING = "running"
-    """The process lives; the event watch checks whether it serves."""
-    LOST = "lost"
-    """It ended unexpectedly; it is started again after a pause."""
-    STOPPING = "stopping"
-    STOPPED = "stopped"
-    FAILED = "failed"
-    """The operator must act."""
-
-
-@dataclass(frozen=True, slots=True)
-class DaemonState:
-    phase: DaemonPhase
-    since: float
-    """Wall clock, seconds since 1970."""
-    reason: str
-    pid: int | None = None
-    exit_code: int | None = None
-    """Of the lost run; negative is a signal. ``None`` also for an adopted daemon: its parent learns the code."""
-    output: tuple[str, ...] = ()
-    """The last lines that the lost run logged."""
-
-
-def next_pause(pause: Seconds, ran: Seconds) -> Seconds:
-    """The pause after a run of ``ran`` seconds, if the pause before that run was ``pause``."""
-    if ran >= GOOD_RUN:
-        return Seconds(0)
-    return Seconds(min(max(2 * pause, FIRST_PAUSE), LONGEST_PAUSE))
+    Raises:
+        SystemDockerError: it is not installed.
+    """
+    for warning in plan.warnings:
+        log.warning("system_docker.args", problem=warning)
+    if plan.own_containerd and MACHINE_CONTAINERD.exists():
+        log.warning(
+            "system_docker.containerd",
+            problem=f"dockerd will use {MACHINE_CONTAINERD}, not a containerd of its own, and depend on it",
+            advice="stop that containerd and remove its socket, or choose one: --containerd in system_docker.args",
+        )
+    if _binary(plan) is None and _living(plan) is None:
+        raise SystemDockerError(_no_binary(plan))
 
 
 class SystemDocker:
-    """Keeps one dockerd running: ``check()``, then ``run()`` as a task, then ``stop()``.
+    """One dockerd, held by its pidfd. To be made on a running loop."""
 
-    Cancelling ``run()`` leaves the daemon running, for the next supervisor or for ``stop()``.
-    """
-
-    def __init__(
-        self,
-        plan: DaemonPlan,
-        log: FilteringBoundLogger,
-        on_state: Callable[[DaemonState], None],
-        log_file: Path,
-    ) -> None:
+    def __init__(self, plan: DaemonPlan, inbox: Inbox, log: FilteringBoundLogger, log_file: Path) -> None:
         self.plan = plan
-        self.state = DaemonState(DaemonPhase.STOPPED, time.time(), "not started yet")
+        self.output: tuple[str, ...] = ()
+        """The last lines of the run that ended last."""
+        self._inbox = inbox
         self._log = log.bind(socket=str(plan.socket))
-        self._on_state = on_state
         self._log_file = log_file
         self._daemon: Daemon | None = None
-        self._stop_asked = asyncio.Event()
-        self._stop_lock = asyncio.Lock()
+        self._ending = False
+        self._closed = False
 
-    def check(self) -> None:
-        """Check that a daemon can be started, or is running already.
+    def look(self) -> None:
+        """Adopt the one that lives; else report that there is none."""
+        if not self._adopt():
+            self._inbox.put(engine_events.DaemonAbsent(SYSTEM_DOCKER))
 
-        Raises:
-            SystemDockerError: it is not installed.
-        """
-        for warning in self.plan.warnings:
-            self._log.warning("system_docker.args", problem=warning)
-        if self.plan.own_containerd and MACHINE_CONTAINERD.exists():
-            self._log.warning(
-                "system_docker.containerd",
-                problem=f"dockerd will use {MACHINE_CONTAINERD}, not a containerd of its own, and depend on it",
-                advice="stop that containerd and remove its socket, or choose one: --containerd in system_docker.args",
-            )
-        if self._binary() is None and self._living() is None:
-            message = self._no_binary()
-            self._show(DaemonPhase.FAILED, message)
-            raise SystemDockerError(message)
-
-    def _binary(self) -> str | None:
-        return shutil.which(self.plan.argv[0], path=self.plan.environment["PATH"])
-
-    def _no_binary(self) -> str:
-        name, advice = self.plan.argv[0], "install docker.io or set rancher.system_docker.args"
-        if name.startswith("/"):
-            return f"no executable {name}: {advice}"
-        return f"no {name} found on PATH (looked in {self.plan.environment['PATH']}): {advice}"
-
-    async def run(self) -> None:
-        """Adopt or start the daemon, and start it again whenever it ends, until ``stop()``."""
-        pause = Seconds(0)
-        while not self._stop_asked.is_set():
-            ran, lost = await self._one_run()
-            if self._stop_asked.is_set():
-                break
-            pause = next_pause(pause, ran)
-            self._show_lost(lost, pause)
-            await self._back_off(pause)
-
-    async def _one_run(self) -> tuple[Seconds, DaemonState]:
-        """Return how long it ran, and the state that its end means."""
-        began = time.monotonic()
+    async def start(self) -> None:
+        """Adopt the one that lives, or start one. Raises EngineError."""
+        if self._daemon is not None or self._adopt():
+            return
+        self._remove_stale_pidfile()
         try:
-            daemon = self._take()
+            daemon = self._spawn()
         except OSError as error:
-            reason = self._no_binary() if isinstance(error, FileNotFoundError) else f"cannot start: {error}"
-            return Seconds(0), DaemonState(DaemonPhase.LOST, time.time(), reason)
-        # Not awaited itself: a future that several wait for must not be cancelled with one of them.
-        await asyncio.wait([daemon.exited])
-        self._daemon = None
-        code, output = daemon.exited.result(), last_lines(self._log_file, daemon.log_from)
-        reason = f"dockerd (pid {daemon.pid}) {describe_exit(code)}" + (f": {output[-1]}" if output else "")
-        state = DaemonState(DaemonPhase.LOST, time.time(), reason, None, code, output)
-        # An adopted daemon ran before: its end is no failed start.
-        ran = GOOD_RUN if daemon.adopted else time.monotonic() - began
-        return Seconds(ran), state
+            text = _no_binary(self.plan) if isinstance(error, FileNotFoundError) else f"cannot start dockerd: {error}"
+            raise EngineError(Failure.OTHER, text) from error
+        self._hold(daemon, engine_events.DaemonStarted(SYSTEM_DOCKER, daemon.pid))
 
-    def _take(self) -> "Daemon":
-        """Adopt the running daemon, or start one."""
-        self._daemon = self._daemon or self._adopt()
-        if self._daemon is None:
-            self._show(DaemonPhase.STARTING, "starting dockerd")
-            self._remove_stale_pidfile()
-            self._daemon = self._spawn()
-            self._show(DaemonPhase.RUNNING, "dockerd started", self._daemon.pid)
-        return self._daemon
+    def signal(self, name: str) -> None:
+        """Signal the one that is held, or lives, so that it ends. Raises EngineError (NOT_RUNNING)."""
+        self._ending = True
+        if self._daemon is None and not self._adopt():
+            self._unmount_leftover()
+            raise EngineError(Failure.NOT_RUNNING, "no process of System Docker lives")
+        assert self._daemon is not None
+        self._daemon.send(signal.Signals[name])
 
-    def _adopt(self) -> "Daemon | None":
-        pid = self._living()
+    def close(self) -> None:
+        """Stop watching: the process is left to the next supervisor, or to ``stop``."""
+        self._closed = True
+        if self._daemon is not None:
+            self._daemon.release()
+
+    async def stop(self) -> None:
+        """End it when no core runs that could order it: the boot failed. The grace is that of an ordered stop."""
+        self._ending, self._closed = True, False
+        self._daemon = None  # It is no longer watched.
+        if not self._adopt():
+            return
+        daemon: Daemon | None = self._daemon
+        assert daemon is not None
+        for sign, patience in ((signal.SIGTERM, ENGINE_GRACE), (signal.SIGKILL, KILL_PATIENCE)):
+            daemon.send(sign)
+            await asyncio.wait([daemon.exited], timeout=patience)
+            if daemon.exited.done():
+                break
+
+    def _adopt(self) -> bool:
+        pid = _living(self.plan)
         if pid is None:
-            return None
+            return False
         try:
             daemon = Daemon(pid, adopted=True)
         except ProcessLookupError:
-            return None
-        if self._living() != pid:  # the pid may have changed hands before we held it
+            return False
+        if _living(self.plan) != pid:  # the pid may have changed hands before we held it
             daemon.release()
-            return None
-        self._show(DaemonPhase.RUNNING, "adopted: started by a previous supervisor", pid)
-        return daemon
+            return False
+        self._hold(daemon, engine_events.DaemonStarted(SYSTEM_DOCKER, pid, adopted=True, ran_for=Seconds(age(pid))))
+        return True
 
-    def _living(self) -> int | None:
-        """The pid of a living dockerd that was started for our data root and socket."""
-        pid = pid_in(self.plan.pidfile)
-        command = dockerd_command(pid, self.plan.argv[0]) if pid else None
-        if not command:
-            return None
-        try:
-            line = CommandLine.read(command[1:])
-        except SystemDockerError:
-            return None
-        ours = line.values.get("--data-root", [""])[-1] == str(self.plan.data_root)
-        return pid if ours and line.socket == self.plan.socket else None
+    def _hold(self, daemon: Daemon, started: engine_events.DaemonStarted) -> None:
+        self._daemon = daemon
+        daemon.exited.add_done_callback(lambda _: self._ended(daemon))
+        self._inbox.put(started)
+
+    def _ended(self, daemon: Daemon) -> None:
+        if self._daemon is daemon:
+            self._daemon = None
+        if self._closed:
+            return
+        self.output = last_lines(self._log_file, daemon.log_from)
+        if self._ending:
+            self._unmount_leftover()
+        code = daemon.exited.result()
+        if code is not None and code < 0:
+            code = SIGNALLED - code
+        said = self.output[-1] if self.output and code != 0 else ""
+        self._inbox.put(engine_events.DaemonEnded(SYSTEM_DOCKER, daemon.pid, code, said))
 
     def _remove_stale_pidfile(self) -> None:
         """Remove a pid file that names a process which is not a dockerd: otherwise dockerd refuses to start.
@@ -205,8 +160,8 @@ class SystemDocker:
             self._log.info("system_docker.stale_pidfile", path=str(self.plan.pidfile), pid=pid)
             self.plan.pidfile.unlink(missing_ok=True)
 
-    def _spawn(self) -> "Daemon":
-        binary = self._binary()
+    def _spawn(self) -> Daemon:
+        binary = _binary(self.plan)
         if binary is None:
             raise FileNotFoundError(self.plan.argv[0])
         if self.plan.config_file is not None:
@@ -223,46 +178,6 @@ class SystemDocker:
     def _no_log(self, error: OSError) -> None:
         self._log.warning("system_docker.no_log", path=str(self._log_file), error=str(error))
 
-    def _show_lost(self, lost: DaemonState, pause: Seconds) -> None:
-        again = f"restarting in {pause:g} s" if pause else "restarting now"
-        self._log.warning("system_docker.lost", reason=lost.reason, pause=pause, output=lost.output)
-        self._set(DaemonState(lost.phase, lost.since, f"{lost.reason}; {again}", None, lost.exit_code, lost.output))
-
-    async def _back_off(self, pause: Seconds) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pause):
-                await self._stop_asked.wait()
-
-    async def stop(self, grace: Seconds) -> None:
-        """End the daemon: SIGTERM, and SIGKILL after ``grace``. With ``--live-restore`` its containers live on.
-
-        May be called more than once and at any time; every call returns when the daemon has ended.
-        """
-        self._stop_asked.set()
-        async with self._stop_lock:
-            daemon = self._daemon or self._adopt()
-            if daemon is not None and not await self._end(daemon, grace):
-                self._show(
-                    DaemonPhase.FAILED,
-                    "dockerd is still running after SIGKILL; probably stuck in I/O (D state)",
-                    daemon.pid,
-                )
-                return
-            self._daemon = None
-            if self.state.phase is not DaemonPhase.STOPPED:
-                self._unmount_leftover()
-                self._show(DaemonPhase.STOPPED, "stopped by request")
-
-    async def _end(self, daemon: "Daemon", grace: Seconds) -> bool:
-        self._show(DaemonPhase.STOPPING, f"stopped by request: ignored SIGTERM, killed after {grace:g} s", daemon.pid)
-        daemon.send(signal.SIGTERM)
-        await asyncio.wait([daemon.exited], timeout=grace)
-        if not daemon.exited.done():
-            self._log.warning("system_docker.killed", pid=daemon.pid, grace=grace)
-            daemon.send(signal.SIGKILL)
-            await asyncio.wait([daemon.exited], timeout=KILL_PATIENCE)
-        return daemon.exited.done()
-
     def _unmount_leftover(self) -> None:
         """Undo the bind mount of the host's network namespace, which dockerd leaves behind and creates again."""
         path = self.plan.exec_root / "netns" / "default"
@@ -271,10 +186,63 @@ class SystemDocker:
         except OSError as error:
             self._log.warning("system_docker.leftover", path=str(path), error=str(error))
 
-    def _show(self, phase: DaemonPhase, reason: str, pid: int | None = None) -> None:
-        self._log.info("system_docker.state", phase=phase.value, reason=reason, pid=pid)
-        self._set(DaemonState(phase, time.time(), reason, pid))
 
-    def _set(self, state: DaemonState) -> None:
-        self.state = state
-        self._on_state(state)
+class OldLines:
+    """An observer that writes the log lines by which System Docker was known before it was a unit.
+
+    They go with the next release: ``unit.transition`` with ``unit=system-docker`` says the same.
+    """
+
+    def __init__(self, docker: SystemDocker, log: FilteringBoundLogger) -> None:
+        self._docker = docker
+        self._log = log.bind(socket=str(docker.plan.socket))
+
+    def observe(self, entry: Entry, _moment: Moment, reaction: Reaction) -> None:
+        if isinstance(entry.event, engine_events.DaemonStarted):
+            reason = "adopted: a supervisor before us started it" if entry.event.adopted else "dockerd started"
+            self._log.info("system_docker.state", phase="running", reason=reason, pid=entry.event.pid)
+        for moved in reaction.engine:
+            self._moved(moved, reaction)
+        if any(isinstance(order, SignalDaemon) and order.signal == "SIGKILL" for order in reaction.commands):
+            self._log.warning("system_docker.killed", pid=reaction.world.engine.pid, grace=ENGINE_GRACE)
+
+    def _moved(self, moved: Transition, reaction: Reaction) -> None:
+        after = moved.after
+        match after.phase:
+            case Phase.LOST | Phase.CRASH_LOOP:
+                waits = (
+                    one.delay for one in reaction.commands if isinstance(one, ArmTimer) and one.timer is Timer.RETRY
+                )
+                pause = next(waits, Seconds(0))
+                self._log.warning("system_docker.lost", reason=after.reason, pause=pause, output=self._docker.output)
+            case Phase.STARTING if moved.on in {"DaemonAbsent", "RetryDue"}:
+                self._log.info("system_docker.state", phase="starting", reason="starting dockerd", pid=None)
+            case Phase.STOPPING | Phase.STOPPED | Phase.FAILED:
+                self._log.info("system_docker.state", phase=after.phase.value, reason=after.reason, pid=after.pid)
+            case _:
+                pass
+
+
+def _binary(plan: DaemonPlan) -> str | None:
+    return shutil.which(plan.argv[0], path=plan.environment["PATH"])
+
+
+def _no_binary(plan: DaemonPlan) -> str:
+    name, advice = plan.argv[0], "install docker.io or set rancher.system_docker.args"
+    if name.startswith("/"):
+        return f"no executable {name}: {advice}"
+    return f"no {name} found on PATH (looked in {plan.environment['PATH']}): {advice}"
+
+
+def _living(plan: DaemonPlan) -> int | None:
+    """The pid of a living dockerd that was started for our data root and socket."""
+    pid = pid_in(plan.pidfile)
+    command = dockerd_command(pid, plan.argv[0]) if pid else None
+    if not command:
+        return None
+    try:
+        line = CommandLine.read(command[1:])
+    except SystemDockerError:
+        return None
+    ours = line.values.get("--data-root", [""])[-1] == str(plan.data_root)
+    return pid if ours and line.socket == plan.socket else None

@@ -8,6 +8,7 @@ the unit ``user-docker``.
 import asyncio
 import contextlib
 import json
+import math
 import os
 import shutil
 import signal as signals
@@ -27,18 +28,19 @@ from supervisor.dockerd.container_fs import (
     find_engine,
     look_into,
     same_mounts,
-    started_at,
     try_out,
 )
 from supervisor.dockerd.process import (
     Daemon,
     describe_exit,
     dockerd_command,
+    last_words,
     pid_in,
     spawn_detached,
+    started_at,
 )
 from supervisor.dockerd.rooted_path import within
-from supervisor.dockerd.run_files import Record, RunFiles, last_words
+from supervisor.dockerd.run_files import Record, RunFiles
 from supervisor.dockerd.tls.isolated import materialize_apart
 from supervisor.dockerd.tls.settings import TlsError, TlsSettings, UnusableError
 from supervisor.engine.fast_client import Caller
@@ -46,17 +48,17 @@ from supervisor.engine.port import Engine, EngineError, Report
 from supervisor.os_errors import why
 from supervisor.runtime.loop import Inbox
 from units.events import ContainerDied, ContainerStarted, Event, HealthReported, Observed
-from units.health import Health
+from units.health import Check, Health, Http, Standing, judge, pause
 from units.quantities import Seconds
 from units.records import dataclass
 from units.spec import PROCESS, USER_DOCKER, ContainerId, Place
 from units.tables.storage import ContextFacts, lacks
 from units.unit import Failure
 
-FIRST_LOOK, LAST_LOOK, SERVING_LOOK = 0.05, 1.0, 10.0
-"""Seconds between two readiness checks: doubling until it serves, then steady."""
-MISSES = 3
-"""Consecutive failures before it counts as not serving."""
+FIRST_LOOK, LAST_LOOK = 0.05, 1.0
+"""Seconds between two looks whether it serves, doubling, until it does."""
+SERVES = Check("", Http(0, "/info"), interval=Seconds(10), retries=3, start_period=Seconds(math.inf))
+"""How a row of looks is judged. Asked of its own socket; until it has served once, only the unit's deadline counts."""
 END_GRACE, KILL_GRACE = 30.0, 10.0
 UNKNOWN_EXIT = 255
 
@@ -69,9 +71,17 @@ class _Run:
     record: Record
     began: float
     cause: str
-    serving: bool = False
+    standing: Standing = Standing()
+    """What the looks come to so far."""
     looks: asyncio.Task[None] | None = None
-    misses: int = 0
+
+    @property
+    def serving(self) -> bool:
+        return self.standing.health is Health.HEALTHY
+
+    @property
+    def ran_for(self) -> Seconds:
+        return Seconds(time.monotonic() - self.began)
 
 
 class UserDocker:
@@ -163,7 +173,7 @@ class UserDocker:
                 created=False,
                 health=Health.HEALTHY if run.serving else Health.STARTING,
                 config_hash=run.record.config_hash,
-                ran_for=Seconds(time.monotonic() - run.began),
+                ran_for=run.ran_for,
                 displaced=await self._displaced(run),
             ),
         )
@@ -279,25 +289,23 @@ class UserDocker:
     # Whether it serves.
 
     async def _watch(self, run: _Run) -> None:
-        pause = FIRST_LOOK
+        look = FIRST_LOOK
         while True:
-            trouble = await self._trouble(run)
-            self._judge(run, trouble)
-            if run.serving:
-                pause = SERVING_LOOK
-            await asyncio.sleep(pause)
-            pause = min(LAST_LOOK, pause * 2)
+            asked = run.ran_for
+            self._judge(run, await self._trouble(run), asked)
+            steady = pause(SERVES, run.standing, run.ran_for, 0.5)
+            await asyncio.sleep(look if not run.serving else steady)
+            look = min(LAST_LOOK, look * 2)
 
-    def _judge(self, run: _Run, trouble: str) -> None:
+    def _judge(self, run: _Run, trouble: str, ran_for: Seconds) -> None:
+        """One look, judged as every check's answer is. ``ran_for``: the age of the run when it was asked."""
         self.report.trouble = trouble
-        run.misses = run.misses + 1 if trouble else 0
-        if not trouble and not run.serving:
-            run.serving = True
-            self._tell(run, HealthReported(USER_DOCKER, PROCESS, Health.HEALTHY))
-        elif run.serving and run.misses >= MISSES:
-            run.serving = False
+        before, run.standing = run.standing, judge(SERVES, run.standing, passed=not trouble, ran_for=ran_for)
+        if run.standing.health is before.health:
+            return
+        if run.standing.health is Health.UNHEALTHY:
             self._log.warning("user_docker.silent", pid=run.daemon.pid, trouble=trouble)
-            self._tell(run, HealthReported(USER_DOCKER, PROCESS, Health.UNHEALTHY))
+        self._tell(run, HealthReported(USER_DOCKER, PROCESS, run.standing.health, output=trouble))
 
     async def _trouble(self, run: _Run) -> str:
         """Why it does not serve; empty when it answers and its data is in the right place."""

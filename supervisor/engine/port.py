@@ -234,6 +234,30 @@ class Report:
     """Why it does not serve, as of the last check."""
 
 
+class SystemEngine(Protocol):
+    """The port to System Docker's process. What it does is reported as facts of the engine itself."""
+
+    def look(self) -> None:
+        """Look for a process that lives already: ``DaemonStarted`` or ``DaemonAbsent`` is reported."""
+        ...
+
+    async def start(self) -> None:
+        """Start it, or adopt the one that lives: ``DaemonStarted`` is reported. Raises EngineError."""
+        ...
+
+    def signal(self, name: str) -> None:
+        """Raises EngineError (NOT_RUNNING) when no process of it lives."""
+        ...
+
+    def close(self) -> None:
+        """Stop watching. The process goes on."""
+        ...
+
+    async def stop(self) -> None:
+        """End the process when no core runs that could order it: the boot failed."""
+        ...
+
+
 class UserEngine(Protocol):
     """The port to user Docker's process. It reports facts of the unit ``user-docker``."""
 

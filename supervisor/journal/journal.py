@@ -73,7 +73,7 @@ class Journal(RecordStore):
 
     def _log_order(self, command: Command, world: World, moment: Moment) -> None:
         name = getattr(command, "unit", None)
-        unit = None if name is None else world.units.get(name)
+        unit = None if name is None else world.find(name)
         said: dict[str, Any] = {} if name is None else {"unit": name}
         if isinstance(command, ArmTimer):
             said |= {"timer": command.timer.value, "delay": round(command.delay, 3)}

@@ -69,7 +69,7 @@ class ReactionWriter:
         looked = look(self._incidents, entry.event, moment, reaction)
         self._incidents = looked.incidents
         told = _OneReaction(self, entry, moment, reaction)
-        for transition in reaction.transitions:
+        for transition in (*reaction.engine, *reaction.transitions):
             told.transition(transition)
         before, self._world = self._world, reaction.world
         for decision in () if before is None else of_standing(before, entry.event, moment, reaction):
@@ -125,8 +125,9 @@ class _OneReaction:
         writer, event = self._writer, self._entry.event
         origin = writer.plans.tell(transition, event, self._moment, self._reaction.world, self.decision)
         down = after.phase.troubled or after.phase in {Phase.EXITED, Phase.COMPLETED}
-        died = down or transition.on == "ContainerDied"
-        level = "warning" if after.phase.troubled or _crashed(transition) else "info"
+        died = down or transition.on in {"ContainerDied", "DaemonEnded"}
+        bad = after.phase.troubled or after.phase in {Phase.LOST, Phase.HUNG} or _crashed(transition)
+        level = "warning" if bad else "info"
         record = self._keep(
             event="unit.transition",
             fact=self._common["fact"] + ("" if root == after.name else f" of {root}"),
@@ -180,7 +181,7 @@ class _OneReaction:
         """Keep a decision, and return its number."""
         unit = decision.unit
         root = getattr(self._entry.event, "unit", unit)
-        about_unit = self._reaction.world.units.get(UnitName(unit))
+        about_unit = self._reaction.world.find(unit)
         record = self._keep(
             event="unit.decision",
             level="debug",
@@ -215,7 +216,7 @@ class _OneReaction:
 
     def noted(self, event: UnitEvent) -> None:
         """Keep a fact that caused no transition but may explain one, such as a signal or a refused request."""
-        unit = self._reaction.world.units.get(event.unit)
+        unit = self._reaction.world.find(event.unit)
         if unit is None or getattr(event, "container", unit.container) != unit.container:
             return
         refused = next((answer.text for answer in self._reaction.answers if not answer.accepted), "")
@@ -316,7 +317,7 @@ class _OneReaction:
         **said: Any,
     ) -> None:
         cause = cause or self._cause
-        about_unit = self._reaction.world.units.get(UnitName(unit))
+        about_unit = self._reaction.world.find(unit)
         run = None if about_unit is None else about_unit.run
         known = {"incident": said["incident"]} if "incident" in said else {}
         inputs = self._writer.store.apart(

@@ -22,11 +22,13 @@ LONGEST = 250
 """Records of one chain."""
 SURROUNDINGS = 16
 """Records of the host (engine lost and back, configuration, shutdown, another supervisor) in one chain."""
-GOOD = frozenset({Phase.READY.value, Phase.COMPLETED.value, Phase.INACTIVE.value, Phase.RUNNING.value})
+GOOD = frozenset(
+    {Phase.READY.value, Phase.COMPLETED.value, Phase.INACTIVE.value, Phase.RUNNING.value, Phase.SERVING.value}
+)
 
 
 def why(journal: Journal, world: World, name: UnitName, since: float | None = None) -> dict[str, Any]:
-    """Why the unit is in its state: its row, what comes next, and the chain of events that led there.
+    """Why a unit, or the engine, is in its state: its row, what comes next, and the chain of events that led there.
 
     Args:
         journal: Where the records are.
@@ -37,7 +39,10 @@ def why(journal: Journal, world: World, name: UnitName, since: float | None = No
     Raises:
         KeyError: no such unit.
     """
-    unit = world.units[name]
+    unit = world.find(name)
+    if unit is None:
+        raise KeyError(name)
+    name = unit.name
     own = _told(journal.records(name))
     begin = story(own) if since is None else sum(record.time < since for record in own)
     shown = chain(journal, world.links, name, own, begin)

@@ -235,9 +235,9 @@ CATALOGUE: tuple[Group, ...] = (
     Group(
         "Events of an embedded engine",
         (
-            Line("system_docker.state", "info", "its process started, serves, stops"),
-            Line("system_docker.lost", "warning", "it died, and when it is restarted; `output` has its last lines"),
-            Line("system_docker.killed", "warning", "it did not stop in time and was killed"),
+            Line("system_docker.state", "info", "its process started, stops (goes: see `unit.transition`)"),
+            Line("system_docker.lost", "warning", "it died; `output` has its last lines (goes: see `unit.transition`)"),
+            Line("system_docker.killed", "warning", "it did not stop in time (goes: see `unit.transition`)"),
             Line("system_docker.args", "warning", "an argument of the engine may have unexpected effects"),
             Line("system_docker.containerd", "warning", "another containerd is running, and the engine would use it"),
             Line("system_docker.stale_pidfile", "info", "the pid file of a dead process was removed"),

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from structlog.typing import FilteringBoundLogger
 
-from supervisor.engine.port import Engine, EngineError, UserEngine
+from supervisor.engine.port import Engine, EngineError, SystemEngine, UserEngine
+from supervisor.runtime.daemon_orders import DaemonOrder, order_system_docker, order_user_docker
 from supervisor.runtime.loop import Inbox
 from supervisor.runtime.switch_actions import Switches
 from units.commands import (
@@ -31,11 +32,14 @@ from units.commands import (
     RestartContainer,
     SayOnly,
     SignalContainer,
+    SignalDaemon,
     StartContainer,
+    StartDaemon,
     SwapBack,
     TakeSnapshot,
     Timer,
 )
+from units.engine_events import DaemonAbsent, DaemonStartFailed
 from units.events import (
     ContainerCreated,
     ContainerLooked,
@@ -56,7 +60,7 @@ from units.health import Health
 from units.machine import Moment
 from units.quantities import Seconds
 from units.records import replace
-from units.spec import PROCESS, USER_DOCKER, ContainerId, UnitName
+from units.spec import USER_DOCKER, ContainerId, UnitName
 from units.unit import Failure
 from units.world import Entry, Reaction
 
@@ -80,7 +84,7 @@ GUARDED: dict[type[Command], str] = {
 """The gate's point for each order."""
 
 RareOrder: TypeAlias = RestartContainer | RecreateContainer | RemoveContainer | ParkContainer | SwapBack
-LaneOrder: TypeAlias = CreateContainer | StartContainer | SignalContainer | KeepIntent | RareOrder
+LaneOrder: TypeAlias = CreateContainer | StartContainer | SignalContainer | KeepIntent | RareOrder | DaemonOrder
 
 
 class Effects:
@@ -95,6 +99,7 @@ class Effects:
         *,
         read_config: Callable[[], Awaitable[Event]],
         snapshot: Callable[[str], None],
+        system_docker: SystemEngine | None = None,
         user_docker: UserEngine | None = None,
         switches: Switches | None = None,
         recreations: "Recreations | None" = None,
@@ -107,6 +112,7 @@ class Effects:
         self._log = log
         self._read_config = read_config
         self._snapshot = snapshot
+        self._system_docker = system_docker
         self._user_docker = user_docker
         self._switches = switches
         self._recreations = recreations
@@ -121,7 +127,7 @@ class Effects:
     def observe(self, _entry: Entry, moment: Moment, reaction: Reaction) -> None:
         for command in reaction.commands:
             name: UnitName | None = getattr(command, "unit", None)
-            unit = None if name is None else reaction.world.units.get(name)
+            unit = None if name is None else reaction.world.units.get(name) or reaction.world.find(name)
             put_off = isinstance(command, ArmTimer) and command.timer is Timer.LOOK
             self._order(command, moment.cause if unit is None or put_off else unit.cause or moment.cause)
 
@@ -147,6 +153,8 @@ class Effects:
                 | ParkContainer()
                 | SwapBack()
                 | KeepIntent()
+                | StartDaemon()
+                | SignalDaemon()
             ):
                 self._enqueue(command, cause)
             case PullImage():
@@ -240,8 +248,12 @@ class Effects:
         match order:
             case KeepIntent():
                 return self._switching.keep_intent(order, cause)
+            case StartDaemon() | SignalDaemon():
+                assert self._system_docker is not None
+                return order_system_docker(self._system_docker, order)
             case CreateContainer() | StartContainer() | SignalContainer() if order.unit == USER_DOCKER:
-                return self._order_user_docker(order, cause)
+                assert self._user_docker is not None
+                return order_user_docker(self._user_docker, self._inbox, order, cause)
             case StartContainer():
                 return self._engine.start(order.container)
             case CreateContainer():
@@ -282,9 +294,7 @@ class Effects:
         text = str(error)
         self._log.debug("order.failed", unit=order.unit, order=type(order).__name__, error=text, cause=cause)
         match order:
-            case CreateContainer():
-                self._inbox.put(CreateFailed(order.unit, error.failure, text), cause=cause)
-            case RecreateContainer():
+            case CreateContainer() | RecreateContainer():
                 self._inbox.put(CreateFailed(order.unit, error.failure, text), cause=cause)
             case StartContainer() | RestartContainer():
                 self._inbox.put(StartFailed(order.unit, order.container, error.failure, text), cause=cause)
@@ -296,24 +306,14 @@ class Effects:
                 self._log.warning("console.not-swapped", container=order.container[:12], error=text)
             case ParkContainer():
                 self._log.warning("console.not-parked", container=order.container[:12], error=text)
+            case StartDaemon() | SignalDaemon():
+                started = isinstance(order, StartDaemon)
+                fact = DaemonStartFailed(order.unit, text) if started else DaemonAbsent(order.unit)
+                self._inbox.put(fact, cause=cause)
             case KeepIntent():
                 pass  # Needs no engine.
             case _:
                 assert_never(order)
-
-    async def _order_user_docker(self, order: CreateContainer | StartContainer | SignalContainer, cause: str) -> None:
-        """User Docker has no container: the create only prepares its definition."""
-        assert self._user_docker is not None
-        match order:
-            case CreateContainer(spec=spec):
-                self._user_docker.prepare(spec.body, spec.config_hash)
-                self._inbox.put(ContainerCreated(order.unit, PROCESS, spec.config_hash), cause=cause)
-                self._inbox.put(HealthReported(order.unit, PROCESS, Health.STARTING), cause=cause)
-            case StartContainer(place=place):
-                assert place is not None
-                await self._user_docker.start(place, cause)
-            case SignalContainer():
-                self._user_docker.signal(order.signal)
 
     async def _create(self, order: CreateContainer, cause: str) -> None:
         """The reply carries the new id, so it is a fact; the event stream repeats it."""

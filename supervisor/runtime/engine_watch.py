@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from supervisor.engine.api_version import API, too_new, too_old
 from supervisor.engine.port import Engine, EngineError, EngineInfo, Heard
 from supervisor.runtime.loop import Inbox
+from units.engine_events import EngineStalled
 from units.events import EngineBack, EngineLost, Observed, SnapshotTaken
 from units.quantities import Seconds
 from units.unit import Failure
@@ -144,7 +145,7 @@ class Watch:
 
     async def _look(self) -> None:
         """Take snapshots: one at once, then on each request and after each period."""
-        trigger = "connect"
+        trigger, stalled = "connect", False
         while True:
             self._doubts.clear()
             asked_after = self._inbox.taken
@@ -154,8 +155,12 @@ class Watch:
                     seen += await self._besides()
             except EngineError as error:
                 self._log.warning("snapshot.failed", error=str(error))
+                if error.failure is Failure.TIMEOUT and not stalled:
+                    stalled = True
+                    self._inbox.put(EngineStalled(str(error)))
                 await asyncio.sleep(FIRST_WAIT if error.failure is not Failure.UNREACHABLE else LAST_WAIT / 2)
                 continue
+            stalled = False
             self._inbox.put(SnapshotTaken(seen, trigger, asked_after))
             trigger = await self._next_trigger()
 

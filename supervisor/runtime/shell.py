@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from supervisor.engine.port import Engine, UserEngine
+from supervisor.engine.port import Engine, SystemEngine, UserEngine
 from supervisor.runtime.effects import Effects
 from supervisor.runtime.engine_watch import Gauges, Watch
 from supervisor.runtime.health_scheduler import ProbeGauges, Prober, Told
 from supervisor.runtime.loop import Inbox, Loop, Observer
 from supervisor.runtime.switch_actions import Switches
 from supervisor.state.writer import Keeper
-from units.events import Event, ShutdownAsked, ShutdownHurried
+from units.events import Event, ShutdownAsked, ShutdownHurried, ShutdownOverdue
 from units.machine import Moment
 from units.quantities import Seconds
 from units.records import dataclass
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 LAST_GRACE = Seconds(15)
 """After the total deadline: three SIGKILLs, 2, 4 and 8 s apart. Then the supervisor exits, whatever still runs."""
+
+ENGINE_END = Seconds(50)
+"""After that: an engine of ours has had SIGTERM, its grace, and SIGKILL. Then we exit, also if it does not end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class _Drained:
         for name in reaction.changed:
             unit = world.units.get(name)
             (self._busy.add if unit is not None and unit.busy else self._busy.discard)(name)
-        if world.watching or not self._busy:
+        if world.engine_ended and (world.watching or world.overdue or not self._busy):
             self.event.set()
 
 
@@ -79,6 +82,7 @@ class Shell:
         timing: Timing,
         read_config: Callable[[], Awaitable[Event]],
         prepare: Callable[[], Awaitable[None]],
+        system_docker: SystemEngine | None = None,
         user_docker: UserEngine | None = None,
         switches: Switches | None = None,
         recreations: "Recreations | None" = None,
@@ -94,6 +98,7 @@ class Shell:
         self._chance = chance
         self._timing = timing
         self._read_config = read_config
+        self._system_docker = system_docker
         self._user_docker = user_docker
         self._switches = switches
         self._recreations = recreations
@@ -139,8 +144,10 @@ class Shell:
         self._inbox.put(ShutdownHurried(reason))
 
     def _give_up(self) -> None:
-        self.gave_up = not self._drained.event.is_set()
-        self._drained.event.set()
+        self.gave_up = not self.world.units_drained
+        if self.gave_up:
+            self._inbox.put(ShutdownOverdue())
+        asyncio.get_running_loop().call_later(ENGINE_END, self._drained.event.set)
 
     def _make_gating(self) -> "Gating":
         from supervisor.runtime.gating import Gating  # noqa: PLC0415 - only where somebody is to be asked
@@ -159,6 +166,7 @@ class Shell:
                 self._log,
                 read_config=self._read_config,
                 snapshot=self._watch.doubt,
+                system_docker=self._system_docker,
                 user_docker=self._user_docker,
                 switches=self._switches,
                 recreations=self._recreations,
@@ -174,6 +182,8 @@ class Shell:
                 effects,
                 told,
             )
+            if self._system_docker is not None:
+                self._system_docker.look()
             lasting = [
                 tasks.create_task(self._loop.run(clock), name="loop"),
                 tasks.create_task(self._watch.run(), name="watch"),
@@ -184,8 +194,9 @@ class Shell:
             finally:
                 effects.close()
                 prober.close()
-                if self._user_docker is not None:
-                    self._user_docker.close()
+                for process in (self._user_docker, self._system_docker):
+                    if process is not None:
+                        process.close()
                 for task in lasting:
                     task.cancel()
         await self._keeper.write(ended=not self.gave_up)

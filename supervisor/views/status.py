@@ -17,7 +17,7 @@ from units.tables.console import dirty, persistent
 from units.tables.storage import contexts
 from units.unit import Phase, StoppedBy, Unit
 from units.words import duration
-from units.world import World
+from units.world import World, is_ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,6 @@ class Context:
     """Seconds since 1970 of a moment of the monotonic clock."""
     started: float
     """When this supervisor started, seconds since 1970."""
-    daemon: str | None = None
-    """State of the embedded engine's process, in words."""
-    daemon_pid: int | None = None
     enabled: Mapping[Switchable, str] = field(default_factory=dict)
     """The choices for the next boot."""
     user_docker: Report | None = None
@@ -51,15 +48,7 @@ def status(world: World, context: Context) -> dict[str, Any]:
 def host(world: World, context: Context) -> dict[str, Any]:
     """All but the units."""
     return {
-        "engine": {
-            "url": context.url,
-            "mode": context.mode,
-            "up": world.engine_up,
-            "version": world.engine_version or None,
-            "reason": world.engine_reason,
-            "daemon": context.daemon,
-            "daemon_pid": context.daemon_pid,
-        },
+        "engine": engine(world, context),
         "console": consoles(world, context),
         "storage": storage(world, context),
         "user_docker": user_docker(world, context),
@@ -70,6 +59,21 @@ def host(world: World, context: Context) -> dict[str, Any]:
             "started": as_iso(context.started),
             "draining": world.draining,
         },
+    }
+
+
+def engine(world: World, context: Context) -> dict[str, Any]:
+    """How the engine serves, and the engine itself as a unit is shown."""
+    unit = world.engine
+    return {
+        "url": context.url,
+        "mode": context.mode,
+        "up": world.engine_up,
+        "version": world.engine_version or None,
+        "reason": world.engine_reason,
+        "daemon": f"{unit.phase}: {unit.reason}" if is_ours(unit) else None,
+        "daemon_pid": unit.pid,
+        "unit": unit_row(unit, context.to_wall),
     }
 
 
@@ -203,9 +207,25 @@ NEXT: dict[Phase, str] = {
 }
 """What would change a unit's state, and what a person can do."""
 
+NEXT_OF_ENGINE: dict[Phase, str] = {
+    Phase.ABSENT: "dockerd is found running, or started",
+    Phase.CONNECTING: "the engine answers; it is asked again every 2 s",
+    Phase.STARTING: "it answers on its socket, or its process ends",
+    Phase.SERVING: "its process ends, or it no longer answers",
+    Phase.HUNG: "it answers again, or its process ends; an engine of ours is restarted as soon as it has ended",
+    Phase.LOST: "an engine of ours is started again when its delay is over, another one is asked again every 2 s",
+    Phase.CRASH_LOOP: "it is tried again every {probe:g} s; its log says why it ends",
+    Phase.STOPPING: "its process ends, or is killed when its grace is over",
+    Phase.STOPPED: "nothing: the host goes down",
+    Phase.FAILED: "nothing: the host goes down without it; find out what holds the process (disk, mount)",
+}
+"""The same of System Docker."""
+
 
 def what_next(unit: Unit, world: World) -> str:
     """What would change the unit's state, in a sentence."""
+    if unit.spec.kind is Kind.SYSTEM_DOCKER:
+        return NEXT_OF_ENGINE[unit.phase].format(probe=unit.spec.restart.probe)
     if world.draining:
         return "the host goes down; nothing is started any more"
     if not world.engine_up and unit.phase is not Phase.INACTIVE:

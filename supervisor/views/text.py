@@ -31,6 +31,9 @@ COLOURS = {
     "draining": YELLOW,
     "stopping": YELLOW,
     "inactive": DIM,
+    "serving": GREEN,
+    "hung": RED,
+    "lost": YELLOW,
 }
 NARROWEST = 20
 """Columns that the last column keeps, however narrow the terminal."""
@@ -131,6 +134,11 @@ def show_status(screen: Screen, answer: Mapping[str, Any]) -> None:
     version = clean(engine["version"] or "")
     said = f"{engine['mode']}, {version + ', ' if version else ''}{engine['url']}: {engine['reason']}"
     screen.line(f"engine      {screen.paint(word, COLOURS[word])}, {screen.fit(clean(said), 18)}")
+    unit = engine.get("unit")
+    if unit is not None and (engine["daemon"] or unit["state"] != "serving"):
+        restarts = f", {unit['restarts']} restarts" if unit["restarts"] else ""
+        said = f" for {since(unit['since'])}{restarts}: {unit['reason']}"
+        screen.line(f"{'':<12}{screen.paint(unit['state'], COLOURS.get(unit['state']))}{screen.fit(clean(said), 24)}")
     going = ", going down" if boss["draining"] else ""
     screen.line(f"supervisor  {boss['version']}, pid {boss['pid']}, for {since(boss['started'])}{going}")
     _show_places(screen, answer)

@@ -1,101 +1,52 @@
-"""System Docker's process, with real daemons. Run as a program, this is the supervisor that the tests kill."""
+"""System Docker's process under a whole supervisor, with real daemons."""
 
-import asyncio
 import json
-import os
-import select
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
-import uvloop
 
-from supervisor.dockerd.command_line import plan
-from supervisor.dockerd.system_docker import DaemonState, SystemDocker
 from tests.bed import engines, images
-from tests.bed.bed import Bed, InsideProcess
-from tests.bed.engines import REPOSITORY
-from tests.bed.http import Docker
-from units.quantities import Seconds
+from tests.bed.bed import Bed
+from tests.boot import host as booted
 
 PATIENCE = 90.0  # seconds
-GRACE = "20\n"  # seconds, as the supervisor is told
 
 
-class Host:
-    """A bed, and what a supervisor in it says."""
+class Host(booted.Host):
+    """A bed, and what its supervisor logs of the engine."""
 
-    def __init__(self, bed: Bed, version: str) -> None:
-        self.bed = bed
-        self.binaries = engines.find(version)
-        self.docker = Docker(bed.dir / "s.sock")
-        self.pidfile = bed.dir / "s.pid"
-        self.supervisor: InsideProcess | None = None
-        self._said = b""
-
-    def boot(self, *args: str, loop: str = "uvloop") -> None:
-        """Start a supervisor; what its states are is asked with `heard`."""
-        self._said = b""
-        with (self.bed.dir / "supervisor.log").open("a") as log:
-            self.supervisor = self.bed.popen(
-                [sys.executable, "-m", "tests.engine.test_system_docker", loop, self.bed.dir, *args],
-                cwd=REPOSITORY,
-                env={"PATH": self.binaries.path, "CGROUP": self.bed.cgroup},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-            )
+    def __init__(self, bed: Bed, version: str, *args: str) -> None:
+        engine = json.loads(booted.system_docker(bed.dir, bed.cgroup, engines.find(version).path))
+        engine["args"] += args
+        super().__init__(bed, version, json.dumps({"rancher": {"system_docker": engine}}))
+        self._heard = 0
 
     def heard(self) -> dict[str, Any]:
-        """Wait for the next state."""
-        assert self.supervisor is not None
-        assert self.supervisor.stdout is not None
-        pipe = self.supervisor.stdout.fileno()
-        while b"\n" not in self._said:
-            assert select.select([pipe], [], [], PATIENCE)[0], "the supervisor says nothing"
-            more = os.read(pipe, 65536)
-            assert more, (self.bed.dir / "supervisor.log").read_text()
-            self._said += more
-        line, _, self._said = self._said.partition(b"\n")
-        state: dict[str, Any] = json.loads(line)
-        return state
+        """Wait for the engine's next transition."""
+
+        def is_next(line: dict[str, Any]) -> bool:
+            return bool(line["event"] == "unit.transition" and line["unit"] == "system-docker")
+
+        found = self.wait_for_line("the engine moved", is_next, since=self._heard)
+        self._heard = 1 + next(
+            i
+            for i, line in enumerate(self.log)
+            if i >= self._heard and line.startswith("{") and json.loads(line) == found
+        )
+        return found
 
     def phases(self, count: int) -> list[str]:
-        return [self.heard()["phase"] for _ in range(count)]
+        return [str(self.heard()["state"]) for _ in range(count)]
 
     def serving(self) -> int:
         """Wait for a started daemon that answers; returns its pid in the bed."""
-        assert self.heard()["phase"] == "starting"
-        state = self.heard()
-        assert state["phase"] == "running", state
-        self.answers()
-        return int(state["pid"])
-
-    def answers(self) -> None:
-        until = time.monotonic() + PATIENCE
-        while not self.docker.ping():
-            assert time.monotonic() < until, (self.bed.dir / "docker.log").read_text()[-4000:]
-            time.sleep(0.02)
-
-    def stop(self, grace: str = GRACE) -> None:
-        """Ask the supervisor to stop the daemon, and wait for its own end."""
-        assert self.supervisor is not None
-        assert self.supervisor.stdin is not None
-        self.supervisor.stdin.write(grace)
-        self.supervisor.stdin.flush()
-        assert self.supervisor.wait(PATIENCE) == 0, (self.bed.dir / "supervisor.log").read_text()
-
-    def kill_supervisor(self) -> None:
-        assert self.supervisor is not None
-        self.supervisor.kill()
-        self.supervisor.wait(PATIENCE)
+        while (state := self.heard()["state"]) != "serving":
+            assert state == "starting"
+        assert self.docker.ping()
+        return self.engine_pid()
 
     def kill(self, pid: int, sign: str = "KILL") -> None:
         self.bed.run(["kill", f"-{sign}", str(pid)])
@@ -118,18 +69,18 @@ def host(engine_version: str) -> Iterator[Host]:
         yield Host(bed, engine_version)
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_a_killed_daemon_comes_back_and_a_stop_leaves_nothing(host: Host, loop: str) -> None:
-    host.boot(loop=loop)
+def test_a_killed_daemon_comes_back_and_a_stop_leaves_nothing(host: Host) -> None:
+    host.boot()
     pid = host.serving()
     host.kill(pid)
     lost = host.heard()
-    assert (lost["phase"], lost["exit_code"], lost["pid"]) == ("lost", -signal.SIGKILL, None)
+    assert (lost["state"], lost["exit_code"], lost["level"]) == ("lost", 128 + signal.SIGKILL, "warning")
     assert lost["reason"].startswith(f"dockerd (pid {pid}) was killed by SIGKILL: ")
-    assert lost["reason"].endswith("; restarting in 0.2 s")
-    assert len(lost["output"]) == 20
     assert host.serving() != pid
-    host.stop()
+    status = json.loads(host.cli("status", "--json", check=True).stdout)["engine"]
+    assert (status["unit"]["state"], status["unit"]["restarts"]) == ("serving", 1)
+    assert status["daemon_pid"] == host.engine_pid()
+    assert host.end() == 0
     assert host.phases(2) == ["stopping", "stopped"]
     assert host.running() == set()
     assert host.mounts() == []
@@ -139,21 +90,20 @@ def test_a_killed_daemon_comes_back_and_a_stop_leaves_nothing(host: Host, loop: 
 def test_a_daemon_outlives_its_supervisor_and_is_adopted(host: Host) -> None:
     host.boot()
     pid = host.serving()
-    host.kill_supervisor()
+    host.kill9()
     assert host.docker.ping()
     host.boot()
-    adopted = host.heard()
-    assert (adopted["phase"], adopted["pid"]) == ("running", pid)
-    assert host.docker.ping()
+    assert host.heard()["reason"].startswith(f"dockerd (pid {pid}) adopted")
+    assert host.heard()["state"] == "serving"
     host.kill(pid)
     lost = host.heard()
-    assert (lost["phase"], lost["exit_code"]) == ("lost", None)
-    assert lost["reason"].endswith("; restarting now")
+    assert lost["state"] == "lost"
+    assert "exit code unknown" in lost["reason"]
     assert host.serving() != pid
-    host.kill_supervisor()
+    host.kill9()
     host.boot()
-    assert host.heard()["phase"] == "running"
-    host.stop()
+    assert host.phases(2) == ["starting", "serving"]
+    assert host.end() == 0
     assert host.phases(2) == ["stopping", "stopped"]
     assert (host.running(), host.mounts(), host.pidfile.exists()) == (set(), [], False)
 
@@ -167,7 +117,8 @@ def test_containers_live_on_while_the_daemon_is_stopped(host: Host) -> None:
         stay = {"Cmd": ["sleep", "1000"], "HostConfig": {"NetworkMode": network}}
         host.docker.run(name, "busybox:demo", stay)
     before = {name: host.docker.inspect(name)["State"]["Pid"] for name in ("hosted", "alone")}
-    host.stop()
+    assert host.end() == 0
+    assert host.phases(2) == ["stopping", "stopped"]
     assert host.running() == {"containerd-shim"}
     host.boot()
     host.serving()
@@ -175,15 +126,7 @@ def test_containers_live_on_while_the_daemon_is_stopped(host: Host) -> None:
     for name in before:
         assert host.docker.post(f"/containers/{name}/restart?t=0")[0] == 204
         assert host.docker.inspect(name)["State"]["Running"]
-    host.stop()
-
-
-def test_a_daemon_that_does_not_end_is_killed(host: Host) -> None:
-    host.boot()
-    host.kill(host.serving(), "STOP")
-    host.stop("0.3\n")
-    assert host.phases(2) == ["stopping", "stopped"]
-    assert not host.running() & {"dockerd"}
+    host.end()
 
 
 @pytest.mark.parametrize("holder", ["init", "sleep", "dead"])
@@ -200,7 +143,7 @@ def test_a_stale_pid_file_hinders_nothing(host: Host, holder: str) -> None:
     host.pidfile.write_text(str(pid))
     host.boot()
     assert host.serving() != pid
-    host.stop()
+    host.end()
     if holder == "sleep":
         assert sleeper.poll() is None
 
@@ -210,27 +153,45 @@ def test_another_daemon_on_our_pid_file_is_left_alone(host: Host) -> None:
     foreign._pid_file = host.pidfile
     foreign.start()
     host.boot()
-    assert host.phases(2) == ["starting", "running"]
+    assert host.heard()["state"] == "starting"
     lost = host.heard()
-    assert (lost["phase"], lost["exit_code"]) == ("lost", 1)
-    assert str(host.pidfile) in lost["output"][-1]
-    host.stop()
+    assert (lost["state"], lost["exit_code"]) == ("lost", 1)
+    assert str(host.pidfile) in lost["reason"]
+    host.end()
     assert foreign.docker.ping()
     assert host.pidfile.exists()
 
 
-def test_a_daemon_that_cannot_start_is_tried_ever_more_slowly_until_stopped(host: Host) -> None:
-    host.boot("--no-such-option")
-    pauses = []
-    for _ in range(4):
-        assert host.phases(2) == ["starting", "running"]
-        lost = host.heard()
-        assert lost["exit_code"] == 1
-        assert any("unknown flag: --no-such-option" in line for line in lost["output"]), lost
-        pauses.append(lost["reason"].rpartition("; ")[2])
-    assert pauses == ["restarting in 0.2 s", "restarting in 0.4 s", "restarting in 0.8 s", "restarting in 1.6 s"]
-    host.stop()
-    assert host.heard()["phase"] == "stopped"
+def test_a_daemon_that_cannot_start_is_tried_ever_more_slowly_until_stopped(engine_version: str) -> None:
+    with Bed() as bed:
+        host = Host(bed, engine_version, "--no-such-option")
+        host.boot()
+        tries = []
+        for _ in range(4):
+            assert host.heard()["state"] == "starting"
+            lost = host.wait_for_line("lost", lambda line: line["event"] == "system_docker.lost", since=host._heard)
+            assert any("unknown flag: --no-such-option" in line for line in lost["output"]), lost
+            tries.append(lost["pause"])
+            moved = host.heard()
+            while moved["state"] != "lost":
+                moved = host.heard()
+        assert tries[0] == 0
+        assert all(0.75 * due <= pause <= 1.25 * due for pause, due in zip(tries[1:], (0.2, 0.4, 0.8), strict=True))
+        began = time.monotonic()
+        host.end()
+        assert host.phases(2)[-1] in {"stopping", "stopped"}
+        assert time.monotonic() - began < PATIENCE
+
+
+def test_a_daemon_that_stands_still_is_shown_as_hung(host: Host) -> None:
+    """Its event stream stays open and nothing is answered; when it goes on, it serves again."""
+    host.boot()
+    pid = host.serving()
+    host.kill(pid, "STOP")
+    assert host.heard()["state"] == "hung"
+    host.kill(pid, "CONT")
+    assert host.heard()["state"] == "serving"
+    host.end()
 
 
 def test_the_configuration_of_user_docker_is_not_read(host: Host) -> None:
@@ -238,34 +199,4 @@ def test_the_configuration_of_user_docker_is_not_read(host: Host) -> None:
     host.bed.run(["sh", "-c", 'echo \'{"data-root": "/elsewhere"}\' > /etc/docker/daemon.json'])
     host.boot()
     host.serving()
-    host.stop()
-
-
-async def supervise(directory: Path, args: list[str]) -> None:
-    made = plan(
-        [
-            *("-H", f"unix://{directory}/s.sock", "--pidfile", f"{directory}/s.pid", "-g", f"{directory}/s"),
-            *("--exec-root", f"{directory}/s.x", "--bridge", "none", "--iptables=false"),
-            *("--cgroup-parent", os.environ["CGROUP"], "--exec-opt", "native.cgroupdriver=cgroupfs"),
-            *("--storage-driver", "overlay2"),
-        ],
-        args,
-        os.environ,
-    )
-    log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
-    docker = SystemDocker(made, log, tell, directory / "docker.log")
-    docker.check()
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(docker.run())
-        grace = await asyncio.to_thread(sys.stdin.readline)
-        # Twice at once, because a second request to stop must neither fail nor return early.
-        await asyncio.gather(docker.stop(Seconds(float(grace))), docker.stop(Seconds(float(grace))))
-
-
-def tell(state: DaemonState) -> None:
-    print(json.dumps(asdict(state)), flush=True)
-
-
-if __name__ == "__main__":
-    run = {"asyncio": asyncio.run, "uvloop": uvloop.run}[sys.argv[1]]
-    run(supervise(Path(sys.argv[2]), sys.argv[3:]))
+    host.end()

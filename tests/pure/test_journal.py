@@ -110,11 +110,12 @@ def test_each_transition_is_one_line(lines: list[Any]) -> None:
     story.up()
     told = of(lines, "unit.transition")
     assert [(line["before"], line["after"], line["on"]) for line in told] == [
+        ("connecting", "serving", "EngineAnswered"),
         ("waiting", "creating", "PeerChanged"),
         ("creating", "starting", "ContainerCreated"),
         ("starting", "ready", "ContainerStarted"),
     ]
-    assert told[2] == {
+    assert told[3] == {
         "event": "unit.transition",
         "log_level": "info",
         "unit": "console",
@@ -126,7 +127,7 @@ def test_each_transition_is_one_line(lines: list[Any]) -> None:
         "on": "ContainerStarted",
         "happened": "started",
         "incarnation": 1,
-        "seq": 4,
+        "seq": 5,
         "container": "c" * 12,
         "restarts": 0,
     }
@@ -260,7 +261,7 @@ def test_every_line_about_a_unit_can_be_placed() -> None:
     story.boot()
     story.up()
     unit = story.world.units[CONSOLE]
-    assert story.journal.about(CONSOLE) == {"cause": unit.cause, "incarnation": 1, "seq": 4}
+    assert story.journal.about(CONSOLE) == {"cause": unit.cause, "incarnation": 1, "seq": 5}
     story.crash(1)
     assert story.journal.about(CONSOLE)["incarnation"] == 2
     assert story.journal.records(CONSOLE)[-1].as_dict()["incarnation"] == 2
@@ -387,7 +388,7 @@ def test_a_slow_follower_loses_the_oldest_and_is_told_how_many() -> None:
     dropped, first, count = asyncio.run(follow())
     assert dropped == Dropped(3)
     assert isinstance(first, Record)
-    assert first.seq == 4 + 3 + 1
+    assert first.seq == 5 + 3 + 1
     assert count == QUEUE + 1
 
 

@@ -21,7 +21,7 @@ from units.kernel import react
 from units.machine import Moment
 from units.quantities import Instant, Seconds
 from units.spec import ContainerId, Kind, UnitName
-from units.unit import Budget, Failure, Phase, Reason, StoppedBy
+from units.unit import UNIT_PHASES, Budget, Failure, Phase, Reason, StoppedBy
 from units.world import Entry
 
 ROOT = Path(__file__).parents[2]
@@ -165,7 +165,7 @@ def test_states_are_one_hot() -> None:
     """One series for each phase there is, and 1 for one of them."""
     watched = Watched(Story.of(spec("console")))
     assert watched.scrape("unit_state") == [
-        f"unit_state{{unit=console,state={phase}}} {1 if phase is Phase.WAITING else 0}" for phase in Phase
+        f"unit_state{{unit=console,state={phase}}} {1 if phase is Phase.WAITING else 0}" for phase in UNIT_PHASES
     ]
 
 

@@ -129,7 +129,7 @@ def test_a_host_s_whole_status_is_of_its_type() -> None:
         switch=Switch(Switchable.CONSOLE, "default", "debian", SwitchStep.CHECKING, now, now, 1),
         switched=Outcome(Switchable.ENGINE, "", "28", Result.REFUSED, "no", now, 1, (("checking", 0.5),), "a-1"),
     )
-    context = Context("embedded", "unix:///x", lambda instant: instant, 1.0, "up: serving", 7, user_docker=Report())
+    context = Context("embedded", "unix:///x", lambda instant: instant, 1.0, user_docker=Report())
     schemas = Schemas()
     schema = schemas.of(Status)
     told = status(world, context)

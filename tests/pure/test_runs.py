@@ -11,7 +11,7 @@ from units import events as fact
 from units.health import Check, Health, Tcp
 from units.quantities import Instant
 from units.spec import ContainerId, HealPolicy, Kind, OnUnhealthy, Place, Policy, UnitName
-from units.unit import StoppedBy
+from units.unit import Phase, StoppedBy
 from units.world import new_world
 
 CONSOLE = UnitName("console")
@@ -225,7 +225,7 @@ def test_whether_user_docker_is_where_it_should_be() -> None:
     watched = Watched(Story.of(spec("storage"), docker))
     watched.connect("storage")
     place = Place(UnitName("storage"), watched.story.id("storage"))
-    watched.story.change("user-docker", place=place, phase="ready")
+    watched.story.change("user-docker", place=place, phase=Phase.READY)
     assert watched.scrape("storage_context_up") == ["storage_context_up 1"]
     watched.story.change("storage", container=ContainerId("another"))
     assert watched.scrape("storage_context_up") == ["storage_context_up 0"]

@@ -4,11 +4,12 @@ import json
 from dataclasses import replace
 
 from supervisor.logs.timestamps import as_iso
-from supervisor.views.status import NEXT, Context, status, unit_row, what_next
+from supervisor.views.status import NEXT, NEXT_OF_ENGINE, Context, status, unit_row, what_next
 from units.links import check
 from units.quantities import Instant
 from units.spec import ContainerId, Kind, UnitName, UnitSpec
-from units.unit import Phase, StoppedBy, Unit
+from units.tables.by_kind import rules_of
+from units.unit import UNIT_PHASES, Phase, StoppedBy, Unit
 from units.world import World, fresh_unit, new_world
 
 SPEC = UnitSpec(UnitName("console"), Kind.SERVICE, "os-console:1", "{}", "abc")
@@ -42,6 +43,23 @@ def test_the_status_is_exactly_this() -> None:
         "reason": "serving",
         "daemon": None,
         "daemon_pid": None,
+        "unit": {
+            "name": "system-docker",
+            "kind": "system-docker",
+            "state": "connecting",
+            "health": "none",
+            "checks": {},
+            "flapping": False,
+            "container_id": None,
+            "restarts": 0,
+            "since": None,
+            "reason": "has not answered yet",
+            "cause": "",
+            "wanted": True,
+            "touched": True,
+            "exit_code": None,
+            "image": "",
+        },
     }
     assert told["supervisor"] == {
         "version": "1.2.3",
@@ -82,9 +100,10 @@ def test_times_are_utc_with_milliseconds() -> None:
 
 def test_every_phase_says_what_would_change_it() -> None:
     """A sentence for each phase, also for a unit whose name looks like a template."""
-    assert set(NEXT) == set(Phase)
+    assert set(NEXT) == set(UNIT_PHASES)
+    assert set(NEXT_OF_ENGINE) == set(rules_of(Kind.SYSTEM_DOCKER).phases)
     odd = replace(SPEC, name=UnitName("{name}{0}"))
-    for phase in Phase:
+    for phase in UNIT_PHASES:
         unit = replace(Unit(odd), phase=phase)
         assert len(what_next(unit, replace(world(unit), engine_up=True))) > 10
 

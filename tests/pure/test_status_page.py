@@ -21,9 +21,9 @@ from supervisor.http.server import HttpServer, on_loopback, own_name
 from supervisor.http.sse import Message
 from supervisor.journal.journal import Journal
 from supervisor.views.status import Context
-from tests.harness import SILENT
 from tests.pure.story import Story, after, seen, spec
 from tests.pure.test_pages import Numbers
+from tests.simulation.running import SILENT
 from units import events as fact
 from units.events import Event
 from units.machine import Moment

@@ -1,14 +1,21 @@
 """The command line that System Docker gets, and what is decided about its process."""
 
+import asyncio
+import os
+import signal
 from pathlib import Path
 
 import pytest
 import structlog
 
 from supervisor.dockerd.command_line import DEFAULT_ARGS, PATH, DaemonPlan, SystemDockerError, plan
-from supervisor.dockerd.process import describe_exit
-from supervisor.dockerd.system_docker import DaemonPhase, DaemonState, SystemDocker, next_pause
-from units.quantities import Seconds
+from supervisor.dockerd.system_docker import SystemDocker, check
+from supervisor.engine.port import EngineError
+from supervisor.runtime.loop import Inbox
+from tests.simulation.running import SILENT
+from units.engine_events import DaemonAbsent, DaemonEnded, DaemonStarted
+from units.events import Event
+from units.spec import SYSTEM_DOCKER
 
 ADDED = (
     *("--host", "unix:///var/run/system-docker.sock", "--data-root", "/var/lib/system-docker"),
@@ -117,27 +124,6 @@ def test_what_systemd_tells_us_is_not_told_to_dockerd() -> None:
     assert plan([], [], told).environment == {"PATH": "/bin", "HTTP_PROXY": "p"}
 
 
-def test_pauses_double_to_a_minute_and_a_good_run_ends_them() -> None:
-    pauses = [Seconds(0)]
-    for _ in range(11):
-        pauses.append(next_pause(pauses[-1], Seconds(9.9)))
-    assert pauses == [0, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 60, 60]
-    assert next_pause(Seconds(60), Seconds(10)) == Seconds(0)
-
-
-def test_ends_are_told_in_words() -> None:
-    assert [describe_exit(code) for code in (0, 1, -9, None)] == [
-        "exited with code 0",
-        "exited with code 1",
-        "was killed by SIGKILL",
-        "ended (exit code unknown: not a child of this supervisor)",
-    ]
-
-
-def system_docker(made: DaemonPlan, shown: list[DaemonState], directory: Path) -> SystemDocker:
-    return SystemDocker(made, structlog.get_logger(), shown.append, directory / "docker.log")
-
-
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -146,18 +132,93 @@ def system_docker(made: DaemonPlan, shown: list[DaemonState], directory: Path) -
     ],
 )
 def test_a_missing_binary_is_found_out_before_anything_starts(args: list[str], message: str, tmp_path: Path) -> None:
-    shown: list[DaemonState] = []
     made = plan([*args, "--pidfile", f"{tmp_path}/pid"], [], {"PATH": "/nowhere:/else"})
     with pytest.raises(SystemDockerError) as failed:
-        system_docker(made, shown, tmp_path).check()
+        check(made, structlog.get_logger())
     assert str(failed.value) == message + "install docker.io or set rancher.system_docker.args"
-    assert [(state.phase, state.reason) for state in shown] == [(DaemonPhase.FAILED, str(failed.value))]
 
 
 def test_check_starts_nothing(tmp_path: Path) -> None:
     binary = tmp_path / "dockerd"
     binary.touch(0o755)
-    shown: list[DaemonState] = []
-    system_docker(plan([str(binary), "--pidfile", f"{tmp_path}/pid"], [], {}), shown, tmp_path).check()
-    assert shown == []
+    check(plan([str(binary), "--pidfile", f"{tmp_path}/pid"], [], {}), structlog.get_logger())
     assert list(tmp_path.iterdir()) == [binary]
+
+
+def program(directory: Path, script: str) -> Path:
+    """What stands for dockerd: it bears its name, and logs what it is to log."""
+    path = directory / "dockerd"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+async def taken(inbox: Inbox, count: int) -> list[Event]:
+    async with asyncio.timeout(10):
+        while inbox.depth < count:  # noqa: ASYNC110 - what is waited for has no event of its own
+            await asyncio.sleep(0.01)
+    return [inbox.take().event for _ in range(count)]
+
+
+def daemon(tmp_path: Path, script: str) -> tuple[SystemDocker, Inbox]:
+    argv = [str(program(tmp_path, script)), "--pidfile", f"{tmp_path}/pid", "--exec-root", f"{tmp_path}/x"]
+    made = plan([*argv, "--config-file", "/none"], [], {"PATH": "/usr/bin:/bin"})
+    inbox = Inbox(lambda: 0.0)
+    return SystemDocker(made, inbox, SILENT, tmp_path / "log"), inbox
+
+
+def test_a_process_tells_its_start_and_its_end(tmp_path: Path) -> None:
+    """Its exit code, and the last line that it logged."""
+
+    async def run() -> list[Event]:
+        docker, inbox = daemon(tmp_path, "echo one; echo no space left; exit 3")
+        docker.look()
+        await docker.start()
+        return await taken(inbox, 3)
+
+    absent, started, ended = asyncio.run(run())
+    assert absent == DaemonAbsent(SYSTEM_DOCKER)
+    assert isinstance(started, DaemonStarted)
+    assert ended == DaemonEnded(SYSTEM_DOCKER, started.pid, 3, "no space left")
+
+
+def test_a_signal_reaches_it_and_its_end_has_the_signals_exit_code(tmp_path: Path) -> None:
+    async def run() -> list[Event]:
+        docker, inbox = daemon(tmp_path, "exec sleep 100")
+        await docker.start()
+        docker.signal("SIGKILL")
+        events = await taken(inbox, 2)
+        with pytest.raises(EngineError, match="no process of System Docker lives"):
+            docker.signal("SIGTERM")
+        return events
+
+    _, ended = asyncio.run(run())
+    assert isinstance(ended, DaemonEnded)
+    assert ended.exit_code == 137
+
+
+def test_a_start_that_cannot_be_is_an_error(tmp_path: Path) -> None:
+    async def run() -> None:
+        docker, _ = daemon(tmp_path, "")
+        (tmp_path / "dockerd").unlink()
+        await docker.start()
+
+    with pytest.raises(EngineError, match=r"^no executable .*/dockerd: install docker\.io"):
+        asyncio.run(run())
+
+
+def test_nothing_is_told_of_a_process_that_is_no_longer_watched(tmp_path: Path) -> None:
+    """It is left to the next supervisor."""
+
+    async def run() -> int:
+        docker, inbox = daemon(tmp_path, "exec sleep 100")
+        await docker.start()
+        (started,) = await taken(inbox, 1)
+        assert isinstance(started, DaemonStarted)
+        docker.close()
+        os.kill(started.pid, signal.SIGKILL)
+        await asyncio.to_thread(os.waitpid, started.pid, 0)
+        await asyncio.sleep(0)
+        return inbox.depth
+
+    assert asyncio.run(run()) == 0

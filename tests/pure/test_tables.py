@@ -6,21 +6,21 @@ from typing import get_args
 import pytest
 
 from units.events import ChoiceLost, SwitchAsked, SwitchDue, SwitchEvent
-from units.machine import EVENTS, Table
+from units.machine import Table
 from units.spec import Kind
 from units.switch import table
 from units.switch.record import Result, SwitchStep
 from units.tables.by_kind import rules_of
-from units.unit import Phase
+from units.unit import UNIT_PHASES, Phase
 
 ALL = pytest.mark.parametrize("rules", [rules_of(kind) for kind in Kind], ids=lambda rules: rules.name)
-RESTING = {Phase.INACTIVE, Phase.COMPLETED, Phase.READY}
+RESTING = {Phase.INACTIVE, Phase.COMPLETED, Phase.READY, Phase.STOPPED}
 
 
 @ALL
 def test_every_cell_is_a_row_or_a_reason(rules: Table) -> None:
     """Each (phase, event) has rows or stands among the ignored, never both and never neither."""
-    cells = {(phase, event) for phase in rules.phases for event in EVENTS}
+    cells = {(phase, event) for phase in rules.phases for event in rules.events}
     ignored = {cell for cell in cells if rules.why_ignored(*cell) is not None}
     assert rules.cells.keys() | ignored == cells
     assert not rules.cells.keys() & ignored
@@ -52,7 +52,7 @@ def test_no_row_is_written_twice(rules: Table) -> None:
 
 @ALL
 def test_every_phase_can_be_reached_and_left(rules: Table) -> None:
-    """From inactive each phase can be reached, and from each phase inactive and the resting phases can."""
+    """From where it begins each phase can be reached, and from each phase inactive and the resting phases can."""
     ways = {phase: {edge.to for edge in rules.edges if edge.at is phase} for phase in rules.phases}
 
     def reach(start: Phase) -> set[Phase]:
@@ -63,7 +63,7 @@ def test_every_phase_can_be_reached_and_left(rules: Table) -> None:
         return seen
 
     # A host begins with every unit waiting; exited, draining and the like follow from there.
-    assert reach(Phase.WAITING) == set(rules.phases)
+    assert set().union(*map(reach, rules.begins)) == set(rules.phases)
     for phase in rules.phases:
         assert reach(phase) >= (RESTING & set(rules.phases))
 
@@ -104,7 +104,7 @@ def test_every_working_step_has_a_way_back() -> None:
 
 def test_the_groups_of_phases_hold_together() -> None:
     """Each phase is in one of what can be: on its way, up, settled, or waiting for its time."""
-    for phase in Phase:
+    for phase in UNIT_PHASES:
         assert [phase.moving, phase.up, phase.settled, phase in {Phase.WAITING, Phase.BACKOFF}].count(True) == 1
         assert phase.alive or not phase.up
         assert phase.troubled or not phase.stuck

@@ -1,13 +1,25 @@
 """What is looked up in another process's file system, without an engine."""
 
+import asyncio
 import os
+import random
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from supervisor.dockerd.container_fs import filesystem_of, find_engine, same_mounts, started_at
+from supervisor.dockerd.container_fs import filesystem_of, find_engine, same_mounts
+from supervisor.dockerd.process import last_words, started_at
 from supervisor.dockerd.rooted_path import within
-from supervisor.dockerd.run_files import last_words
+from supervisor.dockerd.run_files import Record
+from supervisor.dockerd.user_docker import SERVES, UserDocker, _Run
+from supervisor.runtime.loop import Inbox
+from tests.simulation.engine_model import FakeEngine
+from tests.simulation.running import SILENT
+from units.events import HealthReported
+from units.health import Health
+from units.quantities import Seconds
 from units.tables.storage import ContextFacts, lacks, wanted
 
 
@@ -83,3 +95,25 @@ def test_an_unknown_engine_names_the_known_ones() -> None:
     """This machine's root stands in for a context: it has none by that name."""
     with pytest.raises(Exception, match=r"there is no engine 'nix'.*there are: "):
         find_engine(os.getpid(), "nix")
+
+
+def test_whether_it_serves_is_judged_as_every_check_is(tmp_path: Path) -> None:
+    """Until it has served no failed look counts; then three in a row do, and one good look ends that."""
+
+    async def reports(*troubles: str) -> list[tuple[Health, str]]:
+        inbox = Inbox(lambda: 0.0)
+        docker = UserDocker(FakeEngine(random.Random(1)), inbox, SILENT, state_dir=tmp_path, environ={})
+        process: Any = SimpleNamespace(pid=7)
+        run = _Run(process, Record(7, "", "", "", "", "", "", ""), 0.0, "c1")
+        for trouble in troubles:
+            docker._judge(run, trouble, Seconds(1000))
+        events = [inbox.take().event for _ in range(inbox.depth)]
+        return [(one.health, one.output) for one in events if isinstance(one, HealthReported)]
+
+    no = "it does not answer"
+    assert SERVES.retries == 3
+    assert asyncio.run(reports(no, no, no, no)) == []
+    assert asyncio.run(reports(no, "", no, no, "", no, no)) == [(Health.HEALTHY, "")]
+    assert asyncio.run(reports("", no, no, no, no, "")) == [
+        *((Health.HEALTHY, ""), (Health.UNHEALTHY, no), (Health.HEALTHY, "")),
+    ]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from supervisor.engine.port import Engine, EngineError
-from supervisor.http.control.request import Taken, end, in_json, moment, named
+from supervisor.http.control.request import Taken, end, in_json, moment, shown
 from supervisor.http.server import BaseRequest, Response
 from supervisor.journal import why
 from supervisor.journal.journal import Journal
@@ -58,7 +58,7 @@ class Explaining:
         from supervisor.views import timeline  # noqa: PLC0415 - seldom asked for
 
         world = self._world()
-        told = story(request, self._journal, world, named(world, taken["name"]).name)
+        told = story(request, self._journal, world, shown(world, taken["name"]).name)
         return picture(timeline.draw(told, time.time()))
 
     async def boot(self, _request: BaseRequest, _taken: Taken) -> Response:

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 
 from supervisor.engine.port import Engine, EngineError
-from supervisor.http.control.request import Refusal, Taken, flag, moment, named, number, open_lines, write_line
+from supervisor.http.control.request import Refusal, Taken, flag, moment, number, open_lines, shown, write_line
 from supervisor.http.server import BaseRequest, StreamResponse
 from supervisor.journal.journal import Journal
 from supervisor.journal.record import Dropped, Record, Subscription
@@ -97,7 +97,7 @@ class Logs:
 
     def _wanted(self, request: BaseRequest) -> Wanted:
         """Raises Refusal."""
-        unit = named(self._world(), name).name if (name := request.query.get("unit")) else None
+        unit = shown(self._world(), name).name if (name := request.query.get("unit")) else None
         until = moment(request, "until")
         level = request.query.get("level", "info")
         if level not in LEVELS:

@@ -15,6 +15,7 @@ from supervisor.http.control.request import (
     named,
     number,
     open_lines,
+    shown,
     write_line,
 )
 from supervisor.http.server import BaseRequest, Response, StreamResponse
@@ -58,12 +59,12 @@ class Reading:
         return in_json(self._status()["units"])
 
     async def unit(self, _request: BaseRequest, taken: Taken) -> Response:
-        return in_json(row(self._status(), named(self._world(), taken["name"]).name))
+        return in_json(row(self._status(), shown(self._world(), taken["name"]).name))
 
     async def why(self, request: BaseRequest, taken: Taken) -> Response:
         from supervisor.http.control import explain  # noqa: PLC0415 - asked by people, not all the time
 
-        unit = named(self._world(), taken["name"])
+        unit = shown(self._world(), taken["name"])
         checks = [*self._checks(unit.name), *await self._engine_checks(unit)]
         told = explain.story(request, self._journal, self._world(), unit.name)
         return in_json({**told, "checks": checks, "output": await explain.last_words(self._engine, unit)})
@@ -99,7 +100,7 @@ class Reading:
     async def events(self, request: BaseRequest, _taken: Taken) -> StreamResponse:
         """The kept records and, with ``follow``, new ones."""
         follow, after, tail = flag(request, "follow"), number(request, "after", 0), number(request, "tail", KEPT)
-        unit = named(self._world(), name).name if (name := request.query.get("unit")) else None
+        unit = shown(self._world(), name).name if (name := request.query.get("unit")) else None
         if "text/event-stream" in request.headers.get("Accept", ""):
             from supervisor.http import sse  # noqa: PLC0415 - many a supervisor is never followed so
 
@@ -145,6 +146,7 @@ class Reading:
 
 
 def row(status: dict[str, Any], name: str) -> dict[str, Any]:
-    """A unit's row of the status."""
-    found: dict[str, Any] = next(one for one in status["units"] if one["name"] == name)
+    """A unit's, or the engine's, row of the status."""
+    everything = (*status["units"], status["engine"]["unit"])
+    found: dict[str, Any] = next(one for one in everything if one["name"] == name)
     return found

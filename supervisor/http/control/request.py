@@ -9,7 +9,7 @@ from typing import Any
 
 from supervisor.http.server import BaseRequest, Response, StreamResponse, read_in_time
 from supervisor.logs import timestamps
-from units.spec import UnitName
+from units.step import NOT_BY_HAND
 from units.unit import Unit
 from units.world import World
 
@@ -29,8 +29,16 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a failure of ours
 
 
 def named(world: World, name: str) -> Unit:
-    """Raises Refusal where there is no such unit."""
-    unit = world.units.get(UnitName(name))
+    """A unit. Raises Refusal where there is no such unit, and for the engine, which is none."""
+    unit = shown(world, name)
+    if unit is world.engine:
+        raise Refusal(409, NOT_BY_HAND, f"see 'dockwarden why {unit.name}'")
+    return unit
+
+
+def shown(world: World, name: str) -> Unit:
+    """A unit, or the engine. Raises Refusal where there is no such unit."""
+    unit = world.find(name)
     if unit is None:
         raise Refusal(404, f"there is no unit '{name[:80]}'", "GET /v1/units lists them")
     return unit

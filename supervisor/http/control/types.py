@@ -33,6 +33,7 @@ class EngineStatus:
     reason: str
     daemon: str | None
     daemon_pid: int | None
+    unit: "Unit"
 
 
 @dataclass(frozen=True, slots=True)

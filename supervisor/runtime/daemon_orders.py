@@ -1,0 +1,37 @@
+"""Carries out orders to the two dockerd processes of a host, which are no containers."""
+
+from typing import TypeAlias
+
+from supervisor.engine.port import SystemEngine, UserEngine
+from supervisor.runtime.loop import Inbox
+from units.commands import CreateContainer, SignalContainer, SignalDaemon, StartContainer, StartDaemon
+from units.events import ContainerCreated, HealthReported
+from units.health import Health
+from units.spec import PROCESS
+
+DaemonOrder: TypeAlias = StartDaemon | SignalDaemon
+
+
+async def order_system_docker(docker: SystemEngine, order: DaemonOrder) -> None:
+    """Given only where the engine is ours. No gate stands before it. Raises EngineError."""
+    match order:
+        case StartDaemon():
+            await docker.start()
+        case SignalDaemon():
+            docker.signal(order.signal)
+
+
+async def order_user_docker(
+    docker: UserEngine, inbox: Inbox, order: CreateContainer | StartContainer | SignalContainer, cause: str
+) -> None:
+    """It has no container; what stands for one is made of its definition alone. Raises EngineError."""
+    match order:
+        case CreateContainer(spec=spec):
+            docker.prepare(spec.body, spec.config_hash)
+            inbox.put(ContainerCreated(order.unit, PROCESS, spec.config_hash), cause=cause)
+            inbox.put(HealthReported(order.unit, PROCESS, Health.STARTING), cause=cause)
+        case StartContainer(place=place):
+            assert place is not None
+            await docker.start(place, cause)
+        case SignalContainer():
+            docker.signal(order.signal)
