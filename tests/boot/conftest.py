@@ -1,19 +1,31 @@
 """Tests that share a host run on one worker; each of the others goes to whichever worker is free."""
 
+import re
+from functools import cache
+
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+
+from tests.bed.engines import REPOSITORY
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if isinstance(item, pytest.Function) and (shared := _shared(item)):
-            item.add_marker(pytest.mark.xdist_group(shared))
+class HostScheduling(LoadScopeScheduling):
+    """Hands out tests by their host: one of a module and an engine, or one of a test alone."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path, _, test = nodeid.partition("::")
+        if not shares_hosts(path):
+            return nodeid
+        version = re.search(r"\[(\d+\.\d+)", test)
+        return f"{path} {version[1]}" if version else path
 
 
-def _shared(item: pytest.Function) -> str:
-    """What its host is known by; empty for a test that has its own."""
-    definitions = (one[-1] for name, one in item._fixtureinfo.name2fixturedefs.items() if name != "engine_version")
-    if not any(one.scope == "module" for one in definitions):
-        return ""
-    version = item.callspec.params.get("engine_version", "") if hasattr(item, "callspec") else ""
-    return f"{item.path.stem} {version}".strip()
+@cache
+def shares_hosts(path: str) -> bool:
+    return 'scope="module"' in (REPOSITORY / path).read_text()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> HostScheduling:
+    return HostScheduling(config, log)

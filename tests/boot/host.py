@@ -213,6 +213,16 @@ class Host:
             for one in inspected
         }
 
+    def forgive(self) -> None:
+        """Let no earlier restart count against the next one: for tests that share this host."""
+        control = Docker(self.run_dir / "control.sock", api="v1")
+        for name in self.units():
+            control.post(f"/units/{name}/reset-failed")
+
+    def restarts(self) -> dict[str, int]:
+        """How often each unit was restarted."""
+        return {name: int(unit["restarts"]) for name, unit in self.units().items()}
+
     def inside(self, *command: str) -> str:
         return self.bed.run(command).stdout
 
