@@ -177,6 +177,15 @@ def test_making_and_starting_are_one_question_and_the_next_start_is_another() ->
     assert len(gates.asked) == 2
 
 
+def test_a_veto_keeps_a_create_and_a_start_from_the_engine() -> None:
+    story = Story.of(spec("web"))
+    story.connect()
+    for order in (CreateContainer(WEB, story.unit("web").spec, None), StartContainer(WEB, story.id("web"))):
+        with pytest.raises(EngineError, match="vetoed by g: no") as refused:
+            Asking(story, no=True).admit(order)
+        assert refused.value.failure is Failure.VETOED
+
+
 def test_only_the_first_signal_of_a_stop_is_asked_for() -> None:
     """Not a SIGKILL, not a signal that is no stop, not a stop within a switch, not one of a unit that is gone."""
     story = Story.of(spec("web"), spec("db"))

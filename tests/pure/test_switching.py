@@ -6,7 +6,7 @@ import pytest
 
 from tests.pure.story import Story, show
 from units import events as fact
-from units.commands import ArmSwitch, CheckSwitch, Command, DropIntent, KeepChoice, KeepIntent
+from units.commands import ArmSwitch, CheckSwitch, Command, DropIntent, KeepChoice, KeepIntent, ParkContainer
 from units.health import Health
 from units.links import check
 from units.quantities import Instant
@@ -24,8 +24,9 @@ from units.spec import (
     UnitSpec,
 )
 from units.switch.record import Result, SwitchStep
+from units.tables.console import park, undefined
 from units.tables.storage import placed
-from units.unit import Failure, StoppedBy
+from units.unit import Failure, Spare, StoppedBy
 from units.world import new_world
 
 
@@ -399,3 +400,11 @@ def test_the_record_of_an_outcome_is_complete() -> None:
         Result.REFUSED,
     )
     assert replace(outcome, ended=Instant(0)).why == "there is no engine 'new'"
+
+
+def test_only_another_console_that_runs_is_stopped_at_boot() -> None:
+    """There is one console at a time; what is stopped already is left as it is."""
+    others = {name: Spare(ContainerId(name), "", running) for name, running in (("runs", True), ("rests", False))}
+    assert [
+        order.container for order in park({}, others, undefined("default")) if isinstance(order, ParkContainer)
+    ] == ["runs"]
