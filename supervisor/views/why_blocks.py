@@ -10,6 +10,8 @@ ALIKE = 3
 """Up to this many equal rounds in a row are shown one by one; of more, the first and the last."""
 
 Event = Mapping[str, Any]
+SPANS = frozenset({"probe", "calm", "deadline"})
+"""Inputs in seconds."""
 
 HOST = {
     "engine.lost": "the engine was lost",
@@ -115,7 +117,11 @@ def inputs_in_words(inputs: Event) -> str:
     if (found := take("base_delay", "jitter", "drawn", "delay")) is not None:
         told.append(f"delay {duration(found[0])}, with jitter {duration(found[3])}")
         left.pop("jitter", None)
-    told += [f"{clean(key).replace('_', ' ')} {_value(value)}" for key, value in left.items() if value not in {"", 0}]
+    told += [
+        f"{clean(key).replace('_', ' ')} {_span(value) if key in SPANS else _value(value)}"
+        for key, value in left.items()
+        if value not in {"", 0}
+    ]
     return "; ".join(told)
 
 
