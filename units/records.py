@@ -68,7 +68,7 @@ else:
         return tuple([getattr(record, name) for name in record.__match_args__])
 
     class _Made:
-        """A default that is made anew for each record."""
+        """A default that is created for each record."""
 
         __slots__ = ("make",)
 

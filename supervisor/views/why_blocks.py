@@ -40,7 +40,7 @@ def blocks(chain: Sequence[Event]) -> Iterator[list[Event]]:
 
 
 def _fact(event: Event) -> tuple[object, ...]:
-    """Records of one fact have its number in common, and the moment: another supervisor counts anew."""
+    """Records of one fact have its number in common, and the moment: another supervisor counts from 1 again."""
     return event.get("taken"), event.get("time")
 
 

@@ -153,14 +153,14 @@ def routes(metrics: Rendering, world: Callable[[], World]) -> tuple[Route, ...]:
 
 
 async def _send(request: BaseRequest, stream: StreamResponse, pieces: Iterable[bytes]) -> None:
-    """Bit by bit: the kernel takes a millisecond for a megabyte, too, and nobody has to keep it."""
+    """Write it in parts: a megabyte takes the kernel a millisecond, and is not kept in memory."""
     async with read_in_time(request, WHOLE):
         async for portion in portions(pieces):
             await stream.write(portion)
 
 
 async def portions(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
-    """As much of a long page as is made in a moment; then whoever else has to do something here gets its turn."""
+    """As much of a long page as is made in a moment; then other tasks get their turn."""
     made, turn = bytearray(), time.perf_counter()
     for piece in pieces:
         made += piece

@@ -1,7 +1,7 @@
 """The readers of the status page: the only place that tells them what has changed.
 
 While somebody reads, it looks at the world four times a second, and compares records by identity. Nobody tells it, so
-it is on no way that an order takes; while nobody reads, it does nothing.
+it is on no way that an order takes; without readers it does nothing.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ from supervisor.views.status import Context
 from units.world import World
 
 READERS = 16
-"""Pages open at a time; the next one is told to come back, and shows what it was sent first."""
+"""Pages open at a time; the next one gets a snapshot and is asked to come back later."""
 WAITING = 64
 """Changes that wait for one reader. More, and it is cut off: it comes back, and begins with the present state."""
 PAUSE = 0.25
-"""Seconds between two looks at the world: what comes together is told together."""
+"""Seconds between two looks at the world: changes within it are sent together."""
 
 
 class Live:
@@ -48,7 +48,7 @@ class Live:
 
     async def read(self) -> AsyncGenerator[Message, None]:
         """First the whole state, then what changes, until the reader is cut off or we end."""
-        # The others are told now what this one begins with, for all go on from one sight.
+        # The others are brought to the same state now, because all continue from one snapshot.
         sight = self._tell()
         reader = Backlog[Message](WAITING)
         self._readers.add(reader)

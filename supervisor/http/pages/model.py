@@ -1,4 +1,4 @@
-"""What the status page shows, as plain JSON values: all of it, and what has changed since the last look. Pure.
+"""The content of the status page as plain JSON values: all of it, and the changes since the last look. Pure.
 
 A look costs next to nothing while nothing happens: units are frozen records, so the same record is the same row.
 """
@@ -24,7 +24,7 @@ LONGEST_REASON = 400
 LONGEST_TEXT = 4000
 """Characters of anything that comes from outside."""
 SHOWN = 60
-"""Records in the list of what happened lately."""
+"""Records in the list of recent events."""
 
 _IN_ROW = ("name", "kind", "state", "health", "checks", "flapping", "restarts", "since", "reason", "touched")
 _IN_RECORD = ("seq", "time", "event", "cause", "unit", "before", "after", "reason", "fact", "outcome")
@@ -63,7 +63,7 @@ def row(unit: Unit, context: Context) -> dict[str, Any]:
 
 
 def whole(sight: Sight, records: Iterable[Record], now: str) -> dict[str, Any]:
-    """What a reader begins with."""
+    """The full state, which a client gets first."""
     return {
         "now": now,
         **sight.parts,
@@ -73,7 +73,7 @@ def whole(sight: Sight, records: Iterable[Record], now: str) -> dict[str, Any]:
 
 
 def change(before: Sight, after: Sight, records: Iterable[Record], now: str) -> dict[str, Any]:
-    """What is different, by the keys of ``whole``; empty when nothing is."""
+    """The changes, by the keys of ``whole``; empty when there are none."""
     said: dict[str, Any] = {key: value for key, value in after.parts.items() if value != before.parts.get(key)}
     if rows := [one for name, one in after.rows.items() if one is not before.rows.get(name)]:
         said["units"] = rows
@@ -102,7 +102,7 @@ def short(text: str) -> str:
 
 
 def details(why: Mapping[str, Any], checks: Iterable[Mapping[str, Any]], links: Links) -> dict[str, Any]:
-    """What opens below a unit: why it stands where it stands. ``why`` is the journal's answer."""
+    """The details below a unit: why it is in its state. ``why`` is the journal's answer."""
     name = why["unit"]["name"]
     needs = [{"name": edge.target, "via": edge.via.value} for edge in links.leaders.get(name, ())]
     container = why["unit"]["container_id"]
