@@ -232,7 +232,8 @@ class _OneReaction:
             incarnation=unit.run,
             level=level,
         )
-        say = getattr(self._log, level)
+        log = self._log
+        say = log.warning if level == "warning" else log.info if level == "info" else log.debug
         say(
             "unit.fact",
             unit=unit.name,
