@@ -1,19 +1,19 @@
 """Hooks, gates and notices: what others hear of events, and are asked before some. It cannot break supervision.
 
-- ``notices``: what is worth telling a person, derived from what the core did. Pure.
+- ``notices``: the notices for people, derived from reactions of the core. Pure.
 - ``notifier``: queues, limits and circuits between that and its receivers.
 - ``webhook``, ``command``: the receivers.
 - ``happenings``, ``points``: typed events, and the points at which gates stand. Pure.
-- ``folder``: what in ``hooks.d`` is a hook; ``marks``: how a Python function says that it is one.
-- ``presence``: whether there are hooks at all; ``runner``, ``line``, ``gates``: who is told of what, who is asked, and
-  what became of it.
+- ``folder``: finds the hooks in ``hooks.d``; ``marks``: the decorators of Python hooks.
+- ``presence``: loads the runner when there are hooks; ``runner``, ``line``, ``gates``: queues events, asks gates, and
+  counts the results.
 - ``interpreter``, ``python``, ``child``: the process in which Python hooks run.
-- ``ready_made``: hooks that need only be switched on.
-- ``testing``: a host made of nothing but the core, to try hooks on.
+- ``ready_made``: hooks that only need to be enabled.
+- ``testing``: a simulated host, to test hooks on.
 
 May import: units.
 
-A Python hook needs what is here: ``from hooks import on, gate, Veto, Contribution``.
+A Python hook imports from here: ``from hooks import on, gate, Veto, Contribution``.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ __all__ = ["Contribution", "Veto", "gate", "on"]
 
 
 def __getattr__(name: str) -> Any:
-    """Only who writes hooks needs these: a supervisor without any does not load them."""
+    """Load these on first use: a supervisor without hooks does not need them."""
     from importlib import import_module  # noqa: PLC0415 - as the docstring says
 
     if name not in __all__:

@@ -1,4 +1,4 @@
-"""A bounded queue between what happens and one reader of it: the oldest goes when it is full, and is counted."""
+"""A bounded queue for one reader: when it is full the oldest item is dropped and counted."""
 
 import asyncio
 from collections import deque
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class Backlog(Generic[T]):
-    """What happens puts in, without waiting; one reader waits and takes. ``most``: items that wait at most."""
+    """``put`` never waits; one reader waits and takes. ``most``: the capacity."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -16,13 +16,13 @@ class Backlog(Generic[T]):
         self._wake = asyncio.Event()
         self._closed = False
         self.dropped = 0
-        """Items that had to go. The reader may set it back."""
+        """Number of dropped items. The reader may reset it."""
 
     def __len__(self) -> int:
         return len(self._items)
 
     def put(self, item: T) -> bool:
-        """False: it was full, and the oldest has gone."""
+        """False: it was full, and the oldest was dropped."""
         room = len(self._items) < self._most
         if not room:
             self._items.popleft()
@@ -32,7 +32,7 @@ class Backlog(Generic[T]):
         return room
 
     async def wait(self) -> bool:
-        """Until there is something to take; False: it is closed, and all was taken."""
+        """Wait for an item; False: it is closed and empty."""
         while not self._items:
             if self._closed:
                 return False
@@ -49,6 +49,6 @@ class Backlog(Generic[T]):
         return taken
 
     def close(self) -> None:
-        """Nothing comes any more; what waits can still be taken."""
+        """Accept no more items; waiting ones can still be taken."""
         self._closed = True
         self._wake.set()

@@ -1,7 +1,7 @@
-"""The process in which hooks run: ``python -m hooks.child FD``. What happens here cannot harm the supervisor.
+"""The process in which hooks run, isolated from the supervisor: ``python -m hooks.child FD``.
 
-JSON lines over the socket FD. Each call of a hook has a thread of its own, an async one with an event loop in it: so
-one that blocks holds up no other, and it is known which one did when the process has to be ended.
+It speaks JSON lines over the socket FD. Each call of a hook has its own thread, an async one with an event loop in it:
+so a hook that blocks does not delay others, and is known when the process must be killed.
 """
 
 import asyncio
@@ -33,19 +33,19 @@ from hooks.marks import Mark, marks_of
 from hooks.points import POINTS, Contribution, Veto, answer_of
 
 MEMORY = 512 * 2**20
-"""Bytes of private memory for all Python hooks together; whoever asks for more gets a MemoryError."""
+"""Bytes of private memory for all Python hooks together; beyond that they get a MemoryError."""
 STACK = 2**20
 KEPT = 4096
-"""Bytes of what a call printed, and of what it raised, that are told."""
+"""Bytes of a call's output, and of its exception, that are reported."""
 NICE = 10
 LAST = 1.0
-"""Seconds in which executables are ended when the supervisor is gone."""
+"""Seconds for executables to end when the supervisor is gone."""
 
 _printed: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("printed", default=None)
 
 
 class Printed(io.TextIOBase):
-    """Standard output and error: what a call prints is kept for that call, up to KEPT; all else is forgotten."""
+    """Replaces standard output and error: keeps up to KEPT bytes for each call, and drops the rest."""
 
     def writable(self) -> bool:
         return True
@@ -58,7 +58,7 @@ class Printed(io.TextIOBase):
 
 
 class Channel:
-    """The way back to the supervisor; calls of several threads take turns."""
+    """Sends answers to the supervisor; thread-safe."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -87,9 +87,9 @@ class Hooks:
         """Executables that run."""
 
     def load(self, files: Mapping[str, str], entry_points: list[str]) -> None:
-        """Import them one after the other, saying which one first: an import may end the process."""
+        """Import the files one by one, announcing each first, as an import may end the process."""
         if files or entry_points:
-            # Never to outlive the supervisor, also when a hook keeps this thread from reading of its end.
+            # Never outlive the supervisor, even when a hook keeps this thread from noticing its end.
             ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
         for name, path in files.items():
             self._import(name, lambda path=path: _import_file(path))  # type: ignore[misc]
@@ -113,12 +113,12 @@ class Hooks:
         finally:
             _printed.reset(before)
         if not found:
-            self._refused.append((name, "it has no function marked with @on or @gate"))
+            self._refused.append((name, "it has no function with @on or @gate"))
         for key, function in found.items():
             self._found[f"{name}:{key}"] = function
 
     def run(self, number: int, words: list[str], environment: dict[str, str], text: str, limit: float) -> None:
-        """An executable, in a thread of its own; the end of it is told."""
+        """Run an executable in its own thread, and report its end."""
         arguments = (number, words, environment, text, limit)
         threading.Thread(target=self._run, args=arguments, name=words[0], daemon=True).start()
 
@@ -142,7 +142,7 @@ class Hooks:
             self._programs.remove(mine)
 
     def end(self) -> None:
-        """End the executables that run, with all that they started."""
+        """Kill running executables with their process groups."""
         for loop, task in list(self._programs):
             with contextlib.suppress(RuntimeError):  # It has ended by itself just now.
                 loop.call_soon_threadsafe(task.cancel)
@@ -151,7 +151,7 @@ class Hooks:
                 thread.join(LAST)
 
     def call(self, number: int, name: str, told: dict[str, Any]) -> None:
-        """In a thread of its own; the end of it is told."""
+        """Run a call in its own thread, and report its end."""
         arguments = (number, self._found[name], told)
         threading.Thread(target=self._call, args=arguments, name=name, daemon=True).start()
 
@@ -179,27 +179,27 @@ def _call(function: Callable[[Any], Any], argument: Any, timeout: float) -> Any:
 
 
 def _answer(given: Any, marks: tuple[Mark, ...]) -> Any:
-    """What a gate says, as JSON. Raises ValueError for what means nothing."""
+    """A gate's answer as JSON. Raises ValueError for an invalid one."""
     if not marks[0].gate or given is None:
         return None
     if isinstance(given, Veto):
         return {"veto": str(given.reason)}
     if not isinstance(given, Contribution):
-        raise ValueError(f"a gate answers with None, Veto or Contribution, not with {type(given).__name__}")  # noqa: TRY004
+        raise ValueError(f"a gate must return None, Veto or Contribution, not {type(given).__name__}")  # noqa: TRY004
     told = {"environment": dict(given.environment), "mounts": list(given.mounts)}
     answer_of(told)
     return told
 
 
 def _revive(told: dict[str, Any]) -> Any:
-    """The event, or the question, as the record that it is."""
+    """Decode an event or a question."""
     fields = dict(told)
     kinds: Mapping[str, type[Any]] = ALL if "event" in fields else POINTS
     return kinds[fields.pop("event", None) or fields.pop("point")](**fields)
 
 
 class _AsItIs(importlib.machinery.SourceFileLoader):
-    """Past the caches: a file that was written twice within a second would be the first one still."""
+    """Compile without caches, which miss a file that was changed twice within a second."""
 
     def get_code(self, fullname: str) -> types.CodeType:
         path = self.get_filename(fullname)
@@ -208,7 +208,7 @@ class _AsItIs(importlib.machinery.SourceFileLoader):
 
 
 def _import_file(path: str) -> Any:
-    """As a module of its own, which nobody else can import by accident."""
+    """Import the file as a module with a unique name."""
     name = f"hooks_d_{os.path.basename(path).removesuffix('.py')}"  # noqa: PTH119
     spec = importlib.util.spec_from_loader(name, _AsItIs(name, path))
     assert spec is not None
@@ -220,7 +220,7 @@ def _import_file(path: str) -> Any:
 
 
 def _functions(thing: Any) -> dict[str, Callable[[Any], Any]]:
-    """A marked function itself, or all that a module has, by name."""
+    """The decorated function itself, or all of a module, by name."""
     if marks_of(thing):
         return {getattr(thing, "__name__", "hook"): thing}
     return {key: value for key, value in vars(thing).items() if marks_of(value)}
@@ -231,7 +231,7 @@ def _entry_points(names: list[str]) -> list[Any]:
 
 
 def _said(error: BaseException, printed: list[str]) -> str:
-    """What it raised in one line, where, and what it had printed."""
+    """The exception in one line, its location, and the call's output."""
     if isinstance(error, TimeoutError) and not str(error):
         return "did not end in time"
     if isinstance(error, NotToldError):
@@ -245,7 +245,7 @@ def _said(error: BaseException, printed: list[str]) -> str:
 
 
 def _be_expendable() -> None:
-    """The kernel takes this one first when memory is short, and it yields to the supervisor when time is."""
+    """Lower the priority, and make this process the first victim of the OOM killer."""
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError):

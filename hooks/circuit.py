@@ -1,7 +1,7 @@
-"""When one that keeps failing is left alone for a while: receivers of notices, hooks, gates."""
+"""A circuit breaker: receivers of notices, hooks and gates that keep failing rest for a while."""
 
 FAILURES, REST = 5, 60.0
-"""Failures in a row after which it rests, and for how many seconds. What happens meanwhile waits."""
+"""Consecutive failures after which it rests, and for how many seconds. Events wait meanwhile."""
 
 
 class Circuit:
@@ -16,6 +16,6 @@ class Circuit:
         return REST if self.failures >= FAILURES else 0.0
 
     def worked(self) -> int:
-        """How many failures that ends."""
+        """Reset it; returns the number of failures before."""
         failures, self.failures = self.failures, 0
         return failures

@@ -1,4 +1,4 @@
-"""Tells a notice by a command: the JSON on its standard input, the main things in its environment."""
+"""Sends a notice to a command: JSON on its standard input, the main fields in its environment."""
 
 import asyncio
 import contextlib

@@ -1,8 +1,8 @@
-"""The one way in which telling somebody fails."""
+"""Errors of notifications and hooks."""
 
 
 class NotToldError(Exception):
-    """A receiver, or a hook, did not take what it was told; the text says why, and holds no secret."""
+    """A receiver or a hook failed; the text says why, and contains no secret."""
 
 
 Guarded = tuple[tuple[str, str], ...] | None
@@ -10,9 +10,9 @@ Guarded = tuple[tuple[str, str], ...] | None
 
 
 class UnknownHookError(Exception):
-    """There is no hook of this name; the text says which there are."""
+    """There is no hook of this name; the text lists the hooks."""
 
 
 def in_words(error: Exception) -> str:
-    """A defect of what was called is named by its kind, too."""
+    """The message of an exception; for unexpected ones with the type."""
     return str(error) if isinstance(error, NotToldError) else f"{type(error).__name__}: {error}"

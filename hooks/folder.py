@@ -1,4 +1,4 @@
-"""Which files of a ``hooks.d`` directory are hooks, and of what."""
+"""Finds the hooks in a ``hooks.d`` directory, and their events."""
 
 import os
 import stat
@@ -111,11 +111,11 @@ def _runs(path: Path) -> bool:
 
 
 def _unsafe(folder: Path, path: Path) -> str:
-    """Why anybody but root and ourselves could put words into our mouth; empty when nobody can."""
+    """Why users other than root or ours could change the file; empty when none can."""
     for one in (folder, path.parent, path):
         seen = one.stat()
         if seen.st_uid not in {0, os.geteuid()}:
             return f"{one} belongs to uid {seen.st_uid}: chown it to root"
         if seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            return f"others may write {one}: chmod go-w it"
+            return f"{one} is writable by others: chmod go-w it"
     return ""

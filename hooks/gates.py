@@ -1,4 +1,4 @@
-"""Asks the gates that stand at a point, all at once, and puts their answers together. One that fails stands open."""
+"""Asks all gates of a point concurrently, and merges their answers. A gate that fails does not block."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,7 +17,7 @@ SLACK = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """What all gates together say."""
+    """The merged answer of all gates."""
 
     vetoes: tuple[tuple[str, str], ...] = ()
     """Hook and reason; none: go on."""
@@ -51,7 +51,7 @@ class Gate:
         now = asyncio.get_running_loop().time
         began = now()
         if began < self._until:
-            return self._without(f"it rests after failures: {self.record.last_error}")
+            return self._without(f"it rests after repeated failures: {self.record.last_error}")
         self.record.resting = False
         try:
             async with asyncio.timeout(self.limit + SLACK):
@@ -65,7 +65,7 @@ class Gate:
         return answer
 
     def _without(self, why: str) -> Answer:
-        return Veto(f"it is strict, and gave no answer: {why}") if self.hook.marks[0].strict else None
+        return Veto(f"strict gate without an answer: {why}") if self.hook.marks[0].strict else None
 
     def as_dict(self) -> dict[str, Any]:
         strict = " (strict)" if self.hook.marks[0].strict else ""

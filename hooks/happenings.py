@@ -1,4 +1,4 @@
-"""What a hook can be told: typed events, made of what the loop shows. Pure."""
+"""The typed events of hooks, derived from the loop's reactions. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ class Happened:
         return json.dumps(self.as_dict())
 
     def environment(self) -> Mapping[str, str]:
-        """For a small script. An environment takes neither zero bytes nor novels."""
+        """As environment variables, without zero bytes and cut to a length."""
         told = {field.name: getattr(self, field.name) for field in fields(self)} | {"event": self.name}
         return {
             f"DOCKWARDEN_{key.upper()}": str(value).replace("\0", "")[:LONGEST]
@@ -53,21 +53,21 @@ class EngineLost(Happened):
 
 @dataclass(frozen=True, slots=True)
 class EngineBack(Happened):
-    """It is open again, and the units are being looked at."""
+    """It is open again, and a snapshot is being taken."""
 
     name: ClassVar[str] = "engine.back"
 
 
 @dataclass(frozen=True, slots=True)
 class ShutdownAsked(Happened):
-    """The host goes down."""
+    """The host shuts down."""
 
     name: ClassVar[str] = "shutdown.asked"
 
 
 @dataclass(frozen=True, slots=True)
 class UnitMoved(Happened):
-    """A unit went from one state to another. The events below are told in addition, where they apply."""
+    """A unit went from one state to another. The events below are sent in addition, where they apply."""
 
     name: ClassVar[str] = "unit.transition"
     unit: str
@@ -84,35 +84,35 @@ class UnitMoved(Happened):
 
 @dataclass(frozen=True, slots=True)
 class UnitStarted(UnitMoved):
-    """Its process runs, for whatever reason."""
+    """Its process started."""
 
     name: ClassVar[str] = "unit.started"
 
 
 @dataclass(frozen=True, slots=True)
 class UnitReady(UnitMoved):
-    """It runs, and its health check, if it has one, says that it serves."""
+    """It runs, and its health check, if it has one, passes."""
 
     name: ClassVar[str] = "unit.ready"
 
 
 @dataclass(frozen=True, slots=True)
 class UnitRestarted(UnitMoved):
-    """It runs again, and that counts as a restart."""
+    """It runs again after a restart."""
 
     name: ClassVar[str] = "unit.restarted"
 
 
 @dataclass(frozen=True, slots=True)
 class UnitDied(UnitMoved):
-    """Its process ended, and nobody had asked for it."""
+    """Its process ended unexpectedly."""
 
     name: ClassVar[str] = "unit.died"
 
 
 @dataclass(frozen=True, slots=True)
 class UnitFailed(UnitMoved):
-    """It came to ``failed``, ``crash-loop`` or ``image-missing``."""
+    """It went to ``failed``, ``crash-loop`` or ``image-missing``."""
 
     name: ClassVar[str] = "unit.failed"
 
@@ -126,7 +126,7 @@ class UnitStopped(UnitMoved):
 
 @dataclass(frozen=True, slots=True)
 class UnitUnhealthy(UnitMoved):
-    """Its health check fails, and something is done, or withheld, for that."""
+    """Its health check fails, and it is restarted, or a restart is withheld."""
 
     name: ClassVar[str] = "unit.unhealthy"
 
@@ -147,7 +147,7 @@ ALL: Mapping[str, type[Happened]] = {kind.name: kind for kind in (*OF_UNITS, *WO
 
 
 def happenings(event: Event, reaction: Reaction, cause: str, at: float) -> tuple[Happened, ...]:
-    """What one reaction tells, in order. ``at``: seconds since 1970."""
+    """The events of one reaction, in order. ``at``: seconds since 1970."""
     told: list[Happened] = []
     match event:
         case fact.EngineLost(reason=reason):

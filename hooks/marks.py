@@ -1,6 +1,6 @@
-"""How a function says that it is a hook: ``@on`` and ``@gate`` write a mark on it, which whoever looks for hooks reads.
+"""The decorators of Python hooks: ``@on`` and ``@gate`` mark a function, and the loader finds the marks.
 
-A mark registers nothing anywhere: the function stays an ordinary one, which a test can call.
+A mark has no other effect: the function stays an ordinary one, which a test can call.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ class Mark:
 
 
 def on(event: str, *, unit: str = "*", timeout: float = LIMIT) -> Callable[[F], F]:
-    """Tell the function of these events. ``event`` and ``unit`` are globs, ``timeout`` is in seconds, up to LIMIT.
+    """Call the function for these events. ``event`` and ``unit`` are globs, ``timeout`` is in seconds, up to LIMIT.
 
     The function takes the event, and may be a coroutine function. Raises ValueError for what can never happen.
     """

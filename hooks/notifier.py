@@ -1,7 +1,7 @@
-"""Between what happens and who is told of it: a queue, a limit and a circuit for each receiver.
+"""Delivers notices: a queue, a rate limit and a circuit breaker for each receiver.
 
-Nothing here is waited for by anybody. What a receiver cannot take in time is told as one notice, and what not even the
-queue can hold is dropped and counted.
+Nothing waits for delivery. Notices over the rate limit are merged into one, and those that the queue cannot hold are
+dropped and counted.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Where hooks can stand in a unit's life: what each point gives, and takes, as a Protocol that answers five questions.
+"""The points at which hooks are called: input and answer of each, as a Protocol that answers five questions.
 
 When is it called, after what, what cancels it, may it be called twice, what does failure do?
 """
@@ -58,7 +58,7 @@ class Stopping(Asked):
     by: str
     """Who wants it: ``person``, ``config``, ``health``, ``shutdown``; empty: it is started again afterwards."""
     shutdown: bool
-    """The host goes down: a veto is told, and not obeyed."""
+    """The host goes down: a veto is logged, and ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ Answer: TypeAlias = Veto | Contribution | None
 
 
 class OnEvent(Protocol):
-    """Told of an event (``@on``).
+    """Called for an event (``@on``).
 
     When: soon after it happened; nothing waits for it, so the unit may have moved on meanwhile.
     After what: the orders that the event led to are on their way, and its line is in the log; one event after the
@@ -125,12 +125,12 @@ class BeforeStart(Protocol):
 class BeforeStop(Protocol):
     """Asked before a stop signal (``@gate("before_stop")``). May veto.
 
-    When: before the first signal of a stop, whoever wants it; not before SIGKILL, not before stops within a switch.
+    When: before the first signal of a stop, for any reason; not before SIGKILL, not before stops within a switch.
     After what: after all that depends on the unit has ended, where the order of a shutdown says so.
     Cancelled by what: its limit. The unit's stop timeout begins with the signal; a shutdown's total deadline runs on.
     May it be called twice: yes; after a veto what still wants the stop asks again, health and re-link after 30 s.
     What does failure do: the stop goes on, with a warning; ``strict`` makes it a veto. After a veto the unit runs on as
-    wanted, and the reason says so. When the host goes down a veto is told and not obeyed.
+    wanted, and the reason says so. When the host shuts down a veto is logged and ignored.
     """
 
     def __call__(self, asked: Stopping, /) -> Any: ...

@@ -1,4 +1,4 @@
-"""Whether the host has hooks at all: what runs them is loaded with the first one, and a host without any is lighter."""
+"""Loads the hook runner when the host has its first hook, so that a host without hooks needs less memory."""
 
 import sys
 from collections.abc import Callable
@@ -21,7 +21,7 @@ GROUP = "[dockwarden.hooks]"
 
 
 class HostHooks:
-    """An observer, and whom to ask. Arguments and methods are those of ``runner.Hooks``, which does the work."""
+    """An observer and gatekeeper. Arguments and methods are those of ``runner.Hooks``, which does the work."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class HostHooks:
         self._guarded = guarded
 
     def stand_before(self, point: str, unit: str) -> bool:
-        """Whether anybody may have to be asked: the one thing that a start without gates looks at."""
+        """Whether there may be gates: the only check of a start without gates."""
         if self._guarded is None:
             return True
         return any(point == of and fnmatchcase(unit, units) for of, units in self._guarded)
@@ -65,7 +65,7 @@ class HostHooks:
         return await self._loaded.ask(asked)
 
     def moment(self) -> float:
-        """Seconds since 1970, for whoever asks."""
+        """Seconds since 1970."""
         return self._wall()
 
     async def ready(self) -> None:

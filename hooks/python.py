@@ -1,4 +1,4 @@
-"""Keeps the process of Python hooks: starts it when it is needed, and puts apart whichever hook has ended it."""
+"""Keeps the process of Python hooks: starts it on demand, and isolates a hook that has ended it."""
 
 import asyncio
 from collections.abc import Mapping

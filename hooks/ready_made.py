@@ -1,4 +1,4 @@
-"""Hooks that are of use as they are: name one in a file of ``hooks.d``, and it is switched on.
+"""Ready-made hooks: assign one to a name in a file of ``hooks.d`` to enable it.
 
 ``/etc/dockwarden/hooks.d/site.py``::
 

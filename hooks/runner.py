@@ -1,7 +1,6 @@
-"""All hooks of the host: which there are, who is told of what happens, and who is asked before something is done.
+"""All hooks of the host: loads them, sends them events, and asks gates.
 
-Nothing here is waited for by anybody but gates: a hook that is slow, fails or hangs costs its own events, and no unit's
-restart.
+Only gates are waited for: a hook that is slow, fails or hangs loses its own events, and delays no restart.
 """
 
 import asyncio
@@ -237,7 +236,7 @@ class Hooks:
         return {"state": "off"} if name in self._off else {}
 
     async def test(self, event: str, unit: str) -> list[dict[str, str]]:
-        """Tell, or ask, every hook that wants it of what did not happen. Raises KeyError: no such event or point."""
+        """Call every matching hook with a made-up event or question. Raises KeyError: no such event or point."""
         await self.ready()
         if event in POINTS:
             question = sample_question(event, unit, self._wall())

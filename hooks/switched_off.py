@@ -1,4 +1,4 @@
-"""Which hooks a person has switched off: one empty file each, so that it lasts over restarts and needs no order."""
+"""The disabled hooks: one empty file each, which survives restarts."""
 
 from pathlib import Path
 from urllib.parse import quote, unquote

@@ -1,4 +1,4 @@
-"""A host made of nothing but the core, to try hooks on: no engine, no process, no clock, and the real decisions.
+"""A simulated host to test hooks on: the real core, without engine, processes or clock.
 
 It brings its units up, lets happen what a test wants, and tells hooks of it as ``dockwarden boot`` would::
 
@@ -248,7 +248,7 @@ def ask(gate: Callable[..., Any], unit: str = "web", **fields: Any) -> Answer:
     question = _question(marks[0], unit, fields)
     answer = _result(gate(question))
     if answer is not None and not isinstance(answer, Veto | Contribution):
-        raise ValueError(f"a gate answers with None, Veto or Contribution, not with {type(answer).__name__}")
+        raise ValueError(f"a gate must return None, Veto or Contribution, not {type(answer).__name__}")
     return answer
 
 

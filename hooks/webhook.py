@@ -1,4 +1,4 @@
-"""Tells a notice by an HTTP POST of JSON."""
+"""Sends a notice as an HTTP POST of JSON."""
 
 import asyncio
 from urllib.parse import urlsplit
@@ -28,7 +28,7 @@ class Webhook:
 
 
 def check_address(url: str) -> str:
-    """What of it may be told: tokens are often part of the path. Raises ValueError for what is no http address."""
+    """The URL without its path, which often contains a token. Raises ValueError for what is not an http address."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("expected an address, as in https://chat.example/hook")

@@ -1,4 +1,4 @@
-"""The one list of all metrics: names, types, labels with the values they can have, and what each one says."""
+"""The list of all metrics: names, types, labels with their values, and help texts."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -152,7 +152,7 @@ UNIT_READY_SECONDS = _gauge(
 )
 UNIT_STALE = _gauge(
     "unit_stale_edges",
-    "Containers, volumes or addresses of before that the unit still lives in; above 0 it has to be restarted.",
+    "Previous containers, volumes or addresses that the unit still uses; above 0 it has to be restarted.",
     unit=OPEN,
 )
 UNIT_TRANSITIONS = _counter(
@@ -166,14 +166,12 @@ UNIT_RESTARTS = _counter(
 )
 UNIT_WITHHELD = _counter(
     "unit_restarts_withheld_total",
-    "Deaths and failed health checks that no restart followed, by why not.",
+    "Deaths and failed health checks that were not followed by a restart, by reason.",
     unit=OPEN,
     reason=WITHHELD,
 )
-UNIT_EXITS = _counter("unit_exits_total", "Ends of the unit's runs that were seen, by how.", unit=OPEN, how=ENDINGS)
-UNIT_KILLS = _counter(
-    "unit_stop_timeouts_total", "Stops that took a SIGKILL, for the stop signal had had its time.", unit=OPEN
-)
+UNIT_EXITS = _counter("unit_exits_total", "Observed ends of the unit's runs, by kind.", unit=OPEN, how=ENDINGS)
+UNIT_KILLS = _counter("unit_stop_timeouts_total", "Stops that needed SIGKILL after the stop timeout.", unit=OPEN)
 UNIT_CHECKS = _counter(
     "unit_health_checks_total",
     "Health checks of our own of the unit, by outcome; no series for a unit without one.",
@@ -182,17 +180,17 @@ UNIT_CHECKS = _counter(
 )
 RESTART_LATENCY = _histogram(
     "restart_latency_seconds",
-    "From a death to the next start, both as the engine stamped them, where no delay was due.",
+    "From a death to the next start, by the engine's time stamps, where no delay was due.",
     LATENCY,
 )
 EVENTS_TOTAL = _counter("events_total", "Messages of the engine's event stream, replayed ones included.", type=EVENTS)
 DUPLICATES = _counter("events_duplicate_total", "Messages dropped because a reconnect replayed them.")
 EVENT_LAG = _histogram("event_lag_seconds", "From the engine's stamp on an event to our reaction to it.", LAG)
-INBOX_DEPTH = _gauge("inbox_depth", "Events that wait for their turn.")
+INBOX_DEPTH = _gauge("inbox_depth", "Events waiting in the inbox.")
 DECISION = _histogram("decision_seconds", "From the arrival of an event to the orders it leads to.", QUICK)
 STREAM_CONNECTED = _gauge("event_stream_connected", "1 while the engine's event stream is open.")
 RECONNECTS = _counter("event_stream_reconnects_total", "Times the engine's event stream was opened again.")
-SNAPSHOTS = _counter("snapshots_total", "Looks at all containers, by what gave cause for them.", trigger=TRIGGERS)
+SNAPSHOTS = _counter("snapshots_total", "Snapshots of all containers, by trigger.", trigger=TRIGGERS)
 SNAPSHOT_PERIOD = _gauge(
     "snapshot_period_seconds", "How often all containers are looked at when nothing else gives cause for it."
 )
@@ -216,12 +214,12 @@ ENGINE_STATE = _gauge(
 ENGINE_CRASH_LOOP = _gauge("engine_crash_loop", "1 while System Docker is over its start limit.")
 ENGINE_RESTARTS = _counter("engine_restarts_total", "Restarts of System Docker's process, by reason.", reason=BROKEN)
 ENGINE_INFO = _gauge(
-    "engine_info", "The engine's version; always 1; no series before the engine has told it.", version=OPEN
+    "engine_info", "The engine's version; always 1; no series before it is known.", version=OPEN
 )
 ENGINE_CALLS = _counter("engine_calls_total", "Calls to the engine.", operation=OPERATIONS, outcome=OUTCOMES)
 ENGINE_SECONDS = _histogram("engine_call_seconds", "How long calls to the engine took.", CALL, operation=OPERATIONS)
 ORDERS_TOTAL = _counter(
-    "orders_total", "What was asked of the engine and of ourselves, by order.", order=tuple(ORDERS.values())
+    "orders_total", "Orders to the engine and to the supervisor, by order.", order=tuple(ORDERS.values())
 )
 RELOADS = _counter("config_reloads_total", "Times the configuration was read again.", result=RESULTS)
 RELOADED = _gauge(
@@ -269,41 +267,41 @@ SERVING_SECONDS = _histogram(
 )
 PROBES = _counter(
     "probes_total",
-    "Health checks of our own that were asked; error: it could not be asked, which says nothing of the unit.",
+    "Health checks of our own that were asked; error: it could not be run, which says nothing about the unit.",
     probe=PROBE_KINDS,
     outcome=PROBE_OUTCOMES,
 )
 PROBE_SECONDS = _histogram("probe_seconds", "How long health checks of our own took.", CALL, probe=PROBE_KINDS)
 PROBE_LATENESS = _histogram("probe_lateness_seconds", "How late health checks of our own were asked.", QUICK)
-UNIT_FLAPPING = _gauge("unit_flapping", "1 while the unit was helped too often, and is left alone.", unit=OPEN)
+UNIT_FLAPPING = _gauge(
+    "unit_flapping", "1 while the unit is flapping: restarted too often, no restarts for a while.", unit=OPEN
+)
 RELINKS = _counter(
     "relinks_total",
-    "Times a unit was brought back in step with what it holds on to, by the kind of tie and by what it took.",
+    "Re-links: times a unit was restarted or re-created for a stale reference, by kind of reference and by action.",
     via=TIES,
     cure=tuple(Cure),
 )
 STALE_EDGES = _gauge(
-    "stale_edges", "Links of units that run to containers, volumes or addresses that are over.", via=TIES
+    "stale_edges", "Stale references of running units: to previous containers, volumes or addresses.", via=TIES
 )
-WAVES = _counter(
-    "relink_waves_total", "Events after which units had to be brought back in step with what they hold on to."
-)
+WAVES = _counter("relink_waves_total", "Events after which units had stale references and were re-linked.")
 NOTIFICATIONS = _counter(
     "notifications_total",
-    "Notices, by what became of them; limited: told as one with others.",
+    "Notices, by outcome; limited: merged with others into one.",
     receiver=RECEIVERS,
     outcome=NOTICE_OUTCOMES,
 )
 HOOK_RUNS = _counter(
     "hook_runs_total",
-    "Events for hooks, and questions to gates, by what became of them.",
+    "Events for hooks, and questions to gates, by outcome.",
     hook=OPEN,
     outcome=HOOK_OUTCOMES,
 )
 HOOK_SECONDS = _counter("hook_seconds_total", "How long the runs of hooks took in all.", hook=OPEN)
 SWITCHES = _counter(
     "switches_total",
-    "Switches of the console, the storage context or the engine that ended, by how.",
+    "Finished switches of the console, the storage context or the engine, by outcome.",
     of=tuple(Switchable),
     result=tuple(Result),
 )
@@ -316,11 +314,9 @@ SWITCH_ACTIVE = _gauge(
     "1 while a switch of the console, the storage context or the engine is under way.",
     of=tuple(Switchable),
 )
-SHUTTING_DOWN = _gauge("shutting_down", "1 while the host goes down.")
+SHUTTING_DOWN = _gauge("shutting_down", "1 while the host shuts down.")
 BUILD_INFO = _gauge("build_info", "What runs here; always 1.", version=OPEN, python=OPEN)
-LOOP_LAG = _histogram(
-    "loop_lag_seconds", "How late the supervisor comes to what is due, measured once a second.", QUICK
-)
+LOOP_LAG = _histogram("loop_lag_seconds", "Lag of the supervisor's event loop, measured once a second.", QUICK)
 UNITS = _gauge("units", "Units that are supervised.")
 UNITS_LEFT_OUT = _gauge("units_left_out", "Units that have no series here: there are more than --metrics-units.")
 

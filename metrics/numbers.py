@@ -1,4 +1,4 @@
-"""What is counted and measured here, and how each is told: counters, histograms, times of absence."""
+"""Counters, histograms and downtimes, and how they are written."""
 
 from bisect import bisect_left
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -128,7 +128,7 @@ class UnitTally:
 
 
 class Absence:
-    """How long a unit that was there once has been away, all times together."""
+    """Total downtime of a unit after its first start."""
 
     def __init__(self) -> None:
         self._gone: float | None = None

@@ -1,4 +1,4 @@
-"""Counters and histograms: fed by the reactions of the core, and by what the shell tells of its own doings."""
+"""Counters and histograms, fed by the core's reactions and by the shell's callbacks."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""What became of each unit: its transitions, restarts, ends, and the restarts that were not."""
+"""The counters of each unit: transitions, restarts, ends, withheld restarts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

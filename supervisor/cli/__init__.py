@@ -1,4 +1,4 @@
-"""The commands of people: light, and never with a supervisor loaded.
+"""The commands of the client: light, and without loading the supervisor.
 
 May import: http, views, config, dockerd.tls, engine.discovery, engine.api_version, state, logs, hooks, units; no app.
 """
