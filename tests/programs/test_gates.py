@@ -267,7 +267,7 @@ def test_a_defect_of_ours_in_asking_lets_it_pass(tmp_path: Path, monkeypatch: py
 def test_a_strict_one_that_fails_is_a_veto(tmp_path: Path) -> None:
     script(tmp_path / "d" / "before_start" / "g.strict", "kill -9 $$")
     ((hook, why),) = ask(tmp_path / "d", starting()).vetoes
-    assert (hook, why) == ("before_start/g.strict", "it is strict, and gave no answer: exit code -9")
+    assert (hook, why) == ("before_start/g.strict", "strict gate without an answer: exit code -9")
 
 
 def test_an_executable_reads_the_question_and_may_contribute(tmp_path: Path) -> None:
@@ -312,7 +312,7 @@ def test_python_gates_are_asked_for_the_units_they_stand_before(tmp_path: Path) 
     assert web.reason == "vetoed by g.py:no: web: why"
     assert other == Leave((), (Contribution({"A": "b"}),))
     assert nonsense.vetoes == ()
-    assert slow.reason == "vetoed by g.py:strict: it is strict, and gave no answer: did not end in time"
+    assert slow.reason == "vetoed by g.py:strict: strict gate without an answer: did not end in time"
 
 
 def test_without_a_gate_nobody_is_asked_also_where_there_are_hooks(tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def test_an_error_is_told_with_its_place_and_what_was_printed(tmp_path: Path) ->
         ("1 / 0", "ZeroDivisionError"),
         ("os._exit(4)", "its import ended the process: exit code 4"),
         ("raise SystemExit", "SystemExit"),
-        ("", "no function marked"),
+        ("", "it has no function with @on"),
         ("def (", "SyntaxError"),
         ("@on('unit.nonsense')\ndef f(event): pass", "there is no event 'unit.nonsense'"),
     ],
