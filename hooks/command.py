@@ -110,7 +110,7 @@ class _Talk(asyncio.SubprocessProtocol):
         self.exited = asyncio.Event()
         """Its process has; asyncio's own ``wait`` waits for its output's end, too."""
         self.closed = asyncio.Event()
-        """It has exited, and nobody holds its output open any more."""
+        """It has exited, and its output is closed."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._process = cast("asyncio.SubprocessTransport", transport)

@@ -14,7 +14,7 @@ from units.records import dataclass
 MOST = 64
 """Hooks on a host; further ones are refused: each may be a process, and a series of metrics."""
 EVERYTHING_BUT = "unit.transition"
-"""What only a hook that asks for it is told: it would run at each step of each unit."""
+"""Sent only to hooks that name it: it comes with each step of each unit."""
 STRICT = ".strict"
 """How the name of an executable ends whose failure as a gate is a veto."""
 

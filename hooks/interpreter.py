@@ -174,7 +174,7 @@ class Interpreter:
                 self._kill()
 
     def _end_hanging(self, future: "asyncio.Future[Ended]") -> None:
-        """Nobody waits for it any more, and still it runs."""
+        """A cancelled call that still runs."""
         self._calls = {number: one for number, one in self._calls.items() if one is not future}
         if not future.done():
             self._innocent = True

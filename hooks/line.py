@@ -1,4 +1,4 @@
-"""One hook: its queue of events, its limit of failures, and what is known of how it fared."""
+"""One hook: its queue of events, its circuit breaker, and its statistics."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,11 +13,11 @@ from hooks.happenings import Happened
 QUEUE = 256
 
 Count = Callable[[str, str, float], None]
-"""Told of each run's end: hook, outcome, and how long it took, in seconds."""
+"""Called at each run's end: hook, outcome, and duration in seconds."""
 
 
 class Record:
-    """How a hook fared, and whether it rests. ``count`` and the log are told of each run."""
+    """A hook's statistics, and whether it rests. Each run is counted and logged."""
 
     def __init__(self, name: str, count: Count, log: Any) -> None:
         self.name = name

@@ -71,7 +71,7 @@ def _marked(mark: Mark) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         marks = (*marks_of(function), mark)
         if len({one.gate for one in marks}) > 1:
-            raise ValueError("a function is told of events, or asked as a gate: not both")
+            raise ValueError("a function is either a hook (@on) or a gate (@gate)")
         setattr(function, ATTRIBUTE, marks)
         return function
 

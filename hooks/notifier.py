@@ -18,7 +18,7 @@ from units.world import Entry, Reaction
 
 QUEUE = 256
 BURST, REFILL = 10, 10.0
-"""Notices that may be told at once, and seconds for each one more."""
+"""Notices that may be sent at once, and seconds for each further one."""
 
 
 class Receiver(Protocol):
@@ -56,7 +56,7 @@ class _Line:
             await self._tell(self._take())
 
     async def _token(self) -> None:
-        """Until one more may be told."""
+        """Wait until the rate limit allows another one."""
         now = asyncio.get_running_loop().time()
         self._tokens = min(float(BURST), self._tokens + (now - self._filled) / REFILL)
         self._filled = now
@@ -93,7 +93,7 @@ class _Line:
 
 
 class Notifier:
-    """An observer. ``count``: told of each notice's end by receiver and outcome; ``wall``: seconds since 1970."""
+    """An observer. ``count``: called for each notice with receiver and outcome; ``wall``: seconds since 1970."""
 
     def __init__(
         self, receivers: Sequence[Receiver], count: Callable[[str, str], None], log: Any, wall: Callable[[], float]

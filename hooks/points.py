@@ -58,7 +58,7 @@ class Stopping(Asked):
     by: str
     """Who wants it: ``person``, ``config``, ``health``, ``shutdown``; empty: it is started again afterwards."""
     shutdown: bool
-    """The host goes down: a veto is logged, and ignored."""
+    """The host shuts down: a veto is logged, and ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class BeforeSwitch(Protocol):
     """Asked before a console, a storage context or an engine is switched (``@gate("before_switch")``). May veto.
 
     When: once, as the last of the checks, before anything is touched.
-    After what: after the image is there, and room, and nobody is at a terminal (or ``--force``).
+    After what: after the image is there, and room, and no user is at a terminal (or ``--force``).
     Cancelled by what: its limit, and the time that checking may take in all.
     May it be called twice: yes, for each switch that is asked for.
     What does failure do: the switch goes on, with a warning; ``strict`` makes it a veto. A veto refuses the switch,

@@ -34,7 +34,7 @@ CONNECT = 3.0
 def webhook(
     url: str, *, on: str = "unit.failed", unit: str = "*", text_key: str = "text"
 ) -> Callable[[Happened], Awaitable[None]]:
-    """Tell of events by a POST of JSON, in which ``text_key`` has a sentence for people.
+    """Send events as a POST of JSON, with a sentence for people in ``text_key``.
 
     Raises ValueError for what is no http address.
     """

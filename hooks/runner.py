@@ -32,10 +32,10 @@ NOT_RUN = frozenset({126, 127})
 
 
 class Hooks:
-    """An observer, and whom to ask. ``count``: told of each run's end; ``wall``: seconds since 1970.
+    """An observer and gatekeeper. ``count``: called at each run's end; ``wall``: seconds since 1970.
 
     ``switched_off``: where it is kept which hooks are. ``entry_points``: of packages that bring hooks, by name.
-    ``know``: told before what gates stand, whenever that has changed.
+    ``know``: called with the gates' points whenever they have changed.
     """
 
     def __init__(
@@ -62,9 +62,9 @@ class Hooks:
         """Runs the executables."""
         self._python: PythonHooks | None = None
         self._leaving: list[PythonHooks] = []
-        """Of before a reload, as far as something of them may still run."""
+        """Hooks from before a reload that may still run."""
         self._early: deque[Happened] = deque(maxlen=QUEUE)
-        """What happens before it is known what the Python hooks want."""
+        """Events from before the Python hooks are loaded."""
         self._loading: asyncio.Task[None] | None = None
         self._know = know
         self.guarded: Guarded = ()
@@ -117,7 +117,7 @@ class Hooks:
         self._python = python
 
     def _settle(self, found: Found, python: Mapping[str, Hook] | None, refused: tuple[tuple[str, str], ...]) -> None:
-        """From now on these are the hooks. ``python`` is None while it is being asked: its hooks of before stay."""
+        """Replace the hooks. ``python`` is None while they are being loaded: the previous ones stay."""
         for name, why in refused:
             if (name, why) not in self._refused:
                 self._log.warning("hook.refused", hook=name, reason=why)
@@ -255,7 +255,7 @@ class Hooks:
         ]
 
     def switch(self, name: str, *, on: bool) -> None:
-        """For good: it is kept. Raises UnknownHookError, OSError."""
+        """Enable or disable a hook; it is saved. Raises UnknownHookError, OSError."""
         known = {*self._lines, *self._gates, *self._off}
         if name not in known:
             raise UnknownHookError(f"there are: {', '.join(sorted(known)) or 'none'}")
@@ -268,7 +268,7 @@ class Hooks:
         self._log.info("hook.switched", hook=name, on=on)
 
     async def close(self) -> None:
-        """End what runs, with all that it started; what waits is not told any more."""
+        """Kill running hooks with their process groups; waiting events are dropped."""
         ended: list[asyncio.Task[None]] = [line.close() for line in self._lines.values()]
         if self._loading is not None:
             self._loading.cancel()

@@ -1,6 +1,6 @@
 """A simulated host to test hooks on: the real core, without engine, processes or clock.
 
-It brings its units up, lets happen what a test wants, and tells hooks of it as ``dockwarden boot`` would::
+It brings its units up, simulates what a test wants, and calls hooks as ``dockwarden boot`` would::
 
     host = SimulatedHost("console", "web").boot()
     host.crash("console", exit_code=3)

@@ -81,8 +81,8 @@ TIES = tuple(via for via in (Via.LINK, Via.VOLUMES, Via.NET, Via.PID, Via.IPC, V
 ENDINGS = ("success", "error", "sigterm", "sigkill", "sigsegv", "sigabrt", "signal", "oom")
 """Exit code 0, 1-128, 143, 137, 139, 134, any other above 128; oom: killed by the kernel for lack of memory."""
 WITHHELD = ("start-limit", "policy", "person", "shutdown", "flapping", "engine", "peer", "dry-run")
-"""Over its start limit; its definition does not want it; a person stopped it; the host goes down; helped too often; the
-engine is away; what it needs is down; it is only said what would be done."""
+"""Over its start limit; its definition does not want it; stopped by a person; the host shuts down; restarted too
+often; the engine is away; a dependency is down; dry run."""
 BOOT_PHASES = ("engine", "units")
 """From our start until the engine serves; from there until nothing is on its way any more."""
 

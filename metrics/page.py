@@ -34,7 +34,7 @@ QUESTIONS: Final[Mapping[str, str]] = {
     catalog.UNIT_CHECKS.name: "does probing work?",
     catalog.UNIT_FLAPPING.name: "is it flapping?",
     catalog.RESTART_LATENCY.name: "how soon is a dead unit back?",
-    catalog.EVENTS_TOTAL.name: "what does the engine tell?",
+    catalog.EVENTS_TOTAL.name: "what does the engine report?",
     catalog.DUPLICATES.name: "is the stream trusted with reason?",
     catalog.EVENT_LAG.name: "how far behind are we?",
     catalog.LAST_EVENT.name: "does the engine still talk?",

@@ -1,4 +1,4 @@
-"""``process_*``, ``python_gc_*`` and ``python_info``: what prometheus_client tells of the process that it is in."""
+"""``process_*``, ``python_gc_*`` and ``python_info``: prometheus_client's metrics of the own process."""
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics

@@ -31,7 +31,7 @@ OK = 0
 PAUSE = 0.25
 """Seconds between two screens, at least."""
 LONGEST = 2.0
-"""Seconds after which the status is asked for although nothing has happened: a single check tells no event."""
+"""Seconds after which the status is refreshed without an event: a single check causes none."""
 AGAIN = 1.0
 """Seconds before a supervisor that is gone is asked again."""
 LATELY = 6

@@ -307,7 +307,7 @@ class Listener(_Connection):
     async def hand_over(self, hear: Callable[[bytes], None]) -> NoReturn:
         """Call ``hear`` with each line as it comes, first with those that came before this call.
 
-        Raises WireError when the stream is over, and what ``hear`` raises.
+        Raises WireError when the stream ends, and what ``hear`` raises.
         """
         self._hear = hear
         self._tell(AT_ONCE if self._error is None else len(self._lines))

@@ -116,7 +116,7 @@ def make_leaf(ca: Pair, purpose: Purpose, names: Sequence[str], now: datetime, l
 
     Args:
         ca: perhaps a bundle; the certificate that the key belongs to signs.
-        purpose: what the certificate is good for; it serves nothing else.
+        purpose: the only use of the certificate (extended key usage).
         names: as ``hostname`` spells them, each once; the first is also the common name.
         now: with its zone.
         labels: names of the CA's files in error messages.

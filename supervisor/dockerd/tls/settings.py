@@ -44,7 +44,7 @@ class TlsSettings:
     directory: Path = DIRECTORY
     """Where the engine sees what it needs of them, in its own."""
     hostnames: tuple[str, ...] = ()
-    """Names and addresses that a certificate made here is good for, beside localhost and 127.0.0.1."""
+    """Names and addresses in the server's certificate, besides localhost and 127.0.0.1."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self) | {"kept": str(self.kept), "directory": str(self.directory)}
