@@ -83,8 +83,8 @@ MUTATIONS: Final = (
     Mutation(
         "units/tables/foreign.py",
         "what holds on to a container that is gone is not re-created",
-        "        *(row for on in asked for row in rows(UP, on, P.CREATING, relink_anew, relinking.unlinked_for_good)),\n",
-        "",
+        "rows(UP, on, P.CREATING, relink_anew, relinking.unlinked_for_good)",
+        "rows((), on, P.CREATING, relink_anew, relinking.unlinked_for_good)",
         ("tests/pure/test_relinking.py", "tests/pure/test_foreign.py", "tests/simulation/test_foreign.py"),
     ),
     Mutation(
