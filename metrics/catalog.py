@@ -213,9 +213,7 @@ ENGINE_STATE = _gauge(
 )
 ENGINE_CRASH_LOOP = _gauge("engine_crash_loop", "1 while System Docker is over its start limit.")
 ENGINE_RESTARTS = _counter("engine_restarts_total", "Restarts of System Docker's process, by reason.", reason=BROKEN)
-ENGINE_INFO = _gauge(
-    "engine_info", "The engine's version; always 1; no series before it is known.", version=OPEN
-)
+ENGINE_INFO = _gauge("engine_info", "The engine's version; always 1; no series before it is known.", version=OPEN)
 ENGINE_CALLS = _counter("engine_calls_total", "Calls to the engine.", operation=OPERATIONS, outcome=OUTCOMES)
 ENGINE_SECONDS = _histogram("engine_call_seconds", "How long calls to the engine took.", CALL, operation=OPERATIONS)
 ORDERS_TOTAL = _counter(
