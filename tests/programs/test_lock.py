@@ -30,7 +30,7 @@ def test_a_lock_says_who_holds_it(tmp_path: Path) -> None:
             RunLock(run_dir).acquire()
     assert (refused.value.pid, refused.value.command) == (os.getpid(), "python -m supervisor 'boot now'")
     assert str(refused.value) == (
-        f"another supervisor (pid {os.getpid()}, \"python -m supervisor 'boot now'\") holds {run_dir};"
+        f"another supervisor (pid {os.getpid()}, \"python -m supervisor 'boot now'\") uses {run_dir};"
         " stop it or choose another --run-dir"
     )
 
