@@ -107,7 +107,7 @@ def test_a_mark_leaves_the_function_as_it_is() -> None:
         (lambda: on("unit.restated"), "did you mean 'unit.restarted'"),
         (lambda: gate("before_stat"), "did you mean 'before_start'"),
         (lambda: on("unit.*", timeout=60), "give it more than 0 and up to 10"),
-        (lambda: gate("before_stop")(on("unit.*")(lambda _: None)), "not both"),
+        (lambda: gate("before_stop")(on("unit.*")(lambda _: None)), "either a hook"),
     ],
 )
 def test_what_can_never_happen_is_refused(decorate: Callable[[], object], said: str) -> None:
