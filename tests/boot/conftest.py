@@ -10,7 +10,7 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.bed.engines import REPOSITORY
 
 
-class HostScheduling(LoadScopeScheduling):
+class HostScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Hands out tests by their host: one of a module and an engine, or one of a test alone."""
 
     def _split_scope(self, nodeid: str) -> str:
