@@ -12,8 +12,8 @@ import time
 import uvloop
 
 from benchmarks.targets import CHECKS
-from supervisor.engine.port import Whereabouts
-from supervisor.runtime.health_scheduler import Prober
+from supervisor.engine.port import ContainerAddress
+from supervisor.runtime.health_scheduler import HealthScheduler
 from supervisor.runtime.loop import Inbox
 from supervisor.runtime.probes import Probes
 from tests.simulation.engine_model import FakeEngine
@@ -29,8 +29,8 @@ from units.world import Entry, fresh_unit, new_world
 class Here(FakeEngine):
     """Every container shares our network."""
 
-    async def whereabouts(self, container: ContainerId) -> Whereabouts:  # noqa: ARG002
-        return Whereabouts(0, "", host_network=True)
+    async def whereabouts(self, container: ContainerId) -> ContainerAddress:  # noqa: ARG002
+        return ContainerAddress(0, "", host_network=True)
 
 
 class Gauges:
@@ -51,7 +51,7 @@ async def measure(kind: str, units: int, port: int, seconds: float) -> dict[str,
     loop, gauges = asyncio.get_running_loop(), Gauges()
     engine = Here(random.Random(1))
     async with asyncio.TaskGroup() as tasks:
-        prober = Prober(engine, Inbox(loop.time), tasks, gauges, chance=random.random, probes=Probes(engine))
+        prober = HealthScheduler(engine, Inbox(loop.time), tasks, gauges, chance=random.random, probes=Probes(engine))
         world = new_world([fresh_unit(one, Instant(loop.time()), "") for one in specs], check(specs).links)
         events: list[fact.Event] = [fact.EngineBack("x"), fact.SnapshotTaken((), "connect", 0)]
         for one in specs:

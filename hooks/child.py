@@ -29,7 +29,7 @@ from typing import Any
 from hooks.command import outcome
 from hooks.errors import NotToldError
 from hooks.happenings import ALL
-from hooks.marks import Mark, marks_of
+from hooks.marks import HookMark, marks_of
 from hooks.points import POINTS, Contribution, Veto, answer_of
 
 MEMORY = 512 * 2**20
@@ -76,7 +76,7 @@ class Channel:
                 yield json.loads(line)
 
 
-class Hooks:
+class ChildHooks:
     """All Python hooks of the host, by name."""
 
     def __init__(self, channel: Channel) -> None:
@@ -178,7 +178,7 @@ def _call(function: Callable[[Any], Any], argument: Any, timeout: float) -> Any:
     return asyncio.run(within())
 
 
-def _answer(given: Any, marks: tuple[Mark, ...]) -> Any:
+def _answer(given: Any, marks: tuple[HookMark, ...]) -> Any:
     """A gate's answer as JSON. Raises ValueError for an invalid one."""
     if not marks[0].gate or given is None:
         return None
@@ -266,7 +266,7 @@ def main() -> None:
     os.set_inheritable(fd, False)
     _be_expendable()
     channel = Channel(socket.socket(fileno=fd))
-    hooks = Hooks(channel)
+    hooks = ChildHooks(channel)
     for message in channel.lines():
         match message:
             case {"load": files, "entry_points": points}:

@@ -7,7 +7,7 @@ from dataclasses import field
 from pathlib import Path
 
 from hooks.happenings import Happened
-from hooks.marks import Mark
+from hooks.marks import HookMark
 from hooks.points import POINTS
 from units.records import dataclass
 
@@ -27,7 +27,7 @@ class Hook:
     """Its path below the directory, for a function with its name: in log, metrics and commands."""
     path: Path | None
     """The executable."""
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[HookMark, ...] = ()
     """What it asks for; none: all events but EVERYTHING_BUT."""
 
     @property
@@ -79,11 +79,11 @@ def find(folder: Path) -> Found:
     return Found(tuple(hooks), python, tuple(refused))
 
 
-def _marks(name: str, of: str) -> tuple[Mark, ...]:
+def _marks(name: str, of: str) -> tuple[HookMark, ...]:
     if not of:
         return ()
     gate = of in POINTS
-    return (Mark(of, gate=gate, strict=gate and name.endswith(STRICT)),)
+    return (HookMark(of, gate=gate, strict=gate and name.endswith(STRICT)),)
 
 
 def _candidates(folder: Path) -> Iterator[tuple[Path, str]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hooks.errors import in_words
 from hooks.folder import Hook
-from hooks.line import Count, Record
+from hooks.line import Count, Run
 from hooks.points import Answer, Asked, Contribution, Veto
 from units.records import dataclass
 
@@ -16,7 +16,7 @@ SLACK = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class GateVerdict:
     """The merged answer of all gates."""
 
     vetoes: tuple[tuple[str, str], ...] = ()
@@ -36,7 +36,7 @@ class Gate:
     ) -> None:
         self.hook = hook
         self.ask = ask
-        self.record = Record(hook.name, count, log)
+        self.record = Run(hook.name, count, log)
         self._until = 0.0
 
     def stands_before(self, asked: Asked) -> bool:
@@ -83,10 +83,10 @@ def _why(error: Exception) -> str:
     return str(error) if isinstance(error, ValueError | TimeoutError) else in_words(error)
 
 
-async def ask_all(gates: Sequence[Gate], asked: Asked) -> Leave:
+async def ask_all(gates: Sequence[Gate], asked: Asked) -> GateVerdict:
     answers = await asyncio.gather(*(gate.answer(asked) for gate in gates))
     told = list(zip(gates, answers, strict=True))
-    return Leave(
+    return GateVerdict(
         tuple((gate.hook.name, one.reason) for gate, one in told if isinstance(one, Veto)),
         tuple(one for _, one in told if isinstance(one, Contribution)),
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hooks.errors import NotToldError
-from hooks.marks import Mark
+from hooks.marks import HookMark
 from units.records import dataclass
 
 GRACE = 1.0
@@ -28,7 +28,7 @@ LINE = 2**20
 class Loaded:
     """What the process found: hooks by name with their marks, and what it refused with the reason."""
 
-    hooks: Mapping[str, tuple[Mark, ...]]
+    hooks: Mapping[str, tuple[HookMark, ...]]
     refused: tuple[tuple[str, str], ...]
 
 
@@ -134,7 +134,7 @@ class Interpreter:
                 case {"importing": str(name)}:
                     importing = name
                 case {"loaded": list(hooks), "refused": refused}:
-                    found = {hook["name"]: tuple(Mark(**mark) for mark in hook["marks"]) for hook in hooks}
+                    found = {hook["name"]: tuple(HookMark(**mark) for mark in hook["marks"]) for hook in hooks}
                     self._listener = asyncio.create_task(self._listen(), name="python-hooks")
                     return Loaded(found, tuple((name, why) for name, why in refused))
                 case _:

@@ -16,7 +16,7 @@ Count = Callable[[str, str, float], None]
 """Called at each run's end: hook, outcome, and duration in seconds."""
 
 
-class Record:
+class Run:
     """A hook's statistics, and whether it rests. Each run is counted and logged."""
 
     def __init__(self, name: str, count: Count, log: Any) -> None:
@@ -63,7 +63,7 @@ class Record:
         }
 
 
-class Line:
+class HookQueue:
     """A hook's queue, and the task that works it off, one event after the other.
 
     ``run`` returns what the hook printed, and raises NotToldError for what went wrong.
@@ -72,7 +72,7 @@ class Line:
     def __init__(self, hook: Hook, run: Callable[[Happened], Awaitable[str]], count: Count, log: Any) -> None:
         self.hook = hook
         self.run = run
-        self.record = Record(hook.name, count, log)
+        self.record = Run(hook.name, count, log)
         self._queue = Backlog[Happened](QUEUE)
         self._task = asyncio.get_running_loop().create_task(self._work(), name=f"hook:{hook.name}")
 

@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class HookMark:
     """What a function asks for."""
 
     of: str
@@ -46,7 +46,7 @@ def on(event: str, *, unit: str = "*", timeout: float = LIMIT) -> Callable[[F], 
     """
     if not any(fnmatchcase(name, event) for name in ALL):
         raise ValueError(f"there is no event '{event}'{_meant(event, ALL)}")
-    return _marked(Mark(event, unit, _within(timeout)))
+    return _marked(HookMark(event, unit, _within(timeout)))
 
 
 def gate(point: str, *, unit: str = "*", timeout: float = LIMIT, strict: bool = False) -> Callable[[F], F]:
@@ -58,16 +58,16 @@ def gate(point: str, *, unit: str = "*", timeout: float = LIMIT, strict: bool = 
     """
     if point not in POINTS:
         raise ValueError(f"there is no point '{point}'{_meant(point, POINTS)}")
-    return _marked(Mark(point, unit, _within(timeout), gate=True, strict=strict))
+    return _marked(HookMark(point, unit, _within(timeout), gate=True, strict=strict))
 
 
-def marks_of(thing: object) -> tuple[Mark, ...]:
+def marks_of(thing: object) -> tuple[HookMark, ...]:
     """What it asks for; nothing: it is no hook."""
     found = getattr(thing, ATTRIBUTE, ())
     return found if callable(thing) and isinstance(found, tuple) else ()
 
 
-def _marked(mark: Mark) -> Callable[[F], F]:
+def _marked(mark: HookMark) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         marks = (*marks_of(function), mark)
         if len({one.gate for one in marks}) > 1:

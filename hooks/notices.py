@@ -13,7 +13,7 @@ from units.unit import Phase, Reason, Unit
 from units.world import Reaction, Transition
 
 
-class Kind(StrEnum):
+class NoticeKind(StrEnum):
     """What a notice is about."""
 
     HEAL = "heal"
@@ -30,7 +30,7 @@ class Kind(StrEnum):
 class Notice:
     """One notice."""
 
-    event: Kind
+    event: NoticeKind
     unit: str
     reason: str
     cause: str
@@ -61,10 +61,10 @@ class Notice:
 
 
 SAID = {
-    Kind.HEAL: "restarted",
-    Kind.GIVE_UP: "giving up for now",
-    Kind.UNHEALTHY: "unhealthy",
-    Kind.RECOVERY: "recovered",
+    NoticeKind.HEAL: "restarted",
+    NoticeKind.GIVE_UP: "giving up for now",
+    NoticeKind.UNHEALTHY: "unhealthy",
+    NoticeKind.RECOVERY: "recovered",
 }
 LONGEST = 4096
 """Characters of a value in an environment."""
@@ -85,10 +85,10 @@ def notices(
     if isinstance(event, HealthReported):
         unit = reaction.world.units.get(event.unit)
         if unit is not None and _only_to_be_told(unit) and unit.name not in troubled:
-            told.append(_notice(Kind.UNHEALTHY, unit))
+            told.append(_notice(NoticeKind.UNHEALTHY, unit))
     for notice in told:
         name = frozenset({UnitName(notice.unit)})
-        well = notice.event is Kind.RECOVERY or (notice.event is Kind.HEAL and notice.state == Phase.READY)
+        well = notice.event is NoticeKind.RECOVERY or (notice.event is NoticeKind.HEAL and notice.state == Phase.READY)
         troubled = troubled - name if well else troubled | name
     gone = [name for name in reaction.changed if name not in reaction.world.units]
     return tuple(told), troubled.difference(gone)
@@ -97,13 +97,13 @@ def notices(
 def _of_transition(moved: Transition, troubled: frozenset[UnitName]) -> Notice | None:
     before, after = moved.before, moved.after
     if after.phase is Phase.CRASH_LOOP and before.phase is not Phase.CRASH_LOOP:
-        return _notice(Kind.GIVE_UP, after)
+        return _notice(NoticeKind.GIVE_UP, after)
     if after.flapping and not before.flapping:
-        return _notice(Kind.GIVE_UP, after)
+        return _notice(NoticeKind.GIVE_UP, after)
     if moved.restart in HELPS:
-        return _notice(Kind.HEAL, after)
+        return _notice(NoticeKind.HEAL, after)
     if after.phase is Phase.READY and after.name in troubled and not after.flapping:
-        return _notice(Kind.RECOVERY, after)
+        return _notice(NoticeKind.RECOVERY, after)
     return None
 
 
@@ -111,7 +111,7 @@ def _only_to_be_told(unit: Unit) -> bool:
     return unit.spec.heal.action is OnUnhealthy.HOOK and unit.health is Health.UNHEALTHY
 
 
-def _notice(kind: Kind, unit: Unit) -> Notice:
+def _notice(kind: NoticeKind, unit: Unit) -> Notice:
     return Notice(
         event=kind,
         unit=unit.name,

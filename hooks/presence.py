@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from hooks.errors import Guarded
 
 if TYPE_CHECKING:
-    from hooks.gates import Leave
+    from hooks.gates import GateVerdict
     from hooks.line import Count
     from hooks.points import Asked
-    from hooks.runner import Hooks
+    from hooks.runner import HookRunner
     from units.machine import Moment
     from units.world import Entry, Reaction
 
@@ -37,7 +37,7 @@ class HostHooks:
         self._entry_points = entry_points or installed_hooks
         self._given = (folder, count, log, wall, switched_off)
         self._wall = wall
-        self._hooks: Hooks | None = None
+        self._hooks: HookRunner | None = None
         self._guarded: Guarded = ()
         self.reload()
 
@@ -61,7 +61,7 @@ class HostHooks:
         if self._hooks is not None:
             self._hooks.observe(entry, moment, reaction)
 
-    async def ask(self, asked: "Asked") -> "Leave":
+    async def ask(self, asked: "Asked") -> "GateVerdict":
         return await self._loaded.ask(asked)
 
     def moment(self) -> float:
@@ -88,15 +88,15 @@ class HostHooks:
             await self._hooks.close()
 
     @property
-    def _loaded(self) -> "Hooks":
+    def _loaded(self) -> "HookRunner":
         if self._hooks is None:
             self._hooks = self._load()
         return self._hooks
 
-    def _load(self) -> "Hooks":
-        from hooks.runner import Hooks  # noqa: PLC0415 - as the module's first line says
+    def _load(self) -> "HookRunner":
+        from hooks.runner import HookRunner  # noqa: PLC0415 - as the module's first line says
 
-        return Hooks(*self._given, entry_points=self._entry_points(), know=self._know_gates)
+        return HookRunner(*self._given, entry_points=self._entry_points(), know=self._know_gates)
 
 
 def _is_anything_in(folder: Path) -> bool:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from hooks import command
 from hooks.errors import Guarded, NotToldError, UnknownHookError
 from hooks.folder import Found, Hook, find
-from hooks.gates import Gate, Leave, ask_all
+from hooks.gates import Gate, GateVerdict, ask_all
 from hooks.happenings import Happened, happenings, sample
-from hooks.line import QUEUE, Count, Line
+from hooks.line import QUEUE, Count, HookQueue
 from hooks.points import POINTS, Answer, Asked, Veto, answer_of
 from hooks.points import sample as sample_question
 from hooks.switched_off import SwitchedOff
@@ -31,7 +31,7 @@ NOT_RUN = frozenset({126, 127})
 """A shell's exit codes for what could not be run: no answer of a gate."""
 
 
-class Hooks:
+class HookRunner:
     """An observer and gatekeeper. ``count``: called at each run's end; ``wall``: seconds since 1970.
 
     ``switched_off``: where it is kept which hooks are. ``entry_points``: of packages that bring hooks, by name.
@@ -55,7 +55,7 @@ class Hooks:
         self._wall = wall
         self._off_file = SwitchedOff(switched_off)
         self._off: frozenset[str] = frozenset()
-        self._lines: dict[str, Line] = {}
+        self._lines: dict[str, HookQueue] = {}
         self._gates: dict[str, Gate] = {}
         self._refused: tuple[tuple[str, str], ...] = ()
         self._files: PythonHooks | None = None
@@ -135,7 +135,7 @@ class Hooks:
             elif name in self._lines:
                 self._lines[name].hook = hook
             else:
-                self._lines[name] = Line(hook, self._runner(hook), self._count, self._log)
+                self._lines[name] = HookQueue(hook, self._runner(hook), self._count, self._log)
         if wanted:
             self._log.info("hooks.found", hooks=len(wanted), folder=str(self._folder))
 
@@ -207,11 +207,11 @@ class Hooks:
             if (only is None or name in only) and name not in self._off and line.hook.wants(event):
                 line.put(event)
 
-    async def ask(self, asked: Asked) -> Leave:
+    async def ask(self, asked: Asked) -> GateVerdict:
         """Ask all gates that stand before it. Ends within the longest of their limits; never raises."""
         await self.ready()
         gates = [gate for name, gate in self._gates.items() if name not in self._off and gate.stands_before(asked)]
-        leave = await ask_all(gates, asked) if gates else Leave()
+        leave = await ask_all(gates, asked) if gates else GateVerdict()
         for hook, why in leave.vetoes:
             self._log.info("hook.vetoed", hook=hook, point=asked.point, unit=asked.unit, reason=why, cause=asked.cause)
         return leave
@@ -224,7 +224,7 @@ class Hooks:
     # What a person wants of them.
 
     def listed(self) -> list[dict[str, Any]]:
-        known: dict[str, Line | Gate] = {**self._lines, **self._gates}
+        known: dict[str, HookQueue | Gate] = {**self._lines, **self._gates}
         rows = [known[name].as_dict() | self._state(name) for name in sorted(known)]
         nothing = {"runs": 0, "failed": 0, "dropped": 0, "vetoes": 0, "waiting": 0, "last_output": None}
         return rows + [

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any, Self
 
 from hooks.happenings import Happened, happenings
-from hooks.marks import Mark, marks_of
+from hooks.marks import HookMark, marks_of
 from hooks.points import POINTS, Answer, Asked, Contribution, Veto, sample
 from units import events as fact
 from units.commands import (
@@ -252,7 +252,7 @@ def ask(gate: Callable[..., Any], unit: str = "web", **fields: Any) -> Answer:
     return answer
 
 
-def _question(mark: Mark, unit: str, fields: Mapping[str, Any]) -> Asked:
+def _question(mark: HookMark, unit: str, fields: Mapping[str, Any]) -> Asked:
     question = sample(mark.of, unit, MIDNIGHT)
     given = question.as_dict() | dict(fields)
     del given["point"]

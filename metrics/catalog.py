@@ -10,7 +10,7 @@ from units.health import Health
 from units.records import dataclass
 from units.relinking import Cure
 from units.spec import Kind, Switchable, Via
-from units.switch.record import Result, SwitchStep
+from units.switch.record import SwitchResult, SwitchStep
 from units.unit import UNIT_PHASES, Failure, Phase, Reason
 
 PREFIX = "dockwarden_"
@@ -301,7 +301,7 @@ SWITCHES = _counter(
     "switches_total",
     "Finished switches of the console, the storage context or the engine, by outcome.",
     of=tuple(Switchable),
-    result=tuple(Result),
+    result=tuple(SwitchResult),
 )
 ROLLBACKS = _counter(
     "switch_rollbacks_total", "Switches that were undone, by the step that failed.", of=tuple(Switchable), step=FAILING

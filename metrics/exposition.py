@@ -1,7 +1,7 @@
 """The text of a scrape: Prometheus' format and OpenMetrics', byte for byte as prometheus_client writes them.
 
 It is written here because a scrape is made in the thread of the event loop. A unit has some 70 series that differ from
-those of another unit in one word: a ``Stencil`` is their text but for that word.
+those of another unit in one word: a ``Template`` is their text but for that word.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -102,7 +102,7 @@ def plain(metric: Metric, rows: Iterable[tuple[Labels, float]], *, openmetrics: 
     return head(metric, openmetrics=openmetrics) + "".join(lines)
 
 
-class Stencil:
+class Template:
     """All series of one metric for one unit, as text with a gap for the unit's name.
 
     The metric has the label ``unit``, and at most one more, whose values are known. The empty value stands for none.

@@ -6,13 +6,13 @@ from itertools import accumulate, product
 
 from metrics import exposition
 from metrics.catalog import OPEN, OTHER, Metric
-from metrics.exposition import Exemplar, Stencil, head, number, pattern, stencilled
+from metrics.exposition import Exemplar, Template, head, number, pattern, stencilled
 
 MOST = 1000
 """Series of a counter whose label may have any value; what comes on top is counted as ``other``."""
 
 
-class Tally:
+class Counter:
     """A counter: one number for each combination of label values, all there from the start."""
 
     def __init__(self, metric: Metric) -> None:
@@ -34,7 +34,7 @@ class Tally:
         return exposition.plain(self.metric, self._counts.items(), openmetrics=openmetrics)
 
 
-class Spread:
+class Histogram:
     """A histogram of seconds. A negative duration, from a clock that was set back, counts as 0."""
 
     def __init__(self, metric: Metric) -> None:
@@ -68,12 +68,12 @@ class Spread:
         yield f"{total_of(*labels)}{number(self._sum)}\n"
 
 
-class SpreadBy:
+class HistogramBy:
     """A histogram for each value of its one label, all there from the start; without a label, one."""
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
-        self.spreads = {labels: Spread(metric) for labels in product(*metric.labels.values())}
+        self.spreads = {labels: Histogram(metric) for labels in product(*metric.labels.values())}
 
     def add(self, seconds: float, *label: str) -> None:
         (self.spreads.get(label) or self.spreads[OTHER,]).add(seconds)
@@ -89,14 +89,14 @@ class SpreadBy:
         return head(self.metric, openmetrics=openmetrics) + "".join(lines)
 
 
-class UnitTally:
+class UnitCounter:
     """A counter of each unit. What a unit has counted goes when it is forgotten; what it has not, costs nothing."""
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
         self.counts: dict[str, dict[str, int]] = {}
         self._exemplars: dict[str, dict[str, Exemplar]] = {}
-        self._stencil = Stencil(metric)
+        self._stencil = Template(metric)
 
     def add(self, unit: str, value: str = "", by: int = 1) -> None:
         counts = self.counts.setdefault(unit, {})
@@ -127,7 +127,7 @@ class UnitTally:
         )
 
 
-class Absence:
+class Downtime:
     """Total downtime of a unit after its first start."""
 
     def __init__(self) -> None:

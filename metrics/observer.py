@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from metrics import catalog, world
 from metrics.exposition import TEXT, content_type, escaped, head, plain
-from metrics.numbers import Absence, SpreadBy, Tally
+from metrics.numbers import Counter, Downtime, HistogramBy
 from metrics.runs import Runs
 from metrics.world import shown
 from units.events import ConfigRead, ConfigRefused, ContainerDied, ContainerStarted, Event, SnapshotTaken
@@ -16,7 +16,7 @@ from units.machine import Moment
 from units.quantities import Instant
 from units.relinking import Cure
 from units.spec import CONSOLE, USER_DOCKER, UnitName
-from units.switch.record import Outcome, Result, Switch, SwitchStep
+from units.switch.record import Switch, SwitchOutcome, SwitchResult, SwitchStep
 from units.unit import Phase, Unit
 from units.world import Entry, Reaction, Transition, World
 
@@ -78,34 +78,34 @@ class Metrics:
         self._last_snapshot = 0.0
         self._boot_phases = dict.fromkeys(catalog.BOOT_PHASES, 0.0)
         self._died: dict[UnitName, int] = {}
-        self._events = Tally(catalog.EVENTS_TOTAL)
-        self._duplicates = Tally(catalog.DUPLICATES)
-        self._reconnects = Tally(catalog.RECONNECTS)
-        self._engine_restarts = Tally(catalog.ENGINE_RESTARTS)
-        self._snapshots = Tally(catalog.SNAPSHOTS)
-        self._calls = Tally(catalog.ENGINE_CALLS)
-        self._orders = Tally(catalog.ORDERS_TOTAL)
-        self._reloads = Tally(catalog.RELOADS)
-        self._state_errors = Tally(catalog.STATE_ERRORS)
-        self._latency = SpreadBy(catalog.RESTART_LATENCY)
-        self._lag = SpreadBy(catalog.EVENT_LAG)
-        self._decision = SpreadBy(catalog.DECISION)
-        self._loop_lag = SpreadBy(catalog.LOOP_LAG)
-        self._call_seconds = SpreadBy(catalog.ENGINE_SECONDS)
-        self._serving = SpreadBy(catalog.SERVING_SECONDS)
-        self._probes = Tally(catalog.PROBES)
-        self._probe_seconds = SpreadBy(catalog.PROBE_SECONDS)
-        self._probe_lateness = SpreadBy(catalog.PROBE_LATENESS)
-        self._relinks = Tally(catalog.RELINKS)
-        self._notifications = Tally(catalog.NOTIFICATIONS)
-        self._hook_runs = Tally(catalog.HOOK_RUNS)
-        self._hook_seconds = Tally(catalog.HOOK_SECONDS)
-        self._waves = Tally(catalog.WAVES)
+        self._events = Counter(catalog.EVENTS_TOTAL)
+        self._duplicates = Counter(catalog.DUPLICATES)
+        self._reconnects = Counter(catalog.RECONNECTS)
+        self._engine_restarts = Counter(catalog.ENGINE_RESTARTS)
+        self._snapshots = Counter(catalog.SNAPSHOTS)
+        self._calls = Counter(catalog.ENGINE_CALLS)
+        self._orders = Counter(catalog.ORDERS_TOTAL)
+        self._reloads = Counter(catalog.RELOADS)
+        self._state_errors = Counter(catalog.STATE_ERRORS)
+        self._latency = HistogramBy(catalog.RESTART_LATENCY)
+        self._lag = HistogramBy(catalog.EVENT_LAG)
+        self._decision = HistogramBy(catalog.DECISION)
+        self._loop_lag = HistogramBy(catalog.LOOP_LAG)
+        self._call_seconds = HistogramBy(catalog.ENGINE_SECONDS)
+        self._serving = HistogramBy(catalog.SERVING_SECONDS)
+        self._probes = Counter(catalog.PROBES)
+        self._probe_seconds = HistogramBy(catalog.PROBE_SECONDS)
+        self._probe_lateness = HistogramBy(catalog.PROBE_LATENESS)
+        self._relinks = Counter(catalog.RELINKS)
+        self._notifications = Counter(catalog.NOTIFICATIONS)
+        self._hook_runs = Counter(catalog.HOOK_RUNS)
+        self._hook_seconds = Counter(catalog.HOOK_SECONDS)
+        self._waves = Counter(catalog.WAVES)
         self._last_wave = ""
-        self._switches = Tally(catalog.SWITCHES)
-        self._rollbacks = Tally(catalog.ROLLBACKS)
-        self._steps = SpreadBy(catalog.SWITCH_SECONDS)
-        self._absences = {CONSOLE: Absence(), USER_DOCKER: Absence()}
+        self._switches = Counter(catalog.SWITCHES)
+        self._rollbacks = Counter(catalog.ROLLBACKS)
+        self._steps = HistogramBy(catalog.SWITCH_SECONDS)
+        self._absences = {CONSOLE: Downtime(), USER_DOCKER: Downtime()}
 
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
         event, now = entry.event, self._now()
@@ -191,13 +191,13 @@ class Metrics:
         self._probe_seconds.add(took, probe)
         self._probe_lateness.add(late)
 
-    def _count_switch(self, switch: Switch | Outcome) -> None:
-        if not isinstance(switch, Outcome):
+    def _count_switch(self, switch: Switch | SwitchOutcome) -> None:
+        if not isinstance(switch, SwitchOutcome):
             return
         self._switches.add(switch.of, switch.result)
         for step, seconds in switch.spent:
             self._steps.add(seconds, step)
-        if switch.result in {Result.ROLLED_BACK, Result.STUCK}:
+        if switch.result in {SwitchResult.ROLLED_BACK, SwitchResult.STUCK}:
             taken = [step for step, _ in switch.spent if step not in {SwitchStep.REVERTING, SwitchStep.RESTORING}]
             self._rollbacks.add(switch.of, taken[-1])
 
@@ -307,7 +307,7 @@ class Metrics:
             self._epoch = epoch
         return self._epoch
 
-    def _tallies(self) -> tuple[Tally | SpreadBy, ...]:
+    def _tallies(self) -> tuple[Counter | HistogramBy, ...]:
         return (
             self._events,
             self._duplicates,

@@ -5,8 +5,8 @@ from typing import Any
 
 from metrics import catalog
 from metrics.catalog import Metric
-from metrics.exposition import Stencil, stencilled
-from metrics.numbers import UnitTally
+from metrics.exposition import Template, stencilled
+from metrics.numbers import UnitCounter
 from units.commands import ArmTimer, SignalContainer, Timer
 from units.events import Event, HealthReported, SnapshotTaken
 from units.health import Health
@@ -33,7 +33,7 @@ Column = tuple[Metric, Callable[[Sequence[Unit], Sequence[str], bool], str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class PendingRun:
     """A unit's timer until its next start. ``token``: whether it still counts, the unit knows."""
 
     token: int
@@ -46,13 +46,13 @@ class Runs:
 
     def __init__(self, started: float) -> None:
         self._started = started
-        self.restarts = UnitTally(catalog.UNIT_RESTARTS)
-        self.transitions = UnitTally(catalog.UNIT_TRANSITIONS)
-        self.withheld = UnitTally(catalog.UNIT_WITHHELD)
-        self.exits = UnitTally(catalog.UNIT_EXITS)
-        self.kills = UnitTally(catalog.UNIT_KILLS)
-        self.checks = UnitTally(catalog.UNIT_CHECKS)
-        self.corrections = UnitTally(catalog.CORRECTIONS)
+        self.restarts = UnitCounter(catalog.UNIT_RESTARTS)
+        self.transitions = UnitCounter(catalog.UNIT_TRANSITIONS)
+        self.withheld = UnitCounter(catalog.UNIT_WITHHELD)
+        self.exits = UnitCounter(catalog.UNIT_EXITS)
+        self.kills = UnitCounter(catalog.UNIT_KILLS)
+        self.checks = UnitCounter(catalog.UNIT_CHECKS)
+        self.corrections = UnitCounter(catalog.CORRECTIONS)
         self._tallies = (
             self.transitions,
             self.restarts,
@@ -62,7 +62,7 @@ class Runs:
             self.checks,
             self.corrections,
         )
-        self._waits: dict[UnitName, Wait] = {}
+        self._waits: dict[UnitName, PendingRun] = {}
         self._ready: dict[UnitName, float] = {}
 
     def observe(self, event: Event, now: Instant, wall: float, reaction: Reaction) -> None:
@@ -72,7 +72,7 @@ class Runs:
                 self.corrections.add(moved.after.name)
         for command in reaction.commands:
             if isinstance(command, ArmTimer) and command.timer is Timer.RETRY:
-                self._waits[command.unit] = Wait(command.token, command.delay, Instant(now + command.delay))
+                self._waits[command.unit] = PendingRun(command.token, command.delay, Instant(now + command.delay))
             elif isinstance(command, SignalContainer) and command.signal == "SIGKILL":
                 unit = reaction.world.units.get(command.unit)
                 if unit is not None and unit.kills == 1:
@@ -106,7 +106,7 @@ class Runs:
     def columns(self, epoch: float) -> list[Column]:
         """For one scrape. ``epoch``: the wall time of instant 0."""
         backoff, next_try, ready = map(
-            Stencil, (catalog.UNIT_BACKOFF, catalog.UNIT_NEXT_TRY, catalog.UNIT_READY_SECONDS)
+            Template, (catalog.UNIT_BACKOFF, catalog.UNIT_NEXT_TRY, catalog.UNIT_READY_SECONDS)
         )
 
         def delays(units: Sequence[Unit], names: Sequence[str], _openmetrics: bool) -> str:
@@ -127,7 +127,7 @@ class Runs:
             *((tally.metric, _written(tally)) for tally in self._tallies),
         ]
 
-    def _wait(self, unit: Unit) -> Wait | None:
+    def _wait(self, unit: Unit) -> PendingRun | None:
         wait = self._waits.get(unit.name)
         return wait if wait is not None and wait.token == unit.token else None
 
@@ -145,7 +145,7 @@ class Runs:
                 }
 
 
-def _written(tally: UnitTally) -> Callable[[Sequence[Unit], Sequence[str], bool], str]:
+def _written(tally: UnitCounter) -> Callable[[Sequence[Unit], Sequence[str], bool], str]:
     def write(units: Sequence[Unit], names: Sequence[str], openmetrics: bool) -> str:
         if tally.metric is catalog.UNIT_CHECKS:
             pairs = [(unit, name) for unit, name in zip(units, names, strict=True) if unit.spec.checks]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from metrics import catalog
 from metrics.catalog import Metric
-from metrics.exposition import GAP, Stencil, pattern, plain, stencilled
+from metrics.exposition import GAP, Template, pattern, plain, stencilled
 from metrics.runs import Column, on_wall
 from units.guards import displaced
 from units.machine import Moment, View
@@ -30,7 +30,7 @@ def columns(world: World, epoch: float) -> list[Column]:
     view = _view(world)
 
     def each(metric: Metric, value: Callable[[Unit], float]) -> Column:
-        stencil = Stencil(metric)
+        stencil = Template(metric)
         cut: dict[float, str] = {}  # Most units say the same.
 
         def write(units: Sequence[Unit], names: Sequence[str], _openmetrics: bool) -> str:
@@ -40,7 +40,7 @@ def columns(world: World, epoch: float) -> list[Column]:
         return metric, write
 
     def hot(metric: Metric, value: Callable[[Unit], str]) -> Column:
-        stencil = Stencil(metric)
+        stencil = Template(metric)
         return metric, lambda units, names, _: stencilled(names, [stencil.hot(value(unit)) for unit in units])
 
     return [
@@ -67,7 +67,7 @@ def _infos(units: Sequence[Unit], names: Sequence[str], _openmetrics: bool) -> s
 
 
 def _exit_codes(units: Sequence[Unit], names: Sequence[str], _openmetrics: bool) -> str:
-    stencil = Stencil(catalog.UNIT_EXIT_CODE)
+    stencil = Template(catalog.UNIT_EXIT_CODE)
     return stencilled(names, ["" if unit.exit_code is None else stencil.one(unit.exit_code) for unit in units])
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import argparse
 
     from hooks.notifier import Receiver
-    from supervisor.logs.targets import Wanted
+    from supervisor.logs.targets import TargetSpec
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -113,7 +113,7 @@ def _receivers(args: "argparse.Namespace") -> "tuple[Receiver, ...]":
     return tuple(found)
 
 
-def _log_targets(args: "argparse.Namespace") -> "tuple[Wanted, ...]":
+def _log_targets(args: "argparse.Namespace") -> "tuple[TargetSpec, ...]":
     """Raises ValueError, which names the option."""
     if not args.log_target:
         return ()

@@ -52,6 +52,7 @@ from supervisor.http.control.types import (
 from supervisor.state import paths
 
 __all__ = [
+    "ApiAnswer",
     "Asked",
     "Check",
     "Console",
@@ -72,7 +73,6 @@ __all__ = [
     "SwitchNow",
     "SwitchStatus",
     "Switched",
-    "Told",
     "Unit",
     "UnreachableError",
     "UserDockerStatus",
@@ -103,7 +103,7 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ApiAnswer:
     """One message of a stream of events."""
 
     id: str
@@ -171,7 +171,7 @@ class Dockwarden:
         for line in self._client.stream("events", unit=unit, tail=tail):
             yield read(Event, line)
 
-    def follow(self, unit: str | None = None, seen: str = "") -> Generator[Told, None, None]:
+    def follow(self, unit: str | None = None, seen: str = "") -> Generator[ApiAnswer, None, None]:
         """New records, until the supervisor ends. ``seen``: continue after this id; else from now on."""
         lines = self._client.lines(*_following(unit, seen))
         message: dict[str, str] = {}
@@ -179,7 +179,7 @@ class Dockwarden:
             if (told := _told(message, line)) is not None:
                 yield told
 
-    async def afollow(self, unit: str | None = None, seen: str = "") -> AsyncGenerator[Told, None]:
+    async def afollow(self, unit: str | None = None, seen: str = "") -> AsyncGenerator[ApiAnswer, None]:
         """As ``follow``, for asyncio."""
         path = self._client.path
         try:
@@ -211,14 +211,14 @@ def _following(unit: str | None, seen: str) -> tuple[str, str]:
     return target(("events",), {"unit": unit, "tail": 0}), f"Accept: text/event-stream\r\n{back}"
 
 
-def _told(message: dict[str, str], line: bytes) -> Told | None:
+def _told(message: dict[str, str], line: bytes) -> ApiAnswer | None:
     """Ours end with their one line of data."""
     key, _, value = line.decode().partition(": ")
     message[key] = value
     if key != "data":
         return None
     kind = {"gap": Gap, "dropped": Dropped}.get(message.get("event", ""), Event)
-    return Told(message.get("id", ""), read(kind, json.loads(value)))
+    return ApiAnswer(message.get("id", ""), read(kind, json.loads(value)))
 
 
 def read(kind: type[T], value: Any) -> T:

@@ -11,14 +11,14 @@ from structlog.typing import FilteringBoundLogger
 
 from hooks.presence import HostHooks
 from metrics import Metrics
-from supervisor.engine.port import EngineError, Report
+from supervisor.engine.port import EngineError, UserDockerReport
 from supervisor.http.access import ControlError
-from supervisor.http.control.server import Control
+from supervisor.http.control.server import ControlServer
 from supervisor.http.pages.endpoints import serve_pages
 from supervisor.http.server import PagesError
 from supervisor.journal.boot_chart import BootChart
 from supervisor.journal.journal import Journal
-from supervisor.journal.record_file import RecordsFile
+from supervisor.journal.record_file import RecordFile
 from supervisor.journal.record_file import load as load_records
 from supervisor.logs.pipeline import LAST_WORDS, Pipeline
 from supervisor.logs.timestamps import as_iso
@@ -30,10 +30,10 @@ from supervisor.runtime.heartbeat import Heartbeat, LogTender
 from supervisor.runtime.loop import Inbox, Observer
 from supervisor.runtime.sd_notify import Systemd
 from supervisor.runtime.shell import Shell, Timing
-from supervisor.runtime.switch_actions import Switches
+from supervisor.runtime.switch_actions import SwitchActions
 from supervisor.state import paths
 from supervisor.state.choices import Choices
-from supervisor.state.writer import Boot, Keeper, Kept, read
+from supervisor.state.writer import BootId, SavedState, StateWriter, read
 from supervisor.version import VERSION
 from supervisor.views.status import Context, status
 from units.events import Event
@@ -91,7 +91,7 @@ class Host:
             raise BootError(Exit.ENGINE, str(error)) from error
         recreations = mode.make_recreations and mode.make_recreations(self._engine)
         store = outside.make_store(options.state_dir / paths.STATE_FILE, log)
-        kept = read(store, Boot(outside.boot_id()))
+        kept = read(store, BootId(outside.boot_id()))
         self.choices = self._choose()
         self.metrics.restore(kept.counters)
         records = options.state_dir / paths.RECORDS_FILE
@@ -104,7 +104,7 @@ class Host:
         )
         lines.know(self.journal.about)
         self.journal.begin(_beginning(kept), self._started)
-        self._records_file = RecordsFile(records, self.journal, log, in_thread=outside.in_thread)
+        self._records_file = RecordFile(records, self.journal, log, in_thread=outside.in_thread)
         world = mode.first_world(kept, self._clocks(), self.choices)
         self._boot_chart = BootChart(self._to_wall, Instant(loop.time()), world.units.values())
         self.hooks = HostHooks(
@@ -125,9 +125,9 @@ class Host:
             self.inbox,
             log,
             gauges=self.metrics,
-            keeper=Keeper(
+            keeper=StateWriter(
                 store,
-                Boot(outside.boot_id()),
+                BootId(outside.boot_id()),
                 self._clocks,
                 log,
                 counters=self.metrics.counted,
@@ -141,7 +141,7 @@ class Host:
             prepare=lambda: mode.prepare(self._engine, recreations),
             system_docker=self._system_docker,
             user_docker=self._user_docker,
-            switches=Switches(
+            switches=SwitchActions(
                 self._engine,
                 self.inbox,
                 self.choices,
@@ -258,10 +258,10 @@ class Host:
             self._log.warning("switch.interrupted", **cut, reason="the supervisor ended in the middle of it")
         return choices
 
-    def _make_control(self, run_dir: Path | None) -> Control | None:
+    def _make_control(self, run_dir: Path | None) -> ControlServer | None:
         if run_dir is None:
             return None
-        return Control(
+        return ControlServer(
             run_dir=run_dir, journal=self.journal, make_api=self._api, log=self._log, access=self._options.access
         )
 
@@ -306,8 +306,8 @@ class Host:
     def _checks(self, name: Any) -> list[dict[str, Any]]:
         return shown(self._shell.outcomes(name), self._to_wall)
 
-    def _user_docker_report(self) -> Report:
-        return Report() if self._user_docker is None else self._user_docker.report
+    def _user_docker_report(self) -> UserDockerReport:
+        return UserDockerReport() if self._user_docker is None else self._user_docker.report
 
     def _context(self) -> Context:
         return Context(
@@ -340,7 +340,7 @@ def check_socket(url: str) -> None:
         )
 
 
-def _beginning(kept: Kept) -> str:
+def _beginning(kept: SavedState) -> str:
     """How the records of this supervisor begin."""
     before = "the one before it did not end by itself" if kept.same_boot else "the one before it had ended"
     if not kept.same_host_boot:

@@ -11,8 +11,8 @@ from structlog.typing import FilteringBoundLogger
 from hooks.presence import HostHooks
 from supervisor.app import Host, check_socket
 from supervisor.config.settings import Settings
-from supervisor.dockerd.lazy_user_docker import LateUserDocker
-from supervisor.engine.discovery import Ours
+from supervisor.dockerd.lazy_user_docker import LazyUserDocker
+from supervisor.engine.discovery import OwnContainers
 from supervisor.engine.port import Engine, EngineError, SystemEngine, UserEngine
 from supervisor.logs.pipeline import LAST_WORDS, Pipeline, configure_logging
 from supervisor.mode import Mode, OnCall, Options, Outside
@@ -21,7 +21,7 @@ from supervisor.runtime.loop import Inbox, Observer
 from supervisor.state import paths
 from supervisor.state.choices import Choices
 from supervisor.state.lock import LockError, LockHeld, RunLock
-from supervisor.state.writer import Kept
+from supervisor.state.writer import SavedState
 from units import links
 from units.events import ConfigRead, ConfigRefused, Event
 from units.memory import Clocks, recall
@@ -139,12 +139,12 @@ class _Booting:
         return (OldLines(self._system_docker, self._log),)
 
     def make_engine(self, on_call: OnCall) -> Engine:
-        return self._outside.make_engine(self.url, on_call=on_call, lens=Ours(), hide=self._lines.secrets)
+        return self._outside.make_engine(self.url, on_call=on_call, lens=OwnContainers(), hide=self._lines.secrets)
 
     def make_user_docker(self, engine: Engine, inbox: Inbox) -> UserEngine:
         """Also where none is configured: the next reading of the configuration may want one."""
         spec = next((unit for unit in self._settings.units if unit.name == USER_DOCKER), None)
-        docker = LateUserDocker(partial(self._real_user_docker, engine, inbox), self._options.state_dir)
+        docker = LazyUserDocker(partial(self._real_user_docker, engine, inbox), self._options.state_dir)
         try:
             if spec is not None:
                 docker.prepare(spec.body, spec.config_hash)
@@ -168,7 +168,7 @@ class _Booting:
         except OSError:
             return 0, 0
 
-    def first_world(self, kept: Kept, clocks: Clocks, choices: Choices) -> World:
+    def first_world(self, kept: SavedState, clocks: Clocks, choices: Choices) -> World:
         settings = with_choices(self._settings, choices)
         units = recall(settings.units, kept.units, clocks, same_boot=kept.same_boot, same_host_boot=kept.same_host_boot)
         for warning in (*settings.warnings, *check_links(settings)):

@@ -21,7 +21,7 @@ from supervisor.runtime.loop import Inbox, Observer
 from supervisor.state.choices import Choices
 from supervisor.state.file import StateFile
 from supervisor.state.paths import HOOKS
-from supervisor.state.writer import Kept, Store
+from supervisor.state.writer import SavedState, Store
 from units.events import Event
 from units.memory import Clocks
 from units.records import dataclass
@@ -29,7 +29,7 @@ from units.world import World
 
 if TYPE_CHECKING:
     from hooks.notifier import Receiver
-    from supervisor.logs.targets import Wanted
+    from supervisor.logs.targets import TargetSpec
     from supervisor.runtime.gating import Gates
     from supervisor.runtime.recreate import Recreations
 
@@ -57,7 +57,7 @@ class Options:
     """Who gets notices of what was done."""
     hooks: Path = HOOKS
     """Where executables lie that hear of events, and that are asked before some."""
-    log_targets: "tuple[Wanted, ...]" = ()
+    log_targets: "tuple[TargetSpec, ...]" = ()
     """Empty: stdout."""
     access: Access = Access()
     """Who besides root may use the control socket."""
@@ -124,7 +124,7 @@ class Mode:
     """As they were read before the start."""
     make_engine: Callable[[OnCall], Engine]
     """Raises EngineError for a URL that is none."""
-    first_world: Callable[[Kept, Clocks, Choices], World]
+    first_world: Callable[[SavedState, Clocks, Choices], World]
     """The world before anything has happened."""
     prepare: Callable[[Engine, "Recreations | None"], Awaitable[None]]
     """Done at each connection, before the units are looked at."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
-from supervisor.config.isolated import RefusedError, UnreadError, read_apart
+from supervisor.config.isolated import ConfigRefusedError, ConfigUnreadError, read_apart
 from supervisor.config.settings import Settings
 from supervisor.config.tree import Problem
 from supervisor.state.file import StateError, StateFile
@@ -41,9 +41,9 @@ def refuse(log: FilteringBoundLogger, reason: str, code: int) -> int:
 def read_settings(paths: tuple[Path, ...]) -> Settings:
     try:
         return read_apart(paths, kernel_command_line())
-    except RefusedError as error:
+    except ConfigRefusedError as error:
         raise BootError(Exit.CONFIG, str(error)) from error
-    except UnreadError as error:
+    except ConfigUnreadError as error:
         raise BootError(Exit.FAILED, str(error)) from error
 
 

@@ -18,9 +18,9 @@ from structlog.typing import FilteringBoundLogger
 
 from supervisor.app import Host, check_socket
 from supervisor.config.fields import duration
-from supervisor.config.foreign_labels import Wants, spec_of
+from supervisor.config.foreign_labels import WatchPolicy, spec_of
 from supervisor.config.settings import Settings
-from supervisor.engine.discovery import Foreign
+from supervisor.engine.discovery import AllContainers
 from supervisor.engine.port import Engine
 from supervisor.logs.pipeline import LAST_WORDS, Pipeline, configure_logging
 from supervisor.mode import InThread, Mode, OnCall, Options, Outside
@@ -31,7 +31,7 @@ from supervisor.state.choices import Choices
 from supervisor.state.file import StateError
 from supervisor.state.lock import LockError, LockHeld, RunLock
 from supervisor.state.paths import engine_url
-from supervisor.state.writer import Kept, Store
+from supervisor.state.writer import SavedState, Store
 from units import links
 from units.events import ConfigRefused, Event, SnapshotTaken
 from units.machine import Moment
@@ -84,7 +84,7 @@ def watch(options: WatchOptions, runner: Callable[..., int]) -> int:
         lines.flush(LAST_WORDS)
 
 
-class Complaints:
+class LabelWarnings:
     """Labels that make no sense are told once each, not with every look at the container."""
 
     def __init__(self, log: FilteringBoundLogger) -> None:
@@ -97,10 +97,10 @@ class Complaints:
             self._log.warning("label.ignored", unit=container, label=label, problem=what, hint=hint)
 
 
-class Names:
+class ContainerNames:
     """Keeps whose name an id was, over our own absence: a container made anew then leaves only its id behind."""
 
-    def __init__(self, lens: Foreign, store: Store, log: FilteringBoundLogger, in_thread: InThread) -> None:
+    def __init__(self, lens: AllContainers, store: Store, log: FilteringBoundLogger, in_thread: InThread) -> None:
         self._in_thread = in_thread
         self._lens = lens
         self._store = store
@@ -151,15 +151,15 @@ class _Watching:
         self.url = str(options.host.engine)
         check_socket(self.url)
         self._names_file = outside.make_store(self._state_dir / "names.json", log)
-        wants = Wants(
+        wants = WatchPolicy(
             everything=options.everything,
             autoheal_label=options.autoheal_label,
             stop_timeout=options.stop_timeout,
             dry=options.dry,
             own=own_containers(),
-            complain=Complaints(log),
+            complain=LabelWarnings(log),
         )
-        self._lens = Foreign(partial(spec_of, wants=wants), _known_names(self._names_file))
+        self._lens = AllContainers(partial(spec_of, wants=wants), _known_names(self._names_file))
         self._grace = options.start_period
 
     def make_engine(self, on_call: OnCall) -> Engine:
@@ -170,7 +170,7 @@ class _Watching:
         return Recreations(engine, store, self._log, self._outside.in_thread)
 
     def observers(self) -> tuple[Observer, ...]:
-        return (Names(self._lens, self._names_file, self._log, self._outside.in_thread),)
+        return (ContainerNames(self._lens, self._names_file, self._log, self._outside.in_thread),)
 
     async def prepare(self, _engine: Engine, recreations: Recreations | None) -> None:
         """Finish what an earlier watch had begun, and wait once for what the host has still to start."""
@@ -182,7 +182,7 @@ class _Watching:
             await asyncio.sleep(grace)
 
 
-def first_world(_kept: Kept, _clocks: Clocks, _choices: Choices) -> World:
+def first_world(_kept: SavedState, _clocks: Clocks, _choices: Choices) -> World:
     """Empty: what there is, the first snapshot says."""
     return new_world((), links.check(()).links, watching=True)
 

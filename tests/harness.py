@@ -18,7 +18,7 @@ from supervisor.boot_app import boot_mode
 from supervisor.config.settings import Settings
 from supervisor.engine.port import OutputLine
 from supervisor.http.access import Access
-from supervisor.http.control.server import Control
+from supervisor.http.control.server import ControlServer
 from supervisor.journal.journal import Journal
 from supervisor.logs.pipeline import Pipeline
 from supervisor.runtime.loop import Inbox, Observer
@@ -176,7 +176,7 @@ class Harness:
         return self.host.journal
 
     @property
-    def control(self) -> Control:
+    def control(self) -> ControlServer:
         assert self.host._control is not None
         return self.host._control
 

@@ -11,7 +11,7 @@ from units.health import Health
 from units.machine import Moment
 from units.quantities import NEVER, Instant, Seconds
 from units.records import dataclass, replace
-from units.restart import After, CrashLoop, Death, GiveUp, Rest, Verdict, decide, recent
+from units.restart import After, CrashLoop, Death, GiveUp, Stay, Verdict, decide, recent
 from units.rules import Decision, Inputs, Value
 from units.spec import Kind, OnUnhealthy, Policy, RestartPolicy, Via
 from units.unit import Failure, Phase, Reason, StoppedBy, Unit
@@ -168,7 +168,7 @@ def _rule_of(judged: Judgement, moved: Transition) -> str:
     if moved.after.phase is Phase.COMPLETED:
         return "restart.rest"  # A oneshot that succeeded, whatever its policy says of exits.
     match judged.verdict:
-        case Rest():
+        case Stay():
             return "restart.rest"
         case GiveUp():
             return "restart.give-up"

@@ -8,7 +8,7 @@ from units.health import Health
 from units.links import counts, tolerates
 from units.machine import View
 from units.relinking import later, worn
-from units.restart import After, CrashLoop, GiveUp, Rest
+from units.restart import After, CrashLoop, GiveUp, Stay
 from units.spec import LASTING, Condition, Dependency, Rebuild, UnitName, Via
 from units.unit import Failure, Phase, Reason, Unit
 
@@ -214,7 +214,7 @@ def taken_along(unit: Unit, event: fact.VerdictDue, view: View) -> bool:
 
 
 def rests(unit: Unit, event: Any, view: View) -> bool:
-    return isinstance(verdict(unit, event, view), Rest)
+    return isinstance(verdict(unit, event, view), Stay)
 
 
 def gives_up(unit: Unit, event: Any, view: View) -> bool:

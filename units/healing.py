@@ -11,7 +11,7 @@ from units import events as fact
 from units import relinking
 from units.commands import SayOnly, SignalContainer, Timer
 from units.health import ENGINE, Health, combine
-from units.machine import Step, View, arm
+from units.machine import Moved, View, arm
 from units.quantities import Instant, Seconds
 from units.records import dataclass, replace
 from units.restart import recent
@@ -29,7 +29,7 @@ MENDS = Seconds(60)
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class RestartNow:
     """Take this action now."""
 
     action: OnUnhealthy
@@ -43,7 +43,7 @@ class Withhold:
     delay: Seconds | None = None
 
 
-Remedy: TypeAlias = Act | Withhold
+Remedy: TypeAlias = RestartNow | Withhold
 
 
 def examined(unit: Unit, event: Any) -> Unit:
@@ -85,7 +85,7 @@ def remedy(unit: Unit, view: View) -> Remedy:
             f"{unit.ailing}; not restarted: limit of {len(spent)} restarts in {duration(restart.interval)} reached",
             delay,
         )
-    return Act(policy.action)
+    return RestartNow(policy.action)
 
 
 def _hindrance(unit: Unit, view: View) -> Withhold | None:
@@ -117,7 +117,7 @@ def _rest(unit: Unit, falls: tuple[Instant, ...], now: Instant) -> Remedy:
     policy = unit.spec.heal
     left = policy.calm - (now - falls[-1]) if falls else 0.0
     if left <= SOON:
-        return Act(policy.action)
+        return RestartNow(policy.action)
     told = f"flapping: {ACTED[policy.action]} {len(falls)} times in {duration(policy.window)}"
     return Withhold(f"{unit.ailing}; {told}; next try in {duration(left)}", Seconds(left))
 
@@ -152,7 +152,7 @@ def acts(action: OnUnhealthy) -> Any:
 
     def guard(unit: Unit, event: Any, view: View) -> bool:
         judged = _remedy_after(unit, event, view)
-        return isinstance(judged, Act) and judged.action is action
+        return isinstance(judged, RestartNow) and judged.action is action
 
     guard.__name__ = f"helped_by_{action.value}"
     return guard
@@ -184,37 +184,37 @@ def helped(unit: Unit, event: Any, view: View) -> Unit:
     return replace(unit, falls=falls, flapping=flapping, death=unit.ailing)
 
 
-def note_health(unit: Unit, event: fact.HealthReported, _view: View) -> Step:
-    return Step(examined(unit, event))
+def note_health(unit: Unit, event: fact.HealthReported, _view: View) -> Moved:
+    return Moved(examined(unit, event))
 
 
-def become_ready(unit: Unit, event: fact.HealthReported, _view: View) -> Step:
+def become_ready(unit: Unit, event: fact.HealthReported, _view: View) -> Moved:
     """Mark it healthy. A flapping unit must stay healthy for ``calm`` before its past actions are forgotten."""
     after = replace(examined(unit, event), reason="healthy", ailing="")
-    return arm(after, Timer.LOOK, after.spec.heal.calm) if after.flapping else Step(after)
+    return arm(after, Timer.LOOK, after.spec.heal.calm) if after.flapping else Moved(after)
 
 
-def lose_ready(unit: Unit, event: fact.HealthReported, _view: View) -> Step:
+def lose_ready(unit: Unit, event: fact.HealthReported, _view: View) -> Moved:
     after = examined(unit, event)
     told = (
         f"not ready: readiness check {event.check} failed"
         if after.health is Health.UNREADY
         else "health not known yet: a check is starting"
     )
-    return Step(replace(after, reason=told))
+    return Moved(replace(after, reason=told))
 
 
-def hold_off(unit: Unit, event: Any, view: View) -> Step:
+def hold_off(unit: Unit, event: Any, view: View) -> Moved:
     """Leave an unhealthy unit as it is, and check again when the reason may be over."""
     judged = _remedy_after(unit, event, view)
     assert isinstance(judged, Withhold)
     after = replace(examined(unit, event), reason=judged.reason)
     if after.spec.dry:
-        return Step(after, (SayOnly(after.name, f"would {after.spec.heal.action} it", after.ailing),))
-    return Step(after) if judged.delay is None else arm(after, Timer.LOOK, judged.delay)
+        return Moved(after, (SayOnly(after.name, f"would {after.spec.heal.action} it", after.ailing),))
+    return Moved(after) if judged.delay is None else arm(after, Timer.LOOK, judged.delay)
 
 
-def send_signal(unit: Unit, event: Any, view: View) -> Step:
+def send_signal(unit: Unit, event: Any, view: View) -> Moved:
     """Send the configured signal, and again every ``MENDS`` seconds while it is unhealthy."""
     after = helped(unit, event, view)
     assert after.container is not None
@@ -224,5 +224,5 @@ def send_signal(unit: Unit, event: Any, view: View) -> Step:
     return arm(after, Timer.LOOK, MENDS, (order,))
 
 
-def calm_down(unit: Unit, _event: fact.LookDue, _view: View) -> Step:
-    return Step(replace(unit, flapping=False, falls=(), reason="healthy; no longer flapping"))
+def calm_down(unit: Unit, _event: fact.LookDue, _view: View) -> Moved:
+    return Moved(replace(unit, flapping=False, falls=(), reason="healthy; no longer flapping"))

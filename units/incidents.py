@@ -74,7 +74,7 @@ class Incidents:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class IncidentChange:
     """The incidents after one reaction, and which of them it opened and closed."""
 
     incidents: Incidents
@@ -82,7 +82,7 @@ class Looked:
     closed: tuple[Incident, ...] = ()
 
 
-def look(before: Incidents, event: Event, moment: Moment, reaction: Reaction) -> Looked:
+def look(before: Incidents, event: Event, moment: Moment, reaction: Reaction) -> IncidentChange:
     """Update the incidents with one reaction, at the cost of what it changed, however many incidents are open.
 
     Args:
@@ -94,7 +94,7 @@ def look(before: Incidents, event: Event, moment: Moment, reaction: Reaction) ->
     of_engine = isinstance(event, fact.EngineLost | fact.SnapshotTaken)
     changed = any(name in before.of for name in reaction.changed)
     if not (reaction.transitions or changed or of_engine or _due(before.settling, moment)):
-        return Looked(before)
+        return IncidentChange(before)
     book = _Book(before, moment, reaction)
     if of_engine:
         book.note_engine(event)
@@ -199,9 +199,9 @@ class _Book:
         while _due(self._settling, self._moment):
             self._close(next(iter(self._settling)))
 
-    def looked(self) -> Looked:
+    def looked(self) -> IncidentChange:
         incidents = Incidents(self._open, self._of, self._by_cause, self._settling)
-        return Looked(incidents, tuple(self._open[one] for one in self._opened), tuple(self._closed))
+        return IncidentChange(incidents, tuple(self._open[one] for one in self._opened), tuple(self._closed))
 
     def _keep(self, incident: Incident, cause: str) -> None:
         if cause not in incident.causes:

@@ -41,7 +41,7 @@ class Links:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class LinkCheck:
     """What became of the wanted edges. With errors there is no graph to run."""
 
     links: Links
@@ -49,7 +49,7 @@ class Check:
     warnings: tuple[str, ...]
 
 
-def check(specs: Iterable[UnitSpec]) -> Check:
+def check(specs: Iterable[UnitSpec]) -> LinkCheck:
     """Build the graph: unknown hard targets and hard cycles are errors, soft ones are dropped with a warning."""
     by_name = {spec.name: spec for spec in specs}
     errors: list[str] = []
@@ -74,7 +74,7 @@ def check(specs: Iterable[UnitSpec]) -> Check:
             warnings.append(f"{name}: {edge.via} {edge.target}: closes the cycle {loop}; ignored")
         else:
             edges[name].append(edge)
-    return Check(_both_ways(edges), tuple(errors), tuple(warnings))
+    return LinkCheck(_both_ways(edges), tuple(errors), tuple(warnings))
 
 
 def _both_ways(edges: Mapping[UnitName, list[Dependency]]) -> Links:

@@ -50,7 +50,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Moved:
     """The result of an action. The row sets the phase, not the action."""
 
     unit: Unit
@@ -58,7 +58,7 @@ class Step:
 
 
 E = TypeVar("E", bound=UnitEvent | DaemonEvent)
-Action = Callable[[Unit, E, View], Step]
+Action = Callable[[Unit, E, View], Moved]
 Guard = Callable[[Unit, E, View], bool]
 
 
@@ -181,7 +181,7 @@ def advance(rules: Table, unit: Unit, event: UnitEvent | DaemonEvent, view: View
     return Advance(unit, (), None)
 
 
-def arm(unit: Unit, timer: Timer, delay: Seconds, commands: tuple[Command, ...] = (), **changes: Any) -> Step:
+def arm(unit: Unit, timer: Timer, delay: Seconds, commands: tuple[Command, ...] = (), **changes: Any) -> Moved:
     """A step that arms a timer; timers armed before become stale."""
     token = unit.token + 1
-    return Step(replace(unit, token=token, **changes), (*commands, ArmTimer(unit.name, timer, delay, token)))
+    return Moved(replace(unit, token=token, **changes), (*commands, ArmTimer(unit.name, timer, delay, token)))

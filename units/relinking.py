@@ -11,7 +11,7 @@ from typing import Any
 
 from units import events as fact
 from units.commands import SayOnly, Timer
-from units.machine import Step, View, arm
+from units.machine import Moved, View, arm
 from units.quantities import NEVER, Seconds
 from units.records import dataclass, replace
 from units.restart import recent
@@ -54,7 +54,7 @@ class Cure(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Stale:
+class StaleReference:
     """One stale reference."""
 
     edge: Dependency
@@ -79,19 +79,19 @@ def later(one: Unit, other: Unit) -> bool:
     return NEVER not in {one.started_at, other.started_at} and one.started_at > other.started_at
 
 
-def stale(unit: Unit, view: View) -> tuple[Stale, ...]:
+def stale(unit: Unit, view: View) -> tuple[StaleReference, ...]:
     """The stale references of a running unit, as far as the unit they point to runs and so can be joined again."""
     if not unit.phase.up:
         return ()
     return tuple(_stale(unit, view))
 
 
-def _stale(unit: Unit, view: View) -> Iterator[Stale]:
+def _stale(unit: Unit, view: View) -> Iterator[StaleReference]:
     for edge in view.links.leaders.get(unit.name, ()):
         leader = view.units[edge.target]
         if edge.via is Via.VOLUMES:
             if _other_volumes(unit, leader):
-                yield Stale(
+                yield StaleReference(
                     edge,
                     Cure.RECREATE,
                     f"the volumes of {leader.name} changed; this container still mounts the old ones",
@@ -100,19 +100,21 @@ def _stale(unit: Unit, view: View) -> Iterator[Stale]:
         if not leader.phase.up:
             continue
         if edge.via in BY_ID and _holds_another(unit, edge.via, leader):
-            yield Stale(
+            yield StaleReference(
                 edge,
                 Cure.RECREATE,
                 f"{leader.name} was re-created; this container still uses the old one's {SHARED_AS[edge.via]}",
             )
         elif edge.via in SHARED and later(leader, unit):
-            yield Stale(
+            yield StaleReference(
                 edge, Cure.RESTART, f"{leader.name} restarted; this container is in its old {SHARED_AS[edge.via]}"
             )
         elif edge.via is Via.LINK and leader.readdressed is not None and _moved_since(leader, unit):
-            yield Stale(edge, Cure.RESTART, f"{leader.name} has a new address; the link of this container is stale")
+            yield StaleReference(
+                edge, Cure.RESTART, f"{leader.name} has a new address; the link of this container is stale"
+            )
         elif edge.restart and later(leader, unit):
-            yield Stale(edge, Cure.RESTART, f"{leader.name} restarted; depends_on has restart: true")
+            yield StaleReference(edge, Cure.RESTART, f"{leader.name} restarted; depends_on has restart: true")
 
 
 def _holds_another(unit: Unit, via: Via, leader: Unit) -> bool:
@@ -146,7 +148,7 @@ def acts(unit: Unit, view: View) -> bool:
     return unit.spec.relink and unit.wanted and not view.draining and bool(curable(unit, view))
 
 
-def curable(unit: Unit, view: View) -> tuple[Stale, ...]:
+def curable(unit: Unit, view: View) -> tuple[StaleReference, ...]:
     """The stale references that may be fixed: with ``rebuild: never`` none that needs a new container."""
     never = unit.spec.rebuild is Rebuild.NEVER
     return tuple(one for one in stale(unit, view) if not (never and one.cure is Cure.RECREATE))
@@ -209,10 +211,10 @@ def unlinked_dry(unit: Unit, event: Any, view: View) -> bool:
     return unit.spec.dry and unlinked(unit, event, view) and reason_of(unit, view) not in unit.reason
 
 
-def only_say(unit: Unit, _event: Any, view: View) -> Step:
+def only_say(unit: Unit, _event: Any, view: View) -> Moved:
     why = reason_of(unit, view)
     told = f"would {cure_of(unit, view)} it"
-    return Step(replace(unit, reason=f"{why}; {told} (dry run)"), (SayOnly(unit.name, told, why),))
+    return Moved(replace(unit, reason=f"{why}; {told} (dry run)"), (SayOnly(unit.name, told, why),))
 
 
 def unlinked_too_soon(unit: Unit, event: Any, view: View) -> bool:
@@ -246,7 +248,7 @@ def rejoined(unit: Unit) -> str:
     return f"restarted to {' and '.join(told)}" if told else "restarted for a stale reference"
 
 
-def settle(unit: Unit, _event: Any, view: View) -> Step:
+def settle(unit: Unit, _event: Any, view: View) -> Moved:
     delay = patience(unit, view)
     return arm(
         replace(unit, reason=f"{reason_of(unit, view)}; {cure_of(unit, view)} in {duration(delay)}"), Timer.LOOK, delay

@@ -49,14 +49,14 @@ class GiveUp:
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class Stay:
     """It finished with success, and its policy does not restart it."""
 
     budget: Budget
     reason: str
 
 
-Verdict: TypeAlias = After | CrashLoop | GiveUp | Rest
+Verdict: TypeAlias = After | CrashLoop | GiveUp | Stay
 
 
 def recent(restarts: tuple[Instant, ...], interval: Seconds, now: Instant) -> tuple[Instant, ...]:
@@ -87,7 +87,7 @@ def decide(policy: RestartPolicy, budget: Budget, death: Death, now: Instant, ji
     window = recent(budget.restarts, policy.interval, now)
     left = Budget(failures + 1, window, Seconds(0), looping=budget.looping and not good)
     if death.clean and policy.policy in {Policy.NO, Policy.ON_FAILURE}:
-        return Rest(replace(left, failures=0), death.what)
+        return Stay(replace(left, failures=0), death.what)
     if policy.policy is Policy.NO:
         return GiveUp(left, f"{death.what}; not restarted (restart policy: no)")
     if policy.policy is Policy.ON_FAILURE and 0 < policy.max_retries <= failures:

@@ -11,7 +11,7 @@ from units.events import EngineFact, UnitEvent
 from units.machine import Advance, Moment, View, advance
 from units.records import replace
 from units.spec import CONSOLE, USER_DOCKER, Kind, UnitName, Via
-from units.switch.record import Outcome, Switch
+from units.switch.record import Switch, SwitchOutcome
 from units.tables.by_kind import rules_of
 from units.unit import Phase, Unit
 from units.world import Answer, Reaction, Transition, World
@@ -49,7 +49,7 @@ class Step:
         self.answers: list[Answer] = []
         self.notices: list[str] = []
         self.engine: list[Transition] = []
-        self.switches: list[Switch | Outcome] = []
+        self.switches: list[Switch | SwitchOutcome] = []
 
     def put(self, unit: Unit) -> None:
         """From now on the unit is this."""

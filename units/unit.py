@@ -153,7 +153,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Spare:
+class StandbyContainer:
     """A container that is kept though it is not the unit's now."""
 
     container: ContainerId
@@ -275,7 +275,7 @@ class Unit:
     """Of System Docker: its process; ``None`` when there is none, or it is not ours."""
     renew: bool = False
     """Its next start is in a new container in any case; the old one is kept as ``spare``."""
-    spare: Spare | None = None
+    spare: StandbyContainer | None = None
     """The container that is used again if the new one proves no good."""
 
     @property

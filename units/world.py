@@ -9,8 +9,8 @@ from units.links import Links
 from units.quantities import NEVER, Instant, Seconds
 from units.records import dataclass
 from units.spec import SYSTEM_DOCKER, WATCHED_ENGINE, Kind, Policy, RestartPolicy, UnitName, UnitSpec
-from units.switch.record import Outcome, Switch
-from units.unit import Phase, Reason, Spare, Unit
+from units.switch.record import Switch, SwitchOutcome
+from units.unit import Phase, Reason, StandbyContainer, Unit
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class World:
     """Units whose success made the configuration be read again; their followers wait for the result."""
     consoles: Mapping[str, UnitSpec] = field(default_factory=dict)
     """All definitions of the console, by name."""
-    parked: Mapping[str, Spare] = field(default_factory=dict)
+    parked: Mapping[str, StandbyContainer] = field(default_factory=dict)
     """Containers of the consoles that are not chosen, by name."""
     switch: Switch | None = None
     """The switch in progress."""
-    switched: Outcome | None = None
+    switched: SwitchOutcome | None = None
     """How the last one ended."""
     watching: bool = False
     """The units are whatever containers there are: each snapshot says which."""
@@ -113,7 +113,7 @@ class Reaction:
     """Warnings for the operator that are no unit's state."""
     engine: tuple[Transition, ...] = ()
     """Those of the engine itself, which is none of the units."""
-    switches: tuple[Switch | Outcome, ...] = ()
+    switches: tuple[Switch | SwitchOutcome, ...] = ()
     """Each step that a switch came to, and its end."""
     changed: tuple[UnitName, ...] = ()
     """Units that are not what they were, or are not there any more: all others are the same objects as before."""

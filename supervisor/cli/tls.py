@@ -12,7 +12,7 @@ from supervisor.views.text import Screen, clean, table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from supervisor.dockerd.tls.files import Outcome
+    from supervisor.dockerd.tls.files import TlsOutcome
 
 OK, USAGE = 0, 2
 
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     return OK
 
 
-def _show(outcomes: "Sequence[Outcome]") -> None:
+def _show(outcomes: "Sequence[TlsOutcome]") -> None:
     rows = [
         (
             outcome.path,
@@ -91,7 +91,7 @@ def _show(outcomes: "Sequence[Outcome]") -> None:
     table(Screen.of_stdout(), ("CERTIFICATE", "", "UNTIL", "NAMES", "REASON"), rows)
 
 
-def _aside(outcome: "Outcome") -> str:
+def _aside(outcome: "TlsOutcome") -> str:
     return f"previous files moved to {', '.join(outcome.aside)}" if outcome.aside else ""
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from supervisor.config.compose_keys import KEYS
-from supervisor.config.fields import Shapes
+from supervisor.config.fields import Validators
 from supervisor.config.labels import RELOAD, console_name, kind_of, read_own_labels, soft
-from supervisor.config.service_draft import Draft, Surroundings
+from supervisor.config.service_draft import BuildContext, ServiceBuilder
 from supervisor.config.tree import Node
 from units.labels import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
 from units.records import replace
@@ -23,7 +23,7 @@ VARIABLE = re.compile(
 )
 
 
-def interpolated(node: Node, unit: str, around: Surroundings, shapes: Shapes, path: str) -> Node:
+def interpolated(node: Node, unit: str, around: BuildContext, shapes: Validators, path: str) -> Node:
     """The tree with ``${VAR}``, ``$VAR``, ``${VAR:-default}`` and ``$$`` replaced in every text."""
     if isinstance(node.value, dict):
         return replace(
@@ -59,9 +59,11 @@ def interpolated(node: Node, unit: str, around: Surroundings, shapes: Shapes, pa
     return replace(node, value=text, text=text)
 
 
-def read_service(name: str, node: Node, path: str, around: Surroundings, shapes: Shapes) -> Draft:
+def read_service(name: str, node: Node, path: str, around: BuildContext, shapes: Validators) -> ServiceBuilder:
     """Read all keys into the draft; errors are reported, and their keys left out."""
-    draft = Draft(name, around, shapes, restart=around.restart, stop=around.stop, pull=around.pull, container=name)
+    draft = ServiceBuilder(
+        name, around, shapes, restart=around.restart, stop=around.stop, pull=around.pull, container=name
+    )
     node = interpolated(node, name, around, shapes, path)
     entries = shapes.mapping(node, path, KEYS)
     for key, read in KEYS.items():
@@ -78,7 +80,7 @@ def read_service(name: str, node: Node, path: str, around: Surroundings, shapes:
     return draft
 
 
-def unit_spec(draft: Draft, before: list[str]) -> UnitSpec:
+def unit_spec(draft: ServiceBuilder, before: list[str]) -> UnitSpec:
     """``before``: units that said they come before this one."""
     edges = [*draft.edges, *(soft(target, Via.BEFORE) for target in before)]
     if draft.on_failure is not None:
@@ -119,7 +121,7 @@ def unit_spec(draft: Draft, before: list[str]) -> UnitSpec:
     )
 
 
-def body_of(draft: Draft, labels: Mapping[str, str]) -> dict[str, Any]:
+def body_of(draft: ServiceBuilder, labels: Mapping[str, str]) -> dict[str, Any]:
     """The create body, but for the stop signal, which may come from elsewhere than the service's own keys.
 
     It never has a restart policy for the engine: two supervisors would conflict.
@@ -134,7 +136,7 @@ SETS = ("Binds", "VolumesFrom", "CapAdd", "CapDrop", "SecurityOpt", "Dns", "DnsS
 """Lists whose order is irrelevant: swapping two lines must not re-create the container."""
 
 
-def hash_of(draft: Draft) -> str:
+def hash_of(draft: ServiceBuilder) -> str:
     """The hash of the definition, as 16 hex digits: a changed one means that the container is re-created."""
     labels = {key: value for key, value in draft.labels.items() if not key.startswith("dockwarden.")}
     body = body_of(draft, labels)

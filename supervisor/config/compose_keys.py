@@ -16,8 +16,8 @@ from supervisor.config.compose_references import (
 from supervisor.config.labels import read_signal, read_timeout
 from supervisor.config.ports import ports
 from supervisor.config.service_draft import (
-    Draft,
     Reader,
+    ServiceBuilder,
     config_text,
     env_file_path,
     flag,
@@ -32,18 +32,18 @@ from units.records import replace
 from units.spec import Policy, Via
 
 
-def read_image(draft: Draft, node: Node, path: str) -> None:
+def read_image(draft: ServiceBuilder, node: Node, path: str) -> None:
     draft.image = draft.shapes.text(node, path)
     draft.config["Image"] = draft.image
 
 
-def read_labels(draft: Draft, node: Node, path: str) -> None:
+def read_labels(draft: ServiceBuilder, node: Node, path: str) -> None:
     for key, value in draft.shapes.pairs(node, path):
         draft.labels[key] = "" if value.value is None else draft.shapes.text(value, f"{path}.{key}")
         draft.label_places[key] = value
 
 
-def read_environment(draft: Draft, node: Node, path: str) -> None:
+def read_environment(draft: ServiceBuilder, node: Node, path: str) -> None:
     """A list keeps its order; a map is sorted, so that moving a line does not re-create the container."""
     pairs = draft.shapes.pairs(node, path)
     if isinstance(node.value, dict):
@@ -73,7 +73,7 @@ def looked_up(environment: Mapping[str, str], unit: str, key: str) -> dict[str, 
     return {}
 
 
-def read_env_file(draft: Draft, node: Node, path: str) -> None:
+def read_env_file(draft: ServiceBuilder, node: Node, path: str) -> None:
     """``K=V`` a line, a bare ``K`` is looked up; a later file wins, and ``environment`` over all of them."""
     for item, below in draft.shapes.items(node, path):
         text = draft.around.env_files.get(env_file_path(item))
@@ -87,7 +87,7 @@ def read_env_file(draft: Draft, node: Node, path: str) -> None:
             draft.env.update({key: value} if equals else looked_up(draft.around.environment, draft.name, key))
 
 
-def read_volumes(draft: Draft, node: Node, path: str) -> None:
+def read_volumes(draft: ServiceBuilder, node: Node, path: str) -> None:
     binds: list[str] = []
     bare: dict[str, dict[str, str]] = {}
     for item, below in draft.shapes.items(node, path):
@@ -109,7 +109,7 @@ def read_volumes(draft: Draft, node: Node, path: str) -> None:
         draft.config["Volumes"] = bare
 
 
-def read_restart(draft: Draft, node: Node, path: str) -> None:
+def read_restart(draft: ServiceBuilder, node: Node, path: str) -> None:
     text = "no" if node.value is False else draft.shapes.text(node, path, "no")
     policy, colon, retries = text.partition(":")
     if policy not in set(Policy) or (colon and (policy != Policy.ON_FAILURE or not retries.isdecimal())):
@@ -123,7 +123,7 @@ def read_restart(draft: Draft, node: Node, path: str) -> None:
     draft.restart = replace(draft.restart, policy=Policy(policy), max_retries=int(retries or 0))
 
 
-def read_ports(draft: Draft, node: Node, path: str) -> None:
+def read_ports(draft: ServiceBuilder, node: Node, path: str) -> None:
     bindings: dict[str, list[dict[str, str]]] = {}
     for item, below in draft.shapes.items(node, path, single=False):
         found = ports(item.text)
@@ -137,7 +137,7 @@ def read_ports(draft: Draft, node: Node, path: str) -> None:
     draft.config.setdefault("ExposedPorts", {}).update({inner: {} for inner in bindings})
 
 
-def read_expose(draft: Draft, node: Node, path: str) -> None:
+def read_expose(draft: ServiceBuilder, node: Node, path: str) -> None:
     exposed: dict[str, dict[str, str]] = {}
     for item, below in draft.shapes.items(node, path):
         found = ports(item.text) if ":" not in item.text else None
@@ -148,7 +148,7 @@ def read_expose(draft: Draft, node: Node, path: str) -> None:
     draft.config.setdefault("ExposedPorts", {}).update(exposed)
 
 
-def read_devices(draft: Draft, node: Node, path: str) -> None:
+def read_devices(draft: ServiceBuilder, node: Node, path: str) -> None:
     devices = []
     for entry in draft.shapes.texts(node, path):
         outer, _, rest = entry.partition(":")
@@ -159,7 +159,7 @@ def read_devices(draft: Draft, node: Node, path: str) -> None:
     draft.host["Devices"] = devices
 
 
-def read_ulimits(draft: Draft, node: Node, path: str) -> None:
+def read_ulimits(draft: ServiceBuilder, node: Node, path: str) -> None:
     limits = []
     for name, child in draft.shapes.mapping(node, path).items():
         below = f"{path}.{name}"
@@ -173,7 +173,7 @@ def read_ulimits(draft: Draft, node: Node, path: str) -> None:
     draft.host["Ulimits"] = limits
 
 
-def read_extra_hosts(draft: Draft, node: Node, path: str) -> None:
+def read_extra_hosts(draft: ServiceBuilder, node: Node, path: str) -> None:
     if isinstance(node.value, dict):
         draft.host["ExtraHosts"] = [
             f"{key}:{draft.shapes.text(child, f'{path}.{key}')}" for key, child in node.value.items()
@@ -182,7 +182,7 @@ def read_extra_hosts(draft: Draft, node: Node, path: str) -> None:
         draft.host["ExtraHosts"] = draft.shapes.texts(node, path)
 
 
-def read_log_opt(draft: Draft, node: Node, path: str) -> None:
+def read_log_opt(draft: ServiceBuilder, node: Node, path: str) -> None:
     options = {
         key: draft.shapes.text(child, f"{path}.{key}") for key, child in draft.shapes.mapping(node, path).items()
     }
@@ -192,7 +192,7 @@ def read_log_opt(draft: Draft, node: Node, path: str) -> None:
 TIMES = {"interval": "Interval", "timeout": "Timeout", "start_period": "StartPeriod"}
 
 
-def read_healthcheck(draft: Draft, node: Node, path: str) -> None:
+def read_healthcheck(draft: ServiceBuilder, node: Node, path: str) -> None:
     fields = draft.shapes.mapping(node, path, ("test", "retries", "disable", *TIMES))
     check: dict[str, Any] = {
         name: int(draft.shapes.seconds(fields[key], f"{path}.{key}") * 1e9)
@@ -208,7 +208,7 @@ def read_healthcheck(draft: Draft, node: Node, path: str) -> None:
     draft.config["Healthcheck"] = check
 
 
-def health_test(draft: Draft, node: Node, path: str) -> list[str]:
+def health_test(draft: ServiceBuilder, node: Node, path: str) -> list[str]:
     """A text is run by a shell; a list begins with CMD or CMD-SHELL; ``NONE`` disables the image's own check."""
     if not isinstance(node.value, list):
         text = draft.shapes.text(node, path)
@@ -220,12 +220,12 @@ def health_test(draft: Draft, node: Node, path: str) -> list[str]:
     return test
 
 
-def read_stop_signal(draft: Draft, node: Node, path: str) -> None:
+def read_stop_signal(draft: ServiceBuilder, node: Node, path: str) -> None:
     read_signal(draft, node, path)
     draft.config["StopSignal"] = draft.stop.signal
 
 
-def read_container_name(draft: Draft, node: Node, path: str) -> None:
+def read_container_name(draft: ServiceBuilder, node: Node, path: str) -> None:
     draft.container = draft.shapes.text(node, path, draft.name)
     if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+", draft.container):
         draft.shapes.report.problem(
@@ -234,7 +234,7 @@ def read_container_name(draft: Draft, node: Node, path: str) -> None:
 
 
 def not_here(instead: str) -> Reader:
-    def read(draft: Draft, node: Node, path: str) -> None:
+    def read(draft: ServiceBuilder, node: Node, path: str) -> None:
         draft.shapes.report.problem(node.place, path, "not supported here", instead)
 
     return read

@@ -1,6 +1,6 @@
 """Keys that refer to other units: each adds a dependency, and the other container's name to the body. Pure."""
 
-from supervisor.config.service_draft import Draft, Reader
+from supervisor.config.service_draft import Reader, ServiceBuilder
 from supervisor.config.tree import Node
 from units.spec import Condition, OnFailure, Via
 
@@ -12,7 +12,7 @@ CONDITIONS = {
 }
 
 
-def read_volumes_from(draft: Draft, node: Node, path: str) -> None:
+def read_volumes_from(draft: ServiceBuilder, node: Node, path: str) -> None:
     taken = []
     for entry in draft.shapes.texts(node, path):
         if entry.startswith("container:"):
@@ -24,7 +24,7 @@ def read_volumes_from(draft: Draft, node: Node, path: str) -> None:
     draft.host["VolumesFrom"] = taken
 
 
-def read_links(draft: Draft, node: Node, path: str) -> None:
+def read_links(draft: ServiceBuilder, node: Node, path: str) -> None:
     links = []
     for entry in draft.shapes.texts(node, path):
         unit, _, alias = entry.partition(":")
@@ -33,7 +33,7 @@ def read_links(draft: Draft, node: Node, path: str) -> None:
     draft.host["Links"] = [*draft.host.get("Links", []), *links]
 
 
-def read_external_links(draft: Draft, node: Node, path: str) -> None:
+def read_external_links(draft: ServiceBuilder, node: Node, path: str) -> None:
     """Containers that are no units; sorted, as their order means nothing."""
     links = []
     for entry in draft.shapes.texts(node, path):
@@ -45,7 +45,7 @@ def read_external_links(draft: Draft, node: Node, path: str) -> None:
 def namespace(key: str, via: Via) -> Reader:
     """``host``, ``container:UNIT``, and the like."""
 
-    def read(draft: Draft, node: Node, path: str) -> None:
+    def read(draft: ServiceBuilder, node: Node, path: str) -> None:
         mode = draft.shapes.text(node, path)
         if key in draft.host:
             draft.shapes.report.problem(
@@ -60,7 +60,7 @@ def namespace(key: str, via: Via) -> Reader:
     return read
 
 
-def read_depends_on(draft: Draft, node: Node, path: str) -> None:
+def read_depends_on(draft: ServiceBuilder, node: Node, path: str) -> None:
     if not isinstance(node.value, dict):
         for unit in draft.shapes.texts(node, path, single=False):
             draft.needs(unit, Via.DEPENDS_ON)
@@ -80,12 +80,12 @@ def read_depends_on(draft: Draft, node: Node, path: str) -> None:
         draft.needs(unit, Via.DEPENDS_ON, condition, restart=restart)
 
 
-def read_log_driver(draft: Draft, node: Node, path: str) -> None:
+def read_log_driver(draft: ServiceBuilder, node: Node, path: str) -> None:
     driver = draft.shapes.text(node, path)
     draft.host.setdefault("LogConfig", {})["Type"] = driver
     if driver == "syslog" and draft.name != "syslog" and "syslog" in draft.around.containers:
         draft.needs("syslog", Via.LOG_DRIVER)
 
 
-def read_on_failure(draft: Draft, node: Node, path: str) -> None:
+def read_on_failure(draft: ServiceBuilder, node: Node, path: str) -> None:
     draft.on_failure = OnFailure(draft.shapes.choice(node, path, [one.value for one in OnFailure], "hold"))

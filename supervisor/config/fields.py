@@ -5,7 +5,7 @@ import shlex
 import signal
 from collections.abc import Iterable, Mapping
 
-from supervisor.config.tree import Node, Report, nearest
+from supervisor.config.tree import Node, ProblemReport, nearest
 from supervisor.logs.redaction import telling
 from units.quantities import Seconds
 
@@ -24,10 +24,10 @@ def _is_secret(path: str) -> bool:
     return any(part.startswith("environment") or telling(part) for part in path.split(".")[-2:])
 
 
-class Shapes:
+class Validators:
     """Each method returns the value, or reports an error and returns the default."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: ProblemReport) -> None:
         self.report = report
 
     def wrong(self, node: Node, path: str, wanted: str, hint: str = "") -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from supervisor.config.health_labels import PREFIX, WrongValueError, boolean, read_health, seconds
-from supervisor.engine.decode import Portrait
+from supervisor.engine.decode import ContainerSummary
 from supervisor.engine.discovery import DEPENDS_ON, PROJECT, compose_service
 from units.quantities import Seconds
 from units.records import dataclass, replace
@@ -42,7 +42,7 @@ MASTERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wants:
+class WatchPolicy:
     """Options of this run of ``watch``."""
 
     everything: bool = False
@@ -58,7 +58,7 @@ class Wants:
     """Container, label, the problem, and the fix."""
 
 
-def wanted(portrait: Portrait, wants: Wants) -> bool:
+def wanted(portrait: ContainerSummary, wants: WatchPolicy) -> bool:
     """Whether it is managed: decided by its own label, then autoheal's, then ``--all``."""
     if any(portrait.container.startswith(own) for own in wants.own):
         return False
@@ -81,10 +81,10 @@ def wanted(portrait: Portrait, wants: Wants) -> bool:
 
 
 def spec_of(
-    portrait: Portrait,
+    portrait: ContainerSummary,
     names: Mapping[ContainerId, str],
     services: Mapping[tuple[str, str], tuple[UnitName, ...]],
-    wants: Wants,
+    wants: WatchPolicy,
 ) -> UnitSpec:
     """The unit. ``names``: of all containers ever seen, by id; ``services``: the containers of Compose's services."""
     touched = wanted(portrait, wants)
@@ -115,7 +115,7 @@ def spec_of(
     )
 
 
-def _stop_timeout(portrait: Portrait, wants: Wants) -> Seconds:
+def _stop_timeout(portrait: ContainerSummary, wants: WatchPolicy) -> Seconds:
     for label in STOP_TIMEOUT:
         if (value := portrait.labels.get(label)) is not None:
             try:
@@ -128,7 +128,7 @@ def _stop_timeout(portrait: Portrait, wants: Wants) -> Seconds:
 
 
 def _edges(
-    portrait: Portrait,
+    portrait: ContainerSummary,
     names: Mapping[ContainerId, str],
     services: Mapping[tuple[str, str], tuple[UnitName, ...]],
 ) -> list[Dependency]:

@@ -31,7 +31,7 @@ class WrongValueError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class HealthLabels:
     """The result for one unit."""
 
     heal: HealPolicy = HealPolicy()
@@ -42,7 +42,7 @@ class Wishes:
 
 
 @dataclass
-class _Wanted:
+class _CheckDraft:
     """One check while its labels are read."""
 
     settings: dict[str, Any] = field(default_factory=dict)
@@ -51,10 +51,10 @@ class _Wanted:
     probe: Probe | None = None
 
 
-def read_health(labels: Mapping[str, str], complain: Complain) -> Wishes:
+def read_health(labels: Mapping[str, str], complain: Complain) -> HealthLabels:
     """Read all labels; ``complain`` is called for each invalid one."""
-    wishes = Wishes()
-    wanted: dict[str, _Wanted] = {"": _Wanted()}
+    wishes = HealthLabels()
+    wanted: dict[str, _CheckDraft] = {"": _CheckDraft()}
     for key, value in sorted(labels.items()):
         try:
             if key == RELINK:
@@ -72,18 +72,18 @@ def read_health(labels: Mapping[str, str], complain: Complain) -> Wishes:
     return replace(wishes, checks=_checks(wanted, complain))
 
 
-def _read(key: str, value: str, wishes: Wishes, wanted: dict[str, _Wanted]) -> Wishes:
+def _read(key: str, value: str, wishes: HealthLabels, wanted: dict[str, _CheckDraft]) -> HealthLabels:
     if key in POLICY:
         return replace(wishes, heal=replace(wishes.heal, **{key: POLICY[key](value)}))
     if key == "engine":
         return replace(wishes, engine_check=boolean(value))
     first, _, rest = key.partition(".")
     name, setting = (first, rest) if rest and first not in {*SETTINGS, "header"} else ("", key)
-    _set(wanted.setdefault(name, _Wanted()), setting, value)
+    _set(wanted.setdefault(name, _CheckDraft()), setting, value)
     return wishes
 
 
-def _set(check: _Wanted, setting: str, value: str) -> None:
+def _set(check: _CheckDraft, setting: str, value: str) -> None:
     if setting in PROBES:
         check.probe = PROBES[setting](value)
     elif setting.startswith("header.") and len(setting) > len("header."):
@@ -99,7 +99,7 @@ def _set(check: _Wanted, setting: str, value: str) -> None:
         check.settings[setting] = SETTINGS[setting](value)
 
 
-def _checks(wanted: dict[str, _Wanted], complain: Complain) -> tuple[Check, ...]:
+def _checks(wanted: dict[str, _CheckDraft], complain: Complain) -> tuple[Check, ...]:
     """Labels without a check's name apply to all checks of the unit."""
     common = wanted.pop("")
     if common.probe is not None:

@@ -15,11 +15,11 @@ PATIENCE = 60.0
 """Seconds for the child: it needs a fifth of one, but small boards are slow and busy at boot."""
 
 
-class RefusedError(Exception):
+class ConfigRefusedError(Exception):
     """The configuration is invalid; the text lists all problems, one per line."""
 
 
-class UnreadError(Exception):
+class ConfigUnreadError(Exception):
     """The child could not be run, or its output is not valid; the text says why."""
 
 
@@ -38,14 +38,14 @@ def read_apart(paths: Sequence[Path], kernel: str) -> Settings:
     except OSError:  # No process left, or no permission on our own interpreter: that must not keep a host down.
         return _read_here(paths, kernel)
     except subprocess.TimeoutExpired:
-        raise UnreadError(f"reading the configuration timed out after {PATIENCE:g} s: check the disk") from None
+        raise ConfigUnreadError(f"reading the configuration timed out after {PATIENCE:g} s: check the disk") from None
     if done.returncode == REFUSED:
-        raise RefusedError(done.stdout.decode(errors="replace"))
+        raise ConfigRefusedError(done.stdout.decode(errors="replace"))
     try:
         settings = pickle.loads(done.stdout)  # noqa: S301 - by our own child, over our own pipe
     except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError) as error:
         said = f"ended with {done.returncode}: {child.last_words(done.stderr)}"
-        raise UnreadError(f"the child process that reads the configuration {said}") from error
+        raise ConfigUnreadError(f"the child process that reads the configuration {said}") from error
     assert isinstance(settings, Settings)
     return settings
 
@@ -56,4 +56,4 @@ def _read_here(paths: Sequence[Path], kernel: str) -> Settings:
     try:
         return loader.read(paths, kernel)
     except ConfigError as error:
-        raise RefusedError(str(error)) from error
+        raise ConfigRefusedError(str(error)) from error

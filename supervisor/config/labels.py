@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from supervisor.config.compose_references import read_on_failure
 from supervisor.config.health_labels import PREFIX, RELINK, engine_check, read_health
-from supervisor.config.service_draft import Draft, Reader
+from supervisor.config.service_draft import Reader, ServiceBuilder
 from supervisor.config.tree import Node, nearest
 from units.labels import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
 from units.records import replace
@@ -29,41 +29,41 @@ EXACT = {
 
 
 def restart_seconds(key: str) -> Reader:
-    def read(draft: Draft, node: Node, path: str) -> None:
+    def read(draft: ServiceBuilder, node: Node, path: str) -> None:
         value = draft.shapes.seconds(node, path, getattr(draft.restart, key))
         draft.restart = replace(draft.restart, **{key: value})  # type: ignore[arg-type]
 
     return read
 
 
-def read_jitter(draft: Draft, node: Node, path: str) -> None:
+def read_jitter(draft: ServiceBuilder, node: Node, path: str) -> None:
     value = draft.shapes.number(node, path, draft.restart.jitter)
     if value > 1:
         draft.shapes.wrong(node, path, "a fraction from 0 to 1")
     draft.restart = replace(draft.restart, jitter=min(1.0, value))
 
 
-def read_burst(draft: Draft, node: Node, path: str) -> None:
+def read_burst(draft: ServiceBuilder, node: Node, path: str) -> None:
     draft.restart = replace(draft.restart, burst=draft.shapes.integer(node, path, draft.restart.burst))
 
 
-def read_timeout(draft: Draft, node: Node, path: str) -> None:
+def read_timeout(draft: ServiceBuilder, node: Node, path: str) -> None:
     draft.stop = replace(draft.stop, timeout=draft.shapes.seconds(node, path, draft.stop.timeout))
 
 
-def read_signal(draft: Draft, node: Node, path: str) -> None:
+def read_signal(draft: ServiceBuilder, node: Node, path: str) -> None:
     draft.stop = replace(draft.stop, signal=draft.shapes.signal(node, path, draft.stop.signal))
 
 
-def read_enabled(draft: Draft, node: Node, path: str) -> None:
+def read_enabled(draft: ServiceBuilder, node: Node, path: str) -> None:
     draft.enabled = draft.shapes.boolean(node, path, default=True)
 
 
-def read_pull(draft: Draft, node: Node, path: str) -> None:
+def read_pull(draft: ServiceBuilder, node: Node, path: str) -> None:
     draft.pull = draft.shapes.boolean(node, path, default=True)
 
 
-def read_deadline(draft: Draft, node: Node, path: str) -> None:
+def read_deadline(draft: ServiceBuilder, node: Node, path: str) -> None:
     draft.deadline = draft.shapes.seconds(node, path)
 
 
@@ -87,7 +87,7 @@ OWN: Mapping[str, Reader] = {
 """Labels that only Dockwarden reads: not part of the hash, so changing one does not re-create the container."""
 
 
-def read_own_labels(draft: Draft, path: str) -> None:
+def read_own_labels(draft: ServiceBuilder, path: str) -> None:
     for key, value in draft.labels.items():
         node = draft.label_places[key]
         below = f"{path}.labels.{key}"
@@ -108,7 +108,7 @@ def read_own_labels(draft: Draft, path: str) -> None:
     )
 
 
-def _read_own(draft: Draft, key: str, node: Node, path: str) -> None:
+def _read_own(draft: ServiceBuilder, key: str, node: Node, path: str) -> None:
     reader = OWN.get(key)
     if reader is None:
         draft.shapes.report.problem(node.place, path, "unknown label", nearest(key, OWN))
@@ -116,7 +116,7 @@ def _read_own(draft: Draft, key: str, node: Node, path: str) -> None:
         reader(draft, node, path)
 
 
-def _read_health(draft: Draft, path: str) -> None:
+def _read_health(draft: ServiceBuilder, path: str) -> None:
     def complain(key: str, what: str, hint: str) -> None:
         place = next((node for label, node in draft.label_places.items() if label.startswith(key)), None)
         assert place is not None  # Only labels that are present are reported.

@@ -9,7 +9,7 @@ from supervisor.config import yaml_source
 from supervisor.config.parsing import env_files, parse
 from supervisor.config.service_draft import env_file_path
 from supervisor.config.settings import Settings
-from supervisor.config.tree import ConfigError, Node, Place, Report, lookup, merged
+from supervisor.config.tree import ConfigError, Location, Node, ProblemReport, lookup, merged
 from supervisor.os_errors import why
 
 LIMIT = 4 << 20
@@ -44,21 +44,21 @@ rancher:
 
 def read(paths: Sequence[Path], kernel: str = "") -> Settings:
     """Settings from these files and the kernel's command line. Raises ConfigError with all problems."""
-    report = Report()
+    report = ProblemReport()
     root = merge(load(paths, kernel, report))
     return parse(root, report, _env_files(root, report))
 
 
 def explain(paths: Sequence[Path], key: str, kernel: str = "") -> Node | None:
     """The node at a dotted key, with the place that set it. Raises ConfigError."""
-    report = Report()
+    report = ProblemReport()
     root = merge(load(paths, kernel, report))
     if report.problems:
         raise ConfigError(report.problems)
     return lookup(root, key)
 
 
-def load(paths: Sequence[Path], kernel: str, report: Report) -> list[Node]:
+def load(paths: Sequence[Path], kernel: str, report: ProblemReport) -> list[Node]:
     """The layers, lowest first: shipped defaults, files in the given order, the kernel's command line."""
     shipped = yaml_source.parse(SHIPPED, "shipped defaults", report)
     assert shipped is not None
@@ -68,18 +68,18 @@ def load(paths: Sequence[Path], kernel: str, report: Report) -> list[Node]:
 
 
 def merge(layers: Iterable[Node]) -> Node:
-    return reduce(merged, layers, Node({}, Place("nothing")))
+    return reduce(merged, layers, Node({}, Location("nothing")))
 
 
-def _files(path: Path, report: Report) -> list[Path]:
+def _files(path: Path, report: ProblemReport) -> list[Path]:
     try:
         return list(_found(path, report))
     except OSError as error:
-        report.problem(Place(str(path)), "", f"cannot be read: {_why(error)}")
+        report.problem(Location(str(path)), "", f"cannot be read: {_why(error)}")
         return []
 
 
-def _found(path: Path, report: Report) -> Iterator[Path]:
+def _found(path: Path, report: ProblemReport) -> Iterator[Path]:
     """``cloud-config.d/*.yml`` by name, then ``cloud-config.yml``; a directory with neither: its own ``*.yml``."""
     if not path.is_dir():
         yield path
@@ -92,7 +92,9 @@ def _found(path: Path, report: Report) -> Iterator[Path]:
         return
     found = _named(path)
     if not found:
-        report.problem(Place(str(path)), "", "contains no configuration", "cloud-config.d/*.yml and cloud-config.yml")
+        report.problem(
+            Location(str(path)), "", "contains no configuration", "cloud-config.d/*.yml and cloud-config.yml"
+        )
     yield from found
 
 
@@ -109,15 +111,15 @@ def _named(directory: Path) -> list[Path]:
     )
 
 
-def _layer(file: Path, report: Report) -> Node | None:
+def _layer(file: Path, report: ProblemReport) -> Node | None:
     source = str(file)
     try:
         text = _text(file)
     except OSError as error:
-        report.problem(Place(source), "", f"cannot be read: {_why(error)}", "name a cloud-config with --config")
+        report.problem(Location(source), "", f"cannot be read: {_why(error)}", "name a cloud-config with --config")
         return None
     except ValueError as error:
-        report.problem(Place(source), "", _why(error))
+        report.problem(Location(source), "", _why(error))
         return None
     node = yaml_source.parse(text, source, report)
     if node is None:
@@ -126,14 +128,14 @@ def _layer(file: Path, report: Report) -> Node | None:
         report.problem(node.place, "", f"expected a mapping, found {node.kind}", "begin with 'rancher:'")
         return None
     if text.partition("\n")[0].rstrip() != HEADER:
-        report.warning(Place(source, 1, 1), "", f"does not begin with {HEADER}")
+        report.warning(Location(source, 1, 1), "", f"does not begin with {HEADER}")
     return node
 
 
-def _token(token: str, report: Report) -> Node | None:
+def _token(token: str, report: ProblemReport) -> Node | None:
     """``rancher.a.b=value``; without ``=`` it is true."""
     key, equals, text = token.partition("=")
-    place = Place(f"kernel command line ({key})")
+    place = Location(f"kernel command line ({key})")
     parts = key.split(".")
     if not all(parts) or len(parts) > DEEPEST:
         report.problem(place, key[:80], "not a configuration key", "as in rancher.a.b=value")
@@ -144,9 +146,9 @@ def _token(token: str, report: Report) -> Node | None:
     return node
 
 
-def _kernel_value(text: str, place: Place) -> Node:
+def _kernel_value(text: str, place: Location) -> Node:
     """The value as YAML, with ``[x,y]`` as a list; what is not valid YAML is text, as in RancherOS."""
-    scratch = Report()
+    scratch = ProblemReport()
     node = yaml_source.parse(text, place.source, scratch) if text else Node(None, place)
     if node is None or scratch.problems or (node.value == {} and not text.startswith("{")):
         return Node(text, place, text)
@@ -155,7 +157,7 @@ def _kernel_value(text: str, place: Place) -> Node:
     return node
 
 
-def _env_files(root: Node, report: Report) -> dict[str, str]:
+def _env_files(root: Node, report: ProblemReport) -> dict[str, str]:
     """Text of each ``env_file`` that a service names; one that cannot be read is reported where it is named."""
     texts: dict[str, str] = {}
     for node, path in env_files(root):

@@ -5,9 +5,9 @@ import json
 from collections.abc import Callable, Mapping
 
 from supervisor.config.compose import canonical, interpolated, read_service, unit_spec
-from supervisor.config.fields import Shapes
+from supervisor.config.fields import Validators
 from supervisor.config.labels import RESTART
-from supervisor.config.service_draft import Draft, Surroundings
+from supervisor.config.service_draft import BuildContext, ServiceBuilder
 from supervisor.config.settings import (
     TLS_ARGS,
     Settings,
@@ -15,7 +15,7 @@ from supervisor.config.settings import (
     SystemDockerSettings,
     UserDockerSettings,
 )
-from supervisor.config.tree import ConfigError, Node, Report, lookup
+from supervisor.config.tree import ConfigError, Node, ProblemReport, lookup
 from supervisor.logs.redaction import worth_hiding
 from units.quantities import Seconds
 from units.records import replace
@@ -47,9 +47,9 @@ SERVING = Seconds(60)
 """Longest time from the start of user Docker until it must serve."""
 
 
-def parse(root: Node, report: Report, env_files: Mapping[str, str] | None = None) -> Settings:
+def parse(root: Node, report: ProblemReport, env_files: Mapping[str, str] | None = None) -> Settings:
     """Settings of a merged tree. Raises ConfigError with every problem, those already in the report too."""
-    shapes = Shapes(report)
+    shapes = Validators(report)
     top = shapes.mapping(root, "", TOP)
     _not_yet(report, top, "", ("rancher",))
     rancher = shapes.mapping(top["rancher"], "rancher", RANCHER) if "rancher" in top else {}
@@ -95,7 +95,7 @@ def parse(root: Node, report: Report, env_files: Mapping[str, str] | None = None
     return Settings(tuple(units), system_docker, supervisor, environment, warnings, places, consoles, docker, secrets)
 
 
-def _console(shapes: Shapes, consoles: tuple[UnitSpec, ...], node: Node | None) -> UnitSpec:
+def _console(shapes: Validators, consoles: tuple[UnitSpec, ...], node: Node | None) -> UnitSpec:
     """The configured console; if none is configured ``default``, else the first that is defined."""
     by_name = {spec.variant: spec for spec in consoles}
     usual = by_name.get("default", consoles[0])
@@ -109,7 +109,7 @@ def _console(shapes: Shapes, consoles: tuple[UnitSpec, ...], node: Node | None) 
     return by_name.get(name) or undefined(name)
 
 
-def _refuse_shared_consoles(shapes: Shapes, consoles: tuple[UnitSpec, ...], rancher: Mapping[str, Node]) -> None:
+def _refuse_shared_consoles(shapes: Validators, consoles: tuple[UnitSpec, ...], rancher: Mapping[str, Node]) -> None:
     names = [spec.variant for spec in consoles]
     for name in sorted({name for name in names if names.count(name) > 1}):
         shapes.report.problem(
@@ -120,7 +120,7 @@ def _refuse_shared_consoles(shapes: Shapes, consoles: tuple[UnitSpec, ...], ranc
         )
 
 
-def _user_docker(shapes: Shapes, node: Node | None) -> UserDockerSettings | None:
+def _user_docker(shapes: Validators, node: Node | None) -> UserDockerSettings | None:
     if node is None:
         return None
     path = "rancher.docker"
@@ -165,13 +165,13 @@ def user_docker_spec(docker: UserDockerSettings, restart: RestartPolicy) -> Unit
     return placed(spec, UnitName(docker.storage_context))
 
 
-def _not_yet(report: Report, entries: Mapping[str, Node], prefix: str, acted_on: tuple[str, ...]) -> None:
+def _not_yet(report: ProblemReport, entries: Mapping[str, Node], prefix: str, acted_on: tuple[str, ...]) -> None:
     for key, node in entries.items():
         if key not in acted_on:
             report.warning(node.place, f"{prefix}{key}", NOT_YET)
 
 
-def _environment(shapes: Shapes, node: Node | None, path: str) -> dict[str, str]:
+def _environment(shapes: Validators, node: Node | None, path: str) -> dict[str, str]:
     if node is None:
         return {}
     return {
@@ -180,7 +180,7 @@ def _environment(shapes: Shapes, node: Node | None, path: str) -> dict[str, str]
     }
 
 
-def _system_docker(shapes: Shapes, node: Node | None) -> SystemDockerSettings:
+def _system_docker(shapes: Validators, node: Node | None) -> SystemDockerSettings:
     if node is None:
         return SystemDockerSettings()
     path = "rancher.system_docker"
@@ -189,7 +189,7 @@ def _system_docker(shapes: Shapes, node: Node | None) -> SystemDockerSettings:
     return _daemon(shapes, entries, path)
 
 
-def _daemon(shapes: Shapes, entries: Mapping[str, Node], path: str) -> SystemDockerSettings:
+def _daemon(shapes: Validators, entries: Mapping[str, Node], path: str) -> SystemDockerSettings:
     read = {key: tuple(shapes.words(entries[key], f"{path}.{key}")) for key in ("args", "extra_args") if key in entries}
     return SystemDockerSettings(
         read.get("args", ()),
@@ -198,10 +198,10 @@ def _daemon(shapes: Shapes, entries: Mapping[str, Node], path: str) -> SystemDoc
     )
 
 
-Setter = Callable[[SupervisorSettings, Shapes, Node, str], SupervisorSettings]
+Setter = Callable[[SupervisorSettings, Validators, Node, str], SupervisorSettings]
 
 
-def _restart(now: SupervisorSettings, shapes: Shapes, node: Node, path: str) -> SupervisorSettings:
+def _restart(now: SupervisorSettings, shapes: Validators, node: Node, path: str) -> SupervisorSettings:
     draft = _draft(now, shapes)
     entries = shapes.mapping(node, path, (*RESTART, "policy"))
     for key, child in entries.items():
@@ -213,12 +213,12 @@ def _restart(now: SupervisorSettings, shapes: Shapes, node: Node, path: str) -> 
     return replace(now, restart=draft.restart)
 
 
-def _draft(now: SupervisorSettings, shapes: Shapes) -> Draft:
-    around = Surroundings({}, {}, now.restart, now.stop, now.pull, {})
-    return Draft("", around, shapes, restart=now.restart, stop=now.stop)
+def _draft(now: SupervisorSettings, shapes: Validators) -> ServiceBuilder:
+    around = BuildContext({}, {}, now.restart, now.stop, now.pull, {})
+    return ServiceBuilder("", around, shapes, restart=now.restart, stop=now.stop)
 
 
-def _stop(now: SupervisorSettings, shapes: Shapes, node: Node, path: str) -> SupervisorSettings:
+def _stop(now: SupervisorSettings, shapes: Validators, node: Node, path: str) -> SupervisorSettings:
     stop = now.stop
     for key, child in shapes.mapping(node, path, ("timeout", "signal")).items():
         if key == "timeout":
@@ -228,20 +228,20 @@ def _stop(now: SupervisorSettings, shapes: Shapes, node: Node, path: str) -> Sup
     return replace(now, stop=stop)
 
 
-def _shutdown(now: SupervisorSettings, shapes: Shapes, node: Node, path: str) -> SupervisorSettings:
+def _shutdown(now: SupervisorSettings, shapes: Validators, node: Node, path: str) -> SupervisorSettings:
     for child in shapes.mapping(node, path, ("total",)).values():
         now = replace(now, shutdown_total=shapes.seconds(child, f"{path}.total", now.shutdown_total))
     return now
 
 
-def _period(now: SupervisorSettings, shapes: Shapes, node: Node, path: str) -> SupervisorSettings:
+def _period(now: SupervisorSettings, shapes: Validators, node: Node, path: str) -> SupervisorSettings:
     period = shapes.seconds(node, path, now.snapshot_period)
     if period < 1:
         shapes.wrong(node, path, "at least 1s")
     return replace(now, snapshot_period=period)
 
 
-def _pull(now: SupervisorSettings, shapes: Shapes, node: Node, path: str) -> SupervisorSettings:
+def _pull(now: SupervisorSettings, shapes: Validators, node: Node, path: str) -> SupervisorSettings:
     return replace(now, pull=shapes.choice(node, path, ("missing", "never"), "missing") == "missing")
 
 
@@ -254,7 +254,7 @@ SUPERVISOR: Mapping[str, Setter] = {
 }
 
 
-def _supervisor(shapes: Shapes, node: Node | None) -> SupervisorSettings:
+def _supervisor(shapes: Validators, node: Node | None) -> SupervisorSettings:
     now = SupervisorSettings()
     if node is not None:
         for key, child in shapes.mapping(node, "rancher.supervisor", SUPERVISOR).items():
@@ -263,14 +263,14 @@ def _supervisor(shapes: Shapes, node: Node | None) -> SupervisorSettings:
 
 
 def _units(
-    shapes: Shapes,
+    shapes: Validators,
     nodes: Mapping[str, Node],
     environment: Mapping[str, str],
     supervisor: SupervisorSettings,
     env_files: Mapping[str, str],
 ) -> tuple[UnitSpec, ...]:
     containers = {name: _container_name(name, node, environment) for name, node in nodes.items()}
-    around = Surroundings(environment, containers, supervisor.restart, supervisor.stop, supervisor.pull, env_files)
+    around = BuildContext(environment, containers, supervisor.restart, supervisor.stop, supervisor.pull, env_files)
     drafts = [read_service(name, node, f"rancher.services.{name}", around, shapes) for name, node in nodes.items()]
     _refuse_shared_names(shapes, drafts, nodes)
     before: dict[str, list[str]] = {}
@@ -297,7 +297,7 @@ def _with_console(spec: UnitSpec, consoles: set[str]) -> UnitSpec:
 
 def env_files(root: Node) -> list[tuple[Node, str]]:
     """Each ``env_file`` of a service, with its dotted key. Errors are left for ``parse`` to report."""
-    quiet = Shapes(Report())
+    quiet = Validators(ProblemReport())
     environment = _environment(quiet, lookup(root, "rancher.environment"), "")
     services = lookup(root, "rancher.services")
     found: list[tuple[Node, str]] = []
@@ -316,11 +316,11 @@ def _container_name(name: str, node: Node, environment: Mapping[str, str]) -> st
 def _early(name: str, node: Node, key: str, environment: Mapping[str, str]) -> Node | None:
     """One key of a service, before the service is read; ``read_service`` reports its errors."""
     named = lookup(node, key)
-    around = Surroundings(environment, {}, RestartPolicy(), StopPolicy(), pull=True, env_files={})
-    return None if named is None else interpolated(named, name, around, Shapes(Report()), "")
+    around = BuildContext(environment, {}, RestartPolicy(), StopPolicy(), pull=True, env_files={})
+    return None if named is None else interpolated(named, name, around, Validators(ProblemReport()), "")
 
 
-def _refuse_shared_names(shapes: Shapes, drafts: list[Draft], nodes: Mapping[str, Node]) -> None:
+def _refuse_shared_names(shapes: Validators, drafts: list[ServiceBuilder], nodes: Mapping[str, Node]) -> None:
     first: dict[str, str] = {}
     for draft in drafts:
         other = first.setdefault(draft.container, draft.name)
@@ -333,7 +333,7 @@ def _refuse_shared_names(shapes: Shapes, drafts: list[Draft], nodes: Mapping[str
             )
 
 
-def _warn_of_scope(shapes: Shapes, draft: Draft, node: Node) -> None:
+def _warn_of_scope(shapes: Validators, draft: ServiceBuilder, node: Node) -> None:
     scope = draft.labels.get("io.rancher.os.scope", "system")
     if scope != "system":
         shapes.report.warning(

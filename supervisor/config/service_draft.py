@@ -5,7 +5,7 @@ from dataclasses import field
 from pathlib import PurePath
 from typing import Any
 
-from supervisor.config.fields import Shapes
+from supervisor.config.fields import Validators
 from supervisor.config.tree import Node
 from units.health import Check
 from units.quantities import Seconds
@@ -14,7 +14,7 @@ from units.spec import Condition, Dependency, HealPolicy, OnFailure, Rebuild, Re
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class BuildContext:
     """The context in which a service is read."""
 
     environment: Mapping[str, str]
@@ -29,12 +29,12 @@ class Surroundings:
 
 
 @dataclass
-class Draft:
+class ServiceBuilder:
     """A service being read."""
 
     name: str
-    around: Surroundings
-    shapes: Shapes
+    around: BuildContext
+    shapes: Validators
     config: dict[str, Any] = field(default_factory=dict)
     host: dict[str, Any] = field(default_factory=lambda: {"RestartPolicy": {"Name": "no"}})
     labels: dict[str, str] = field(default_factory=dict)
@@ -62,25 +62,25 @@ class Draft:
         return self.around.containers.get(unit, unit)
 
 
-Reader = Callable[[Draft, Node, str], None]
+Reader = Callable[[ServiceBuilder, Node, str], None]
 
 
 def config_text(key: str) -> Reader:
-    def read(draft: Draft, node: Node, path: str) -> None:
+    def read(draft: ServiceBuilder, node: Node, path: str) -> None:
         draft.config[key] = draft.shapes.text(node, path)
 
     return read
 
 
 def host_text(key: str) -> Reader:
-    def read(draft: Draft, node: Node, path: str) -> None:
+    def read(draft: ServiceBuilder, node: Node, path: str) -> None:
         draft.host[key] = draft.shapes.text(node, path)
 
     return read
 
 
 def host_texts(key: str) -> Reader:
-    def read(draft: Draft, node: Node, path: str) -> None:
+    def read(draft: ServiceBuilder, node: Node, path: str) -> None:
         draft.host[key] = draft.shapes.texts(node, path)
 
     return read
@@ -89,28 +89,28 @@ def host_texts(key: str) -> Reader:
 def host_size(key: str, *, least: int = 0) -> Reader:
     """``-1``, no limit, becomes ``least``: the engine says 0 for memory, and -1 for memory with swap."""
 
-    def read(draft: Draft, node: Node, path: str) -> None:
+    def read(draft: ServiceBuilder, node: Node, path: str) -> None:
         draft.host[key] = max(least, draft.shapes.size(node, path))
 
     return read
 
 
 def host_integer(key: str, *, least: int | None = 0) -> Reader:
-    def read(draft: Draft, node: Node, path: str) -> None:
+    def read(draft: ServiceBuilder, node: Node, path: str) -> None:
         draft.host[key] = draft.shapes.integer(node, path, least=least)
 
     return read
 
 
 def flag(target: str, key: str) -> Reader:
-    def read(draft: Draft, node: Node, path: str) -> None:
+    def read(draft: ServiceBuilder, node: Node, path: str) -> None:
         (draft.config if target == "config" else draft.host)[key] = draft.shapes.boolean(node, path)
 
     return read
 
 
 def words(key: str) -> Reader:
-    def read(draft: Draft, node: Node, path: str) -> None:
+    def read(draft: ServiceBuilder, node: Node, path: str) -> None:
         draft.config[key] = draft.shapes.words(node, path)
 
     return read

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import field
 
-from supervisor.config.tree import ConfigError, Place, Problem
+from supervisor.config.tree import ConfigError, Location, Problem
 from units import links
 from units.quantities import Seconds
 from units.records import dataclass, replace
@@ -65,7 +65,7 @@ class Settings:
     supervisor: SupervisorSettings = SupervisorSettings()
     environment: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
-    places: Mapping[str, Place] = field(default_factory=dict)
+    places: Mapping[str, Location] = field(default_factory=dict)
     """Where each unit was defined."""
     consoles: tuple[UnitSpec, ...] = ()
     """All definitions of the unit ``console``; ``units`` has the configured one."""
@@ -106,6 +106,6 @@ class Settings:
 
         def told(text: str) -> Problem:
             unit = text.removeprefix("cycle: ").split(":")[0].split(" ")[0]
-            return Problem(self.places.get(unit, Place("rancher.services")), f"rancher.services.{unit}", text)
+            return Problem(self.places.get(unit, Location("rancher.services")), f"rancher.services.{unit}", text)
 
         return tuple(map(told, checked.errors)), tuple(map(told, checked.warnings))

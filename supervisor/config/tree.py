@@ -10,7 +10,7 @@ from units.words import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """Where something was written; line and column count from 1, 0 where there is no such thing."""
 
     source: str
@@ -26,9 +26,9 @@ class Node:
     """A value and its place. ``text``: how a scalar was spelled (``1.24`` stays ``1.24``)."""
 
     value: "dict[str, Node] | list[Node] | str | int | float | bool | None"
-    place: Place
+    place: Location
     text: str = ""
-    keys: Mapping[str, Place] = field(default_factory=dict)
+    keys: Mapping[str, Location] = field(default_factory=dict)
     """Of a mapping: where each key was written."""
 
     @property
@@ -53,7 +53,7 @@ class Node:
 class Problem:
     """One problem: the place, the key, the message, and a hint."""
 
-    place: Place
+    place: Location
     path: str
     """Dotted key; empty for the file as a whole."""
     message: str
@@ -85,20 +85,20 @@ class ConfigError(Exception):
 Path: TypeAlias = str
 
 
-class Report:
+class ProblemReport:
     """Collects problems and warnings while a configuration is read, which goes on after errors."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
 
-    def problem(self, place: Place, path: Path, message: str, hint: str = "") -> None:
+    def problem(self, place: Location, path: Path, message: str, hint: str = "") -> None:
         self.problems.append(Problem(place, path, conceal(message), hint))
 
-    def warning(self, place: Place, path: Path, message: str, hint: str = "") -> None:
+    def warning(self, place: Location, path: Path, message: str, hint: str = "") -> None:
         self.warnings.append(Problem(place, path, conceal(message), hint))
 
-    def unknown_key(self, place: Place, path: Path, key: str, known: Iterable[str]) -> None:
+    def unknown_key(self, place: Location, path: Path, key: str, known: Iterable[str]) -> None:
         self.problem(place, path, "unknown key", nearest(key, known))
 
 

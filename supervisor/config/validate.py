@@ -10,7 +10,7 @@ from units.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Validation:
     """The result."""
 
     problems: tuple[Problem, ...]
@@ -35,10 +35,10 @@ class Verdict:
         return "\n".join(lines)
 
 
-def validate(paths: Sequence[Path], kernel: str = "") -> Verdict:
+def validate(paths: Sequence[Path], kernel: str = "") -> Validation:
     try:
         settings = loader.read(paths, kernel)
     except ConfigError as error:
-        return Verdict(error.problems, (), 0)
+        return Validation(error.problems, (), 0)
     problems, warnings = settings.link_problems()
-    return Verdict(problems, (*settings.warnings, *warnings), len(settings.units))
+    return Validation(problems, (*settings.warnings, *warnings), len(settings.units))

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from supervisor.config.tree import Node, Place, Report
+from supervisor.config.tree import Location, Node, ProblemReport
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LIMIT = 100_000
@@ -25,23 +25,23 @@ BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False
 NULL = {"", "~", "null", "Null", "NULL"}
 
 
-def parse(text: str, source: str, report: Report) -> Node | None:
+def parse(text: str, source: str, report: ProblemReport) -> Node | None:
     """The tree of one document; ``None``, and a problem, when there is none. An empty file is an empty mapping."""
     try:
         _measure(text)
         root = yaml.compose(text, LOADER)
         if root is None:
-            return Node({}, Place(source))
+            return Node({}, Location(source))
         return _Reader(source, report).read(root, "", ())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = Place(source, mark.line + 1, mark.column + 1) if mark else Place(source)
+        place = Location(source, mark.line + 1, mark.column + 1) if mark else Location(source)
         said = " ".join(part for part in (error.context, error.problem) if part)
         report.problem(place, "", f"not YAML: {said}", "check quotes, indentation and tabs")
     except yaml.YAMLError as error:
-        report.problem(Place(source), "", f"not YAML: {error}")
+        report.problem(Location(source), "", f"not YAML: {error}")
     except _TooLargeError as error:
-        report.problem(Place(source), "", f"too large or too deeply nested for a configuration: {error}")
+        report.problem(Location(source), "", f"too large or too deeply nested for a configuration: {error}")
     return None
 
 
@@ -77,7 +77,7 @@ def _measure(text: str) -> None:
 
 
 class _Reader:
-    def __init__(self, source: str, report: Report) -> None:
+    def __init__(self, source: str, report: ProblemReport) -> None:
         self._source = source
         self._report = report
         self._count = 0
@@ -102,7 +102,7 @@ class _Reader:
 
     def _mapping(self, node: Any, path: str, parents: tuple[int, ...]) -> Node:
         value: dict[str, Node] = {}
-        keys: dict[str, Place] = {}
+        keys: dict[str, Location] = {}
         inherited: dict[str, Node] = {}
         for key_node, value_node in node.value:
             place = self._place(key_node)
@@ -133,5 +133,5 @@ class _Reader:
             for key, node in source.value.items():
                 inherited.setdefault(key, node)
 
-    def _place(self, node: Any) -> Place:
-        return Place(self._source, node.start_mark.line + 1, node.start_mark.column + 1)
+    def _place(self, node: Any) -> Location:
+        return Location(self._source, node.start_mark.line + 1, node.start_mark.column + 1)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from supervisor.engine.port import EngineError, Report
+from supervisor.engine.port import EngineError, UserDockerReport
 from units.events import Observed
 from units.spec import ContainerId, Place
 from units.unit import Failure
@@ -16,7 +16,7 @@ TRACES = "user-docker*.json"
 """The file that an earlier user Docker left in the state directory."""
 
 
-class LateUserDocker:
+class LazyUserDocker:
     """A stand-in for user Docker that loads it when a configuration asks for it."""
 
     def __init__(self, make: "Callable[[], UserDocker]", state_dir: Path) -> None:
@@ -24,8 +24,8 @@ class LateUserDocker:
         self._made = make() if any(state_dir.glob(TRACES)) else None
 
     @property
-    def report(self) -> Report:
-        return Report() if self._made is None else self._made.report
+    def report(self) -> UserDockerReport:
+        return UserDockerReport() if self._made is None else self._made.report
 
     def _docker(self) -> "UserDocker":
         if self._made is None:

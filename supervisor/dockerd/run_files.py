@@ -14,7 +14,7 @@ from units.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ProcessRecord:
     """What a later supervisor must know to take the process up: written before anything else can go wrong."""
 
     pid: int
@@ -37,12 +37,12 @@ class RunFiles:
         self._output = state_dir / "user-docker.log"
         self._log = log
 
-    def keep(self, record: Record) -> None:
+    def keep(self, record: ProcessRecord) -> None:
         self._write(self._record, asdict(record))
 
-    def recorded(self) -> Record | None:
+    def recorded(self) -> ProcessRecord | None:
         try:
-            return Record(**json.loads(self._record.read_text()))
+            return ProcessRecord(**json.loads(self._record.read_text()))
         except (OSError, ValueError, TypeError):
             return None
 

@@ -40,11 +40,11 @@ from supervisor.dockerd.process import (
     started_at,
 )
 from supervisor.dockerd.rooted_path import within
-from supervisor.dockerd.run_files import Record, RunFiles
+from supervisor.dockerd.run_files import ProcessRecord, RunFiles
 from supervisor.dockerd.tls.isolated import materialize_apart
 from supervisor.dockerd.tls.settings import TlsError, TlsSettings, UnusableError
-from supervisor.engine.fast_client import Caller
-from supervisor.engine.port import Engine, EngineError, Report
+from supervisor.engine.fast_client import FastClient
+from supervisor.engine.port import Engine, EngineError, UserDockerReport
 from supervisor.os_errors import why
 from supervisor.runtime.loop import Inbox
 from units.events import ContainerDied, ContainerStarted, Event, HealthReported, Observed
@@ -68,7 +68,7 @@ class _Run:
     """One process, from its start or its adoption to its end."""
 
     daemon: Daemon
-    record: Record
+    record: ProcessRecord
     began: float
     cause: str
     standing: Standing = Standing()
@@ -90,7 +90,7 @@ class UserDocker:
     def __init__(
         self, engine: Engine, inbox: Inbox, log: FilteringBoundLogger, *, state_dir: Path, environ: Mapping[str, str]
     ) -> None:
-        self.report = Report()
+        self.report = UserDockerReport()
         self._engine = engine
         self._inbox = inbox
         self._log = log
@@ -101,7 +101,7 @@ class UserDocker:
         self._tls: dict[str, Any] | None = None
         self._tls_dir = state_dir / "tls"
         self._run: _Run | None = None
-        self._callers: dict[str, Caller] = {}
+        self._callers: dict[str, FastClient] = {}
         if (end := self._files.last_end()) is not None:
             self.report.exit_code, self.report.output = end
 
@@ -234,7 +234,7 @@ class UserDocker:
             raise EngineError(Failure.OTHER, f"cannot run {entering}: {why(error)}") from error
         finally:
             os.close(log)
-        record = Record(
+        record = ProcessRecord(
             pid,
             started_at(pid),
             place.container,
@@ -248,7 +248,7 @@ class UserDocker:
         self.report.binary, self.report.version, self.report.trouble = binary, "", "just started"
         return self._hold(Daemon(pid, adopted=False, log_from=start), record, cause)
 
-    def _hold(self, daemon: Daemon, record: Record, cause: str) -> _Run:
+    def _hold(self, daemon: Daemon, record: ProcessRecord, cause: str) -> _Run:
         run = _Run(daemon, record, time.monotonic(), cause)
         self._run = run
         daemon.exited.add_done_callback(lambda _: self._ended(run))
@@ -326,11 +326,11 @@ class UserDocker:
         on = filesystem_of(run.daemon.pid, root)
         return f"{root} is on the context's own {on} file system" if on in {"overlay", "aufs", ""} else ""
 
-    def _caller(self, path: str) -> Caller:
+    def _caller(self, path: str) -> FastClient:
         if path not in self._callers:
             for caller in self._callers.values():
                 caller.close()
-            self._callers = {path: Caller(path, 2)}
+            self._callers = {path: FastClient(path, 2)}
         return self._callers[path]
 
     # The context, and obstacles in it.
@@ -391,5 +391,5 @@ class UserDocker:
             self._log.info("user_docker.certificate", what=what, cause=cause)
 
 
-def lives(record: Record) -> bool:
+def lives(record: ProcessRecord) -> bool:
     return bool(record.start) and started_at(record.pid) == record.start

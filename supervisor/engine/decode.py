@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from supervisor.engine.port import CheckLine, EngineInfo, Heard, Whereabouts
+from supervisor.engine.port import CheckLine, ContainerAddress, EngineInfo, EngineMessage
 from supervisor.logs.timestamps import seconds, started
 from units.events import (
     ContainerCreated,
@@ -50,7 +50,7 @@ _HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)$")
 
 
 @dataclass(frozen=True, slots=True)
-class Portrait:
+class ContainerSummary:
     """The fields of an inspected container that decisions depend on."""
 
     name: str
@@ -68,7 +68,7 @@ class Portrait:
     stop_timeout: float | None = None
 
 
-def event(raw: Any, *, by_name: bool = False) -> Heard:
+def event(raw: Any, *, by_name: bool = False) -> EngineMessage:
     """One message of ``/events``. Actions carry text after a colon: ``health_status: healthy``.
 
     ``by_name``: the unit is called as the container is, not as a label says.
@@ -82,7 +82,7 @@ def event(raw: Any, *, by_name: bool = False) -> Heard:
     at = _number(message.get("timeNano"), 0)
     fact = _fact(action, detail, unit, container, attributes, at=at) if unit and container else None
     kind = action if fact is not None else "other"
-    return Heard(fact, kind, at, f"{action}:{detail}:{container[:12]}", action if action == "rename" else "")
+    return EngineMessage(fact, kind, at, f"{action}:{detail}:{container[:12]}", action if action == "rename" else "")
 
 
 def _fact(
@@ -180,7 +180,7 @@ def ties(found: Any) -> Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ListRow:
     """Id, name and labels of a row of ``/containers/json``."""
 
     container: ContainerId
@@ -188,9 +188,9 @@ class Row:
     labels: Mapping[str, str]
 
 
-def label_row(row: Any) -> Row:
+def label_row(row: Any) -> ListRow:
     names = as_map(row).get("Names")
-    return Row(
+    return ListRow(
         ContainerId(as_text(as_map(row).get("Id"))),
         _own_name(names if isinstance(names, list) else []),
         _texts(as_map(row).get("Labels")),
@@ -201,12 +201,12 @@ def id_of(found: Any) -> ContainerId:
     return ContainerId(as_text(as_map(found).get("Id")))
 
 
-def portrait(found: Any) -> "Portrait":
+def portrait(found: Any) -> "ContainerSummary":
     """One answer of ``/containers/ID/json``, decoded for a foreign container."""
     config, host = as_map(as_map(found).get("Config")), as_map(as_map(found).get("HostConfig"))
     links, donors = host.get("Links"), host.get("VolumesFrom")
     timeout = config.get("StopTimeout")
-    return Portrait(
+    return ContainerSummary(
         name=name_of(found),
         container=id_of(found),
         image=as_text(config.get("Image")),
@@ -276,11 +276,11 @@ def context(found: Any) -> ContextFacts:
     )
 
 
-def whereabouts(found: Any) -> Whereabouts:
+def whereabouts(found: Any) -> ContainerAddress:
     """One answer of ``/containers/ID/json``: the first address of any of its networks will do."""
     state, settings = as_map(as_map(found).get("State")), as_map(as_map(found).get("NetworkSettings"))
     addresses = [as_text(as_map(one).get("IPAddress")) for one in as_map(settings.get("Networks")).values()]
-    return Whereabouts(
+    return ContainerAddress(
         pid=_number(state.get("Pid"), 0),
         address=next((address for address in (as_text(settings.get("IPAddress")), *addresses) if address), ""),
         host_network=as_text(as_map(as_map(found).get("HostConfig")).get("NetworkMode")) == "host",

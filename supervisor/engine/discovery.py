@@ -1,6 +1,6 @@
 """Selects which containers of an engine are units, and which of their events matter. Pure.
 
-``Ours`` selects containers with our label, which we created. ``Foreign`` selects all containers.
+``OwnContainers`` selects containers with our label, which we created. ``AllContainers`` selects all containers.
 """
 
 import json
@@ -10,14 +10,14 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from supervisor.engine import decode
-from supervisor.engine.port import Heard
+from supervisor.engine.port import EngineMessage
 from units.events import Observed
 from units.labels import LABEL_UNIT
 from units.records import replace
 from units.spec import ContainerId, UnitName, UnitSpec
 
 
-class Lens(Protocol):
+class Selector(Protocol):
     """A selector of containers, and decoder of the engine's answers about them."""
 
     events: Mapping[str, list[str]]
@@ -30,7 +30,7 @@ class Lens(Protocol):
         """Names of containers that may be gone."""
         ...
 
-    def heard(self, raw: Any) -> Heard: ...
+    def heard(self, raw: Any) -> EngineMessage: ...
 
     def prepare(self, rows: list[Any]) -> bool:
         """Called with the list first. True: something in it must be inspected even in a quick snapshot."""
@@ -41,14 +41,14 @@ class Lens(Protocol):
     def inspected(self, found: Any, now: float) -> Observed | None: ...
 
 
-class Ours:
+class OwnContainers:
     """Containers that carry LABEL_UNIT."""
 
     events: Mapping[str, list[str]] = {"type": ["container"], "label": [LABEL_UNIT], "event": list(decode.ACTIONS)}
     containers = json.dumps({"label": [LABEL_UNIT]})
     names: Mapping[ContainerId, str] = MappingProxyType({})
 
-    def heard(self, raw: Any) -> Heard:
+    def heard(self, raw: Any) -> EngineMessage:
         return decode.event(raw)
 
     def prepare(self, rows: list[Any]) -> bool:  # noqa: ARG002 - nothing has to be known beforehand
@@ -78,12 +78,12 @@ def compose_service(labels: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 SpecOf = Callable[
-    [decode.Portrait, Mapping[ContainerId, str], Mapping[tuple[str, str], tuple[UnitName, ...]]], UnitSpec
+    [decode.ContainerSummary, Mapping[ContainerId, str], Mapping[tuple[str, str], tuple[UnitName, ...]]], UnitSpec
 ]
 """Makes a unit of a container, the names of all containers ever seen, and the containers of Compose's services."""
 
 
-class Foreign:
+class AllContainers:
     """All containers, by name. It remembers the name of each id, as references outlive the container."""
 
     events: Mapping[str, list[str]] = {"type": ["container"], "event": [*decode.ACTIONS, "rename"]}
@@ -100,7 +100,7 @@ class Foreign:
         """Names of all containers ever seen, by id, including removed ones."""
         return self._names
 
-    def heard(self, raw: Any) -> Heard:
+    def heard(self, raw: Any) -> EngineMessage:
         heard = decode.event(raw, by_name=True)
         if heard.fact is not None and replaced(heard.fact.unit):
             return replace(heard, fact=None)

@@ -19,20 +19,20 @@ from urllib.parse import quote, urlencode
 from supervisor.engine import decode, errors
 from supervisor.engine.api_version import API
 from supervisor.engine.calls import ACT, CUT, FAILURES, LOOK, PROGRESS, Calls, OnCall, parsed
-from supervisor.engine.discovery import Lens, Ours
-from supervisor.engine.fast_client import Answer, Asked, Caller, Listener, listen
+from supervisor.engine.discovery import OwnContainers, Selector
+from supervisor.engine.fast_client import EventStream, FastClient, PendingCall, Reply, listen
 from supervisor.engine.http1 import WireError
-from supervisor.engine.log_stream import Output
+from supervisor.engine.log_stream import LogStream
 from supervisor.engine.port import (
     CheckLine,
+    ContainerAddress,
     EngineError,
     EngineInfo,
+    EngineMessage,
     ExecId,
     HandOver,
-    Heard,
     OutputLine,
     Replica,
-    Whereabouts,
 )
 from supervisor.logs.timestamps import as_digits
 from supervisor.os_errors import why
@@ -67,18 +67,18 @@ class DockerEngine:
         api: str = f"v{API}",
         *,
         on_call: OnCall = lambda *_: None,
-        lens: Lens | None = None,
+        lens: Selector | None = None,
         hide: Callable[[str], str] = str,
     ) -> None:
         """``hide`` removes secrets from the engine's error messages."""
         self.url = url
-        self._lens = lens or Ours()
+        self._lens = lens or OwnContainers()
         self._path = socket_path(url)
         self._base = f"/{api}"
         self._on_call = on_call
         self._loop = asyncio.get_running_loop()
-        self._starts = Caller(self._path)
-        self._listeners: set[Listener] = set()
+        self._starts = FastClient(self._path)
+        self._listeners: set[EventStream] = set()
         self._looks = asyncio.Semaphore(LOOKS)
         self._calls = Calls(self._path, api, on_call, hide)
 
@@ -98,7 +98,7 @@ class DockerEngine:
                 if answer.status != 200:
                     raise _refusal("events", answer)
 
-            async def hand_over(hear: Callable[[Heard], None]) -> NoReturn:
+            async def hand_over(hear: Callable[[EngineMessage], None]) -> NoReturn:
                 try:
                     await listener.hand_over(lambda line: hear(self._lens.heard(parsed(line))))
                 except WireError as error:
@@ -106,7 +106,7 @@ class DockerEngine:
 
             yield hand_over
 
-    def _forget(self, listener: Listener) -> None:
+    def _forget(self, listener: EventStream) -> None:
         self._listeners.discard(listener)
         listener.close()
 
@@ -171,7 +171,7 @@ class DockerEngine:
         asked = self._starts.ask("POST", f"{self._base}/containers/{name}/start", ACT)
         return self._started(container, asked, self._loop.time())
 
-    async def _started(self, container: ContainerId, asked: Asked, began: float) -> None:
+    async def _started(self, container: ContainerId, asked: PendingCall, began: float) -> None:
         """Without ``_order``: its context manager and timer would double the cost of a start."""
         try:
             answer = await self._starts.answer(asked)
@@ -228,7 +228,7 @@ class DockerEngine:
     async def health_log(self, container: ContainerId) -> tuple[CheckLine, ...]:
         return decode.health_log(await self._inspect(container))
 
-    async def whereabouts(self, container: ContainerId) -> Whereabouts:
+    async def whereabouts(self, container: ContainerId) -> ContainerAddress:
         return decode.whereabouts(await self._inspect(container))
 
     async def exec_create(self, container: ContainerId, command: tuple[str, ...]) -> ExecId:
@@ -238,7 +238,7 @@ class DockerEngine:
 
     async def exec_run(self, exec_id: ExecId, limit: int) -> str:
         """Without a deadline of its own: the caller has one."""
-        output, said = Output(terminal=False), ""
+        output, said = LogStream(terminal=False), ""
         try:
             async with self._calls.stream(
                 f"exec/{exec_id}/start", "POST", data='{"Detach": false, "Tty": false}'
@@ -273,7 +273,7 @@ class DockerEngine:
     async def logs(
         self, container: ContainerId, *, tail: int | None, follow: bool, since: int | None = None
     ) -> AsyncIterator[OutputLine]:
-        output = Output(terminal=decode.has_terminal(await self._inspect(container)), stamped=since is not None)
+        output = LogStream(terminal=decode.has_terminal(await self._inspect(container)), stamped=since is not None)
         asked = {"stdout": "1", "stderr": "1", "follow": str(int(follow))}
         asked["tail"] = "all" if tail is None else str(tail)
         if since is not None:
@@ -345,7 +345,7 @@ def socket_path(url: str) -> str:
     return path
 
 
-def _refusal(operation: str, answer: Answer, subject: str = "") -> EngineError:
+def _refusal(operation: str, answer: Reply, subject: str = "") -> EngineError:
     text = errors.sentence(answer.body.decode(errors="replace"))
     if answer.status == 304:
         text = "already in that state"

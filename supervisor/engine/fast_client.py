@@ -27,7 +27,7 @@ MOST = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     status: int
     body: bytes
 
@@ -54,25 +54,25 @@ def request(method: str, target: str) -> bytes:
 
 
 @dataclass(slots=True)
-class Asked:
+class PendingCall:
     """A request, and the connection on which it was sent, or its place in the queue for one."""
 
     message: bytes
     patience: float
-    peer: "_Caller | None" = None
-    answer: asyncio.Future[Answer] | None = None
+    peer: "_CallConnection | None" = None
+    answer: asyncio.Future[Reply] | None = None
     turn: asyncio.Future[None] | None = None
     """Done when it has been given a connection."""
 
 
-class Caller:
+class FastClient:
     """A pool of connections for short calls without a body."""
 
     def __init__(self, path: str, connections: int = CONNECTIONS) -> None:
         self._path = path
-        self._free = [_Caller() for _ in range(connections)]
+        self._free = [_CallConnection() for _ in range(connections)]
         """The most recently used first: most likely still open."""
-        self._waiting: deque[Asked] = deque()
+        self._waiting: deque[PendingCall] = deque()
 
     async def warm(self) -> None:
         """Have a connection ready. Raises EngineError."""
@@ -83,21 +83,21 @@ class Caller:
             finally:
                 self._release(peer)
 
-    async def call(self, method: str, target: str, patience: float) -> Answer:
+    async def call(self, method: str, target: str, patience: float) -> Reply:
         """``ask`` and ``answer`` in one."""
         return await self.answer(self.ask(method, target, patience))
 
-    def ask(self, method: str, target: str, patience: float) -> Asked:
+    def ask(self, method: str, target: str, patience: float) -> PendingCall:
         """Send the request before this returns where a connection is open; ``answer`` must be awaited in any case."""
         message = request(method, target)
         if not self._free:
-            asked = Asked(message, patience, turn=asyncio.get_running_loop().create_future())
+            asked = PendingCall(message, patience, turn=asyncio.get_running_loop().create_future())
             self._waiting.append(asked)
             return asked
         peer = self._free.pop()
-        return Asked(message, patience, peer, peer.ask(message, patience) if peer.alive else None)
+        return PendingCall(message, patience, peer, peer.ask(message, patience) if peer.alive else None)
 
-    async def answer(self, asked: Asked) -> Answer:
+    async def answer(self, asked: PendingCall) -> Reply:
         """Raises EngineError (UNREACHABLE), TimeoutError. A cancelled call closes its connection.
 
         A kept connection that is closed before it answered is not a failure: the engine closes idle ones. The request
@@ -121,7 +121,7 @@ class Caller:
                 peer.close()
             self._release(peer)
 
-    async def _await_turn(self, asked: Asked, turn: asyncio.Future[None]) -> None:
+    async def _await_turn(self, asked: PendingCall, turn: asyncio.Future[None]) -> None:
         expiry = asyncio.get_running_loop().call_later(asked.patience, _expire, turn)
         try:
             await turn
@@ -135,7 +135,7 @@ class Caller:
         finally:
             expiry.cancel()
 
-    def _release(self, peer: "_Caller") -> None:
+    def _release(self, peer: "_CallConnection") -> None:
         """The next request that waits leaves on it at once."""
         while self._waiting:
             asked = self._waiting.popleft()
@@ -150,9 +150,9 @@ class Caller:
         for peer in self._free:
             peer.close()
 
-    async def _connect(self) -> "_Caller":
+    async def _connect(self) -> "_CallConnection":
         try:
-            _, peer = await asyncio.get_running_loop().create_unix_connection(_Caller, self._path)
+            _, peer = await asyncio.get_running_loop().create_unix_connection(_CallConnection, self._path)
         except OSError as error:
             raise unreachable(self._path, error) from error
         return peer
@@ -228,13 +228,13 @@ class _Connection(asyncio.Protocol):
         raise NotImplementedError
 
 
-class _Caller(_Connection):
+class _CallConnection(_Connection):
     """One call at a time."""
 
     def __init__(self) -> None:
         super().__init__()
         self._parts: list[bytes] = []
-        self._answer: asyncio.Future[Answer] | None = None
+        self._answer: asyncio.Future[Reply] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._keep = True
 
@@ -242,7 +242,7 @@ class _Caller(_Connection):
     def reusable(self) -> bool:
         return self.alive and self._response is None and self._keep
 
-    def ask(self, message: bytes, patience: float) -> asyncio.Future[Answer]:
+    def ask(self, message: bytes, patience: float) -> asyncio.Future[Reply]:
         loop = asyncio.get_running_loop()
         self._parts = []
         response = Response(self._parts.append)
@@ -268,13 +268,13 @@ class _Caller(_Connection):
             return
         if error is None:
             self._keep = response.keep_alive
-            self._answer.set_result(Answer(response.status, b"".join(self._parts)))
+            self._answer.set_result(Reply(response.status, b"".join(self._parts)))
             return
         self._keep = False
         self._answer.set_exception(error if response.begun else _UnansweredError(str(error)))
 
 
-class Listener(_Connection):
+class EventStream(_Connection):
     """A streamed answer, line by line. The callback must not block: a slow reader slows the engine.
 
     Of many lines that come at once, ``AT_ONCE`` are heard in each turn of the event loop, so that what they lead to is
@@ -293,7 +293,7 @@ class Listener(_Connection):
         self._news = asyncio.Event()
         self._error: Exception | None = None
 
-    async def open(self, target: str) -> Answer:
+    async def open(self, target: str) -> Reply:
         """Send the request and wait for the head of the answer; other statuses than 200 come with their body.
 
         Raises WireError.
@@ -302,7 +302,7 @@ class Listener(_Connection):
         self._write(request("GET", target), response)
         while not response.status or (response.status != 200 and not response.done):
             await self._wait()
-        return Answer(response.status, b"".join(self._refusal))
+        return Reply(response.status, b"".join(self._refusal))
 
     async def hand_over(self, hear: Callable[[bytes], None]) -> NoReturn:
         """Call ``hear`` with each line as it comes, first with those that came before this call.
@@ -379,10 +379,10 @@ class Listener(_Connection):
         self.close()
 
 
-async def listen(path: str) -> Listener:
+async def listen(path: str) -> EventStream:
     """Raises EngineError (UNREACHABLE)."""
     try:
-        _, listener = await asyncio.get_running_loop().create_unix_connection(Listener, path)
+        _, listener = await asyncio.get_running_loop().create_unix_connection(EventStream, path)
     except OSError as error:
         raise unreachable(path, error) from error
     return listener

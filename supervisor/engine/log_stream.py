@@ -11,7 +11,7 @@ LONGEST = 1024 * 1024
 """Longer lines are cut into pieces of this many bytes."""
 
 
-class Output:
+class LogStream:
     """Without a terminal: frames of a byte for the stream, three zeros, four for the length. With one: bare bytes.
 
     ``stamped``: the engine was asked for time stamps. It puts one before each of its messages, and cuts a line of more

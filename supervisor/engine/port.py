@@ -21,7 +21,7 @@ class EngineError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class EngineMessage:
     """One message of the event stream, decoded."""
 
     fact: EngineFact | None
@@ -85,7 +85,7 @@ ExecId = NewType("ExecId", str)
 
 
 @dataclass(frozen=True, slots=True)
-class Whereabouts:
+class ContainerAddress:
     """Where a container can be reached."""
 
     pid: int
@@ -95,7 +95,7 @@ class Whereabouts:
     host_network: bool
 
 
-HandOver = Callable[[Callable[[Heard], None]], Awaitable[NoReturn]]
+HandOver = Callable[[Callable[[EngineMessage], None]], Awaitable[NoReturn]]
 """Iterates over a stream's messages until it is cut, which is an EngineError."""
 
 
@@ -179,7 +179,7 @@ class Engine(Protocol):
         """The last results of the container's own HEALTHCHECK, oldest first: engines keep five. Raises NOT_FOUND."""
         ...
 
-    async def whereabouts(self, container: ContainerId) -> Whereabouts:
+    async def whereabouts(self, container: ContainerId) -> ContainerAddress:
         """Where a running container can be reached. Raises NOT_FOUND."""
         ...
 
@@ -222,7 +222,7 @@ class Engine(Protocol):
 
 
 @dataclass(slots=True)
-class Report:
+class UserDockerReport:
     """Details of user Docker for ``status``."""
 
     version: str = ""
@@ -262,7 +262,7 @@ class UserEngine(Protocol):
     """The port to user Docker's process. It reports facts of the unit ``user-docker``."""
 
     @property
-    def report(self) -> Report: ...
+    def report(self) -> UserDockerReport: ...
 
     async def engines(self, container: ContainerId) -> list[dict[str, str]]:
         """The engines in a context, by name. Raises EngineError."""

@@ -32,7 +32,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Rise:
+class UnitBoot:
     """How one unit came up."""
 
     stages: tuple[Stage, ...]
@@ -81,7 +81,7 @@ class BootChart:
             "units": units,
         }
 
-    def _unit(self, name: str, rise: Rise) -> dict[str, Any]:
+    def _unit(self, name: str, rise: UnitBoot) -> dict[str, Any]:
         stages = rise.stages
         begins = [_round(stage.at - self._begun) for stage in stages]
         there = stages[-1].state.arrived
@@ -100,19 +100,19 @@ class BootChart:
         }
 
 
-def _first(unit: Unit, begun: Instant) -> Rise:
+def _first(unit: Unit, begun: Instant) -> UnitBoot:
     there = unit.phase.arrived
-    return Rise((Stage(unit.phase, begun, unit.reason),), found=there, over=there)
+    return UnitBoot((Stage(unit.phase, begun, unit.reason),), found=there, over=there)
 
 
-def _on(rise: Rise, moved: Transition, event: Event, now: Instant) -> Rise:
+def _on(rise: UnitBoot, moved: Transition, event: Event, now: Instant) -> UnitBoot:
     after = moved.after
     stages = (*rise.stages, Stage(after.phase, now, after.reason))
     waited_for, found = rise.waited_for, rise.found
     if moved.before.phase is Phase.WAITING:
         waited_for = _released_by(event, after.name)
         found = moved.on == "ContainerStarted"
-    return Rise(stages, waited_for, found, over=after.phase.arrived or len(stages) >= MOST)
+    return UnitBoot(stages, waited_for, found, over=after.phase.arrived or len(stages) >= MOST)
 
 
 def _released_by(event: Event, name: str) -> str:

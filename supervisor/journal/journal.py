@@ -7,7 +7,7 @@ from structlog.typing import FilteringBoundLogger
 
 from supervisor.journal.reaction_writer import ReactionWriter
 from supervisor.journal.record import Record
-from supervisor.journal.restart_origins import Plans
+from supervisor.journal.restart_origins import RestartOrigins
 from supervisor.journal.store import RecordStore
 from units.commands import ArmTimer, Command, Timer
 from units.machine import Moment
@@ -39,7 +39,7 @@ class Journal(RecordStore):
         self._log = log
         self._debug = debug
         self._wall = wall
-        self._writer = ReactionWriter(self, log, wall, asker, Plans(_open_decisions(kept)), debug=debug)
+        self._writer = ReactionWriter(self, log, wall, asker, RestartOrigins(_open_decisions(kept)), debug=debug)
         self._due: dict[UnitName, Instant] = {}
 
     def begin(self, reason: str, at: float) -> None:

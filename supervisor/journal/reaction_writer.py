@@ -6,7 +6,7 @@ from typing import Any
 from structlog.typing import FilteringBoundLogger
 
 from supervisor.journal.record import Record
-from supervisor.journal.restart_origins import Plans
+from supervisor.journal.restart_origins import RestartOrigins
 from supervisor.journal.store import RecordStore
 from units import events as fact
 from units.decisions import of_standing
@@ -16,7 +16,7 @@ from units.machine import Moment
 from units.quantities import Instant
 from units.rules import Decision
 from units.spec import CONSOLE, USER_DOCKER, Switchable, UnitName
-from units.switch.record import STEP_MEANING, Outcome, Result, Switch
+from units.switch.record import STEP_MEANING, Switch, SwitchOutcome, SwitchResult
 from units.switch.record import in_words as outcome_in_words
 from units.unit import Phase, Reason, StoppedBy
 from units.words import duration, fact_in_words
@@ -50,7 +50,7 @@ class ReactionWriter:
         log: FilteringBoundLogger,
         wall: Callable[[Instant], float],
         asker: Callable[[int], int | None],
-        plans: Plans,
+        plans: RestartOrigins,
         *,
         debug: bool,
     ) -> None:
@@ -275,12 +275,12 @@ class _OneReaction:
             # Twice a minute, and nothing new: not kept in the ring.
             self._log.debug("snapshot.taken", **said, cause=self._cause)
 
-    def switch(self, switch: Switch | Outcome) -> None:
+    def switch(self, switch: Switch | SwitchOutcome) -> None:
         """A step, or the end, of a switch; kept with the unit that it is about."""
         unit = CONSOLE if switch.of is Switchable.CONSOLE else USER_DOCKER
         said: dict[str, Any] = {"of": switch.of.value, "origin": switch.origin, "target": switch.target}
-        if isinstance(switch, Outcome):
-            good = switch.result in {Result.DONE, Result.REFUSED}
+        if isinstance(switch, SwitchOutcome):
+            good = switch.result in {SwitchResult.DONE, SwitchResult.REFUSED}
             said |= {"result": switch.result.value, "steps": dict(switch.spent)}
             level = "info" if good else "warning"
             rule = f"switch.{switch.result.value}"

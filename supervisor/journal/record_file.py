@@ -106,7 +106,7 @@ def select(records: Sequence[Record], room: int = REWRITTEN) -> list[bytes]:
     return [line for _, line in sorted(chosen)]
 
 
-class RecordsFile:
+class RecordFile:
     """An observer that writes the journal's records down, soon after they were made."""
 
     def __init__(

@@ -13,7 +13,7 @@ Keep = Callable[[Decision], int]
 """Keeps a decision, and returns its number."""
 
 
-class Plans:
+class RestartOrigins:
     """Pending restarts: one decision a unit.
 
     Args:

@@ -30,7 +30,7 @@ def as_json(event: Line) -> str:
     return _ENCODER.encode(event)
 
 
-class ForPeople:
+class ConsoleFormat:
     """``12:00:01.123 warning unit.transition unit=console before=running ...``; values are escaped."""
 
     _COLOURS = {"debug": "2", "warning": "33", "error": "31", "critical": "31"}  # noqa: RUF012 - never changed

@@ -18,7 +18,7 @@ def conceal(text: str) -> str:
     return redact_prose(text)
 
 
-class Secrets:
+class KnownSecrets:
     """What is known to be secret on this host. Called with a text, it takes that out, and what looks like it.
 
     ``learn`` from each reading of the configuration: what was a secret stays one.

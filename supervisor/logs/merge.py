@@ -61,7 +61,7 @@ class Bookmark:
         return True
 
 
-class Held:
+class HeldBack:
     """Holds live lines back for a moment, and lets them go in the order of their times."""
 
     def __init__(self, hold: float = HOLD, most: int = HELD) -> None:

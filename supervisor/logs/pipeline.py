@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 import structlog
 from structlog.typing import FilteringBoundLogger, WrappedLogger
 
-from supervisor.logs.formats import ForPeople, Line, as_json
-from supervisor.logs.known_secrets import Secrets
+from supervisor.logs.formats import ConsoleFormat, Line, as_json
+from supervisor.logs.known_secrets import KnownSecrets
 from supervisor.logs.nonblocking import LineLogger
 from supervisor.logs.target import Target
 from supervisor.logs.timestamps import as_iso
 
 if TYPE_CHECKING:
-    from supervisor.logs.targets import Wanted
+    from supervisor.logs.targets import TargetSpec
 
 LAST_WORDS = 1.0
 """Seconds at the end of a run for a log reader that is behind."""
@@ -60,7 +60,7 @@ class Pipeline:
     """Where each line is completed, and given to all targets: the logger behind structlog's."""
 
     def __init__(self, targets: Sequence[Target]) -> None:
-        self.secrets = Secrets()
+        self.secrets = KnownSecrets()
         self._targets = tuple(targets)
         self._about: About = lambda _unit: {}
         self._troubles = {target.name: "" for target in targets}
@@ -122,7 +122,7 @@ def configure_logging(
     level: str,
     stream: TextIO | None = None,
     environ: Mapping[str, str] = os.environ,
-    targets: "Sequence[Wanted]" = (),
+    targets: "Sequence[TargetSpec]" = (),
 ) -> Pipeline:
     """Make structlog write ``json`` or ``console`` lines of at least this level.
 
@@ -139,8 +139,8 @@ def configure_logging(
     if format not in {"json", "console"} or level not in LEVELS:
         raise ValueError(f"no such log format or level: {format}, {level}")
     out = sys.stdout if stream is None else stream
-    plain = as_json if format == "json" else ForPeople(colour=False)
-    shown = as_json if format == "json" else ForPeople(colour=coloured(out, environ))
+    plain = as_json if format == "json" else ConsoleFormat(colour=False)
+    shown = as_json if format == "json" else ConsoleFormat(colour=coloured(out, environ))
     pipeline = Pipeline(_opened(targets, plain, Stream(out, shown)))
     structlog.configure(
         processors=[
@@ -158,7 +158,7 @@ def configure_logging(
     return pipeline
 
 
-def _opened(wanted: "Sequence[Wanted]", plain: Callable[[Line], str], stdout: Target) -> list[Target]:
+def _opened(wanted: "Sequence[TargetSpec]", plain: Callable[[Line], str], stdout: Target) -> list[Target]:
     if not wanted:
         return [stdout]
     from supervisor.logs.targets import made  # noqa: PLC0415 - most hosts have stdout only

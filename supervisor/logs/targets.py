@@ -36,7 +36,7 @@ _OPTION = re.compile(r",(size=(?P<size>\d{1,12})(?P<unit>[KMG]?)|keep=(?P<keep>\
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class TargetSpec:
     """One ``--log-target``."""
 
     kind: str
@@ -52,7 +52,7 @@ class Wanted:
         return f"{self.kind}:{self.path}" if self.path else self.kind
 
 
-def parse(texts: list[str]) -> tuple[Wanted, ...]:
+def parse(texts: list[str]) -> tuple[TargetSpec, ...]:
     """``stdout``, ``file:PATH[,size=10M][,keep=5]``, ``journald[:SOCKET]``, ``syslog[:SOCKET]``.
 
     Raises:
@@ -65,22 +65,22 @@ def parse(texts: list[str]) -> tuple[Wanted, ...]:
     return wanted
 
 
-def _parsed(text: str) -> Wanted:
+def _parsed(text: str) -> TargetSpec:
     kind, colon, rest = text.partition(":")
     match kind:
         case "stdout" if not colon:
-            return Wanted(kind)
+            return TargetSpec(kind)
         case "file" if rest:
             return _file(text, rest)
         case "journald" | "syslog" if rest or not colon:
-            return Wanted(kind, rest)
+            return TargetSpec(kind, rest)
         case _:
             raise ValueError(
                 f"--log-target {text[:200]}: expected stdout, file:PATH[,size=10M][,keep=5], journald or syslog"
             )
 
 
-def _file(text: str, path: str) -> Wanted:
+def _file(text: str, path: str) -> TargetSpec:
     size, keep = SIZE, KEEP
     while found := _OPTION.search(path):
         path = path[: found.start()]
@@ -90,10 +90,10 @@ def _file(text: str, path: str) -> Wanted:
             keep = int(found["keep"])
     if not path or size < SMALLEST or keep < 1:
         raise ValueError(f"--log-target {text[:200]}: a file needs a path, size={SMALLEST} or more, keep=1 or more")
-    return Wanted("file", path, size, keep)
+    return TargetSpec("file", path, size, keep)
 
 
-def made(wanted: Wanted, render: Callable[[Line], str]) -> Target:
+def made(wanted: TargetSpec, render: Callable[[Line], str]) -> Target:
     """``render`` is how a line looks in a file."""
     match wanted.kind:
         case "file":

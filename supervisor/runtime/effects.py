@@ -14,7 +14,7 @@ from structlog.typing import FilteringBoundLogger
 from supervisor.engine.port import Engine, EngineError, SystemEngine, UserEngine
 from supervisor.runtime.daemon_orders import DaemonOrder, order_system_docker, order_user_docker
 from supervisor.runtime.loop import Inbox
-from supervisor.runtime.switch_actions import Switches
+from supervisor.runtime.switch_actions import SwitchActions
 from units.commands import (
     ArmSwitch,
     ArmTimer,
@@ -101,7 +101,7 @@ class Effects:
         snapshot: Callable[[str], None],
         system_docker: SystemEngine | None = None,
         user_docker: UserEngine | None = None,
-        switches: Switches | None = None,
+        switches: SwitchActions | None = None,
         recreations: "Recreations | None" = None,
         gates: "Gates | None" = None,
         make_gating: "Callable[[], Gating] | None" = None,
@@ -173,7 +173,7 @@ class Effects:
                 assert_never(command)
 
     @property
-    def _switching(self) -> Switches:
+    def _switching(self) -> SwitchActions:
         assert self._switches is not None
         return self._switches
 

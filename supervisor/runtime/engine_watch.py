@@ -9,7 +9,7 @@ from typing import Protocol
 from structlog.typing import FilteringBoundLogger
 
 from supervisor.engine.api_version import API, too_new, too_old
-from supervisor.engine.port import Engine, EngineError, EngineInfo, Heard
+from supervisor.engine.port import Engine, EngineError, EngineInfo, EngineMessage
 from supervisor.runtime.loop import Inbox
 from units.engine_events import EngineStalled
 from units.events import EngineBack, EngineLost, Observed, SnapshotTaken
@@ -52,7 +52,7 @@ def refuse_old(info: EngineInfo) -> None:
         )
 
 
-class Watch:
+class EngineWatch:
     """``prepare`` runs at each connection before the first snapshot (it loads images).
 
     ``besides``: adds to a snapshot what is not a container of the engine.
@@ -124,7 +124,7 @@ class Watch:
                     each.cancel()
                 await asyncio.wait(both)
 
-    def _hear(self, heard: Heard) -> None:
+    def _hear(self, heard: EngineMessage) -> None:
         if (heard.at, heard.key) in self._seen:
             self._gauges.duplicate()
         else:
@@ -135,7 +135,7 @@ class Watch:
             self._remember(heard)
         self._gauges.heard(heard.kind)
 
-    def _remember(self, heard: Heard) -> None:
+    def _remember(self, heard: EngineMessage) -> None:
         mark = (heard.at, heard.key)
         self._seen.add(mark)
         self._order.append(mark)

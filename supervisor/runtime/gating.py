@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from hooks.gates import Leave
+from hooks.gates import GateVerdict
 from hooks.points import Asked, Contribution, Starting, Stopping, Switching
 from supervisor.engine.port import EngineError
 from units.commands import CheckSwitch, CreateContainer, SignalContainer, StartContainer
@@ -28,7 +28,7 @@ class Gates(Protocol):
         """Whether there may be gates."""
         ...
 
-    async def ask(self, asked: Asked) -> Leave: ...
+    async def ask(self, asked: Asked) -> GateVerdict: ...
 
     def moment(self) -> float: ...
 
@@ -64,7 +64,7 @@ class Gating:
                 pass
         return order
 
-    async def _may_start(self, unit: Unit, container: str, cause: str) -> Leave:
+    async def _may_start(self, unit: Unit, container: str, cause: str) -> GateVerdict:
         self._let.pop(unit.name, None)
         leave = await self._gates.ask(
             Starting(

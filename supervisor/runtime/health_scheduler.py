@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from supervisor.engine.port import Engine, EngineError, Whereabouts
+from supervisor.engine.port import ContainerAddress, Engine, EngineError
 from supervisor.logs.timestamps import as_iso
 from supervisor.runtime.loop import Inbox
 from units.events import ConfigRead, HealthReported, SnapshotTaken, SpecChanged
@@ -23,7 +23,7 @@ from units.unit import Unit
 from units.world import Entry, Reaction
 
 if TYPE_CHECKING:
-    from supervisor.runtime.probes import Outcome
+    from supervisor.runtime.probes import ProbeResult
 
 KEPT = 5
 """Outcomes of each check that are kept for status and ``why``."""
@@ -35,18 +35,18 @@ class ProbeGauges(Protocol):
     def probed(self, unit: str, probe: str, outcome: str, took: float, late: float) -> None: ...
 
 
-class Asker(Protocol):
+class Prober(Protocol):
     """Runs one probe; never raises."""
 
-    async def ask(self, check: Check, container: ContainerId, where: Whereabouts) -> "Outcome": ...
+    async def ask(self, check: Check, container: ContainerId, where: ContainerAddress) -> "ProbeResult": ...
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class CheckResult:
     """One outcome, as shown in status and ``why``."""
 
     check: str
-    outcome: "Outcome"
+    outcome: "ProbeResult"
     at: Instant
     took: Seconds
 
@@ -60,9 +60,9 @@ class _Run:
     number: int
     started: Instant
     checks: tuple[Check, ...]
-    where: Whereabouts | None = None
+    where: ContainerAddress | None = None
     standings: dict[str, Standing] = field(default_factory=dict)
-    told: dict[str, deque[Told]] = field(default_factory=dict)
+    told: dict[str, deque[CheckResult]] = field(default_factory=dict)
     timers: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
     asking: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
 
@@ -73,7 +73,7 @@ class _Run:
             task.cancel()
 
 
-class Prober:
+class HealthScheduler:
     """An observer. ``tasks``: the group in which probes run."""
 
     def __init__(
@@ -84,7 +84,7 @@ class Prober:
         gauges: ProbeGauges,
         *,
         chance: Callable[[], float],
-        probes: Asker | None = None,
+        probes: Prober | None = None,
     ) -> None:
         self._engine = engine
         self._inbox = inbox
@@ -108,7 +108,7 @@ class Prober:
             for name in {*checked, *self._runs}:
                 self._consider(units.get(name), name)
 
-    def outcomes(self, unit: UnitName) -> tuple[Told, ...]:
+    def outcomes(self, unit: UnitName) -> tuple[CheckResult, ...]:
         """The last outcomes of its present run's checks, oldest first."""
         run = self._runs.get(unit)
         told = [one for row in run.told.values() for one in row] if run is not None else []
@@ -151,7 +151,7 @@ class Prober:
         self._plan(run, check, max(following, now))  # Missed probes are not made up for.
 
     async def _ask(self, run: _Run, check: Check, ran_for: Seconds, late: float) -> None:
-        from supervisor.runtime.probes import Outcome, Probes  # noqa: PLC0415 - most hosts have no check of ours
+        from supervisor.runtime.probes import ProbeResult, Probes  # noqa: PLC0415 - most hosts have no check of ours
 
         probes = self._probes = self._probes or Probes(self._engine)
         began = self._loop.time()
@@ -162,7 +162,7 @@ class Prober:
             if not outcome.reached:
                 run.where = None  # Its address may have changed.
         except EngineError as error:
-            outcome = Outcome(passed=False, output=str(error), kind="error")
+            outcome = ProbeResult(passed=False, output=str(error), kind="error")
         finally:
             run.asking.pop(check.name, None)
         if self._runs.get(run.unit) is not run:
@@ -170,11 +170,11 @@ class Prober:
         took = Seconds(self._loop.time() - began)
         self._gauges.probed(run.unit, type(check.probe).__name__.lower(), outcome.kind, took, late)
         row = run.told.setdefault(check.name, deque(maxlen=KEPT))
-        row.append(Told(check.name, outcome, Instant(self._loop.time()), took))
+        row.append(CheckResult(check.name, outcome, Instant(self._loop.time()), took))
         if outcome.kind != "error":  # A probe that could not be run does not count.
             self._judge(run, check, outcome, ran_for)
 
-    def _judge(self, run: _Run, check: Check, outcome: "Outcome", ran_for: Seconds) -> None:
+    def _judge(self, run: _Run, check: Check, outcome: "ProbeResult", ran_for: Seconds) -> None:
         before = run.standings.get(check.name, Standing())
         after = judge(check, before, passed=outcome.passed, ran_for=ran_for)
         run.standings[check.name] = after
@@ -187,7 +187,7 @@ def _same(run: _Run, unit: Unit) -> bool:
     return (run.container, run.number, run.checks) == (unit.container, unit.run, unit.spec.checks)
 
 
-def shown(told: Iterable[Told], to_wall: Callable[[Instant], float]) -> list[dict[str, Any]]:
+def shown(told: Iterable[CheckResult], to_wall: Callable[[Instant], float]) -> list[dict[str, Any]]:
     """As JSON values, for status and ``why``."""
     return [
         {

@@ -10,7 +10,7 @@ from functools import cache
 from typing import assert_never, cast
 
 from supervisor.engine.http1 import Response, WireError
-from supervisor.engine.port import Engine, EngineError, ExecId, Whereabouts
+from supervisor.engine.port import ContainerAddress, Engine, EngineError, ExecId
 from supervisor.os_errors import reason
 from supervisor.runtime.netns import socket_of
 from units.health import Check, Exec, Http, Tcp
@@ -29,7 +29,7 @@ EXECS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ProbeResult:
     """The outcome of a probe."""
 
     passed: bool
@@ -40,12 +40,12 @@ class Outcome:
     """Whether the container was reached; otherwise its address may have changed."""
 
 
-def passed(output: str) -> Outcome:
-    return Outcome(passed=True, output=output, kind="passed")
+def passed(output: str) -> ProbeResult:
+    return ProbeResult(passed=True, output=output, kind="passed")
 
 
-def failed(output: str, kind: str = "failed") -> Outcome:
-    return Outcome(passed=False, output=output[:KEPT], kind=kind)
+def failed(output: str, kind: str = "failed") -> ProbeResult:
+    return ProbeResult(passed=False, output=output[:KEPT], kind=kind)
 
 
 class Probes:
@@ -57,7 +57,7 @@ class Probes:
         self._execs = asyncio.Semaphore(EXECS)
         self._hanging: dict[tuple[ContainerId, str], ExecId] = {}
 
-    async def ask(self, check: Check, container: ContainerId, where: Whereabouts) -> Outcome:
+    async def ask(self, check: Check, container: ContainerId, where: ContainerAddress) -> ProbeResult:
         try:
             match check.probe:
                 case Exec() as probe:
@@ -69,9 +69,11 @@ class Probes:
         except Exception as error:  # noqa: BLE001 - a question that cannot be put is no answer, and no end of ours
             return failed(f"{type(error).__name__}: {error}", "error")
 
-    async def _connect(self, check: Check, probe: Tcp | Http, container: ContainerId, where: Whereabouts) -> Outcome:
+    async def _connect(
+        self, check: Check, probe: Tcp | Http, container: ContainerId, where: ContainerAddress
+    ) -> ProbeResult:
         host = f"{probe.host or 'its'} port {probe.port}"
-        asking = _Asking(_request(probe), probe) if isinstance(probe, Http) else None
+        asking = _HttpExchange(_request(probe), probe) if isinstance(probe, Http) else None
         reached: socket.socket | None = None
         try:
             async with asyncio.timeout(check.timeout):
@@ -92,7 +94,7 @@ class Probes:
                 reached.close()
         return replace(told, reached=reached is not None)
 
-    async def _reach(self, probe: Tcp | Http, container: ContainerId, where: Whereabouts) -> socket.socket:
+    async def _reach(self, probe: Tcp | Http, container: ContainerId, where: ContainerAddress) -> socket.socket:
         """Connect from within the container's network if permitted, else to its address; to a named host from here.
 
         Raises OSError when it refuses, NoWayError when it cannot be reached.
@@ -132,14 +134,14 @@ class Probes:
             raise
         return made
 
-    async def _get(self, asking: "_Asking", reached: socket.socket) -> Outcome:
+    async def _get(self, asking: "_HttpExchange", reached: socket.socket) -> ProbeResult:
         probe = asking.probe
         context = _context(verify=probe.verify) if probe.tls else None
         name = (probe.host or "localhost") if probe.tls else None
         await self._loop.create_connection(lambda: asking, sock=reached, ssl=context, server_hostname=name)
         return await asking.outcome
 
-    async def _run(self, check: Check, probe: Exec, container: ContainerId) -> Outcome:
+    async def _run(self, check: Check, probe: Exec, container: ContainerId) -> ProbeResult:
         """The limit applies to waiting for a turn: a command has a deadline of its own."""
         try:
             async with asyncio.timeout(check.interval + check.timeout):
@@ -153,7 +155,7 @@ class Probes:
         finally:
             self._execs.release()
 
-    async def _execute(self, check: Check, probe: Exec, container: ContainerId) -> Outcome:
+    async def _execute(self, check: Check, probe: Exec, container: ContainerId) -> ProbeResult:
         """An engine cannot kill a command: one that hangs is left alone, and not started a second time."""
         key = (container, check.name)
         if (before := self._hanging.get(key)) is not None and await self._still_runs(before):
@@ -185,7 +187,7 @@ class NoWayError(Exception):
     """It cannot be reached from here, healthy or not."""
 
 
-class _Asking(asyncio.Protocol):
+class _HttpExchange(asyncio.Protocol):
     """One GET. A good status ends it with the head; otherwise the body is read for the message."""
 
     def __init__(self, request: bytes, probe: Http) -> None:
@@ -194,7 +196,7 @@ class _Asking(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._body = bytearray()
         self._response = Response(self._keep)
-        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.outcome: asyncio.Future[ProbeResult] = asyncio.get_running_loop().create_future()
 
     @property
     def status(self) -> int:
@@ -221,7 +223,7 @@ class _Asking(asyncio.Protocol):
         else:
             self._end(failed(f"the connection was cut: {exc}" if exc else "connection closed without an answer"))
 
-    def told(self) -> Outcome:
+    def told(self) -> ProbeResult:
         text = self._body.decode(errors="replace").strip()
         said = f"status {self.status}" + (f": {text}" if text else "")
         return passed(said) if self._good() else failed(said)
@@ -236,7 +238,7 @@ class _Asking(asyncio.Protocol):
     def _keep(self, part: bytes) -> None:
         self._body += part[: KEPT - len(self._body)]
 
-    def _end(self, outcome: Outcome) -> None:
+    def _end(self, outcome: ProbeResult) -> None:
         if not self.outcome.done():
             self.outcome.set_result(outcome)
         self.close()

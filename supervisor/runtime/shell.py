@@ -8,11 +8,11 @@ from structlog.typing import FilteringBoundLogger
 
 from supervisor.engine.port import Engine, SystemEngine, UserEngine
 from supervisor.runtime.effects import Effects
-from supervisor.runtime.engine_watch import Gauges, Watch
-from supervisor.runtime.health_scheduler import ProbeGauges, Prober, Told
+from supervisor.runtime.engine_watch import EngineWatch, Gauges
+from supervisor.runtime.health_scheduler import CheckResult, HealthScheduler, ProbeGauges
 from supervisor.runtime.loop import Inbox, Loop, Observer
-from supervisor.runtime.switch_actions import Switches
-from supervisor.state.writer import Keeper
+from supervisor.runtime.switch_actions import SwitchActions
+from supervisor.state.writer import StateWriter
 from units.events import Event, ShutdownAsked, ShutdownHurried, ShutdownOverdue
 from units.machine import Moment
 from units.quantities import Seconds
@@ -76,7 +76,7 @@ class Shell:
         log: FilteringBoundLogger,
         *,
         gauges: ShellGauges,
-        keeper: Keeper,
+        keeper: StateWriter,
         observers: Sequence[Observer],
         chance: Callable[[], float],
         timing: Timing,
@@ -84,7 +84,7 @@ class Shell:
         prepare: Callable[[], Awaitable[None]],
         system_docker: SystemEngine | None = None,
         user_docker: UserEngine | None = None,
-        switches: Switches | None = None,
+        switches: SwitchActions | None = None,
         recreations: "Recreations | None" = None,
         gates: "Gates | None" = None,
     ) -> None:
@@ -103,7 +103,7 @@ class Shell:
         self._switches = switches
         self._recreations = recreations
         self._gates = gates
-        self._watch = Watch(
+        self._watch = EngineWatch(
             engine,
             inbox,
             gauges,
@@ -114,7 +114,7 @@ class Shell:
             besides=None if user_docker is None else user_docker.observed,
         )
         self._loop: Loop | None = None
-        self._prober: Prober | None = None
+        self._prober: HealthScheduler | None = None
         self._drained = _Drained()
         self._asked = 0
         self.gave_up = False
@@ -124,7 +124,7 @@ class Shell:
     def world(self) -> World:
         return self._start_world if self._loop is None else self._loop.world
 
-    def outcomes(self, unit: UnitName) -> tuple[Told, ...]:
+    def outcomes(self, unit: UnitName) -> tuple[CheckResult, ...]:
         """The last outcomes of a unit's own health checks."""
         return () if self._prober is None else self._prober.outcomes(unit)
 
@@ -173,7 +173,7 @@ class Shell:
                 gates=self._gates,
                 make_gating=self._make_gating,
             )
-            self._prober = prober = Prober(self._engine, self._inbox, tasks, self._gauges, chance=self._chance)
+            self._prober = prober = HealthScheduler(self._engine, self._inbox, tasks, self._gauges, chance=self._chance)
             told = (*self._observers, prober, self._keeper, self._drained)
             self._loop = Loop(
                 self._start_world,

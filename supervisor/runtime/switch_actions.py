@@ -22,7 +22,7 @@ ROOM, SHARE = 500 * 2**20, 0.05
 """Free space that a new console needs: bytes, and fraction of the file system."""
 
 
-class Switches:
+class SwitchActions:
     """``room``: bytes that are free where System Docker keeps its containers, and all; ``gates``: the host's."""
 
     def __init__(

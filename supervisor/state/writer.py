@@ -26,7 +26,7 @@ class Store(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Boot:
+class BootId:
     """Identifies this boot of the machine and this start of the supervisor."""
 
     host: str
@@ -34,7 +34,7 @@ class Boot:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class SavedState:
     """The last supervisor's state."""
 
     units: dict[str, Any]
@@ -43,13 +43,13 @@ class Kept:
     counters: dict[str, Any]
 
 
-def read(store: Store, boot: Boot) -> Kept:
+def read(store: Store, boot: BootId) -> SavedState:
     """Load the last supervisor's state; ``None`` on the first start."""
     state = store.load() or {}
     same_host = state.get("host_boot") == boot.host
     units = state.get("units")
     counters = state.get("counters")
-    return Kept(
+    return SavedState(
         units if isinstance(units, dict) else {},
         same_host and state.get("ended") is False,
         same_host,
@@ -57,13 +57,13 @@ def read(store: Store, boot: Boot) -> Kept:
     )
 
 
-class Keeper:
+class StateWriter:
     """An observer that notices changes, and a task that writes them. A failed write is logged once, and retried."""
 
     def __init__(
         self,
         store: Store,
-        boot: Boot,
+        boot: BootId,
         clocks: Callable[[], Clocks],
         log: FilteringBoundLogger,
         *,

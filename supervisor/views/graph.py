@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class GraphNode:
     """One unit."""
 
     name: str
@@ -31,7 +31,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class GraphLine:
     """``source`` depends on ``target``; ``kinds`` are the configuration keys that say so."""
 
     source: str
@@ -48,13 +48,13 @@ class Edge:
 class Graph:
     """Nodes by name, edges by their ends."""
 
-    nodes: tuple[Node, ...]
-    edges: tuple[Edge, ...]
+    nodes: tuple[GraphNode, ...]
+    edges: tuple[GraphLine, ...]
 
-    def node(self, name: str) -> Node | None:
+    def node(self, name: str) -> GraphNode | None:
         return next((node for node in self.nodes if node.name == name), None)
 
-    def needs(self, name: str) -> tuple[Edge, ...]:
+    def needs(self, name: str) -> tuple[GraphLine, ...]:
         return tuple(edge for edge in self.edges if edge.source == name)
 
 
@@ -77,12 +77,12 @@ def plain(links: "Links", rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 def read(value: Mapping[str, Any]) -> Graph:
     """The other way round. Edges to units that are not there are left out."""
     nodes = tuple(
-        Node(unit["name"], unit["kind"], unit["state"], unit["health"], level(unit))
+        GraphNode(unit["name"], unit["kind"], unit["state"], unit["health"], level(unit))
         for unit in sorted(value["units"], key=lambda unit: str(unit["name"]))
     )
     known = {node.name for node in nodes}
     edges = tuple(
-        Edge(edge["source"], edge["target"], tuple(edge["kinds"]), bool(edge["hard"]))
+        GraphLine(edge["source"], edge["target"], tuple(edge["kinds"]), bool(edge["hard"]))
         for edge in value["edges"]
         if edge["source"] in known and edge["target"] in known
     )
@@ -137,7 +137,7 @@ class Marks:
     unicode: bool = True
     paint: Callable[[str, Level], str] = lambda text, _: text
 
-    def of(self, node: Node) -> str:
+    def of(self, node: GraphNode) -> str:
         return self.paint(node.level.mark if self.unicode else ASCII_MARKS[node.level], node.level)
 
 

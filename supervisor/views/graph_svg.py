@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 
 from supervisor.views import svg
-from supervisor.views.graph import Edge, Graph, Node
+from supervisor.views.graph import Graph, GraphLine, GraphNode
 from supervisor.views.graph_layout import Box, Layout, layout
 
 LETTER = 8.0
@@ -60,7 +60,7 @@ def picture(graph: Graph, placed: Layout | None = None, *, alone: bool = True) -
     )
 
 
-def _box(node: Node, box: Box) -> str:
+def _box(node: GraphNode, box: Box) -> str:
     middle = box.x + 12
     parts = [
         svg.element("title", svg.escape(f"{node.name}: {node.said} ({node.kind})")),
@@ -72,7 +72,7 @@ def _box(node: Node, box: Box) -> str:
     return svg.element("g", "".join(parts), class_=f"node {node.level.word}", data_unit=node.name)
 
 
-def _tie(edge: Edge, points: tuple[tuple[float, float], ...]) -> str:
+def _tie(edge: GraphLine, points: tuple[tuple[float, float], ...]) -> str:
     of = "shares" if SHARES & set(edge.kinds) else "order"
     of += "" if edge.hard else " soft"
     (x, y), tip = points[-1], 6.0

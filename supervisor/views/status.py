@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Any
 
-from supervisor.engine.port import Report
+from supervisor.engine.port import UserDockerReport
 from supervisor.logs.timestamps import as_iso
 from supervisor.version import VERSION
 from units.health import Health
 from units.quantities import NEVER, Instant
 from units.records import dataclass
 from units.spec import CONSOLE, USER_DOCKER, Kind, OnUnhealthy, Switchable, UnitSpec
-from units.switch.record import Outcome
+from units.switch.record import SwitchOutcome
 from units.tables.console import dirty, persistent
 from units.tables.storage import contexts
 from units.unit import Phase, StoppedBy, Unit
@@ -33,7 +33,7 @@ class Context:
     """When this supervisor started, seconds since 1970."""
     enabled: Mapping[Switchable, str] = field(default_factory=dict)
     """The choices for the next boot."""
-    user_docker: Report | None = None
+    user_docker: UserDockerReport | None = None
     version: str = VERSION
     pid: int = field(default_factory=os.getpid)
 
@@ -150,7 +150,7 @@ def switch_row(world: World, context: Context) -> dict[str, Any]:
     }
 
 
-def outcome_row(outcome: Outcome, to_wall: Callable[[Instant], float]) -> dict[str, Any]:
+def outcome_row(outcome: SwitchOutcome, to_wall: Callable[[Instant], float]) -> dict[str, Any]:
     return {
         "of": outcome.of.value,
         "origin": outcome.origin,

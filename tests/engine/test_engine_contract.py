@@ -18,7 +18,7 @@ import pytest
 import uvloop
 
 from supervisor.engine.docker import DockerEngine
-from supervisor.engine.port import Engine, EngineError, Heard
+from supervisor.engine.port import Engine, EngineError, EngineMessage
 from tests.bed import engines, images
 from tests.bed.bed import Bed
 from tests.bed.bed import Engine as BedEngine
@@ -248,7 +248,7 @@ def body(unit: str, act: Act, image: str = IMAGE) -> str:
     return json.dumps({"Image": image, "Labels": labels, **more, "HostConfig": host})
 
 
-def in_words(heard: Heard) -> str:
+def in_words(heard: EngineMessage) -> str:
     match heard.fact:
         case ContainerKilled(signal=signal):
             return f"kill {signal}"
@@ -266,8 +266,8 @@ class Ear:
     def __init__(self, unit: str) -> None:
         self._unit = unit
         self._news = asyncio.Event()
-        self.heard: list[Heard] = []
-        self.also: Callable[[Heard], None] = lambda _: None
+        self.heard: list[EngineMessage] = []
+        self.also: Callable[[EngineMessage], None] = lambda _: None
 
     async def until(self, last: str, *others: str) -> list[str]:
         """All it has heard, once it has heard each of these."""
@@ -276,7 +276,7 @@ class Ear:
             await self._news.wait()
         return [in_words(heard) for heard in self.heard]
 
-    def hear(self, heard: Heard) -> None:
+    def hear(self, heard: EngineMessage) -> None:
         assert heard.kind != "other", "the engine has sent what was not asked for"
         if heard.fact is not None and heard.fact.unit == self._unit:
             self.heard.append(heard)

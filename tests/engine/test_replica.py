@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import structlog
 
-from supervisor.config.foreign_labels import Wants, spec_of
-from supervisor.engine.discovery import Foreign
+from supervisor.config.foreign_labels import WatchPolicy, spec_of
+from supervisor.engine.discovery import AllContainers
 from supervisor.engine.docker import DockerEngine
 from supervisor.engine.port import EngineError
 from supervisor.runtime.recreate import Recreations
@@ -153,7 +153,7 @@ def make(docker: Docker, name: str, shape: Shape) -> str:
 
 def anew(engine: Engine, container: str, *, grace: float = 5.0) -> str:
     async def main() -> str:
-        adapter = DockerEngine(f"unix://{engine.socket}", lens=Foreign(partial(spec_of, wants=Wants())))
+        adapter = DockerEngine(f"unix://{engine.socket}", lens=AllContainers(partial(spec_of, wants=WatchPolicy())))
         try:
             recreations = Recreations(adapter, Memory(), SILENT)
             return await recreations.recreate(ContainerId(container), {}, Seconds(grace))
@@ -249,7 +249,7 @@ def test_a_new_one_that_does_not_start_leaves_all_as_it_was(engine: Engine) -> N
     docker.raw("POST", "/volumes/prune")
 
     async def main() -> None:
-        adapter = DockerEngine(f"unix://{engine.socket}", lens=Foreign(partial(spec_of, wants=Wants())))
+        adapter = DockerEngine(f"unix://{engine.socket}", lens=AllContainers(partial(spec_of, wants=WatchPolicy())))
         real = adapter.start
 
         async def refuse(container: ContainerId) -> None:
@@ -287,7 +287,7 @@ def test_one_that_was_cut_off_is_finished_by_the_next(engine: Engine, step: str)
     store.state = {"recreations": {name: {"old": old, "running": True}}}
 
     async def main() -> None:
-        adapter = DockerEngine(f"unix://{engine.socket}", lens=Foreign(partial(spec_of, wants=Wants())))
+        adapter = DockerEngine(f"unix://{engine.socket}", lens=AllContainers(partial(spec_of, wants=WatchPolicy())))
         try:
             await Recreations(adapter, store, SILENT).finish()
         finally:

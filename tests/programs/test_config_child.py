@@ -10,7 +10,7 @@ import pytest
 import supervisor
 from supervisor import child
 from supervisor.config import isolated, loader
-from supervisor.config.isolated import RefusedError, UnreadError, read_apart
+from supervisor.config.isolated import ConfigRefusedError, ConfigUnreadError, read_apart
 from supervisor.version import VERSION
 
 GOOD = """\
@@ -37,14 +37,16 @@ def test_a_child_reads_what_we_would_read(tmp_path: Path) -> None:
 
 def test_every_problem_comes_back(tmp_path: Path) -> None:
     path = a_file(tmp_path, GOOD.replace("image", "imago"))
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(ConfigRefusedError) as caught:
         read_apart([path], "")
     assert [line.split(":")[1] for line in str(caught.value).splitlines()] == ["4", "4", "5", "5", "5"]
 
 
 def test_a_child_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/bin/false")
-    with pytest.raises(UnreadError, match="the child process that reads the configuration ended with 1: no output"):
+    with pytest.raises(
+        ConfigUnreadError, match="the child process that reads the configuration ended with 1: no output"
+    ):
         read_apart([a_file(tmp_path, GOOD)], "")
 
 
@@ -53,7 +55,7 @@ def test_where_no_child_can_be_run_it_is_read_here(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("sys.executable", "/no/such/python")
     path = a_file(tmp_path, GOOD.replace(", health_cmd: x", ""))
     assert read_apart([path], "") == loader.read([path])
-    with pytest.raises(RefusedError, match="imago"):
+    with pytest.raises(ConfigRefusedError, match="imago"):
         read_apart([a_file(tmp_path, GOOD.replace("image", "imago"))], "")
 
 
@@ -61,7 +63,7 @@ def test_a_child_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyP
     fifo = tmp_path / "cloud-config.yml"
     os.mkfifo(fifo)
     monkeypatch.setattr(isolated, "PATIENCE", 0.5)
-    with pytest.raises(UnreadError, match=r"reading the configuration timed out after 0\.5 s"):
+    with pytest.raises(ConfigUnreadError, match=r"reading the configuration timed out after 0\.5 s"):
         read_apart([fifo], "")
 
 

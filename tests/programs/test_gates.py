@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import structlog
 
-from hooks.gates import Leave
+from hooks.gates import GateVerdict
 from hooks.points import Asked, Contribution, Starting, Stopping, Veto, answer_of, sample
 from hooks.presence import HostHooks
-from hooks.runner import Hooks
+from hooks.runner import HookRunner
 from supervisor.engine.port import EngineError
-from supervisor.http.control.commands import Ask
-from supervisor.http.control.commands import Asking as Requests
+from supervisor.http.control.commands import Command
+from supervisor.http.control.commands import Commands as Requests
 from supervisor.runtime.gating import Gated, Gating, contributed, refusals
 from supervisor.runtime.loop import Inbox
 from tests.programs.test_hooks import script
@@ -41,9 +41,9 @@ def stopping(unit: str = "web") -> Stopping:
     return Stopping(1.0, "c-1", "why", unit, "0" * 12, "person", shutdown=False)
 
 
-def ask(folder: Path, asked: Asked) -> Leave:
-    async def main() -> Leave:
-        hooks = Hooks(folder, lambda *_: None, SILENT, lambda: 1.0, folder.parent / "off")
+def ask(folder: Path, asked: Asked) -> GateVerdict:
+    async def main() -> GateVerdict:
+        hooks = HookRunner(folder, lambda *_: None, SILENT, lambda: 1.0, folder.parent / "off")
         try:
             return await hooks.ask(asked)
         finally:
@@ -144,12 +144,12 @@ class Asking:
     def __init__(self, story: Story, *, no: bool = False) -> None:
         self.asked: list[Asked] = []
         self.gating = Gating(self, lambda: story.world, SILENT)
-        self._leave = Leave((("g", "no"),)) if no else Leave((), (Contribution({"A": "b"}),))
+        self._leave = GateVerdict((("g", "no"),)) if no else GateVerdict((), (Contribution({"A": "b"}),))
 
     def stand_before(self, point: str, unit: str) -> bool:  # noqa: ARG002
         return True
 
-    async def ask(self, asked: Asked) -> Leave:
+    async def ask(self, asked: Asked) -> GateVerdict:
         self.asked.append(asked)
         return self._leave
 
@@ -216,7 +216,7 @@ def test_a_veto_of_before_a_request_is_no_answer_to_it() -> None:
     story.feed(fact.SignalFailed(WEB, story.id("web"), Failure.VETOED, NO))
     assert story.last is not None
     asking = Requests(inbox=Inbox(lambda: 0.0), world=lambda: story.world, status=dict)
-    asked = asking._asks[1] = Ask("stop", WEB)
+    asked = asking._asks[1] = Command("stop", WEB)
     moment = Moment(Instant(0), 0.5, "c")
     entry = Entry(fact.EngineLost("whatever"), "c", Instant(0))
     asking.observe(entry, moment, story.last)
@@ -259,7 +259,7 @@ def test_a_defect_of_ours_in_asking_lets_it_pass(tmp_path: Path, monkeypatch: py
     async def broken(*_: object) -> tuple[int, str]:
         raise AssertionError("ours")
 
-    monkeypatch.setattr(Hooks, "_run", broken)
+    monkeypatch.setattr(HookRunner, "_run", broken)
     script(tmp_path / "d" / "before_start" / "g", "exit 1")
     assert ask(tmp_path / "d", starting()).vetoes == ()
 
@@ -300,8 +300,8 @@ def test_python_gates_are_asked_for_the_units_they_stand_before(tmp_path: Path) 
         """,
     )
 
-    async def main() -> list[Leave]:
-        hooks = Hooks(folder, lambda *_: None, SILENT, lambda: 1.0, folder.parent / "off")
+    async def main() -> list[GateVerdict]:
+        hooks = HookRunner(folder, lambda *_: None, SILENT, lambda: 1.0, folder.parent / "off")
         assert hooks.guarded is None  # Nobody knows yet who is to be asked.
         try:
             return [await hooks.ask(starting(unit)) for unit in ("web", "other", "nonsense", "slow")]
@@ -310,7 +310,7 @@ def test_python_gates_are_asked_for_the_units_they_stand_before(tmp_path: Path) 
 
     web, other, nonsense, slow = asyncio.run(main())
     assert web.reason == "vetoed by g.py:no: web: why"
-    assert other == Leave((), (Contribution({"A": "b"}),))
+    assert other == GateVerdict((), (Contribution({"A": "b"}),))
     assert nonsense.vetoes == ()
     assert slow.reason == "vetoed by g.py:strict: strict gate without an answer: did not end in time"
 

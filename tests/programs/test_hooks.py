@@ -15,7 +15,7 @@ from hooks.circuit import FAILURES
 from hooks.folder import MOST, find
 from hooks.happenings import ALL, happenings, sample
 from hooks.line import QUEUE
-from hooks.runner import Hooks
+from hooks.runner import HookRunner
 from tests.pure.story import Story, spec
 from units import events as fact
 from units.events import Event
@@ -109,7 +109,7 @@ class Bench:
         self.counts: Counter[tuple[str, str]] = Counter()
         self.ended = asyncio.Event()
         self.story = up()
-        self.hooks = Hooks(folder, self._count, SILENT, lambda: 1.0, OFF)
+        self.hooks = HookRunner(folder, self._count, SILENT, lambda: 1.0, OFF)
 
     def _count(self, hook: str, outcome: str, _seconds: float) -> None:
         self.counts[hook, outcome] += 1
@@ -245,7 +245,7 @@ def test_reload_finds_new_ones_and_forgets_old_ones(tmp_path: Path) -> None:
     old = script(tmp_path / "d" / "old", "true")
 
     async def main() -> list[str]:
-        hooks = Hooks(tmp_path / "d", lambda *_: None, SILENT, lambda: 1.0, OFF)
+        hooks = HookRunner(tmp_path / "d", lambda *_: None, SILENT, lambda: 1.0, OFF)
         old.unlink()
         script(tmp_path / "d" / "new", "true")
         hooks.reload()
@@ -261,7 +261,7 @@ def test_trying_out_tells_who_failed(tmp_path: Path) -> None:
     script(tmp_path / "d" / "engine.lost" / "other", "exit 1")
 
     async def main() -> list[dict[str, str]]:
-        hooks = Hooks(tmp_path / "d", lambda *_: None, SILENT, lambda: 1.0, OFF)
+        hooks = HookRunner(tmp_path / "d", lambda *_: None, SILENT, lambda: 1.0, OFF)
         try:
             return await hooks.test("unit.restarted", "web")
         finally:

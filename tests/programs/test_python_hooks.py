@@ -15,7 +15,7 @@ from hooks import gate, interpreter, on
 from hooks.errors import UnknownHookError
 from hooks.marks import marks_of
 from hooks.presence import HostHooks
-from hooks.runner import Hooks
+from hooks.runner import HookRunner
 from tests.pure.story import Story, spec
 from units import events as fact
 from units.machine import Moment
@@ -51,7 +51,7 @@ class Bench:
         self.story = Story.of(spec("web"), spec("console"))
         self.story.connect()
         self.story.up("web", "console")
-        self.hooks = Hooks(folder, self._count, SILENT, lambda: 1.0, folder.parent / "off")
+        self.hooks = HookRunner(folder, self._count, SILENT, lambda: 1.0, folder.parent / "off")
 
     def _count(self, hook: str, outcome: str, _seconds: float) -> None:
         self.counts[hook, outcome] += 1

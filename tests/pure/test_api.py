@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from supervisor.api import (
+    ApiAnswer,
     Dockwarden,
     Dropped,
     Event,
     Gap,
     NotReachedError,
     RefusedError,
-    Told,
     UnreachableError,
     read,
 )
@@ -121,7 +121,7 @@ def test_following_goes_on_where_it_left_off() -> None:
         ]
         again.close()
         lost = host.follow(seen="1-1")
-        assert next(lost) == Told("", Gap("the supervisor was restarted since"))
+        assert next(lost) == ApiAnswer("", Gap("the supervisor was restarted since"))
         lost.close()
         with pytest.raises(RefusedError):
             next(host.follow("nope"))

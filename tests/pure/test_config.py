@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from supervisor.config import loader, yaml_source
 from supervisor.config.fields import duration
 from supervisor.config.settings import SystemDockerSettings
-from supervisor.config.tree import ConfigError, Node, Place, Report, merged
+from supervisor.config.tree import ConfigError, Location, Node, ProblemReport, merged
 from supervisor.config.validate import validate
 from units.quantities import Seconds
 from units.spec import Policy
@@ -53,7 +53,7 @@ def test_every_value_knows_where_it_comes_from(tmp_path: Path) -> None:
     """Explain gives the place of the layer that won."""
     low = write(tmp_path / "low.yml", "#cloud-config\nrancher:\n  environment:\n    A: 1\n    B: 1\n")
     high = write(tmp_path / "high.yml", "#cloud-config\nrancher:\n  environment:\n    B: 2\n")
-    for key, place in (("A", Place(str(low), 4, 8)), ("B", Place(str(high), 4, 8))):
+    for key, place in (("A", Location(str(low), 4, 8)), ("B", Location(str(high), 4, 8))):
         node = loader.explain([low, high], f"rancher.environment.{key}")
         assert node is not None
         assert node.place == place
@@ -137,7 +137,7 @@ def test_a_small_file_cannot_become_a_large_tree() -> None:
     laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)
     )
-    report = Report()
+    report = ProblemReport()
     assert yaml_source.parse(laughs, "bomb", report) is None
     assert "too large" in report.problems[0].message
 
@@ -145,7 +145,7 @@ def test_a_small_file_cannot_become_a_large_tree() -> None:
 @pytest.mark.parametrize("text", ["[" * 200_000, "{a: " * 200_000, "- " * 200_000, "a: &a [*a]"])
 def test_a_deep_file_cannot_end_the_process(text: str) -> None:
     """Libyaml composes on the C stack: some 200 kB of brackets are a segmentation fault if nobody looks before."""
-    report = Report()
+    report = ProblemReport()
     yaml_source.parse(text, "deep", report)
     assert report.problems
 
@@ -153,7 +153,7 @@ def test_a_deep_file_cannot_end_the_process(text: str) -> None:
 def test_a_chain_of_aliases_is_deep_too() -> None:
     """Each line is flat, and the tree is not."""
     chain = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 100))
-    report = Report()
+    report = ProblemReport()
     assert yaml_source.parse(chain, "chain", report) is None
     assert "through its aliases" in report.problems[0].message
 
@@ -165,7 +165,7 @@ def test_a_number_of_thousands_of_digits_is_a_text() -> None:
 
 def test_a_merge_of_what_is_no_mapping_is_a_problem() -> None:
     """It would be left out without a word."""
-    report = Report()
+    report = ProblemReport()
     yaml_source.parse("a: {<<: 5}\n", "f", report)
     assert str(report.problems[0]) == "f:1:9: a: << expects a mapping, found the number 5; name an &anchor"
 
@@ -206,14 +206,14 @@ def test_files_that_are_odd(tmp_path: Path) -> None:
 
 def test_a_key_written_twice_is_a_problem() -> None:
     """The second one would silently win; both places are named."""
-    report = Report()
+    report = ProblemReport()
     yaml_source.parse("a: 1\nb: 2\na: 3\n", "f", report)
     assert str(report.problems[0]) == "f:3:1: a: written twice; first at f:1:1; remove one of them"
 
 
 def test_merge_keys_and_anchors_work() -> None:
     """Own keys win over merged ones."""
-    node = yaml_source.parse("x: &x {a: 1, b: 2}\ny: {<<: *x, b: 3}\n", "f", Report())
+    node = yaml_source.parse("x: &x {a: 1, b: 2}\ny: {<<: *x, b: 3}\n", "f", ProblemReport())
     assert node is not None
     assert plain(node) == {"x": {"a": 1, "b": 2}, "y": {"a": 1, "b": 3}}
 
@@ -249,7 +249,7 @@ TREES = st.recursive(
 
 
 def tree(value: object) -> Node:
-    place = Place("t")
+    place = Location("t")
     if isinstance(value, dict):
         return Node({key: tree(child) for key, child in value.items()}, place)
     if isinstance(value, list):
@@ -285,6 +285,6 @@ def test_layers_merge_in_any_grouping(low: object, middle: object, high: object)
 @given(st.text(max_size=200))
 def test_no_text_breaks_the_reader(text: str) -> None:
     """Whatever a file holds, the answer is a tree or problems."""
-    report = Report()
+    report = ProblemReport()
     node = yaml_source.parse(text, "f", report)
     assert node is not None or report.problems

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from supervisor.journal.restart_origins import Plans
+from supervisor.journal.restart_origins import RestartOrigins
 from tests.bed.engines import REPOSITORY
 from tests.pure.story import Story, needs, seen, spec
 from units import events as fact
@@ -15,7 +15,7 @@ from units.quantities import Instant
 from units.rule_book import RULES
 from units.rules import Decision
 from units.spec import HealPolicy, Kind, OnUnhealthy, Policy, UnitName, Via
-from units.switch.record import Result, SwitchStep
+from units.switch.record import SwitchResult, SwitchStep
 from units.unit import Failure, Reason
 
 
@@ -25,7 +25,7 @@ class Decided(Story):
 
     made: dict[str, int] = field(default_factory=dict)
     kept: list[Decision] = field(default_factory=list)
-    plans: Plans = field(default_factory=Plans)
+    plans: RestartOrigins = field(default_factory=RestartOrigins)
     origins: list[int] = field(default_factory=list)
     """For each restart, the number of its decision."""
 
@@ -215,7 +215,7 @@ def test_a_restart_decided_by_another_supervisor_is_carried_out() -> None:
     for known, origin in (({"web": 77}, 77), ({}, 1)):
         story = up(spec("web"))
         story.later(60).died("web", 1)
-        story.plans, story.kept = Plans(known), []
+        story.plans, story.kept = RestartOrigins(known), []
         story.started("web")
         assert story.origins == [origin]
         assert [one.rule for one in story.kept] == ([] if known else ["restart.resumed"])
@@ -266,14 +266,14 @@ def test_the_names_of_rules_are_a_family_and_a_word() -> None:
     assert all(rule.count(".") == 1 for rule in RULES)
     assert {f"heal.{action}" for action in OnUnhealthy if action not in {"hook", "none"}} <= set(RULES)
     assert {f"relink.{tie.value}" for tie in TIES} <= set(RULES)
-    assert not {f"switch.{word}" for word in (*SwitchStep, *Result)} & set(RULES)
+    assert not {f"switch.{word}" for word in (*SwitchStep, *SwitchResult)} & set(RULES)
 
 
 def test_the_reference_names_every_rule_and_its_meaning() -> None:
     """docs/reference/decisions.md is what operators read."""
     page = (REPOSITORY / "docs/reference/decisions.md").read_text()
     assert [rule for rule, meaning in RULES.items() if f"| `{rule}` | {meaning} |" not in page] == []
-    assert [word for word in (*SwitchStep, *Result) if f"`switch.{word}`" not in page] == []
+    assert [word for word in (*SwitchStep, *SwitchResult) if f"`switch.{word}`" not in page] == []
 
 
 def test_a_death_that_comes_late_is_decided_on_too() -> None:

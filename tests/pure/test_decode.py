@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.engine import decode, errors
-from supervisor.engine.log_stream import LONGEST, Output
-from supervisor.engine.port import EngineInfo, Heard, OutputLine
+from supervisor.engine.log_stream import LONGEST, LogStream
+from supervisor.engine.port import EngineInfo, EngineMessage, OutputLine
 from supervisor.logs.timestamps import nanoseconds, stamp
 from units.events import (
     ContainerCreated,
@@ -89,7 +89,7 @@ def test_an_event_of_a_foreign_container_is_no_fact() -> None:
     del raw["Actor"]["Attributes"]["dockwarden.unit"]
     assert decode.event(raw).fact is None
     network = {"Type": "network", "Action": "connect", "Actor": {"ID": "ab", "Attributes": {"container": ID}}}
-    assert decode.event(network) == Heard(None, "other", 0, "connect::ab")
+    assert decode.event(network) == EngineMessage(None, "other", 0, "connect::ab")
 
 
 def test_messages_of_one_nanosecond_are_told_apart() -> None:
@@ -364,7 +364,7 @@ def frame(stream: int, text: bytes) -> bytes:
 @given(st.lists(st.integers(1, 60), max_size=6))
 def test_output_comes_in_frames_cut_anywhere(cuts: list[int]) -> None:
     data = frame(1, b"one\ntw") + frame(2, b"oh\n") + frame(1, b"") + frame(1, b"o\r\n\xff") + frame(2, b"end")
-    output, lines = Output(terminal=False), []
+    output, lines = LogStream(terminal=False), []
     for cut in (*cuts, len(data)):
         lines += output.feed(data[:cut])
         data = data[cut:]
@@ -383,7 +383,7 @@ def test_stamps_are_taken_off_however_the_bytes_come(cuts: list[int]) -> None:
     said = [f"{STAMP.format(1)} one\n", f"{STAMP.format(2)} tw", f"{STAMP.format(2)} o\n", f"{STAMP.format(3)} \n"]
     said += [f"{STAMP.format(4)} {STAMP.format(9)} mine\n"]
     data = b"".join(frame(1, text.encode()) for text in said)
-    output, lines = Output(terminal=False, stamped=True), []
+    output, lines = LogStream(terminal=False, stamped=True), []
     for cut in (*cuts, len(data)):
         lines += output.feed(data[:cut])
         data = data[cut:]
@@ -396,7 +396,7 @@ def test_stamps_are_taken_off_however_the_bytes_come(cuts: list[int]) -> None:
 
 
 def test_stamps_of_a_terminals_output_stand_at_its_lines() -> None:
-    output = Output(terminal=True, stamped=True)
+    output = LogStream(terminal=True, stamped=True)
     lines = output.feed(f"{STAMP.format(1)} one\r\n{STAMP.format(2)} two\r\nno stamp\r\n".encode())
     assert [(line.text, line.at - AT) for line in lines] == [("one", 1), ("two", 2), ("no stamp", 2)]
 
@@ -421,13 +421,13 @@ def test_a_stamp_that_is_written_is_read(at: int) -> None:
 
 
 def test_a_terminals_output_is_bare() -> None:
-    output = Output(terminal=True)
+    output = LogStream(terminal=True)
     assert output.feed(b"one\r\ntw") == [OutputLine("stdout", "one")]
     assert output.feed(b"o\n") == [OutputLine("stdout", "two")]
 
 
 def test_output_without_ends_of_lines_does_not_pile_up() -> None:
-    output = Output(terminal=True)
+    output = LogStream(terminal=True)
     (line,) = output.feed(b"x" * (LONGEST + 1))
     assert len(line.text) == LONGEST
     assert output.end() == [OutputLine("stdout", "x")]

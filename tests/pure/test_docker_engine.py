@@ -13,7 +13,7 @@ import pytest
 
 from supervisor.engine import calls, docker
 from supervisor.engine.docker import DockerEngine
-from supervisor.engine.port import EngineError, EngineInfo, Heard
+from supervisor.engine.port import EngineError, EngineInfo, EngineMessage
 from units.events import ContainerStarted, Observed
 from units.spec import ContainerId, UnitName
 from units.unit import Failure
@@ -224,7 +224,7 @@ def test_an_event_may_be_longer_than_any_buffer(tmp_path: Path) -> None:
     event = {"Action": "start", "Actor": {"ID": ID, "Attributes": attributes}, "timeNano": 5}
 
     async def main(engine: DockerEngine, peer: Peer) -> None:
-        heard: list[Heard] = []
+        heard: list[EngineMessage] = []
         async with engine.events(1_700_000_000_000_000_005) as hand_over:
             with pytest.raises(EngineError, match="cut") as caught:
                 await hand_over(heard.append)
@@ -238,7 +238,7 @@ def test_an_event_may_be_longer_than_any_buffer(tmp_path: Path) -> None:
 
 def test_a_message_that_is_no_json_is_passed_over(tmp_path: Path) -> None:
     async def main(engine: DockerEngine, _peer: Peer) -> None:
-        heard: list[Heard] = []
+        heard: list[EngineMessage] = []
         async with engine.events(None) as hand_over:
             with pytest.raises(EngineError):
                 await hand_over(heard.append)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from supervisor.config.foreign_labels import Wants, spec_of
-from supervisor.engine.decode import Portrait
+from supervisor.config.foreign_labels import WatchPolicy, spec_of
+from supervisor.engine.decode import ContainerSummary
 from units.quantities import Seconds
 from units.spec import ContainerId, Kind, OnUnhealthy, UnitName, UnitSpec, Via
 
@@ -15,15 +15,15 @@ NAMES = {OLD: "vpn", NEW: "vpn"}
 SERVICES = {("p", "vpn"): (UnitName("p-vpn-1"),), ("p", "db"): (UnitName("p-db-1"), UnitName("p-db-2"))}
 
 
-def portrait(**fields: Any) -> Portrait:
-    return replace(Portrait("app", ContainerId("c" * 64), "i", {"dockwarden.enable": "true"}), **fields)
+def portrait(**fields: Any) -> ContainerSummary:
+    return replace(ContainerSummary("app", ContainerId("c" * 64), "i", {"dockwarden.enable": "true"}), **fields)
 
 
-def made(one: Portrait, wants: Wants | None = None) -> UnitSpec:
-    return spec_of(one, NAMES, SERVICES, wants or Wants())
+def made(one: ContainerSummary, wants: WatchPolicy | None = None) -> UnitSpec:
+    return spec_of(one, NAMES, SERVICES, wants or WatchPolicy())
 
 
-def edges(one: Portrait) -> list[tuple[str, str, bool]]:
+def edges(one: ContainerSummary) -> list[tuple[str, str, bool]]:
     return [(edge.target, edge.via.value, edge.restart) for edge in made(one).dependencies]
 
 
@@ -61,19 +61,19 @@ def test_links_and_volumes() -> None:
 @pytest.mark.parametrize(
     ("labels", "wants", "touched"),
     [
-        ({}, Wants(), False),
-        ({"dockwarden.enable": "true"}, Wants(), True),
-        ({"autoheal": "true"}, Wants(), True),
-        ({"heal": "true"}, Wants(autoheal_label="heal"), True),
-        ({}, Wants(everything=True), True),
-        ({"dockwarden.enable": "false"}, Wants(everything=True), False),
-        ({"dockwarden.enable": "false", "autoheal": "true"}, Wants(), False),
-        ({"dockwarden.enable": "perhaps"}, Wants(), False),
-        ({"dockwarden.enable": "true", "com.docker.swarm.task.id": "x"}, Wants(), False),
-        ({"dockwarden.enable": "true"}, Wants(own=frozenset({"c" * 12})), False),
+        ({}, WatchPolicy(), False),
+        ({"dockwarden.enable": "true"}, WatchPolicy(), True),
+        ({"autoheal": "true"}, WatchPolicy(), True),
+        ({"heal": "true"}, WatchPolicy(autoheal_label="heal"), True),
+        ({}, WatchPolicy(everything=True), True),
+        ({"dockwarden.enable": "false"}, WatchPolicy(everything=True), False),
+        ({"dockwarden.enable": "false", "autoheal": "true"}, WatchPolicy(), False),
+        ({"dockwarden.enable": "perhaps"}, WatchPolicy(), False),
+        ({"dockwarden.enable": "true", "com.docker.swarm.task.id": "x"}, WatchPolicy(), False),
+        ({"dockwarden.enable": "true"}, WatchPolicy(own=frozenset({"c" * 12})), False),
     ],
 )
-def test_who_is_touched(labels: dict[str, str], wants: Wants, touched: bool) -> None:
+def test_who_is_touched(labels: dict[str, str], wants: WatchPolicy, touched: bool) -> None:
     one = made(portrait(labels=labels), wants)
     assert one.relink == touched
     assert (one.heal.action is OnUnhealthy.RESTART) == touched
@@ -81,7 +81,7 @@ def test_who_is_touched(labels: dict[str, str], wants: Wants, touched: bool) -> 
 
 
 def test_the_stop_timeout_is_the_label_s_then_the_container_s_then_autoheal_s() -> None:
-    wants = Wants(stop_timeout=Seconds(7))
+    wants = WatchPolicy(stop_timeout=Seconds(7))
     labels = {"dockwarden.enable": "true", "autoheal.stop.timeout": "3"}
     assert made(portrait(labels=labels, stop_timeout=5.0), wants).stop.timeout == pytest.approx(3)
     assert made(portrait(stop_timeout=5.0), wants).stop.timeout == pytest.approx(5)
@@ -101,7 +101,7 @@ def test_its_engine_s_policy_says_whether_it_should_run() -> None:
 def test_a_stop_that_the_engine_undoes_is_told() -> None:
     """Two masters: it is done all the same, and said."""
     said: list[str] = []
-    wants = Wants(complain=lambda _, label, what, hint: said.append(f"{label}: {what}{hint}"))
+    wants = WatchPolicy(complain=lambda _, label, what, hint: said.append(f"{label}: {what}{hint}"))
     labels = {"dockwarden.enable": "true", "dockwarden.health.action": "stop"}
     assert made(portrait(labels=labels, policy="always"), wants).heal.action is OnUnhealthy.STOP
     (told,) = said

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.config.health_labels import Wishes, engine_check, read_health
+from supervisor.config.health_labels import HealthLabels, engine_check, read_health
 from units.health import Check, CheckKind, Exec, Http, Tcp
 from units.quantities import Seconds
 from units.spec import HealPolicy, OnUnhealthy
@@ -12,19 +12,19 @@ from units.spec import HealPolicy, OnUnhealthy
 H = "dockwarden.health."
 
 
-def read(**labels: str) -> tuple[Wishes, list[str]]:
+def read(**labels: str) -> tuple[HealthLabels, list[str]]:
     """``a__b`` stands for ``dockwarden.health.a.b``."""
     return of({H + key.replace("__", "."): value for key, value in labels.items()})
 
 
-def of(labels: dict[str, str]) -> tuple[Wishes, list[str]]:
+def of(labels: dict[str, str]) -> tuple[HealthLabels, list[str]]:
     said: list[str] = []
     wishes = read_health(labels, lambda key, what, hint: said.append(f"{key.removeprefix(H)}: {what} {hint}".strip()))
     return wishes, said
 
 
 def test_nothing_said_is_the_default() -> None:
-    assert of({"other": "x"}) == (Wishes(), [])
+    assert of({"other": "x"}) == (HealthLabels(), [])
 
 
 def test_one_check_without_a_name() -> None:
@@ -85,7 +85,7 @@ def test_what_is_done() -> None:
 def test_a_value_that_makes_no_sense_is_named_and_its_default_is_used(label: str, value: str, told: str) -> None:
     wishes, said = of({H + label: value})
     assert said == [told]
-    assert wishes == Wishes()
+    assert wishes == HealthLabels()
 
 
 def test_a_label_that_is_none_is_named_with_its_neighbour() -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.logs.merge import BYTES, HOLD, Bookmark, Held, Item, Last, merged
+from supervisor.logs.merge import BYTES, HOLD, Bookmark, HeldBack, Item, Last, merged
 
 TEXTS = st.sampled_from("ab")
 SOURCE = st.lists(st.tuples(st.integers(0, 4), TEXTS), max_size=12).map(
@@ -73,7 +73,7 @@ def test_what_is_held_comes_out_once_and_in_order_if_nothing_is_later_than_the_h
     """Whatever the bound, nothing is lost; with room enough and no line too late, all are in order."""
     late_by = HOLD * 1000
     for bound in (most, 1000):
-        held, out = Held(most=bound), list[Item]()
+        held, out = HeldBack(most=bound), list[Item]()
         coming = sorted((at + delay, n, at) for n, (at, delay) in enumerate(arrivals))
         for now, n, at in coming:
             out += held.take(now / 1000)
@@ -88,7 +88,7 @@ def test_what_is_held_comes_out_once_and_in_order_if_nothing_is_later_than_the_h
 
 def test_a_held_line_says_when_it_is_due() -> None:
     """Whoever writes sleeps until then, and not longer."""
-    held = Held(hold=0.25)
+    held = HeldBack(hold=0.25)
     assert held.wait(7.0) is None
     held.put(Item(5, "box", "b", {}), 10.0)
     held.put(Item(4, "box", "a", {}), 10.2)
@@ -99,7 +99,7 @@ def test_a_held_line_says_when_it_is_due() -> None:
 
 def test_long_lines_are_not_held_for_long() -> None:
     """A container that writes megabytes must not fill our memory: the oldest go out at once, and none is lost."""
-    held, out = Held(), list[Item]()
+    held, out = HeldBack(), list[Item]()
     for number in range(20):
         held.put(Item(number, "box", "x" * (BYTES // 8), {}), 0.0)
         out += held.take(0.0)

@@ -17,7 +17,7 @@ import structlog
 
 from supervisor.logs.formats import LONGEST_MESSAGE, as_json, for_journald, for_syslog
 from supervisor.logs.pipeline import configure_logging
-from supervisor.logs.targets import WAITING, Datagrams, FileTarget, LogFile, Wanted, parse
+from supervisor.logs.targets import WAITING, Datagrams, FileTarget, LogFile, TargetSpec, parse
 
 STAMP = "2026-01-02T03:04:05.678Z"
 
@@ -32,11 +32,11 @@ def line(event: str = "engine.back", level: str = "info", **said: Any) -> dict[s
 def test_targets_are_read() -> None:
     """In the order in which they are given; a comma in a path is none of ours."""
     assert parse(["stdout", "file:/a,b.log,size=10K,keep=2", "file:/c", "journald", "syslog:/run/s"]) == (
-        Wanted("stdout"),
-        Wanted("file", "/a,b.log", 10240, 2),
-        Wanted("file", "/c", 10 << 20, 5),
-        Wanted("journald"),
-        Wanted("syslog", "/run/s"),
+        TargetSpec("stdout"),
+        TargetSpec("file", "/a,b.log", 10240, 2),
+        TargetSpec("file", "/c", 10 << 20, 5),
+        TargetSpec("journald"),
+        TargetSpec("syslog", "/run/s"),
     )
 
 

@@ -16,7 +16,7 @@ from hooks import command, webhook
 from hooks.circuit import FAILURES, REST
 from hooks.command import CommandReceiver
 from hooks.errors import NotToldError
-from hooks.notices import Kind, Notice, notices
+from hooks.notices import Notice, NoticeKind, notices
 from hooks.notifier import BURST, QUEUE, Notifier
 from hooks.webhook import Webhook
 from tests.pure.story import Story, needs, spec
@@ -30,7 +30,7 @@ from units.spec import HealPolicy, OnUnhealthy, UnitName, Via
 from units.world import Entry
 
 NOTICE = Notice(
-    Kind.HEAL, "web", "restarted after: unhealthy: HEALTHCHECK failed", "ab-1", "ready", "0123456789ab", 1, 10.0
+    NoticeKind.HEAL, "web", "restarted after: unhealthy: HEALTHCHECK failed", "ab-1", "ready", "0123456789ab", 1, 10.0
 )
 SILENT = structlog.wrap_logger(None, processors=[], wrapper_class=structlog.make_filtering_bound_logger(50))
 

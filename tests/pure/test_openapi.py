@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from supervisor.engine.port import Report
+from supervisor.engine.port import UserDockerReport
 from supervisor.http.control.openapi import Schemas, describe
 from supervisor.http.control.operations import OPERATIONS
 from supervisor.http.control.types import Dropped, Event, Status
@@ -18,7 +18,7 @@ from tests.pure.test_control import ask, lines, play
 from units.links import check
 from units.quantities import Instant
 from units.spec import Kind, Policy, Switchable, UnitName
-from units.switch.record import Outcome, Result, Switch, SwitchStep
+from units.switch.record import Switch, SwitchOutcome, SwitchResult, SwitchStep
 from units.world import fresh_unit, new_world
 
 PATHS = {name.partition(" ")[2] for name in OPERATIONS}
@@ -127,9 +127,11 @@ def test_a_host_s_whole_status_is_of_its_type() -> None:
     world = replace(
         new_world(units, check([console, docker]).links, [console, replace(console, variant="debian")]),
         switch=Switch(Switchable.CONSOLE, "default", "debian", SwitchStep.CHECKING, now, now, 1),
-        switched=Outcome(Switchable.ENGINE, "", "28", Result.REFUSED, "no", now, 1, (("checking", 0.5),), "a-1"),
+        switched=SwitchOutcome(
+            Switchable.ENGINE, "", "28", SwitchResult.REFUSED, "no", now, 1, (("checking", 0.5),), "a-1"
+        ),
     )
-    context = Context("embedded", "unix:///x", lambda instant: instant, 1.0, user_docker=Report())
+    context = Context("embedded", "unix:///x", lambda instant: instant, 1.0, user_docker=UserDockerReport())
     schemas = Schemas()
     schema = schemas.of(Status)
     told = status(world, context)

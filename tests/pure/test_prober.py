@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
-from supervisor.engine.port import Whereabouts
-from supervisor.runtime.health_scheduler import Prober
+from supervisor.engine.port import ContainerAddress
+from supervisor.runtime.health_scheduler import HealthScheduler
 from supervisor.runtime.loop import Inbox
-from supervisor.runtime.probes import Outcome, failed, passed
+from supervisor.runtime.probes import ProbeResult, failed, passed
 from tests.pure.story import Story, spec
 from tests.simulation import virtual_loop
 from tests.simulation.engine_model import FakeEngine
@@ -32,7 +32,7 @@ class Asker:
     """Answers as it is told, after as long as it is told."""
 
     def __init__(self) -> None:
-        self.answers: dict[str, Outcome] = {}
+        self.answers: dict[str, ProbeResult] = {}
         self.takes = 0.0
         self.stubborn = False
         """Answers though it was told to stop."""
@@ -40,7 +40,7 @@ class Asker:
         self.in_flight: Counter[str] = Counter()
         self.most: Counter[str] = Counter()
 
-    async def ask(self, check: Check, container: ContainerId, where: Whereabouts) -> Outcome:  # noqa: ARG002
+    async def ask(self, check: Check, container: ContainerId, where: ContainerAddress) -> ProbeResult:  # noqa: ARG002
         loop = asyncio.get_running_loop()
         key = f"{container[:6]} {check.name}"
         self.asked.append((loop.time(), check.name))
@@ -76,7 +76,9 @@ class Bench:
         self.story = Story.of(*specs)
         self.told: list[HealthReported] = []
         chance = iter(lambda: 0.5, None)
-        self.prober = Prober(Anywhere(), self.inbox, tasks, self.gauges, chance=lambda: next(chance), probes=self.asker)
+        self.prober = HealthScheduler(
+            Anywhere(), self.inbox, tasks, self.gauges, chance=lambda: next(chance), probes=self.asker
+        )
         self.story.connect()
         for name in checks:
             self.feed(fact.ContainerCreated(UnitName(name), self.story.id(name), "h1"))
@@ -112,8 +114,8 @@ class Anywhere(FakeEngine):
     def __init__(self) -> None:
         super().__init__(random.Random(1))
 
-    async def whereabouts(self, container: ContainerId) -> Whereabouts:  # noqa: ARG002
-        return Whereabouts(1, "192.0.2.1", host_network=False)
+    async def whereabouts(self, container: ContainerId) -> ContainerAddress:  # noqa: ARG002
+        return ContainerAddress(1, "192.0.2.1", host_network=False)
 
 
 def live(checks: Mapping[str, tuple[Check, ...]], main: Callable[[Bench], Awaitable[None]]) -> Bench:

@@ -15,10 +15,10 @@ import pytest
 
 from supervisor.dockerd.tls import certificates
 from supervisor.dockerd.tls.certificates import Purpose
-from supervisor.engine.port import ExecId, Whereabouts
+from supervisor.engine.port import ContainerAddress, ExecId
 from supervisor.runtime import probes
 from supervisor.runtime.netns import socket_of
-from supervisor.runtime.probes import Outcome, Probes
+from supervisor.runtime.probes import ProbeResult, Probes
 from tests.simulation import virtual_loop
 from tests.simulation.engine_model import FakeEngine
 from units.health import Check, Exec, Http, Tcp
@@ -26,7 +26,7 @@ from units.quantities import Seconds
 from units.spec import ContainerId
 
 BOX = ContainerId("b" * 64)
-HERE = Whereabouts(0, "", host_network=True)
+HERE = ContainerAddress(0, "", host_network=True)
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine"
 
 Serving = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -54,10 +54,10 @@ def says(answer: bytes, *, then: str = "close", heard: list[bytes] | None = None
 
 def ask(
     probe: Tcp | Http, serving: Serving | None, *, tls: ssl.SSLContext | None = None, timeout: float = 0.5
-) -> Outcome:
+) -> ProbeResult:
     """``probe`` with its port filled in."""
 
-    async def main() -> Outcome:
+    async def main() -> ProbeResult:
         asker = Probes(FakeEngine(random.Random(1)))
         talks: list[asyncio.Task[Any]] = []
 
@@ -162,7 +162,7 @@ def test_a_certificate_counts_unless_it_shall_not(server_context: ssl.SSLContext
 
 
 def test_a_named_host_without_an_address_fails() -> None:
-    async def main() -> Outcome:
+    async def main() -> ProbeResult:
         asker = Probes(FakeEngine(random.Random(1)))
         return await asker.ask(Check("c", Tcp(1, "no.such.host.invalid"), timeout=Seconds(5)), BOX, HERE)
 
@@ -207,7 +207,9 @@ def command(*words: str, timeout: float = 3) -> Check:
 
 def test_a_command_passes_by_its_exit_code() -> None:
     async def main(_engine: Slow, asker: Probes, box: ContainerId) -> None:
-        assert await asker.ask(command("echo", "fine"), box, HERE) == Outcome(passed=True, output="fine", kind="passed")
+        assert await asker.ask(command("echo", "fine"), box, HERE) == ProbeResult(
+            passed=True, output="fine", kind="passed"
+        )
         assert (await asker.ask(command("false"), box, HERE)).output == "exit code 1"
         assert (await asker.ask(command("nope"), box, HERE)).output == "exit code 127"
 
@@ -271,9 +273,9 @@ def test_a_command_of_an_engine_that_was_restarted_counts_as_over() -> None:
 
 
 def test_where_no_way_leads_nothing_is_said_of_the_container() -> None:
-    async def main() -> Outcome:
+    async def main() -> ProbeResult:
         asker = Probes(FakeEngine(random.Random(1)))
-        nowhere = Whereabouts(0, "", host_network=False)
+        nowhere = ContainerAddress(0, "", host_network=False)
         return await asker.ask(Check("c", Tcp(1), timeout=Seconds(1)), BOX, nowhere)
 
     told = asyncio.run(main())
@@ -282,7 +284,7 @@ def test_where_no_way_leads_nothing_is_said_of_the_container() -> None:
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 70, ".x"])
 def test_a_host_that_is_none_ends_nothing(host: str) -> None:
-    async def main() -> Outcome:
+    async def main() -> ProbeResult:
         return await Probes(FakeEngine(random.Random(1))).ask(Check("c", Tcp(1, host)), BOX, HERE)
 
     assert not asyncio.run(main()).passed

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from supervisor.journal import record_file
 from supervisor.journal.journal import Journal
 from supervisor.journal.record import Record
-from supervisor.journal.record_file import BOUND, EACH, RecordsFile, decode, encode, load, select
+from supervisor.journal.record_file import BOUND, EACH, RecordFile, decode, encode, load, select
 
 LOG = structlog.get_logger()
 
@@ -42,7 +42,7 @@ async def at_once(work: Callable[..., int], *arguments: Any) -> int:
     return work(*arguments)
 
 
-def write(file: RecordsFile) -> None:
+def write(file: RecordFile) -> None:
     asyncio.run(file.write())
 
 
@@ -98,7 +98,7 @@ def test_records_survive_and_a_damaged_tail_is_dropped_and_told(tmp_path: Path) 
     path = tmp_path / "records"
     assert load(path, LOG) == ()
     made = journal("web", "db")
-    file = RecordsFile(path, made, LOG, in_thread=at_once)
+    file = RecordFile(path, made, LOG, in_thread=at_once)
     write(file)
     tell(made, "web")
     write(file)
@@ -121,7 +121,7 @@ def test_the_file_is_bounded_and_a_quiet_unit_stays_in_it(tmp_path: Path) -> Non
     """A neighbour that crashes all week does not push out what another one did on Monday."""
     path = tmp_path / "records"
     made = journal(*["quiet"] * 3)
-    file = RecordsFile(path, made, LOG, in_thread=at_once)
+    file = RecordFile(path, made, LOG, in_thread=at_once)
     sizes = []
     for _ in range(60):
         for _ in range(40):
@@ -150,7 +150,7 @@ def test_a_full_disk_is_told_once_and_all_is_written_when_it_has_room(
 ) -> None:
     path = tmp_path / "records"
     made = journal("web")
-    file = RecordsFile(path, made, LOG, in_thread=at_once)
+    file = RecordFile(path, made, LOG, in_thread=at_once)
     write(file)
 
     def full(*_: object) -> int:
@@ -173,7 +173,7 @@ def test_a_full_disk_is_told_once_and_all_is_written_when_it_has_room(
 def test_a_file_that_somebody_else_changed_is_written_anew(tmp_path: Path) -> None:
     path = tmp_path / "records"
     made = journal("web")
-    file = RecordsFile(path, made, LOG, in_thread=at_once)
+    file = RecordFile(path, made, LOG, in_thread=at_once)
     write(file)
     path.write_bytes(path.read_bytes() + b"something else\n")
     for _ in range(2):
@@ -204,7 +204,7 @@ def test_a_storm_is_one_write_and_the_end_writes_what_is_left(tmp_path: Path, mo
 
     async def scene() -> None:
         made = journal()
-        file = RecordsFile(path, made, LOG, in_thread=counted)
+        file = RecordFile(path, made, LOG, in_thread=counted)
         for _ in range(50):
             tell(made, "web")
             file.observe(None, None, None)  # type: ignore[arg-type]

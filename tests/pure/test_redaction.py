@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.logs import redaction
-from supervisor.logs.known_secrets import Secrets
+from supervisor.logs.known_secrets import KnownSecrets
 from supervisor.logs.redaction import Scrubber, known_labels, redact, telling, told, worth_hiding
 from supervisor.logs.secret_hints import GONE
 
@@ -132,7 +132,7 @@ def test_looking_first_whether_there_is_anything_changes_nothing(pieces: list[st
 )
 def test_a_sentence_about_a_unit_stays(text: str) -> None:
     """Whatever the unit's name is; what stands behind an equals sign is a secret all the same."""
-    secrets = Secrets()
+    secrets = KnownSecrets()
     assert secrets(text) == text
     assert secrets(f"{text}; TOKEN={CANARY}") == f"{text}; TOKEN={GONE}"
 
@@ -154,7 +154,7 @@ def test_what_was_learnt_is_taken_out_of_any_text() -> None:
         },
         "Cmd": ["run", f"https://{CANARY}5@h/", f"sh -c 'x --token {CANARY}7; PASS=\"{CANARY}8\" y'"],
     }
-    secrets = Secrets()
+    secrets = KnownSecrets()
     secrets.learn(worth_hiding([body], ()))
     secrets.learn([f"{CANARY}6"])
     for number in range(1, 9):

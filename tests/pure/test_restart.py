@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from units.quantities import Instant, Seconds
-from units.restart import After, CrashLoop, Death, GiveUp, Rest, decide
+from units.restart import After, CrashLoop, Death, GiveUp, Stay, decide
 from units.spec import Policy, RestartPolicy
 from units.unit import Budget
 
@@ -73,9 +73,9 @@ def test_policies_say_who_runs_again() -> None:
         rules = RestartPolicy(policy, max_retries=retries)
         return type(decide(rules, Budget(failures), crash(1, code), Instant(100), 0.5))
 
-    assert verdict(Policy.NO, 0) is Rest
+    assert verdict(Policy.NO, 0) is Stay
     assert verdict(Policy.NO, 1) is GiveUp
-    assert verdict(Policy.ON_FAILURE, 0) is Rest
+    assert verdict(Policy.ON_FAILURE, 0) is Stay
     assert verdict(Policy.ON_FAILURE, 1) is After
     assert verdict(Policy.ON_FAILURE, 1, retries=2, failures=1) is After
     assert verdict(Policy.ON_FAILURE, 1, retries=2, failures=2) is GiveUp

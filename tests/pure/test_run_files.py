@@ -7,9 +7,9 @@ import structlog
 from structlog.testing import capture_logs
 from structlog.typing import FilteringBoundLogger
 
-from supervisor.dockerd.run_files import Record, RunFiles
+from supervisor.dockerd.run_files import ProcessRecord, RunFiles
 
-RECORD = Record(7, "12345", "c0ffee", "console", "", "hash", "/run/docker.sock", "/var/lib/docker")
+RECORD = ProcessRecord(7, "12345", "c0ffee", "console", "", "hash", "/run/docker.sock", "/var/lib/docker")
 
 
 def log() -> FilteringBoundLogger:

@@ -13,12 +13,12 @@ from supervisor.config.compose_keys import KEYS
 from supervisor.config.labels import OWN
 from supervisor.config.parsing import parse
 from supervisor.config.settings import Settings, SupervisorSettings
-from supervisor.config.tree import ConfigError, Report
+from supervisor.config.tree import ConfigError, ProblemReport
 from units.quantities import Seconds
 
 
 def settings_of(text: str) -> Settings:
-    report = Report()
+    report = ProblemReport()
     root = yaml_source.parse(text, "c.yml", report)
     assert root is not None
     return parse(root, report)
@@ -222,7 +222,7 @@ def test_no_value_of_any_key_breaks_the_reader(service: dict[str, str], label: s
     """Whatever stands under a key: settings whose bodies are JSON, or problems, each with a place."""
     entries = {"image": "x", **service, "labels": f"{{{label}: {value}}}"}
     text = ", ".join(f"{key}: {shape}" for key, shape in entries.items())
-    report = Report()
+    report = ProblemReport()
     root = yaml_source.parse(f"rancher: {{services: {{web: {{{text}}}}}}}", "c.yml", report)
     assert root is not None
     with contextlib.suppress(ConfigError):

@@ -23,10 +23,10 @@ from units.spec import (
     UnitName,
     UnitSpec,
 )
-from units.switch.record import Result, SwitchStep
+from units.switch.record import SwitchResult, SwitchStep
 from units.tables.console import park, undefined
 from units.tables.storage import placed
-from units.unit import Failure, Spare, StoppedBy
+from units.unit import Failure, StandbyContainer, StoppedBy
 from units.world import new_world
 
 
@@ -397,14 +397,16 @@ def test_the_record_of_an_outcome_is_complete() -> None:
         Switchable.ENGINE,
         "",
         "new",
-        Result.REFUSED,
+        SwitchResult.REFUSED,
     )
     assert replace(outcome, ended=Instant(0)).why == "there is no engine 'new'"
 
 
 def test_only_another_console_that_runs_is_stopped_at_boot() -> None:
     """There is one console at a time; what is stopped already is left as it is."""
-    others = {name: Spare(ContainerId(name), "", running) for name, running in (("runs", True), ("rests", False))}
+    others = {
+        name: StandbyContainer(ContainerId(name), "", running) for name, running in (("runs", True), ("rests", False))
+    }
     assert [
         order.container for order in park({}, others, undefined("default")) if isinstance(order, ParkContainer)
     ] == ["runs"]

@@ -9,7 +9,7 @@ from units.events import ChoiceLost, SwitchAsked, SwitchDue, SwitchEvent
 from units.machine import Table
 from units.spec import Kind
 from units.switch import table
-from units.switch.record import Result, SwitchStep
+from units.switch.record import SwitchResult, SwitchStep
 from units.tables.by_kind import rules_of
 from units.unit import UNIT_PHASES, Phase
 
@@ -87,7 +87,7 @@ def test_a_switch_has_no_dead_row_and_always_an_end() -> None:
         ends = set()
         for here in queue:
             for row in table.ROWS:
-                if row.at is here and isinstance(row.to, Result):
+                if row.at is here and isinstance(row.to, SwitchResult):
                     ends.add(row.to)
                 elif row.at is here and isinstance(row.to, SwitchStep) and row.to not in seen:
                     seen.add(row.to)

@@ -18,7 +18,7 @@ from supervisor.__main__ import main
 from supervisor.dockerd.rooted_path import within
 from supervisor.dockerd.tls import certificates
 from supervisor.dockerd.tls.certificates import Purpose, check_pair
-from supervisor.dockerd.tls.files import Outcome, make_client, make_server, materialize
+from supervisor.dockerd.tls.files import TlsOutcome, make_client, make_server, materialize
 from supervisor.dockerd.tls.folder import opened
 from supervisor.dockerd.tls.settings import (
     CA,
@@ -48,7 +48,7 @@ def modes(place: Path) -> dict[str, str]:
     return {file.name: stat.filemode(file.stat().st_mode) for file in (place, *sorted(place.iterdir()))}
 
 
-def done(outcomes: Sequence[Outcome]) -> list[tuple[str, str, str, tuple[str, ...]]]:
+def done(outcomes: Sequence[TlsOutcome]) -> list[tuple[str, str, str, tuple[str, ...]]]:
     return [(outcome.path.name, outcome.done, outcome.why, outcome.names) for outcome in outcomes]
 
 

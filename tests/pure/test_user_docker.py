@@ -12,7 +12,7 @@ import pytest
 from supervisor.dockerd.container_fs import filesystem_of, find_engine, same_mounts
 from supervisor.dockerd.process import last_words, started_at
 from supervisor.dockerd.rooted_path import within
-from supervisor.dockerd.run_files import Record
+from supervisor.dockerd.run_files import ProcessRecord
 from supervisor.dockerd.user_docker import SERVES, UserDocker, _Run
 from supervisor.runtime.loop import Inbox
 from tests.simulation.engine_model import FakeEngine
@@ -104,7 +104,7 @@ def test_whether_it_serves_is_judged_as_every_check_is(tmp_path: Path) -> None:
         inbox = Inbox(lambda: 0.0)
         docker = UserDocker(FakeEngine(random.Random(1)), inbox, SILENT, state_dir=tmp_path, environ={})
         process: Any = SimpleNamespace(pid=7)
-        run = _Run(process, Record(7, "", "", "", "", "", "", ""), 0.0, "c1")
+        run = _Run(process, ProcessRecord(7, "", "", "", "", "", "", ""), 0.0, "c1")
         for trouble in troubles:
             docker._judge(run, trouble, Seconds(1000))
         events = [inbox.take().event for _ in range(inbox.depth)]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.engine.docker import socket_path
-from supervisor.engine.fast_client import Answer, Caller, listen, request, unreachable
+from supervisor.engine.fast_client import FastClient, Reply, listen, request, unreachable
 from supervisor.engine.http1 import LONGEST_HEAD, Lines, Response, WireError
 from supervisor.engine.port import EngineError
 from units.unit import Failure
@@ -196,11 +196,11 @@ def test_calls_share_a_connection(tmp_path: Path) -> None:
     async def main() -> None:
         script = Script(NO_CONTENT, REFUSED, OK)
         async with peer(tmp_path, script) as path:
-            caller = Caller(path)
+            caller = FastClient(path)
             await caller.warm()
-            assert await caller.call("POST", "/a", 10) == Answer(204, b"")
-            assert await caller.call("POST", "/b", 10) == Answer(400, b"too old")
-            assert await caller.call("GET", "/c", 10) == Answer(200, b"ok")
+            assert await caller.call("POST", "/a", 10) == Reply(204, b"")
+            assert await caller.call("POST", "/b", 10) == Reply(400, b"too old")
+            assert await caller.call("GET", "/c", 10) == Reply(200, b"ok")
             caller.close()
         assert script.requests == [
             (1, b"POST /a HTTP/1.1"),
@@ -221,11 +221,11 @@ def test_a_request_leaves_before_anybody_waits_for_its_answer(tmp_path: Path) ->
             writer.write(NO_CONTENT)
 
         async with peer(tmp_path, serve) as path:
-            caller = Caller(path)
+            caller = FastClient(path)
             await caller.warm()
             asked = caller.ask("POST", "/a", 10)
             await came.wait()
-            assert await caller.answer(asked) == Answer(204, b"")
+            assert await caller.answer(asked) == Reply(204, b"")
 
     run(main())
 
@@ -234,9 +234,9 @@ def test_a_kept_connection_that_was_closed_is_replaced(tmp_path: Path) -> None:
     async def main() -> None:
         script = Script(OK, None, NO_CONTENT)
         async with peer(tmp_path, script) as path:
-            caller = Caller(path)
+            caller = FastClient(path)
             await caller.call("POST", "/a", 10)
-            assert await caller.call("POST", "/b", 10) == Answer(204, b"")
+            assert await caller.call("POST", "/b", 10) == Reply(204, b"")
             caller.close()
         assert [connection for connection, _ in script.requests] == [1, 1, 2]
 
@@ -251,7 +251,7 @@ def test_a_peer_that_breaks_off_is_unreachable(tmp_path: Path, answer: bytes | N
             writer.write(answer or b"")
 
         async with peer(tmp_path, serve) as path:
-            caller = Caller(path)
+            caller = FastClient(path)
             with pytest.raises(EngineError) as caught:
                 await caller.call("POST", "/a", 10)
             assert caught.value.failure is Failure.UNREACHABLE
@@ -269,7 +269,7 @@ def test_a_call_that_is_given_up_closes_its_connection(tmp_path: Path) -> None:
             closed.set()
 
         async with peer(tmp_path, serve) as path:
-            caller = Caller(path)
+            caller = FastClient(path)
             with pytest.raises(TimeoutError):
                 await caller.call("POST", "/a", 0.01)
             await closed.wait()
@@ -281,9 +281,9 @@ def test_more_calls_than_connections_wait_for_their_turn(tmp_path: Path) -> None
     async def main() -> None:
         script = Script(*[NO_CONTENT] * 20)
         async with peer(tmp_path, script) as path:
-            caller = Caller(path, connections=2)
+            caller = FastClient(path, connections=2)
             answers = await asyncio.gather(*(caller.call("POST", f"/{number}", 10) for number in range(20)))
-            assert answers == [Answer(204, b"")] * 20
+            assert answers == [Reply(204, b"")] * 20
             caller.close()
         assert {connection for connection, _ in script.requests} == {1, 2}
 
@@ -293,7 +293,7 @@ def test_more_calls_than_connections_wait_for_their_turn(tmp_path: Path) -> None
 def test_nobody_at_the_socket_is_told(tmp_path: Path) -> None:
     async def main() -> None:
         missing = str(tmp_path / "none.sock")
-        for attempt in (Caller(missing).call("GET", "/", 10), listen(missing)):
+        for attempt in (FastClient(missing).call("GET", "/", 10), listen(missing)):
             with pytest.raises(EngineError, match="does not exist") as caught:
                 await attempt
             assert caught.value.failure is Failure.UNREACHABLE
@@ -313,7 +313,7 @@ def test_a_stream_hands_over_what_has_come(tmp_path: Path) -> None:
 
         async with peer(tmp_path, serve) as path:
             listener = await listen(path)
-            assert await listener.open("/events") == Answer(200, b"")
+            assert await listener.open("/events") == Reply(200, b"")
             more.set()
             lines: list[bytes] = []
             for _ in range(2):
@@ -378,7 +378,7 @@ def test_a_stream_may_be_refused(tmp_path: Path) -> None:
     async def main() -> None:
         async with peer(tmp_path, Script(REFUSED)) as path:
             listener = await listen(path)
-            assert await listener.open("/events") == Answer(400, b"too old")
+            assert await listener.open("/events") == Reply(400, b"too old")
             listener.close()
 
     run(main())

@@ -25,14 +25,14 @@ from typing import Any, Literal, NoReturn, TypeVar
 from supervisor.engine import decode
 from supervisor.engine.port import (
     CheckLine,
+    ContainerAddress,
     EngineError,
     EngineInfo,
+    EngineMessage,
     ExecId,
     HandOver,
-    Heard,
     OutputLine,
     Replica,
-    Whereabouts,
 )
 from units.events import Observed
 from units.health import Health
@@ -144,11 +144,11 @@ class _Stream:
     """One reader of the events."""
 
     def __init__(self) -> None:
-        self.pending: deque[Heard] = deque()
+        self.pending: deque[EngineMessage] = deque()
         self.wake = asyncio.Event()
         self.end = ""
 
-    def put(self, heard: Heard) -> None:
+    def put(self, heard: EngineMessage) -> None:
         self.pending.append(heard)
         self.wake.set()
 
@@ -203,7 +203,7 @@ class FakeEngine:
         """Time, operation, and its object, of each call that reached the engine."""
         self.emitted: list[tuple[float, str, str]] = []
         """Time, action, and the container's name, of each event; also of those that nobody heard."""
-        self._ring: deque[Heard] = deque(maxlen=RING)
+        self._ring: deque[EngineMessage] = deque(maxlen=RING)
         self._streams: list[_Stream] = []
         self._generation = 0
         self._under_way = 0
@@ -230,7 +230,7 @@ class FakeEngine:
         finally:
             self._streams.remove(stream)
 
-    async def _hand_over(self, stream: _Stream, hear: Callable[[Heard], None]) -> NoReturn:
+    async def _hand_over(self, stream: _Stream, hear: Callable[[EngineMessage], None]) -> NoReturn:
         while True:
             if not stream.pending and not stream.end:
                 stream.wake.clear()
@@ -299,10 +299,10 @@ class FakeEngine:
     async def health_log(self, container: ContainerId) -> tuple[CheckLine, ...]:
         return await self._call("inspect", container, lambda: (self._get(container), ())[1])
 
-    async def whereabouts(self, container: ContainerId) -> Whereabouts:
-        def effect() -> Whereabouts:
+    async def whereabouts(self, container: ContainerId) -> ContainerAddress:
+        def effect() -> ContainerAddress:
             found = self._get(container)
-            return Whereabouts(1 if found.running else 0, found.address, host_network=False)
+            return ContainerAddress(1 if found.running else 0, found.address, host_network=False)
 
         return await self._call("inspect", container, effect)
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hooks.gates import Leave
+from hooks.gates import GateVerdict
 from hooks.points import Asked
 from supervisor.boot_app import boot_mode
 from supervisor.config.settings import Settings
-from supervisor.journal.restart_origins import Plans
+from supervisor.journal.restart_origins import RestartOrigins
 from supervisor.logs.pipeline import Pipeline
 from supervisor.runtime.loop import Observer
 from tests.simulation.engine_model import FakeEngine, Faults, Program
@@ -22,7 +22,7 @@ from units.actions import FREE
 from units.decisions import Judgement, judgement, of_standing
 from units.events import ConfigRead, Event, ResetAsked, RestartAsked, StartAsked, StopAsked
 from units.health import Check, CheckKind, Exec
-from units.incidents import Incidents, Looked, look
+from units.incidents import IncidentChange, Incidents, look
 from units.kernel import react
 from units.machine import Moment
 from units.quantities import Instant, Seconds
@@ -60,7 +60,7 @@ class Recorder:
         self.decided: list[tuple[Transition, int]] = []
         """Each restart, and the number of the decision that it comes from."""
         self.misjudged: list[str] = []
-        self._plans = Plans()
+        self._plans = RestartOrigins()
         self._before: World | None = None
 
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
@@ -79,10 +79,10 @@ class Recorder:
             if vetoed and step.before.pending not in FREE and ordered:
                 ordered.pop()  # Nothing came of it. (One that died while it was started is no transition, and not in.)
 
-    def incidents(self) -> list[Looked]:
+    def incidents(self) -> list[IncidentChange]:
         """What each step made of the incidents, oldest first."""
         assert self.first is not None
-        world, told = self.first, [Looked(Incidents())]
+        world, told = self.first, [IncidentChange(Incidents())]
         for event, moment in self.history:
             reaction = react(world, event, moment)
             world = reaction.world
@@ -135,10 +135,10 @@ class DrawnGates:
         """How the names end of those whose starts and stops are asked for."""
         self._stand = True
 
-    async def ask(self, asked: Asked) -> Leave:
+    async def ask(self, asked: Asked) -> GateVerdict:
         await asyncio.sleep(self._chance.uniform(0, self._longest))
         no = self._chance.random() < self.refuses
-        return Leave((("drawn", f"not {asked.unit} now"),)) if no else Leave()
+        return GateVerdict((("drawn", f"not {asked.unit} now"),)) if no else GateVerdict()
 
     def stand_before(self, point: str, unit: str) -> bool:
         return self._stand and (point == "before_switch" or unit[-1] in self._units)

@@ -10,7 +10,7 @@ from typing import Any
 from supervisor.boot_app import boot_mode
 from supervisor.config.parsing import user_docker_spec
 from supervisor.config.settings import Settings, UserDockerSettings
-from supervisor.engine.port import Engine, EngineError, Report, UserEngine
+from supervisor.engine.port import Engine, EngineError, UserDockerReport, UserEngine
 from supervisor.logs.pipeline import Pipeline
 from supervisor.runtime.loop import Inbox
 from supervisor.state.choices import Choices
@@ -88,7 +88,7 @@ class FakeUserEngine:
         self._hash = HASH
         self._closed = False
 
-    report = Report()
+    report = UserDockerReport()
 
     async def engines(self, _container: ContainerId) -> list[dict[str, str]]:
         return []

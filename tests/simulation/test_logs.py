@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from supervisor.http.control.logs import Logs, Wanted
+from supervisor.http.control.logs import LogFilter, Logs
 from supervisor.journal.journal import Journal
 from supervisor.logs.merge import HOLD, Item
 from tests.simulation.engine_model import EPOCH_NS, FakeEngine, Faults, Program
@@ -19,7 +19,7 @@ from units.spec import Kind, Policy, RestartPolicy, UnitName, UnitSpec
 from units.unit import Phase
 from units.world import World
 
-ALL = Wanted(unit=None, since=0, until=None, tail=None, level=20, output_only=False)
+ALL = LogFilter(unit=None, since=0, until=None, tail=None, level=20, output_only=False)
 WEB, OTHER = UnitName("web"), UnitName("other")
 
 
@@ -61,7 +61,7 @@ class Scene:
     async def up(self) -> None:
         assert await self.host.until(all_ready, 120)
 
-    def follow(self, wanted: Wanted) -> "asyncio.Task[None]":
+    def follow(self, wanted: LogFilter) -> "asyncio.Task[None]":
         logs = Logs(self.journal, self.engine, lambda: self.host.world, lambda _: ())
 
         async def read() -> None:
@@ -177,7 +177,7 @@ def test_what_comes_together_is_in_order(seed: int) -> None:
     run(main())
 
 
-def read_past(wanted: Callable[[Scene], Wanted]) -> list[str]:
+def read_past(wanted: Callable[[Scene], LogFilter]) -> list[str]:
     """Texts and states, of a host on which six lines were written, one each second, by turns."""
 
     async def main() -> list[str]:

@@ -13,7 +13,7 @@ from tests.simulation.seeds import play_all, seeds_of
 from tests.simulation.switches import STEPS, SwitchingHost
 from tests.simulation.virtual_loop import run
 from units.spec import CONSOLE, Switchable
-from units.switch.record import Result, SwitchStep
+from units.switch.record import SwitchResult, SwitchStep
 from units.world import World
 
 TARGETS = {
@@ -118,7 +118,9 @@ def reached(host: SwitchingHost, step: SwitchStep) -> bool:
 def judged(world: World, target: str) -> list[str]:
     """Without a fault the outcome follows from the target alone."""
     outcome = world.switched
-    wanted = {"broken": Result.ROLLED_BACK, "sick": Result.ROLLED_BACK, "bad": Result.REFUSED}.get(target, Result.DONE)
+    wanted = {"broken": SwitchResult.ROLLED_BACK, "sick": SwitchResult.ROLLED_BACK, "bad": SwitchResult.REFUSED}.get(
+        target, SwitchResult.DONE
+    )
     if outcome is None or outcome.result is not wanted:
         return [f"{outcome and (outcome.result, outcome.why)} instead of {wanted}"]
     return []

@@ -10,7 +10,7 @@ from units.commands import (
 )
 from units.deaths import NEVER_RAN, death, describe_exit, pending_reason, verdict
 from units.health import Health
-from units.machine import Step, View, arm
+from units.machine import Moved, View, arm
 from units.quantities import NEVER, Seconds
 from units.records import replace
 from units.restart import After, CrashLoop, spread
@@ -59,19 +59,19 @@ def mourn(unit: Unit, event: Any, view: View) -> Unit:
     )
 
 
-def finish(unit: Unit, event: Any, view: View) -> Step:
+def finish(unit: Unit, event: Any, view: View) -> Moved:
     judged = verdict(unit, event, view)
-    return Step(dead(unit, event, budget=judged.budget, reason=judged.reason, pending=None))
+    return Moved(dead(unit, event, budget=judged.budget, reason=judged.reason, pending=None))
 
 
-def back_off(unit: Unit, event: Any, view: View) -> Step:
+def back_off(unit: Unit, event: Any, view: View) -> Moved:
     judged = verdict(unit, event, view)
     assert isinstance(judged, After)
     reason = f"{judged.reason}; restart in {duration(judged.delay)}"
     return arm(replace(mourn(unit, event, view), reason=reason), Timer.RETRY, judged.delay)
 
 
-def loop(unit: Unit, event: Any, view: View) -> Step:
+def loop(unit: Unit, event: Any, view: View) -> Moved:
     judged = verdict(unit, event, view)
     assert isinstance(judged, CrashLoop)
     reason = f"{judged.reason}; {_next_probe(unit, judged.probe)}"
@@ -82,14 +82,14 @@ def _next_probe(unit: Unit, delay: Seconds) -> str:
     return f"next try in {duration(delay)}, or run `dockwarden reset-failed {unit.name}`"
 
 
-def probe_later(unit: Unit, event: Any, _view: View) -> Step:
+def probe_later(unit: Unit, event: Any, _view: View) -> Moved:
     """The engine will refuse this start again until something is changed: retry rarely."""
     delay = unit.spec.restart.probe
     reason = f"{event.message}; {_next_probe(unit, delay)}"
     return arm(dead(unit, event, reason=reason, pending=Reason.START_FAILED), Timer.RETRY, delay)
 
 
-def try_engine_later(unit: Unit, event: Any, view: View) -> Step:
+def try_engine_later(unit: Unit, event: Any, view: View) -> Moved:
     """The engine does not answer: retry soon, without charging the unit's restart budget."""
     delay = spread(UNREACHABLE_DELAY, unit.spec.restart.jitter, view.moment.jitter)
     return arm(replace(unit, reason=f"{event.message}; next try in {duration(delay)}"), Timer.RETRY, delay)
@@ -99,31 +99,31 @@ UNKNOWN: Mapping[str, Any] = {"health": Health.NONE, "reports": {}, "look": None
 """Reset when the unit gets another container: health and inspection were of the previous one."""
 
 
-def note_kill(unit: Unit, event: fact.ContainerKilled, _view: View) -> Step:
-    return Step(replace(unit, kill_seen=unit.kill_seen or event.signal in ENDING_SIGNALS))
+def note_kill(unit: Unit, event: fact.ContainerKilled, _view: View) -> Moved:
+    return Moved(replace(unit, kill_seen=unit.kill_seen or event.signal in ENDING_SIGNALS))
 
 
-def note_stop(unit: Unit, _event: Any, _view: View) -> Step:
+def note_stop(unit: Unit, _event: Any, _view: View) -> Moved:
     """Note the engine's ``stop``. Without a stop signal in this run it belongs to the previous run."""
-    return Step(replace(unit, stop_seen=unit.kill_seen))
+    return Moved(replace(unit, stop_seen=unit.kill_seen))
 
 
-def note_oom(unit: Unit, _event: Any, _view: View) -> Step:
-    return Step(replace(unit, oom=True))
+def note_oom(unit: Unit, _event: Any, _view: View) -> Moved:
+    return Moved(replace(unit, oom=True))
 
 
-def blame_memory(unit: Unit, _event: Any, _view: View) -> Step:
+def blame_memory(unit: Unit, _event: Any, _view: View) -> Moved:
     """Correct a death to OOM-killed: some engines report the OOM after the death."""
     known = describe_exit(unit.exit_code, oom=True)
     reason = unit.reason.replace(unit.death, known) if unit.death else unit.reason
-    return Step(replace(unit, pending=Reason.OOM, death=known, reason=reason))
+    return Moved(replace(unit, pending=Reason.OOM, death=known, reason=reason))
 
 
-def forget_container(unit: Unit, _event: Any, _view: View) -> Step:
-    return Step(replace(unit, container=None, **UNKNOWN))
+def forget_container(unit: Unit, _event: Any, _view: View) -> Moved:
+    return Moved(replace(unit, container=None, **UNKNOWN))
 
 
-def await_verdict(unit: Unit, event: fact.ContainerDied, _view: View) -> Step:
+def await_verdict(unit: Unit, event: fact.ContainerDied, _view: View) -> Moved:
     """Wait until it is known whether a death after a stop signal was ``docker stop`` or only ``docker kill``."""
     started_at = unit.started_at
     reason = f"{describe_exit(event.exit_code)} after a stop signal; checking whether it was `docker stop`"
@@ -144,17 +144,17 @@ def retired(unit: Unit) -> Unit:
     return replace(unit, wanted=False, pending=None, again=None, failing="", reason=reason, grace=None)
 
 
-def bow(unit: Unit, event: Any, _view: View) -> Step:
+def bow(unit: Unit, event: Any, _view: View) -> Moved:
     """Someone stopped it through the engine: it stays stopped."""
-    return Step(retired(dead(unit, event, stopped_by=StoppedBy.OUTSIDE)))
+    return Moved(retired(dead(unit, event, stopped_by=StoppedBy.OUTSIDE)))
 
 
-def retire(unit: Unit, event: Any, _view: View) -> Step:
+def retire(unit: Unit, event: Any, _view: View) -> Moved:
     """Mark a unit without a process as inactive."""
-    return Step(retired(unwant(unit, event, _view).unit))
+    return Moved(retired(unwant(unit, event, _view).unit))
 
 
-def unwant(unit: Unit, event: Any, _view: View) -> Step:
+def unwant(unit: Unit, event: Any, _view: View) -> Moved:
     match event:
         case fact.StopAsked(by=by):
             stopped_by = by
@@ -163,33 +163,33 @@ def unwant(unit: Unit, event: Any, _view: View) -> Step:
             stopped_by = StoppedBy.SHUTDOWN if unit.stopped_by is StoppedBy.NOBODY else unit.stopped_by
         case _:
             stopped_by = unit.stopped_by
-    return Step(replace(unit, wanted=False, stopped_by=stopped_by, again=None, pending=None))
+    return Moved(replace(unit, wanted=False, stopped_by=stopped_by, again=None, pending=None))
 
 
-def end(unit: Unit, event: Any, _view: View) -> Step:
+def end(unit: Unit, event: Any, _view: View) -> Moved:
     """Its process ended, and it is not wanted."""
-    return Step(retired(dead(unit, event)))
+    return Moved(retired(dead(unit, event)))
 
 
-def fail(unit: Unit, event: Any, _view: View) -> Step:
-    return Step(dead(unit, event, reason=unit.failing, failing="", pending=None))
+def fail(unit: Unit, event: Any, _view: View) -> Moved:
+    return Moved(dead(unit, event, reason=unit.failing, failing="", pending=None))
 
 
-def doubt(unit: Unit, event: Any, _view: View) -> Step:
+def doubt(unit: Unit, event: Any, _view: View) -> Moved:
     """The engine's answer contradicts the known state: take a snapshot."""
-    return Step(unit, (TakeSnapshot(f"{unit.name}: {event.message}"),))
+    return Moved(unit, (TakeSnapshot(f"{unit.name}: {event.message}"),))
 
 
-def doubt_and_back_off(unit: Unit, event: Any, view: View) -> Step:
+def doubt_and_back_off(unit: Unit, event: Any, view: View) -> Moved:
     step = back_off(unit, event, view)
-    return Step(step.unit, (*step.commands, TakeSnapshot(f"{unit.name}: {death(unit, event, view).what}")))
+    return Moved(step.unit, (*step.commands, TakeSnapshot(f"{unit.name}: {death(unit, event, view).what}")))
 
 
 OWNER_GRACE = Seconds(0.25)
 """The kernel kills the members of a pid namespace before its owner: the owner's death follows within milliseconds."""
 
 
-def await_owner(unit: Unit, event: fact.ContainerDied, _view: View) -> Step:
+def await_owner(unit: Unit, event: fact.ContainerDied, _view: View) -> Moved:
     reason = f"{describe_exit(event.exit_code)}; checking whether the owner of its pid namespace ended"
     return arm(dead(unit, event, reason=reason, started_at=unit.started_at), Timer.VERDICT, OWNER_GRACE)
 

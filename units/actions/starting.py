@@ -12,7 +12,7 @@ from units.commands import (
 )
 from units.guards import lacking
 from units.healing import unexamined
-from units.machine import Step, View, arm
+from units.machine import Moved, View, arm
 from units.quantities import Instant, Seconds
 from units.records import replace
 from units.relinking import rejoined, worn
@@ -27,14 +27,14 @@ IMAGE_DELAY, IMAGE_MAX_DELAY = Seconds(5), Seconds(300)
 VETO_DELAY, VETO_MAX_DELAY = Seconds(5), Seconds(60)
 
 
-def miss_image(unit: Unit, event: Any, view: View) -> Step:
+def miss_image(unit: Unit, event: Any, view: View) -> Moved:
     base = min(IMAGE_MAX_DELAY, IMAGE_DELAY * 2 ** min(unit.misses, 10))
     delay = spread(base, unit.spec.restart.jitter, view.moment.jitter)
     reason = f"{event.message}; next try in {duration(delay)}"
     return arm(replace(unit, reason=reason, misses=unit.misses + 1, pulled=False), Timer.RETRY, delay)
 
 
-def heed(unit: Unit, event: Any, view: View) -> Step:
+def heed(unit: Unit, event: Any, view: View) -> Moved:
     """A hook vetoed the start: retry later, and give back what the start was charged to the budget."""
     base = min(VETO_MAX_DELAY, VETO_DELAY * 2 ** min(unit.misses, 10))
     delay = spread(base, unit.spec.restart.jitter, view.moment.jitter)
@@ -45,20 +45,20 @@ def heed(unit: Unit, event: Any, view: View) -> Step:
     return arm(replace(unit, reason=reason, misses=unit.misses + 1, budget=budget), Timer.RETRY, delay)
 
 
-def remember_pull(unit: Unit, event: Any, view: View) -> Step:
+def remember_pull(unit: Unit, event: Any, view: View) -> Moved:
     return create(replace(unit, pulled=True), event, view)
 
 
-def pull(unit: Unit, _event: Any, _view: View) -> Step:
+def pull(unit: Unit, _event: Any, _view: View) -> Moved:
     image = unit.spec.image
-    return Step(replace(unit, reason=f"pulling {image}"), (PullImage(unit.name, image),))
+    return Moved(replace(unit, reason=f"pulling {image}"), (PullImage(unit.name, image),))
 
 
-def wait(unit: Unit, _event: Any, view: View) -> Step:
-    return Step(replace(unit, reason="waiting for " + ", ".join(lacking(unit, view))))
+def wait(unit: Unit, _event: Any, view: View) -> Moved:
+    return Moved(replace(unit, reason="waiting for " + ", ".join(lacking(unit, view))))
 
 
-def create(unit: Unit, _event: Any, view: View) -> Step:
+def create(unit: Unit, _event: Any, view: View) -> Moved:
     if unit.container is None:
         reason = "no container yet; creating it"
     elif unit.renew:
@@ -73,17 +73,17 @@ def create(unit: Unit, _event: Any, view: View) -> Step:
     return arm(replace(unit, reason=reason), Timer.DEADLINE, ANSWER_DEADLINE, (order,))
 
 
-def remake(unit: Unit, event: Any, view: View) -> Step:
+def remake(unit: Unit, event: Any, view: View) -> Moved:
     """Re-create its container, so that it joins the current one of the unit whose namespace it shares."""
     step = create(mourn(unit, event, view), event, view)
-    return Step(replace(step.unit, reason="the container it joined is gone; re-creating"), step.commands)
+    return Moved(replace(step.unit, reason="the container it joined is gone; re-creating"), step.commands)
 
 
 FREE = frozenset({None, Reason.MANUAL, Reason.CONFIG, Reason.EXTERNAL, Reason.CONTEXT, Reason.RELINK})
 """Starts that are not charged to the restart budget."""
 
 
-def start(unit: Unit, _event: Any, view: View) -> Step:
+def start(unit: Unit, _event: Any, view: View) -> Moved:
     """Order the start. One that follows a death is charged to the budget, also if it fails."""
     assert unit.container is not None
     place = _place(unit, view)
@@ -114,29 +114,29 @@ def _place(unit: Unit, view: View) -> Place | None:
     return Place(context.name, context.container, unit.spec.engine)
 
 
-def adopt_id(unit: Unit, event: fact.ContainerCreated, _view: View) -> Step:
+def adopt_id(unit: Unit, event: fact.ContainerCreated, _view: View) -> Moved:
     made = replace(unit, container=event.container, config_hash=event.config_hash, **UNKNOWN)
-    return Step(replace(made, pulled=False, renew=False, outdated=""))
+    return Moved(replace(made, pulled=False, renew=False, outdated=""))
 
 
-def adopt_and_start(unit: Unit, event: fact.ContainerCreated, view: View) -> Step:
+def adopt_and_start(unit: Unit, event: fact.ContainerCreated, view: View) -> Moved:
     made = replace(adopt_id(unit, event, view).unit, misses=0, reason=_start_reason(unit))
     return start(made, event, view)
 
 
-def adopt_and_complete(unit: Unit, event: fact.ContainerCreated, view: View) -> Step:
+def adopt_and_complete(unit: Unit, event: fact.ContainerCreated, view: View) -> Moved:
     made = adopt_id(unit, event, view).unit
-    return Step(
+    return Moved(
         replace(made, misses=0, fresh=False, pending=None, budget=Budget(), reason="data container, never started")
     )
 
 
-def adopt_and_retire(unit: Unit, event: fact.ContainerCreated, view: View) -> Step:
-    return Step(retired(adopt_id(unit, event, view).unit))
+def adopt_and_retire(unit: Unit, event: fact.ContainerCreated, view: View) -> Moved:
+    return Moved(retired(adopt_id(unit, event, view).unit))
 
 
-def hold_volumes(unit: Unit, _event: Any, _view: View) -> Step:
-    return Step(replace(unit, fresh=False, pending=None, reason="data container, never started"))
+def hold_volumes(unit: Unit, _event: Any, _view: View) -> Moved:
+    return Moved(replace(unit, fresh=False, pending=None, reason="data container, never started"))
 
 
 def _start_reason(unit: Unit) -> str:
@@ -145,7 +145,7 @@ def _start_reason(unit: Unit) -> str:
     )
 
 
-def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
+def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Moved:
     """Record that the container runs; the row decides whether the unit is ``running`` or ``ready``."""
     told = {
         None: "started" if unit.phase is Phase.STARTING else "found running",
@@ -161,7 +161,7 @@ def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
         reason = rejoined(unit)
     else:
         reason = told.get(unit.pending, f"restarted after: {unit.death}")
-    return Step(
+    return Moved(
         replace(
             unit,
             wanted=True,
@@ -186,28 +186,28 @@ def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
     )
 
 
-def run_with_deadline(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
+def run_with_deadline(unit: Unit, event: fact.ContainerStarted, view: View) -> Moved:
     step = run(unit, event, view)
     if unit.spec.deadline <= 0:
         return step
     return arm(step.unit, Timer.DEADLINE, unit.spec.deadline)
 
 
-def want(unit: Unit, _event: Any, _view: View) -> Step:
+def want(unit: Unit, _event: Any, _view: View) -> Moved:
     """Start it on request, with a fresh restart budget."""
-    return Step(wished(unit))
+    return Moved(wished(unit))
 
 
 def wished(unit: Unit) -> Unit:
     return replace(unit, wanted=True, stopped_by=StoppedBy.NOBODY, budget=Budget(), pending=None, failing="", misses=0)
 
 
-def want_again(unit: Unit, _event: Any, _view: View) -> Step:
-    return Step(replace(wished(unit), again=Reason.MANUAL))
+def want_again(unit: Unit, _event: Any, _view: View) -> Moved:
+    return Moved(replace(wished(unit), again=Reason.MANUAL))
 
 
-def forgive(unit: Unit, _event: Any, _view: View) -> Step:
-    return Step(replace(unit, budget=Budget(), misses=0))
+def forgive(unit: Unit, _event: Any, _view: View) -> Moved:
+    return Moved(replace(unit, budget=Budget(), misses=0))
 
 
 def after_wish(unit: Unit, _event: Any, _view: View) -> Unit:

@@ -24,7 +24,7 @@ from units.words import duration
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class SwitchView:
     """All that a switch may look at."""
 
     units: Mapping[UnitName, Unit]
@@ -63,87 +63,87 @@ class Turn:
     spare: SpareUse = SpareUse.NONE
 
 
-Action = Callable[[Switch, Any, Scene], Turn]
+Action = Callable[[Switch, Any, SwitchView], Turn]
 
 
-Guard = Callable[[Switch, Any, Scene], bool]
+Guard = Callable[[Switch, Any, SwitchView], bool]
 
 
-def always(_switch: Switch, _event: Any, _scene: Scene) -> bool:
+def always(_switch: Switch, _event: Any, _scene: SwitchView) -> bool:
     return True
 
 
 # What is asked of the surroundings.
 
 
-def user_docker_follows(of: Switchable, scene: Scene) -> bool:
+def user_docker_follows(of: Switchable, scene: SwitchView) -> bool:
     """Whether user Docker is in the way of this switch."""
     docker = scene.docker
     return docker is not None and (of is not Switchable.CONSOLE or docker.spec.context == CONSOLE)
 
 
-def drained(switch: Switch, _event: Any, scene: Scene) -> bool:
+def drained(switch: Switch, _event: Any, scene: SwitchView) -> bool:
     docker = scene.docker
     return docker is None or not docker.busy or not user_docker_follows(switch.of, scene)
 
 
-def drained_elsewhere(switch: Switch, event: Any, scene: Scene) -> bool:
+def drained_elsewhere(switch: Switch, event: Any, scene: SwitchView) -> bool:
     """User Docker has ended, and no console has to."""
     return switch.of is not Switchable.CONSOLE and drained(switch, event, scene)
 
 
-def console_ended(_switch: Switch, _event: Any, scene: Scene) -> bool:
+def console_ended(_switch: Switch, _event: Any, scene: SwitchView) -> bool:
     return scene.console is None or not scene.console.busy
 
 
-def console_ready(_switch: Switch, _event: Any, scene: Scene) -> bool:
+def console_ready(_switch: Switch, _event: Any, scene: SwitchView) -> bool:
     return scene.console is not None and scene.console.phase is Phase.READY
 
 
-def console_lost(switch: Switch, _event: Any, scene: Scene) -> bool:
+def console_lost(switch: Switch, _event: Any, scene: SwitchView) -> bool:
     """It cannot start, or has died already: a console that dies in its first moments does not work."""
     if switch.of is not Switchable.CONSOLE:
         return False
     return scene.console is None or scene.console.phase.settled or bool(scene.console.death)
 
 
-def serves(switch: Switch, _event: Any, scene: Scene) -> bool:
+def serves(switch: Switch, _event: Any, scene: SwitchView) -> bool:
     return switch.serving and scene.docker is not None and scene.docker.phase is Phase.READY
 
 
-def needs_no_choice(switch: Switch, _event: Any, _scene: Scene) -> bool:
+def needs_no_choice(switch: Switch, _event: Any, _scene: SwitchView) -> bool:
     return switch.stopgap
 
 
-def need_not_serve(switch: Switch, _event: Any, _scene: Scene) -> bool:
+def need_not_serve(switch: Switch, _event: Any, _scene: SwitchView) -> bool:
     return not switch.serving
 
 
-def engine_lost(switch: Switch, _event: Any, scene: Scene) -> bool:
+def engine_lost(switch: Switch, _event: Any, scene: SwitchView) -> bool:
     return switch.serving and (scene.docker is None or scene.docker.phase.settled)
 
 
-def emptied(switch: Switch, event: Any, scene: Scene) -> bool:
+def emptied(switch: Switch, event: Any, scene: SwitchView) -> bool:
     """Nothing of the new place runs any more."""
     console = switch.of is not Switchable.CONSOLE or not switch.moved or console_ended(switch, event, scene)
     return console and drained(switch, event, scene)
 
 
-def restored(switch: Switch, event: Any, scene: Scene) -> bool:
+def restored(switch: Switch, event: Any, scene: SwitchView) -> bool:
     console = switch.of is not Switchable.CONSOLE or console_ready(switch, event, scene)
     return console and (not switch.serving or serves(switch, event, scene))
 
 
-def refused(_switch: Switch, event: SwitchChecked, _scene: Scene) -> bool:
+def refused(_switch: Switch, event: SwitchChecked, _scene: SwitchView) -> bool:
     return bool(event.refusals)
 
 
-def stale(switch: Switch, event: Any, _scene: Scene) -> bool:
+def stale(switch: Switch, event: Any, _scene: SwitchView) -> bool:
     """An answer to an order of an earlier step, or a timer of one."""
     return bool(event.token != switch.token)
 
 
-def engine_down(_switch: Switch, _event: Any, scene: Scene) -> bool:
+def engine_down(_switch: Switch, _event: Any, scene: SwitchView) -> bool:
     return not scene.engine_up
 
 
@@ -175,7 +175,7 @@ def next_step(switch: Switch, step: SwitchStep, limit: Seconds, unit: UnitName, 
     return Turn(switch, (intent(replace(switch, step=step), unit), ArmSwitch(limit, switch.token)))
 
 
-def drain(switch: Switch, _event: Any, scene: Scene) -> Turn:
+def drain(switch: Switch, _event: Any, scene: SwitchView) -> Turn:
     docker = scene.docker
     limit = Seconds((docker.spec.stop.timeout if docker else 0) + MARGIN)
     turn = next_step(switch, SwitchStep.DRAINING, limit, USER_DOCKER)
@@ -184,20 +184,20 @@ def drain(switch: Switch, _event: Any, scene: Scene) -> Turn:
     return replace(turn, asks=(StopAsked(USER_DOCKER, by=StoppedBy.SWITCH),))
 
 
-def stop(switch: Switch, _event: Any, scene: Scene) -> Turn:
+def stop(switch: Switch, _event: Any, scene: SwitchView) -> Turn:
     console = scene.console
     limit = Seconds((console.spec.stop.timeout if console else 0) + MARGIN)
     turn = next_step(switch, SwitchStep.STOPPING, limit, CONSOLE)
     return replace(turn, asks=(StopAsked(CONSOLE, by=StoppedBy.SWITCH),))
 
 
-def start(switch: Switch, _event: Any, scene: Scene) -> Turn:
+def start(switch: Switch, _event: Any, scene: SwitchView) -> Turn:
     turn = next_step(switch, SwitchStep.STARTING, READY, CONSOLE, moved=True)
     spare = SpareUse.KEEP if switch.anew else SpareUse.NONE
     return replace(turn, specs=(scene.consoles[switch.target],), asks=(StartAsked(CONSOLE),), spare=spare)
 
 
-def prove(switch: Switch, _event: Any, scene: Scene) -> Turn:
+def prove(switch: Switch, _event: Any, scene: SwitchView) -> Turn:
     """User Docker in the new place: after a new console that is where it was, by name."""
     turn = next_step(switch, SwitchStep.PROVING, PROVE if switch.serving else STAY, USER_DOCKER, moved=True)
     specs = () if switch.of is Switchable.CONSOLE else _placed(switch, switch.target, scene)
@@ -205,7 +205,7 @@ def prove(switch: Switch, _event: Any, scene: Scene) -> Turn:
     return replace(turn, specs=specs, asks=asks)
 
 
-def _placed(switch: Switch, name: str, scene: Scene) -> tuple[UnitSpec, ...]:
+def _placed(switch: Switch, name: str, scene: SwitchView) -> tuple[UnitSpec, ...]:
     if scene.docker is None:
         return ()
     spec = scene.docker.spec
@@ -214,7 +214,7 @@ def _placed(switch: Switch, name: str, scene: Scene) -> tuple[UnitSpec, ...]:
     return (placed(spec, UnitName(name)),)
 
 
-def commit(switch: Switch, _event: Any, _scene: Scene) -> Turn:
+def commit(switch: Switch, _event: Any, _scene: SwitchView) -> Turn:
     turn = next_step(switch, SwitchStep.COMMITTING, COMMIT, CONSOLE)
     if switch.stopgap:
         return turn
@@ -222,7 +222,7 @@ def commit(switch: Switch, _event: Any, _scene: Scene) -> Turn:
 
 
 def failed(what: str) -> Action:
-    def revert(switch: Switch, event: Any, scene: Scene) -> Turn:
+    def revert(switch: Switch, event: Any, scene: SwitchView) -> Turn:
         """Stop what the switch started; user Docker first."""
         why = what or event.message
         unit = {"console": scene.console, "user Docker": scene.docker}.get(why.partition(":")[0])
@@ -239,7 +239,7 @@ def failed(what: str) -> Action:
     return revert
 
 
-def restore(switch: Switch, _event: Any, scene: Scene) -> Turn:
+def restore(switch: Switch, _event: Any, scene: SwitchView) -> Turn:
     """Restore the previous definition, and start it."""
     turn = next_step(switch, SwitchStep.RESTORING, RESTORE, CONSOLE)
     specs: tuple[UnitSpec, ...] = ()
@@ -255,33 +255,33 @@ def restore(switch: Switch, _event: Any, scene: Scene) -> Turn:
     return replace(turn, specs=specs, asks=tuple(asks), spare=spare)
 
 
-def conclude(switch: Switch, _event: Any, _scene: Scene) -> Turn:
+def conclude(switch: Switch, _event: Any, _scene: SwitchView) -> Turn:
     """The switch is done: forget the intent."""
     return Turn(switch, (DropIntent(),), spare=SpareUse.DROP if switch.anew else SpareUse.NONE)
 
 
-def finish(switch: Switch, _event: Any, _scene: Scene) -> Turn:
+def finish(switch: Switch, _event: Any, _scene: SwitchView) -> Turn:
     written_late = bool(switch.why) and any(step == SwitchStep.COMMITTING for step, _ in switch.spent)
     back = (KeepChoice(0, switch.of, switch.origin),) if written_late else ()
     return Turn(switch, (*back, DropIntent()))
 
 
-def refuse(switch: Switch, event: SwitchChecked, scene: Scene) -> Turn:
+def refuse(switch: Switch, event: SwitchChecked, scene: SwitchView) -> Turn:
     return finish(replace(switch, why="; ".join(event.refusals)), event, scene)
 
 
-def refuse_unwritten(switch: Switch, event: ChoiceLost, scene: Scene) -> Turn:
+def refuse_unwritten(switch: Switch, event: ChoiceLost, scene: SwitchView) -> Turn:
     return finish(replace(switch, why=event.message), event, scene)
 
 
-def refuse_late(switch: Switch, event: SwitchDue, scene: Scene) -> Turn:
+def refuse_late(switch: Switch, event: SwitchDue, scene: SwitchView) -> Turn:
     return finish(replace(switch, why=f"checking took longer than {duration(CHECK)}"), event, scene)
 
 
-def nothing(switch: Switch, _event: Any, _scene: Scene) -> Turn:
+def nothing(switch: Switch, _event: Any, _scene: SwitchView) -> Turn:
     return Turn(switch)
 
 
-def wait_on(switch: Switch, _event: Any, _scene: Scene) -> Turn:
+def wait_on(switch: Switch, _event: Any, _scene: SwitchView) -> Turn:
     """Extend the step while the engine is away."""
     return Turn(switch, (ArmSwitch(OUTAGE, switch.token),))

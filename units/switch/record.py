@@ -32,7 +32,7 @@ STEP_MEANING: dict[SwitchStep, str] = {
 }
 
 
-class Result(StrEnum):
+class SwitchResult(StrEnum):
     """How a switch ended."""
 
     DONE = "done"
@@ -75,13 +75,13 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SwitchOutcome:
     """A switch that is over."""
 
     of: Switchable
     origin: str
     target: str
-    result: Result
+    result: SwitchResult
     why: str
     ended: Instant
     request: int
@@ -89,18 +89,18 @@ class Outcome:
     cause: str
 
 
-def in_words(outcome: Outcome) -> str:
+def in_words(outcome: SwitchOutcome) -> str:
     """How a switch ended, as a sentence."""
     kind = "storage context" if outcome.of is Switchable.STORAGE else outcome.of.value
     what = f"the {kind} {outcome.origin or 'in use before'}"
     match outcome.result:
-        case Result.DONE:
+        case SwitchResult.DONE:
             return f"the {kind} is {outcome.target or 'the default one'} now"
-        case Result.REFUSED:
+        case SwitchResult.REFUSED:
             return f"switch refused, nothing was changed: {outcome.why}"
-        case Result.ROLLED_BACK:
+        case SwitchResult.ROLLED_BACK:
             return f"switch failed, {what} was restored: {outcome.why}"
-        case Result.STUCK:
+        case SwitchResult.STUCK:
             return f"switch failed, and {what} is not restored yet (still retrying): {outcome.why}"
-        case Result.DROPPED:
+        case SwitchResult.DROPPED:
             return f"the host goes down; it boots with {what}"

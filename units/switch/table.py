@@ -25,30 +25,30 @@ from units.switch.moves import (
     CHECK,
     Action,
     Guard,
-    Scene,
+    SwitchView,
     Turn,
     always,
     intent,
     user_docker_follows,
 )
-from units.switch.record import Outcome, Result, Switch, SwitchStep
+from units.switch.record import Switch, SwitchOutcome, SwitchResult, SwitchStep
 from units.tables.storage import contexts
 from units.unit import Phase
 from units.words import duration
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SwitchRow:
     """At this step, on this event, when the guard holds, do this and go to that step, or end with that result."""
 
     at: SwitchStep
     on: type[SwitchEvent]
-    to: SwitchStep | Result
+    to: SwitchStep | SwitchResult
     do: Action
     when: Guard = always
 
 
-def refusal(asked: SwitchAsked, under_way: Switch | None, scene: Scene) -> str:
+def refusal(asked: SwitchAsked, under_way: Switch | None, scene: SwitchView) -> str:
     """Why this switch cannot begin, in words; empty when it can."""
     if scene.draining:
         return "the host goes down"
@@ -66,7 +66,7 @@ def refusal(asked: SwitchAsked, under_way: Switch | None, scene: Scene) -> str:
             return "" if scene.docker is not None else "there is no user Docker: configure rancher.docker"
 
 
-def _console_refusal(asked: SwitchAsked, scene: Scene) -> str:
+def _console_refusal(asked: SwitchAsked, scene: SwitchView) -> str:
     target = asked.target
     if asked.anew:
         unit = scene.console
@@ -80,7 +80,7 @@ def _console_refusal(asked: SwitchAsked, scene: Scene) -> str:
     return ""
 
 
-def _storage_refusal(target: str, scene: Scene) -> str:
+def _storage_refusal(target: str, scene: SwitchView) -> str:
     docker = scene.docker
     if docker is None:
         return "there is no user Docker: configure rancher.docker"
@@ -92,7 +92,7 @@ def _storage_refusal(target: str, scene: Scene) -> str:
     return ""
 
 
-def begin(asked: SwitchAsked, scene: Scene, *, stopgap: bool = False) -> Turn:
+def begin(asked: SwitchAsked, scene: SwitchView, *, stopgap: bool = False) -> Turn:
     """The first step. Nothing is touched in it."""
     docker, console, moment = scene.docker, scene.console, scene.moment
     origin = {
@@ -133,46 +133,48 @@ S = SwitchStep
 WORKING = (S.DRAINING, S.STOPPING, S.STARTING, S.PROVING, S.COMMITTING)
 
 
-ROWS: tuple[Row, ...] = (
-    Row(S.CHECKING, SwitchChecked, S.CHECKING, do.nothing, do.stale),
-    Row(S.CHECKING, SwitchChecked, Result.REFUSED, do.refuse, do.refused),
-    Row(S.CHECKING, SwitchChecked, S.DRAINING, do.drain),
-    Row(S.CHECKING, SwitchDue, S.CHECKING, do.nothing, do.stale),
-    Row(S.CHECKING, SwitchDue, Result.REFUSED, do.refuse_late),
-    Row(S.CHECKING, ChoiceLost, Result.REFUSED, do.refuse_unwritten),
-    Row(S.DRAINING, UnitsMoved, S.PROVING, do.prove, do.drained_elsewhere),
-    Row(S.DRAINING, UnitsMoved, S.STOPPING, do.stop, do.drained),
-    Row(S.STOPPING, UnitsMoved, S.STARTING, do.start, do.console_ended),
-    Row(S.STARTING, UnitsMoved, S.REVERTING, do.failed("console: the new one did not start"), do.console_lost),
-    Row(S.STARTING, UnitsMoved, S.PROVING, do.prove, do.console_ready),
-    Row(S.PROVING, UnitsMoved, S.REVERTING, do.failed("console: the new one died"), do.console_lost),
-    Row(S.PROVING, UnitsMoved, S.COMMITTING, do.commit, do.serves),
-    Row(S.PROVING, UnitsMoved, S.REVERTING, do.failed("user Docker: did not start in the new place"), do.engine_lost),
-    Row(S.COMMITTING, ChoiceKept, S.COMMITTING, do.nothing, do.stale),
-    Row(S.COMMITTING, ChoiceKept, Result.DONE, do.conclude),
-    Row(S.COMMITTING, UnitsMoved, Result.DONE, do.conclude, do.needs_no_choice),
-    *(Row(step, SwitchDue, step, do.nothing, do.stale) for step in WORKING),
-    *(Row(step, SwitchDue, step, do.wait_on, do.engine_down) for step in WORKING),
-    Row(S.DRAINING, SwitchDue, S.REVERTING, do.failed("user Docker: did not stop in time")),
-    Row(S.STOPPING, SwitchDue, S.REVERTING, do.failed("console: the old one did not stop in time")),
-    Row(
+ROWS: tuple[SwitchRow, ...] = (
+    SwitchRow(S.CHECKING, SwitchChecked, S.CHECKING, do.nothing, do.stale),
+    SwitchRow(S.CHECKING, SwitchChecked, SwitchResult.REFUSED, do.refuse, do.refused),
+    SwitchRow(S.CHECKING, SwitchChecked, S.DRAINING, do.drain),
+    SwitchRow(S.CHECKING, SwitchDue, S.CHECKING, do.nothing, do.stale),
+    SwitchRow(S.CHECKING, SwitchDue, SwitchResult.REFUSED, do.refuse_late),
+    SwitchRow(S.CHECKING, ChoiceLost, SwitchResult.REFUSED, do.refuse_unwritten),
+    SwitchRow(S.DRAINING, UnitsMoved, S.PROVING, do.prove, do.drained_elsewhere),
+    SwitchRow(S.DRAINING, UnitsMoved, S.STOPPING, do.stop, do.drained),
+    SwitchRow(S.STOPPING, UnitsMoved, S.STARTING, do.start, do.console_ended),
+    SwitchRow(S.STARTING, UnitsMoved, S.REVERTING, do.failed("console: the new one did not start"), do.console_lost),
+    SwitchRow(S.STARTING, UnitsMoved, S.PROVING, do.prove, do.console_ready),
+    SwitchRow(S.PROVING, UnitsMoved, S.REVERTING, do.failed("console: the new one died"), do.console_lost),
+    SwitchRow(S.PROVING, UnitsMoved, S.COMMITTING, do.commit, do.serves),
+    SwitchRow(
+        S.PROVING, UnitsMoved, S.REVERTING, do.failed("user Docker: did not start in the new place"), do.engine_lost
+    ),
+    SwitchRow(S.COMMITTING, ChoiceKept, S.COMMITTING, do.nothing, do.stale),
+    SwitchRow(S.COMMITTING, ChoiceKept, SwitchResult.DONE, do.conclude),
+    SwitchRow(S.COMMITTING, UnitsMoved, SwitchResult.DONE, do.conclude, do.needs_no_choice),
+    *(SwitchRow(step, SwitchDue, step, do.nothing, do.stale) for step in WORKING),
+    *(SwitchRow(step, SwitchDue, step, do.wait_on, do.engine_down) for step in WORKING),
+    SwitchRow(S.DRAINING, SwitchDue, S.REVERTING, do.failed("user Docker: did not stop in time")),
+    SwitchRow(S.STOPPING, SwitchDue, S.REVERTING, do.failed("console: the old one did not stop in time")),
+    SwitchRow(
         S.STARTING, SwitchDue, S.REVERTING, do.failed(f"console: the new one was not ready after {duration(do.READY)}")
     ),
-    Row(S.PROVING, SwitchDue, S.COMMITTING, do.commit, do.need_not_serve),
-    Row(S.PROVING, SwitchDue, S.REVERTING, do.failed(f"user Docker: did not serve after {duration(do.PROVE)}")),
-    Row(S.COMMITTING, SwitchDue, S.REVERTING, do.failed(f"the choice was not saved after {duration(do.COMMIT)}")),
-    *(Row(step, ChoiceLost, S.REVERTING, do.failed("")) for step in WORKING),
-    Row(S.REVERTING, UnitsMoved, S.RESTORING, do.restore, do.emptied),
-    Row(S.REVERTING, SwitchDue, S.REVERTING, do.nothing, do.stale),
-    Row(S.REVERTING, SwitchDue, S.REVERTING, do.wait_on, do.engine_down),
-    Row(S.REVERTING, SwitchDue, S.RESTORING, do.restore),
-    Row(S.RESTORING, UnitsMoved, Result.ROLLED_BACK, do.finish, do.restored),
-    Row(S.RESTORING, SwitchDue, S.RESTORING, do.nothing, do.stale),
-    Row(S.RESTORING, SwitchDue, S.RESTORING, do.wait_on, do.engine_down),
-    Row(S.RESTORING, SwitchDue, Result.STUCK, do.finish),
+    SwitchRow(S.PROVING, SwitchDue, S.COMMITTING, do.commit, do.need_not_serve),
+    SwitchRow(S.PROVING, SwitchDue, S.REVERTING, do.failed(f"user Docker: did not serve after {duration(do.PROVE)}")),
+    SwitchRow(S.COMMITTING, SwitchDue, S.REVERTING, do.failed(f"the choice was not saved after {duration(do.COMMIT)}")),
+    *(SwitchRow(step, ChoiceLost, S.REVERTING, do.failed("")) for step in WORKING),
+    SwitchRow(S.REVERTING, UnitsMoved, S.RESTORING, do.restore, do.emptied),
+    SwitchRow(S.REVERTING, SwitchDue, S.REVERTING, do.nothing, do.stale),
+    SwitchRow(S.REVERTING, SwitchDue, S.REVERTING, do.wait_on, do.engine_down),
+    SwitchRow(S.REVERTING, SwitchDue, S.RESTORING, do.restore),
+    SwitchRow(S.RESTORING, UnitsMoved, SwitchResult.ROLLED_BACK, do.finish, do.restored),
+    SwitchRow(S.RESTORING, SwitchDue, S.RESTORING, do.nothing, do.stale),
+    SwitchRow(S.RESTORING, SwitchDue, S.RESTORING, do.wait_on, do.engine_down),
+    SwitchRow(S.RESTORING, SwitchDue, SwitchResult.STUCK, do.finish),
 )
 
-CELLS: Mapping[tuple[SwitchStep, type[SwitchEvent]], tuple[Row, ...]] = {
+CELLS: Mapping[tuple[SwitchStep, type[SwitchEvent]], tuple[SwitchRow, ...]] = {
     (step, on): tuple(row for row in ROWS if row.at is step and row.on is on)
     for step, on in {(row.at, row.on) for row in ROWS}
 }
@@ -189,7 +191,7 @@ IGNORED: Mapping[tuple[SwitchStep, type[SwitchEvent]], str] = {
 """Cells without rows, and why that is right. ``SwitchAsked`` is answered outside of the table: one at a time."""
 
 
-def advance(switch: Switch, event: SwitchEvent, scene: Scene) -> tuple[Turn, SwitchStep | Result] | None:
+def advance(switch: Switch, event: SwitchEvent, scene: SwitchView) -> tuple[Turn, SwitchStep | SwitchResult] | None:
     """Apply the first row whose guard holds; ``None`` when none does."""
     for row in CELLS.get((switch.step, type(event)), ()):
         if row.when(switch, event, scene):
@@ -203,7 +205,7 @@ def advance(switch: Switch, event: SwitchEvent, scene: Scene) -> tuple[Turn, Swi
     return None
 
 
-def stopgap(scene: Scene, tried: frozenset[str]) -> SwitchAsked | None:
+def stopgap(scene: SwitchView, tried: frozenset[str]) -> SwitchAsked | None:
     """A switch to ``default`` when the chosen console does not run, so that a person can log in. Once for each."""
     unit = scene.console
     if unit is None or scene.draining or not scene.engine_up or unit.spec.variant in {"default", *tried}:
@@ -213,7 +215,7 @@ def stopgap(scene: Scene, tried: frozenset[str]) -> SwitchAsked | None:
     return SwitchAsked(Switchable.CONSOLE, "default", force=True) if "default" in scene.consoles else None
 
 
-def over(switch: Switch, result: Result, now: Instant) -> Outcome:
-    return Outcome(
+def over(switch: Switch, result: SwitchResult, now: Instant) -> SwitchOutcome:
+    return SwitchOutcome(
         switch.of, switch.origin, switch.target, result, switch.why, now, switch.request, switch.spent, switch.cause
     )

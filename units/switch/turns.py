@@ -7,17 +7,17 @@ from units.links import check
 from units.records import replace
 from units.spec import CONSOLE, UnitSpec
 from units.step import Step
-from units.switch.moves import Scene, SpareUse, Turn
-from units.switch.record import Result, Switch, in_words
+from units.switch.moves import SpareUse, SwitchView, Turn
+from units.switch.record import Switch, SwitchResult, in_words
 from units.switch.table import advance, begin, over, refusal, stopgap
 from units.tables import console
-from units.unit import Spare
+from units.unit import StandbyContainer
 from units.world import Answer
 
 
-def scene(step: Step) -> Scene:
+def scene(step: Step) -> SwitchView:
     world = step.world
-    return Scene(step.units, world.consoles, world.engine_up, world.draining, step.moment)
+    return SwitchView(step.units, world.consoles, world.engine_up, world.draining, step.moment)
 
 
 def take_turn(step: Step, turn: Turn) -> None:
@@ -33,18 +33,18 @@ def take_turn(step: Step, turn: Turn) -> None:
         step.push(ask)
 
 
-def end(step: Step, turn: Turn, result: Result) -> None:
+def end(step: Step, turn: Turn, result: SwitchResult) -> None:
     take_turn(step, turn)
     outcome = over(turn.switch, result, step.moment.now)
     step.world = replace(step.world, switch=None, switched=outcome)
     step.switches.append(outcome)
     if outcome.request:
-        step.answers.append(Answer(outcome.request, result is Result.DONE, in_words(outcome)))
+        step.answers.append(Answer(outcome.request, result is SwitchResult.DONE, in_words(outcome)))
 
 
 def drop(step: Step, switch: Switch) -> None:
     """Drop the switch because the host goes down."""
-    end(step, Turn(switch, (DropIntent(),)), Result.DROPPED)
+    end(step, Turn(switch, (DropIntent(),)), SwitchResult.DROPPED)
 
 
 def _use_spare(step: Step, use: SpareUse, specs: tuple[UnitSpec, ...]) -> None:
@@ -52,7 +52,7 @@ def _use_spare(step: Step, use: SpareUse, specs: tuple[UnitSpec, ...]) -> None:
     unit = step.units[CONSOLE]
     spare = unit.spare
     if use is SpareUse.KEEP:
-        kept = None if unit.container is None else Spare(unit.container, unit.config_hash)
+        kept = None if unit.container is None else StandbyContainer(unit.container, unit.config_hash)
         step.put(replace(console.become(unit, specs[0], kept), renew=True, spare=kept))
     elif use is SpareUse.USE and spare is not None:
         if unit.container != spare.container:
@@ -70,7 +70,7 @@ def _redefine(step: Step, spec: UnitSpec) -> None:
     if spec.name == CONSOLE:
         parked = dict(step.world.parked)
         if unit.container is not None:
-            parked[unit.spec.variant] = Spare(unit.container, unit.config_hash)
+            parked[unit.spec.variant] = StandbyContainer(unit.container, unit.config_hash)
         step.put(console.become(unit, spec, parked.pop(spec.variant, None)))
         step.world = replace(step.world, parked=parked)
     else:
@@ -116,7 +116,7 @@ def _move(step: Step, event: SwitchEvent) -> bool:
     if switch is None or moved is None:
         return False
     turn, to = moved
-    if isinstance(to, Result):
+    if isinstance(to, SwitchResult):
         end(step, turn, to)
         return True
     take_turn(step, turn)

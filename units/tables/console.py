@@ -13,7 +13,7 @@ from units.events import Observed
 from units.records import replace
 from units.spec import CONSOLE, Kind, Policy, Rebuild, RestartPolicy, UnitSpec
 from units.tables import service
-from units.unit import Budget, Spare, Unit
+from units.unit import Budget, StandbyContainer, Unit
 
 TABLE = replace(service.TABLE, name="console")
 
@@ -29,18 +29,20 @@ def dirty(unit: Unit) -> bool:
     return bool(known) and unit.config_hash != unit.spec.config_hash
 
 
-def parked(consoles: Mapping[str, UnitSpec], chosen: str, seen: Iterable[Observed]) -> dict[str, Spare]:
+def parked(consoles: Mapping[str, UnitSpec], chosen: str, seen: Iterable[Observed]) -> dict[str, StandbyContainer]:
     """The other consoles' containers: of several with one name the one with the container's name."""
-    found: dict[str, Spare] = {}
+    found: dict[str, StandbyContainer] = {}
     for one in sorted(seen, key=lambda one: one.running):
         if one.unit == CONSOLE and one.variant not in {"", chosen}:
             spec = consoles.get(one.variant)
             if one.variant not in found or spec is None or one.name == spec.container:
-                found[one.variant] = Spare(one.container, one.config_hash, one.running)
+                found[one.variant] = StandbyContainer(one.container, one.config_hash, one.running)
     return found
 
 
-def park(consoles: Mapping[str, UnitSpec], others: Mapping[str, Spare], chosen: UnitSpec) -> tuple[Command, ...]:
+def park(
+    consoles: Mapping[str, UnitSpec], others: Mapping[str, StandbyContainer], chosen: UnitSpec
+) -> tuple[Command, ...]:
     """Orders that stop and keep running consoles other than the chosen one."""
     return tuple(
         ParkContainer(
@@ -58,7 +60,7 @@ def undefined(variant: str) -> UnitSpec:
     )
 
 
-def become(unit: Unit, spec: UnitSpec, container: Spare | None) -> Unit:
+def become(unit: Unit, spec: UnitSpec, container: StandbyContainer | None) -> Unit:
     """The unit with another console's definition and container. The unit keeps its restart count."""
     return replace(
         unit,

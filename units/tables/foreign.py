@@ -16,7 +16,7 @@ from units.actions import ANSWER_DEADLINE, dead, unstarted
 from units.commands import RecreateContainer, RestartContainer, Timer
 from units.deaths import describe_exit
 from units.events import UnitEvent
-from units.machine import Edge, Guard, Ignored, Step, View, always, arm, rows, table
+from units.machine import Edge, Guard, Ignored, Moved, View, always, arm, rows, table
 from units.quantities import Seconds
 from units.records import replace
 from units.spec import BINDING_MODES, Kind, OnUnhealthy
@@ -61,75 +61,75 @@ def _timeout(unit: Unit) -> Seconds:
     return Seconds(unit.spec.stop.timeout + ANSWER_DEADLINE)
 
 
-def _restart(unit: Unit) -> Step:
+def _restart(unit: Unit) -> Moved:
     assert unit.container is not None
     order = RestartContainer(unit.name, unit.container, unit.spec.stop.timeout)
     return arm(unit, Timer.DEADLINE, _timeout(unit), (order,))
 
 
-def _recreate(unit: Unit, view: View, pending: Reason) -> Step:
+def _recreate(unit: Unit, view: View, pending: Reason) -> Moved:
     assert unit.container is not None
     order = RecreateContainer(unit.name, unit.container, relinking.joins(unit, view), unit.spec.stop.timeout)
     unit = unstarted(replace(unit, pending=pending), view)
     return arm(unit, Timer.DEADLINE, Seconds(2 * _timeout(unit)), (order,))
 
 
-def heal(unit: Unit, event: Any, view: View) -> Step:
+def heal(unit: Unit, event: Any, view: View) -> Moved:
     unit = healing.helped(unit, event, view)
     return _restart(replace(unit, again=Reason.UNHEALTHY, reason=f"{unit.ailing}; restarting"))
 
 
-def heal_anew(unit: Unit, event: Any, view: View) -> Step:
+def heal_anew(unit: Unit, event: Any, view: View) -> Moved:
     unit = healing.helped(unit, event, view)
     return _recreate(replace(unit, reason=f"{unit.ailing}; re-creating"), view, Reason.UNHEALTHY)
 
 
-def relink(unit: Unit, _event: Any, view: View) -> Step:
+def relink(unit: Unit, _event: Any, view: View) -> Moved:
     return _restart(replace(relinking.relinked(unit, view), again=Reason.RELINK))
 
 
-def relink_anew(unit: Unit, _event: Any, view: View) -> Step:
+def relink_anew(unit: Unit, _event: Any, view: View) -> Moved:
     return _recreate(relinking.relinked(unit, view), view, Reason.RELINK)
 
 
-def restart(unit: Unit, _event: Any, _view: View) -> Step:
+def restart(unit: Unit, _event: Any, _view: View) -> Moved:
     """Restart on request."""
     return _restart(replace(unit, again=Reason.MANUAL, reason="restarting (by user)"))
 
 
-def recreate(unit: Unit, _event: Any, view: View) -> Step:
+def recreate(unit: Unit, _event: Any, view: View) -> Moved:
     unit = replace(
         unit, reason=relinking.worn(unit, view) or unit.outdated or "the container it joined is gone; re-creating"
     )
     return _recreate(replace(unit, again=None), view, unit.pending or unit.again or Reason.RELINK)
 
 
-def await_start(unit: Unit, event: Any, view: View) -> Step:
+def await_start(unit: Unit, event: Any, view: View) -> Moved:
     """It has stopped; the same engine call starts it again."""
     unit = unstarted(do.after_stop(unit, event, view), view)
     return arm(unit, Timer.DEADLINE, ANSWER_DEADLINE)
 
 
-def run_again(unit: Unit, event: fact.ContainerStarted, view: View) -> Step:
+def run_again(unit: Unit, event: fact.ContainerStarted, view: View) -> Moved:
     """The engine's restart call is done, and its death was not seen."""
     return do.run(replace(unit, pending=unit.again), event, view)
 
 
-def leave(unit: Unit, event: Any, _view: View) -> Step:
+def leave(unit: Unit, event: Any, _view: View) -> Moved:
     """It died; the restart is left to the engine or the operator."""
     code = event.exit_code if isinstance(event, fact.ContainerDied) else unit.exit_code
     gone = isinstance(event, fact.ContainerDestroyed)
     told = describe_exit(None if gone else code, oom=unit.oom or getattr(event, "oom", False))
     policy = "its engine's restart policy" if unit.spec.expected else "its operator"
-    return Step(dead(unit, event, reason=f"{told}; left to {policy}", death=told, pending=None, again=None))
+    return Moved(dead(unit, event, reason=f"{told}; left to {policy}", death=told, pending=None, again=None))
 
 
-def lose(unit: Unit, event: Any, _view: View) -> Step:
+def lose(unit: Unit, event: Any, _view: View) -> Moved:
     """Its container is gone, and foreign containers are not created here."""
-    return Step(dead(unit, event, container=None, reason="its container was removed", pending=None, again=None))
+    return Moved(dead(unit, event, container=None, reason="its container was removed", pending=None, again=None))
 
 
-def give_engine_time(unit: Unit, _event: Any, view: View) -> Step:
+def give_engine_time(unit: Unit, _event: Any, view: View) -> Moved:
     peers = ", ".join(edge.target for edge in view.links.leaders[unit.name] if edge.via in BINDING_MODES)
     reason = (
         f"the engine could not start it without {peers}; restart in {duration(ENGINE_FIRST)} unless the engine does"
@@ -137,18 +137,18 @@ def give_engine_time(unit: Unit, _event: Any, view: View) -> Step:
     return arm(replace(unit, pending=Reason.RELINK, reason=reason, relinked_via=()), Timer.RETRY, ENGINE_FIRST)
 
 
-def note_refusal(unit: Unit, event: fact.CreateFailed, _view: View) -> Step:
+def note_refusal(unit: Unit, event: fact.CreateFailed, _view: View) -> Moved:
     """The re-creation failed and was undone: note why."""
-    return Step(replace(unit, reason=event.message))
+    return Moved(replace(unit, reason=event.message))
 
 
-def renew_id(unit: Unit, event: fact.ContainerCreated, view: View) -> Step:
+def renew_id(unit: Unit, event: fact.ContainerCreated, view: View) -> Moved:
     """Another container has its name now: it was re-created by another tool."""
     return do.adopt_id(unit, event, view)
 
 
-def note(unit: Unit, _event: Any, _view: View) -> Step:
-    return Step(unit)
+def note(unit: Unit, _event: Any, _view: View) -> Moved:
+    return Moved(unit)
 
 
 # -- rows

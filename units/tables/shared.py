@@ -8,7 +8,7 @@ from units import actions as do
 from units import events as fact
 from units import guards as given
 from units.events import UnitEvent
-from units.machine import Edge, Guard, Step, View, always, rows
+from units.machine import Edge, Guard, Moved, View, always, rows
 from units.spec import Kind
 from units.unit import Phase, Unit
 
@@ -22,10 +22,10 @@ Prepare = Callable[[Unit, Any, View], Unit]
 
 
 @functools.cache
-def then(prepare: Prepare, act: Callable[[Unit, Any, View], Step]) -> Callable[[Unit, Any, View], Step]:
+def then(prepare: Prepare, act: Callable[[Unit, Any, View], Moved]) -> Callable[[Unit, Any, View], Moved]:
     """First change the unit, then take the step; named after both, for the diagrams."""
 
-    def both(unit: Unit, event: Any, view: View) -> Step:
+    def both(unit: Unit, event: Any, view: View) -> Moved:
         return act(prepare(unit, event, view), event, view)
 
     both.__name__ = f"{prepare.__name__}, {act.__name__}"

@@ -13,7 +13,7 @@ from units import guards as given
 from units.actions import unstarted
 from units.commands import SignalDaemon, StartDaemon, Timer
 from units.deaths import death, pending_reason, verdict
-from units.machine import DAEMON_EVENTS, Edge, Ignored, Step, View, arm, rows, table
+from units.machine import DAEMON_EVENTS, Edge, Ignored, Moved, View, arm, rows, table
 from units.quantities import Instant, Seconds
 from units.records import replace
 from units.restart import After, CrashLoop
@@ -47,17 +47,17 @@ def foreign(unit: Unit, _event: Any, _view: View) -> bool:
     return not is_ours(unit)
 
 
-def start(unit: Unit, _event: Any, view: View) -> Step:
+def start(unit: Unit, _event: Any, view: View) -> Moved:
     reason = f"starting dockerd again after: {unit.death}" if unit.death else "starting dockerd"
-    return Step(replace(unstarted(unit, view), reason=reason), (StartDaemon(unit.name),))
+    return Moved(replace(unstarted(unit, view), reason=reason), (StartDaemon(unit.name),))
 
 
-def hold(unit: Unit, event: engine_events.DaemonStarted, view: View) -> Step:
+def hold(unit: Unit, event: engine_events.DaemonStarted, view: View) -> Moved:
     """Its process runs; now it must answer."""
     how = "adopted, a previous supervisor started it" if event.adopted else "started"
     if unit.pending is not None:
         how = f"restarted after: {unit.death}"
-    return Step(
+    return Moved(
         replace(
             unit,
             pid=event.pid,
@@ -70,9 +70,9 @@ def hold(unit: Unit, event: engine_events.DaemonStarted, view: View) -> Step:
     )
 
 
-def hold_to_stop(unit: Unit, event: engine_events.DaemonStarted, view: View) -> Step:
+def hold_to_stop(unit: Unit, event: engine_events.DaemonStarted, view: View) -> Moved:
     """A start that was under way when the stop was ordered: the signal follows it."""
-    return Step(replace(hold(unit, event, view).unit, reason=unit.reason))
+    return Moved(replace(hold(unit, event, view).unit, reason=unit.reason))
 
 
 def _fallen(unit: Unit, event: Any, view: View, reason: str) -> Unit:
@@ -88,58 +88,58 @@ def _fallen(unit: Unit, event: Any, view: View, reason: str) -> Unit:
     )
 
 
-def back_off(unit: Unit, event: Any, view: View) -> Step:
+def back_off(unit: Unit, event: Any, view: View) -> Moved:
     judged = verdict(unit, event, view)
     assert isinstance(judged, After)
     again = f"next try in {judged.delay:.3g} s" if judged.delay else "started again at once"
     return arm(_fallen(unit, event, view, f"{judged.reason}; {again}"), Timer.RETRY, judged.delay)
 
 
-def loop(unit: Unit, event: Any, view: View) -> Step:
+def loop(unit: Unit, event: Any, view: View) -> Moved:
     judged = verdict(unit, event, view)
     assert isinstance(judged, CrashLoop)
     reason = f"crash loop: {judged.reason}; next try in {judged.probe:g} s"
     return arm(_fallen(unit, event, view, reason), Timer.RETRY, judged.probe)
 
 
-def serve(unit: Unit, event: engine_events.EngineAnswered, _view: View) -> Step:
+def serve(unit: Unit, event: engine_events.EngineAnswered, _view: View) -> Moved:
     """Whatever timer runs counts no more."""
     process = f", pid {unit.pid}" if unit.pid is not None else ""
-    return Step(replace(unit, token=unit.token + 1, reason=f"answers (version {event.version or 'unknown'}{process})"))
+    return Moved(replace(unit, token=unit.token + 1, reason=f"answers (version {event.version or 'unknown'}{process})"))
 
 
-def note(unit: Unit, event: Any, _view: View) -> Step:
-    return Step(replace(unit, reason=event.reason))
+def note(unit: Unit, event: Any, _view: View) -> Moved:
+    return Moved(replace(unit, reason=event.reason))
 
 
-def wonder(unit: Unit, event: engine_events.EngineUnreachable, _view: View) -> Step:
+def wonder(unit: Unit, event: engine_events.EngineUnreachable, _view: View) -> Moved:
     """Either its process has ended, which is told soon, or it hangs."""
     return arm(unit, Timer.VERDICT, DOUBT, reason=f"{event.reason}; checking whether dockerd still runs")
 
 
-def hang(unit: Unit, _event: fact.VerdictDue, _view: View) -> Step:
+def hang(unit: Unit, _event: fact.VerdictDue, _view: View) -> Moved:
     reason = unit.reason.partition("; checking")[0]
-    return Step(replace(unit, reason=f"dockerd (pid {unit.pid}) runs and does not answer: {reason}"))
+    return Moved(replace(unit, reason=f"dockerd (pid {unit.pid}) runs and does not answer: {reason}"))
 
 
-def halt(unit: Unit, event: fact.DrainAsked, _view: View) -> Step:
+def halt(unit: Unit, event: fact.DrainAsked, _view: View) -> Moved:
     reason = f"stopping dockerd with the host; SIGKILL in {event.timeout:g} s"
     order = SignalDaemon(unit.name, "SIGTERM")
     return arm(replace(unit, reason=reason, kills=0, wanted=False), Timer.KILL, event.timeout, (order,))
 
 
-def kill(unit: Unit, _event: fact.KillDue, _view: View) -> Step:
+def kill(unit: Unit, _event: fact.KillDue, _view: View) -> Moved:
     order = SignalDaemon(unit.name, "SIGKILL")
     return arm(replace(unit, kills=1, reason="ignored SIGTERM, sent SIGKILL"), Timer.KILL, KILL_PATIENCE, (order,))
 
 
-def leave(unit: Unit, _event: fact.KillDue, _view: View) -> Step:
+def leave(unit: Unit, _event: fact.KillDue, _view: View) -> Moved:
     reason = f"dockerd (pid {unit.pid}) is still running after SIGKILL; probably stuck in I/O (D state)"
-    return Step(replace(unit, reason=reason))
+    return Moved(replace(unit, reason=reason))
 
 
-def end(unit: Unit, _event: Any, _view: View) -> Step:
-    return Step(replace(unit, pid=None, pending=None, reason="stopped with the host"))
+def end(unit: Unit, _event: Any, _view: View) -> Moved:
+    return Moved(replace(unit, pid=None, pending=None, reason="stopped with the host"))
 
 
 def killed_once(unit: Unit, _event: Any, _view: View) -> bool:

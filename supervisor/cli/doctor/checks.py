@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from supervisor.cli.doctor import host_checks, unit_checks
-from supervisor.cli.doctor.facts import Facts, Finding, Hit, Row, Severity, SupervisorFacts
+from supervisor.cli.doctor.facts import CheckRow, Facts, Finding, Hit, Severity, SupervisorFacts
 from supervisor.cli.doctor.inspect_helpers import (
     elsewhere,
     host_config,
@@ -25,7 +25,7 @@ FEWEST_FILES = 1024
 """Open files that a supervisor of some hundred units needs."""
 
 
-def examine(facts: Facts, rows: Sequence[Row] | None = None) -> list[Finding]:
+def examine(facts: Facts, rows: Sequence[CheckRow] | None = None) -> list[Finding]:
     """All findings, the worst first, then by id."""
     found = [
         Finding(row.id, row.severity, row.title, hit[0], hit[1], hit[2] if len(hit) == 3 and hit[2] else row.fix)
@@ -181,181 +181,191 @@ def _few_files(facts: Facts) -> Iterator[Hit]:
 _E, _W, _N = Severity.ERROR, Severity.WARNING, Severity.NOTE
 _AT_ENGINE = "start it (systemctl start docker, or dockwarden boot), or name another socket with --engine"
 
-TABLE: tuple[Row, ...] = (
-    Row("DW-E01", _E, "the engine's socket is missing", _reached(Reach.MISSING), _AT_ENGINE),
-    Row(
+TABLE: tuple[CheckRow, ...] = (
+    CheckRow("DW-E01", _E, "the engine's socket is missing", _reached(Reach.MISSING), _AT_ENGINE),
+    CheckRow(
         *("DW-E02", _E, "the engine's socket path is not a socket", _reached(Reach.NO_SOCKET)),
         "remove it (a mount of a missing socket makes a directory), and restart the engine",
     ),
-    Row("DW-E03", _E, "permission denied on the engine's socket", _reached(Reach.DENIED), "run as root (sudo)"),
-    Row("DW-E04", _E, "nothing listens on the engine's socket", _reached(Reach.REFUSED), _AT_ENGINE),
-    Row(
+    CheckRow("DW-E03", _E, "permission denied on the engine's socket", _reached(Reach.DENIED), "run as root (sudo)"),
+    CheckRow("DW-E04", _E, "nothing listens on the engine's socket", _reached(Reach.REFUSED), _AT_ENGINE),
+    CheckRow(
         *("DW-E05", _E, "the engine hangs", _reached(Reach.HANGS)),
         "see its log; with live-restore containers survive its restart: kill -9 its pid and start it",
     ),
-    Row(
+    CheckRow(
         *("DW-E06", _E, "what answers on the engine's socket is not an engine", _reached(Reach.NONSENSE)),
         "name the engine's own socket with --engine",
     ),
-    Row(
+    CheckRow(
         *("DW-E07", _E, "the engine's URL is not supported", _reached(Reach.NO_URL)),
         "name a socket: --engine unix:///var/run/docker.sock",
     ),
-    Row("DW-E08", _E, "the engine is too old", _old_engine, "install Docker 20.10 or later"),
-    Row(
+    CheckRow("DW-E08", _E, "the engine is too old", _old_engine, "install Docker 20.10 or later"),
+    CheckRow(
         *("DW-E09", _E, "the engine hangs on one container", _mute),
         "end that container's shim (ps -ef | grep its id), or restart the engine",
     ),
-    Row(
+    CheckRow(
         "DW-E10", _E, "dockerd not found", _no_dockerd, "install Docker, or attach to a running engine (boot --engine)"
     ),
-    Row("DW-E11", _W, "live-restore is off: units stop with the engine", _no_live_restore, 'set "live-restore": true'),
-    Row(
+    CheckRow(
+        "DW-E11", _W, "live-restore is off: units stop with the engine", _no_live_restore, 'set "live-restore": true'
+    ),
+    CheckRow(
         *("DW-E12", _W, "container log without a size limit", _endless_logs),
         'set "log-opts": {"max-size": "25m"} in daemon.json, and re-create the container',
     ),
-    Row("DW-E13", _W, "deprecated storage driver", _storage_driver, "move to overlay2"),
-    Row("DW-E14", _N, "the engine reports a warning", _engine_warnings, "see the engine's documentation"),
-    Row(
+    CheckRow("DW-E13", _W, "deprecated storage driver", _storage_driver, "move to overlay2"),
+    CheckRow("DW-E14", _N, "the engine reports a warning", _engine_warnings, "see the engine's documentation"),
+    CheckRow(
         *("DW-S01", _E, "no supervisor runs", _no_supervisor),
         "start it (dockwarden boot or dockwarden watch), or name another --run-dir",
     ),
-    Row(
+    CheckRow(
         *("DW-S02", _E, "the supervisor does not answer", _deaf_supervisor),
         "see its log; kill -9 and a new start are safe: units keep running",
     ),
-    Row("DW-S03", _E, "permission denied on the supervisor's socket", _supervisor_denied, "run as root (sudo)"),
-    Row(
+    CheckRow("DW-S03", _E, "permission denied on the supervisor's socket", _supervisor_denied, "run as root (sudo)"),
+    CheckRow(
         *("DW-S04", _E, "a file that is not a socket has the control socket's name", _control_in_the_way),
         "remove it, and restart the supervisor",
     ),
-    Row("DW-S05", _E, "two supervisors", _two_supervisors, "stop all but one: they restart the same containers"),
-    Row(
+    CheckRow("DW-S05", _E, "two supervisors", _two_supervisors, "stop all but one: they restart the same containers"),
+    CheckRow(
         *("DW-S06", _E, "the lock is held by a process other than the supervisor", _inherited_lock),
         "a child process inherited the lock file: find it with fuser, and kill it",
     ),
-    Row(
+    CheckRow(
         "DW-S07",
         _E,
         "the supervisor has lost its connection to the engine",
         _lost_engine,
         "see its log: journalctl -u dockwarden",
     ),
-    Row("DW-S08", _W, "the control socket is accessible to all users", _open_control, "chmod 0600 it"),
-    Row("DW-S09", _W, "the running supervisor is another version", _versions_differ, "restart it: units keep running"),
-    Row("DW-S10", _W, "the limit of open files is too low", _few_files, "set LimitNOFILE=65536 in its systemd unit"),
-    Row(
+    CheckRow("DW-S08", _W, "the control socket is accessible to all users", _open_control, "chmod 0600 it"),
+    CheckRow(
+        "DW-S09", _W, "the running supervisor is another version", _versions_differ, "restart it: units keep running"
+    ),
+    CheckRow(
+        "DW-S10", _W, "the limit of open files is too low", _few_files, "set LimitNOFILE=65536 in its systemd unit"
+    ),
+    CheckRow(
         "DW-D01",
         _E,
         "a directory was removed",
         host_checks.lost_directory,
         "restart the supervisor: it creates the directory",
     ),
-    Row(
+    CheckRow(
         "DW-D02",
         _E,
         "no directory",
         host_checks.no_directory,
         "move it away, or name another directory (--state-dir, --run-dir)",
     ),
-    Row(
+    CheckRow(
         *("DW-D03", _E, "a directory is not writable", host_checks.read_only),
         "mount it read-write, or name another directory (--state-dir, --run-dir)",
     ),
-    Row("DW-D04", _E, "file system full", host_checks.disk_full, "docker system df; docker image prune"),
-    Row("DW-D05", _W, "file system nearly full", host_checks.disk_filling, "docker system df; docker image prune"),
-    Row("DW-D06", _W, "few inodes left", host_checks.few_inodes, "docker image prune; docker volume prune"),
-    Row(
+    CheckRow("DW-D04", _E, "file system full", host_checks.disk_full, "docker system df; docker image prune"),
+    CheckRow("DW-D05", _W, "file system nearly full", host_checks.disk_filling, "docker system df; docker image prune"),
+    CheckRow("DW-D06", _W, "few inodes left", host_checks.few_inodes, "docker image prune; docker volume prune"),
+    CheckRow(
         *("DW-D07", _E, "the state file is damaged", host_checks.bad_state),
         "restart the supervisor: it moves the file aside and starts with an empty state; check the disk",
     ),
-    Row(
+    CheckRow(
         "DW-D08",
         _N,
         "the state file was damaged earlier",
         host_checks.set_aside,
         "check the disk, then remove the file that was moved aside",
     ),
-    Row("DW-T01", _N, "clock is not synchronised", host_checks.clock_unkept, "run chrony or systemd-timesyncd"),
-    Row(
+    CheckRow("DW-T01", _N, "clock is not synchronised", host_checks.clock_unkept, "run chrony or systemd-timesyncd"),
+    CheckRow(
         *("DW-T02", _W, "the engine's clock differs from the host's", host_checks.clocks_differ),
         "check that this is the engine of this host; one of the two runs in a time namespace or on another machine",
     ),
-    Row("DW-T03", _W, "the clock was set back", host_checks.clock_set_back, "restart those containers when convenient"),
-    Row("DW-K01", _E, "no cgroup hierarchy mounted", host_checks.no_cgroup, "mount -t cgroup2 cgroup2 /sys/fs/cgroup"),
-    Row(
+    CheckRow(
+        "DW-T03", _W, "the clock was set back", host_checks.clock_set_back, "restart those containers when convenient"
+    ),
+    CheckRow(
+        "DW-K01", _E, "no cgroup hierarchy mounted", host_checks.no_cgroup, "mount -t cgroup2 cgroup2 /sys/fs/cgroup"
+    ),
+    CheckRow(
         *("DW-K02", _W, "a cgroup controller is missing", host_checks.few_controllers),
         "boot with cgroup_enable=memory; on v2, list it in cgroup.subtree_control of the root",
     ),
-    Row("DW-K03", _N, "cgroup v1 in use", host_checks.old_cgroup, "boot with systemd.unified_cgroup_hierarchy=1"),
-    Row("DW-K04", _W, "overlay file system not available", host_checks.no_overlay, "modprobe overlay"),
-    Row("DW-K05", _W, "IP forwarding is off", host_checks.no_forwarding, "sysctl -w net.ipv4.ip_forward=1"),
-    Row(
+    CheckRow("DW-K03", _N, "cgroup v1 in use", host_checks.old_cgroup, "boot with systemd.unified_cgroup_hierarchy=1"),
+    CheckRow("DW-K04", _W, "overlay file system not available", host_checks.no_overlay, "modprobe overlay"),
+    CheckRow("DW-K05", _W, "IP forwarding is off", host_checks.no_forwarding, "sysctl -w net.ipv4.ip_forward=1"),
+    CheckRow(
         "DW-C01",
         _W,
         "unknown label ignored",
         unit_checks.bad_labels,
         "correct it, and re-create the container",
     ),
-    Row(
+    CheckRow(
         "DW-C02",
         _W,
         "the engine's restart policy conflicts with the supervisor",
         unit_checks.two_masters,
         "docker update --restart=no NAME",
     ),
-    Row(
+    CheckRow(
         "DW-C03",
         _W,
         "another tool restarts the same containers",
         unit_checks.rivals,
         "stop it, or exclude its containers (dockwarden.enable=false)",
     ),
-    Row(
+    CheckRow(
         *("DW-C04", _E, "it uses the namespace of a container that was removed", unit_checks.orphans),
         "re-create it (docker compose up -d); dockwarden watch does that automatically",
     ),
-    Row(
+    CheckRow(
         "DW-C05",
         _W,
         "stale reference: it uses the namespace of its owner's previous run",
         unit_checks.left_behind,
         "docker restart NAME, once its owner runs",
     ),
-    Row(
+    CheckRow(
         "DW-C06",
         _W,
         "a link to a container that does not exist",
         unit_checks.stale_links,
         "start the container it links to, or re-create this one",
     ),
-    Row(
+    CheckRow(
         *("DW-C07", _W, "interrupted re-creation", unit_checks.cut_off),
         "if the new container is healthy: docker rm -f the old one",
     ),
-    Row("DW-C08", _N, "unused volumes", unit_checks.loose_volumes, "docker volume prune"),
-    Row(
+    CheckRow("DW-C08", _N, "unused volumes", unit_checks.loose_volumes, "docker volume prune"),
+    CheckRow(
         *("DW-U01", _E, "a unit is down", unit_checks.in_state("failed", "crash-loop", "image-missing")),
         "dockwarden why UNIT",
     ),
-    Row("DW-U02", _W, "a unit is flapping", unit_checks.flapping, "dockwarden why UNIT"),
-    Row("DW-U03", _W, "a unit is unhealthy", unit_checks.unhealthy, "dockwarden why UNIT"),
-    Row(
+    CheckRow("DW-U02", _W, "a unit is flapping", unit_checks.flapping, "dockwarden why UNIT"),
+    CheckRow("DW-U03", _W, "a unit is unhealthy", unit_checks.unhealthy, "dockwarden why UNIT"),
+    CheckRow(
         "DW-F01",
         _E,
         "the configuration is invalid",
         unit_checks.config_problem("other"),
         "dockwarden config validate",
     ),
-    Row("DW-F02", _E, "dependency cycle", unit_checks.config_problem("cycle"), "remove one of these dependencies"),
-    Row(
+    CheckRow("DW-F02", _E, "dependency cycle", unit_checks.config_problem("cycle"), "remove one of these dependencies"),
+    CheckRow(
         "DW-F03",
         _E,
         "a unit depends on one that does not exist",
         unit_checks.config_problem("unknown unit"),
         "define it, or remove the dependency",
     ),
-    Row(
+    CheckRow(
         "DW-F04",
         _N,
         "part of the configuration is ignored",

@@ -22,7 +22,7 @@ from units.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DoctorScope:
     """What to look at. ``engine`` and ``state_dir``: None for what the host itself says."""
 
     run_dir: Path
@@ -31,7 +31,7 @@ class Wanted:
     config: tuple[Path, ...] = ()
 
 
-def gather(wanted: Wanted) -> Facts:
+def gather(wanted: DoctorScope) -> Facts:
     """All facts; takes at most about 20 s when everything hangs, and a fraction of one when nothing does."""
     supervisor = supervisor_facts(wanted.run_dir)
     url = wanted.engine or _engine_of(supervisor, wanted)
@@ -51,7 +51,7 @@ def gather(wanted: Wanted) -> Facts:
     )
 
 
-def _engine_of(supervisor: SupervisorFacts, wanted: Wanted) -> str:
+def _engine_of(supervisor: SupervisorFacts, wanted: DoctorScope) -> str:
     """The engine's URL: from the supervisor, else its command line, else whether this host boots an engine."""
     told = supervisor.status.get("engine")
     if isinstance(told, dict) and told.get("url"):
@@ -125,6 +125,6 @@ def versions(facts: Facts) -> dict[str, str]:
     }
 
 
-def wanted(args: argparse.Namespace) -> Wanted:
+def wanted(args: argparse.Namespace) -> DoctorScope:
     config = tuple(args.config) or ((paths.CONFIG,) if paths.CONFIG.exists() else ())
-    return Wanted(Path(args.run_dir), args.engine, args.state_dir, config)
+    return DoctorScope(Path(args.run_dir), args.engine, args.state_dir, config)

@@ -140,7 +140,7 @@ Hit = tuple[str, str] | tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CheckRow:
     id: str
     severity: Severity
     title: str

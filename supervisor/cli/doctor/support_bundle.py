@@ -16,10 +16,10 @@ from typing import IO, Any
 from urllib.parse import quote
 
 from supervisor.cli.doctor import checks, collect, report
-from supervisor.cli.doctor.collect import Wanted
+from supervisor.cli.doctor.collect import DoctorScope
 from supervisor.cli.doctor.facts import Facts
 from supervisor.config import loader
-from supervisor.config.tree import Node, Report
+from supervisor.config.tree import Node, ProblemReport
 from supervisor.http.client import BudgetClient, UnansweredError
 from supervisor.logs.redaction import Scrubber, known_labels, secrets_of, told
 from supervisor.logs.secret_hints import GONE
@@ -54,7 +54,7 @@ HIDDEN = frozenset({"command", "entrypoint", "test", "healthcheck", "environment
 WORD = re.compile(r"[A-Za-z0-9_+/=.~-]{10,}")
 
 
-def write(wanted: Wanted, file: IO[bytes]) -> list[str]:
+def write(wanted: DoctorScope, file: IO[bytes]) -> list[str]:
     """A tar.gz. Returns the names of its members. Raises OSError when it cannot be written."""
     facts = collect.gather(wanted)
     tree, places = _config(wanted.config)
@@ -69,7 +69,9 @@ def write(wanted: Wanted, file: IO[bytes]) -> list[str]:
     return names
 
 
-def _members(wanted: Wanted, facts: Facts, tree: Any, places: Any, scrubber: Scrubber) -> Iterator[tuple[str, bytes]]:
+def _members(
+    wanted: DoctorScope, facts: Facts, tree: Any, places: Any, scrubber: Scrubber
+) -> Iterator[tuple[str, bytes]]:
     def as_json(value: Any) -> bytes:
         return json.dumps(scrubber.tree(value), indent=2, default=str).encode() + b"\n"
 
@@ -182,7 +184,9 @@ def _config(paths: tuple[Path, ...]) -> tuple[Any, list[str]]:
     if not paths:
         return {}, []
     try:
-        return plain(loader.merge(loader.load(paths, collect.command_line(), Report()))), [str(path) for path in paths]
+        return plain(loader.merge(loader.load(paths, collect.command_line(), ProblemReport()))), [
+            str(path) for path in paths
+        ]
     except RecursionError:
         return {}, [f"{path}: too deep to be read" for path in paths]
 

@@ -18,7 +18,7 @@ from supervisor.dockerd.tls.checks import (
     CONFIGURED,
     SANE,
     CertificateError,
-    Labels,
+    CertificateLabels,
     Pair,
     Purpose,
     SigningKey,
@@ -36,8 +36,8 @@ from supervisor.dockerd.tls.checks import (
 __all__ = [
     "CONFIGURED",
     "CertificateError",
+    "CertificateLabels",
     "HostnameError",
-    "Labels",
     "Pair",
     "Purpose",
     "check_ca",
@@ -88,7 +88,7 @@ def hostname(text: str) -> str:
     return name
 
 
-def make_ca(now: datetime, key: str = "", labels: Labels = CONFIGURED) -> Pair:
+def make_ca(now: datetime, key: str = "", labels: CertificateLabels = CONFIGURED) -> Pair:
     """A CA that can sign leaves only. With ``key``, for that one. Raises CertificateError when it is no key."""
     if key:
         own, problem = private_key(key, labels.ca_key, labels.ca_remedy)
@@ -111,7 +111,9 @@ def make_ca(now: datetime, key: str = "", labels: Labels = CONFIGURED) -> Pair:
     return Pair(_pem(cert), _key_pem(own))
 
 
-def make_leaf(ca: Pair, purpose: Purpose, names: Sequence[str], now: datetime, labels: Labels = CONFIGURED) -> Pair:
+def make_leaf(
+    ca: Pair, purpose: Purpose, names: Sequence[str], now: datetime, labels: CertificateLabels = CONFIGURED
+) -> Pair:
     """A pair for a server or a client, signed by the CA; it does not outlive the CA.
 
     Args:
@@ -143,7 +145,7 @@ def make_leaf(ca: Pair, purpose: Purpose, names: Sequence[str], now: datetime, l
     return Pair(_pem(builder.sign(signer, _digest(signer))), _key_pem(own))
 
 
-def _signer(ca: Pair, now: datetime, labels: Labels) -> tuple[SigningKey, x509.Certificate]:
+def _signer(ca: Pair, now: datetime, labels: CertificateLabels) -> tuple[SigningKey, x509.Certificate]:
     if problems := check_ca(ca, now, labels):
         raise CertificateError(problems)
     key, _ = private_key(ca.key, labels.ca_key, "")

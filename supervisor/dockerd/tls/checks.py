@@ -55,7 +55,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
+class CertificateLabels:
     """Names of the parts of a pair in error messages."""
 
     cert: str
@@ -67,7 +67,7 @@ class Labels:
     ca_remedy: str = ""
 
 
-CONFIGURED = Labels(
+CONFIGURED = CertificateLabels(
     "rancher.docker.server_cert",
     "rancher.docker.server_key",
     "rancher.docker.ca_cert",
@@ -93,7 +93,7 @@ def check_pair(
     ca_pem: str,
     now: datetime,
     *,
-    labels: Labels = CONFIGURED,
+    labels: CertificateLabels = CONFIGURED,
     purpose: Purpose = Purpose.SERVER,
 ) -> list[str]:
     """All problems that keep this pair from working: a sentence each, with file and fix.
@@ -124,7 +124,7 @@ def check_pair(
     return problems
 
 
-def check_ca(ca: Pair, now: datetime, labels: Labels = CONFIGURED) -> list[str]:
+def check_ca(ca: Pair, now: datetime, labels: CertificateLabels = CONFIGURED) -> list[str]:
     """All problems that keep this CA from signing, as in ``check_pair``."""
     trusted, bad_cert = _certificates(ca.cert, labels.ca, labels.ca_remedy)
     key, bad_key = private_key(ca.key, labels.ca_key, labels.ca_remedy)
@@ -137,7 +137,9 @@ def check_ca(ca: Pair, now: datetime, labels: Labels = CONFIGURED) -> list[str]:
     return _ca_problems(own[0], now, labels)
 
 
-def why_anew(pair: Pair, ca_pem: str, names: Sequence[str], now: datetime, *, purpose: Purpose, labels: Labels) -> str:
+def why_anew(
+    pair: Pair, ca_pem: str, names: Sequence[str], now: datetime, *, purpose: Purpose, labels: CertificateLabels
+) -> str:
     """Why an existing leaf must be renewed; empty when it need not."""
     if problems := check_pair(pair.cert, pair.key, ca_pem, now, labels=labels, purpose=purpose):
         return problems[0].partition(": ")[2].partition(";")[0]
@@ -245,7 +247,7 @@ def _serves(cert: x509.Certificate, purpose: Purpose) -> bool:
 
 
 def _descent(
-    chain: Sequence[x509.Certificate], trusted: Sequence[x509.Certificate], now: datetime, labels: Labels
+    chain: Sequence[x509.Certificate], trusted: Sequence[x509.Certificate], now: datetime, labels: CertificateLabels
 ) -> list[str]:
     """The problem between a certificate and the trusted CAs."""
     if chain[0] in trusted:
@@ -271,7 +273,7 @@ def _issued_by(cert: x509.Certificate, ca: x509.Certificate) -> bool:
     return True
 
 
-def _ca_problems(ca: x509.Certificate, now: datetime, labels: Labels) -> list[str]:
+def _ca_problems(ca: x509.Certificate, now: datetime, labels: CertificateLabels) -> list[str]:
     problems = _dates(ca, now, labels.ca, _way("use a new CA", labels.ca_remedy))
     if not _may_sign(ca):
         way = _way("name the CA that signs", labels.ca_remedy)

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from supervisor.dockerd.tls import certificates
-from supervisor.dockerd.tls.certificates import CONFIGURED, CertificateError, HostnameError, Labels, Pair, Purpose
+from supervisor.dockerd.tls.certificates import (
+    CONFIGURED,
+    CertificateError,
+    CertificateLabels,
+    HostnameError,
+    Pair,
+    Purpose,
+)
 from supervisor.dockerd.tls.folder import PUBLIC, SECRET, Folder, opened
 from supervisor.dockerd.tls.settings import (
     CA,
@@ -34,7 +41,7 @@ KEPT: Final = "kept"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TlsOutcome:
     """The outcome for one certificate."""
 
     path: Path
@@ -80,7 +87,7 @@ CLIENT: Final = Leaf(Purpose.CLIENT, CLIENT_CERT, CLIENT_KEY)
 
 def make_server(
     directory: Path, hostnames: Sequence[str], *, force: bool = False, now: datetime | None = None
-) -> list[Outcome]:
+) -> list[TlsOutcome]:
     """Make a CA and a server's pair in this directory, unless valid ones exist. Raises TlsError.
 
     A renewed pair keeps the names of the previous one; with ``force`` it has exactly those that are asked for.
@@ -93,7 +100,7 @@ def make_server(
 
 def make_client(
     directory: Path, ca_directory: Path, names: Sequence[str], *, force: bool = False, now: datetime | None = None
-) -> list[Outcome]:
+) -> list[TlsOutcome]:
     """Make a client's pair, signed by the CA of another directory, which is made if there is none. Raises TlsError."""
     now, names = now or _now(), _hostnames(names)
     with opened(ca_directory) as folder:
@@ -116,7 +123,7 @@ def materialize(settings: TlsSettings, root: Path = Path("/"), now: datetime | N
     now, names = now or _now(), _hostnames(settings.hostnames)
     if problems := configured_problems(settings, now):
         raise TlsError(problems)
-    outcomes: list[Outcome] = []
+    outcomes: list[TlsOutcome] = []
     ca, pair = settings.ca_cert or "", Pair(settings.server_cert or "", settings.server_key or "")
     if settings.ca_key or not settings.server_cert:
         with opened(settings.kept) as folder:
@@ -159,7 +166,7 @@ def _gaps(settings: TlsSettings) -> Iterator[str]:
         yield f"{CONFIGURED.ca_key}: is missing: it is needed to sign; set it, or server_cert and server_key"
 
 
-def _written_ca(folder: Folder, ca: Pair) -> Outcome:
+def _written_ca(folder: Folder, ca: Pair) -> TlsOutcome:
     """Write the configured CA, replacing any other."""
     present = Pair(folder.read(CA), folder.read(CA_KEY))
     other = bool(present.cert) and not certificates.same(present.cert, ca.cert)
@@ -170,7 +177,7 @@ def _written_ca(folder: Folder, ca: Pair) -> Outcome:
     return _outcome(folder, CA, "written" if changed else KEPT, ca.cert, aside=aside)
 
 
-def _given(folder: Folder, ca: str, pair: Pair) -> Outcome:
+def _given(folder: Folder, ca: str, pair: Pair) -> TlsOutcome:
     """What an engine needs, in its own directory."""
     present = folder.read(CA)
     other = bool(present) and not certificates.same(present, ca)
@@ -181,7 +188,7 @@ def _given(folder: Folder, ca: str, pair: Pair) -> Outcome:
     return _outcome(folder, SERVER_CERT, "written" if changed else KEPT, pair.cert, aside=aside)
 
 
-def _authority(folder: Folder, now: datetime) -> tuple[Outcome, Pair]:
+def _authority(folder: Folder, now: datetime) -> tuple[TlsOutcome, Pair]:
     """The CA of a directory, made if there is none. Raises TlsError."""
     ca = Pair(folder.read(CA), folder.read(CA_KEY))
     folder.tighten(CA_KEY)
@@ -199,7 +206,9 @@ def _authority(folder: Folder, now: datetime) -> tuple[Outcome, Pair]:
     return _outcome(folder, CA, "made", ca.cert), ca
 
 
-def _leaf(folder: Folder, leaf: Leaf, ca: Pair, asked: Sequence[str], now: datetime, *, force: bool = False) -> Outcome:
+def _leaf(
+    folder: Folder, leaf: Leaf, ca: Pair, asked: Sequence[str], now: datetime, *, force: bool = False
+) -> TlsOutcome:
     """A valid pair with these names: the present one, or a new one. Raises TlsError."""
     names = tuple(dict.fromkeys((*asked, *leaf.always)))
     present = Pair(folder.read(leaf.cert), folder.read(leaf.key))
@@ -240,9 +249,9 @@ def _make_room(folder: Folder, ca: Pair, *, force: bool) -> tuple[str, ...]:
     return folder.put_aside(CLIENT_KEY, CLIENT_CERT, CA)
 
 
-def _labels(folder: Folder, leaf: Leaf = SERVER) -> Labels:
+def _labels(folder: Folder, leaf: Leaf = SERVER) -> CertificateLabels:
     place = folder.shown
-    return Labels(
+    return CertificateLabels(
         str(place / leaf.cert),
         str(place / leaf.key),
         str(place / CA),
@@ -251,11 +260,13 @@ def _labels(folder: Folder, leaf: Leaf = SERVER) -> Labels:
     )
 
 
-def _outcome(folder: Folder, name: str, done: str, pem: str, *, why: str = "", aside: tuple[str, ...] = ()) -> Outcome:
+def _outcome(
+    folder: Folder, name: str, done: str, pem: str, *, why: str = "", aside: tuple[str, ...] = ()
+) -> TlsOutcome:
     found = certificates.describe(pem)
     if found is None:
-        return Outcome(folder.shown / name, done, why, aside=aside)
-    return Outcome(folder.shown / name, done, why, found.names, found.until, found.fingerprint, aside)
+        return TlsOutcome(folder.shown / name, done, why, aside=aside)
+    return TlsOutcome(folder.shown / name, done, why, found.names, found.until, found.fingerprint, aside)
 
 
 def _hostnames(texts: Iterable[str]) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ DOWN = frozenset({Phase.INACTIVE, Phase.COMPLETED})
 
 
 @dataclass(slots=True)
-class Ask:
+class Command:
     """One pending request: waits for its answer, then perhaps for its unit to settle."""
 
     verb: str
@@ -41,14 +41,14 @@ class Ask:
     """A gate vetoed the requested stop."""
 
 
-class Asking:
+class Commands:
     """The pending requests. An observer, to see their outcome."""
 
     def __init__(self, *, inbox: Inbox, world: Callable[[], World], status: Callable[[], dict[str, Any]]) -> None:
         self._inbox = inbox
         self._world = world
         self._status = status
-        self._asks: dict[int, Ask] = {}
+        self._asks: dict[int, Command] = {}
         self._numbered = 0
         self._closing = False
 
@@ -88,10 +88,10 @@ class Asking:
             ask.settled.set()
 
     @contextmanager
-    def asked(self, request: BaseRequest, verb: str, unit: UnitName, fact: Callable[[int], Event]) -> Iterator[Ask]:
+    def asked(self, request: BaseRequest, verb: str, unit: UnitName, fact: Callable[[int], Event]) -> Iterator[Command]:
         """Put the fact with this request's number into the inbox, and wait for its answer."""
         self._numbered += 1
-        number, ask = self._numbered, Ask(verb, unit, uid_of(request.transport))
+        number, ask = self._numbered, Command(verb, unit, uid_of(request.transport))
         self._asks[number] = ask
         try:
             self._inbox.put(fact(number))
@@ -115,14 +115,14 @@ class Asking:
                 await reached(ask.settled, wait)
             return self._outcome(ask, answer, waited=bool(wait))
 
-    async def _answer(self, ask: Ask) -> Answer:
+    async def _answer(self, ask: Command) -> Answer:
         await reached(ask.answered, ANSWER)
         if ask.answer is None:
             why = "ends" if self._closing else f"did not accept the request within {ANSWER:g} s"
             raise Refusal(503, f"the supervisor {why}", "see its log")
         return ask.answer
 
-    def _outcome(self, ask: Ask, answer: Answer, *, waited: bool) -> Response:
+    def _outcome(self, ask: Command, answer: Answer, *, waited: bool) -> Response:
         unit = self._world().units[ask.unit]
         is_settled = ask.vetoed or settled(ask.verb, unit)
         good = not ask.vetoed and succeeded(ask.verb, unit) if is_settled or waited else True

@@ -46,7 +46,7 @@ def story(request: BaseRequest, journal: Journal, world: World, name: UnitName) 
     return why.why(journal, world, name, None if since is None else since / 1e9)
 
 
-class Explaining:
+class Explanations:
     """Handlers of the boot chart, and of pictures."""
 
     def __init__(self, world: Callable[[], World], journal: Journal, boot: Callable[[], dict[str, Any]]) -> None:

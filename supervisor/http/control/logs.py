@@ -14,7 +14,7 @@ from supervisor.http.control.request import Refusal, Taken, flag, moment, number
 from supervisor.http.server import BaseRequest, StreamResponse
 from supervisor.journal.journal import Journal
 from supervisor.journal.record import Dropped, Record, Subscription
-from supervisor.logs.merge import Bookmark, Held, Item, Last, merged
+from supervisor.logs.merge import Bookmark, HeldBack, Item, Last, merged
 from supervisor.logs.timestamps import nanoseconds, stamp
 from units.records import dataclass
 from units.spec import USER_DOCKER, ContainerId, UnitName
@@ -35,7 +35,7 @@ Put = Callable[[Item], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class LogFilter:
     """The request."""
 
     unit: UnitName | None
@@ -92,10 +92,10 @@ class Logs:
             await reading.follow(put)
         return stream
 
-    def reading(self, wanted: Wanted) -> "Reading":
-        return Reading(self._journal, self._engine, self._world, self._engine_log, wanted)
+    def reading(self, wanted: LogFilter) -> "LogReader":
+        return LogReader(self._journal, self._engine, self._world, self._engine_log, wanted)
 
-    def _wanted(self, request: BaseRequest) -> Wanted:
+    def _wanted(self, request: BaseRequest) -> LogFilter:
         """Raises Refusal."""
         unit = shown(self._world(), name).name if (name := request.query.get("unit")) else None
         until = moment(request, "until")
@@ -103,7 +103,7 @@ class Logs:
         if level not in LEVELS:
             raise Refusal(400, f"level: there is no '{level[:80]}'", f"there are: {', '.join(LEVELS)}")
         tail = number(request, "tail", 0) if "tail" in request.query else None
-        return Wanted(
+        return LogFilter(
             unit=unit,
             since=moment(request, "since") or 0,
             until=until,
@@ -113,7 +113,7 @@ class Logs:
         )
 
 
-class Reading:
+class LogReader:
     """One request in progress."""
 
     def __init__(
@@ -122,7 +122,7 @@ class Reading:
         engine: Engine | None,
         world: Callable[[], World],
         engine_log: Callable[[int], tuple[str, ...]],
-        wanted: Wanted,
+        wanted: LogFilter,
     ) -> None:
         self._journal = journal
         self._engine = engine
@@ -301,7 +301,7 @@ class Reading:
 
 async def _in_order(queue: "asyncio.Queue[Item | None]", put: Put) -> None:
     """Send items, merged by time, until a None comes."""
-    held, now, ended = Held(), asyncio.get_running_loop().time, False
+    held, now, ended = HeldBack(), asyncio.get_running_loop().time, False
     while not ended:
         with suppress(TimeoutError):
             async with asyncio.timeout(held.wait(now())):

@@ -32,7 +32,7 @@ PATIENCE = 10.0
 MOST_LINES = 10_000
 
 
-class Reading:
+class Queries:
     """Handlers that change nothing."""
 
     def __init__(

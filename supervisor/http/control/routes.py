@@ -8,13 +8,13 @@ from typing import Any
 
 from hooks.presence import HostHooks
 from supervisor.engine.port import Engine, UserEngine
-from supervisor.http.control.commands import Asking
-from supervisor.http.control.explain import Explaining
+from supervisor.http.control.commands import Commands
+from supervisor.http.control.explain import Explanations
 from supervisor.http.control.hooks import HookRoutes
-from supervisor.http.control.queries import Reading
+from supervisor.http.control.queries import Queries
 from supervisor.http.control.request import Taken, in_json
-from supervisor.http.control.switches import Switching
-from supervisor.http.control.waits import Waiting
+from supervisor.http.control.switches import SwitchCommands
+from supervisor.http.control.waits import Waits
 from supervisor.http.server import BaseRequest, Response, Route, StreamResponse
 from supervisor.journal.journal import Journal
 from supervisor.runtime.loop import Inbox
@@ -46,13 +46,13 @@ class Api:
         self._world = world
         self._engine_log: Callable[[int], tuple[str, ...]] = (lambda _: ()) if user_docker is None else user_docker.tail
         self._hooks = hooks
-        self._reading = Reading(
+        self._reading = Queries(
             world=world, status=status, journal=journal, engine=engine, user_docker=user_docker, checks=checks
         )
-        self._explaining = Explaining(world, journal, boot)
-        self._asking = Asking(inbox=inbox, world=world, status=status)
-        self._waiting = Waiting(taken=lambda: inbox.taken, world=world, status=status)
-        self._switching = Switching(
+        self._explaining = Explanations(world, journal, boot)
+        self._asking = Commands(inbox=inbox, world=world, status=status)
+        self._waiting = Waits(taken=lambda: inbox.taken, world=world, status=status)
+        self._switching = SwitchCommands(
             asking=self._asking, world=world, status=status, choices=choices, user_docker=user_docker
         )
         self.routes = self._table()

@@ -48,7 +48,7 @@ API = "supervisor.http.control.routes"
 Guard = Callable[[BaseRequest], Awaitable[StreamResponse]]
 
 
-class Control:
+class ControlServer:
     """Serves ``run_dir/control.sock`` and what ``access`` says. An observer, to see the outcome of requests.
 
     ``make_api`` is called with the first request, once ``API`` is loaded.

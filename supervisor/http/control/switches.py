@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from supervisor.engine.port import EngineError, UserEngine
-from supervisor.http.control.commands import Asking
+from supervisor.http.control.commands import Commands
 from supervisor.http.control.request import Refusal, Taken, flag, in_json, named, reached, seconds
 from supervisor.http.server import BaseRequest, Response
 from supervisor.state.choices import Choices, StateError
@@ -17,13 +17,13 @@ OWN_ENGINE = "own"
 """The name by which the context's own engine is selected."""
 
 
-class Switching:
+class SwitchCommands:
     """The handlers."""
 
     def __init__(
         self,
         *,
-        asking: Asking,
+        asking: Commands,
         world: Callable[[], World],
         status: Callable[[], dict[str, Any]],
         choices: Choices | None,

@@ -60,7 +60,7 @@ class _Wait:
             self.over.set()
 
 
-class Waiting:
+class Waits:
     """The waiting requests."""
 
     def __init__(

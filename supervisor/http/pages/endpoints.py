@@ -64,7 +64,7 @@ class Rendering(Protocol):
         ...
 
 
-class Once:
+class LazyPage:
     """The status page, made when it is first asked for."""
 
     def __init__(self, make: "Callable[[], StatusPage]") -> None:
@@ -87,7 +87,7 @@ class Once:
 class Pages(HttpServer):
     """The server of all pages. It ends the page's streams, which would not end by themselves."""
 
-    def __init__(self, answer: Callable[[BaseRequest], Awaitable[StreamResponse]], page: Once | None) -> None:
+    def __init__(self, answer: Callable[[BaseRequest], Awaitable[StreamResponse]], page: LazyPage | None) -> None:
         # Cancelled when the reader leaves: a page that was closed makes room for another one at once.
         super().__init__(answer, grace=LAST_GRACE, handler_cancellation=True)
         self._page = page
@@ -103,7 +103,7 @@ async def serve_pages(
 ) -> HttpServer:
     """Serve at ``HOST:PORT`` until it is closed. ``page`` makes the status page when first asked. Raises PagesError."""
     host, port = address(listen)
-    once = None if page is None else Once(page)
+    once = None if page is None else LazyPage(page)
     table = (*(() if once is None else page_routes(once, loopback=on_loopback(host))), *routes(metrics, world))
 
     async def answer(request: BaseRequest) -> StreamResponse:
@@ -172,7 +172,7 @@ async def portions(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
     yield bytes(made)
 
 
-def page_routes(page: Once, *, loopback: bool) -> tuple[Route, ...]:
+def page_routes(page: LazyPage, *, loopback: bool) -> tuple[Route, ...]:
     """The status page. Who prefers no HTML at ``/`` gets the index."""
 
     def guarded(give: "Callable[[StatusPage, BaseRequest, Mapping[str, str]], Awaitable[StreamResponse]]") -> Handler:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 
 from hooks.backlog import Backlog
-from supervisor.http.pages.model import SHOWN, Sight, change, look, whole
+from supervisor.http.pages.model import SHOWN, PageModel, change, look, whole
 from supervisor.http.sse import Message
 from supervisor.journal.journal import Journal
 from supervisor.journal.record import Record
@@ -34,7 +34,7 @@ class Live:
         self._journal = journal
         self._now = now
         self._readers: set[Backlog[Message]] = set()
-        self._sight: Sight | None = None
+        self._sight: PageModel | None = None
         self._last = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -73,7 +73,7 @@ class Live:
         else:
             self._sight = None
 
-    def _tell(self) -> Sight:
+    def _tell(self) -> PageModel:
         before, self._sight = self._sight, look(self._world(), self._context(), self._sight)
         news = self._news()
         if (

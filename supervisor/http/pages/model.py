@@ -31,7 +31,7 @@ _IN_RECORD = ("seq", "time", "event", "cause", "unit", "before", "after", "reaso
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class PageModel:
     """One look at the host."""
 
     world: World
@@ -42,7 +42,7 @@ class Sight:
     rows: Mapping[UnitName, Mapping[str, Any]]
 
 
-def look(world: World, context: Context, before: Sight | None = None) -> Sight:
+def look(world: World, context: Context, before: PageModel | None = None) -> PageModel:
     """The host now; rows of units that have not changed since ``before`` are taken over."""
     raw = host(world, context)
     if before is not None and before.world is world and before.raw == raw:
@@ -52,7 +52,7 @@ def look(world: World, context: Context, before: Sight | None = None) -> Sight:
         same = before is not None and before.world.units.get(name) is unit
         rows[name] = before.rows[name] if before is not None and same else row(unit, context)
     said = headline(raw["engine"], raw["supervisor"], list(rows.values()), raw["switch"]["now"])
-    return Sight(world, raw, tidy({**raw, "headline": said.as_dict()}), rows)
+    return PageModel(world, raw, tidy({**raw, "headline": said.as_dict()}), rows)
 
 
 def row(unit: Unit, context: Context) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def row(unit: Unit, context: Context) -> dict[str, Any]:
     return {**shown, "reason": short(full["reason"]), "level": level(full).word}
 
 
-def whole(sight: Sight, records: Iterable[Record], now: str) -> dict[str, Any]:
+def whole(sight: PageModel, records: Iterable[Record], now: str) -> dict[str, Any]:
     """The full state, which a client gets first."""
     return {
         "now": now,
@@ -72,7 +72,7 @@ def whole(sight: Sight, records: Iterable[Record], now: str) -> dict[str, Any]:
     }
 
 
-def change(before: Sight, after: Sight, records: Iterable[Record], now: str) -> dict[str, Any]:
+def change(before: PageModel, after: PageModel, records: Iterable[Record], now: str) -> dict[str, Any]:
     """The changes, by the keys of ``whole``; empty when there are none."""
     said: dict[str, Any] = {key: value for key, value in after.parts.items() if value != before.parts.get(key)}
     if rows := [one for name, one in after.rows.items() if one is not before.rows.get(name)]:
