@@ -65,7 +65,7 @@ def _take_of_engine(step: Step, event: fact.EngineBack | fact.EngineLost | engin
     name = step.world.engine.name
     match event:
         case fact.EngineBack(version=version):
-            step.world = replace(step.world, engine_version=version, engine_reason="connected, being looked at")
+            step.world = replace(step.world, engine_version=version, engine_reason="connected; first snapshot pending")
         case fact.EngineLost(reason=reason):
             step.push(engine_events.EngineUnreachable(name, reason))
             _lose_engine(step, reason)

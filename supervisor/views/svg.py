@@ -37,6 +37,12 @@ TONES: dict[str, str] = {
     "crash-loop": "bad",
     "image-missing": "bad",
     "failed": "bad",
+    "absent": "off",
+    "connecting": "going",
+    "serving": "good",
+    "hung": "bad",
+    "lost": "bad",
+    "stopped": "off",
 }
 """The class of each state."""
 

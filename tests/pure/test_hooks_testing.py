@@ -16,7 +16,7 @@ def names(host: SimulatedHost) -> list[str]:
 
 def test_a_boot() -> None:
     host = SimulatedHost("web").boot()
-    assert names(host) == ["host: engine.back", "web: unit.started", "web: unit.ready"]
+    assert names(host) == ["host: engine.back", "system-docker: unit.ready", "web: unit.started", "web: unit.ready"]
 
 
 def test_a_crash_is_a_death_and_a_restart() -> None:
@@ -52,7 +52,13 @@ def test_an_unhealthy_unit_is_helped() -> None:
 def test_an_outage_and_a_shutdown() -> None:
     host = SimulatedHost("web").boot().lose_engine().bring_back_engine().shut_down()
     assert host.world.drained
-    assert names(host)[-4:] == ["host: engine.lost", "host: engine.back", "host: shutdown.asked", "web: unit.stopped"]
+    assert names(host)[-5:] == [
+        "host: engine.lost",
+        "host: engine.back",
+        "system-docker: unit.ready",
+        "host: shutdown.asked",
+        "web: unit.stopped",
+    ]
 
 
 def test_impossible_stories_are_refused() -> None:
@@ -104,5 +110,5 @@ def test_gates_are_asked() -> None:
     assert ask(start) is None
     assert ask(start, restarts=4) == Veto("too often")
     assert ask(more, "db") == Contribution({"NAME": "db"})
-    with pytest.raises(ValueError, match="not with bool"):
+    with pytest.raises(ValueError, match="not bool"):
         ask(wrong)

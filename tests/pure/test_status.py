@@ -114,7 +114,7 @@ def test_what_next_names_the_greater_obstacle_first() -> None:
     up = replace(world(unit), engine_up=True)
     assert "goes down" in what_next(unit, replace(up, draining=True))
     assert "engine" in what_next(unit, world(unit))
-    assert "every 300 s" in what_next(unit, up)
+    assert "every 5 min" in what_next(unit, up)
     assert "`dockwarden reset-failed console`" in what_next(unit, up)
     gone = replace(unit, phase=Phase.INACTIVE, stopped_by=StoppedBy.CONFIG)
     assert "configuration" in what_next(gone, up)
