@@ -81,8 +81,8 @@ def parse(root: Node, report: ProblemReport, env_files: Mapping[str, str] | None
         shapes.report.problem(
             nodes[SYSTEM_DOCKER].place,
             f"rancher.services.{SYSTEM_DOCKER}",
-            "is the name of System Docker, in which units run",
-            "take another",
+            "the name is reserved for System Docker, in which units run",
+            "use another one",
         )
     if report.problems:
         raise ConfigError(report.problems)
