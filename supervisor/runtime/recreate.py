@@ -18,6 +18,8 @@ from units.quantities import Seconds
 from units.spec import ContainerId
 from units.unit import Failure
 
+RETRY = 10.0
+"""Seconds until an interrupted re-creation that could not be finished is tried again."""
 PAUSES = (0.5, 2.0, 5.0)
 """Seconds between two tries to restore the old container."""
 
@@ -38,12 +40,23 @@ class Recreations:
         self._in_thread = in_thread
         self._under_way: dict[str, dict[str, Any]] = dict((store.load() or {}).get("recreations") or {})
         self._turn = asyncio.Lock()
+        self._active: set[str] = set()
+        """Names that are being re-created now: nobody else may finish them."""
+        self._retry: asyncio.TimerHandle | None = None
+        self._finishing: asyncio.Task[None] | None = None
 
     async def recreate(
         self, container: ContainerId, joins: Mapping[ContainerId, ContainerId], grace: Seconds | None
     ) -> ContainerId:
         """The new, running container. Raises EngineError; then the old one is restored."""
         wanted = await self._engine.replica(container, joins)
+        self._active.add(wanted.name)
+        try:
+            return await self._recreate(container, wanted, grace)
+        finally:
+            self._active.discard(wanted.name)
+
+    async def _recreate(self, container: ContainerId, wanted: Replica, grace: Seconds | None) -> ContainerId:
         await self._note(wanted.name, {"old": container, "running": wanted.running})
         try:
             new = await self._replace(container, wanted, grace)
@@ -115,15 +128,33 @@ class Recreations:
         return refusal
 
     async def _tell(self, name: str, refusal: EngineError | None) -> None:
-        """Remove the record; on failure it stays for the next connection to the engine."""
+        """Remove the record; on failure it stays, and is tried again."""
         if refusal is None:
             await self._note(name, None)
         else:
             self._log.warning("container.not-put-back", name=name, error=str(refusal))
+            self._finish_later()
+
+    def _finish_later(self) -> None:
+        """A container under its other name is no unit's: only this brings it back."""
+        if self._retry is None:
+            self._retry = asyncio.get_running_loop().call_later(RETRY, self._finish_now)
+
+    def _finish_now(self) -> None:
+        self._retry = None
+        self._finishing = asyncio.create_task(self.finish(), name="recreations")
+
+    def close(self) -> None:
+        """Nothing is tried any more; what is noted is left to the next supervisor."""
+        for one in (self._retry, self._finishing):
+            if one is not None:
+                one.cancel()
 
     async def finish(self) -> None:
         """Finish interrupted re-creations, of this or an earlier supervisor: restore the old container, or clean up."""
         for name, record in tuple(self._under_way.items()):
+            if name in self._active:
+                continue
             old = ContainerId(str(record.get("old")))
             self._log.warning("container.recreate-resumed", name=name, replaces=old[:12])
             try:
@@ -131,6 +162,7 @@ class Recreations:
             except EngineError as error:
                 self._log.warning("container.not-put-back", name=name, error=str(error))
                 if error.failure is not Failure.NOT_FOUND:
+                    self._finish_later()
                     continue
             await self._note(name, None)
 

@@ -193,6 +193,8 @@ class Shell:
                 await self._drained.event.wait()
             finally:
                 effects.close()
+                if self._recreations is not None:
+                    self._recreations.close()
                 prober.close()
                 for process in (self._user_docker, self._system_docker):
                     if process is not None:
