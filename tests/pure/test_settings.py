@@ -45,10 +45,10 @@ def test_explain_names_what_is_shipped() -> None:
 
 def test_no_unit_can_have_the_name_of_an_engine() -> None:
     """System Docker is no unit of the configuration, and user Docker is one of another section."""
+    reserved = "the name is reserved for"
     assert complaints("rancher: {services: {system-docker: {image: a}, user-docker: {image: b}}}") == [
-        "c.yml:1:37: rancher.services.system-docker: the name is reserved for System Docker, in which units run;"
-        " use another one",
-        "c.yml:1:62: rancher.services.user-docker: the name is reserved for user Docker; use another one",
+        f"c.yml:1:37: rancher.services.system-docker: {reserved} System Docker, in which units run; use another one",
+        f"c.yml:1:62: rancher.services.user-docker: {reserved} user Docker; use another one",
     ]
 
 
