@@ -57,7 +57,7 @@ def engine(session: nox.Session) -> None:
 @nox.session
 def boot(session: nox.Session) -> None:
     """Boot whole stacks of system containers (as root); several at a time, for they wait most of the time."""
-    session.run("pytest", "tests/boot", "-n", "4", "--dist", "loadscope", *PLAIN, *session.posargs)
+    session.run("pytest", "tests/boot", "-n", "2", "--dist", "loadscope", *PLAIN, *session.posargs)
 
 
 @nox.session

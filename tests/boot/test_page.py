@@ -215,7 +215,7 @@ def test_without_its_script_it_is_a_snapshot(door: Door, browser: Browser) -> No
         browser.load(f"http://127.0.0.1:{door.port}/")
         browser.click("tr[data-unit=web] a")
         browser.wait("the details", "return document.querySelector('.more .details')")
-        assert "load it again" in browser.script("return document.querySelector('#live').innerText")
+        assert "reload it" in browser.script("return document.querySelector('#live').innerText")
         assert "crash-loop" in browser.script(CELL, "web", "state")
     finally:
         browser.without_script(False)

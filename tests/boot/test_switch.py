@@ -275,8 +275,8 @@ def test_an_engine_that_does_not_serve_changes_nothing(host: Host, name: str) ->
     program.chmod(0o755)
     said = host.cli("engine", "switch", name)
     assert said.returncode == 1
-    assert ("is back" in said.stderr) is (result == "rolled-back")
-    assert {"crashing": "no such flag", "hanging": "within 5 s", "lying": "unknown flag"}[name] in said.stderr
+    assert ("was restored" in said.stderr) is (result == "rolled-back")
+    assert {"crashing": "no such flag", "hanging": "timed out after 5 s", "lying": "unknown flag"}[name] in said.stderr
     assert_whole(host)
 
 
