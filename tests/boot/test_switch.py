@@ -204,7 +204,7 @@ def test_a_console_that_falls_over_changes_nothing(host: Host) -> None:
     load_image(host)
     refused = host.cli("console", "switch", "broken")
     assert refused.returncode == 1
-    assert "the console default is back" in refused.stderr
+    assert "the console default was restored" in refused.stderr
     assert "exit code 1" in refused.stderr
     assert_whole(host)
     page = host.get("/metrics")
