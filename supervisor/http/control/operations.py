@@ -63,8 +63,12 @@ COUNT = (0, 999_999_999_999_999)
 FOLLOW = Parameter("follow", "keep streaming new entries", bool)
 SINCE = Parameter(
     "since",
-    "since when: a span such as 10m or 2h ago, or an ISO time",
-    forms=({"pattern": r"^([0-9]{1,9}(s|m|min|h|d|w))+$"}, {"format": "date-time"}),
+    "since when: a span such as 10m or 2h ago, an ISO time, or seconds since 1970",
+    forms=(
+        {"pattern": r"^([0-9]{1,9}(s|m|min|h|d|w))+$"},
+        {"format": "date-time"},
+        {"pattern": r"^([0-9]{1,10})(?:\.([0-9]*))?$"},
+    ),
 )
 WAIT = Parameter("wait", "seconds to wait for the outcome", float, (0, LONGEST_WAIT), default=0)
 
