@@ -88,6 +88,25 @@ def test_its_death_is_a_warning_and_its_restart_says_why() -> None:
     assert decided == ["restart.immediate"]
 
 
+def test_a_process_that_runs_and_does_not_answer_is_hung_until_it_answers() -> None:
+    """Its stream has ended, and its own end is not reported within a second: no process is started beside it."""
+    host = Seen()
+    for event in (
+        engine_events.DaemonAbsent(SYSTEM_DOCKER),
+        engine_events.DaemonStarted(SYSTEM_DOCKER, 7),
+        fact.EngineBack("26.1"),
+        fact.SnapshotTaken((), "connect"),
+        fact.EngineLost("the stream has ended"),
+    ):
+        host.tell(event)
+    reaction = host.tell(fact.VerdictDue(SYSTEM_DOCKER, host.world.engine.token))
+    assert (host.world.engine.phase.value, host.world.engine.pid) == ("hung", 7)
+    assert reaction.commands == ()
+    host.tell(fact.EngineBack("26.1"))
+    host.tell(fact.SnapshotTaken((), "connect"))
+    assert host.world.engine.phase.value == "serving"
+
+
 def test_why_tells_its_story() -> None:
     seen = Seen()
     seen.fall()
