@@ -9,7 +9,7 @@ from tests.pure.story import Story, needs, seen, spec
 from units import events as fact
 from units.events import Observed
 from units.quantities import Seconds
-from units.spec import ContainerId, Dependency, Policy, Rebuild, UnitName, Via
+from units.spec import ContainerId, Dependency, Kind, Policy, Rebuild, UnitName, Via
 from units.unit import Look
 
 
@@ -199,6 +199,27 @@ def test_who_went_with_a_pid_namespace_comes_back_with_it(policy: Policy) -> Non
     assert "member: waiting -> starting" in story.started("owner")
     story.started("member")
     assert story.unit("member").budget.restarts == ()
+
+
+def test_an_owner_s_end_that_is_reported_late_reopens_the_verdict() -> None:
+    """A busy engine reports it after the wait for it is over: the member was not left to its operator for good."""
+    story = Story.of(spec("owner", kind=Kind.FOREIGN), spec("member", needs("owner", Via.PID), kind=Kind.FOREIGN))
+    story.connect()
+    story.up("owner", "member").later(60)
+    story.died("member", 137)
+    verdict = fact.VerdictDue(UnitName("member"), story.token("member"))
+    assert story.later(0.25).feed(verdict) == "member: exited -> inactive"
+    assert "member: inactive -> waiting" in story.later(0.1).died("owner", 137)
+    assert "member: waiting -> starting" in story.started("owner")
+
+
+def test_an_owner_s_end_much_later_is_another_matter() -> None:
+    story = Story.of(spec("owner", kind=Kind.FOREIGN), spec("member", needs("owner", Via.PID), kind=Kind.FOREIGN))
+    story.connect()
+    story.up("owner", "member").later(60)
+    story.died("member", 137)
+    story.later(0.25).feed(fact.VerdictDue(UnitName("member"), story.token("member")))
+    assert "member" not in story.later(60).died("owner", 137)
 
 
 def test_who_died_alone_in_a_pid_namespace_died_of_itself() -> None:

@@ -254,6 +254,7 @@ EDGES: tuple[Edge[Any], ...] = (
     *rows((P.STOPPING,), fact.KillDue, P.FAILED, do.leave_unkillable, given.out_of_kills),
     *rows((P.STOPPING,), fact.KillDue, None, do.kill, given.current),
     # it is not up, and this supervisor brings it back
+    *go((P.INACTIVE,), fact.PeerChanged, do.after_owner, given.taken_along_after_all),
     *rows((P.INACTIVE,), fact.PeerChanged, P.BACKOFF, give_engine_time, left_behind),
     *go((P.WAITING,), fact.PeerChanged, do.after_pause),
     *go(RETRYING, fact.RetryDue, do.after_pause, given.current),
