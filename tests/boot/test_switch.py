@@ -192,7 +192,7 @@ def test_a_chosen_console_that_does_not_run_lets_default_in(host: Host) -> None:
     assert host.end() == 0
     host.boot()
     notice = host.wait_for_line("told", lambda line: line["event"] == "supervisor.notice")
-    assert "default takes its place" in notice["reason"]
+    assert "switching to the console default" in notice["reason"]
     host.wait("up", lambda units: settled(units) and running(host) == ["console"])
     said = status(host)["console"]
     assert isinstance(said, dict)

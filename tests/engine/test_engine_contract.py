@@ -201,7 +201,9 @@ class RealRig:
     async def die_unseen(self, name: str) -> None:
         pid = self._docker.inspect(name)["State"]["Pid"]
         await asyncio.to_thread(self._engine.terminate)
-        await asyncio.to_thread(self._engine.bed.run, ["kill", "-9", str(pid)])
+        # Until its shim has reaped it: one that still ends as the engine comes up is reported by that engine.
+        ended = f"kill -9 {pid}; while kill -0 {pid} 2>/dev/null; do sleep 0.05; done"
+        await asyncio.to_thread(self._engine.bed.run, ["sh", "-c", ended])
         await asyncio.to_thread(self._engine.start)
 
     async def kill_engine(self) -> None:
