@@ -88,7 +88,7 @@ LaneOrder: TypeAlias = CreateContainer | StartContainer | SignalContainer | Keep
 
 
 class Effects:
-    """An observer that acts. ``read_config`` and ``snapshot`` carry out those two orders."""
+    """An observer that acts. ``read_config`` and ``snapshot`` carry out those two orders, ``leave`` stops the watch."""
 
     def __init__(
         self,
@@ -99,6 +99,7 @@ class Effects:
         *,
         read_config: Callable[[], Awaitable[Event]],
         snapshot: Callable[[str], None],
+        leave: Callable[[], None],
         system_docker: SystemEngine | None = None,
         user_docker: UserEngine | None = None,
         switches: SwitchActions | None = None,
@@ -112,6 +113,7 @@ class Effects:
         self._log = log
         self._read_config = read_config
         self._snapshot = snapshot
+        self._leave = leave
         self._system_docker = system_docker
         self._user_docker = user_docker
         self._switches = switches
@@ -250,7 +252,7 @@ class Effects:
                 return self._switching.keep_intent(order, cause)
             case StartDaemon() | SignalDaemon():
                 assert self._system_docker is not None
-                return order_system_docker(self._system_docker, order)
+                return order_system_docker(self._system_docker, order, self._leave)
             case CreateContainer() | StartContainer() | SignalContainer() if order.unit == USER_DOCKER:
                 assert self._user_docker is not None
                 return order_user_docker(self._user_docker, self._inbox, order, cause)

@@ -79,6 +79,7 @@ class EngineWatch:
         self._chance = chance
         self._besides = besides
         self._doubts = asyncio.Event()
+        self._run: asyncio.Task[None] | None = None
         self._last_ns: int | None = None
         self._seen: set[tuple[int, str]] = set()
         self._order: deque[tuple[int, str]] = deque()
@@ -88,8 +89,14 @@ class EngineWatch:
         self._log.debug("snapshot.asked", reason=why)
         self._doubts.set()
 
+    def leave(self) -> None:
+        """Watch no more: the engine is about to end, and nothing that it says counts."""
+        if self._run is not None:
+            self._run.cancel()
+
     async def run(self) -> None:
         """Watch until cancelled. Raises EngineTooOldError."""
+        self._run = asyncio.current_task()
         wait, said = FIRST_WAIT, ""
         while True:
             try:

@@ -166,6 +166,7 @@ class Shell:
                 self._log,
                 read_config=self._read_config,
                 snapshot=self._watch.doubt,
+                leave=self._watch.leave,
                 system_docker=self._system_docker,
                 user_docker=self._user_docker,
                 switches=self._switches,

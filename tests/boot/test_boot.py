@@ -108,6 +108,9 @@ def test_a_shutdown_keeps_the_order(bed: Bed, engine_version: str, sign: signal.
         if line["event"] == "unit.transition" and line["after"] == "inactive" and line["before"] == "stopping"
     ]
     assert ended.index("flaky") < ended.index("console") < ended.index("syslog")
+    said = (host.dir / "state/system-docker.log").read_text()
+    assert "Daemon shutdown complete" in said
+    assert "Error shutting down http server" not in said, "26.1 waited 5 s for our event stream"
 
 
 def test_a_unit_that_died_while_nobody_looked_is_restarted(bed: Bed, engine_version: str) -> None:
