@@ -18,7 +18,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.ge
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("dockwarden")
     group.addoption("--seed", type=int, help="replay the one history that this seed makes")
-    group.addoption("--histories", type=int, default=2000, help="how many histories to simulate")
+    group.addoption("--histories", type=int, default=800, help="how many histories to simulate")
     group.addoption("--engine-version", action="append", help="an engine to test against, such as 26.1 (repeatable)")
 
 

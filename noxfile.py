@@ -49,6 +49,12 @@ def simulate(session: nox.Session) -> None:
 
 
 @nox.session
+def histories(session: nox.Session) -> None:
+    """Run many more of them (half an hour; not among the usual stages)."""
+    session.run("pytest", "tests/simulation", "--histories", "10000", "-k", "histories or whole_host", *PLAIN)
+
+
+@nox.session
 def engine(session: nox.Session) -> None:
     """Test against real engines (as root)."""
     session.run("pytest", "tests/engine", *PLAIN, *session.posargs)

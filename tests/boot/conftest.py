@@ -1,6 +1,7 @@
 """Tests that share a host run on one worker; each of the others goes to whichever worker is free."""
 
 import re
+from collections.abc import Generator
 from functools import cache
 
 import pytest
@@ -8,6 +9,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.bed.engines import REPOSITORY
+from tests.boot.host import HOSTS
 
 
 class HostScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
@@ -29,3 +31,11 @@ def shares_hosts(path: str) -> bool:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> HostScheduling:
     return HostScheduling(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        report.sections += [(f"log of {host.dir}", host.last_lines()) for host in HOSTS if host.log]
+    return report

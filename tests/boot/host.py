@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,6 +25,9 @@ PATIENCE = 90.0
 """Seconds that a busy machine may need for anything. Only a test that fails waits so long."""
 LOOK_PAUSE = 0.02
 """Seconds between two looks at what does not tell of its changes."""
+
+HOSTS: "weakref.WeakSet[Host]" = weakref.WeakSet()
+"""All that a test may have used: a failed one shows their logs."""
 
 
 class HostError(AssertionError):
@@ -52,6 +56,7 @@ class Host:
         self._echo = echo
         self._listener: threading.Thread | None = None
         self._news = threading.Condition()
+        HOSTS.add(self)
 
     def boot(self, *options: str, log_format: str = "json") -> InsideProcess:
         """Start a supervisor over this host's directories."""
@@ -144,7 +149,10 @@ class Host:
 
     def _evidence(self, units: Units) -> str:
         states = {name: (unit["state"], unit["reason"]) for name, unit in units.items()}
-        return f"units: {states}\nlog:\n" + "\n".join(deque(self.log, 40))
+        return f"units: {states}\nlog:\n{self.last_lines()}"
+
+    def last_lines(self) -> str:
+        return "\n".join(deque(self.log, 40))
 
     def wait_up(self, *names: str, patience: float = PATIENCE) -> Units:
         """Until all these (or all there are) are ready or completed."""

@@ -1,4 +1,4 @@
-"""What must hold, in thousands of invented histories of the real shell.
+"""What must hold, in hundreds of invented histories of the real shell.
 
 A failing history prints its seed: ``pytest tests/simulation --seed N`` plays it again.
 """
