@@ -3,6 +3,7 @@
 Only ``boot`` imports the daemon: a client must answer before the daemon's modules would even be loaded.
 """
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -50,7 +51,11 @@ def _run(args: "argparse.Namespace") -> int:
     from supervisor.http.access import Access
     from supervisor.mode import Options
 
+    gc.disable()  # What is loaded now becomes no garbage: the searches would be a sixth of the start.
+
     def runner(main: Callable[[], Coroutine[None, None, int]]) -> int:
+        gc.freeze()  # No later search looks at these 50,000 objects, in the middle of a restart.
+        gc.enable()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
             return loop.run(main())
 
