@@ -67,6 +67,12 @@ def boot(session: nox.Session) -> None:
 
 
 @nox.session
+def everywhere(session: nox.Session) -> None:
+    """The same with every test on every engine, alone on the machine (as root; not among the usual stages)."""
+    session.run("pytest", "tests/boot", "-n", "2", "--dist", "loadscope", "--every-engine", *PLAIN, *session.posargs)
+
+
+@nox.session
 def pythons(session: nox.Session) -> None:
     """Run the pure tests on newer Pythons, in roots of newer Debian releases (as root; not among the usual stages)."""
     session.run("python", "-m", "script.pythons", *session.posargs)

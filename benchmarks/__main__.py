@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks import heal, hooks, memory, packages, probes, reaction, restart, scrape, storm, switch
+from benchmarks import blackout, heal, hooks, memory, packages, probes, reaction, restart, scrape, storm, switch
 from benchmarks.processes import BenchmarkError
 from tests.bed.bed import BedError
 from tests.bed.engines import EngineUnavailableError
@@ -31,6 +31,10 @@ def measure_reaction(rounds: int, *, quick: bool) -> Result:
 
 def measure_restart(rounds: int, *, quick: bool) -> Result:  # noqa: ARG001 - fewer rounds are all that can be saved
     return restart.measure(rounds)
+
+
+def measure_blackout(rounds: int, *, quick: bool) -> Result:  # noqa: ARG001 - as restart
+    return blackout.measure(max(2, rounds // 4))
 
 
 def measure_memory(rounds: int, *, quick: bool) -> Result:
@@ -71,6 +75,7 @@ BENCHMARKS: dict[str, Callable[..., Result]] = {
     "reaction": measure_reaction,
     "storm": measure_storm,
     "restart": measure_restart,
+    "blackout": measure_blackout,
     "memory": measure_memory,
     "switch": measure_switch,
     "probes": measure_probes,

@@ -98,6 +98,20 @@ class Lives:
             raise BenchmarkError(f"{who} died by itself while {name} was killed")
         return (stamp - began) / 1e6
 
+    def kill_all(self, some: Sequence[str]) -> float:
+        """Milliseconds until the last of them lives again."""
+        time.sleep(max(0.0, max(self.since[name] for name in some) + MINIMUM_AGE - time.monotonic()))
+        began = time.monotonic_ns()
+        for name in some:
+            signal.pidfd_send_signal(self.processes[name], signal.SIGKILL)
+        dead, stamp = set(some), 0
+        while dead:
+            name, stamp = self.hear()
+            if name not in dead:
+                raise BenchmarkError(f"{name} died by itself while others were killed")
+            dead.remove(name)
+        return (stamp - began) / 1e6
+
     def close(self) -> None:
         self.channel.close()
         for process in self.processes.values():
@@ -117,12 +131,12 @@ def lives(path: Path) -> Iterator[Lives]:
         heard.close()
 
 
-def names(variant: str) -> list[str]:
+def names(variant: str, count: int = SPARES) -> list[str]:
     """Of its containers."""
-    return [f"{variant}{number}" for number in range(SPARES)]
+    return [f"{variant}{number}" for number in range(count)]
 
 
-def services(stamps: Path) -> Services:
+def services(stamps: Path, count: int = SPARES) -> Services:
     """Our units; as they die more often than every 12 seconds, the limit of a crash loop is lifted."""
     return {
         name: {
@@ -133,12 +147,12 @@ def services(stamps: Path) -> Services:
             "volumes": [f"{stamps}:/stamps"],
             "labels": {"dockwarden.restart.burst": "0"},
         }
-        for name in names("ours")
+        for name in names("ours", count)
     }
 
 
-def run_containers(engine: Engine, variant: str, stamps: Path, policy: str = "no") -> None:
-    for name in names(variant):
+def run_containers(engine: Engine, variant: str, stamps: Path, policy: str = "no", count: int = SPARES) -> None:
+    for name in names(variant, count):
         body: Mapping[str, Any] = {
             "Cmd": ["/stamp", name, "/stamps/socket"],
             "Labels": {"bench": variant},
@@ -151,16 +165,22 @@ def run_containers(engine: Engine, variant: str, stamps: Path, policy: str = "no
         engine.docker.run(name, IMAGE, body)
 
 
-def measure(rounds: int) -> Result:
-    variants = {FLOOR: "c", LOOP: "aio", POLICY: "policy", OURS: "ours"}
-    with contextlib.ExitStack() as stack:
-        bed = stack.enter_context(Bed())
+@contextlib.contextmanager
+def stamping() -> Iterator[tuple[Bed, Path, Lives, Engine]]:
+    """An engine with the image, and whoever hears its containers' stamps, which go to a socket in that directory."""
+    with Bed() as bed:
         stamps = bed.dir / "stamps"
         stamps.mkdir()
-        heard = stack.enter_context(lives(stamps / "socket"))
-        engine = bed.engine(VERSION).start()
-        program = build("stamp", bed.dir).read_bytes()
-        engine.docker.load(images.busybox_tar(bed.dir / "i.tar", IMAGE, extra_files={"/stamp": (program, 0o755)}))
+        with lives(stamps / "socket") as heard:
+            engine = bed.engine(VERSION).start()
+            program = build("stamp", bed.dir).read_bytes()
+            engine.docker.load(images.busybox_tar(bed.dir / "i.tar", IMAGE, extra_files={"/stamp": (program, 0o755)}))
+            yield bed, stamps, heard, engine
+
+
+def measure(rounds: int) -> Result:
+    variants = {FLOOR: "c", LOOP: "aio", POLICY: "policy", OURS: "ours"}
+    with stamping() as (bed, stamps, heard, engine):
         client = build("client", bed.dir)
         logs = {
             "c": popen(bed, "c", [client, engine.socket, "bench=c"]),
@@ -170,13 +190,18 @@ def measure(rounds: int) -> Result:
         run_containers(engine, "c", stamps)
         run_containers(engine, "aio", stamps)
         run_containers(engine, "policy", stamps, "always")
-        for _ in range(len(variants) * SPARES):
-            try:
-                heard.hear()
-            except BenchmarkError as error:
-                raise BenchmarkError("\n".join((str(error), *map(tail, logs.values())))) from error
+        hear_first(heard, len(variants) * SPARES, logs)
         time.sleep(SETTLE)
         return Result([one_round(heard, variants, number % SPARES) for number in range(-1, rounds)][1:])
+
+
+def hear_first(heard: Lives, count: int, logs: Mapping[str, Path]) -> None:
+    """The first life of each."""
+    for _ in range(count):
+        try:
+            heard.hear()
+        except BenchmarkError as error:
+            raise BenchmarkError("\n".join((str(error), *map(tail, logs.values())))) from error
 
 
 def popen(bed: Bed, name: str, args: Sequence[str | Path]) -> Path:

@@ -1,7 +1,7 @@
 """Runs the pure tests on newer Pythons, each in the root of a newer Debian release: ``python -m script.pythons``.
 
 ``python -m script.pythons [VERSION...]``, as root; ``make`` before the versions only makes the roots. A root is made
-once, with debootstrap, in the cache. Packages come from the mirror and the index that this machine itself uses.
+once, with debootstrap, in the cache, from the mirror and the package index that this machine itself uses.
 """
 
 import os
@@ -31,9 +31,8 @@ TOOLS: Final = (
 )
 """What the pure tests import, beside the dependencies of the program itself."""
 SCRIPTS: Final = Path("/usr/share/debootstrap/scripts")
-PIP: Final = (Path("/etc/pip.conf"), Path("/etc/xdg/pip"), Path.home() / ".config/pip", Path.home() / ".pip")
-"""Where pip's configuration may lie."""
-CERTIFICATES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
+WHEELS: Final = Path("/wheels")
+"""In the root, until they are installed."""
 SHOWN: Final = 4000
 """Characters of what a failed command said."""
 
@@ -80,22 +79,24 @@ def _bootstrap(version: str, root: Path) -> None:
 
 
 def _install(version: str, root: Path) -> None:
-    """The dependencies, from where this machine's pip takes them; files that its configuration names are bound in."""
-    for path in PIP:
-        if path.is_dir():
-            shutil.copytree(path, root / path.relative_to("/"), dirs_exist_ok=True)
-        elif path.is_file():
-            (root / path.relative_to("/")).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, root / path.relative_to("/"))
-    if CERTIFICATES.exists():
-        shutil.copy(CERTIFICATES, root / CERTIFICATES.relative_to("/"))
+    """The dependencies, downloaded by this machine's pip, from wherever it is told to take them."""
+    wheels = root / WHEELS.relative_to("/")
+    only = ("--only-binary=:all:", "--python-version", version)
+    download = [sys.executable, "-m", "pip", "download", "-q", *only, "-d", str(wheels), *_dependencies(), *TOOLS]
+    done = subprocess.run(download, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    _expect(version, "pip download", done)
     for step in (
         ["python3", "-m", "venv", "/venv"],
-        ["/venv/bin/python", "-m", "pip", "install", "-q", *_dependencies(), *TOOLS],
+        ["/venv/bin/python", "-m", "pip", "install", "-q", "--no-index", "-f", str(WHEELS), *_dependencies(), *TOOLS],
     ):
-        done = run_in(root, step)
-        if done.returncode:
-            raise UnavailableError(f"Python {version}: {' '.join(step[:5])}: {done.stdout[-SHOWN:]}")
+        _expect(version, " ".join(step[:5]), run_in(root, step))
+    shutil.rmtree(wheels)
+
+
+def _expect(version: str, what: str, done: "subprocess.CompletedProcess[str]") -> None:
+    """Raises UnavailableError."""
+    if done.returncode:
+        raise UnavailableError(f"Python {version}: {what}: {done.stdout[-SHOWN:]}")
 
 
 def _dependencies() -> list[str]:
@@ -107,18 +108,17 @@ def _dependencies() -> list[str]:
 
 def run_in(root: Path, command: list[str], *, aloud: bool = False) -> "subprocess.CompletedProcess[str]":
     """Run a program in a root, in namespaces of its own, which take their mounts and processes with them."""
-    binds = [str(REPOSITORY), *(place for place in _local_indexes() if Path(place).is_dir())]
-    for place in (*binds, "/proc", "/dev", "/tmp"):
+    for place in (str(REPOSITORY), "/proc", "/dev", "/tmp"):
         (root / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
     lines = [
         'root=$1; shift; mount -t proc proc "$root/proc"; mount --rbind /dev "$root/dev"',
-        'mount -t tmpfs tmpfs "$root/tmp"; cp -L /etc/resolv.conf /etc/hosts "$root/etc/" 2>/dev/null || true',
-        *(f'mount --bind "{place}" "$root{place}"' for place in binds),
+        'mount -t tmpfs tmpfs "$root/tmp"; cp -L /etc/hosts "$root/etc/"',
+        f'mount --bind "{REPOSITORY}" "$root{REPOSITORY}"',
         f'exec chroot "$root" /usr/bin/env -C "{REPOSITORY}" "$@"',
     ]
     script = "set -e\n" + "\n".join(lines)
-    kept = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "HYPOTHESIS"))}
-    environment = kept | debian.proxies() | {"PATH": engines.SYSTEM_PATH, "HOME": str(Path.home()), "LC_ALL": "C.UTF-8"}
+    kept = {name: value for name, value in os.environ.items() if name.startswith("HYPOTHESIS")}
+    environment = kept | {"PATH": engines.SYSTEM_PATH, "HOME": str(Path.home()), "LC_ALL": "C.UTF-8"}
     return subprocess.run(
         [
             "unshare",
@@ -142,20 +142,6 @@ def run_in(root: Path, command: list[str], *, aloud: bool = False) -> "subproces
         text=True,
         check=False,
     )
-
-
-def _local_indexes() -> set[str]:
-    """Directories that pip's configuration names: an index or wheels may lie on this machine."""
-    said = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
-    ).stdout
-    words = said.replace("'", " ").replace("\\n", " ").replace("=", " ").split()
-    paths = [Path(word.removeprefix("file://")) for word in words if word.startswith(("file:///", "/"))]
-    return {str(path if path.is_dir() else path.parent) for path in paths if path.exists() and not _of_system(path)}
-
-
-def _of_system(path: Path) -> bool:
-    return path.is_relative_to("/etc") or path.is_relative_to("/usr")
 
 
 def main(versions: list[str]) -> int:

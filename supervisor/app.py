@@ -116,7 +116,7 @@ class Host:
             entry_points=outside.installed_hooks,
         )
         gates = mode.gates(self.hooks)
-        self._control = self._make_control(options.run_dir)
+        self.control = self._make_control(options.run_dir)
         self._systemd = Systemd(outside.environ, loop.time, os.getpid())
         self._notifier = self._make_notifier()
         self._shell = Shell(
@@ -163,7 +163,7 @@ class Host:
         """In the order in which they see a reaction: when a client gets its answer, all the others have seen it."""
         seen: tuple[Observer, ...] = (self.journal, self._records_file, self._boot_chart, self.metrics)
         seen += (*self._notifier, self.hooks, self._systemd, *self._mode.observers())
-        return seen if self._control is None else (*seen, self._control)
+        return seen if self.control is None else (*seen, self.control)
 
     async def run(self) -> int:
         """Until a shutdown is through; an exit code. Cancelled, it leaves every unit as it is. Raises BootError."""
@@ -207,9 +207,9 @@ class Host:
 
     async def _open(self, doors: contextlib.AsyncExitStack) -> None:
         """Let people in. Raises PagesError, ControlError."""
-        if self._control is not None:
-            await self._control.start()
-            doors.push_async_callback(self._control.close)
+        if self.control is not None:
+            await self.control.start()
+            doors.push_async_callback(self.control.close)
         if self._options.listen:
             pages = await serve_pages(self._options.listen, self.metrics, lambda: self.world, self._page)
             doors.push_async_callback(pages.close)
@@ -301,7 +301,7 @@ class Host:
         return (Notifier(self._options.receivers, self.metrics.notified, self._log, self._outside.wall),)
 
     def _asker(self, number: int) -> int | None:
-        return None if self._control is None else self._control.asker(number)
+        return None if self.control is None else self.control.asker(number)
 
     def _checks(self, name: Any) -> list[dict[str, Any]]:
         return shown(self._shell.outcomes(name), self._to_wall)

@@ -177,8 +177,8 @@ class Harness:
 
     @property
     def control(self) -> ControlServer:
-        assert self.host._control is not None
-        return self.host._control
+        assert self.host.control is not None
+        return self.host.control
 
     def phase(self, name: str) -> str:
         return self.world.units[UnitName(name)].phase.value

@@ -78,6 +78,7 @@ def test_an_oom_kill_is_told_apart(bed: Bed, engine_version: str) -> None:
     assert host.end() == 0
 
 
+@pytest.mark.one_engine
 def test_what_ran_is_in_step_after_a_second_boot(bed: Bed, engine_version: str) -> None:
     """After a shutdown: oneshots run again, the ephemeral console is a new container, the others are the same ones."""
     host = demo_host(bed, engine_version)
@@ -113,6 +114,7 @@ def test_a_shutdown_keeps_the_order(bed: Bed, engine_version: str, sign: signal.
     assert "Error shutting down http server" not in said, "26.1 waited 5 s for our event stream"
 
 
+@pytest.mark.one_engine
 def test_a_unit_that_died_while_nobody_looked_is_restarted(bed: Bed, engine_version: str) -> None:
     """A container killed while the supervisor was dead is started by the next one, and counted."""
     host = demo_host(bed, engine_version)
@@ -297,6 +299,7 @@ SIDECAR = """
 """
 
 
+@pytest.mark.one_engine
 def test_who_joins_an_ephemeral_unit_follows_it_at_the_next_boot(bed: Bed, engine_version: str) -> None:
     """The console is a new container at each boot; what shares its network is made anew with it, not stranded."""
     host = demo_host(bed, engine_version, extra=SIDECAR)
