@@ -90,11 +90,6 @@ def is_stale(unit: Unit, _event: Any, _view: View) -> bool:
     return stale(unit)
 
 
-def current(unit: Unit, event: Any, _view: View) -> bool:
-    """The timer that elapsed is the one that counts."""
-    return bool(event.token == unit.token)
-
-
 def busy_followers(unit: Unit, view: View) -> list[str]:
     """The dependents that have not stopped yet, also through dependents that have."""
     seen: dict[UnitName, None] = dict.fromkeys(view.links.followers.get(unit.name, ()))
@@ -149,8 +144,8 @@ def gone(_unit: Unit, event: Any, _view: View) -> bool:
     return event.failure is Failure.NOT_FOUND
 
 
-def engine_down(unit: Unit, event: fact.KillDue, view: View) -> bool:
-    return current(unit, event, view) and not view.engine_up
+def engine_down(_unit: Unit, _event: fact.KillDue, view: View) -> bool:
+    return not view.engine_up
 
 
 def joins_the_gone(_unit: Unit, event: fact.StartFailed, _view: View) -> bool:
@@ -158,8 +153,8 @@ def joins_the_gone(_unit: Unit, event: fact.StartFailed, _view: View) -> bool:
     return event.failure is Failure.STALE
 
 
-def out_of_kills(unit: Unit, event: fact.KillDue, view: View) -> bool:
-    return current(unit, event, view) and unit.kills >= KILLS
+def out_of_kills(unit: Unit, _event: fact.KillDue, _view: View) -> bool:
+    return unit.kills >= KILLS
 
 
 def refused_for_good(_unit: Unit, event: Any, _view: View) -> bool:
@@ -208,9 +203,9 @@ def perhaps_taken_along(unit: Unit, event: fact.ContainerDied, view: View) -> bo
     return any(edge.via is Via.PID for edge in view.links.leaders.get(unit.name, ()))
 
 
-def taken_along(unit: Unit, event: fact.VerdictDue, view: View) -> bool:
+def taken_along(unit: Unit, _event: fact.VerdictDue, view: View) -> bool:
     """It died with the owner of its pid namespace: that one is down, or restarted since."""
-    if not current(unit, event, view) or unit.exit_code != OWNER_DIED:
+    if unit.exit_code != OWNER_DIED:
         return False
     owners = [view.units[edge.target] for edge in view.links.leaders.get(unit.name, ()) if edge.via is Via.PID]
     return any(not owner.phase.up or later(owner, unit) for owner in owners)

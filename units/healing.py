@@ -135,9 +135,7 @@ def _down(unit: Unit, view: View) -> list[UnitName]:
 
 
 def _remedy_after(unit: Unit, event: Any, view: View) -> Remedy | None:
-    """The remedy that all guards of a cell ask for; ``None``: it is not unhealthy, or a stale timer elapsed."""
-    if isinstance(event, fact.LookDue) and event.token != unit.token:
-        return None
+    """The remedy that all guards of a cell ask for; ``None``: it is not unhealthy."""
     after = examined(unit, event)
     if after.health is not Health.UNHEALTHY:
         return None
@@ -171,8 +169,8 @@ def turned_unready(unit: Unit, event: fact.HealthReported, _view: View) -> bool:
     return examined(unit, event).health is not Health.HEALTHY
 
 
-def calm(unit: Unit, event: fact.LookDue, _view: View) -> bool:
-    return event.token == unit.token and unit.flapping and unit.health in {Health.HEALTHY, Health.NONE}
+def calm(unit: Unit, _event: fact.LookDue, _view: View) -> bool:
+    return unit.flapping and unit.health in {Health.HEALTHY, Health.NONE}
 
 
 def helped(unit: Unit, event: Any, view: View) -> Unit:

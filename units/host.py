@@ -190,7 +190,8 @@ def _change_specs(step: Step, specs: tuple[UnitSpec, ...]) -> None:
             step.put(fresh_unit(spec, step.moment.now, step.moment.cause))
         elif old.spec != spec:
             if old.spec.kind is not spec.kind:
-                old = replace(old, phase=_phase_for(old, spec.kind))
+                phase = _phase_for(old, spec.kind)
+                old = replace(old, phase=phase, token=old.token + (phase is not old.phase))
             step.put(replace(old, spec=spec))
             step.push(fact.SpecChanged(spec.name, spec))
         if old is not None and old.stopped_by is StoppedBy.CONFIG:

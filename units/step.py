@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeGuard, cast, get_args
 
 from units import events as fact
-from units.commands import Command, ReadConfig, TakeSnapshot
+from units.commands import ArmTimer, Command, ReadConfig, TakeSnapshot
 from units.engine_events import DaemonEvent
 from units.events import EngineFact, UnitEvent
 from units.machine import Advance, Moment, View, advance
@@ -149,7 +149,9 @@ class Step:
             self.transitions.append(Transition(before, after, type(event).__name__))
         if after.phase is not before.phase:
             self._tell_peers(after)
-        if isinstance(event, fact.ContainerStarted) and self.world.links.leaders.get(after.name):
+        if self.world.links.leaders.get(after.name) and (
+            isinstance(event, fact.ContainerStarted) or _turned(before, result)
+        ):
             self.push(fact.PeerChanged(after.name, after.name))  # Its references may be stale already.
         if isinstance(event, fact.ContainerStarted) and not event.found and _address_matters(after, self.view(event)):
             self.commands.append(TakeSnapshot(f"{after.name}: its address may have changed"))
@@ -190,6 +192,12 @@ class Step:
 def _would_disturb(event: UnitEvent) -> bool:
     """A person's request for a unit that a switch is moving; the switch's own have no request number."""
     return isinstance(event, ASKS) and bool(event.request) and event.unit in {CONSOLE, USER_DOCKER}
+
+
+def _turned(before: Unit, result: Advance) -> bool:
+    """It changed from one of the phases in which it is up to the other, and the timer for its next look is void."""
+    armed = any(isinstance(command, ArmTimer) for command in result.commands)
+    return before.phase.up and result.unit.phase.up and result.unit.phase is not before.phase and not armed
 
 
 def _is_of_the_engine(event: UnitEvent) -> TypeGuard[EngineFact]:

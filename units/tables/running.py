@@ -73,8 +73,8 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         *rows((P.STARTING,), fact.StartFailed, P.CRASH_LOOP, do.loop, given.loops),
         *rows((P.STARTING,), fact.StartFailed, P.CREATING, do.remake, given.joins_the_gone),
         *rows((P.STARTING,), fact.StartFailed, P.BACKOFF, do.doubt_and_back_off),
-        *rows((P.STARTING,), fact.DeadlineDue, P.CRASH_LOOP, do.loop, both_hold(given.current, given.loops)),
-        *rows((P.STARTING,), fact.DeadlineDue, P.BACKOFF, do.doubt_and_back_off, given.current),
+        *rows((P.STARTING,), fact.DeadlineDue, P.CRASH_LOOP, do.loop, given.loops),
+        *rows((P.STARTING,), fact.DeadlineDue, P.BACKOFF, do.doubt_and_back_off),
         # up
         *(() if kind in LASTING else rows(up, fact.ContainerDied, P.INACTIVE, do.bow, given.was_stopped)),
         *rows(up, fact.ContainerDied, P.EXITED, do.await_verdict, given.maybe_stopped),
@@ -90,7 +90,7 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         *rows(begun, fact.StopAsked, P.STOPPING, do.halt),
         # dead, and perhaps stopped by a person
         *rows((*exited, P.BACKOFF), fact.ContainerStopped, P.INACTIVE, do.bow),
-        *died(kind, exited, fact.VerdictDue, given.current),
+        *died(kind, exited, fact.VerdictDue),
         *died(kind, exited, fact.ContainerDestroyed, container=False),
         *go(kind, exited, fact.StartAsked, do.after_wish),
         *go(kind, exited, fact.RestartAsked, do.after_wish_to_restart),
@@ -111,7 +111,7 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         *rows(stopping, fact.StartFailed, None, do.doubt),
         *rows(stopping, fact.KillDue, None, do.kill_later, given.engine_down),
         *rows(stopping, fact.KillDue, P.FAILED, do.leave_unkillable, given.out_of_kills),
-        *rows(stopping, fact.KillDue, None, do.kill, given.current),
+        *rows(stopping, fact.KillDue, None, do.kill),
         *rows(stopping, fact.StopAsked, None, do.unwant),
         *rows(stopping, fact.DrainAsked, None, do.unwant),
         *rows(stopping, fact.StartAsked, None, do.want_again),

@@ -99,7 +99,7 @@ def provided(kind: Kind) -> tuple[Edge[Any], ...]:
     lasting = tuple(phase for phase in IDLE if (kind, phase) != (Kind.VOLUME, P.COMPLETED))
     return (
         *go(kind, (P.WAITING,), fact.PeerChanged, do.after_pause),
-        *go(kind, RETRYING, fact.RetryDue, do.after_pause, given.current),
+        *go(kind, RETRYING, fact.RetryDue, do.after_pause),
         *rows(creating, fact.ContainerCreated, P.INACTIVE, do.adopt_and_retire, given.unwanted),
         *rows(creating, fact.ContainerCreated, made_phase, made),
         *rows((*IDLE, P.PULLING), fact.ContainerCreated, None, do.adopt_id, given.has_no_container),
@@ -112,9 +112,9 @@ def provided(kind: Kind) -> tuple[Edge[Any], ...]:
         *rows(creating, fact.CreateFailed, P.BACKOFF, do.try_engine_later, given.unreachable),
         *rows(creating, fact.CreateFailed, P.CRASH_LOOP, do.loop, given.loops),
         *rows(creating, fact.CreateFailed, P.BACKOFF, do.doubt_and_back_off),
-        *rows(creating, fact.DeadlineDue, P.INACTIVE, do.retire, both_hold(given.current, given.unwanted)),
-        *rows(creating, fact.DeadlineDue, P.CRASH_LOOP, do.loop, both_hold(given.current, given.loops)),
-        *rows(creating, fact.DeadlineDue, P.BACKOFF, do.doubt_and_back_off, given.current),
+        *rows(creating, fact.DeadlineDue, P.INACTIVE, do.retire, given.unwanted),
+        *rows(creating, fact.DeadlineDue, P.CRASH_LOOP, do.loop, given.loops),
+        *rows(creating, fact.DeadlineDue, P.BACKOFF, do.doubt_and_back_off),
         *rows((P.PULLING,), fact.ImagePulled, P.CREATING, do.remember_pull),
         *rows((P.PULLING,), fact.PullFailed, P.BACKOFF, do.try_engine_later, given.unreachable),
         *rows((P.PULLING,), fact.PullFailed, P.IMAGE_MISSING, do.miss_image),
