@@ -123,6 +123,20 @@ def maybe_stopped(unit: Unit, _event: Any, _view: View) -> bool:
     return unit.kill_seen
 
 
+def of_the_engine(_unit: Unit, event: fact.ContainerKilled, _view: View) -> bool:
+    """The engine did it of itself, while it did not serve."""
+    return event.unserved
+
+
+def of_somebody(_unit: Unit, event: fact.ContainerStopped, _view: View) -> bool:
+    return not event.unserved
+
+
+def cleared(unit: Unit, _event: Any, _view: View) -> bool:
+    """The engine ended it at its own start; a person's stop that was under way stays one."""
+    return unit.cleared and not unit.kill_seen
+
+
 def failing(unit: Unit, _event: Any, _view: View) -> bool:
     return bool(unit.failing)
 
@@ -198,7 +212,7 @@ OWNER_LATE = Seconds(10)
 
 def perhaps_taken_along(unit: Unit, event: fact.ContainerDied, view: View) -> bool:
     """It shares another unit's pid namespace, and died as processes do when that ends."""
-    if event.exit_code != OWNER_DIED or event.oom or unit.oom or unit.kill_seen or view.draining:
+    if event.exit_code != OWNER_DIED or event.oom or unit.oom or unit.kill_seen or unit.cleared or view.draining:
         return False
     return any(edge.via is Via.PID for edge in view.links.leaders.get(unit.name, ()))
 

@@ -77,13 +77,16 @@ def _lose_engine(step: Step, reason: str) -> None:
     """Note the loss of the engine: no unit changes, but stops seen just before were the engine's, not a person's."""
     was_up = step.world.engine_up
     step.world = replace(step.world, engine_up=False, engine_reason=reason)
-    if not was_up or step.world.draining:
+    if not was_up:
         return
     if any(unit.phase.up for unit in step.units.values()):
         return  # It left units running, so it stopped none: the stopped ones were stopped by a person.
-    for unit in step.units.values():
+    for unit in tuple(step.units.values()):
         if unit.stopped_by is StoppedBy.OUTSIDE and step.moment.now - unit.since < ENGINE_STOP:
-            step.push(fact.StopRevoked(unit.name))
+            if step.world.draining:  # Both go down: the next boot starts it.
+                step.put(replace(unit, stopped_by=StoppedBy.SHUTDOWN))
+            else:
+                step.push(fact.StopRevoked(unit.name))
 
 
 def _take_snapshot(step: Step, event: fact.SnapshotTaken) -> None:

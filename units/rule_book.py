@@ -22,7 +22,7 @@ RULES: Mapping[str, str] = {
     "death.await-verdict": "died after a stop signal, or with the owner of its pid namespace: waits to learn which",
     "death.left-to-engine": "a foreign container died: its restart is left to the engine or its operator",
     "stop.respected": "stopped through the engine (docker stop): it stays stopped",
-    "stop.revoked": "stopped by the engine's shutdown, not by a person: started again",
+    "stop.revoked": "stopped by the engine's shutdown or start, not by a person: started again",
     "stop.unkillable": "still running after every SIGKILL: left alone",
     "heal.restart": "unhealthy: restarted",
     "heal.recreate": "unhealthy: re-created",

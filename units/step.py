@@ -17,7 +17,7 @@ from units.unit import Phase, Unit
 from units.world import Answer, Reaction, Transition, World
 
 ENGINE_FACTS = frozenset(get_args(EngineFact))
-LOOKING = frozenset({Phase.WAITING, Phase.RUNNING, Phase.READY, Phase.INACTIVE})
+LOOKING = frozenset({Phase.WAITING, Phase.RUNNING, Phase.READY, Phase.INACTIVE, Phase.FAILED})
 """Phases in which a unit reacts to its peers: it waits for them, shares with them, or was left behind."""
 ASKS = (fact.StartAsked, fact.StopAsked, fact.RestartAsked, fact.ResetAsked)
 NOT_BY_HAND = (

@@ -247,6 +247,8 @@ class Unit:
     """The engine reported an OOM kill during the present or last run."""
     kill_seen: bool = False
     """A stop signal came through the engine during the present run: its death may be a person's stop."""
+    cleared: bool = False
+    """The engine itself ended the present run, at its own start: that is nobody's stop, and no crash."""
     stop_seen: bool = False
     """The engine's ``stop`` came before its ``die`` (26.1 and later order them so)."""
     again: Reason | None = None

@@ -2,6 +2,7 @@
 
 from units.actions.ending import (
     UNKNOWN,
+    after_clearing,
     after_death,
     after_loss,
     after_owner,
@@ -19,6 +20,7 @@ from units.actions.ending import (
     finish,
     forget_container,
     loop,
+    note_clearing,
     note_kill,
     note_oom,
     note_stop,
@@ -78,12 +80,12 @@ from units.actions.stopping import (
 
 __all__ = [
     "ANSWER_DEADLINE", "FREE", "UNKNOWN", "adopt_and_complete", "adopt_and_cycle", "adopt_and_follow",
-    "adopt_and_halt", "adopt_and_retire", "adopt_and_start", "adopt_id", "after_death", "after_loss",
+    "adopt_and_halt", "adopt_and_retire", "adopt_and_start", "adopt_id", "after_clearing", "after_death", "after_loss",
     "after_owner", "after_pardon", "after_pause", "after_revocation", "after_stop", "after_wish",
     "after_wish_to_restart", "await_owner", "await_verdict", "back_off", "blame_memory", "bow", "create",
     "cycle", "dead", "doubt", "doubt_and_back_off", "drain", "end", "fail", "finish", "follow",
     "forget_container", "forgive", "give_up_waiting", "halt", "heal", "heal_anew", "heed", "hold_volumes",
-    "insist", "kill", "kill_later", "leave_unkillable", "loop", "miss_image", "note_kill", "note_oom",
+    "insist", "kill", "kill_later", "leave_unkillable", "loop", "miss_image", "note_clearing", "note_kill", "note_oom",
     "note_stop", "probe_later", "pull", "put_to_rest", "relink", "remake", "remember_pull", "retire", "run",
     "run_with_deadline", "start", "stay", "time_out", "try_engine_later", "unstarted", "unwant", "wait", "want",
     "want_again",

@@ -33,6 +33,7 @@ def dead(unit: Unit, event: Any, **changes: Any) -> Unit:
         "by_hand": unit.kill_seen,
         "kill_seen": False,
         "stop_seen": False,
+        "cleared": False,
         "kills": 0,
     }
     if isinstance(event, fact.ContainerDied):
@@ -101,6 +102,10 @@ UNKNOWN: Mapping[str, Any] = {"health": Health.NONE, "reports": {}, "look": None
 
 def note_kill(unit: Unit, event: fact.ContainerKilled, _view: View) -> Moved:
     return Moved(replace(unit, kill_seen=unit.kill_seen or event.signal in ENDING_SIGNALS))
+
+
+def note_clearing(unit: Unit, _event: fact.ContainerKilled, _view: View) -> Moved:
+    return Moved(replace(unit, cleared=True))
 
 
 def note_stop(unit: Unit, _event: Any, _view: View) -> Moved:
@@ -203,6 +208,12 @@ def after_owner(unit: Unit, event: Any, view: View) -> Unit:
 
 def after_death(unit: Unit, event: Any, view: View) -> Unit:
     return mourn(unit, event, view)
+
+
+def after_clearing(unit: Unit, event: Any, _view: View) -> Unit:
+    """The unit after the engine ended it at its own start; not charged to its budget, whatever its restart policy."""
+    code = describe_exit(event.exit_code)
+    return dead(unit, event, reason=f"ended by the engine at its own start, not by a person ({code})")
 
 
 def after_stop(unit: Unit, event: Any, _view: View) -> Unit:

@@ -104,7 +104,7 @@ def _before_start(unit: Unit, view: View) -> dict[str, Any]:
         window = (*recent(budget.restarts, policy.interval, view.now), view.now)
         # More than the limit need not be remembered, and without one nothing need be.
         budget = replace(budget, restarts=window[-policy.burst :] if policy.burst else ())
-    return {"budget": budget, "fresh": False, "kill_seen": False, "stop_seen": False}
+    return {"budget": budget, "fresh": False, "kill_seen": False, "stop_seen": False, "cleared": False}
 
 
 def _place(unit: Unit, view: View) -> Place | None:
@@ -182,6 +182,7 @@ def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Moved:
             oom=False,
             kill_seen=False,
             stop_seen=False,
+            cleared=False,
         )
     )
 

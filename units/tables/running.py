@@ -8,8 +8,8 @@ from units import events as fact
 from units import guards as given
 from units.events import UnitEvent
 from units.machine import Edge, Guard, Ignored, always, rows
-from units.spec import LASTING, Kind
-from units.tables.shared import IDLE, RETRYING, both_hold, go
+from units.spec import Kind
+from units.tables.shared import IDLE, both_hold, go
 from units.unit import Phase
 
 P = Phase
@@ -64,6 +64,9 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
     stopping, draining, exited = (P.STOPPING,), (P.DRAINING,), (P.EXITED,)
     stays = both_hold(given.vetoed, given.serving)
     return (
+        # ended by the engine itself
+        *rows(begun, fact.ContainerKilled, None, do.note_clearing, given.of_the_engine),
+        *go(kind, begun, fact.ContainerDied, do.after_clearing, given.cleared),
         # starting
         *died(kind, (P.STARTING,), fact.ContainerDied),
         *died(kind, (P.STARTING,), fact.ContainerDestroyed, container=False),
@@ -76,7 +79,8 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         *rows((P.STARTING,), fact.DeadlineDue, P.CRASH_LOOP, do.loop, given.loops),
         *rows((P.STARTING,), fact.DeadlineDue, P.BACKOFF, do.doubt_and_back_off),
         # up
-        *(() if kind in LASTING else rows(up, fact.ContainerDied, P.INACTIVE, do.bow, given.was_stopped)),
+        *rows(up, fact.ContainerDied, P.INACTIVE, do.bow, given.was_stopped),
+        *rows(up, fact.ContainerDied, P.EXITED, do.await_owner, given.perhaps_taken_along),
         *rows(up, fact.ContainerDied, P.EXITED, do.await_verdict, given.maybe_stopped),
         *died(kind, up, fact.ContainerDied),
         *died(kind, up, fact.ContainerDestroyed, container=False),
@@ -89,7 +93,10 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         *rows(begun, fact.ResetAsked, None, do.forgive),
         *rows(begun, fact.StopAsked, P.STOPPING, do.halt),
         # dead, and perhaps stopped by a person
-        *rows((*exited, P.BACKOFF), fact.ContainerStopped, P.INACTIVE, do.bow),
+        *rows(exited, fact.ContainerStopped, P.INACTIVE, do.bow),
+        *rows((P.BACKOFF,), fact.ContainerStopped, P.INACTIVE, do.bow, given.of_somebody),
+        *go(kind, exited, fact.VerdictDue, do.after_owner, given.taken_along),
+        *go(kind, (P.FAILED,), fact.PeerChanged, do.after_owner, given.taken_along_after_all),
         *died(kind, exited, fact.VerdictDue),
         *died(kind, exited, fact.ContainerDestroyed, container=False),
         *go(kind, exited, fact.StartAsked, do.after_wish),
@@ -249,7 +256,7 @@ def silence(up: tuple[Phase, ...]) -> tuple[Ignored, ...]:
         Ignored((*going, *IDLE, P.PULLING, P.EXITED), (fact.DeadlineDue,), "a timer of an earlier phase"),
         Ignored((P.STARTING, *still, *going), (fact.LookDue,), "only a unit that runs is looked at"),
         Ignored(
-            (*begun, P.STOPPING, P.INACTIVE, *RETRYING, P.COMPLETED, P.PULLING, P.CREATING, P.EXITED),
+            (*begun, P.STOPPING, P.INACTIVE, *FALLEN, P.IMAGE_MISSING, P.COMPLETED, P.PULLING, P.CREATING, P.EXITED),
             (fact.PeerChanged,),
             "only a unit that waits for a peer reacts to it",
         ),
