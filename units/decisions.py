@@ -116,7 +116,7 @@ def _is_judged_failure(moved: Transition, event: Event) -> bool:
         return False
     if after.phase is Phase.CREATING:
         return before.spec.kind is not Kind.FOREIGN
-    free = getattr(event, "failure", None) in {Failure.UNREACHABLE, Failure.VETOED}
+    free = getattr(event, "failure", None) in {Failure.UNREACHABLE, Failure.VETOED, Failure.EXHAUSTED}
     return after.phase is Phase.CRASH_LOOP or (after.phase in {Phase.BACKOFF, Phase.LOST} and not free)
 
 
@@ -256,7 +256,8 @@ def _decided_on_failure(moved: Transition, event: Event) -> tuple[str, Inputs] |
     if after.phase is Phase.FAILED and moved.before.phase is not Phase.STOPPING:
         return "restart.refused", (("engine", message), ("probe", after.spec.restart.probe))
     if after.phase is Phase.BACKOFF:
-        return "restart.engine-away", (("engine", message),)
+        lacks = getattr(event, "failure", None) is Failure.EXHAUSTED
+        return f"restart.engine-{'lacks' if lacks else 'away'}", (("engine", message),)
     if after.phase is Phase.STOPPING and moved.before.phase.up:
         rule = "deadline.overrun" if after.failing else "restart.not-serving"
         return rule, (("deadline", after.spec.deadline),)

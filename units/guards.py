@@ -167,6 +167,20 @@ def joins_the_gone(_unit: Unit, event: fact.StartFailed, _view: View) -> bool:
     return event.failure is Failure.STALE
 
 
+def untaken(unit: Unit, _event: fact.KillDue, _view: View) -> bool:
+    """The engine was not heard to have taken the last signal: nothing can be concluded from the process's life."""
+    return bool(unit.untaken)
+
+
+def unanswered(unit: Unit, event: fact.SignalFailed, _view: View) -> bool:
+    return bool(unit.untaken) and event.failure in {Failure.UNREACHABLE, Failure.TIMEOUT}
+
+
+def outlived(unit: Unit, _event: Any, _view: View) -> bool:
+    """It was given up as unkillable, and its restart is still owed."""
+    return unit.wanted and unit.kills >= KILLS
+
+
 def out_of_kills(unit: Unit, _event: fact.KillDue, _view: View) -> bool:
     return unit.kills >= KILLS
 
@@ -192,6 +206,21 @@ def not_there(_unit: Unit, event: Any, _view: View) -> bool:
     if event.failure is Failure.VETOED:
         return isinstance(event, fact.StartFailed)
     return event.failure in {Failure.NOT_RUNNING, Failure.NOT_FOUND, Failure.UNRECOVERABLE}
+
+
+def exhausted(_unit: Unit, event: Any, _view: View) -> bool:
+    """The engine lacks what every container needs: no fault of this one."""
+    return event.failure is Failure.EXHAUSTED
+
+
+def held_again(unit: Unit, event: fact.StartFailed, _view: View) -> bool:
+    """The engine says the second time that it holds the last run: no start of this container will succeed."""
+    return event.failure is Failure.HELD and unit.clashes > 0 and unit.spec.rebuild is not Rebuild.NEVER
+
+
+def held_for_good(unit: Unit, event: fact.StartFailed, _view: View) -> bool:
+    """As ``held_again``, and only a person may have it made anew."""
+    return event.failure is Failure.HELD and unit.clashes > 0
 
 
 def vetoed(_unit: Unit, event: Any, _view: View) -> bool:

@@ -74,9 +74,10 @@ class Recorder:
                 self.relinks.append((step.after.name, step.after.wave))
             if step.after.phase is Phase.STARTING and step.after.pending not in FREE:
                 self.restarts[step.after.name].append(moment.now)
-            vetoed = step.on == "StartFailed" and step.after.misses > step.before.misses
+            before, after = step.before.budget.restarts, step.after.budget.restarts
+            refunded = step.on == "StartFailed" and before and after == before[:-1]
             ordered = self.restarts[step.after.name]
-            if vetoed and step.before.pending not in FREE and ordered:
+            if refunded and ordered:
                 ordered.pop()  # Nothing came of it. (One that died while it was started is no transition, and not in.)
 
     def incidents(self) -> list[IncidentChange]:
@@ -422,6 +423,8 @@ def left_down(world: World, engine: FakeEngine) -> list[str]:
     for unit in world.units.values():
         if unit.stopped_by is StoppedBy.OUTSIDE and unit.name not in engine.stopped:
             told.append(f"{unit.name} counts as stopped by a person, and nobody stopped it")
+        if unit.phase is Phase.FAILED and "SIGKILLs" in unit.reason:
+            told.append(f"{unit.name} is said to have survived what every process dies of: {unit.reason}")
         held = engine.named(unit.spec.container)
         if held is None or not held.taken or held.running or not unit.wanted or unit.spec.kind is Kind.VOLUME:
             continue

@@ -1,13 +1,16 @@
 """Actions: the steps that table rows run. Each changes one unit and gives orders; guards decide whether it runs."""
 
 from units.actions.ending import (
+    FREE,
     UNKNOWN,
     after_clearing,
     after_death,
     after_loss,
     after_owner,
     after_stop,
+    ask_to_remake,
     await_owner,
+    await_room,
     await_verdict,
     back_off,
     blame_memory,
@@ -31,7 +34,6 @@ from units.actions.ending import (
 )
 from units.actions.starting import (
     ANSWER_DEADLINE,
-    FREE,
     adopt_and_complete,
     adopt_and_retire,
     adopt_and_start,
@@ -48,6 +50,7 @@ from units.actions.starting import (
     miss_image,
     pull,
     remake,
+    remake_held,
     remember_pull,
     run,
     run_with_deadline,
@@ -62,6 +65,7 @@ from units.actions.stopping import (
     adopt_and_follow,
     adopt_and_halt,
     cycle,
+    doubt_signal,
     drain,
     follow,
     give_up_waiting,
@@ -72,21 +76,25 @@ from units.actions.stopping import (
     kill,
     kill_later,
     leave_unkillable,
+    note_taken,
     put_to_rest,
     relink,
+    repeat,
+    repeat_soon,
     stay,
     time_out,
 )
 
 __all__ = [
     "ANSWER_DEADLINE", "FREE", "UNKNOWN", "adopt_and_complete", "adopt_and_cycle", "adopt_and_follow",
-    "adopt_and_halt", "adopt_and_retire", "adopt_and_start", "adopt_id", "after_clearing", "after_death", "after_loss",
-    "after_owner", "after_pardon", "after_pause", "after_revocation", "after_stop", "after_wish",
-    "after_wish_to_restart", "await_owner", "await_verdict", "back_off", "blame_memory", "bow", "create",
-    "cycle", "dead", "doubt", "doubt_and_back_off", "drain", "end", "fail", "finish", "follow",
-    "forget_container", "forgive", "give_up_waiting", "halt", "heal", "heal_anew", "heed", "hold_volumes",
-    "insist", "kill", "kill_later", "leave_unkillable", "loop", "miss_image", "note_clearing", "note_kill", "note_oom",
-    "note_stop", "probe_later", "pull", "put_to_rest", "relink", "remake", "remember_pull", "retire", "run",
+    "adopt_and_halt", "adopt_and_retire", "adopt_and_start", "adopt_id", "after_clearing", "after_death",
+    "after_loss", "after_owner", "after_pardon", "after_pause", "after_revocation", "after_stop", "after_wish",
+    "after_wish_to_restart", "ask_to_remake", "await_owner", "await_room", "await_verdict", "back_off",
+    "blame_memory", "bow", "create", "cycle", "dead", "doubt", "doubt_and_back_off", "doubt_signal", "drain",
+    "end", "fail", "finish", "follow", "forget_container", "forgive", "give_up_waiting", "halt", "heal",
+    "heal_anew", "heed", "hold_volumes", "insist", "kill", "kill_later", "leave_unkillable", "loop",
+    "miss_image", "note_clearing", "note_kill", "note_oom", "note_stop", "note_taken", "probe_later", "pull",
+    "put_to_rest", "relink", "remake", "remake_held", "remember_pull", "repeat", "repeat_soon", "retire", "run",
     "run_with_deadline", "start", "stay", "time_out", "try_engine_later", "unstarted", "unwant", "wait", "want",
     "want_again",
 ]  # fmt: skip

@@ -104,6 +104,11 @@ def recreate(unit: Unit, _event: Any, view: View) -> Moved:
     return _recreate(replace(unit, again=None), view, unit.pending or unit.again or Reason.RELINK)
 
 
+def recreate_held(unit: Unit, event: fact.StartFailed, view: View) -> Moved:
+    told = f"the engine cannot start this container any more ({event.message}); re-creating"
+    return recreate(replace(unit, outdated=told, clashes=0), event, view)
+
+
 def await_start(unit: Unit, event: Any, view: View) -> Moved:
     """It has stopped; the same engine call starts it again."""
     unit = unstarted(do.after_stop(unit, event, view), view)
@@ -206,6 +211,8 @@ def refused(at: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
     return (
         *rows(at, fact.StartFailed, P.INACTIVE, do.end, given.gone),
         *rows(at, fact.StartFailed, P.BACKOFF, do.try_engine_later, given.unreachable),
+        *rows(at, fact.StartFailed, P.BACKOFF, do.await_room, given.exhausted),
+        *rows(at, fact.StartFailed, P.CREATING, recreate_held, given.held_again),
         *rows(at, fact.StartFailed, P.CREATING, recreate, given.joins_the_gone),
         *rows(at, fact.StartFailed, P.FAILED, do.probe_later, given.refused_for_good),
         *rows(at, fact.StartFailed, P.CRASH_LOOP, do.loop, given.loops),
@@ -241,6 +248,7 @@ EDGES: tuple[Edge[Any], ...] = (
     *rows((*IDLE, P.EXITED, P.CREATING), fact.ContainerCreated, None, renew_id),
     *rows((P.CREATING,), fact.CreateFailed, P.BACKOFF, do.try_engine_later, given.unreachable),
     *rows((P.CREATING,), fact.CreateFailed, P.FAILED, do.probe_later, given.refused_for_good),
+    *rows((P.CREATING,), fact.CreateFailed, P.BACKOFF, do.await_room, given.exhausted),
     *rows((P.CREATING,), fact.CreateFailed, P.CRASH_LOOP, do.loop, given.loops),
     *rows((P.CREATING,), fact.CreateFailed, P.BACKOFF, do.doubt_and_back_off),
     *rows(UP, fact.CreateFailed, None, note_refusal),
@@ -251,8 +259,11 @@ EDGES: tuple[Edge[Any], ...] = (
     *rows(AT_WORK, fact.DeadlineDue, P.CRASH_LOOP, do.loop, given.loops),
     *rows(AT_WORK, fact.DeadlineDue, P.BACKOFF, do.doubt_and_back_off),
     *rows((P.STOPPING,), fact.SignalFailed, P.INACTIVE, do.end, given.not_there),
-    *rows((P.STOPPING,), fact.SignalFailed, None, do.doubt),
+    *rows((P.STOPPING,), fact.SignalFailed, None, do.repeat_soon, given.unanswered),
+    *rows((P.STOPPING,), fact.SignalFailed, None, do.doubt_signal),
+    *rows((P.STOPPING,), fact.ContainerKilled, None, do.note_taken),
     *rows((P.STOPPING,), fact.KillDue, None, do.kill_later, given.engine_down),
+    *rows((P.STOPPING,), fact.KillDue, None, do.repeat, given.untaken),
     *rows((P.STOPPING,), fact.KillDue, P.FAILED, do.leave_unkillable, given.out_of_kills),
     *rows((P.STOPPING,), fact.KillDue, None, do.kill),
     # it is not up, and this supervisor brings it back
@@ -295,10 +306,11 @@ IGNORED = (
         "nothing of it runs, or its end was asked for anyway",
     ),
     Ignored(
-        (*IDLE, P.EXITED, P.CREATING, P.STOPPING),
+        (*IDLE, P.EXITED, P.CREATING),
         (fact.ContainerKilled, fact.ContainerOomed),
         "a signal matters only to a running unit",
     ),
+    Ignored((P.STOPPING,), (fact.ContainerOomed,), "its end was asked for"),
     Ignored((P.STOPPING,), (fact.HealthReported,), "it is about to end"),
     Ignored(PHASES, (fact.ImagePulled, fact.PullFailed), "no image is pulled for a foreign unit"),
     Ignored((*IDLE, P.EXITED, P.STARTING, P.STOPPING), (fact.CreateFailed,), "a create that is no longer waited for"),

@@ -110,6 +110,7 @@ def provided(kind: Kind) -> tuple[Edge[Any], ...]:
         *rows(creating, fact.CreateFailed, P.BACKOFF, do.heed, given.vetoed),
         *rows(creating, fact.CreateFailed, P.FAILED, do.probe_later, given.refused_for_good),
         *rows(creating, fact.CreateFailed, P.BACKOFF, do.try_engine_later, given.unreachable),
+        *rows(creating, fact.CreateFailed, P.BACKOFF, do.await_room, given.exhausted),
         *rows(creating, fact.CreateFailed, P.CRASH_LOOP, do.loop, given.loops),
         *rows(creating, fact.CreateFailed, P.BACKOFF, do.doubt_and_back_off),
         *rows(creating, fact.DeadlineDue, P.INACTIVE, do.retire, given.unwanted),
