@@ -114,11 +114,14 @@ def _meet(step: Step, snapshot: fact.SnapshotTaken) -> None:
     """Take containers that appeared, changed or left, on a host that is only watched."""
     seen = {one.unit for one in snapshot.containers}
     changed = False
-    for spec in (one.spec for one in snapshot.containers if one.spec is not None):
+    for one in snapshot.containers:
+        if (spec := one.spec) is None:
+            continue
         unit = step.units.get(spec.name)
         if unit is None:
-            known = "not running"
-            step.put(Unit(spec, Phase.INACTIVE, step.moment.now, reason=known, cause=step.moment.cause))
+            found = Unit(spec, Phase.INACTIVE, step.moment.now, reason="not running", cause=step.moment.cause)
+            ended = not one.running and not one.created
+            step.put(replace(found, exit_code=one.exit_code if ended else None, oom=ended and one.oom))
             changed = True
         elif unit.spec != spec:
             step.put(replace(unit, spec=spec))

@@ -10,7 +10,7 @@ from units.engine_events import DaemonEvent
 from units.events import EngineFact, UnitEvent
 from units.machine import Advance, Moment, View, advance
 from units.records import replace
-from units.spec import CONSOLE, USER_DOCKER, Kind, UnitName, Via
+from units.spec import BINDING_MODES, CONSOLE, USER_DOCKER, Kind, UnitName, Via
 from units.switch.record import Switch, SwitchOutcome
 from units.tables.by_kind import rules_of
 from units.unit import Phase, Unit
@@ -155,6 +155,8 @@ class Step:
             self.push(fact.PeerChanged(after.name, after.name))  # Its references may be stale already.
         if isinstance(event, fact.ContainerStarted) and not event.found and _address_matters(after, self.view(event)):
             self.commands.append(TakeSnapshot(f"{after.name}: its address may have changed"))
+        if isinstance(event, fact.ContainerStarted) and not event.found and _is_missed(after, self.view(event)):
+            self.commands.append(TakeSnapshot(f"{after.name}: a start without it may have failed"))
         if isinstance(event, ASKS):
             self._answer(event, accepted=True, text=f"{after.name} is {after.phase}: {after.reason}")
 
@@ -212,6 +214,16 @@ def _of_another_container(unit: Unit, event: EngineFact) -> bool:
         if unit.container is None or isinstance(event, fact.ContainerCreated):
             return False
     return event.container != unit.container
+
+
+def _is_missed(unit: Unit, view: View) -> bool:
+    """Whether a new container lives in this one's namespaces: a start of it that failed is seen by an inspect only."""
+    return any(
+        edge.target == unit.name and edge.via in BINDING_MODES
+        for name in view.links.followers.get(unit.name, ())
+        if (one := view.units[name]).spec.expected and one.phase is Phase.INACTIVE and one.run == 0
+        for edge in view.links.leaders[name]
+    )
 
 
 def _address_matters(unit: Unit, view: View) -> bool:

@@ -148,8 +148,13 @@ def note_refusal(unit: Unit, event: fact.CreateFailed, _view: View) -> Moved:
 
 
 def renew_id(unit: Unit, event: fact.ContainerCreated, view: View) -> Moved:
-    """Another container has its name now: it was re-created by another tool."""
-    return do.adopt_id(unit, event, view)
+    """Another container has its name now: what was known of the one before says nothing of this one."""
+    made = do.adopt_id(unit, event, view)
+    if unit.phase is not P.INACTIVE or (unit.run == 0 and unit.stopped_by is StoppedBy.NOBODY):
+        return made  # It is our own re-creation, or was only just met.
+    fresh = Unit(unit.spec, unit.phase, unit.since, unit.moved, "not running", unit.cause)
+    known = {"container": event.container, "config_hash": event.config_hash, "restarts": unit.restarts}
+    return Moved(replace(fresh, token=unit.token, **known))
 
 
 def note(unit: Unit, _event: Any, _view: View) -> Moved:
