@@ -8,7 +8,7 @@ from typing import Any
 from units.events import Event, HealthReported
 from units.health import Health
 from units.records import dataclass
-from units.spec import OnUnhealthy, UnitName
+from units.spec import Kind, OnUnhealthy, UnitName
 from units.unit import Phase, Reason, Unit
 from units.world import Reaction, Transition
 
@@ -19,7 +19,7 @@ class NoticeKind(StrEnum):
     HEAL = "heal"
     """It was restarted or re-created, because it was unhealthy or had a stale reference."""
     GIVE_UP = "give-up"
-    """It is in a crash loop, or flapping: left alone for a while."""
+    """It is in a crash loop, failed or flapping; or a foreign one is down since its restart failed."""
     UNHEALTHY = "unhealthy"
     """It is unhealthy, and its action is to notify only."""
     RECOVERY = "recovery"
@@ -97,6 +97,11 @@ def notices(
 def _of_transition(moved: Transition, troubled: frozenset[UnitName]) -> Notice | None:
     before, after = moved.before, moved.after
     if after.phase is Phase.CRASH_LOOP and before.phase is not Phase.CRASH_LOOP:
+        return _notice(NoticeKind.GIVE_UP, after)
+    failed = after.phase in {Phase.FAILED, Phase.IMAGE_MISSING} or (
+        after.phase is Phase.BACKOFF and moved.on == "StartFailed" and after.spec.kind is Kind.FOREIGN
+    )
+    if failed and after.phase is not before.phase and after.name not in troubled:
         return _notice(NoticeKind.GIVE_UP, after)
     if after.flapping and not before.flapping:
         return _notice(NoticeKind.GIVE_UP, after)

@@ -7,8 +7,8 @@ from metrics import catalog
 from metrics.catalog import Metric
 from metrics.exposition import Template, stencilled
 from metrics.numbers import UnitCounter
-from units.commands import ArmTimer, SignalContainer, Timer
-from units.events import Event, HealthReported, SnapshotTaken
+from units.commands import ArmTimer, Timer
+from units.events import ContainerKilled, Event, HealthReported, SnapshotTaken
 from units.health import Health
 from units.quantities import NEVER, Instant, Seconds
 from units.records import dataclass
@@ -73,10 +73,10 @@ class Runs:
         for command in reaction.commands:
             if isinstance(command, ArmTimer) and command.timer is Timer.RETRY:
                 self._waits[command.unit] = PendingRun(command.token, command.delay, Instant(now + command.delay))
-            elif isinstance(command, SignalContainer) and command.signal == "SIGKILL":
-                unit = reaction.world.units.get(command.unit)
-                if unit is not None and unit.kills == 1:
-                    self.kills.add(command.unit)
+        if isinstance(event, ContainerKilled):
+            unit = reaction.world.units.get(event.unit)
+            if unit is not None and unit.kills == 1 and event.unit in reaction.changed:
+                self.kills.add(event.unit)
         if isinstance(event, HealthReported):
             unit = reaction.world.units.get(event.unit)
             if unit is not None and (reason := unhelped(unit, event, reaction.world, now)):

@@ -96,6 +96,8 @@ def judgement(moved: Transition, event: Event, moment: Moment) -> Judgement | No
 def _is_judged_death(moved: Transition) -> bool:
     """A run that ended by itself, of a unit whose deaths are ours to answer."""
     before, after = moved.before, moved.after
+    if before.cleared and not before.kill_seen and moved.on == "ContainerDied":
+        return False
     if before.spec.kind is Kind.SYSTEM_DOCKER:
         return moved.on == "DaemonEnded" and after.phase in {Phase.LOST, Phase.CRASH_LOOP}
     if before.spec.kind is Kind.FOREIGN or before.phase in {Phase.STOPPING, Phase.COMPLETED}:
@@ -114,7 +116,7 @@ def _is_judged_failure(moved: Transition, event: Event) -> bool:
         return False
     if after.phase is Phase.CREATING:
         return before.spec.kind is not Kind.FOREIGN
-    free = getattr(event, "failure", None) in {Failure.UNREACHABLE, Failure.VETOED}
+    free = getattr(event, "failure", None) in {Failure.UNREACHABLE, Failure.VETOED, Failure.EXHAUSTED}
     return after.phase is Phase.CRASH_LOOP or (after.phase in {Phase.BACKOFF, Phase.LOST} and not free)
 
 
@@ -220,6 +222,8 @@ def _asked(unit: Unit, on: str, before: Unit) -> tuple[str, Inputs]:
 def _decided_on_death(moved: Transition) -> tuple[str, Inputs] | None:
     before, after = moved.before, moved.after
     code: Value = "unknown" if after.exit_code is None else after.exit_code
+    if before.cleared and after.wanted and before.spec.kind is not Kind.FOREIGN:
+        return "stop.revoked", (("exit_code", code), ("engine", "ended it at its own start"))
     if after.phase is Phase.EXITED:
         return "death.await-verdict", (("exit_code", code), ("stop_signal_seen", int(before.kill_seen)))
     if after.phase is Phase.INACTIVE:
@@ -252,7 +256,8 @@ def _decided_on_failure(moved: Transition, event: Event) -> tuple[str, Inputs] |
     if after.phase is Phase.FAILED and moved.before.phase is not Phase.STOPPING:
         return "restart.refused", (("engine", message), ("probe", after.spec.restart.probe))
     if after.phase is Phase.BACKOFF:
-        return "restart.engine-away", (("engine", message),)
+        lacks = getattr(event, "failure", None) is Failure.EXHAUSTED
+        return f"restart.engine-{'lacks' if lacks else 'away'}", (("engine", message),)
     if after.phase is Phase.STOPPING and moved.before.phase.up:
         rule = "deadline.overrun" if after.failing else "restart.not-serving"
         return rule, (("deadline", after.spec.deadline),)
@@ -267,7 +272,7 @@ def _decided_while_up(moved: Transition, moment: Moment) -> tuple[str, Inputs] |
     )
     if begins and before.phase.up and planned(after) is Reason.RELINK:
         return _relink_rule(after), (("tie", _ties(after)), ("why", after.reason))
-    if planned(after) is Reason.RELINK and on == "PeerChanged" and before.phase is Phase.INACTIVE:
+    if planned(after) is Reason.RELINK and on == "PeerChanged" and before.phase in {Phase.INACTIVE, Phase.FAILED}:
         return "relink.left-behind", (("why", after.reason),)
     if begins and planned(after) is Reason.CONTEXT and on != "RetryDue":
         return "context.follow", (("context", after.spec.context or "none"), ("why", after.reason))

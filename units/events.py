@@ -84,9 +84,8 @@ class ContainerStarted:
     ran_for: Seconds = Seconds(0)
     """How long it had been running when this became known; above 0 for a container found in a snapshot."""
     variant: str = ""
-    """Which console it is; empty for everything else."""
     at: float = 0.0
-    """The engine's own stamp, seconds since 1970; 0: unknown."""
+    """The engine's stamp; 0: unknown."""
     found: bool = False
     """It came from a snapshot, not from the event stream."""
 
@@ -111,6 +110,8 @@ class ContainerKilled:
     unit: UnitName
     container: ContainerId
     signal: int
+    unserved: bool = False
+    """The engine did not serve just then: nobody asked it, it ended what it found running at its own start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,6 @@ class ContainerDied:
     oom: bool = False
     """Only a snapshot knows it here; in the stream an OOM kill is an event of its own."""
     said: str = ""
-    """For user Docker: the last line it logged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +130,8 @@ class ContainerStopped:
 
     unit: UnitName
     container: ContainerId
+    unserved: bool = False
+    """As of ``ContainerKilled``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,6 @@ class HealthReported:
     run: int = 0
     """``Unit.run`` when the check was asked; 0: no run in particular. Reports about another run are ignored."""
     output: str = ""
-    """Output of the check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +317,6 @@ class Observed:
     ran_for: Seconds = Seconds(0)
     """For a running one: how long it runs already; 0 when the engine did not say."""
     variant: str = ""
-    """Which console it is; empty for everything else."""
     look: Look | None = None
     """``None``: it was listed only."""
     started: float = 0.0

@@ -90,11 +90,6 @@ def is_stale(unit: Unit, _event: Any, _view: View) -> bool:
     return stale(unit)
 
 
-def current(unit: Unit, event: Any, _view: View) -> bool:
-    """The timer that elapsed is the one that counts."""
-    return bool(event.token == unit.token)
-
-
 def busy_followers(unit: Unit, view: View) -> list[str]:
     """The dependents that have not stopped yet, also through dependents that have."""
     seen: dict[UnitName, None] = dict.fromkeys(view.links.followers.get(unit.name, ()))
@@ -128,6 +123,20 @@ def maybe_stopped(unit: Unit, _event: Any, _view: View) -> bool:
     return unit.kill_seen
 
 
+def of_the_engine(_unit: Unit, event: fact.ContainerKilled, _view: View) -> bool:
+    """The engine did it of itself, while it did not serve."""
+    return event.unserved
+
+
+def of_somebody(_unit: Unit, event: fact.ContainerStopped, _view: View) -> bool:
+    return not event.unserved
+
+
+def cleared(unit: Unit, _event: Any, _view: View) -> bool:
+    """The engine ended it at its own start; a person's stop that was under way stays one."""
+    return unit.cleared and not unit.kill_seen
+
+
 def failing(unit: Unit, _event: Any, _view: View) -> bool:
     return bool(unit.failing)
 
@@ -149,8 +158,8 @@ def gone(_unit: Unit, event: Any, _view: View) -> bool:
     return event.failure is Failure.NOT_FOUND
 
 
-def engine_down(unit: Unit, event: fact.KillDue, view: View) -> bool:
-    return current(unit, event, view) and not view.engine_up
+def engine_down(_unit: Unit, _event: fact.KillDue, view: View) -> bool:
+    return not view.engine_up
 
 
 def joins_the_gone(_unit: Unit, event: fact.StartFailed, _view: View) -> bool:
@@ -158,8 +167,22 @@ def joins_the_gone(_unit: Unit, event: fact.StartFailed, _view: View) -> bool:
     return event.failure is Failure.STALE
 
 
-def out_of_kills(unit: Unit, event: fact.KillDue, view: View) -> bool:
-    return current(unit, event, view) and unit.kills >= KILLS
+def untaken(unit: Unit, _event: fact.KillDue, _view: View) -> bool:
+    """The engine was not heard to have taken the last signal: nothing can be concluded from the process's life."""
+    return bool(unit.untaken)
+
+
+def unanswered(unit: Unit, event: fact.SignalFailed, _view: View) -> bool:
+    return bool(unit.untaken) and event.failure in {Failure.UNREACHABLE, Failure.TIMEOUT}
+
+
+def outlived(unit: Unit, _event: Any, _view: View) -> bool:
+    """It was given up as unkillable, and its restart is still owed."""
+    return unit.wanted and unit.kills >= KILLS
+
+
+def out_of_kills(unit: Unit, _event: fact.KillDue, _view: View) -> bool:
+    return unit.kills >= KILLS
 
 
 def refused_for_good(_unit: Unit, event: Any, _view: View) -> bool:
@@ -185,6 +208,21 @@ def not_there(_unit: Unit, event: Any, _view: View) -> bool:
     return event.failure in {Failure.NOT_RUNNING, Failure.NOT_FOUND, Failure.UNRECOVERABLE}
 
 
+def exhausted(_unit: Unit, event: Any, _view: View) -> bool:
+    """The engine lacks what every container needs: no fault of this one."""
+    return event.failure is Failure.EXHAUSTED
+
+
+def held_again(unit: Unit, event: fact.StartFailed, _view: View) -> bool:
+    """The engine says the second time that it holds the last run: no start of this container will succeed."""
+    return event.failure is Failure.HELD and unit.clashes > 0 and unit.spec.rebuild is not Rebuild.NEVER
+
+
+def held_for_good(unit: Unit, event: fact.StartFailed, _view: View) -> bool:
+    """As ``held_again``, and only a person may have it made anew."""
+    return event.failure is Failure.HELD and unit.clashes > 0
+
+
 def vetoed(_unit: Unit, event: Any, _view: View) -> bool:
     """A hook vetoed the order: it was not sent to the engine."""
     return event.failure is Failure.VETOED
@@ -203,14 +241,14 @@ OWNER_LATE = Seconds(10)
 
 def perhaps_taken_along(unit: Unit, event: fact.ContainerDied, view: View) -> bool:
     """It shares another unit's pid namespace, and died as processes do when that ends."""
-    if event.exit_code != OWNER_DIED or event.oom or unit.oom or unit.kill_seen or view.draining:
+    if event.exit_code != OWNER_DIED or event.oom or unit.oom or unit.kill_seen or unit.cleared or view.draining:
         return False
     return any(edge.via is Via.PID for edge in view.links.leaders.get(unit.name, ()))
 
 
-def taken_along(unit: Unit, event: fact.VerdictDue, view: View) -> bool:
+def taken_along(unit: Unit, _event: fact.VerdictDue, view: View) -> bool:
     """It died with the owner of its pid namespace: that one is down, or restarted since."""
-    if not current(unit, event, view) or unit.exit_code != OWNER_DIED:
+    if unit.exit_code != OWNER_DIED:
         return False
     owners = [view.units[edge.target] for edge in view.links.leaders.get(unit.name, ()) if edge.via is Via.PID]
     return any(not owner.phase.up or later(owner, unit) for owner in owners)

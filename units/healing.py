@@ -16,7 +16,7 @@ from units.quantities import Instant, Seconds
 from units.records import dataclass, replace
 from units.restart import recent
 from units.spec import LASTING, Kind, OnUnhealthy, UnitName
-from units.unit import Unit
+from units.unit import Phase, Unit
 from units.words import duration
 
 TOLD = "unhealthy: HEALTHCHECK failed"
@@ -123,21 +123,38 @@ def _rest(unit: Unit, falls: tuple[Instant, ...], now: Instant) -> Remedy:
 
 
 def _down(unit: Unit, view: View) -> list[UnitName]:
-    """Units that are down and that it cannot be healthy without."""
-    return [
-        edge.target
+    """Units that are down and that it cannot be healthy without. One replica of several that is up is enough."""
+    edges = [
+        edge
         for edge in view.links.leaders.get(unit.name, ())
-        if (edge.hard or unit.spec.kind is Kind.FOREIGN)
-        and (peer := view.units[edge.target]).spec.kind in LASTING
-        and peer.wanted
-        and not peer.phase.up
+        if (edge.hard or unit.spec.kind is Kind.FOREIGN) and view.units[edge.target].spec.kind in LASTING
     ]
+    served = {edge.group for edge in edges if edge.group and view.units[edge.target].phase.up}
+    return [edge.target for edge in edges if edge.group not in served and _missed(view.units[edge.target])]
+
+
+ENDED = frozenset({0, 130, 137, 143})
+"""Exit codes of success, and of who was stopped: by SIGINT, SIGTERM or, after its time, SIGKILL."""
+
+
+def _missed(peer: Unit) -> bool:
+    """It is down and should not be: not stopped, its work not done.
+
+    Of a foreign container only what an inspect shows as well counts, so that each start of a watch answers alike.
+    """
+    if peer.phase.up or not peer.wanted or peer.phase is Phase.COMPLETED:
+        return False
+    if peer.spec.kind is not Kind.FOREIGN or peer.phase is not Phase.INACTIVE:
+        return True
+    if peer.exit_code is None:
+        return False  # It was never started.
+    if peer.spec.expected:  # Its engine starts it, unless a person stopped it or it cannot be started.
+        return peer.run > 0 or (peer.look is not None and bool(peer.look.failed))
+    return peer.oom or peer.exit_code not in ENDED
 
 
 def _remedy_after(unit: Unit, event: Any, view: View) -> Remedy | None:
-    """The remedy that all guards of a cell ask for; ``None``: it is not unhealthy, or a stale timer elapsed."""
-    if isinstance(event, fact.LookDue) and event.token != unit.token:
-        return None
+    """The remedy that all guards of a cell ask for; ``None``: it is not unhealthy."""
     after = examined(unit, event)
     if after.health is not Health.UNHEALTHY:
         return None
@@ -171,8 +188,8 @@ def turned_unready(unit: Unit, event: fact.HealthReported, _view: View) -> bool:
     return examined(unit, event).health is not Health.HEALTHY
 
 
-def calm(unit: Unit, event: fact.LookDue, _view: View) -> bool:
-    return event.token == unit.token and unit.flapping and unit.health in {Health.HEALTHY, Health.NONE}
+def calm(unit: Unit, _event: fact.LookDue, _view: View) -> bool:
+    return unit.flapping and unit.health in {Health.HEALTHY, Health.NONE}
 
 
 def helped(unit: Unit, event: Any, view: View) -> Unit:

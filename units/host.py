@@ -77,13 +77,16 @@ def _lose_engine(step: Step, reason: str) -> None:
     """Note the loss of the engine: no unit changes, but stops seen just before were the engine's, not a person's."""
     was_up = step.world.engine_up
     step.world = replace(step.world, engine_up=False, engine_reason=reason)
-    if not was_up or step.world.draining:
+    if not was_up:
         return
     if any(unit.phase.up for unit in step.units.values()):
         return  # It left units running, so it stopped none: the stopped ones were stopped by a person.
-    for unit in step.units.values():
+    for unit in tuple(step.units.values()):
         if unit.stopped_by is StoppedBy.OUTSIDE and step.moment.now - unit.since < ENGINE_STOP:
-            step.push(fact.StopRevoked(unit.name))
+            if step.world.draining:  # Both go down: the next boot starts it.
+                step.put(replace(unit, stopped_by=StoppedBy.SHUTDOWN))
+            else:
+                step.push(fact.StopRevoked(unit.name))
 
 
 def _take_snapshot(step: Step, event: fact.SnapshotTaken) -> None:
@@ -111,11 +114,14 @@ def _meet(step: Step, snapshot: fact.SnapshotTaken) -> None:
     """Take containers that appeared, changed or left, on a host that is only watched."""
     seen = {one.unit for one in snapshot.containers}
     changed = False
-    for spec in (one.spec for one in snapshot.containers if one.spec is not None):
+    for one in snapshot.containers:
+        if (spec := one.spec) is None:
+            continue
         unit = step.units.get(spec.name)
         if unit is None:
-            known = "not running"
-            step.put(Unit(spec, Phase.INACTIVE, step.moment.now, reason=known, cause=step.moment.cause))
+            found = Unit(spec, Phase.INACTIVE, step.moment.now, reason="not running", cause=step.moment.cause)
+            ended = not one.running and not one.created
+            step.put(replace(found, exit_code=one.exit_code if ended else None, oom=ended and one.oom))
             changed = True
         elif unit.spec != spec:
             step.put(replace(unit, spec=spec))
@@ -190,7 +196,8 @@ def _change_specs(step: Step, specs: tuple[UnitSpec, ...]) -> None:
             step.put(fresh_unit(spec, step.moment.now, step.moment.cause))
         elif old.spec != spec:
             if old.spec.kind is not spec.kind:
-                old = replace(old, phase=_phase_for(old, spec.kind))
+                phase = _phase_for(old, spec.kind)
+                old = replace(old, phase=phase, token=old.token + (phase is not old.phase))
             step.put(replace(old, spec=spec))
             step.push(fact.SpecChanged(spec.name, spec))
         if old is not None and old.stopped_by is StoppedBy.CONFIG:

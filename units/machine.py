@@ -10,7 +10,17 @@ from typing import Any, Generic, TypeVar, get_args
 
 from units.commands import ArmTimer, Command, Timer
 from units.engine_events import DaemonEvent
-from units.events import ContainerStarted, EngineFact, LookDue, PeerChanged, UnitEvent
+from units.events import (
+    ContainerStarted,
+    DeadlineDue,
+    EngineFact,
+    KillDue,
+    LookDue,
+    PeerChanged,
+    RetryDue,
+    UnitEvent,
+    VerdictDue,
+)
 from units.links import Links
 from units.quantities import Instant, Seconds
 from units.records import dataclass, replace
@@ -89,6 +99,7 @@ class Ignored:
 EVENTS: tuple[type[UnitEvent], ...] = get_args(UnitEvent)
 DAEMON_EVENTS: tuple[type[DaemonEvent], ...] = get_args(DaemonEvent)
 FACTS = frozenset((*get_args(EngineFact), *DAEMON_EVENTS))
+TIMERS = (RetryDue, KillDue, VerdictDue, DeadlineDue, LookDue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +180,9 @@ def cause_of(unit: Unit, event: UnitEvent | DaemonEvent, view: View) -> str:
 
 
 def advance(rules: Table, unit: Unit, event: UnitEvent | DaemonEvent, view: View) -> Advance:
-    """Apply the first row whose guard holds."""
+    """Apply the first row whose guard holds. A timer that was armed in an earlier phase, or before another, is void."""
+    if isinstance(event, TIMERS) and event.token != unit.token:
+        return Advance(unit, (), None)
     for edge in rules.cells.get((unit.phase, type(event)), ()):
         if edge.when(unit, event, view):
             step = edge.do(unit, event, view)
@@ -177,6 +190,8 @@ def advance(rules: Table, unit: Unit, event: UnitEvent | DaemonEvent, view: View
             if edge.to is not unit.phase or after.restarts != unit.restarts:
                 cause = after.wave if after.wave != unit.wave else cause_of(unit, event, view)
                 after = replace(after, phase=edge.to, since=view.now, moved=view.moment.seq, cause=cause)
+            if edge.to is not unit.phase and after.token == unit.token:
+                after = replace(after, token=unit.token + 1)
             return Advance(after, step.commands, edge)
     return Advance(unit, (), None)
 

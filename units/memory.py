@@ -57,6 +57,7 @@ def _remember(unit: Unit, clocks: Clocks) -> dict[str, Any]:
         "delay": unit.budget.delay,
         "looping": unit.budget.looping,
         "restarts": unit.restarts,
+        "kills": unit.kills,
         "exit_code": unit.exit_code,
         "death": unit.death,
         "pending": unit.pending.value if unit.pending else "",
@@ -158,6 +159,8 @@ def _believe(unit: Unit, record: Mapping[str, Any]) -> Unit:
     phase = Phase(record["phase"])
     if phase not in BELIEVED or not unit.wanted:
         return unit
+    if phase is Phase.FAILED and (unit.pending or record.get("kills")):
+        return unit  # Its next try, or the end of its process, was still to come: both are looked for again.
     if unit.spec.checks and phase.up:
         return unit  # Found running by the snapshot, it begins a run as far as its checks are concerned.
     return replace(unit, phase=phase, reason=str(record["reason"]))

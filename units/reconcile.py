@@ -127,12 +127,13 @@ def _tell_health(unit: Unit, seen: Observed) -> list[EngineFact]:
 
 def _tell_state(unit: Unit, seen: Observed) -> list[Correction]:
     name, container = unit.name, seen.container
-    if seen.running and unit.phase in BELIEVED_DOWN:
+    unkilled = unit.phase is P.FAILED and unit.kills > 0 and seen.container == unit.container
+    if seen.running and unit.phase in BELIEVED_DOWN and not unkilled:
         started = fact.ContainerStarted(name, container, seen.ran_for, seen.variant, seen.started, found=True)
         if seen.health in {Health.HEALTHY, Health.UNHEALTHY}:
             return [started, fact.HealthReported(name, container, seen.health)]
         return [started]
-    if not seen.running and unit.phase in BELIEVED_UP:
+    if not seen.running and (unit.phase in BELIEVED_UP or unit.phase is P.STOPPING or unkilled):
         return [fact.ContainerDied(name, container, seen.exit_code, oom=seen.oom)]
     if seen.running and unit.phase in {P.RUNNING, P.READY}:
         told: list[Correction] = []

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
 
-from units import events as fact
 from units.commands import SayOnly, Timer
 from units.machine import Moved, View, arm
 from units.quantities import NEVER, Seconds
@@ -166,10 +165,8 @@ def _ahead(unit: Unit, view: View) -> Iterator[Unit]:
                 yield view.units[edge.target]
 
 
-def unlinked(unit: Unit, event: Any, view: View) -> bool:
+def unlinked(unit: Unit, _event: Any, view: View) -> bool:
     """A guard: it has a stale reference, and no unit ahead of it is moving or is to be re-linked first."""
-    if isinstance(event, fact.LookDue) and event.token != unit.token:
-        return False
     if not acts(unit, view) or not view.engine_up:
         return False
     return not any(

@@ -127,6 +127,8 @@ class Dependency:
     on_failure: OnFailure = OnFailure.HOLD
     restart: bool = False
     """``restart: true``: when the target was restarted, this unit is restarted, too."""
+    group: str = ""
+    """Of several replicas: their Compose service. One of them that is up is enough to be healthy."""
 
 
 @dataclass(frozen=True, slots=True)

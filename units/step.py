@@ -5,19 +5,19 @@ from collections.abc import Callable
 from typing import TypeGuard, cast, get_args
 
 from units import events as fact
-from units.commands import Command, ReadConfig, TakeSnapshot
+from units.commands import ArmTimer, Command, ReadConfig, TakeSnapshot
 from units.engine_events import DaemonEvent
 from units.events import EngineFact, UnitEvent
 from units.machine import Advance, Moment, View, advance
 from units.records import replace
-from units.spec import CONSOLE, USER_DOCKER, Kind, UnitName, Via
+from units.spec import BINDING_MODES, CONSOLE, USER_DOCKER, Kind, UnitName, Via
 from units.switch.record import Switch, SwitchOutcome
 from units.tables.by_kind import rules_of
 from units.unit import Phase, Unit
 from units.world import Answer, Reaction, Transition, World
 
 ENGINE_FACTS = frozenset(get_args(EngineFact))
-LOOKING = frozenset({Phase.WAITING, Phase.RUNNING, Phase.READY, Phase.INACTIVE})
+LOOKING = frozenset({Phase.WAITING, Phase.RUNNING, Phase.READY, Phase.INACTIVE, Phase.FAILED})
 """Phases in which a unit reacts to its peers: it waits for them, shares with them, or was left behind."""
 ASKS = (fact.StartAsked, fact.StopAsked, fact.RestartAsked, fact.ResetAsked)
 NOT_BY_HAND = (
@@ -149,10 +149,14 @@ class Step:
             self.transitions.append(Transition(before, after, type(event).__name__))
         if after.phase is not before.phase:
             self._tell_peers(after)
-        if isinstance(event, fact.ContainerStarted) and self.world.links.leaders.get(after.name):
+        if self.world.links.leaders.get(after.name) and (
+            isinstance(event, fact.ContainerStarted) or _turned(before, result)
+        ):
             self.push(fact.PeerChanged(after.name, after.name))  # Its references may be stale already.
         if isinstance(event, fact.ContainerStarted) and not event.found and _address_matters(after, self.view(event)):
             self.commands.append(TakeSnapshot(f"{after.name}: its address may have changed"))
+        if isinstance(event, fact.ContainerStarted) and not event.found and _is_missed(after, self.view(event)):
+            self.commands.append(TakeSnapshot(f"{after.name}: a start without it may have failed"))
         if isinstance(event, ASKS):
             self._answer(event, accepted=True, text=f"{after.name} is {after.phase}: {after.reason}")
 
@@ -192,6 +196,12 @@ def _would_disturb(event: UnitEvent) -> bool:
     return isinstance(event, ASKS) and bool(event.request) and event.unit in {CONSOLE, USER_DOCKER}
 
 
+def _turned(before: Unit, result: Advance) -> bool:
+    """It changed from one of the phases in which it is up to the other, and the timer for its next look is void."""
+    armed = any(isinstance(command, ArmTimer) for command in result.commands)
+    return before.phase.up and result.unit.phase.up and result.unit.phase is not before.phase and not armed
+
+
 def _is_of_the_engine(event: UnitEvent) -> TypeGuard[EngineFact]:
     return type(event) in ENGINE_FACTS
 
@@ -204,6 +214,16 @@ def _of_another_container(unit: Unit, event: EngineFact) -> bool:
         if unit.container is None or isinstance(event, fact.ContainerCreated):
             return False
     return event.container != unit.container
+
+
+def _is_missed(unit: Unit, view: View) -> bool:
+    """Whether a new container lives in this one's namespaces: a start of it that failed is seen by an inspect only."""
+    return any(
+        edge.target == unit.name and edge.via in BINDING_MODES
+        for name in view.links.followers.get(unit.name, ())
+        if (one := view.units[name]).spec.expected and one.phase is Phase.INACTIVE and one.run == 0
+        for edge in view.links.leaders[name]
+    )
 
 
 def _address_matters(unit: Unit, view: View) -> bool:

@@ -247,6 +247,8 @@ class Unit:
     """The engine reported an OOM kill during the present or last run."""
     kill_seen: bool = False
     """A stop signal came through the engine during the present run: its death may be a person's stop."""
+    cleared: bool = False
+    """The engine itself ended the present run, at its own start: that is nobody's stop, and no crash."""
     stop_seen: bool = False
     """The engine's ``stop`` came before its ``die`` (26.1 and later order them so)."""
     again: Reason | None = None
@@ -263,10 +265,14 @@ class Unit:
     """Its image was pulled since its last container was made: pulling again would not help."""
     misses: int = 0
     """Times in a row that its image could not be pulled, or that a hook vetoed its start."""
+    clashes: int = 0
+    """Starts in a row that the engine refused because it still holds the last run."""
     grace: Seconds | None = None
     """Its share of a shutdown's deadline; ``None``: its own stop timeout."""
     kills: int = 0
-    """SIGKILLs sent in the present stop."""
+    """SIGKILLs of the present stop that the engine has taken."""
+    untaken: str = ""
+    """The last signal of the present stop, until the engine is heard to have taken it."""
     token: int = 0
     """Number of the timer that counts; an elapsed timer with another number is stale."""
     place: Place | None = None
@@ -302,6 +308,8 @@ class Failure(Enum):
     NOT_FOUND = "no such container"
     STALE = "it joins a container that is gone"
     NOT_RUNNING = "container is not running"
+    HELD = "the engine still holds its last run"
+    EXHAUSTED = "the engine lacks space, memory or descriptors"
     CONFLICT = "the engine is busy with the same container"
     VETOED = "vetoed by a hook"
     UNREACHABLE = "the engine does not answer"

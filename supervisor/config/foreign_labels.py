@@ -142,7 +142,11 @@ def _edges(
     taken = (_resolve(held, names) for held in portrait.volumes_from)
     edges += [_edge(target, Via.VOLUMES) for target in taken if target is not None]
     bound = {edge.target for edge in edges}
-    edges += [replace(_edge(target, Via.DEPENDS_ON), restart=again) for target, again in depends if target not in bound]
+    edges += [
+        replace(_edge(target, Via.DEPENDS_ON), restart=again, group=group)
+        for target, again, group in depends
+        if target not in bound
+    ]
     return [edge for edge in edges if edge.target != portrait.name]
 
 
@@ -158,23 +162,24 @@ def _resolve(held: str, names: Mapping[ContainerId, str]) -> UnitName | None:
     return UnitName(held) if held in names.values() else None
 
 
-def _the_one(depends: list[tuple[UnitName, bool]]) -> UnitName | None:
+def _the_one(depends: list[tuple[UnitName, bool, str]]) -> UnitName | None:
     """An id that we never saw alive: Compose writes down that it depends on the one it joins, to be restarted with it.
 
     Where there is just one such, it is meant.
     """
-    restarting = [target for target, again in depends if again]
+    restarting = [target for target, again, _ in depends if again]
     return restarting[0] if len(restarting) == 1 else None
 
 
 def _depends_on(
     labels: Mapping[str, str], services: Mapping[tuple[str, str], tuple[UnitName, ...]]
-) -> list[tuple[UnitName, bool]]:
-    """Compose's own label: ``service:condition:restart``, separated by commas."""
+) -> list[tuple[UnitName, bool, str]]:
+    """Compose's own label: ``service:condition:restart``, separated by commas. With the service of several replicas."""
     project = labels.get(PROJECT, "")
     found = []
     for entry in labels.get(DEPENDS_ON, "").split(","):
         service, _, rest = entry.partition(":")
         again = rest.rpartition(":")[2] == "true"
-        found += [(name, again) for name in services.get((project, service.strip()), ())]
+        names = services.get((project, service.strip()), ())
+        found += [(name, again, service.strip() if len(names) > 1 else "") for name in names]
     return found

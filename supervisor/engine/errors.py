@@ -9,6 +9,12 @@ from units.unit import Failure
 
 _SENTENCES: Final = (
     ("is already in use by container", Failure.NAME_TAKEN),
+    ("id already in use", Failure.HELD),
+    ("container with id exists", Failure.HELD),
+    ("no space left on device", Failure.EXHAUSTED),
+    ("disk quota exceeded", Failure.EXHAUSTED),
+    ("cannot allocate memory", Failure.EXHAUSTED),
+    ("too many open files", Failure.EXHAUSTED),
     ("no such image", Failure.IMAGE_MISSING),
     ("cannot join network of a non running container", Failure.CONFLICT),
     ("namespace path: lstat /proc/", Failure.CONFLICT),
@@ -72,6 +78,8 @@ def failure(status: int, message: str, what: str, subject: str = "") -> Failure:
             return Failure.OTHER if what == "create" else Failure.NOT_FOUND
         # The container stores the id of the one to join, which never exists again.
         return Failure.STALE if re.search("[0-9a-f]{64}", said) else Failure.OTHER
+    if re.search("task .*already exists", said):
+        return Failure.HELD
     for words, meaning in _SENTENCES:
         if words in said:
             return meaning

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
+from supervisor.engine.decode import signal_number
 from supervisor.engine.port import SystemEngine, UserEngine
 from supervisor.runtime.loop import Inbox
 from units.commands import CreateContainer, SignalContainer, SignalDaemon, StartContainer, StartDaemon
-from units.events import ContainerCreated, HealthReported
+from units.events import ContainerCreated, ContainerKilled, HealthReported
 from units.health import Health
 from units.spec import PROCESS
 
@@ -40,3 +41,4 @@ async def order_user_docker(
             await docker.start(place, cause)
         case SignalContainer():
             docker.signal(order.signal)
+            inbox.put(ContainerKilled(order.unit, PROCESS, signal_number(order.signal)), cause=cause)

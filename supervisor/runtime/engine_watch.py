@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -12,8 +13,9 @@ from supervisor.engine.api_version import API, too_new, too_old
 from supervisor.engine.port import Engine, EngineError, EngineInfo, EngineMessage
 from supervisor.runtime.loop import Inbox
 from units.engine_events import EngineStalled
-from units.events import EngineBack, EngineLost, Observed, SnapshotTaken
+from units.events import ContainerKilled, ContainerStopped, EngineBack, EngineLost, Observed, SnapshotTaken
 from units.quantities import Seconds
+from units.records import replace
 from units.unit import Failure
 
 FIRST_WAIT, LAST_WAIT = 0.1, 2.0
@@ -23,6 +25,9 @@ OVERLAP_NS = 2_000_000_000
 """Seconds of events that a reconnect asks for again; known ones are dropped."""
 
 SEEN = 4096
+
+PROMPT = 1.0
+"""Seconds. An engine that serves answers its first question within these; one that is just started lets it wait."""
 
 
 class EngineTooOldError(Exception):
@@ -68,6 +73,7 @@ class EngineWatch:
         period: Seconds,
         prepare: Callable[[], Awaitable[None]],
         chance: Callable[[], float] = random.random,
+        wall: Callable[[], float] = time.time,
         besides: Callable[[], Awaitable[tuple[Observed, ...]]] | None = None,
     ) -> None:
         self._engine = engine
@@ -77,6 +83,10 @@ class EngineWatch:
         self._period = period
         self._prepare = prepare
         self._chance = chance
+        self._wall = wall
+        self._tries = 0
+        self._absence = (0, 0)
+        """The engine was last away from its stamp of the last event before to our time of its first answer, in ns."""
         self._besides = besides
         self._doubts = asyncio.Event()
         self._run: asyncio.Task[None] | None = None
@@ -100,7 +110,7 @@ class EngineWatch:
         wait, said = FIRST_WAIT, ""
         while True:
             try:
-                info = await self._engine.info()
+                info = await self._ask()
                 refuse_old(info)
                 await self._prepare()
                 wait, said = FIRST_WAIT, ""
@@ -112,6 +122,16 @@ class EngineWatch:
             self._gauges.stream_connected(connected=False)
             await asyncio.sleep(wait * (0.75 + 0.5 * self._chance()))
             wait = min(LAST_WAIT, wait * 2)
+
+    async def _ask(self) -> EngineInfo:
+        """The engine's first answer of a connection. One that is late, or not the first try's, ends an absence."""
+        self._tries += 1
+        asked = self._wall()
+        info = await self._engine.info()
+        if self._tries > 1 or self._wall() - asked > PROMPT:
+            self._absence = self._last_ns or 0, int(self._wall() * 1e9)
+        self._tries = 0
+        return info
 
     async def _listen(self, info: EngineInfo) -> None:
         """One connection, from its first byte to its end, which is always an EngineError."""
@@ -135,8 +155,11 @@ class EngineWatch:
         if (heard.at, heard.key) in self._seen:
             self._gauges.duplicate()
         else:
-            if heard.fact is not None:
-                self._inbox.put(heard.fact, engine_ns=heard.at)  # First, as it may be a death.
+            if (told := heard.fact) is not None:
+                left, back = self._absence
+                if left < heard.at <= back and isinstance(told, ContainerKilled | ContainerStopped):
+                    told = replace(told, unserved=True)
+                self._inbox.put(told, engine_ns=heard.at)  # First, as it may be a death.
             if heard.doubt:
                 self.doubt(heard.doubt)
             self._remember(heard)

@@ -79,6 +79,7 @@ class Shell:
         keeper: StateWriter,
         observers: Sequence[Observer],
         chance: Callable[[], float],
+        wall: Callable[[], float],
         timing: Timing,
         read_config: Callable[[], Awaitable[Event]],
         prepare: Callable[[], Awaitable[None]],
@@ -111,6 +112,7 @@ class Shell:
             period=timing.period,
             prepare=prepare,
             chance=chance,
+            wall=wall,
             besides=None if user_docker is None else user_docker.observed,
         )
         self._loop: Loop | None = None

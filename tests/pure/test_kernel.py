@@ -214,7 +214,11 @@ def test_a_process_that_survives_three_sigkills_is_given_up() -> None:
     story.connect()
     story.up("db")
     story.feed(fact.StopAsked(UnitName("db")))
-    waits = [story.feed(fact.KillDue(UnitName("db"), story.token("db"))) for _ in range(3)]
+    story.killed("db", 15)
+    waits = []
+    for _ in range(3):
+        waits.append(story.feed(fact.KillDue(UnitName("db"), story.token("db"))))
+        story.killed("db", 9)
     assert waits == [f"signal db-1 SIGKILL\narm db kill {wait}" for wait in (2, 4, 8)]
     assert story.feed(fact.KillDue(UnitName("db"), story.token("db"))) == "db: stopping -> failed"
     assert "still running after 3 SIGKILLs" in story.unit("db").reason

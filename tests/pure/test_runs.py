@@ -172,7 +172,8 @@ def test_a_stop_that_took_a_kill_counts_once() -> None:
     """However many SIGKILLs it takes; one that heeds its signal does not count."""
     watched = one()
     watched.feed(fact.StopAsked(CONSOLE))
-    for _ in range(2):
+    for signal in (15, 9, 9):
+        watched.feed(fact.ContainerKilled(CONSOLE, watched.story.id("console"), signal))
         watched.feed(fact.KillDue(CONSOLE, watched.story.token("console")))
     assert watched.story.unit("console").kills == 2
     watched.died("console")

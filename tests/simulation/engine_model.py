@@ -7,7 +7,10 @@ It speaks the engine's own event messages, so ``decode`` is part of every simula
 - OOM: ``oom``, without ``die``, before it or after it.
 - stop: ``kill`` [``kill`` 9], then ``die``, ``stop`` (20.10) or ``stop``, ``die`` (26.1). restart: the same, ``start``.
 - The last 256 events can be replayed; a restart of the engine loses them all.
-- Containers outlive their engine. Who dies meanwhile dies in silence.
+- Containers outlive their engine. Who dies meanwhile dies in silence. Without live-restore the next engine ends those
+  that are left before it serves: ``kill`` 15, and the events of a stop, to be replayed.
+- A frozen engine answers nothing and tells nothing; what it was asked meanwhile it does as it goes on.
+- The members of a pid namespace die before its owner, and a busy engine tells of the owner seconds later.
 
 One seed, one history: chance comes from the one ``random.Random`` given, and everything runs on one loop.
 """
@@ -96,6 +99,8 @@ class Faults:
     """A call times out, and is done up to 20 s after that."""
     cut: float = 0.0
     """An event is not delivered, and its streams end."""
+    owner_late: float = 0.0
+    """The owner of a pid namespace is told to be dead up to 3 s after its members."""
     latency: tuple[float, float] = (0.001, 0.03)
     """Of each half of a call."""
     lag: tuple[float, float] = (0.0002, 0.005)
@@ -127,6 +132,8 @@ class Container:
     """A stop call is at work."""
     ending: bool = False
     """Its process is gone, and its ``die`` is on the way."""
+    taken: bool = False
+    """Its last run ended with the owner of the pid namespace that it lives in."""
     output: list[OutputLine] = field(default_factory=list)
     ended: list[asyncio.Future[None]] = field(default_factory=list)
     """Who follows its output, and waits for more of it, or for the end of its run."""
@@ -169,6 +176,7 @@ class FakeEngine:
         archives: What a load of each path brings.
         missing_commands: First words of commands that no image has.
         foreign: Every container is a unit of its own name, and this is what is made of it; ``None``: labels count.
+        live_restore: Containers that outlived an engine live on with the next one.
     """
 
     url = "fake://engine"
@@ -185,7 +193,9 @@ class FakeEngine:
         archives: Mapping[str, list[str]] | None = None,
         missing_commands: frozenset[str] = frozenset({"/no/such/command"}),
         foreign: Mapping[str, UnitSpec] | None = None,
+        live_restore: bool = True,
     ) -> None:
+        self.live_restore = live_restore
         self.foreign = foreign
         self.chance = chance
         self.order = order
@@ -199,6 +209,10 @@ class FakeEngine:
         self.containers: dict[ContainerId, Container] = {}
         self.violations: list[str] = []
         """Two containers of one unit ran at once, and the second start was ours."""
+        self.stopped: set[str] = set()
+        """The names of those that a person has stopped or restarted through the engine."""
+        self._thaw: asyncio.Future[None] | None = None
+        """What everybody waits for while it is frozen."""
         self.calls: list[tuple[float, str, str]] = []
         """Time, operation, and its object, of each call that reached the engine."""
         self.emitted: list[tuple[float, str, str]] = []
@@ -237,6 +251,7 @@ class FakeEngine:
                 await stream.wake.wait()
                 await asyncio.sleep(self._draw(self.faults.lag))
             while stream.pending:
+                await self._go_on()
                 hear(stream.pending.popleft())
             if stream.end:
                 raise EngineError(Failure.UNREACHABLE, f"events: {stream.end}")
@@ -474,10 +489,12 @@ class FakeEngine:
             self._begin(found, ours=False)
 
     def person_stop(self, name: str) -> None:
+        self.stopped.add(name)
         self._stop(name, "stop")
 
     def person_restart(self, name: str) -> None:
         """``docker restart``; it starts a container that does not run, too."""
+        self.stopped.add(name)
         found = self.named(name)
         if found is not None and not found.running:
             self.person_start(name)
@@ -518,10 +535,38 @@ class FakeEngine:
             return
         self.up = True
         self._ring.clear()
+        if not self.live_restore:
+            for each in tuple(self.containers.values()):
+                self._clear(each)
         for each in self.containers.values():
             if each.running and each.health is not Health.NONE:
                 each.health = Health.STARTING
                 self._plan_health(each)
+
+    def _clear(self, container: Container) -> None:
+        """A new engine ends what the last one left running, before it answers anybody."""
+        if not container.running:
+            return
+        self._emit("kill", container, signal="15")
+        if container.program.term is None:
+            self._emit("kill", container, signal="9")
+        code = 137 if container.program.term is None else container.program.term_code
+        if self.order == "20.10":
+            self._die(container, code)
+        self._emit("stop", container)
+        if self.order != "20.10":
+            self._die(container, code)
+
+    async def freeze(self, seconds: float) -> None:
+        """``kill -STOP`` of the engine, and ``kill -CONT`` after so many seconds."""
+        self._thaw = self._loop.create_future()
+        await asyncio.sleep(seconds)
+        self._thaw.set_result(None)
+        self._thaw = None
+
+    async def _go_on(self) -> None:
+        if self._thaw is not None:
+            await asyncio.shield(self._thaw)
 
     # -- calls
 
@@ -540,6 +585,9 @@ class FakeEngine:
         generation = self._reach(operation)
         await asyncio.sleep(self._draw(takes or self.faults.latency))
         self._reach(operation, generation)
+        if self._thaw is not None:
+            await self._unanswered(operation, effect)
+            self._reach(operation, generation)
         self.calls.append((self._loop.time(), operation, subject))
         lot = self.chance.random() - self.faults.before
         if lot < 0:
@@ -553,6 +601,17 @@ class FakeEngine:
         await asyncio.sleep(self._draw(self.faults.latency))
         self._reach(operation, generation)
         return result
+
+    async def _unanswered(self, operation: str, effect: Callable[[], object]) -> None:
+        """Wait for the frozen engine. One who gives up has asked all the same."""
+        assert self._thaw is not None
+        thaw = self._thaw
+        try:
+            async with asyncio.timeout(self._patience(operation)):
+                await asyncio.shield(thaw)
+        except TimeoutError:
+            thaw.add_done_callback(lambda _: self._do_late(effect))
+            raise EngineError(Failure.TIMEOUT, f"{operation}: no answer within {self._patience(operation)} s") from None
 
     def _reach(self, operation: str, generation: int | None = None) -> int:
         if not self.up or generation not in {None, self._generation}:
@@ -650,6 +709,7 @@ class FakeEngine:
     def _begin(self, container: Container, *, ours: bool) -> None:
         container.state, container.exit_code, container.oom, container.ending = "running", 0, False, False
         container.runs += 1
+        container.taken = False
         container.started_at = self._loop.time()
         if not container.address or self.chance.random() < 0.3:
             container.address = f"10.0.{self.chance.randrange(256)}.{self.chance.randrange(256)}"
@@ -719,6 +779,25 @@ class FakeEngine:
         """The process is gone. From a stop call 26.1 tells ``stop`` first, 20.10 ``die``; never at the same moment."""
         if not container.running or container.ending:
             return
+        members = self._members(container)
+        if members and self.chance.random() < self.faults.owner_late:
+            container.ending = True
+            self._take_along(members)
+            self._later(self.chance.uniform(0.01, 3), container, lambda one: self._tell_end(one, exit_code))
+        else:
+            self._tell_end(container, exit_code)
+
+    def _members(self, owner: Container) -> list[Container]:
+        return [one for one in self.containers.values() if (Via.PID, owner.ident) in one.joins and one.running]
+
+    def _take_along(self, members: list[Container]) -> None:
+        """The kernel ends a pid namespace with its first process, which goes last."""
+        for one in members:
+            self._end(one, 137)
+            one.taken = True
+
+    def _tell_end(self, container: Container, exit_code: int) -> None:
+        container.ending = False
         if not container.stopping or self.order == "20.10":
             self._die(container, exit_code)
             if container.stopping:  # Even if it has been started again by then.
@@ -748,9 +827,7 @@ class FakeEngine:
             self._begin(container, ours=False)
 
     def _die(self, container: Container, exit_code: int) -> None:
-        for member in tuple(self.containers.values()):
-            if (Via.PID, container.ident) in member.joins and member.running:
-                self._end(member, 137)  # The kernel ends a pid namespace with its first process, which goes last.
+        self._take_along(self._members(container))
         container.state, container.exit_code, container.ending = "exited", exit_code, False
         if not self.up and self.chance.random() < 0.5:
             container.exit_code = decode.UNKNOWN_EXIT  # An engine that did not see it may not know better.

@@ -41,7 +41,7 @@ from units.spec import (
     UnitSpec,
     Via,
 )
-from units.unit import Phase
+from units.unit import Phase, StoppedBy
 from units.world import Entry, Reaction, Transition, World
 
 
@@ -74,9 +74,10 @@ class Recorder:
                 self.relinks.append((step.after.name, step.after.wave))
             if step.after.phase is Phase.STARTING and step.after.pending not in FREE:
                 self.restarts[step.after.name].append(moment.now)
-            vetoed = step.on == "StartFailed" and step.after.misses > step.before.misses
+            before, after = step.before.budget.restarts, step.after.budget.restarts
+            refunded = step.on == "StartFailed" and before and after == before[:-1]
             ordered = self.restarts[step.after.name]
-            if vetoed and step.before.pending not in FREE and ordered:
+            if refunded and ordered:
                 ordered.pop()  # Nothing came of it. (One that died while it was started is no transition, and not in.)
 
     def incidents(self) -> list[IncidentChange]:
@@ -330,6 +331,7 @@ def draw_faults(chance: random.Random) -> Faults:
         after=chance.choice((0, 0, 0.05)),
         late=chance.choice((0, 0, 0.02)),
         cut=chance.choice((0, 0, 0.02)),
+        owner_late=chance.choice((0, 0.5, 1)),
     )
 
 
@@ -352,11 +354,12 @@ async def misfortune(host: SimulatedHost) -> None:
         lambda: host.ask(chance.choice(ASKS)(name)),
         engine.cut_streams,
         lambda: outage(host),
+        lambda: engine.freeze(chance.uniform(1, 40)),
         lambda: relaunch(host),
         lambda: reconfigure(host),
         lambda: reboot(host),
     ]
-    done = chance.choices(deeds, (6, 1, 4, 2, 2, 2, 2, 1, 4, 1, 1, 1, 2, 1))[0]()
+    done = chance.choices(deeds, (6, 1, 4, 2, 2, 2, 2, 1, 4, 1, 1, 1, 1, 2, 1))[0]()
     if done is not None:
         await done
 
@@ -383,8 +386,9 @@ async def reboot(host: SimulatedHost) -> None:
 
 
 async def outage(host: SimulatedHost) -> None:
+    """No engine is back sooner than a third of a second after its end."""
     host.engine.engine_down()
-    await asyncio.sleep(host.chance.uniform(0.1, 15))
+    await asyncio.sleep(host.chance.uniform(0.3, 15))
     host.engine.engine_up()
 
 
@@ -411,6 +415,23 @@ def stranded(world: World) -> list[str]:
             continue
         bad.append(f"{unit.name} is {unit.phase} since {unit.since:.1f}: {unit.reason}")
     return bad
+
+
+def left_down(world: World, engine: FakeEngine) -> list[str]:
+    """Units that nobody stopped, and that are down for what happened to others."""
+    told = []
+    for unit in world.units.values():
+        if unit.stopped_by is StoppedBy.OUTSIDE and unit.name not in engine.stopped:
+            told.append(f"{unit.name} counts as stopped by a person, and nobody stopped it")
+        if unit.phase is Phase.FAILED and "SIGKILLs" in unit.reason:
+            told.append(f"{unit.name} is said to have survived what every process dies of: {unit.reason}")
+        held = engine.named(unit.spec.container)
+        if held is None or not held.taken or held.running or not unit.wanted or unit.spec.kind is Kind.VOLUME:
+            continue
+        owners = [world.units[edge.target] for edge in unit.spec.dependencies if edge.via is Via.PID]
+        if unit.phase in {Phase.FAILED, Phase.INACTIVE, Phase.COMPLETED} and all(one.phase.up for one in owners):
+            told.append(f"{unit.name} died with its pid namespace, and is left down: {unit.reason}")
+    return told
 
 
 def excused(world: World, name: UnitName) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -11,7 +12,7 @@ from supervisor.logs.pipeline import Pipeline
 from supervisor.watch_app import options_from, watch_mode
 from tests.simulation import virtual_loop
 from tests.simulation.engine_model import FakeEngine, Faults, Program
-from tests.simulation.host import Recorder, body
+from tests.simulation.host import Recorder, body, left_down
 from tests.simulation.running import SILENT, Machine, start
 from tests.simulation.seeds import play_all, seeds_of
 from units.health import Health
@@ -103,6 +104,7 @@ async def history(seed: int) -> list[str]:
         for name in specs
     }
     faults = Faults(before=0.02, after=0.02, late=0.01, cut=0.02) if chance.random() < 0.5 else Faults()
+    faults = replace(faults, owner_late=chance.choice((0, 0.5, 1)))
     engine = FakeEngine(chance, programs=programs, images={"image"}, foreign=specs)
     for name, spec in specs.items():
         await engine.create(name, body(name, "image", "", spec.dependencies))
@@ -150,6 +152,7 @@ def judge(watched: Watched, specs: dict[str, UnitSpec]) -> list[str]:
         if unit.spec.relink and unit.health is not Health.UNHEALTHY:
             told += [f"{unit.name} holds on: {one.why}" for one in curable(unit, view) if not patience(unit, view)]
     names = [each.name for each in engine.containers.values()]
+    told += left_down(world, engine)
     noted = watched.machine.file("recreations").load() or {"recreations": {}}
     told += [f"{name} was left over" for name in names if name not in specs and name[13:] not in noted["recreations"]]
     told += [f"{name} is lost" for name in specs if name not in names]

@@ -13,7 +13,16 @@ from dataclasses import dataclass
 import pytest
 
 from tests.simulation.engine_model import FakeEngine, Faults
-from tests.simulation.host import DrawnGates, SimulatedHost, draw_faults, draw_program, draw_specs, misfortune, stranded
+from tests.simulation.host import (
+    DrawnGates,
+    SimulatedHost,
+    draw_faults,
+    draw_program,
+    draw_specs,
+    left_down,
+    misfortune,
+    stranded,
+)
 from tests.simulation.seeds import named, play_all, seeds_of
 from tests.simulation.virtual_loop import run
 from units.events import SnapshotTaken
@@ -50,6 +59,8 @@ async def history(seed: int) -> Outcome:
         programs={spec.name: draw_program(chance, spec) for spec in specs},
         images={"image"},
     )
+    lies = random.Random(f"lies {seed}")
+    engine.live_restore = lies.random() < 0.5
     lot = random.Random(f"gates {seed}")  # Its own, so that a seed's history is the same with and without gates.
     gates = DrawnGates(lot) if lot.random() < 0.2 else None
     host = SimulatedHost(chance, specs, engine, gates)
@@ -79,6 +90,7 @@ async def judge(host: SimulatedHost) -> list[str]:
     told += [f"{len(live)} of {one.name} run" for one in host.specs if len(live := engine.live(one.name)) > 1]
     await host.until(lambda world: not stranded(world), 120)
     told += [f"stranded: {text}" for text in stranded(host.world)]
+    told += left_down(host.world, engine)
     told += await disagreements(host)
     told += dead_namespaces(host.world)
     told += too_many_restarts(host)

@@ -14,8 +14,8 @@ from units.machine import Moved, View, arm
 from units.quantities import NEVER, Seconds
 from units.records import replace
 from units.restart import After, CrashLoop, spread
-from units.spec import Via
-from units.unit import Failure, Reason, StoppedBy, Unit
+from units.spec import Kind, Via
+from units.unit import Failure, Phase, Reason, StoppedBy, Unit
 from units.words import duration
 
 VERDICT_GRACE = Seconds(1)
@@ -33,7 +33,9 @@ def dead(unit: Unit, event: Any, **changes: Any) -> Unit:
         "by_hand": unit.kill_seen,
         "kill_seen": False,
         "stop_seen": False,
+        "cleared": False,
         "kills": 0,
+        "untaken": "",
     }
     if isinstance(event, fact.ContainerDied):
         left |= {"exit_code": event.exit_code, "oom": unit.oom or event.oom}
@@ -56,6 +58,7 @@ def mourn(unit: Unit, event: Any, view: View) -> Unit:
         reason=judged.reason,
         death=unit.death if failed else death(unit, event, view).what,
         oom=False,
+        clashes=unit.clashes + (getattr(event, "failure", None) is Failure.HELD),
     )
 
 
@@ -83,16 +86,48 @@ def _next_probe(unit: Unit, delay: Seconds) -> str:
 
 
 def probe_later(unit: Unit, event: Any, _view: View) -> Moved:
-    """The engine will refuse this start again until something is changed: retry rarely."""
+    """The engine will refuse this start again until something is changed: retry rarely; soon at first if it has run."""
     delay = unit.spec.restart.probe
+    if unit.run:
+        delay = min(delay, Seconds(2.0 ** min(unit.misses, 10)))
     reason = f"{event.message}; {_next_probe(unit, delay)}"
-    return arm(dead(unit, event, reason=reason, pending=Reason.START_FAILED), Timer.RETRY, delay)
+    after = dead(unit, event, reason=reason, pending=Reason.START_FAILED, misses=unit.misses + 1)
+    return arm(after, Timer.RETRY, delay)
+
+
+def ask_to_remake(unit: Unit, event: fact.StartFailed, view: View) -> Moved:
+    """Its container may hold a person's files: say how it is made anew, and try it rarely."""
+    how = "dockwarden console recreate" if unit.spec.kind is Kind.CONSOLE else f"docker rm -f {unit.spec.container}"
+    told = f"{event.message}; only a new container helps, which loses the files in this one: run `{how}`"
+    return probe_later(unit, replace(event, message=told), view)
 
 
 def try_engine_later(unit: Unit, event: Any, view: View) -> Moved:
     """The engine does not answer: retry soon, without charging the unit's restart budget."""
     delay = spread(UNREACHABLE_DELAY, unit.spec.restart.jitter, view.moment.jitter)
-    return arm(replace(unit, reason=f"{event.message}; next try in {duration(delay)}"), Timer.RETRY, delay)
+    return arm(replace(refunded(unit), reason=f"{event.message}; next try in {duration(delay)}"), Timer.RETRY, delay)
+
+
+LACK_MAX_DELAY = Seconds(60)
+
+
+def await_room(unit: Unit, event: Any, view: View) -> Moved:
+    """The engine lacks space, memory or descriptors: retry ever later, without charging the unit's restart budget."""
+    base = Seconds(min(LACK_MAX_DELAY, 2.0 ** min(unit.misses, 10)))
+    delay = spread(base, unit.spec.restart.jitter, view.moment.jitter)
+    reason = f"{event.message}; next try in {duration(delay)}"
+    return arm(replace(refunded(unit), reason=reason, misses=unit.misses + 1), Timer.RETRY, delay)
+
+
+def refunded(unit: Unit) -> Unit:
+    """The unit with what the start that came to nothing was charged to its budget."""
+    if unit.phase is not Phase.STARTING or unit.pending in FREE:
+        return unit
+    return replace(unit, budget=replace(unit.budget, restarts=unit.budget.restarts[:-1]))
+
+
+FREE = frozenset({None, Reason.MANUAL, Reason.CONFIG, Reason.EXTERNAL, Reason.CONTEXT, Reason.RELINK})
+"""Starts that are not charged to the restart budget."""
 
 
 UNKNOWN: Mapping[str, Any] = {"health": Health.NONE, "reports": {}, "look": None}
@@ -101,6 +136,10 @@ UNKNOWN: Mapping[str, Any] = {"health": Health.NONE, "reports": {}, "look": None
 
 def note_kill(unit: Unit, event: fact.ContainerKilled, _view: View) -> Moved:
     return Moved(replace(unit, kill_seen=unit.kill_seen or event.signal in ENDING_SIGNALS))
+
+
+def note_clearing(unit: Unit, _event: fact.ContainerKilled, _view: View) -> Moved:
+    return Moved(replace(unit, cleared=True))
 
 
 def note_stop(unit: Unit, _event: Any, _view: View) -> Moved:
@@ -203,6 +242,12 @@ def after_owner(unit: Unit, event: Any, view: View) -> Unit:
 
 def after_death(unit: Unit, event: Any, view: View) -> Unit:
     return mourn(unit, event, view)
+
+
+def after_clearing(unit: Unit, event: Any, _view: View) -> Unit:
+    """The unit after the engine ended it at its own start; not charged to its budget, whatever its restart policy."""
+    code = describe_exit(event.exit_code)
+    return dead(unit, event, reason=f"ended by the engine at its own start, not by a person ({code})")
 
 
 def after_stop(unit: Unit, event: Any, _view: View) -> Unit:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from units import events as fact
-from units.actions.ending import UNKNOWN, mourn, retired
+from units.actions.ending import FREE, UNKNOWN, mourn, refunded, retired
 from units.commands import (
     CreateContainer,
     PullImage,
@@ -38,11 +38,8 @@ def heed(unit: Unit, event: Any, view: View) -> Moved:
     """A hook vetoed the start: retry later, and give back what the start was charged to the budget."""
     base = min(VETO_MAX_DELAY, VETO_DELAY * 2 ** min(unit.misses, 10))
     delay = spread(base, unit.spec.restart.jitter, view.moment.jitter)
-    budget = unit.budget
-    if unit.phase is Phase.STARTING and unit.pending not in FREE:
-        budget = replace(budget, restarts=budget.restarts[:-1])
     reason = f"{event.message}; next try in {duration(delay)}"
-    return arm(replace(unit, reason=reason, misses=unit.misses + 1, budget=budget), Timer.RETRY, delay)
+    return arm(replace(refunded(unit), reason=reason, misses=unit.misses + 1), Timer.RETRY, delay)
 
 
 def remember_pull(unit: Unit, event: Any, view: View) -> Moved:
@@ -79,8 +76,10 @@ def remake(unit: Unit, event: Any, view: View) -> Moved:
     return Moved(replace(step.unit, reason="the container it joined is gone; re-creating"), step.commands)
 
 
-FREE = frozenset({None, Reason.MANUAL, Reason.CONFIG, Reason.EXTERNAL, Reason.CONTEXT, Reason.RELINK})
-"""Starts that are not charged to the restart budget."""
+def remake_held(unit: Unit, event: fact.StartFailed, view: View) -> Moved:
+    step = create(mourn(unit, event, view), event, view)
+    reason = f"the engine cannot start this container any more ({event.message}); re-creating"
+    return Moved(replace(step.unit, reason=reason, clashes=0), step.commands)
 
 
 def start(unit: Unit, _event: Any, view: View) -> Moved:
@@ -104,7 +103,7 @@ def _before_start(unit: Unit, view: View) -> dict[str, Any]:
         window = (*recent(budget.restarts, policy.interval, view.now), view.now)
         # More than the limit need not be remembered, and without one nothing need be.
         budget = replace(budget, restarts=window[-policy.burst :] if policy.burst else ())
-    return {"budget": budget, "fresh": False, "kill_seen": False, "stop_seen": False}
+    return {"budget": budget, "fresh": False, "kill_seen": False, "stop_seen": False, "cleared": False}
 
 
 def _place(unit: Unit, view: View) -> Place | None:
@@ -178,10 +177,13 @@ def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Moved:
             again=None,
             failing="",
             kills=0,
+            untaken="",
             misses=0,
+            clashes=0,
             oom=False,
             kill_seen=False,
             stop_seen=False,
+            cleared=False,
         )
     )
 

@@ -7,6 +7,7 @@ from units.actions.ending import UNREACHABLE_DELAY, unwant
 from units.actions.starting import run
 from units.commands import (
     SignalContainer,
+    TakeSnapshot,
     Timer,
 )
 from units.guards import KILLS, busy_followers
@@ -25,7 +26,7 @@ VETO_LOOK = Seconds(30)
 
 def stay(unit: Unit, event: Any, _view: View) -> Moved:
     """A hook vetoed the stop: the unit keeps running. The source of the stop asks again if it still wants it."""
-    kept = replace(unit, wanted=True, stopped_by=StoppedBy.NOBODY, again=None, failing="", grace=None)
+    kept = replace(unit, wanted=True, stopped_by=StoppedBy.NOBODY, again=None, failing="", grace=None, untaken="")
     timer = Timer.DEADLINE if unit.spec.kind is Kind.ONESHOT and unit.spec.deadline > 0 else Timer.LOOK
     return arm(replace(kept, reason=f"not stopped: {event.message}"), timer, VETO_LOOK)
 
@@ -37,8 +38,9 @@ def insist(unit: Unit, _event: Any, _view: View) -> Moved:
 
 def _stop_orders(unit: Unit, timeout: Seconds) -> Moved:
     assert unit.container is not None
-    order = SignalContainer(unit.name, unit.container, unit.spec.stop.signal)
-    return arm(replace(unit, kills=0), Timer.KILL, timeout, (order,))
+    signal = unit.spec.stop.signal
+    order = SignalContainer(unit.name, unit.container, signal)
+    return arm(replace(unit, kills=0, untaken=signal), Timer.KILL, timeout, (order,))
 
 
 def halt(unit: Unit, event: Any, view: View) -> Moved:
@@ -149,12 +151,46 @@ def kill(unit: Unit, event: Any, _view: View) -> Moved:
     assert unit.container is not None
     order = SignalContainer(unit.name, unit.container, "SIGKILL")
     pause = Seconds(2.0 ** (unit.kills + 1))
-    kills = unit.kills + 1
     said = unit.reason
     if SENT not in said:
         said += f"; ignored {unit.spec.stop.signal}, {SENT}" if isinstance(event, fact.KillDue) else f"; {SENT}"
-    reason = f"{said.partition(SENT)[0]}{SENT}({kills}/{KILLS})"
-    return arm(replace(unit, kills=kills, reason=reason), Timer.KILL, pause, (order,))
+    reason = f"{said.partition(SENT)[0]}{SENT}({unit.kills + 1}/{KILLS})"
+    return arm(replace(unit, untaken="SIGKILL", reason=reason), Timer.KILL, pause, (order,))
+
+
+SIGKILL = 9
+SIGNAL_DEADLINE = Seconds(11)
+"""Longer than the engine port's own deadline for a signal: after it another one does not queue behind it."""
+PROMPT = Seconds(1)
+
+
+def note_taken(unit: Unit, event: fact.ContainerKilled, view: View) -> Moved:
+    """The engine has taken our signal: now it counts. The time to stop begins here where the engine let us wait."""
+    if not unit.untaken or (event.signal == SIGKILL) != (unit.untaken == "SIGKILL"):
+        return Moved(unit)
+    if event.signal == SIGKILL:
+        return Moved(replace(unit, untaken="", kills=unit.kills + 1))
+    unit = replace(unit, untaken="")
+    if view.now - unit.since < PROMPT:
+        return Moved(unit)
+    return arm(unit, Timer.KILL, unit.spec.stop.timeout if unit.grace is None else unit.grace)
+
+
+def repeat(unit: Unit, _event: fact.KillDue, _view: View) -> Moved:
+    """Send the signal again that the engine was not heard to have taken: it was never a try."""
+    assert unit.container is not None
+    order = SignalContainer(unit.name, unit.container, unit.untaken)
+    return arm(unit, Timer.KILL, SIGNAL_DEADLINE, (order,))
+
+
+def repeat_soon(unit: Unit, event: fact.SignalFailed, _view: View) -> Moved:
+    return arm(unit, Timer.KILL, UNREACHABLE_DELAY, (TakeSnapshot(f"{unit.name}: {event.message}"),))
+
+
+def doubt_signal(unit: Unit, event: fact.SignalFailed, _view: View) -> Moved:
+    """The engine refused the signal. After a stop signal that it does not know, SIGKILL has its turn."""
+    left = unit.untaken if unit.untaken == "SIGKILL" else ""
+    return Moved(replace(unit, untaken=left), (TakeSnapshot(f"{unit.name}: {event.message}"),))
 
 
 def kill_later(unit: Unit, _event: Any, _view: View) -> Moved:
@@ -164,4 +200,4 @@ def kill_later(unit: Unit, _event: Any, _view: View) -> Moved:
 
 def leave_unkillable(unit: Unit, _event: Any, _view: View) -> Moved:
     reason = f"still running after {KILLS} SIGKILLs; probably stuck in I/O (D state): check the disk or mount it uses"
-    return Moved(replace(unit, reason=reason, failing="", again=None))
+    return Moved(replace(unit, reason=reason, failing=""))

@@ -104,6 +104,11 @@ def recreate(unit: Unit, _event: Any, view: View) -> Moved:
     return _recreate(replace(unit, again=None), view, unit.pending or unit.again or Reason.RELINK)
 
 
+def recreate_held(unit: Unit, event: fact.StartFailed, view: View) -> Moved:
+    told = f"the engine cannot start this container any more ({event.message}); re-creating"
+    return recreate(replace(unit, outdated=told, clashes=0), event, view)
+
+
 def await_start(unit: Unit, event: Any, view: View) -> Moved:
     """It has stopped; the same engine call starts it again."""
     unit = unstarted(do.after_stop(unit, event, view), view)
@@ -143,8 +148,13 @@ def note_refusal(unit: Unit, event: fact.CreateFailed, _view: View) -> Moved:
 
 
 def renew_id(unit: Unit, event: fact.ContainerCreated, view: View) -> Moved:
-    """Another container has its name now: it was re-created by another tool."""
-    return do.adopt_id(unit, event, view)
+    """Another container has its name now: what was known of the one before says nothing of this one."""
+    made = do.adopt_id(unit, event, view)
+    if unit.phase is not P.INACTIVE or (unit.run == 0 and unit.stopped_by is StoppedBy.NOBODY):
+        return made  # It is our own re-creation, or was only just met.
+    fresh = Unit(unit.spec, unit.phase, unit.since, unit.moved, "not running", unit.cause)
+    known = {"container": event.container, "config_hash": event.config_hash, "restarts": unit.restarts}
+    return Moved(replace(fresh, token=unit.token, **known))
 
 
 def note(unit: Unit, _event: Any, _view: View) -> Moved:
@@ -206,6 +216,8 @@ def refused(at: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
     return (
         *rows(at, fact.StartFailed, P.INACTIVE, do.end, given.gone),
         *rows(at, fact.StartFailed, P.BACKOFF, do.try_engine_later, given.unreachable),
+        *rows(at, fact.StartFailed, P.BACKOFF, do.await_room, given.exhausted),
+        *rows(at, fact.StartFailed, P.CREATING, recreate_held, given.held_again),
         *rows(at, fact.StartFailed, P.CREATING, recreate, given.joins_the_gone),
         *rows(at, fact.StartFailed, P.FAILED, do.probe_later, given.refused_for_good),
         *rows(at, fact.StartFailed, P.CRASH_LOOP, do.loop, given.loops),
@@ -227,11 +239,13 @@ EDGES: tuple[Edge[Any], ...] = (
     *rows(UP, fact.ContainerDied, P.EXITED, do.await_owner, given.perhaps_taken_along),
     *rows(UP, fact.ContainerDied, P.EXITED, do.await_verdict, given.maybe_stopped),
     *rows((P.STARTING, *UP), fact.ContainerDied, P.INACTIVE, leave),
-    *rows((P.EXITED, P.INACTIVE), fact.ContainerStopped, P.INACTIVE, do.bow),
+    *rows((P.EXITED,), fact.ContainerStopped, P.INACTIVE, do.bow),
+    *rows((P.INACTIVE,), fact.ContainerStopped, P.INACTIVE, do.bow, given.of_somebody),
     *go((P.EXITED,), fact.VerdictDue, do.after_owner, given.taken_along),
-    *rows((P.EXITED,), fact.VerdictDue, P.INACTIVE, leave, given.current),
+    *rows((P.EXITED,), fact.VerdictDue, P.INACTIVE, leave),
     *rows((*IDLE, *UP, P.EXITED, P.STARTING, P.STOPPING), fact.ContainerDestroyed, P.INACTIVE, lose),
     *rows((P.CREATING,), fact.ContainerDestroyed, None, do.forget_container),
+    *rows(BEGUN, fact.ContainerKilled, None, do.note_clearing, given.of_the_engine),
     *rows(BEGUN, fact.ContainerKilled, None, do.note_kill),
     *rows(BEGUN, fact.ContainerStopped, None, do.note_stop),
     *rows(BEGUN, fact.ContainerOomed, None, do.note_oom),
@@ -239,6 +253,7 @@ EDGES: tuple[Edge[Any], ...] = (
     *rows((*IDLE, P.EXITED, P.CREATING), fact.ContainerCreated, None, renew_id),
     *rows((P.CREATING,), fact.CreateFailed, P.BACKOFF, do.try_engine_later, given.unreachable),
     *rows((P.CREATING,), fact.CreateFailed, P.FAILED, do.probe_later, given.refused_for_good),
+    *rows((P.CREATING,), fact.CreateFailed, P.BACKOFF, do.await_room, given.exhausted),
     *rows((P.CREATING,), fact.CreateFailed, P.CRASH_LOOP, do.loop, given.loops),
     *rows((P.CREATING,), fact.CreateFailed, P.BACKOFF, do.doubt_and_back_off),
     *rows(UP, fact.CreateFailed, None, note_refusal),
@@ -246,18 +261,21 @@ EDGES: tuple[Edge[Any], ...] = (
     *rows((P.STOPPING,), fact.ContainerDied, P.STARTING, await_start, given.goes_again),
     *rows((P.STOPPING,), fact.ContainerDied, P.INACTIVE, do.end),
     *refused((P.STOPPING, P.STARTING)),
-    *rows(AT_WORK, fact.DeadlineDue, P.CRASH_LOOP, do.loop, both_hold(given.current, given.loops)),
-    *rows(AT_WORK, fact.DeadlineDue, P.BACKOFF, do.doubt_and_back_off, given.current),
+    *rows(AT_WORK, fact.DeadlineDue, P.CRASH_LOOP, do.loop, given.loops),
+    *rows(AT_WORK, fact.DeadlineDue, P.BACKOFF, do.doubt_and_back_off),
     *rows((P.STOPPING,), fact.SignalFailed, P.INACTIVE, do.end, given.not_there),
-    *rows((P.STOPPING,), fact.SignalFailed, None, do.doubt),
+    *rows((P.STOPPING,), fact.SignalFailed, None, do.repeat_soon, given.unanswered),
+    *rows((P.STOPPING,), fact.SignalFailed, None, do.doubt_signal),
+    *rows((P.STOPPING,), fact.ContainerKilled, None, do.note_taken),
     *rows((P.STOPPING,), fact.KillDue, None, do.kill_later, given.engine_down),
+    *rows((P.STOPPING,), fact.KillDue, None, do.repeat, given.untaken),
     *rows((P.STOPPING,), fact.KillDue, P.FAILED, do.leave_unkillable, given.out_of_kills),
-    *rows((P.STOPPING,), fact.KillDue, None, do.kill, given.current),
+    *rows((P.STOPPING,), fact.KillDue, None, do.kill),
     # it is not up, and this supervisor brings it back
     *go((P.INACTIVE,), fact.PeerChanged, do.after_owner, given.taken_along_after_all),
     *rows((P.INACTIVE,), fact.PeerChanged, P.BACKOFF, give_engine_time, left_behind),
     *go((P.WAITING,), fact.PeerChanged, do.after_pause),
-    *go(RETRYING, fact.RetryDue, do.after_pause, given.current),
+    *go(RETRYING, fact.RetryDue, do.after_pause),
     # requests
     *go((P.INACTIVE, *RETRYING), fact.StartAsked, do.after_wish),
     *go((P.INACTIVE, *RETRYING), fact.RestartAsked, do.after_wish_to_restart),
@@ -293,10 +311,11 @@ IGNORED = (
         "nothing of it runs, or its end was asked for anyway",
     ),
     Ignored(
-        (*IDLE, P.EXITED, P.CREATING, P.STOPPING),
+        (*IDLE, P.EXITED, P.CREATING),
         (fact.ContainerKilled, fact.ContainerOomed),
         "a signal matters only to a running unit",
     ),
+    Ignored((P.STOPPING,), (fact.ContainerOomed,), "its end was asked for"),
     Ignored((P.STOPPING,), (fact.HealthReported,), "it is about to end"),
     Ignored(PHASES, (fact.ImagePulled, fact.PullFailed), "no image is pulled for a foreign unit"),
     Ignored((*IDLE, P.EXITED, P.STARTING, P.STOPPING), (fact.CreateFailed,), "a create that is no longer waited for"),

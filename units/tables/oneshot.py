@@ -19,7 +19,7 @@ EDGES = (
     *provided(Kind.ONESHOT),
     *rows(FOUND, fact.ContainerStarted, P.STOPPING, do.adopt_and_halt, given.going_down),
     *rows((*FOUND, P.STARTING), fact.ContainerStarted, P.RUNNING, do.run_with_deadline),
-    *rows(UP, fact.DeadlineDue, P.STOPPING, do.time_out, given.current),
+    *rows(UP, fact.DeadlineDue, P.STOPPING, do.time_out),
     *rows((*FOUND, P.PULLING, P.CREATING, P.STARTING, *UP), fact.HealthReported, None, healing.note_health),
     *running(Kind.ONESHOT, UP),
 )

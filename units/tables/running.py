@@ -8,8 +8,8 @@ from units import events as fact
 from units import guards as given
 from units.events import UnitEvent
 from units.machine import Edge, Guard, Ignored, always, rows
-from units.spec import LASTING, Kind
-from units.tables.shared import IDLE, RETRYING, both_hold, go
+from units.spec import Kind
+from units.tables.shared import IDLE, both_hold, go
 from units.unit import Phase
 
 P = Phase
@@ -64,19 +64,26 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
     stopping, draining, exited = (P.STOPPING,), (P.DRAINING,), (P.EXITED,)
     stays = both_hold(given.vetoed, given.serving)
     return (
+        # ended by the engine itself
+        *rows(begun, fact.ContainerKilled, None, do.note_clearing, given.of_the_engine),
+        *go(kind, begun, fact.ContainerDied, do.after_clearing, given.cleared),
         # starting
         *died(kind, (P.STARTING,), fact.ContainerDied),
         *died(kind, (P.STARTING,), fact.ContainerDestroyed, container=False),
         *rows((P.STARTING, P.BACKOFF), fact.StartFailed, P.FAILED, do.probe_later, given.refused_for_good),
         *rows((P.STARTING,), fact.StartFailed, P.BACKOFF, do.heed, given.vetoed),
         *rows((P.STARTING,), fact.StartFailed, P.BACKOFF, do.try_engine_later, given.unreachable),
+        *rows((P.STARTING,), fact.StartFailed, P.BACKOFF, do.await_room, given.exhausted),
+        *rows((P.STARTING,), fact.StartFailed, P.CREATING, do.remake_held, given.held_again),
+        *rows((P.STARTING,), fact.StartFailed, P.FAILED, do.ask_to_remake, given.held_for_good),
         *rows((P.STARTING,), fact.StartFailed, P.CRASH_LOOP, do.loop, given.loops),
         *rows((P.STARTING,), fact.StartFailed, P.CREATING, do.remake, given.joins_the_gone),
         *rows((P.STARTING,), fact.StartFailed, P.BACKOFF, do.doubt_and_back_off),
-        *rows((P.STARTING,), fact.DeadlineDue, P.CRASH_LOOP, do.loop, both_hold(given.current, given.loops)),
-        *rows((P.STARTING,), fact.DeadlineDue, P.BACKOFF, do.doubt_and_back_off, given.current),
+        *rows((P.STARTING,), fact.DeadlineDue, P.CRASH_LOOP, do.loop, given.loops),
+        *rows((P.STARTING,), fact.DeadlineDue, P.BACKOFF, do.doubt_and_back_off),
         # up
-        *(() if kind in LASTING else rows(up, fact.ContainerDied, P.INACTIVE, do.bow, given.was_stopped)),
+        *rows(up, fact.ContainerDied, P.INACTIVE, do.bow, given.was_stopped),
+        *rows(up, fact.ContainerDied, P.EXITED, do.await_owner, given.perhaps_taken_along),
         *rows(up, fact.ContainerDied, P.EXITED, do.await_verdict, given.maybe_stopped),
         *died(kind, up, fact.ContainerDied),
         *died(kind, up, fact.ContainerDestroyed, container=False),
@@ -89,8 +96,11 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         *rows(begun, fact.ResetAsked, None, do.forgive),
         *rows(begun, fact.StopAsked, P.STOPPING, do.halt),
         # dead, and perhaps stopped by a person
-        *rows((*exited, P.BACKOFF), fact.ContainerStopped, P.INACTIVE, do.bow),
-        *died(kind, exited, fact.VerdictDue, given.current),
+        *rows(exited, fact.ContainerStopped, P.INACTIVE, do.bow),
+        *rows((P.BACKOFF,), fact.ContainerStopped, P.INACTIVE, do.bow, given.of_somebody),
+        *go(kind, exited, fact.VerdictDue, do.after_owner, given.taken_along),
+        *go(kind, (P.FAILED,), fact.PeerChanged, do.after_owner, given.taken_along_after_all),
+        *died(kind, exited, fact.VerdictDue),
         *died(kind, exited, fact.ContainerDestroyed, container=False),
         *go(kind, exited, fact.StartAsked, do.after_wish),
         *go(kind, exited, fact.RestartAsked, do.after_wish_to_restart),
@@ -105,13 +115,16 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         *rows(stopping, fact.SignalFailed, P.RUNNING, do.stay, given.vetoed),
         *ended(kind, stopping, fact.SignalFailed, given.gone, container=False),
         *ended(kind, stopping, fact.SignalFailed, given.not_there),
-        *rows(stopping, fact.SignalFailed, None, do.doubt),
+        *rows(stopping, fact.SignalFailed, None, do.repeat_soon, given.unanswered),
+        *rows(stopping, fact.SignalFailed, None, do.doubt_signal),
+        *rows(stopping, fact.ContainerKilled, None, do.note_taken),
         *ended(kind, stopping, fact.StartFailed, given.gone, container=False),
         *ended(kind, stopping, fact.StartFailed, given.not_there),
         *rows(stopping, fact.StartFailed, None, do.doubt),
         *rows(stopping, fact.KillDue, None, do.kill_later, given.engine_down),
+        *rows(stopping, fact.KillDue, None, do.repeat, given.untaken),
         *rows(stopping, fact.KillDue, P.FAILED, do.leave_unkillable, given.out_of_kills),
-        *rows(stopping, fact.KillDue, None, do.kill, given.current),
+        *rows(stopping, fact.KillDue, None, do.kill),
         *rows(stopping, fact.StopAsked, None, do.unwant),
         *rows(stopping, fact.DrainAsked, None, do.unwant),
         *rows(stopping, fact.StartAsked, None, do.want_again),
@@ -119,6 +132,7 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         *rows(stopping, fact.ResetAsked, None, do.forgive),
         *go(kind, (P.INACTIVE,), fact.StopRevoked, do.after_revocation),
         *rows((P.FAILED,), fact.ContainerDied, P.INACTIVE, do.end, given.unwanted),
+        *go(kind, (P.FAILED,), fact.ContainerDied, do.after_stop, given.outlived),
         *rows((P.FAILED,), fact.SignalFailed, P.INACTIVE, do.end, both_hold(given.unwanted, given.not_there)),
         # the host goes down
         *rows(begun, fact.DrainAsked, P.DRAINING, do.drain, given.followers_busy),
@@ -168,7 +182,7 @@ def silence(up: tuple[Phase, ...]) -> tuple[Ignored, ...]:
             "it is about to be replaced, or the next snapshot tells",
         ),
         Ignored(
-            (*still, *going),
+            (*still, P.DRAINING),
             (fact.ContainerKilled,),
             "a signal matters only to a running unit",
         ),
@@ -249,7 +263,7 @@ def silence(up: tuple[Phase, ...]) -> tuple[Ignored, ...]:
         Ignored((*going, *IDLE, P.PULLING, P.EXITED), (fact.DeadlineDue,), "a timer of an earlier phase"),
         Ignored((P.STARTING, *still, *going), (fact.LookDue,), "only a unit that runs is looked at"),
         Ignored(
-            (*begun, P.STOPPING, P.INACTIVE, *RETRYING, P.COMPLETED, P.PULLING, P.CREATING, P.EXITED),
+            (*begun, P.STOPPING, P.INACTIVE, *FALLEN, P.IMAGE_MISSING, P.COMPLETED, P.PULLING, P.CREATING, P.EXITED),
             (fact.PeerChanged,),
             "only a unit that waits for a peer reacts to it",
         ),

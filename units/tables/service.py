@@ -9,7 +9,7 @@ from units import healing, relinking
 from units.machine import Edge, Ignored, rows, table
 from units.spec import Kind, OnUnhealthy
 from units.tables.running import running, silence
-from units.tables.shared import IDLE, asked, go, provided
+from units.tables.shared import IDLE, asked, provided
 from units.unit import Phase
 
 P = Phase
@@ -31,9 +31,6 @@ def lasting(kind: Kind, begins: tuple[Phase, ...] = (*FOUND, P.STARTING)) -> tup
         *rows(begins, fact.ContainerStarted, P.READY, do.run),
         *linked(),
         *examined(),
-        *rows(UP, fact.ContainerDied, P.INACTIVE, do.bow, given.was_stopped),
-        *rows(UP, fact.ContainerDied, P.EXITED, do.await_owner, given.perhaps_taken_along),
-        *go(kind, (P.EXITED,), fact.VerdictDue, do.after_owner, given.taken_along),
         *running(kind, UP),
     )
 
@@ -70,7 +67,7 @@ LATE = Ignored(UP, (fact.DeadlineDue,), "a timer of an earlier phase: the start 
 NO_CONTEXT = Ignored(PHASES, (fact.ContextLost,), "only user Docker runs in another unit's file system")
 
 NO_PEERS = Ignored(
-    tuple(phase for phase in PHASES if phase not in {*UP, P.WAITING, P.DRAINING}),
+    tuple(phase for phase in PHASES if phase not in {*UP, P.WAITING, P.DRAINING, P.FAILED}),
     (fact.PeerChanged,),
     "only a unit that waits for a peer, or shares its namespaces or file system, reacts to it",
 )

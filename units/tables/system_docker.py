@@ -161,19 +161,19 @@ EDGES: tuple[Edge[Any], ...] = (
     *rows(ALIVE, engine_events.DaemonEnded, P.CRASH_LOOP, loop, both_hold(of_this_run, given.loops)),
     *rows(ALIVE, engine_events.DaemonEnded, P.LOST, back_off, of_this_run),
     *rows((P.STOPPING, P.FAILED), engine_events.DaemonEnded, P.STOPPED, end, of_this_run),
-    *rows(RETRYING, fact.RetryDue, P.STARTING, start, given.current),
+    *rows(RETRYING, fact.RetryDue, P.STARTING, start),
     # what its API says
     *rows((P.CONNECTING, *ALIVE), engine_events.EngineAnswered, P.SERVING, serve),
     *rows((P.LOST,), engine_events.EngineAnswered, P.SERVING, serve, foreign),
     *rows((P.CONNECTING,), engine_events.EngineUnreachable, None, note),
     *rows((P.SERVING,), engine_events.EngineUnreachable, None, wonder, ours),
     *rows((P.SERVING, P.HUNG, P.LOST), engine_events.EngineUnreachable, P.LOST, note, foreign),
-    *rows((P.SERVING,), fact.VerdictDue, P.HUNG, hang, given.current),
+    *rows((P.SERVING,), fact.VerdictDue, P.HUNG, hang),
     *rows((P.SERVING,), engine_events.EngineUnresponsive, P.HUNG, note),
     # the host goes down
     *rows((*DOWN, *ALIVE), fact.DrainAsked, P.STOPPING, halt, ours),
-    *rows((P.STOPPING,), fact.KillDue, P.FAILED, leave, both_hold(given.current, killed_once)),
-    *rows((P.STOPPING,), fact.KillDue, None, kill, given.current),
+    *rows((P.STOPPING,), fact.KillDue, P.FAILED, leave, killed_once),
+    *rows((P.STOPPING,), fact.KillDue, None, kill),
 )
 
 PROCESS = (

@@ -25,7 +25,7 @@ EDGES: tuple[Edge[Any], ...] = (
     *lasting(Kind.USER_DOCKER, FOUND),
     *rows(UP, fact.PeerChanged, P.STOPPING, do.follow, given.displaced),
     *rows(UP, fact.ContextLost, P.STOPPING, do.follow),
-    *rows((P.RUNNING,), fact.DeadlineDue, P.STOPPING, do.give_up_waiting, given.current),
+    *rows((P.RUNNING,), fact.DeadlineDue, P.STOPPING, do.give_up_waiting),
 )
 
 IGNORED = (
