@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from urllib.parse import quote, urlencode
 
 from supervisor.engine import decode, errors
-from supervisor.engine.api_version import API
+from supervisor.engine.api_version import Speech, speech
 from supervisor.engine.calls import ACT, CUT, FAILURES, LOOK, PROGRESS, Calls, OnCall, parsed
 from supervisor.engine.discovery import OwnContainers, Selector
 from supervisor.engine.fast_client import EventStream, FastClient, PendingCall, Reply, listen
@@ -53,7 +53,6 @@ class DockerEngine:
 
     Args:
         url: ``unix:///path/of/the.sock``.
-        api: Version of the API that all calls speak.
         on_call: Called at the end of each call.
         lens: Which containers are units; without it, those that carry our label.
 
@@ -64,7 +63,6 @@ class DockerEngine:
     def __init__(
         self,
         url: str,
-        api: str = f"v{API}",
         *,
         on_call: OnCall = lambda *_: None,
         lens: Selector | None = None,
@@ -74,17 +72,21 @@ class DockerEngine:
         self.url = url
         self._lens = lens or OwnContainers()
         self._path = socket_path(url)
-        self._base = f"/{api}"
+        self._speech = Speech()
         self._on_call = on_call
         self._loop = asyncio.get_running_loop()
         self._starts = FastClient(self._path)
         self._listeners: set[EventStream] = set()
         self._looks = asyncio.Semaphore(LOOKS)
-        self._calls = Calls(self._path, api, on_call, hide)
+        self._calls = Calls(self._path, on_call, hide)
 
     async def info(self) -> EngineInfo:
+        """From here on all calls speak a version that this engine serves."""
         async with self._calls.order("info", "", LOOK):
-            return decode.info(await self._calls.ask("version", versioned_api=False))
+            told = decode.info(await self._calls.ask("version", versioned_api=False))
+        self._speech = speech(told.api_min, told.api)
+        self._calls.speak(self._speech.calls)
+        return told
 
     @contextlib.asynccontextmanager
     async def events(self, since_ns: int | None) -> AsyncIterator[HandOver]:
@@ -137,8 +139,8 @@ class DockerEngine:
 
     async def create(self, name: str, body: str, dialect: str = "") -> ContainerId:
         async with self._calls.order("create", name, ACT):
-            path = f"v{dialect}/containers/create" if dialect else "containers/create"
-            made = await self._calls.ask(path, "POST", params={"name": name}, data=body, versioned_api=not dialect)
+            path = f"v{dialect or self._speech.create(body)}/containers/create"
+            made = await self._calls.ask(path, "POST", params={"name": name}, data=body, versioned_api=False)
             return ContainerId(made["Id"])
 
     async def has_image(self, image: str) -> bool:
@@ -168,7 +170,7 @@ class DockerEngine:
 
     def start(self, container: ContainerId) -> Coroutine[Any, Any, None]:
         name = container if container.isalnum() else quote(container, safe="")
-        asked = self._starts.ask("POST", f"{self._base}/containers/{name}/start", ACT)
+        asked = self._starts.ask("POST", f"/v{self._speech.calls}/containers/{name}/start", ACT)
         return self._started(container, asked, self._loop.time())
 
     async def _started(self, container: ContainerId, asked: PendingCall, began: float) -> None:
@@ -332,7 +334,7 @@ class DockerEngine:
         asked = {"filters": json.dumps(dict(self._lens.events))}
         if since_ns is not None:
             asked["since"] = f"{since_ns // 1_000_000_000}.{since_ns % 1_000_000_000:09d}"
-        return f"{self._base}/events?{urlencode(asked)}"
+        return f"/v{self._speech.events}/events?{urlencode(asked)}"
 
 
 def socket_path(url: str) -> str:

@@ -68,7 +68,7 @@ class Replica:
     fleeting: bool = False
     """It removes itself when it ends."""
     dialect: str = ""
-    """The API version of the body; empty: the pinned one."""
+    """The API version of the body; empty: as low as serves what it asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,9 @@ class Engine(Protocol):
     @property
     def url(self) -> str: ...
 
-    async def info(self) -> EngineInfo: ...
+    async def info(self) -> EngineInfo:
+        """Asked at the beginning of each connection: later calls speak what this engine serves."""
+        ...
 
     def events(self, since_ns: int | None) -> AbstractAsyncContextManager[HandOver]:
         """The messages from the stream's opening on, or replayed from ``since_ns`` (inclusive): open when entered.

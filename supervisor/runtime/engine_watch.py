@@ -8,7 +8,7 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from supervisor.engine.api_version import API, too_new, too_old
+from supervisor.engine.api_version import API, TRIED, too_old, untried
 from supervisor.engine.port import Engine, EngineError, EngineInfo, EngineMessage
 from supervisor.runtime.loop import Inbox
 from units.engine_events import EngineStalled
@@ -26,7 +26,7 @@ SEEN = 4096
 
 
 class EngineTooOldError(Exception):
-    """The engine does not serve the pinned API version: retrying does not help."""
+    """The engine's newest API is older than what is needed: retrying does not help."""
 
 
 class Gauges(Protocol):
@@ -45,10 +45,6 @@ def refuse_old(info: EngineInfo) -> None:
     if too_old(info.api):
         raise EngineTooOldError(
             f"the engine {info.version} serves API {info.api} at most, {API} is needed: install Docker 20.10+"
-        )
-    if too_new(info.api_min):
-        raise EngineTooOldError(
-            f"the engine {info.version} serves API {info.api_min} at least, {API} is spoken here: update dockwarden"
         )
 
 
@@ -83,6 +79,7 @@ class EngineWatch:
         self._last_ns: int | None = None
         self._seen: set[tuple[int, str]] = set()
         self._order: deque[tuple[int, str]] = deque()
+        self._met: EngineInfo | None = None
 
     def doubt(self, why: str) -> None:
         """Request a snapshot soon; several requests share one."""
@@ -102,6 +99,7 @@ class EngineWatch:
             try:
                 info = await self._engine.info()
                 refuse_old(info)
+                self._meet(info)
                 await self._prepare()
                 wait, said = FIRST_WAIT, ""
                 await self._listen(info)
@@ -112,6 +110,16 @@ class EngineWatch:
             self._gauges.stream_connected(connected=False)
             await asyncio.sleep(wait * (0.75 + 0.5 * self._chance()))
             wait = min(LAST_WAIT, wait * 2)
+
+    def _meet(self, info: EngineInfo) -> None:
+        """Another engine may stamp the same event in another way: what was heard of the old one is forgotten."""
+        if info == self._met:
+            return
+        self._met = info
+        self._seen.clear()
+        self._order.clear()
+        if untried(info.api):
+            self._log.warning("engine.untried", version=info.version, api=info.api, tried=TRIED)
 
     async def _listen(self, info: EngineInfo) -> None:
         """One connection, from its first byte to its end, which is always an EngineError."""
