@@ -38,6 +38,10 @@ class FakeDocker:
     """Names of containers whose inspect is answered with 500, and what it says."""
     listed_as: dict[str, str] = field(default_factory=dict)
     """Names of containers whose state in the list is not the one that inspect tells."""
+    mute: bool = False
+    """It does not answer a ping."""
+    listless: bool = False
+    """The list is answered with 500."""
     deaf: bool = False
     """Events are kept, and none is sent: somebody in between swallows them."""
     requests: list[str] = field(default_factory=list)
@@ -133,6 +137,8 @@ class FakeDocker:
         return await handler(request)
 
     async def _ping(self, _request: web.Request) -> web.StreamResponse:
+        if self.mute:
+            await asyncio.sleep(3600)
         return web.Response(text="OK")
 
     async def _version(self, _request: web.Request) -> web.StreamResponse:
@@ -145,6 +151,8 @@ class FakeDocker:
         return web.json_response({"Volumes": []})
 
     async def _list(self, _request: web.Request) -> web.StreamResponse:
+        if self.listless:
+            return web.json_response({"message": "no list"}, status=500)
         return web.json_response([self._row(each) for each in self.containers.values()])
 
     async def _create(self, request: web.Request) -> web.StreamResponse:

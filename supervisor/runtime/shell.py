@@ -79,6 +79,7 @@ class Shell:
         keeper: StateWriter,
         observers: Sequence[Observer],
         chance: Callable[[], float],
+        wall: Callable[[], float],
         timing: Timing,
         read_config: Callable[[], Awaitable[Event]],
         prepare: Callable[[], Awaitable[None]],
@@ -103,6 +104,7 @@ class Shell:
         self._switches = switches
         self._recreations = recreations
         self._gates = gates
+        self._loop: Loop | None = None
         self._watch = EngineWatch(
             engine,
             inbox,
@@ -112,8 +114,9 @@ class Shell:
             prepare=prepare,
             chance=chance,
             besides=None if user_docker is None else user_docker.observed,
+            units=lambda: self.world.units,
+            wall=wall,
         )
-        self._loop: Loop | None = None
         self._prober: HealthScheduler | None = None
         self._drained = _Drained()
         self._asked = 0

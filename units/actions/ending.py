@@ -95,7 +95,7 @@ def try_engine_later(unit: Unit, event: Any, view: View) -> Moved:
     return arm(replace(unit, reason=f"{event.message}; next try in {duration(delay)}"), Timer.RETRY, delay)
 
 
-UNKNOWN: Mapping[str, Any] = {"health": Health.NONE, "reports": {}, "look": None}
+UNKNOWN: Mapping[str, Any] = {"health": Health.NONE, "reports": {}, "look": None, "unread": ""}
 """Reset when the unit gets another container: health and inspection were of the previous one."""
 
 
