@@ -50,6 +50,7 @@ OPERATIONS = (
     "info",
     "events",
     "list",
+    "ping",
     "inspect",
     "image",
     "pull",
@@ -190,6 +191,9 @@ INBOX_DEPTH = _gauge("inbox_depth", "Events waiting in the inbox.")
 DECISION = _histogram("decision_seconds", "From the arrival of an event to the orders it leads to.", QUICK)
 STREAM_CONNECTED = _gauge("event_stream_connected", "1 while the engine's event stream is open.")
 RECONNECTS = _counter("event_stream_reconnects_total", "Times the engine's event stream was opened again.")
+DEAF = _counter(
+    "event_stream_deaf_total", "Times the event stream was open and silent: a snapshot had to tell a change."
+)
 SNAPSHOTS = _counter("snapshots_total", "Snapshots of all containers, by trigger.", trigger=TRIGGERS)
 SNAPSHOT_PERIOD = _gauge(
     "snapshot_period_seconds", "How often all containers are looked at when nothing else gives cause for it."

@@ -80,7 +80,7 @@ class Metrics:
         self._died: dict[UnitName, int] = {}
         self._events = Counter(catalog.EVENTS_TOTAL)
         self._duplicates = Counter(catalog.DUPLICATES)
-        self._reconnects = Counter(catalog.RECONNECTS)
+        self._reconnects, self._deaf = Counter(catalog.RECONNECTS), Counter(catalog.DEAF)
         self._engine_restarts = Counter(catalog.ENGINE_RESTARTS)
         self._snapshots = Counter(catalog.SNAPSHOTS)
         self._calls = Counter(catalog.ENGINE_CALLS)
@@ -233,6 +233,9 @@ class Metrics:
     def reconnected(self) -> None:
         self._reconnects.add()
 
+    def deaf(self) -> None:
+        self._deaf.add()
+
     def stream_connected(self, *, connected: bool) -> None:
         self._connected = connected
 
@@ -312,6 +315,7 @@ class Metrics:
             self._events,
             self._duplicates,
             self._reconnects,
+            self._deaf,
             self._engine_restarts,
             self._snapshots,
             self._calls,

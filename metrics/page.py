@@ -42,6 +42,7 @@ QUESTIONS: Final[Mapping[str, str]] = {
     catalog.DECISION.name: "how long do decisions take?",
     catalog.STREAM_CONNECTED.name: "can the engine be heard?",
     catalog.RECONNECTS.name: "how often could it not?",
+    catalog.DEAF.name: "does something between swallow events?",
     catalog.SNAPSHOTS.name: "how often do we look?",
     catalog.LAST_SNAPSHOT.name: "when did we look last?",
     catalog.SNAPSHOT_PERIOD.name: "how often should we?",

@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 from units.engine_events import DaemonEvent, EngineStalled
 from units.health import Health
+from units.observed import Observed as Observed  # noqa: PLC0414 - its name is known as a part of the facts
 from units.quantities import Seconds
 from units.records import dataclass
 from units.spec import ContainerId, Switchable, UnitName, UnitSpec
@@ -297,34 +298,6 @@ EngineFact: TypeAlias = (
     | HealthReported
 )
 """What an engine's event stream or snapshot can say."""
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """One container of ours, as a snapshot found it."""
-
-    unit: UnitName
-    container: ContainerId
-    name: str
-    """Without the leading slash."""
-    running: bool
-    created: bool
-    """Made and never started."""
-    exit_code: int = 0
-    oom: bool = False
-    health: Health = Health.NONE
-    config_hash: str = ""
-    ran_for: Seconds = Seconds(0)
-    """For a running one: how long it runs already; 0 when the engine did not say."""
-    variant: str = ""
-    look: Look | None = None
-    """``None``: it was listed only."""
-    started: float = 0.0
-    """For a running one: since when, in seconds since 1970; 0: unknown."""
-    spec: UnitSpec | None = None
-    """For a foreign container: the unit that its labels and its configuration make of it."""
-    displaced: str = ""
-    """For user Docker: why where it runs is no longer where its storage context is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from units import events as fact
 from units.events import WorldEvent
 from units.links import check, shares
 from units.quantities import NEVER, Instant, Seconds
-from units.reconcile import leftovers, looks, reconcile
+from units.reconcile import leftovers, looks, reconcile, unread
 from units.records import replace
 from units.spec import CONSOLE, Kind, UnitSpec
 from units.step import LOOKING, Step
@@ -101,6 +101,9 @@ def _take_snapshot(step: Step, event: fact.SnapshotTaken) -> None:
     step.settle()
     for look in looks(step.units, event):
         take_look(step, look)
+    for name, why in unread(step.units, event).items():
+        if step.units[name].unread != why:
+            step.put(replace(step.units[name], unread=why))
     step.commands.extend(leftovers(step.units, event))
     _take_consoles(step, event)
     if came_up:

@@ -2,15 +2,18 @@
 
 Level after edge: the stream makes us fast, the snapshot makes us right. The facts go through the same tables, so there
 is no second way for a unit to move. A second run on the world that the first one left finds nothing.
+
+What was only listed is a hint: no state follows from it. ``doubtful`` says which containers must be inspected for that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from units import events as fact
 from units.commands import Command, RemoveContainer
 from units.events import ContextLost, EngineFact, Observed, SnapshotTaken, SpecChanged
 from units.health import ENGINE, Health
 from units.quantities import NEVER
+from units.records import replace
 from units.spec import Kind, Rebuild, UnitName
 from units.unit import Phase, Unit
 
@@ -34,7 +37,7 @@ BELIEVED_DOWN = frozenset(
 
 def reconcile(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[Correction, ...]:
     """Facts, in the order of the units, that bring each unit to where its container is."""
-    candidates = _by_unit(units, snapshot)
+    candidates = _by_unit(units, snapshot.containers)
     facts: list[Correction] = []
     for name, unit in units.items():
         if unit.moved <= snapshot.asked_after:
@@ -42,9 +45,43 @@ def reconcile(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[
     return tuple(facts)
 
 
+def doubtful(units: Mapping[UnitName, Unit], listed: Iterable[Observed]) -> tuple[Observed, ...]:
+    """What must be inspected before it is believed: rows that do not fit, and known containers without a row."""
+    found = _by_unit(units, listed)
+    asked: list[Observed] = []
+    for name, unit in units.items():
+        if unit.spec.kind is Kind.USER_DOCKER:
+            continue  # It is no container.
+        seen = found.get(name, ())
+        kept = keeper(unit, seen)
+        if _explain(unit, None if kept is None else replace(kept, hint=False)):
+            asked += seen
+            if unit.container is not None and all(one.container != unit.container for one in seen):
+                asked.append(Observed(name, unit.container, name, unit.phase.up, created=False, hint=True))
+        else:
+            asked += (one for one in seen if one.running and one is not kept)
+    present = {name: unit.spec.variant for name, unit in units.items()}
+    asked += (one for one in listed if one.running and one.variant not in {"", present.get(one.unit, one.variant)})
+    return tuple(one for one in asked if one.hint)
+
+
+def missed(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[EngineFact, ...]:
+    """Starts, deaths and removals of which the event stream should have told already."""
+    told = (fact.ContainerStarted, fact.ContainerDied, fact.ContainerDestroyed)
+    engines = (one for one in reconcile(units, snapshot) if units[one.unit].spec.kind is not Kind.USER_DOCKER)
+    return tuple(one for one in engines if isinstance(one, told))
+
+
+def unread(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> dict[UnitName, str]:
+    """Why a unit's container does not tell its state, for each unit that was seen."""
+    found = _by_unit(units, snapshot.containers)
+    kept = {name: keeper(units[name], seen) for name, seen in found.items()}
+    return {name: one.unread for name, one in kept.items() if one is not None}
+
+
 def looks(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[fact.ContainerLooked, ...]:
     """What the units' containers were seen to hold, where that is news."""
-    found = _by_unit(units, snapshot)
+    found = _by_unit(units, snapshot.containers)
     return tuple(
         fact.ContainerLooked(name, seen.container, seen.look, seen.ran_for, seen.started)
         for name, unit in units.items()
@@ -62,7 +99,7 @@ def leftovers(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[
     just as it was being replaced, and the two would share ports and files.
     """
     orders: list[Command] = []
-    for name, seen in _by_unit(units, snapshot).items():
+    for name, seen in _by_unit(units, snapshot.containers).items():
         unit = units[name]
         if unit.spec.kind is Kind.CONSOLE and unit.spec.rebuild is Rebuild.NEVER:
             continue  # It may hold a person's files.
@@ -70,7 +107,7 @@ def leftovers(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[
             continue  # None of ours.
         kept = keeper(unit, seen)
         for extra in seen:
-            if kept is None or extra.container == kept.container:
+            if kept is None or extra.container == kept.container or extra.hint:
                 continue
             # In mid-life a second container that does not run may be one that is just being replaced.
             dead = not extra.running and snapshot.trigger == "connect"
@@ -94,9 +131,9 @@ def keeper(unit: Unit, seen: tuple[Observed, ...]) -> Observed | None:
     )
 
 
-def _by_unit(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> dict[UnitName, tuple[Observed, ...]]:
+def _by_unit(units: Mapping[UnitName, Unit], seen: Iterable[Observed]) -> dict[UnitName, tuple[Observed, ...]]:
     found: dict[UnitName, tuple[Observed, ...]] = {}
-    for one in snapshot.containers:
+    for one in seen:
         # Containers of other consoles carry the same unit's label, but are parked.
         if one.unit in units and one.variant in {"", units[one.unit].spec.variant}:
             found[one.unit] = (*found.get(one.unit, ()), one)
@@ -105,6 +142,8 @@ def _by_unit(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> dict[Un
 
 def _explain(unit: Unit, seen: Observed | None) -> list[Correction]:
     facts: list[Correction] = []
+    if seen is not None and seen.hint and seen.container == unit.container:
+        return facts
     if unit.container is not None and (seen is None or seen.container != unit.container):
         if unit.phase is P.CREATING:
             return []  # It is being replaced: the answer is on its way.

@@ -206,6 +206,8 @@ class Unit:
     wanted: bool = True
     stopped_by: StoppedBy = StoppedBy.NOBODY
     container: ContainerId | None = None
+    unread: str = ""
+    """Why the engine does not tell its state: an inspect is not answered. It is what was known last; empty: it does."""
     config_hash: str = ""
     """The hash its container was made with."""
     health: Health = Health.NONE

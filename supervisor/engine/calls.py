@@ -14,6 +14,7 @@ import aiohttp
 from aiodocker import Docker, DockerError
 
 from supervisor.engine import errors
+from supervisor.engine.api_version import API
 from supervisor.engine.fast_client import unreachable
 from supervisor.engine.http1 import Lines, WireError
 from supervisor.engine.port import EngineError
@@ -49,12 +50,11 @@ class Calls:
 
     Args:
         path: The engine's socket.
-        api: Version of the API that calls speak unless they say otherwise.
         on_call: Called after each call.
         hide: Takes secrets out of what the engine says of an order that failed.
     """
 
-    def __init__(self, path: str, api: str, on_call: OnCall, hide: Callable[[str], str]) -> None:
+    def __init__(self, path: str, on_call: OnCall, hide: Callable[[str], str]) -> None:
         self._path = path
         self._on_call = on_call
         self._hide = hide
@@ -62,13 +62,17 @@ class Calls:
         # With one pool for both, 100 open streams would leave the next call waiting for ever.
         self._connectors = (aiohttp.UnixConnector(path), aiohttp.UnixConnector(path, limit=0))
         self._calls, self._streams = (
-            Docker("http://docker", connector=connector, timeout=timeout, api_version=api)
+            Docker("http://docker", connector=connector, timeout=timeout, api_version=f"v{API}")
             for connector, timeout in zip(
                 self._connectors,
                 (aiohttp.ClientTimeout(total=ACT), aiohttp.ClientTimeout(total=None, sock_connect=LOOK)),
                 strict=True,
             )
         )
+
+    def speak(self, version: str) -> None:
+        """Calls speak this version of the API from now on, unless they say otherwise."""
+        self._calls.api_version = self._streams.api_version = f"v{version}"
 
     @contextlib.asynccontextmanager
     async def order(self, operation: str, subject: str, patience: float) -> AsyncIterator[asyncio.Timeout]:
@@ -163,7 +167,8 @@ class Calls:
                     return Failure.UNREACHABLE, str(unreachable(self._path, cause.os_error))
                 return Failure.UNREACHABLE, f"{self._path}: the connection was cut"
             case DockerError(status=status, message=message):
-                return errors.failure(status, message, operation, subject), message.strip()
+                said = errors.sentence(message)
+                return errors.failure(status, said, operation, subject), said
             case WireError() | aiohttp.ClientError() | OSError():
                 return Failure.UNREACHABLE, f"{self._path}: {str(error) or 'the connection was cut'}"
             case _:

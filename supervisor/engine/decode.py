@@ -197,6 +197,12 @@ def label_row(row: Any) -> ListRow:
     )
 
 
+def sketch(row: Any) -> ContainerSummary:
+    """One row of ``/containers/json``, for a container of which there is no more."""
+    listed = label_row(row)
+    return ContainerSummary(listed.name, listed.container, as_text(as_map(row).get("Image")), listed.labels)
+
+
 def id_of(found: Any) -> ContainerId:
     return ContainerId(as_text(as_map(found).get("Id")))
 

@@ -36,7 +36,9 @@ class Selector(Protocol):
         """Called with the list first. True: something in it must be inspected even in a quick snapshot."""
         ...
 
-    def listed(self, row: Any) -> Observed | None: ...
+    def listed(self, row: Any) -> Observed | None:
+        """A hint."""
+        ...
 
     def inspected(self, found: Any, now: float) -> Observed | None: ...
 
@@ -55,7 +57,8 @@ class OwnContainers:
         return False
 
     def listed(self, row: Any) -> Observed | None:
-        return decode.observed(row)
+        seen = decode.observed(row)
+        return None if seen is None else replace(seen, hint=True)
 
     def inspected(self, found: Any, now: float) -> Observed | None:
         return decode.inspected(found, now)
@@ -94,6 +97,8 @@ class AllContainers:
         self._names = {ContainerId(key): UnitName(name) for key, name in (names or {}).items()}
         self._services: dict[tuple[str, str], tuple[UnitName, ...]] = {}
         self._inspected: set[ContainerId] = set()
+        self._known: set[ContainerId] = set()
+        """Those of the last list."""
 
     @property
     def names(self) -> Mapping[ContainerId, str]:
@@ -117,10 +122,17 @@ class AllContainers:
         self._services = {service: tuple(names) for service, names in services.items()}
         present = {one.container for one in found}
         self._inspected &= present
-        return not present <= self._inspected
+        news, self._known = not present <= self._known, present
+        return news
 
     def listed(self, row: Any) -> Observed | None:
-        return self._unless_replaced(decode.observed(row, by_name=True))
+        """One that was never inspected is described by its labels alone: its inspect may not be answered at all."""
+        seen = self._unless_replaced(decode.observed(row, by_name=True))
+        if seen is None:
+            return None
+        met = seen.container in self._inspected
+        spec = None if met else self._spec_of(decode.sketch(row), self._names, self._services)
+        return replace(seen, hint=True, spec=spec)
 
     def inspected(self, found: Any, now: float) -> Observed | None:
         seen = self._unless_replaced(decode.inspected(found, now, by_name=True))

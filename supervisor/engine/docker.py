@@ -17,15 +17,17 @@ from typing import Any, NoReturn
 from urllib.parse import quote, urlencode
 
 from supervisor.engine import decode, errors
-from supervisor.engine.api_version import API
+from supervisor.engine.api_version import Speech, speech
 from supervisor.engine.calls import ACT, CUT, FAILURES, LOOK, PROGRESS, Calls, OnCall, parsed
 from supervisor.engine.discovery import OwnContainers, Selector
 from supervisor.engine.fast_client import EventStream, FastClient, PendingCall, Reply, listen
 from supervisor.engine.http1 import WireError
 from supervisor.engine.log_stream import LogStream
+from supervisor.engine.members import PATIENCE, Members
 from supervisor.engine.port import (
     CheckLine,
     ContainerAddress,
+    Doubtful,
     EngineError,
     EngineInfo,
     EngineMessage,
@@ -33,6 +35,7 @@ from supervisor.engine.port import (
     HandOver,
     OutputLine,
     Replica,
+    nothing,
 )
 from supervisor.logs.timestamps import as_digits
 from supervisor.os_errors import why
@@ -42,8 +45,6 @@ from units.spec import ContainerId, UnitName
 from units.tables.storage import ContextFacts
 from units.unit import Failure
 
-LOOKS = 8
-"""Inspects at once."""
 OWN_TIMEOUT = 600.0
 """Longest stop timeout of a container's own that is waited for, in seconds."""
 
@@ -53,7 +54,6 @@ class DockerEngine:
 
     Args:
         url: ``unix:///path/of/the.sock``.
-        api: Version of the API that all calls speak.
         on_call: Called at the end of each call.
         lens: Which containers are units; without it, those that carry our label.
 
@@ -64,7 +64,6 @@ class DockerEngine:
     def __init__(
         self,
         url: str,
-        api: str = f"v{API}",
         *,
         on_call: OnCall = lambda *_: None,
         lens: Selector | None = None,
@@ -74,17 +73,22 @@ class DockerEngine:
         self.url = url
         self._lens = lens or OwnContainers()
         self._path = socket_path(url)
-        self._base = f"/{api}"
+        self._speech = Speech()
         self._on_call = on_call
         self._loop = asyncio.get_running_loop()
         self._starts = FastClient(self._path)
         self._listeners: set[EventStream] = set()
-        self._looks = asyncio.Semaphore(LOOKS)
-        self._calls = Calls(self._path, api, on_call, hide)
+        self._now = 0.0
+        self._members = Members(self._look, self._serves)
+        self._calls = Calls(self._path, on_call, hide)
 
     async def info(self) -> EngineInfo:
+        """From here on all calls speak a version that this engine serves."""
         async with self._calls.order("info", "", LOOK):
-            return decode.info(await self._calls.ask("version", versioned_api=False))
+            told = decode.info(await self._calls.ask("version", versioned_api=False))
+        self._speech = speech(told.api_min, told.api)
+        self._calls.speak(self._speech.calls)
+        return told
 
     @contextlib.asynccontextmanager
     async def events(self, since_ns: int | None) -> AsyncIterator[HandOver]:
@@ -110,22 +114,26 @@ class DockerEngine:
         self._listeners.discard(listener)
         listener.close()
 
-    async def snapshot(self, *, thorough: bool) -> tuple[Observed, ...]:
+    async def snapshot(self, *, thorough: bool, doubtful: Doubtful = nothing) -> tuple[Observed, ...]:
         async with self._calls.order("list", "", LOOK):
-            rows = await self._calls.ask("containers/json", params={"all": "1", "filters": self._lens.containers})
-            news = self._lens.prepare(rows)
-            listed = [seen for row in rows if (seen := self._lens.listed(row)) is not None]
-            del rows
-        if not thorough and not news:
-            return tuple(listed)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                # One time for all, so that the order of starts is kept.
-                now = time.time()
-                looks = [tasks.create_task(self._look(seen.container, now)) for seen in listed]
-        except ExceptionGroup as group:
-            raise group.exceptions[0] from group
-        return tuple(seen for look in looks if (seen := look.result()) is not None)
+            told = await self._calls.ask("containers/json", params={"all": "1", "filters": self._lens.containers})
+            news = self._lens.prepare(told)
+            listed = tuple(seen for row in told if (seen := self._lens.listed(row)) is not None)
+            del told
+        self._members.keep(one.container for one in listed)
+        self._now = time.time()  # One time for all, so that the order of starts is kept.
+        if thorough or news:
+            asked = listed
+        else:
+            unmet = (one for one in listed if one.spec is not None)
+            asked = (*doubtful(listed), *self._members.due(listed), *unmet)
+        found = await self._members.look(asked)
+        rows: dict[ContainerId, Observed | None] = {one.container: self._members.told(one) for one in listed}
+        return tuple(one for one in (rows | found).values() if one is not None)
+
+    async def _serves(self) -> None:
+        async with self._calls.order("ping", "", PATIENCE), self._calls.stream("_ping", "GET", versioned_api=False):
+            pass
 
     async def pull(self, image: str) -> None:
         """Without a tag it is ``latest``: this API call would otherwise pull all tags."""
@@ -137,8 +145,8 @@ class DockerEngine:
 
     async def create(self, name: str, body: str, dialect: str = "") -> ContainerId:
         async with self._calls.order("create", name, ACT):
-            path = f"v{dialect}/containers/create" if dialect else "containers/create"
-            made = await self._calls.ask(path, "POST", params={"name": name}, data=body, versioned_api=not dialect)
+            path = f"v{dialect or self._speech.create(body)}/containers/create"
+            made = await self._calls.ask(path, "POST", params={"name": name}, data=body, versioned_api=False)
             return ContainerId(made["Id"])
 
     async def has_image(self, image: str) -> bool:
@@ -168,7 +176,7 @@ class DockerEngine:
 
     def start(self, container: ContainerId) -> Coroutine[Any, Any, None]:
         name = container if container.isalnum() else quote(container, safe="")
-        asked = self._starts.ask("POST", f"{self._base}/containers/{name}/start", ACT)
+        asked = self._starts.ask("POST", f"/v{self._speech.calls}/containers/{name}/start", ACT)
         return self._started(container, asked, self._loop.time())
 
     async def _started(self, container: ContainerId, asked: PendingCall, began: float) -> None:
@@ -313,15 +321,8 @@ class DockerEngine:
         self._starts.close()
         await self._calls.close()
 
-    async def _look(self, container: ContainerId, now: float) -> Observed | None:
-        """``None``: it was removed since it was listed."""
-        try:
-            async with self._looks:
-                return self._lens.inspected(await self._inspect(container), now)
-        except EngineError as error:
-            if error.failure is Failure.NOT_FOUND:
-                return None
-            raise
+    async def _look(self, container: ContainerId) -> Observed | None:
+        return self._lens.inspected(await self._inspect(container), self._now)
 
     async def _inspect(self, container: str, dialect: str = "") -> Any:
         path = f"containers/{quote(container, safe='')}/json"
@@ -332,7 +333,7 @@ class DockerEngine:
         asked = {"filters": json.dumps(dict(self._lens.events))}
         if since_ns is not None:
             asked["since"] = f"{since_ns // 1_000_000_000}.{since_ns % 1_000_000_000:09d}"
-        return f"{self._base}/events?{urlencode(asked)}"
+        return f"/v{self._speech.events}/events?{urlencode(asked)}"
 
 
 def socket_path(url: str) -> str:

@@ -27,6 +27,9 @@ _SENTENCES: Final = (
 """What 20.10 and 26.1 say, in lower case; their status is 500 for half of it. A signal that the engine does not know
 leaves a running container behind, so it must not count as a refusal for good; nor must the sudden end of the process
 whose namespace was just to be joined."""
+SPEECH = "client version "
+"""How an engine begins to refuse the version of the API. That is the engine's matter and no unit's: another engine has
+taken its place, and the next connection asks which version it serves."""
 STARTS = ("start", "restart")
 _BY_STATUS: Final = {304: Failure.CONFLICT, 404: Failure.NOT_FOUND, 409: Failure.CONFLICT}
 _SPECIAL: Final = {
@@ -80,6 +83,8 @@ def failure(status: int, message: str, what: str, subject: str = "") -> Failure:
         return Failure.STALE if re.search("[0-9a-f]{64}", said) else Failure.OTHER
     if re.search("task .*already exists", said):
         return Failure.HELD
+    if status == 400 and said.startswith(SPEECH):
+        return Failure.UNREACHABLE
     for words, meaning in _SENTENCES:
         if words in said:
             return meaning

@@ -68,7 +68,7 @@ class Replica:
     fleeting: bool = False
     """It removes itself when it ends."""
     dialect: str = ""
-    """The API version of the body; empty: the pinned one."""
+    """The API version of the body; empty: as low as serves what it asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +99,24 @@ HandOver = Callable[[Callable[[EngineMessage], None]], Awaitable[NoReturn]]
 """Iterates over a stream's messages until it is cut, which is an EngineError."""
 
 
+Doubtful = Callable[[tuple[Observed, ...]], tuple[Observed, ...]]
+"""Which containers must be inspected, by all that were listed: also some that were not, as they are believed to be."""
+
+
+def nothing(_listed: tuple[Observed, ...]) -> tuple[Observed, ...]:
+    """The list is taken as it is, as hints."""
+    return ()
+
+
 class Engine(Protocol):
     """All calls have a deadline of their own and raise EngineError; only a stream's next item may take for ever."""
 
     @property
     def url(self) -> str: ...
 
-    async def info(self) -> EngineInfo: ...
+    async def info(self) -> EngineInfo:
+        """Asked at the beginning of each connection: later calls speak what this engine serves."""
+        ...
 
     def events(self, since_ns: int | None) -> AbstractAsyncContextManager[HandOver]:
         """The messages from the stream's opening on, or replayed from ``since_ns`` (inclusive): open when entered.
@@ -115,8 +126,12 @@ class Engine(Protocol):
         """
         ...
 
-    async def snapshot(self, *, thorough: bool) -> tuple[Observed, ...]:
-        """Every container with LABEL_UNIT. ``thorough`` also inspects each (run time, OOM, declared health check)."""
+    async def snapshot(self, *, thorough: bool, doubtful: Doubtful = nothing) -> tuple[Observed, ...]:
+        """Every container with LABEL_UNIT: as it was listed, or inspected (run time, OOM, declared health check).
+
+        ``thorough`` inspects each, else those that are ``doubtful`` as listed. One that does not answer for itself is
+        reported as it was listed, with the reason; only the engine's own trouble is an EngineError.
+        """
         ...
 
     async def pull(self, image: str) -> None: ...

@@ -186,6 +186,12 @@ CATALOGUE: tuple[CatalogueGroup, ...] = (
             CatalogueLine("engine.back", "info", "the engine's event stream is open"),
             CatalogueLine("engine.awaited", "info", "the event stream has not been open yet, and why"),
             CatalogueLine("engine.lost", "warning", "the event stream was open and has ended"),
+            CatalogueLine("engine.untried", "warning", "the engine serves a newer API than any that was tried"),
+            CatalogueLine("stream.deaf", "warning", "it was open and silent; it is opened again, with what was missed"),
+            CatalogueLine(
+                "container.unknown", "warning", "its inspect hangs or fails: it stays as it was known, the others go on"
+            ),
+            CatalogueLine("container.known", "info", "its inspect is answered again"),
             CatalogueLine(
                 "snapshot.asked", "debug", "the engine is asked for a snapshot, because something does not fit"
             ),

@@ -4,19 +4,32 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from supervisor.engine.api_version import API, too_new, too_old
+from supervisor.engine.api_version import API, TRIED, too_old, untried
 from supervisor.engine.port import Engine, EngineError, EngineInfo, EngineMessage
 from supervisor.runtime.loop import Inbox
 from units.engine_events import EngineStalled
-from units.events import ContainerKilled, ContainerStopped, EngineBack, EngineLost, Observed, SnapshotTaken
+from units.events import (
+    ContainerDestroyed,
+    ContainerDied,
+    ContainerKilled,
+    ContainerStarted,
+    ContainerStopped,
+    EngineBack,
+    EngineFact,
+    EngineLost,
+    Observed,
+    SnapshotTaken,
+)
 from units.quantities import Seconds
+from units.reconcile import doubtful, missed
 from units.records import replace
-from units.unit import Failure
+from units.spec import ContainerId, UnitName
+from units.unit import Failure, Unit
 
 FIRST_WAIT, LAST_WAIT = 0.1, 2.0
 """Between two tries to reach an engine: doubling, without end (RancherOS's own curve, which ended after 300 s)."""
@@ -28,10 +41,23 @@ SEEN = 4096
 
 PROMPT = 1.0
 """Seconds. An engine that serves answers its first question within these; one that is just started lets it wait."""
+GAP = 0.3
+"""Seconds from one snapshot to the next, whatever asks for it."""
+LAST_PAUSE = 5.0
+"""Longest pause after a snapshot that failed; the first one is ``FIRST_WAIT``."""
+
+LIFE = (ContainerStarted, ContainerDied, ContainerDestroyed)
+"""What a snapshot may be first to tell, and a stream tells a moment later."""
+HEARING = Seconds(2)
+"""Within it the stream tells what a snapshot saw, unless it is deaf."""
 
 
 class EngineTooOldError(Exception):
-    """The engine does not serve the pinned API version: retrying does not help."""
+    """The engine's newest API is older than what is needed: retrying does not help."""
+
+
+class DeafError(EngineError):
+    """The engine serves, and its event stream is open and silent."""
 
 
 class Gauges(Protocol):
@@ -43,6 +69,8 @@ class Gauges(Protocol):
 
     def reconnected(self) -> None: ...
 
+    def deaf(self) -> None: ...
+
     def heard(self, kind: str) -> None: ...
 
 
@@ -51,16 +79,14 @@ def refuse_old(info: EngineInfo) -> None:
         raise EngineTooOldError(
             f"the engine {info.version} serves API {info.api} at most, {API} is needed: install Docker 20.10+"
         )
-    if too_new(info.api_min):
-        raise EngineTooOldError(
-            f"the engine {info.version} serves API {info.api_min} at least, {API} is spoken here: update dockwarden"
-        )
 
 
 class EngineWatch:
     """``prepare`` runs at each connection before the first snapshot (it loads images).
 
     ``besides``: adds to a snapshot what is not a container of the engine.
+    ``units``: what is believed now; only what differs from it is inspected.
+    ``wall``: seconds since 1970.
     """
 
     def __init__(
@@ -73,8 +99,9 @@ class EngineWatch:
         period: Seconds,
         prepare: Callable[[], Awaitable[None]],
         chance: Callable[[], float] = random.random,
-        wall: Callable[[], float] = time.time,
         besides: Callable[[], Awaitable[tuple[Observed, ...]]] | None = None,
+        units: Callable[[], Mapping[UnitName, Unit]],
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._engine = engine
         self._inbox = inbox
@@ -88,11 +115,18 @@ class EngineWatch:
         self._absence = (0, 0)
         """The engine was last away from its stamp of the last event before to our time of its first answer, in ns."""
         self._besides = besides
+        self._units = units
         self._doubts = asyncio.Event()
         self._run: asyncio.Task[None] | None = None
         self._last_ns: int | None = None
         self._seen: set[tuple[int, str]] = set()
         self._order: deque[tuple[int, str]] = deque()
+        self._met: EngineInfo | None = None
+        self._unread: Mapping[ContainerId, str] = {}
+        self._heard: dict[ContainerId, type[EngineFact]] = {}
+        """What the stream told last of each container's life."""
+        self._sure_ns = 0
+        """When the last snapshot was asked for that found nothing which the stream had not told."""
 
     def doubt(self, why: str) -> None:
         """Request a snapshot soon; several requests share one."""
@@ -112,9 +146,12 @@ class EngineWatch:
             try:
                 info = await self._ask()
                 refuse_old(info)
+                self._meet(info)
                 await self._prepare()
                 wait, said = FIRST_WAIT, ""
                 await self._listen(info)
+            except DeafError as error:
+                self._log.warning("stream.deaf", reason=str(error))
             except EngineError as error:
                 if str(error) != said:
                     said = str(error)
@@ -133,13 +170,26 @@ class EngineWatch:
         self._tries = 0
         return info
 
+    def _meet(self, info: EngineInfo) -> None:
+        """Another engine may stamp the same event in another way: what was heard of the old one is forgotten."""
+        if info == self._met:
+            return
+        self._met = info
+        self._seen.clear()
+        self._order.clear()
+        if untried(info.api):
+            self._log.warning("engine.untried", version=info.version, api=info.api, tried=TRIED)
+
     async def _listen(self, info: EngineInfo) -> None:
         """One connection, from its first byte to its end, which is always an EngineError."""
-        since = None if self._last_ns is None else self._last_ns - OVERLAP_NS
+        since, now = None, int(self._wall() * 1e9)
+        if self._last_ns is not None:  # Never ahead of now: an engine may refuse that, and it would hide what comes.
+            since = max(0, min(self._last_ns, now) - OVERLAP_NS)
         async with self._engine.events(since) as hand_over:
             self._gauges.stream_connected(connected=True)
             if since is not None:
                 self._gauges.reconnected()
+            self._last_ns = min(self._last_ns or now, now)
             self._inbox.put(EngineBack(info.version))
             both = {asyncio.ensure_future(self._look()), asyncio.ensure_future(hand_over(self._hear))}
             try:
@@ -163,6 +213,10 @@ class EngineWatch:
             if heard.doubt:
                 self.doubt(heard.doubt)
             self._remember(heard)
+        if isinstance(heard.fact, LIFE):
+            if len(self._heard) > SEEN:
+                self._heard.clear()
+            self._heard[heard.fact.container] = type(heard.fact)
         self._gauges.heard(heard.kind)
 
     def _remember(self, heard: EngineMessage) -> None:
@@ -171,16 +225,19 @@ class EngineWatch:
         self._order.append(mark)
         if len(self._order) > SEEN:
             self._seen.discard(self._order.popleft())
-        self._last_ns = max(heard.at, self._last_ns or 0)
+        self._last_ns = max(min(heard.at, int(self._wall() * 1e9)), self._last_ns or 0)
 
     async def _look(self) -> None:
         """Take snapshots: one at once, then on each request and after each period."""
-        trigger, stalled = "connect", False
+        trigger, stalled, pause = "connect", False, FIRST_WAIT
         while True:
             self._doubts.clear()
+            asked_at = int(self._wall() * 1e9)
             asked_after = self._inbox.taken
             try:
-                seen = await self._engine.snapshot(thorough=trigger != "period")
+                seen = await self._engine.snapshot(
+                    thorough=trigger != "period", doubtful=lambda listed: doubtful(self._units(), listed)
+                )
                 if self._besides is not None:
                     seen += await self._besides()
             except EngineError as error:
@@ -188,11 +245,39 @@ class EngineWatch:
                 if error.failure is Failure.TIMEOUT and not stalled:
                     stalled = True
                     self._inbox.put(EngineStalled(str(error)))
-                await asyncio.sleep(FIRST_WAIT if error.failure is not Failure.UNREACHABLE else LAST_WAIT / 2)
+                await asyncio.sleep(pause if error.failure is not Failure.UNREACHABLE else LAST_WAIT / 2)
+                pause = min(LAST_PAUSE, pause * 2)
                 continue
-            stalled = False
-            self._inbox.put(SnapshotTaken(seen, trigger, asked_after))
+            stalled, pause = False, FIRST_WAIT
+            self._tell_unread(seen)
+            snapshot = SnapshotTaken(seen, trigger, asked_after)
+            late = () if trigger == "connect" else missed(self._units(), snapshot)
+            self._inbox.put(snapshot)
+            if late and not self._told(late):
+                await self._listen_for(late)
+            self._sure_ns = asked_at
+            await asyncio.sleep(GAP)
             trigger = await self._next_trigger()
+
+    def _tell_unread(self, seen: tuple[Observed, ...]) -> None:
+        """Name each container that does not answer for itself once, and once more when it does again."""
+        before, self._unread = self._unread, {one.container: one.unread for one in seen if one.unread}
+        for one in seen:
+            if one.unread and one.container not in before:
+                self._log.warning("container.unknown", unit=one.unit, container=one.name, reason=one.unread)
+            elif one.container in before and not one.unread:
+                self._log.info("container.known", unit=one.unit, container=one.name)
+
+    def _told(self, late: tuple[EngineFact, ...]) -> bool:
+        return all(self._heard.get(one.container) is type(one) for one in late)
+
+    async def _listen_for(self, late: tuple[EngineFact, ...]) -> None:
+        """A snapshot was first to tell what the stream tells, too. Raises DeafError if it does not."""
+        await asyncio.sleep(HEARING)
+        if not self._told(late):
+            self._gauges.deaf()
+            self._last_ns = min(self._last_ns or 0, self._sure_ns)
+            raise DeafError(Failure.UNREACHABLE, f"the stream is open and did not tell that {late[0].unit} had changed")
 
     async def _next_trigger(self) -> str:
         try:

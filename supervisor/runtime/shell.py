@@ -104,6 +104,7 @@ class Shell:
         self._switches = switches
         self._recreations = recreations
         self._gates = gates
+        self._loop: Loop | None = None
         self._watch = EngineWatch(
             engine,
             inbox,
@@ -114,8 +115,8 @@ class Shell:
             chance=chance,
             wall=wall,
             besides=None if user_docker is None else user_docker.observed,
+            units=lambda: self.world.units,
         )
-        self._loop: Loop | None = None
         self._prober: HealthScheduler | None = None
         self._drained = _Drained()
         self._asked = 0

@@ -173,7 +173,7 @@ def unit_row(unit: Unit, to_wall: Callable[[Instant], float]) -> dict[str, Any]:
         "container_id": unit.container,
         "restarts": unit.restarts,
         "since": None if unit.since == NEVER else as_iso(to_wall(unit.since)),
-        "reason": unit.reason,
+        "reason": f"unknown: {unit.unread}; last known: {unit.reason}" if unit.unread else unit.reason,
         "cause": unit.cause,
         "wanted": unit.wanted,
         "touched": touched(unit),

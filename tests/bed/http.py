@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-API = "v1.41"  # the newest version that every engine of the tests serves
+API = "v1.41"  # the newest version that every engine of the tests serves, but Docker 29: that says which
 Body = Mapping[str, Any] | bytes | None
 
 
@@ -29,7 +29,7 @@ class UnixConnection(http.client.HTTPConnection):
 class Docker:
     """Calls one engine; each call has a connection of its own, so an engine may come and go in between."""
 
-    def __init__(self, path: Path, *, api: str = API, timeout: float = 120) -> None:
+    def __init__(self, path: Path, *, api: str = "", timeout: float = 120) -> None:
         self.path = path
         self._api = api
         self._timeout = timeout
@@ -38,9 +38,19 @@ class Docker:
         """Call and return the status and the body as it came; a body of bytes is sent as a tar."""
         sent = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         kind = "application/x-tar" if isinstance(body, bytes) else "application/json"
+        self._api = self._api or self._spoken()
+        return self._ask(method, f"/{self._api}{path}", sent, kind)
+
+    def _spoken(self) -> str:
+        """Docker 29 serves nothing below its lowest version."""
+        lowest = str((decoded(self._ask("GET", "/version", None, "application/json")[1]) or {}).get("MinAPIVersion"))
+        numbers = [int(part) for part in lowest.split(".") if part.isdecimal()]
+        return f"v{lowest}" if numbers > [1, 41] else API
+
+    def _ask(self, method: str, target: str, sent: bytes | str | None, kind: str) -> tuple[int, bytes]:
         connection = UnixConnection(self.path, self._timeout)
         try:
-            connection.request(method, f"/{self._api}{path}", sent, {"Content-Type": kind})
+            connection.request(method, target, sent, {"Content-Type": kind})
             response = connection.getresponse()
             return response.status, response.read()
         finally:

@@ -317,7 +317,7 @@ TAKEN = 'Conflict. The container name "/aa" is already in use by container "8cc2
         ("pull", 400, "invalid reference format: repository name must be lowercase", Failure.UNRECOVERABLE),
         ("pull", 500, 'Get "http://127.0.0.1:5999/v2/": dial tcp: connect: connection refused', Failure.OTHER),
         ("load", 0, "archive/tar: invalid tar header", Failure.OTHER),
-        ("list", 400, "client version 1.99 is too new. Maximum supported API version is 1.41", Failure.OTHER),
+        ("list", 400, "client version 1.99 is too new. Maximum supported API version is 1.41", Failure.UNREACHABLE),
     ],
 )
 def test_a_refusal_has_a_meaning(what: str, status: int, message: str, expected: Failure) -> None:

@@ -109,20 +109,10 @@ def test_the_version_is_asked_for_without_a_version(tmp_path: Path) -> None:
     assert run(tmp_path, {"/version": answer(200, told)}, main) == [("info", "ok")]
 
 
-@pytest.mark.parametrize("inspect", [answer(500, {"message": "oh"}), b""])
-def test_a_snapshot_fails_as_a_whole(tmp_path: Path, inspect: bytes) -> None:
-    async def main(engine: DockerEngine, _peer: Peer) -> None:
-        failure, text = await refusal(engine.snapshot(thorough=True))
-        assert failure in {Failure.OTHER, Failure.UNREACHABLE}
-        assert text.startswith(f"inspect {ID}: ")
-
-    run(tmp_path, {"/v1.41/containers/json": answer(200, [ROW, ROW]), "/json": inspect}, main)
-
-
 def test_a_container_that_goes_while_a_snapshot_is_taken_is_left_out(tmp_path: Path) -> None:
     async def main(engine: DockerEngine, _peer: Peer) -> None:
         assert await engine.snapshot(thorough=True) == ()
-        expected = Observed(UnitName("console"), ContainerId(ID), "console", running=True, created=False)
+        expected = Observed(UnitName("console"), ContainerId(ID), "console", running=True, created=False, hint=True)
         assert await engine.snapshot(thorough=False) == (expected,)
 
     gone = answer(404, {"message": f"No such container: {ID}"})

@@ -26,9 +26,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NoReturn, TypeVar
 
 from supervisor.engine import decode
+from supervisor.engine.members import Members
 from supervisor.engine.port import (
     CheckLine,
     ContainerAddress,
+    Doubtful,
     EngineError,
     EngineInfo,
     EngineMessage,
@@ -36,6 +38,7 @@ from supervisor.engine.port import (
     HandOver,
     OutputLine,
     Replica,
+    nothing,
 )
 from units.events import Observed
 from units.health import Health
@@ -107,6 +110,18 @@ class Faults:
     """From an event to its reader."""
 
 
+@dataclass(slots=True)
+class Lies:
+    """What engines were seen to say wrongly, or not at all, while they serve."""
+
+    lag: float = 0.0
+    """Seconds for which the list shows a container as it was before; ``inf``: for ever."""
+    stuck: dict[str, str] = field(default_factory=dict)
+    """Containers whose inspect is answered with this error; empty: it hangs."""
+    deaf: bool = False
+    """Streams stay open and tell nothing new; what is replayed at their beginning is told."""
+
+
 @dataclass(slots=True, eq=False)
 class Container:
     ident: ContainerId
@@ -134,6 +149,8 @@ class Container:
     """Its process is gone, and its ``die`` is on the way."""
     taken: bool = False
     """Its last run ended with the owner of the pid namespace that it lives in."""
+    changed_at: float = 0.0
+    """When it was last started, or died."""
     output: list[OutputLine] = field(default_factory=list)
     ended: list[asyncio.Future[None]] = field(default_factory=list)
     """Who follows its output, and waits for more of it, or for the end of its run."""
@@ -205,6 +222,8 @@ class FakeEngine:
         self.registry = set(registry or ())
         self.archives = dict(archives or {})
         self.missing_commands = missing_commands
+        self.lies = Lies()
+        self._members = Members(self._inspected, self._ping)
         self.up = True
         self.containers: dict[ContainerId, Container] = {}
         self.violations: list[str] = []
@@ -256,12 +275,38 @@ class FakeEngine:
             if stream.end:
                 raise EngineError(Failure.UNREACHABLE, f"events: {stream.end}")
 
-    async def snapshot(self, *, thorough: bool) -> tuple[Observed, ...]:
-        return await self._call(
+    async def snapshot(self, *, thorough: bool, doubtful: Doubtful = nothing) -> tuple[Observed, ...]:
+        listed = await self._call(
             "snapshot",
             "",
-            lambda: tuple(self._observed(each, thorough) for each in self.containers.values() if self._is_unit(each)),
+            lambda: tuple(self._listed(each) for each in self.containers.values() if self._is_unit(each)),
         )
+        asked = listed if thorough else (*doubtful(listed), *self._members.due(listed))
+        found = await self._members.look(asked)
+        rows: dict[ContainerId, Observed | None] = {one.container: self._members.told(one) for one in listed}
+        return tuple(one for one in (rows | found).values() if one is not None)
+
+    async def _inspected(self, container: ContainerId) -> Observed:
+        self._reach("inspect")
+        found = self._get(container)
+        match self.lies.stuck.get(found.name):
+            case None:
+                return self._observed(found, thorough=True)
+            case "":
+                await self._loop.create_future()
+            case why:
+                raise EngineError(Failure.OTHER, f"inspect {container}: {why}")
+        raise AssertionError
+
+    async def _ping(self) -> None:
+        self._reach("ping")
+
+    def _listed(self, container: Container) -> Observed:
+        """As it is, or for a while as it was before its last start or death."""
+        row = replace(self._observed(container, thorough=False), hint=True)
+        if self._loop.time() - container.changed_at >= self.lies.lag or container.runs < 1:
+            return row
+        return replace(row, running=not row.running, created=False, health=Health.NONE)
 
     async def pull(self, image: str) -> None:
         def effect() -> None:
@@ -710,7 +755,7 @@ class FakeEngine:
         container.state, container.exit_code, container.oom, container.ending = "running", 0, False, False
         container.runs += 1
         container.taken = False
-        container.started_at = self._loop.time()
+        container.started_at = container.changed_at = self._loop.time()
         if not container.address or self.chance.random() < 0.3:
             container.address = f"10.0.{self.chance.randrange(256)}.{self.chance.randrange(256)}"
         at = EPOCH_NS + int(self._loop.time() * 1e9)
@@ -829,6 +874,7 @@ class FakeEngine:
     def _die(self, container: Container, exit_code: int) -> None:
         self._take_along(self._members(container))
         container.state, container.exit_code, container.ending = "exited", exit_code, False
+        container.changed_at = self._loop.time()
         if not self.up and self.chance.random() < 0.5:
             container.exit_code = decode.UNKNOWN_EXIT  # An engine that did not see it may not know better.
         self._tell_followers(container)
@@ -878,6 +924,8 @@ class FakeEngine:
         lost = self.chance.random() < self.faults.cut
         for stream in self._streams:
             if stream.end:
+                continue
+            if self.lies.deaf:
                 continue
             if lost:
                 stream.cut("the connection was cut")

@@ -364,6 +364,18 @@ async def misfortune(host: SimulatedHost) -> None:
         await done
 
 
+def lie(host: SimulatedHost, chance: random.Random) -> None:
+    """The engine serves, and does not say what is so: one container does not answer, or the stream falls silent."""
+    lies, name = host.engine.lies, chance.choice(host.specs).name
+    match chance.randrange(4):
+        case 0:
+            lies.stuck[name] = chance.choice(("", "RWLayer of container is unexpectedly nil"))
+        case 1:
+            lies.stuck.clear()
+        case _:  # With a list that is wrong for ever, too, there would be nobody left to tell.
+            lies.deaf = not lies.deaf and lies.lag != float("inf")
+
+
 def reconfigure(host: SimulatedHost) -> None:
     """Somebody edits one unit's definition, or takes a unit out, and the configuration is read again."""
     index = host.chance.randrange(len(host.specs))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from supervisor.engine.members import LAST_PAUSE
 from tests.simulation.engine_model import FakeEngine, Faults
 from tests.simulation.host import (
     DrawnGates,
@@ -20,6 +21,7 @@ from tests.simulation.host import (
     draw_program,
     draw_specs,
     left_down,
+    lie,
     misfortune,
     stranded,
 )
@@ -64,10 +66,14 @@ async def history(seed: int) -> Outcome:
     lot = random.Random(f"gates {seed}")  # Its own, so that a seed's history is the same with and without gates.
     gates = DrawnGates(lot) if lot.random() < 0.2 else None
     host = SimulatedHost(chance, specs, engine, gates)
+    liar = random.Random(f"lies {seed}")
+    engine.lies.lag = liar.choice((0.0, 0.0, 2.0, 60.0, float("inf")))
     host.boot()
     await asyncio.sleep(chance.uniform(0, 20))
     for _ in range(chance.randint(0, 12)):
         await misfortune(host)
+        if liar.random() < 0.15:
+            lie(host, liar)
         if gates is not None and lot.random() < 0.2:
             gates.turn()
         await asyncio.sleep(chance.choice((0.01, 0.3, 2, 15)))
@@ -84,7 +90,10 @@ async def judge(host: SimulatedHost) -> list[str]:
     if host.gates is not None:
         host.gates.refuses = 0.0
     engine.engine_up()
-    await asyncio.sleep(150)
+    seldom = LAST_PAUSE if engine.lies.stuck else 0.0  # Who did not answer for long is asked seldom.
+    engine.lies.stuck.clear()
+    engine.lies.deaf = False
+    await asyncio.sleep(150 + seldom)
     # One that was just replaced may have been started again by a person's restart: it has to go, and soon.
     told = [text for text in engine.violations if not REPLACED.search(text)]
     told += [f"{len(live)} of {one.name} run" for one in host.specs if len(live := engine.live(one.name)) > 1]

@@ -130,7 +130,7 @@ FREE = frozenset({None, Reason.MANUAL, Reason.CONFIG, Reason.EXTERNAL, Reason.CO
 """Starts that are not charged to the restart budget."""
 
 
-UNKNOWN: Mapping[str, Any] = {"health": Health.NONE, "reports": {}, "look": None}
+UNKNOWN: Mapping[str, Any] = {"health": Health.NONE, "reports": {}, "look": None, "unread": ""}
 """Reset when the unit gets another container: health and inspection were of the previous one."""
 
 

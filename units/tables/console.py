@@ -36,7 +36,7 @@ def parked(consoles: Mapping[str, UnitSpec], chosen: str, seen: Iterable[Observe
         if one.unit == CONSOLE and one.variant not in {"", chosen}:
             spec = consoles.get(one.variant)
             if one.variant not in found or spec is None or one.name == spec.container:
-                found[one.variant] = StandbyContainer(one.container, one.config_hash, one.running)
+                found[one.variant] = StandbyContainer(one.container, one.config_hash, one.running and not one.hint)
     return found
 
 

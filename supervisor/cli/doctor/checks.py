@@ -18,7 +18,7 @@ from supervisor.cli.doctor.inspect_helpers import (
     mapping_of,
     name_of,
 )
-from supervisor.engine.api_version import API, too_new, too_old
+from supervisor.engine.api_version import API, too_old
 from supervisor.http.reach import Reach
 
 FEWEST_FILES = 1024
@@ -49,9 +49,9 @@ def _reached(*reaches: Reach) -> Callable[[Facts], Iterator[Hit]]:
 
 def _old_engine(facts: Facts) -> Iterator[Hit]:
     if facts.engine.version:
-        highest, lowest = (str(facts.engine.version.get(key, "")) for key in ("ApiVersion", "MinAPIVersion"))
-        if too_old(highest) or too_new(lowest):
-            yield facts.engine.url, f"it serves API {lowest or '?'} to {highest or '?'}, and {API} is needed"
+        highest = str(facts.engine.version.get("ApiVersion", ""))
+        if too_old(highest):
+            yield facts.engine.url, f"it serves API {highest or '?'} at most, and {API} is needed"
 
 
 def _mute(facts: Facts) -> Iterator[Hit]:

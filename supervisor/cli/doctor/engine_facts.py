@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from supervisor.cli.doctor.facts import EngineFacts
-from supervisor.engine.api_version import API
+from supervisor.engine.api_version import speech
 from supervisor.http.client import BudgetClient, UnansweredError
 from supervisor.http.reach import Reach
 from supervisor.logs.timestamps import started
@@ -25,14 +25,15 @@ def engine_facts(url: str) -> EngineFacts:
     try:
         engine.raw("/_ping")
         version = engine.get("/version")
+        spoken = f"/v{_speaks(version)}"
         asked = time.time()
-        info = engine.get(f"/v{API}/info")
+        info = engine.get(f"{spoken}/info")
         answered = time.time()
     except UnansweredError as error:
         return EngineFacts(url, error.reach, error.said)
     if not isinstance(version, dict) or not isinstance(info, dict):
         return EngineFacts(url, Reach.NONSENSE, "the answer is not a Docker engine's")
-    seen, mute = _containers(engine)
+    seen, mute = _containers(engine, spoken)
     stamp = started(info.get("SystemTime"))
     # Within the call it may have looked at its clock at any time.
     ahead = 0.0 if asked <= stamp <= answered else stamp - (answered if stamp > answered else asked)
@@ -43,22 +44,27 @@ def engine_facts(url: str) -> EngineFacts:
         info=info,
         containers=seen,
         mute=mute,
-        unnamed_volumes=_unnamed(engine),
+        unnamed_volumes=_unnamed(engine, spoken),
         ahead=ahead if stamp else None,
     )
 
 
-def _containers(engine: BudgetClient) -> tuple[tuple[Mapping[str, Any], ...], tuple[str, ...]]:
+def _speaks(version: Any) -> str:
+    told = version if isinstance(version, dict) else {}
+    return speech(str(told.get("MinAPIVersion") or ""), str(told.get("ApiVersion") or "")).calls
+
+
+def _containers(engine: BudgetClient, spoken: str) -> tuple[tuple[Mapping[str, Any], ...], tuple[str, ...]]:
     """The containers that could be inspected, and the names of those that timed out."""
     try:
-        rows = engine.get(f"/v{API}/containers/json?all=1")
+        rows = engine.get(f"{spoken}/containers/json?all=1")
     except UnansweredError:
         return (), ("the list of containers",)
     seen: list[Mapping[str, Any]] = []
     mute: list[str] = []
     for row in (rows if isinstance(rows, list) else ())[:MOST]:
         try:
-            found = engine.get(f"/v{API}/containers/{quote(str(row['Id']))}/json", 2.0)
+            found = engine.get(f"{spoken}/containers/{quote(str(row['Id']))}/json", 2.0)
             seen.append({**found, "started": started(found["State"]["StartedAt"])})
         except UnansweredError as error:
             if error.reach is Reach.HANGS:  # Else it has gone meanwhile.
@@ -68,9 +74,9 @@ def _containers(engine: BudgetClient) -> tuple[tuple[Mapping[str, Any], ...], tu
     return tuple(seen), tuple(mute)
 
 
-def _unnamed(engine: BudgetClient) -> tuple[str, ...]:
+def _unnamed(engine: BudgetClient, spoken: str) -> tuple[str, ...]:
     try:
-        answer = engine.get(f"/v{API}/volumes?filters=" + quote('{"dangling":["true"]}'))
+        answer = engine.get(f"{spoken}/volumes?filters=" + quote('{"dangling":["true"]}'))
         names = [str(one["Name"]) for one in answer.get("Volumes") or ()]
     except (UnansweredError, AttributeError, KeyError, TypeError):
         return ()
