@@ -40,6 +40,7 @@ from units.events import Event
 from units.memory import Clocks
 from units.quantities import Instant
 from units.spec import Switchable
+from units.troubles import Concern, TroubleTold
 from units.world import World
 
 if TYPE_CHECKING:
@@ -119,6 +120,8 @@ class Host:
         self._control = self._make_control(options.run_dir)
         self._systemd = Systemd(outside.environ, loop.time, os.getpid())
         self._notifier = self._make_notifier()
+        for of, reason in mode.troubles.items():
+            self.inbox.put(TroubleTold(of, reason))
         self._shell = Shell(
             world,
             self._engine,
@@ -132,6 +135,8 @@ class Host:
                 log,
                 counters=self.metrics.counted,
                 failed=self.metrics.state_failed,
+                tell=lambda reason: self.inbox.put(TroubleTold(Concern.STATE, reason)),
+                troubled=Concern.STATE in mode.troubles,
                 in_thread=outside.in_thread,
             ),
             observers=self._observers(),

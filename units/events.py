@@ -8,6 +8,7 @@ from units.health import Health
 from units.quantities import Seconds
 from units.records import dataclass
 from units.spec import ContainerId, Switchable, UnitName, UnitSpec
+from units.troubles import TroubleTold
 from units.unit import Failure, Look, StoppedBy
 
 
@@ -383,16 +384,10 @@ class ShutdownOverdue:
     """The last deadline of a shutdown passed with units still running: the engine is stopped all the same."""
 
 
+ConfigEvent: TypeAlias = ConfigRead | ConfigRefused
+ShutdownEvent: TypeAlias = ShutdownAsked | ShutdownHurried | ShutdownOverdue
 WorldEvent: TypeAlias = (
-    SnapshotTaken
-    | EngineLost
-    | EngineStalled
-    | EngineBack
-    | ConfigRead
-    | ConfigRefused
-    | ShutdownAsked
-    | ShutdownHurried
-    | ShutdownOverdue
+    SnapshotTaken | EngineLost | EngineStalled | EngineBack | TroubleTold | ConfigEvent | ShutdownEvent
 )
 
 

@@ -12,6 +12,7 @@ from units.records import replace
 from units.spec import CONSOLE, Kind, UnitSpec
 from units.step import LOOKING, Step
 from units.tables.by_kind import rules_of
+from units.troubles import Concern, TroubleTold
 from units.unit import Phase, Stamp, StoppedBy, Unit
 from units.world import fresh_unit, is_ours
 
@@ -48,9 +49,9 @@ def take_event(step: Step, event: WorldEvent) -> None:
         case fact.ConfigRead():
             _read_config(step, event)
         case fact.ConfigRefused(problems=problems):
-            step.world = replace(step.world, reloading=frozenset())
-            step.notices.append(f"configuration refused, the current one stays in force: {problems}")
-            step.poke("configuration")
+            _refuse_config(step, problems)
+        case TroubleTold(of=of, reason=reason):
+            _note(step, of, reason)
         case fact.ShutdownAsked(total=total):
             _drain(step, total)
         case fact.ShutdownHurried():
@@ -59,6 +60,12 @@ def take_event(step: Step, event: WorldEvent) -> None:
             step.world = replace(step.world, overdue=step.world.draining)
         case _:
             assert_never(event)
+
+
+def _note(step: Step, of: Concern, reason: str) -> None:
+    """A trouble begins, has another reason, or is over."""
+    others = {concern: said for concern, said in step.world.troubles.items() if concern is not of}
+    step.world = replace(step.world, troubles={**others, of: reason} if reason else others)
 
 
 def _take_of_engine(step: Step, event: fact.EngineBack | fact.EngineLost | engine_events.EngineStalled) -> None:
@@ -174,16 +181,24 @@ def end_engine(step: Step) -> None:
         step.push(fact.DrainAsked(world.engine.name, ENGINE_GRACE))
 
 
+def _refuse_config(step: Step, problems: str) -> None:
+    said = f"configuration refused, the current one stays in force: {problems}"
+    step.notices.append(said)
+    step.world = replace(step.world, reloading=frozenset())
+    if not step.world.watching:  # Which has no configuration to be mended.
+        _note(step, Concern.CONFIGURATION, said)
+    step.poke("configuration")
+
+
 def _change_specs(step: Step, specs: tuple[UnitSpec, ...]) -> None:
     """Apply a configuration that was read again; only the units whose definition changed are touched."""
     checked = check((*specs, *_gone(step, specs)))
     step.notices.extend(checked.warnings)
     if checked.errors:
-        step.notices.append("configuration refused, the current one stays in force: " + "; ".join(checked.errors))
-        step.world = replace(step.world, reloading=frozenset())
-        step.poke("configuration")
+        _refuse_config(step, "; ".join(checked.errors))
         return
     step.world = replace(step.world, links=checked.links, reloading=frozenset())
+    _note(step, Concern.CONFIGURATION, "")
     for spec in specs:
         old = step.units.get(spec.name)
         if old is None:

@@ -61,7 +61,6 @@ def parse(root: Node, report: ProblemReport, env_files: Mapping[str, str] | None
     nodes = shapes.mapping(services, "rancher.services") if services is not None else {}
     found = _units(shapes, nodes, environment, supervisor, env_files or {})
     consoles = tuple(spec for spec in found if spec.name == CONSOLE)
-    _refuse_shared_consoles(shapes, consoles, rancher)
     units = [spec for spec in found if spec.name != CONSOLE]
     if consoles:
         chosen = _console(shapes, consoles, rancher.get("console"))
@@ -109,15 +108,17 @@ def _console(shapes: Validators, consoles: tuple[UnitSpec, ...], node: Node | No
     return by_name.get(name) or undefined(name)
 
 
-def _refuse_shared_consoles(shapes: Validators, consoles: tuple[UnitSpec, ...], rancher: Mapping[str, Node]) -> None:
-    names = [spec.variant for spec in consoles]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        shapes.report.problem(
-            rancher["services"].place,
-            "rancher.services",
-            f"two services define the console '{name}'",
-            "give one of them another label io.rancher.os.console",
-        )
+def _refuse_shared_consoles(shapes: Validators, specs: Mapping[str, UnitSpec], nodes: Mapping[str, Node]) -> None:
+    """``specs``: by the name of their service."""
+    first: dict[str, str] = {}
+    for name, spec in specs.items():
+        if spec.name == CONSOLE and first.setdefault(spec.variant, name) != name:
+            shapes.report.problem(
+                nodes[name].place,
+                f"rancher.services.{name}",
+                f"two services define the console '{spec.variant}'",
+                "give one of them another label io.rancher.os.console",
+            )
 
 
 def _user_docker(shapes: Validators, node: Node | None) -> UserDockerSettings | None:
@@ -284,7 +285,9 @@ def _units(
                 nodes[name].place, f"rancher.services.{name}.labels", f"before: there is no unit '{target}'; ignored"
             )
     specs = [unit_spec(draft, before.get(draft.name, [])) for draft in drafts]
-    consoles = {draft.name for draft, spec in zip(drafts, specs, strict=True) if spec.name == CONSOLE}
+    by_service = {draft.name: spec for draft, spec in zip(drafts, specs, strict=True)}
+    _refuse_shared_consoles(shapes, by_service, nodes)
+    consoles = {name for name, spec in by_service.items() if spec.name == CONSOLE}
     return tuple(_with_console(spec, consoles) for spec in specs)
 
 

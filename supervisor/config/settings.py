@@ -11,7 +11,7 @@ from units.spec import CONSOLE, USER_DOCKER, RestartPolicy, StopPolicy, Switchab
 from units.tables.console import undefined
 from units.tables.storage import placed
 
-__all__ = ["ConfigError", "Settings", "SupervisorSettings", "SystemDockerSettings", "UserDockerSettings"]
+__all__ = ["ConfigError", "Reading", "Settings", "SupervisorSettings", "SystemDockerSettings", "UserDockerSettings"]
 
 TLS_ARGS = (
     "--tlsverify",
@@ -109,3 +109,11 @@ class Settings:
             return Problem(self.places.get(unit, Location("rancher.services")), f"rancher.services.{unit}", text)
 
         return tuple(map(told, checked.errors)), tuple(map(told, checked.warnings))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read, and why that is not the configuration on disk; empty when it is."""
+
+    settings: Settings
+    said: str = ""

@@ -58,7 +58,13 @@ def read(store: Store, boot: BootId) -> SavedState:
 
 
 class StateWriter:
-    """An observer that notices changes, and a task that writes them. A failed write is logged once, and retried."""
+    """An observer that notices changes, and a task that writes them. A failed write is told once, and retried.
+
+    Args:
+        failed: called for each failed write.
+        tell: is given the reason of the first one, and "" when writing works again.
+        troubled: it is known that nothing can be written now.
+    """
 
     def __init__(
         self,
@@ -69,6 +75,8 @@ class StateWriter:
         *,
         counters: Callable[[], dict[str, Any]],
         failed: Callable[[], None],
+        tell: Callable[[str], object],
+        troubled: bool = False,
         in_thread: Callable[..., Awaitable[None]] = asyncio.to_thread,
     ) -> None:
         self._store = store
@@ -77,12 +85,13 @@ class StateWriter:
         self._log = log
         self._counters = counters
         self._failed = failed
+        self._tell = tell
         self._in_thread = in_thread
         self._world: World | None = None
         self._dirty = asyncio.Event()
         self._urgent = asyncio.Event()
         """Operator requests must be saved even right before the supervisor ends."""
-        self._complained = False
+        self._complained = troubled
 
     def observe(self, _entry: Entry, _moment: Moment, reaction: Reaction) -> None:
         self._world = reaction.world
@@ -118,8 +127,10 @@ class StateWriter:
             self._dirty.set()
             if not self._complained:
                 self._log.error("state.not-written", error=str(error))
+                self._tell(str(error))
             self._complained = True
             return
         if self._complained:
             self._log.info("state.written-again")
+            self._tell("")
         self._complained = False

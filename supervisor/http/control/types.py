@@ -139,11 +139,18 @@ class SwitchStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class HostTrouble:
+    of: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class SupervisorStatus:
     version: str
     pid: int
     started: Time
     draining: bool
+    troubles: tuple[HostTrouble, ...]
 
 
 @dataclass(frozen=True, slots=True)
