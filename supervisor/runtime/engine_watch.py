@@ -24,6 +24,27 @@ OVERLAP_NS = 2_000_000_000
 
 SEEN = 4096
 
+REPLAY = 0.1
+"""Seconds that an engine has to tell what happened while no supervisor ran: it does so with the first bytes."""
+
+
+class Replay:
+    """What the engine tells at the first connection of the time since the last supervisor.
+
+    It counts only if the last known event is told again. Else the engine has been started since then, or has forgotten
+    that far back: an engine that starts ends what its predecessor left, and that looks like a person's stops.
+    """
+
+    def __init__(self, known_ns: int) -> None:
+        self.known_ns = known_ns
+        self.held: list[EngineMessage] = []
+
+    @property
+    def missed(self) -> list[EngineMessage]:
+        if all(heard.at != self.known_ns for heard in self.held):
+            return []
+        return [heard for heard in self.held if heard.at > self.known_ns]
+
 
 class EngineTooOldError(Exception):
     """The engine does not serve the pinned API version: retrying does not help."""
@@ -55,7 +76,10 @@ def refuse_old(info: EngineInfo) -> None:
 class EngineWatch:
     """``prepare`` runs at each connection before the first snapshot (it loads images).
 
-    ``besides``: adds to a snapshot what is not a container of the engine.
+    Args:
+        besides: adds to a snapshot what is not a container of the engine.
+        known_ns: the stamp of the last event that the supervisor before us took in. What the engine tells since then
+            comes before the first snapshot: only so is a death known from a person's stop.
     """
 
     def __init__(
@@ -68,6 +92,7 @@ class EngineWatch:
         period: Seconds,
         prepare: Callable[[], Awaitable[None]],
         chance: Callable[[], float] = random.random,
+        known_ns: int = 0,
         besides: Callable[[], Awaitable[tuple[Observed, ...]]] | None = None,
     ) -> None:
         self._engine = engine
@@ -78,6 +103,7 @@ class EngineWatch:
         self._prepare = prepare
         self._chance = chance
         self._besides = besides
+        self._replay = Replay(known_ns) if known_ns else None
         self._doubts = asyncio.Event()
         self._run: asyncio.Task[None] | None = None
         self._last_ns: int | None = None
@@ -116,9 +142,12 @@ class EngineWatch:
     async def _listen(self, info: EngineInfo) -> None:
         """One connection, from its first byte to its end, which is always an EngineError."""
         since = None if self._last_ns is None else self._last_ns - OVERLAP_NS
+        if self._replay is not None:
+            since = self._replay.known_ns
+            self._replay.held.clear()
         async with self._engine.events(since) as hand_over:
             self._gauges.stream_connected(connected=True)
-            if since is not None:
+            if since is not None and self._replay is None:
                 self._gauges.reconnected()
             self._inbox.put(EngineBack(info.version))
             both = {asyncio.ensure_future(self._look()), asyncio.ensure_future(hand_over(self._hear))}
@@ -132,6 +161,9 @@ class EngineWatch:
                 await asyncio.wait(both)
 
     def _hear(self, heard: EngineMessage) -> None:
+        if self._replay is not None:
+            self._replay.held.append(heard)
+            return
         if (heard.at, heard.key) in self._seen:
             self._gauges.duplicate()
         else:
@@ -152,6 +184,11 @@ class EngineWatch:
 
     async def _look(self) -> None:
         """Take snapshots: one at once, then on each request and after each period."""
+        if self._replay is not None:
+            await asyncio.sleep(REPLAY)
+            missed, self._replay = self._replay.missed, None
+            for heard in missed:
+                self._hear(heard)
         trigger, stalled = "connect", False
         while True:
             self._doubts.clear()

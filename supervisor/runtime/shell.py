@@ -80,6 +80,7 @@ class Shell:
         observers: Sequence[Observer],
         chance: Callable[[], float],
         timing: Timing,
+        known_ns: int = 0,
         read_config: Callable[[], Awaitable[Event]],
         prepare: Callable[[], Awaitable[None]],
         system_docker: SystemEngine | None = None,
@@ -111,6 +112,7 @@ class Shell:
             period=timing.period,
             prepare=prepare,
             chance=chance,
+            known_ns=known_ns,
             besides=None if user_docker is None else user_docker.observed,
         )
         self._loop: Loop | None = None

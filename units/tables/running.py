@@ -89,7 +89,7 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         *rows(begun, fact.ResetAsked, None, do.forgive),
         *rows(begun, fact.StopAsked, P.STOPPING, do.halt),
         # dead, and perhaps stopped by a person
-        *rows((*exited, P.BACKOFF), fact.ContainerStopped, P.INACTIVE, do.bow),
+        *rows((*exited, P.BACKOFF, P.WAITING), fact.ContainerStopped, P.INACTIVE, do.bow),
         *died(kind, exited, fact.VerdictDue, given.current),
         *died(kind, exited, fact.ContainerDestroyed, container=False),
         *go(kind, exited, fact.StartAsked, do.after_wish),
@@ -188,17 +188,7 @@ def silence(up: tuple[Phase, ...]) -> tuple[Ignored, ...]:
             "a late report: this death is known, or it was no run of ours",
         ),
         Ignored(
-            (
-                P.INACTIVE,
-                P.WAITING,
-                P.CRASH_LOOP,
-                P.IMAGE_MISSING,
-                P.COMPLETED,
-                P.FAILED,
-                P.PULLING,
-                P.CREATING,
-                *going,
-            ),
+            (P.INACTIVE, P.CRASH_LOOP, P.IMAGE_MISSING, P.COMPLETED, P.FAILED, P.PULLING, P.CREATING, *going),
             (fact.ContainerStopped,),
             "nothing of it runs, or its end was asked for anyway",
         ),
