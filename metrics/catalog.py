@@ -318,6 +318,7 @@ TROUBLE = _gauge(
     "1 while the host has to do without something, though it runs; `dockwarden status` says why.",
     of=tuple(Concern),
 )
+ORPHANS = _gauge("orphans", "Running containers of units that the configuration no longer has.")
 SHUTTING_DOWN = _gauge("shutting_down", "1 while the host shuts down.")
 BUILD_INFO = _gauge("build_info", "What runs here; always 1.", version=OPEN, python=OPEN)
 LOOP_LAG = _histogram("loop_lag_seconds", "Lag of the supervisor's event loop, measured once a second.", QUICK)

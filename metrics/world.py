@@ -99,6 +99,7 @@ def host(world: World, user_docker: str, *, openmetrics: bool) -> Iterator[str]:
     counts = Counter(one.edge.via for unit in world.units.values() for one in stale(unit, view))
     yield write(catalog.STALE_EDGES, *(((via,), counts[via]) for via in catalog.TIES))
     yield write(catalog.TROUBLE, *(((of,), of in world.troubles) for of in Concern))
+    yield write(catalog.ORPHANS, ((), len(world.orphans)))
     yield write(catalog.SHUTTING_DOWN, ((), world.draining))
 
 

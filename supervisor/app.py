@@ -29,7 +29,7 @@ from supervisor.runtime.health_scheduler import shown
 from supervisor.runtime.heartbeat import Heartbeat, LogTender
 from supervisor.runtime.loop import Inbox, Observer
 from supervisor.runtime.sd_notify import Systemd
-from supervisor.runtime.shell import Shell, Timing
+from supervisor.runtime.shell import Shell
 from supervisor.runtime.switch_actions import SwitchActions
 from supervisor.state import paths
 from supervisor.state.choices import Choices
@@ -41,7 +41,7 @@ from units.memory import Clocks
 from units.quantities import Instant
 from units.spec import Switchable
 from units.troubles import Concern, TroubleTold
-from units.world import World
+from units.world import World, is_ours
 
 if TYPE_CHECKING:
     from hooks.notifier import Notifier
@@ -143,7 +143,7 @@ class Host:
             observers=self._observers(),
             chance=outside.chance,
             known_ns=kept.engine_ns if kept.same_boot and not world.watching else 0,
-            timing=Timing(settings.supervisor.snapshot_period, settings.supervisor.shutdown_total),
+            timing=settings.supervisor.timing,
             read_config=self._read_config,
             prepare=lambda: mode.prepare(self._engine, recreations),
             system_docker=self._system_docker,
@@ -209,7 +209,8 @@ class Host:
             if self._system_docker is not None:
                 await self._system_docker.stop()  # Started by us, and of no use to us.
             raise
-        self._log.info("shutdown.done", left_running=self._shell.gave_up)
+        left = self._shell.gave_up or bool(self.world.orphans and not is_ours(self.world.engine))
+        self._log.info("shutdown.done", left_running=left, orphans=list(self.world.orphans))
         return Exit.FAILED if self._shell.gave_up else Exit.OK
 
     async def _open(self, doors: contextlib.AsyncExitStack) -> None:

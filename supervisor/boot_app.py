@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from supervisor.dockerd.user_docker import UserDocker
     from supervisor.runtime.recreate import Recreations
 
+NEEDS_RESTART = "rancher.system_docker has changed: that needs a restart of System Docker and of the supervisor"
 PASSED_ON = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"})
 """Of our own environment, what user Docker gets besides ``rancher.docker.environment``."""
 
@@ -193,10 +194,14 @@ class _Booting:
             settings = await self._outside.in_thread(self._outside.read_settings, self._options.config)
         except BootError as error:
             return ConfigRefused(str(error))
+        problems, _ = settings.link_problems()
+        if problems:
+            return ConfigRefused("\n".join(map(str, problems)))
         choices.configure(settings.configured)
         self._lines.secrets.learn(settings.secrets)
+        later = "" if self.plan is None or settings.system_docker == self._settings.system_docker else NEEDS_RESTART
         settings = with_choices(settings, choices)
-        return ConfigRead(settings.units, settings.consoles)
+        return ConfigRead(settings.units, settings.consoles, settings.supervisor.timing, later)
 
     async def prepare(self, engine: Engine, _recreations: "Recreations | None") -> None:
         """Load the images that lie in a directory."""

@@ -8,7 +8,7 @@ from units.health import Health
 from units.quantities import Seconds
 from units.records import dataclass
 from units.spec import ContainerId, Switchable, UnitName, UnitSpec
-from units.troubles import TroubleTold
+from units.troubles import Timing, TroubleTold
 from units.unit import Failure, Look, StoppedBy
 
 
@@ -358,6 +358,9 @@ class ConfigRead:
     specs: tuple[UnitSpec, ...]
     consoles: tuple[UnitSpec, ...] = ()
     """All definitions of the console, of which ``specs`` has the chosen one."""
+    timing: Timing | None = None
+    later: str = ""
+    """What of it only counts from the next start of the supervisor."""
 
 
 @dataclass(frozen=True, slots=True)

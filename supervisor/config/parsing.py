@@ -41,6 +41,18 @@ DOCKER = (
     "selinux_enabled", "storage_driver", "userland_proxy", "insecure_registry",
 )  # fmt: skip
 DOCKER_ACTED_ON = ("args", "extra_args", "environment")
+USUAL = {"graph": "/var/lib/docker", "data_root": "/var/lib/docker"}
+SYSTEM_USUAL = {"graph": "/var/lib/system-docker", "data_root": "/var/lib/system-docker", "bridge": "none"}
+"""Values that change nothing."""
+OUT_OF_SIGHT = {
+    "graph": "--data-root",
+    "data_root": "--data-root",
+    "storage_driver": "--storage-driver",
+    "config_file": "--config-file",
+    "bip": "--bip",
+    "bridge": "--bridge",
+}
+"""Keys that are not acted on, with which data or addresses would be lost sight of; and the options that are."""
 TLS_FILES = ("ca_cert", "ca_key", "server_cert", "server_key")
 USER_DOCKER_ACTED_ON = (*DOCKER_ACTED_ON, "storage_context", "engine", "tls", "tls_args", *TLS_FILES)
 SERVING = Seconds(60)
@@ -126,7 +138,7 @@ def _user_docker(shapes: Validators, node: Node | None) -> UserDockerSettings | 
         return None
     path = "rancher.docker"
     entries = shapes.mapping(node, path, DOCKER) if node.value is not None else {}
-    _not_yet(shapes.report, entries, f"{path}.", USER_DOCKER_ACTED_ON)
+    _not_yet(shapes.report, _in_sight(shapes, entries, path, USUAL), f"{path}.", USER_DOCKER_ACTED_ON)
     context = shapes.text(entries["storage_context"], f"{path}.storage_context") if "storage_context" in entries else ""
     engine = shapes.text(entries["engine"], f"{path}.engine") if "engine" in entries else ""
     return UserDockerSettings(
@@ -166,6 +178,22 @@ def user_docker_spec(docker: UserDockerSettings, restart: RestartPolicy) -> Unit
     return placed(spec, UnitName(docker.storage_context))
 
 
+def _in_sight(
+    shapes: Validators, entries: Mapping[str, Node], path: str, usual: Mapping[str, str]
+) -> Mapping[str, Node]:
+    """The entries without those with which an engine would come up beside its data, which are refused."""
+    for key in OUT_OF_SIGHT.keys() & entries.keys():
+        if entries[key].text.rstrip("/") != usual.get(key, "") and entries[key].value not in {None, ""}:
+            lost = "addresses of containers" if key in {"bip", "bridge"} else "data: containers, images and volumes"
+            shapes.report.problem(
+                entries[key].place,
+                f"{path}.{key}",
+                f"not acted on by this version: the engine would come up without it, and lose sight of its {lost}",
+                f"say it as extra_args: [{OUT_OF_SIGHT[key]}={entries[key].text}]",
+            )
+    return {key: node for key, node in entries.items() if key not in OUT_OF_SIGHT}
+
+
 def _not_yet(report: ProblemReport, entries: Mapping[str, Node], prefix: str, acted_on: tuple[str, ...]) -> None:
     for key, node in entries.items():
         if key not in acted_on:
@@ -186,7 +214,7 @@ def _system_docker(shapes: Validators, node: Node | None) -> SystemDockerSetting
         return SystemDockerSettings()
     path = "rancher.system_docker"
     entries = shapes.mapping(node, path, DOCKER)
-    _not_yet(shapes.report, entries, f"{path}.", DOCKER_ACTED_ON)
+    _not_yet(shapes.report, _in_sight(shapes, entries, path, SYSTEM_USUAL), f"{path}.", DOCKER_ACTED_ON)
     return _daemon(shapes, entries, path)
 
 

@@ -10,6 +10,7 @@ from units.records import dataclass, replace
 from units.spec import CONSOLE, USER_DOCKER, RestartPolicy, StopPolicy, Switchable, UnitName, UnitSpec
 from units.tables.console import undefined
 from units.tables.storage import placed
+from units.troubles import Timing
 
 __all__ = ["ConfigError", "Reading", "Settings", "SupervisorSettings", "SystemDockerSettings", "UserDockerSettings"]
 
@@ -54,6 +55,10 @@ class SupervisorSettings:
     shutdown_total: Seconds = Seconds(60)
     snapshot_period: Seconds = Seconds(30)
     pull: bool = True
+
+    @property
+    def timing(self) -> Timing:
+        return Timing(self.snapshot_period, self.shutdown_total)
 
 
 @dataclass(frozen=True, slots=True)

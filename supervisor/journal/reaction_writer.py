@@ -18,7 +18,7 @@ from units.rules import Decision
 from units.spec import CONSOLE, USER_DOCKER, Switchable, UnitName
 from units.switch.record import STEP_MEANING, Switch, SwitchOutcome, SwitchResult
 from units.switch.record import in_words as outcome_in_words
-from units.troubles import TroubleTold
+from units.troubles import Concern, Reload, TroubleTold
 from units.unit import Phase, Reason, StoppedBy
 from units.words import duration, fact_in_words
 from units.world import Entry, Reaction, Transition, World
@@ -256,8 +256,8 @@ class _OneReaction:
                 self._tell("engine.back", "the event stream is open", version=version)
             case fact.SnapshotTaken():
                 self._snapshot(self._entry.event)
-            case fact.ConfigRead(specs=specs):
-                self._tell("config.read", f"{len(specs)} units are defined", units=len(specs))
+            case fact.ConfigRead():
+                self._config(self._entry.event)
             case fact.ConfigRefused(problems=problems):
                 self._tell("config.refused", problems, level="error")
             case TroubleTold():
@@ -268,6 +268,15 @@ class _OneReaction:
                 self._tell("shutdown.hurried", reason, level="warning")
             case _:
                 pass  # A unit's fact: its transitions are logged.
+
+    def _config(self, event: fact.ConfigRead) -> None:
+        units, became = len(event.specs), self._reaction.world.reload
+        if became is Reload.IN_FORCE:
+            self._tell("config.read", f"{units} units are defined", units=units)
+        elif became is Reload.WAITING:
+            self._tell("config.waiting", "a switch is under way; it is read again at its end", units=units)
+        else:
+            self._tell("config.refused", self._reaction.world.troubles.get(Concern.CONFIGURATION, ""), level="error")
 
     def _trouble(self, event: TroubleTold) -> None:
         of = event.of.value

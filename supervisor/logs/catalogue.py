@@ -181,13 +181,14 @@ CATALOGUE: tuple[CatalogueGroup, ...] = (
             CatalogueLine("boot.started", "info", "all checks passed, units are about to start"),
             CatalogueLine("boot.refused", "error", "`boot` ends with `exit_code`, nothing was changed"),
             CatalogueLine("config.warning", "warning", "an unknown key, or a dependency that is ignored"),
-            CatalogueLine("config.read", "info", "the configuration was read again"),
+            CatalogueLine("config.read", "info", "the configuration was read again, and is in force"),
+            CatalogueLine("config.waiting", "info", "it was read during a switch, and is read again at its end"),
             CatalogueLine("config.refused", "error", "the configuration is invalid; the current one stays in force"),
             CatalogueLine(
                 "host.trouble",
                 "error",
-                "the host has to do without something, though it runs: `of` is `state`, `configuration`, `choice`"
-                " or `restart`",
+                "the host has to do without something, though it runs: `of` is `state`, `configuration`, `choice`,"
+                " `orphans` or `restart`",
             ),
             CatalogueLine("host.well", "info", "what a `host.trouble` was about works again"),
             CatalogueLine("engine.back", "info", "the engine's event stream is open"),

@@ -115,6 +115,12 @@ class EngineWatch:
         self._log.debug("snapshot.asked", reason=why)
         self._doubts.set()
 
+    def look_every(self, period: Seconds) -> None:
+        """From now on snapshots are this far apart."""
+        if period != self._period:
+            self._period = period
+            self.doubt("another snapshot period")  # Else it would wait for the end of the old one.
+
     def leave(self) -> None:
         """Watch no more: the engine is about to end, and nothing that it says counts."""
         if self._run is not None:

@@ -150,13 +150,12 @@ class SupervisorStatus:
     pid: int
     started: Time
     draining: bool
+    configuration: str
     troubles: tuple[HostTrouble, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The status of the host."""
-
     engine: EngineStatus
     console: ConsoleStatus | None
     storage: StorageStatus | None
