@@ -120,8 +120,19 @@ class Host:
         self._control = self._make_control(options.run_dir)
         self._systemd = Systemd(outside.environ, loop.time, os.getpid())
         self._notifier = self._make_notifier()
-        for of, reason in mode.troubles.items():
+        unmet = settings.unmet(*(self.choices.chosen(of) for of in (Switchable.CONSOLE, Switchable.STORAGE)))
+        for of, reason in {**mode.troubles, **({Concern.CHOICE: unmet} if unmet else {})}.items():
             self.inbox.put(TroubleTold(of, reason))
+        self._switches = SwitchActions(
+            self._engine,
+            self.inbox,
+            self.choices,
+            self._user_docker,
+            log,
+            room=mode.room,
+            gates=gates,
+            in_thread=outside.in_thread,
+        )
         self._shell = Shell(
             world,
             self._engine,
@@ -148,16 +159,7 @@ class Host:
             prepare=lambda: mode.prepare(self._engine, recreations),
             system_docker=self._system_docker,
             user_docker=self._user_docker,
-            switches=SwitchActions(
-                self._engine,
-                self.inbox,
-                self.choices,
-                self._user_docker,
-                log,
-                room=mode.room,
-                gates=gates,
-                in_thread=outside.in_thread,
-            ),
+            switches=self._switches,
             recreations=recreations,
             gates=gates,
         )
@@ -284,6 +286,7 @@ class Host:
             engine=self._engine,
             choices=self.choices,
             user_docker=self._user_docker,
+            fits=self._switches.check,
             checks=self._checks,
             hooks=self.hooks,
             boot=self._boot_chart.told,

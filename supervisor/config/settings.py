@@ -105,6 +105,17 @@ class Settings:
                 units.append(spec)
         return replace(self, units=tuple(units), consoles=tuple(by_name.values()))
 
+    def unmet(self, console: str, storage: str) -> str:
+        """What was chosen and is not there any more, and what is in its place; empty when all is there."""
+        there = {spec.variant for spec in self.consoles}
+        names = {spec.name for spec in self.units}
+        said = []
+        if self.consoles and console not in {*there, self.configured[Switchable.CONSOLE]}:
+            said.append(f"the chosen console {console} is not defined any more; an existing container of it is used")
+        if USER_DOCKER in names and storage not in {*names, usual := self.configured[Switchable.STORAGE]}:
+            said.append(f"the chosen storage context {storage} is not defined any more; user Docker runs in {usual}")
+        return "; ".join(said)
+
     def link_problems(self) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
         """Errors and warnings of the dependency graph, each at the place where its unit was defined."""
         checked = links.check(self.units)
