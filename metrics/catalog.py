@@ -11,6 +11,7 @@ from units.records import dataclass
 from units.relinking import Cure
 from units.spec import Kind, Switchable, Via
 from units.switch.record import SwitchResult, SwitchStep
+from units.troubles import Concern
 from units.unit import UNIT_PHASES, Failure, Phase, Reason
 
 PREFIX = "dockwarden_"
@@ -316,6 +317,12 @@ SWITCH_ACTIVE = _gauge(
     "1 while a switch of the console, the storage context or the engine is under way.",
     of=tuple(Switchable),
 )
+TROUBLE = _gauge(
+    "host_trouble",
+    "1 while the host has to do without something, though it runs; `dockwarden status` says why.",
+    of=tuple(Concern),
+)
+ORPHANS = _gauge("orphans", "Running containers of units that the configuration no longer has.")
 SHUTTING_DOWN = _gauge("shutting_down", "1 while the host shuts down.")
 BUILD_INFO = _gauge("build_info", "What runs here; always 1.", version=OPEN, python=OPEN)
 LOOP_LAG = _histogram("loop_lag_seconds", "Lag of the supervisor's event loop, measured once a second.", QUICK)

@@ -17,6 +17,7 @@ from units.quantities import Instant
 from units.relinking import Cure
 from units.spec import CONSOLE, USER_DOCKER, UnitName
 from units.switch.record import Switch, SwitchOutcome, SwitchResult, SwitchStep
+from units.troubles import Reload
 from units.unit import Phase, Unit
 from units.world import Entry, Reaction, Transition, World
 
@@ -128,10 +129,8 @@ class Metrics:
                 self._last_snapshot = self._wall()
                 self._snapshots.add(trigger)
                 self._runs.keep(reaction.world)
-            case ConfigRead():
-                self._reread(taken=_took(event, reaction.world))
-            case ConfigRefused():
-                self._reread(taken=False)
+            case ConfigRead() | ConfigRefused():
+                self._reread(event, reaction.world.reload)
             case _:
                 pass
         if not self._booted:
@@ -214,10 +213,13 @@ class Metrics:
             case _:
                 pass
 
-    def _reread(self, *, taken: bool) -> None:
-        self._reloads.add("success" if taken else "refused")
-        if taken:
+    def _reread(self, event: ConfigRead | ConfigRefused, became: Reload) -> None:
+        if became is Reload.WAITING:
+            return  # It is read again when the switch has ended.
+        self._reloads.add("success" if became is Reload.IN_FORCE else "refused")
+        if became is Reload.IN_FORCE and isinstance(event, ConfigRead):
             self._config_read = self._wall()
+            self._snapshot_period = self._snapshot_period if event.timing is None else event.timing.period
 
     def engine_call(self, operation: str, outcome: str, seconds: float) -> None:
         """A call ended. ``outcome``: ``ok``, or the name of a Failure in small letters."""
@@ -361,12 +363,6 @@ class Metrics:
         yield plain(catalog.BOOT_PHASE, [((phase,), took) for phase, took in phases], openmetrics=openmetrics)
         version = (self._version, sys.version.split()[0])
         yield plain(catalog.BUILD_INFO, [(version, 1)], openmetrics=openmetrics)
-
-
-def _took(event: ConfigRead, world: World) -> bool:
-    """A configuration whose dependencies do not hold is refused as a whole, by the core."""
-    units = world.units
-    return all(spec.name in units and units[spec.name].spec == spec for spec in event.specs)
 
 
 def _at_rest(unit: Unit) -> bool:

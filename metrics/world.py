@@ -13,6 +13,7 @@ from units.quantities import Instant
 from units.relinking import stale
 from units.spec import CONSOLE, USER_DOCKER, Switchable
 from units.tables.console import dirty, persistent
+from units.troubles import Concern
 from units.unit import Phase, StoppedBy, Unit
 from units.world import World
 
@@ -97,6 +98,8 @@ def host(world: World, user_docker: str, *, openmetrics: bool) -> Iterator[str]:
     view = _view(world)
     counts = Counter(one.edge.via for unit in world.units.values() for one in stale(unit, view))
     yield write(catalog.STALE_EDGES, *(((via,), counts[via]) for via in catalog.TIES))
+    yield write(catalog.TROUBLE, *(((of,), of in world.troubles) for of in Concern))
+    yield write(catalog.ORPHANS, ((), len(world.orphans)))
     yield write(catalog.SHUTTING_DOWN, ((), world.draining))
 
 

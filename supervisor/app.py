@@ -29,7 +29,7 @@ from supervisor.runtime.health_scheduler import shown
 from supervisor.runtime.heartbeat import Heartbeat, LogTender
 from supervisor.runtime.loop import Inbox, Observer
 from supervisor.runtime.sd_notify import Systemd
-from supervisor.runtime.shell import Shell, Timing
+from supervisor.runtime.shell import Shell
 from supervisor.runtime.switch_actions import SwitchActions
 from supervisor.state import paths
 from supervisor.state.choices import Choices
@@ -40,7 +40,8 @@ from units.events import Event
 from units.memory import Clocks
 from units.quantities import Instant
 from units.spec import Switchable
-from units.world import World
+from units.troubles import Concern, TroubleTold
+from units.world import World, is_ours
 
 if TYPE_CHECKING:
     from hooks.notifier import Notifier
@@ -119,6 +120,19 @@ class Host:
         self.control = self._make_control(options.run_dir)
         self._systemd = Systemd(outside.environ, loop.time, os.getpid())
         self._notifier = self._make_notifier()
+        unmet = settings.unmet(*(self.choices.chosen(of) for of in (Switchable.CONSOLE, Switchable.STORAGE)))
+        for of, reason in {**mode.troubles, **({Concern.CHOICE: unmet} if unmet else {})}.items():
+            self.inbox.put(TroubleTold(of, reason))
+        self._switches = SwitchActions(
+            self._engine,
+            self.inbox,
+            self.choices,
+            self._user_docker,
+            log,
+            room=mode.room,
+            gates=gates,
+            in_thread=outside.in_thread,
+        )
         self._shell = Shell(
             world,
             self._engine,
@@ -132,26 +146,21 @@ class Host:
                 log,
                 counters=self.metrics.counted,
                 failed=self.metrics.state_failed,
+                tell=lambda reason: self.inbox.put(TroubleTold(Concern.STATE, reason)),
+                troubled=Concern.STATE in mode.troubles,
+                engine_ns=kept.engine_ns,
                 in_thread=outside.in_thread,
             ),
             observers=self._observers(),
             chance=outside.chance,
             wall=outside.wall,
-            timing=Timing(settings.supervisor.snapshot_period, settings.supervisor.shutdown_total),
+            known_ns=kept.engine_ns if kept.same_boot and not world.watching else 0,
+            timing=settings.supervisor.timing,
             read_config=self._read_config,
             prepare=lambda: mode.prepare(self._engine, recreations),
             system_docker=self._system_docker,
             user_docker=self._user_docker,
-            switches=SwitchActions(
-                self._engine,
-                self.inbox,
-                self.choices,
-                self._user_docker,
-                log,
-                room=mode.room,
-                gates=gates,
-                in_thread=outside.in_thread,
-            ),
+            switches=self._switches,
             recreations=recreations,
             gates=gates,
         )
@@ -203,7 +212,8 @@ class Host:
             if self._system_docker is not None:
                 await self._system_docker.stop()  # Started by us, and of no use to us.
             raise
-        self._log.info("shutdown.done", left_running=self._shell.gave_up)
+        left = self._shell.gave_up or bool(self.world.orphans and not is_ours(self.world.engine))
+        self._log.info("shutdown.done", left_running=left, orphans=list(self.world.orphans))
         return Exit.FAILED if self._shell.gave_up else Exit.OK
 
     async def _open(self, doors: contextlib.AsyncExitStack) -> None:
@@ -277,6 +287,7 @@ class Host:
             engine=self._engine,
             choices=self.choices,
             user_docker=self._user_docker,
+            fits=self._switches.check,
             checks=self._checks,
             hooks=self.hooks,
             boot=self._boot_chart.told,

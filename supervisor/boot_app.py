@@ -1,8 +1,9 @@
 """The mode ``boot``: a host with a configuration, on an engine of our own or on one that runs already."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import structlog
@@ -16,16 +17,17 @@ from supervisor.engine.discovery import OwnContainers
 from supervisor.engine.port import Engine, EngineError, SystemEngine, UserEngine
 from supervisor.logs.pipeline import LAST_WORDS, Pipeline, configure_logging
 from supervisor.mode import Mode, OnCall, Options, Outside
-from supervisor.preflight import BootError, Exit, check_links, open_state, refuse
+from supervisor.preflight import BootError, Exit, open_state, read_settings, refuse, settings_for_boot
 from supervisor.runtime.loop import Inbox, Observer
 from supervisor.state import paths
 from supervisor.state.choices import Choices
-from supervisor.state.lock import LockError, LockHeld, RunLock
+from supervisor.state.lock import LockError, LockHeld, RunLock, engine_lock, state_lock
 from supervisor.state.writer import SavedState
 from units import links
 from units.events import ConfigRead, ConfigRefused, Event
 from units.memory import Clocks, recall
 from units.spec import USER_DOCKER, Switchable
+from units.troubles import Concern
 from units.world import World, fresh_engine, new_world
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from supervisor.dockerd.user_docker import UserDocker
     from supervisor.runtime.recreate import Recreations
 
+NEEDS_RESTART = "rancher.system_docker has changed: that needs a restart of System Docker and of the supervisor"
 PASSED_ON = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"})
 """Of our own environment, what user Docker gets besides ``rancher.docker.environment``."""
 
@@ -42,21 +45,24 @@ def boot(options: Options, runner: Callable[..., int]) -> int:
     """Check everything that can be checked before anything is touched, then run until the host goes down."""
     lines = configure_logging(options.log_format, options.log_level, targets=options.log_targets)
     log: FilteringBoundLogger = structlog.get_logger()
-    outside = Outside()
+    last = options.state_dir / paths.LAST_CONFIG
+    outside = Outside(read_settings=partial(read_settings, last=last))
     try:
-        settings = outside.read_settings(options.config)
-        check_links(settings)
         assert options.run_dir is not None
         with RunLock(options.run_dir):
-            open_state(options.state_dir, log)
+            unsaved = open_state(options.state_dir)
+            with state_lock(options.state_dir):
+                reading = settings_for_boot(options.config, last)
+                troubles = {Concern.STATE: unsaved, Concern.CONFIGURATION: reading.said}
 
-            async def run() -> int:
-                mode = boot_mode(options, settings, outside, log, lines)
-                host = Host(options, mode, outside, log, lines)
-                host.handle_signals()
-                return await host.run()
+                async def run() -> int:
+                    mode = boot_mode(options, reading.settings, outside, log, lines, troubles=troubles)
+                    with engine_lock(mode.url):
+                        host = Host(options, mode, outside, log, lines)
+                        host.handle_signals()
+                        return await host.run()
 
-            return runner(run)
+                return runner(run)
     except BootError as error:
         return refuse(log, str(error), error.code)
     except LockHeld as error:
@@ -68,7 +74,13 @@ def boot(options: Options, runner: Callable[..., int]) -> int:
 
 
 def boot_mode(
-    options: Options, settings: Settings, outside: Outside, log: FilteringBoundLogger, lines: Pipeline
+    options: Options,
+    settings: Settings,
+    outside: Outside,
+    log: FilteringBoundLogger,
+    lines: Pipeline,
+    *,
+    troubles: Mapping[Concern, str] = MappingProxyType({}),
 ) -> Mode:
     """Raises BootError: there is no engine to be started, or no permission on its socket."""
     booting = _Booting(options, settings, outside, log, lines)
@@ -84,6 +96,7 @@ def boot_mode(
         gates=_all_gates,
         room=booting.room,
         observers=booting.observers,
+        troubles={of: reason for of, reason in troubles.items() if reason},
         make_system_docker=None if booting.plan is None else booting.make_system_docker,
     )
 
@@ -171,7 +184,7 @@ class _Booting:
     def first_world(self, kept: SavedState, clocks: Clocks, choices: Choices) -> World:
         settings = with_choices(self._settings, choices)
         units = recall(settings.units, kept.units, clocks, same_boot=kept.same_boot, same_host_boot=kept.same_host_boot)
-        for warning in (*settings.warnings, *check_links(settings)):
+        for warning in (*settings.warnings, *settings.link_problems()[1]):
             self._log.warning("config.warning", problem=str(warning))
         engine = fresh_engine(clocks.now, ours=self.plan is not None)
         return new_world(units, links.check(settings.units).links, settings.consoles, engine=engine)
@@ -181,10 +194,14 @@ class _Booting:
             settings = await self._outside.in_thread(self._outside.read_settings, self._options.config)
         except BootError as error:
             return ConfigRefused(str(error))
+        problems, _ = settings.link_problems()
+        if problems:
+            return ConfigRefused("\n".join(map(str, problems)))
         choices.configure(settings.configured)
         self._lines.secrets.learn(settings.secrets)
+        later = "" if self.plan is None or settings.system_docker == self._settings.system_docker else NEEDS_RESTART
         settings = with_choices(settings, choices)
-        return ConfigRead(settings.units, settings.consoles)
+        return ConfigRead(settings.units, settings.consoles, settings.supervisor.timing, later)
 
     async def prepare(self, engine: Engine, _recreations: "Recreations | None") -> None:
         """Load the images that lie in a directory."""

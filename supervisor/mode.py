@@ -25,6 +25,7 @@ from supervisor.state.writer import SavedState, Store
 from units.events import Event
 from units.memory import Clocks
 from units.records import dataclass
+from units.troubles import Concern
 from units.world import World
 
 if TYPE_CHECKING:
@@ -138,5 +139,7 @@ class Mode:
     """Further ones."""
     room: Callable[[], tuple[int, int]] = lambda: (0, 0)
     """Free and all bytes where the engine keeps its containers; two zeros: not known."""
+    troubles: Mapping[Concern, str] = field(default_factory=dict)
+    """What was found before the start that the host has to do without."""
     make_system_docker: Callable[[Inbox], SystemEngine] | None = None
     """Makes what watches the engine's process, where it is ours."""

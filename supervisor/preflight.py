@@ -1,15 +1,18 @@
 """Checks before the start: configuration, dependencies, state directory; and how a start is refused."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
-from supervisor.config.isolated import ConfigRefusedError, ConfigUnreadError, read_apart
-from supervisor.config.settings import Settings
-from supervisor.config.tree import Problem
-from supervisor.state.file import StateError, StateFile
-from supervisor.state.paths import STATE_FILE
+from supervisor.config.isolated import ConfigRefusedError, ConfigUnreadError, read_apart, read_for_boot
+from supervisor.config.settings import Reading, Settings
+from supervisor.os_errors import cannot
+from supervisor.state.atomic import replace
+from supervisor.state.paths import STATE_DIR, WATCH_STATE_DIR
+
+PROBE = ".probe"
 
 
 class Exit:
@@ -38,9 +41,22 @@ def refuse(log: FilteringBoundLogger, reason: str, code: int) -> int:
     return code
 
 
-def read_settings(paths: tuple[Path, ...]) -> Settings:
+def read_settings(paths: tuple[Path, ...], last: Path | None = None) -> Settings:
+    """All of the configuration; a good one is kept at ``last``. Raises BootError."""
+    with _as_boot_error():
+        return read_apart(paths, kernel_command_line(), last)
+
+
+def settings_for_boot(paths: tuple[Path, ...], last: Path) -> Reading:
+    """The configuration, or what a host can boot with instead. Raises BootError: there is nothing."""
+    with _as_boot_error():
+        return read_for_boot(paths, kernel_command_line(), last)
+
+
+@contextlib.contextmanager
+def _as_boot_error() -> Iterator[None]:
     try:
-        return read_apart(paths, kernel_command_line())
+        yield
     except ConfigRefusedError as error:
         raise BootError(Exit.CONFIG, str(error)) from error
     except ConfigUnreadError as error:
@@ -55,28 +71,19 @@ def kernel_command_line() -> str:
         return ""
 
 
-def check_links(settings: Settings) -> tuple[Problem, ...]:
-    """The graph's warnings. Raises BootError for an unknown unit or a cycle."""
-    problems, warnings = settings.link_problems()
-    if problems:
-        raise BootError(Exit.CONFIG, "\n".join(map(str, problems)))
-    return warnings
+def open_state(state_dir: Path) -> str:
+    """Why nothing can be kept in the state directory, as a sentence; empty when all is well.
 
-
-def open_state(state_dir: Path, log: FilteringBoundLogger) -> StateFile:
-    """Check that the state directory is writable now, not after the first crash."""
-    store = StateFile(state_dir / STATE_FILE, log)
+    A host that has booted before comes up without saving. Raises BootError for a directory that is not there and cannot
+    be made: a mistyped one, as those that are used unasked are no reason to stay down.
+    """
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = state_dir / ".probe"
-        probe.write_bytes(b"x" * 4096)
-        probe.unlink()
-        store.load()
-    except (OSError, StateError) as error:
-        with contextlib.suppress(OSError):
-            (state_dir / ".probe").unlink()
-        raise BootError(
-            Exit.STATE,
-            f"the state directory {state_dir} cannot be used: {error}; make it writable or choose another --state-dir",
-        ) from error
-    return store
+        replace(state_dir / PROBE, b"x" * 4096, durable=False)
+        (state_dir / PROBE).unlink()
+    except OSError as error:
+        said = cannot(f"keep anything in {state_dir}", error, "choose another --state-dir")
+        if not state_dir.is_dir() and state_dir not in {STATE_DIR, WATCH_STATE_DIR}:
+            raise BootError(Exit.STATE, said) from error
+        return f"{said}; until then nothing that happens is remembered over a restart of the supervisor"
+    return ""

@@ -29,7 +29,7 @@ from supervisor.runtime.loop import Observer
 from supervisor.runtime.recreate import Recreations
 from supervisor.state.choices import Choices
 from supervisor.state.file import StateError
-from supervisor.state.lock import LockError, LockHeld, RunLock
+from supervisor.state.lock import LockError, LockHeld, RunLock, engine_lock, state_lock
 from supervisor.state.paths import engine_url
 from supervisor.state.writer import SavedState, Store
 from units import links
@@ -38,6 +38,7 @@ from units.machine import Moment
 from units.memory import Clocks
 from units.quantities import Seconds
 from units.records import dataclass, replace
+from units.troubles import Concern
 from units.world import Entry, Reaction, World, new_world
 
 LONGEST = 1e6
@@ -65,15 +66,20 @@ def watch(options: WatchOptions, runner: Callable[..., int]) -> int:
     try:
         assert host.run_dir is not None
         with RunLock(host.run_dir):
-            open_state(host.state_dir, log)
+            unsaved = open_state(host.state_dir)
             outside = Outside()
+            with state_lock(host.state_dir):
 
-            async def run() -> int:
-                running = Host(host, watch_mode(options, outside, log, lines), outside, log, lines)
-                running.handle_signals()
-                return await running.run()
+                async def run() -> int:
+                    mode = watch_mode(options, outside, log, lines)
+                    if unsaved:
+                        mode = replace(mode, troubles={Concern.STATE: unsaved})
+                    with engine_lock(mode.url):
+                        running = Host(host, mode, outside, log, lines)
+                        running.handle_signals()
+                        return await running.run()
 
-            return runner(run)
+                return runner(run)
     except BootError as error:
         return refuse(log, str(error), error.code)
     except LockHeld as error:
@@ -192,11 +198,8 @@ async def read_config(_choices: Choices) -> Event:
 
 
 def _known_names(store: Store) -> Mapping[str, str]:
-    with contextlib.suppress(StateError):
-        kept = (store.load() or {}).get("names")
-        if isinstance(kept, dict):
-            return {str(key): str(name) for key, name in kept.items()}
-    return {}
+    kept = (store.load() or {}).get("names")
+    return {str(key): str(name) for key, name in kept.items()} if isinstance(kept, dict) else {}
 
 
 def own_containers() -> frozenset[str]:

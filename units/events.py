@@ -9,6 +9,7 @@ from units.observed import Observed as Observed  # noqa: PLC0414 - its name is k
 from units.quantities import Seconds
 from units.records import dataclass
 from units.spec import ContainerId, Switchable, UnitName, UnitSpec
+from units.troubles import Timing, TroubleTold
 from units.unit import Failure, Look, StoppedBy
 
 
@@ -330,6 +331,9 @@ class ConfigRead:
     specs: tuple[UnitSpec, ...]
     consoles: tuple[UnitSpec, ...] = ()
     """All definitions of the console, of which ``specs`` has the chosen one."""
+    timing: Timing | None = None
+    later: str = ""
+    """What of it only counts from the next start of the supervisor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,16 +360,10 @@ class ShutdownOverdue:
     """The last deadline of a shutdown passed with units still running: the engine is stopped all the same."""
 
 
+ConfigEvent: TypeAlias = ConfigRead | ConfigRefused
+ShutdownEvent: TypeAlias = ShutdownAsked | ShutdownHurried | ShutdownOverdue
 WorldEvent: TypeAlias = (
-    SnapshotTaken
-    | EngineLost
-    | EngineStalled
-    | EngineBack
-    | ConfigRead
-    | ConfigRefused
-    | ShutdownAsked
-    | ShutdownHurried
-    | ShutdownOverdue
+    SnapshotTaken | EngineLost | EngineStalled | EngineBack | TroubleTold | ConfigEvent | ShutdownEvent
 )
 
 

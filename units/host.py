@@ -12,6 +12,7 @@ from units.records import replace
 from units.spec import CONSOLE, Kind, UnitSpec
 from units.step import LOOKING, Step
 from units.tables.by_kind import rules_of
+from units.troubles import Concern, Reload, TroubleTold
 from units.unit import Phase, Stamp, StoppedBy, Unit
 from units.world import fresh_unit, is_ours
 
@@ -48,9 +49,9 @@ def take_event(step: Step, event: WorldEvent) -> None:
         case fact.ConfigRead():
             _read_config(step, event)
         case fact.ConfigRefused(problems=problems):
-            step.world = replace(step.world, reloading=frozenset())
-            step.notices.append(f"configuration refused, the current one stays in force: {problems}")
-            step.poke("configuration")
+            _refuse_config(step, problems)
+        case TroubleTold(of=of, reason=reason):
+            _note(step, of, reason)
         case fact.ShutdownAsked(total=total):
             _drain(step, total)
         case fact.ShutdownHurried():
@@ -59,6 +60,12 @@ def take_event(step: Step, event: WorldEvent) -> None:
             step.world = replace(step.world, overdue=step.world.draining)
         case _:
             assert_never(event)
+
+
+def _note(step: Step, of: Concern, reason: str) -> None:
+    """A trouble begins, has another reason, or is over."""
+    others = {concern: said for concern, said in step.world.troubles.items() if concern is not of}
+    step.world = replace(step.world, troubles={**others, of: reason} if reason else others)
 
 
 def _take_of_engine(step: Step, event: fact.EngineBack | fact.EngineLost | engine_events.EngineStalled) -> None:
@@ -106,6 +113,7 @@ def _take_snapshot(step: Step, event: fact.SnapshotTaken) -> None:
             step.put(replace(step.units[name], unread=why))
     step.commands.extend(leftovers(step.units, event))
     _take_consoles(step, event)
+    _take_orphans(step, event)
     if came_up:
         step.world = replace(step.world, engine_up=True, engine_reason="serving")
         step.poke("engine")
@@ -153,6 +161,19 @@ def _take_consoles(step: Step, event: fact.SnapshotTaken) -> None:
     step.commands.extend(console.park(step.world.consoles, others, chosen.spec))
 
 
+def _take_orphans(step: Step, event: fact.SnapshotTaken) -> None:
+    """Note what runs of units that left the configuration while no supervisor ran; nothing is done to it."""
+    found = tuple(sorted(one.name for one in event.containers if one.running and one.unit not in step.units))
+    if found == step.world.orphans or step.world.watching:
+        return
+    step.world = replace(step.world, orphans=found)
+    said = (
+        f"no unit of the configuration, and running on: {', '.join(found)}; end them with docker rm -f, or define them"
+    )
+    _note(step, Concern.ORPHANS, said if found else "")
+    step.notices.extend([said] if found else [])
+
+
 def _drain(step: Step, total: Seconds) -> None:
     if step.world.draining:
         return
@@ -183,16 +204,26 @@ def end_engine(step: Step) -> None:
         step.push(fact.DrainAsked(world.engine.name, ENGINE_GRACE))
 
 
-def _change_specs(step: Step, specs: tuple[UnitSpec, ...]) -> None:
+def _refuse_config(step: Step, problems: str) -> None:
+    said = f"configuration refused, the current one stays in force: {problems}"
+    step.notices.append(said)
+    step.world = replace(step.world, reloading=frozenset(), reload=Reload.REFUSED)
+    if not step.world.watching:  # Which has no configuration to be mended.
+        _note(step, Concern.CONFIGURATION, said)
+    step.poke("configuration")
+
+
+def _change_specs(step: Step, specs: tuple[UnitSpec, ...], later: str) -> None:
     """Apply a configuration that was read again; only the units whose definition changed are touched."""
     checked = check((*specs, *_gone(step, specs)))
     step.notices.extend(checked.warnings)
     if checked.errors:
-        step.notices.append("configuration refused, the current one stays in force: " + "; ".join(checked.errors))
-        step.world = replace(step.world, reloading=frozenset())
-        step.poke("configuration")
+        _refuse_config(step, "; ".join(checked.errors))
         return
-    step.world = replace(step.world, links=checked.links, reloading=frozenset())
+    step.world = replace(step.world, links=checked.links, reloading=frozenset(), reload=Reload.IN_FORCE)
+    _note(step, Concern.CONFIGURATION, "")
+    _note(step, Concern.RESTART, later)
+    step.notices.extend([later] if later else [])
     for spec in specs:
         old = step.units.get(spec.name)
         if old is None:
@@ -214,10 +245,9 @@ def _change_specs(step: Step, specs: tuple[UnitSpec, ...]) -> None:
 
 def _read_config(step: Step, event: fact.ConfigRead) -> None:
     if step.world.switch is None:
-        _change_specs(step, _with_present_console(step, event))
+        _change_specs(step, _with_present_console(step, event), event.later)
         return
-    step.notices.append("configuration not reloaded: a switch is in progress; reload it afterwards")
-    step.world = replace(step.world, reloading=frozenset())
+    step.world = replace(step.world, reloading=frozenset(), reload=Reload.WAITING)
     step.poke("configuration")
 
 

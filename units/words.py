@@ -55,6 +55,7 @@ FACTS: Mapping[str, str] = {
     "EngineBack": "engine back",
     "ConfigRead": "configuration read",
     "ConfigRefused": "configuration refused",
+    "TroubleTold": "trouble of the host",
     "ShutdownAsked": "shutdown requested",
     "ShutdownHurried": "shutdown hurried",
     "SwitchAsked": "switch requested",
@@ -67,7 +68,9 @@ FACTS: Mapping[str, str] = {
 """The facts of ``units.events`` in words, for log, page, timeline and ``why``. The class names stay in JSON only."""
 
 
-HOST_FACTS = frozenset(name for name in FACTS if name.startswith(("Engine", "Snapshot", "Config", "Shutdown")))
+HOST_FACTS = frozenset(
+    name for name in FACTS if name.startswith(("Engine", "Snapshot", "Config", "Shutdown", "Trouble"))
+)
 _FREE_TEXT = re.compile(r"\b(output|message|reason|problems|why|said)=")
 
 

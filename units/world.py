@@ -10,6 +10,7 @@ from units.quantities import NEVER, Instant, Seconds
 from units.records import dataclass
 from units.spec import SYSTEM_DOCKER, WATCHED_ENGINE, Kind, Policy, RestartPolicy, UnitName, UnitSpec
 from units.switch.record import Switch, SwitchOutcome
+from units.troubles import Concern, Reload
 from units.unit import Phase, Reason, StandbyContainer, Unit
 
 
@@ -42,6 +43,11 @@ class World:
     """The units are whatever containers there are: each snapshot says which."""
     given_up: frozenset[str] = frozenset()
     """Consoles that were already replaced by another one, because they did not run."""
+    troubles: Mapping[Concern, str] = field(default_factory=dict)
+    """What the host has to do without, each in a sentence."""
+    reload: Reload = Reload.IN_FORCE
+    orphans: tuple[str, ...] = ()
+    """Running containers of ours whose unit is not in the configuration, by name."""
 
     @property
     def units_drained(self) -> bool:

@@ -1,24 +1,21 @@
-"""The child that reads the configuration for a supervisor: paths come in as JSON, pickled settings go out."""
+"""The child that reads the configuration for a supervisor: paths come in as JSON, a pickled reading goes out."""
 
 import json
 import pickle
 import sys
-from pathlib import Path
 
-from supervisor.config.isolated import REFUSED
-from supervisor.config.loader import read
+from supervisor.config.isolated import REFUSED, answer
 from supervisor.config.tree import ConfigError
 
 
 def main() -> int:
     """Answer ``isolated.py``, which started us."""
-    asked = json.load(sys.stdin)
     try:
-        settings = read([Path(path) for path in asked["paths"]], asked["kernel"])
+        found = answer(json.load(sys.stdin))
     except ConfigError as error:
         sys.stdout.write(str(error))
         return REFUSED
-    sys.stdout.buffer.write(pickle.dumps(settings))
+    sys.stdout.buffer.write(pickle.dumps(found))
     return 0
 
 

@@ -1,9 +1,11 @@
 """Finds, reads and merges the layers of a configuration, lowest first; the only reader of its files."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 from supervisor.config import yaml_source
 from supervisor.config.parsing import env_files, parse
@@ -11,6 +13,7 @@ from supervisor.config.service_draft import env_file_path
 from supervisor.config.settings import Settings
 from supervisor.config.tree import ConfigError, Location, Node, ProblemReport, lookup, merged
 from supervisor.os_errors import why
+from units.records import dataclass, replace
 
 LIMIT = 4 << 20
 """Bytes of one file: more is no configuration."""
@@ -42,29 +45,79 @@ rancher:
 """The lowest layer: the defaults of the settings' types, written out so that ``explain`` can name them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The texts that a configuration is made of, as they were read."""
+
+    layers: tuple[tuple[str, str], ...]
+    """Name and text of each file, lowest first."""
+    tokens: tuple[str, ...] = ()
+    """Of the kernel's command line, above all files."""
+    env_files: Mapping[str, str] = field(default_factory=dict)
+    """Text of each ``env_file`` that a service names."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """Why others cannot be read."""
+
+    def nodes(self, report: ProblemReport) -> list[Node]:
+        """The layers, lowest first: shipped defaults, files, the kernel's command line."""
+        files = (("shipped defaults", SHIPPED), *self.layers)
+        layers = [_layer(source, text, report) for source, text in files]
+        return [node for node in (*layers, *(_token(token, report) for token in self.tokens)) if node is not None]
+
+    def settings(self, report: ProblemReport) -> Settings:
+        """Raises ConfigError with all problems, those already in the report too."""
+        return self.parsed(merge(self.nodes(report)), report)
+
+    def parsed(self, root: Node, report: ProblemReport) -> Settings:
+        """As ``settings``, of a tree that was merged. A missing ``env_file`` is reported where it is named."""
+        for node, path in env_files(root):
+            if (why_not := self.unread.get(env_file_path(node))) is not None:
+                report.problem(node.place, path, why_not)
+        return parse(root, report, {**dict.fromkeys(self.unread, ""), **self.env_files})
+
+    def as_plain(self) -> dict[str, Any]:
+        return {
+            "layers": [list(layer) for layer in self.layers],
+            "tokens": list(self.tokens),
+            "env_files": dict(self.env_files),
+        }
+
+    @classmethod
+    def of_plain(cls, plain: Mapping[str, Any]) -> "Sources":
+        """Raises KeyError, TypeError and ValueError for what ``as_plain`` has not made."""
+        layers = tuple((str(source), str(text)) for source, text in plain["layers"])
+        return cls(layers, tuple(map(str, plain["tokens"])), dict(plain["env_files"]))
+
+
+def gather(paths: Sequence[Path], kernel: str, report: ProblemReport) -> Sources:
+    """Read all files; those that cannot be read are reported."""
+    files = [file for path in paths for file in _files(path, report)]
+    layers = tuple((str(file), text) for file in files if (text := _readable(file, report)) is not None)
+    sources = Sources(layers, tuple(token for token in kernel.split() if token.startswith("rancher.")))
+    texts: dict[str, str] = {}
+    unread: dict[str, str] = {}
+    for node, _ in env_files(merge(sources.nodes(ProblemReport()))):
+        file = env_file_path(node)
+        try:
+            texts[file] = _text(Path(file))
+        except (OSError, ValueError) as error:
+            unread[file] = f"cannot be read: {file}: {_why(error)}"
+    return replace(sources, env_files=texts, unread=unread)
+
+
 def read(paths: Sequence[Path], kernel: str = "") -> Settings:
     """Settings from these files and the kernel's command line. Raises ConfigError with all problems."""
     report = ProblemReport()
-    root = merge(load(paths, kernel, report))
-    return parse(root, report, _env_files(root, report))
+    return gather(paths, kernel, report).settings(report)
 
 
 def explain(paths: Sequence[Path], key: str, kernel: str = "") -> Node | None:
     """The node at a dotted key, with the place that set it. Raises ConfigError."""
     report = ProblemReport()
-    root = merge(load(paths, kernel, report))
+    root = merge(gather(paths, kernel, report).nodes(report))
     if report.problems:
         raise ConfigError(report.problems)
     return lookup(root, key)
-
-
-def load(paths: Sequence[Path], kernel: str, report: ProblemReport) -> list[Node]:
-    """The layers, lowest first: shipped defaults, files in the given order, the kernel's command line."""
-    shipped = yaml_source.parse(SHIPPED, "shipped defaults", report)
-    assert shipped is not None
-    layers = [layer for path in paths for file in _files(path, report) if (layer := _layer(file, report)) is not None]
-    tokens = [token for token in kernel.split() if token.startswith("rancher.")]
-    return [shipped, *layers, *(layer for token in tokens if (layer := _token(token, report)) is not None)]
 
 
 def merge(layers: Iterable[Node]) -> Node:
@@ -111,23 +164,25 @@ def _named(directory: Path) -> list[Path]:
     )
 
 
-def _layer(file: Path, report: ProblemReport) -> Node | None:
-    source = str(file)
+def _readable(file: Path, report: ProblemReport) -> str | None:
+    place = Location(str(file))
     try:
-        text = _text(file)
+        return _text(file)
     except OSError as error:
-        report.problem(Location(source), "", f"cannot be read: {_why(error)}", "name a cloud-config with --config")
-        return None
+        report.problem(place, "", f"cannot be read: {_why(error)}", "name a cloud-config with --config")
     except ValueError as error:
-        report.problem(Location(source), "", _why(error))
-        return None
+        report.problem(place, "", _why(error))
+    return None
+
+
+def _layer(source: str, text: str, report: ProblemReport) -> Node | None:
     node = yaml_source.parse(text, source, report)
     if node is None:
         return None
     if not isinstance(node.value, dict):
         report.problem(node.place, "", f"expected a mapping, found {node.kind}", "begin with 'rancher:'")
         return None
-    if text.partition("\n")[0].rstrip() != HEADER:
+    if text is not SHIPPED and text.partition("\n")[0].rstrip() != HEADER:
         report.warning(Location(source, 1, 1), "", f"does not begin with {HEADER}")
     return node
 
@@ -155,19 +210,6 @@ def _kernel_value(text: str, place: Location) -> Node:
     if isinstance(node.value, str) and re.fullmatch(r"\[.*\]", node.value):
         return Node([Node(part, node.place, part) for part in node.value[1:-1].split(",")], node.place)
     return node
-
-
-def _env_files(root: Node, report: ProblemReport) -> dict[str, str]:
-    """Text of each ``env_file`` that a service names; one that cannot be read is reported where it is named."""
-    texts: dict[str, str] = {}
-    for node, path in env_files(root):
-        file = env_file_path(node)
-        try:
-            texts[file] = _text(Path(file))
-        except (OSError, ValueError) as error:
-            texts[file] = ""
-            report.problem(node.place, path, f"cannot be read: {file}: {_why(error)}")
-    return texts
 
 
 def _text(file: Path) -> str:

@@ -41,6 +41,18 @@ DOCKER = (
     "selinux_enabled", "storage_driver", "userland_proxy", "insecure_registry",
 )  # fmt: skip
 DOCKER_ACTED_ON = ("args", "extra_args", "environment")
+USUAL = {"graph": "/var/lib/docker", "data_root": "/var/lib/docker"}
+SYSTEM_USUAL = {"graph": "/var/lib/system-docker", "data_root": "/var/lib/system-docker", "bridge": "none"}
+"""Values that change nothing."""
+OUT_OF_SIGHT = {
+    "graph": "--data-root",
+    "data_root": "--data-root",
+    "storage_driver": "--storage-driver",
+    "config_file": "--config-file",
+    "bip": "--bip",
+    "bridge": "--bridge",
+}
+"""Keys that are not acted on, with which data or addresses would be lost sight of; and the options that are."""
 TLS_FILES = ("ca_cert", "ca_key", "server_cert", "server_key")
 USER_DOCKER_ACTED_ON = (*DOCKER_ACTED_ON, "storage_context", "engine", "tls", "tls_args", *TLS_FILES)
 SERVING = Seconds(60)
@@ -61,7 +73,6 @@ def parse(root: Node, report: ProblemReport, env_files: Mapping[str, str] | None
     nodes = shapes.mapping(services, "rancher.services") if services is not None else {}
     found = _units(shapes, nodes, environment, supervisor, env_files or {})
     consoles = tuple(spec for spec in found if spec.name == CONSOLE)
-    _refuse_shared_consoles(shapes, consoles, rancher)
     units = [spec for spec in found if spec.name != CONSOLE]
     if consoles:
         chosen = _console(shapes, consoles, rancher.get("console"))
@@ -109,15 +120,17 @@ def _console(shapes: Validators, consoles: tuple[UnitSpec, ...], node: Node | No
     return by_name.get(name) or undefined(name)
 
 
-def _refuse_shared_consoles(shapes: Validators, consoles: tuple[UnitSpec, ...], rancher: Mapping[str, Node]) -> None:
-    names = [spec.variant for spec in consoles]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        shapes.report.problem(
-            rancher["services"].place,
-            "rancher.services",
-            f"two services define the console '{name}'",
-            "give one of them another label io.rancher.os.console",
-        )
+def _refuse_shared_consoles(shapes: Validators, specs: Mapping[str, UnitSpec], nodes: Mapping[str, Node]) -> None:
+    """``specs``: by the name of their service."""
+    first: dict[str, str] = {}
+    for name, spec in specs.items():
+        if spec.name == CONSOLE and first.setdefault(spec.variant, name) != name:
+            shapes.report.problem(
+                nodes[name].place,
+                f"rancher.services.{name}",
+                f"two services define the console '{spec.variant}'",
+                "give one of them another label io.rancher.os.console",
+            )
 
 
 def _user_docker(shapes: Validators, node: Node | None) -> UserDockerSettings | None:
@@ -125,7 +138,7 @@ def _user_docker(shapes: Validators, node: Node | None) -> UserDockerSettings | 
         return None
     path = "rancher.docker"
     entries = shapes.mapping(node, path, DOCKER) if node.value is not None else {}
-    _not_yet(shapes.report, entries, f"{path}.", USER_DOCKER_ACTED_ON)
+    _not_yet(shapes.report, _in_sight(shapes, entries, path, USUAL), f"{path}.", USER_DOCKER_ACTED_ON)
     context = shapes.text(entries["storage_context"], f"{path}.storage_context") if "storage_context" in entries else ""
     engine = shapes.text(entries["engine"], f"{path}.engine") if "engine" in entries else ""
     return UserDockerSettings(
@@ -165,6 +178,22 @@ def user_docker_spec(docker: UserDockerSettings, restart: RestartPolicy) -> Unit
     return placed(spec, UnitName(docker.storage_context))
 
 
+def _in_sight(
+    shapes: Validators, entries: Mapping[str, Node], path: str, usual: Mapping[str, str]
+) -> Mapping[str, Node]:
+    """The entries without those with which an engine would come up beside its data, which are refused."""
+    for key in OUT_OF_SIGHT.keys() & entries.keys():
+        if entries[key].text.rstrip("/") != usual.get(key, "") and entries[key].value not in {None, ""}:
+            lost = "addresses of containers" if key in {"bip", "bridge"} else "data: containers, images and volumes"
+            shapes.report.problem(
+                entries[key].place,
+                f"{path}.{key}",
+                f"not acted on by this version: the engine would come up without it, and lose sight of its {lost}",
+                f"say it as extra_args: [{OUT_OF_SIGHT[key]}={entries[key].text}]",
+            )
+    return {key: node for key, node in entries.items() if key not in OUT_OF_SIGHT}
+
+
 def _not_yet(report: ProblemReport, entries: Mapping[str, Node], prefix: str, acted_on: tuple[str, ...]) -> None:
     for key, node in entries.items():
         if key not in acted_on:
@@ -185,7 +214,7 @@ def _system_docker(shapes: Validators, node: Node | None) -> SystemDockerSetting
         return SystemDockerSettings()
     path = "rancher.system_docker"
     entries = shapes.mapping(node, path, DOCKER)
-    _not_yet(shapes.report, entries, f"{path}.", DOCKER_ACTED_ON)
+    _not_yet(shapes.report, _in_sight(shapes, entries, path, SYSTEM_USUAL), f"{path}.", DOCKER_ACTED_ON)
     return _daemon(shapes, entries, path)
 
 
@@ -284,7 +313,9 @@ def _units(
                 nodes[name].place, f"rancher.services.{name}.labels", f"before: there is no unit '{target}'; ignored"
             )
     specs = [unit_spec(draft, before.get(draft.name, [])) for draft in drafts]
-    consoles = {draft.name for draft, spec in zip(drafts, specs, strict=True) if spec.name == CONSOLE}
+    by_service = {draft.name: spec for draft, spec in zip(drafts, specs, strict=True)}
+    _refuse_shared_consoles(shapes, by_service, nodes)
+    consoles = {name for name, spec in by_service.items() if spec.name == CONSOLE}
     return tuple(_with_console(spec, consoles) for spec in specs)
 
 

@@ -10,8 +10,9 @@ from units.records import dataclass, replace
 from units.spec import CONSOLE, USER_DOCKER, RestartPolicy, StopPolicy, Switchable, UnitName, UnitSpec
 from units.tables.console import undefined
 from units.tables.storage import placed
+from units.troubles import Timing
 
-__all__ = ["ConfigError", "Settings", "SupervisorSettings", "SystemDockerSettings", "UserDockerSettings"]
+__all__ = ["ConfigError", "Reading", "Settings", "SupervisorSettings", "SystemDockerSettings", "UserDockerSettings"]
 
 TLS_ARGS = (
     "--tlsverify",
@@ -54,6 +55,10 @@ class SupervisorSettings:
     shutdown_total: Seconds = Seconds(60)
     snapshot_period: Seconds = Seconds(30)
     pull: bool = True
+
+    @property
+    def timing(self) -> Timing:
+        return Timing(self.snapshot_period, self.shutdown_total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,17 @@ class Settings:
                 units.append(spec)
         return replace(self, units=tuple(units), consoles=tuple(by_name.values()))
 
+    def unmet(self, console: str, storage: str) -> str:
+        """What was chosen and is not there any more, and what is in its place; empty when all is there."""
+        there = {spec.variant for spec in self.consoles}
+        names = {spec.name for spec in self.units}
+        said = []
+        if self.consoles and console not in {*there, self.configured[Switchable.CONSOLE]}:
+            said.append(f"the chosen console {console} is not defined any more; an existing container of it is used")
+        if USER_DOCKER in names and storage not in {*names, usual := self.configured[Switchable.STORAGE]}:
+            said.append(f"the chosen storage context {storage} is not defined any more; user Docker runs in {usual}")
+        return "; ".join(said)
+
     def link_problems(self) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
         """Errors and warnings of the dependency graph, each at the place where its unit was defined."""
         checked = links.check(self.units)
@@ -109,3 +125,11 @@ class Settings:
             return Problem(self.places.get(unit, Location("rancher.services")), f"rancher.services.{unit}", text)
 
         return tuple(map(told, checked.errors)), tuple(map(told, checked.warnings))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read, and why that is not the configuration on disk; empty when it is."""
+
+    settings: Settings
+    said: str = ""

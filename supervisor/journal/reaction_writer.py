@@ -18,6 +18,7 @@ from units.rules import Decision
 from units.spec import CONSOLE, USER_DOCKER, Switchable, UnitName
 from units.switch.record import STEP_MEANING, Switch, SwitchOutcome, SwitchResult
 from units.switch.record import in_words as outcome_in_words
+from units.troubles import Concern, Reload, TroubleTold
 from units.unit import Phase, Reason, StoppedBy
 from units.words import duration, fact_in_words
 from units.world import Entry, Reaction, Transition, World
@@ -255,16 +256,34 @@ class _OneReaction:
                 self._tell("engine.back", "the event stream is open", version=version)
             case fact.SnapshotTaken():
                 self._snapshot(self._entry.event)
-            case fact.ConfigRead(specs=specs):
-                self._tell("config.read", f"{len(specs)} units are defined", units=len(specs))
+            case fact.ConfigRead():
+                self._config(self._entry.event)
             case fact.ConfigRefused(problems=problems):
                 self._tell("config.refused", problems, level="error")
+            case TroubleTold():
+                self._trouble(self._entry.event)
             case fact.ShutdownAsked(reason=reason, total=total):
                 self._tell("shutdown.asked", reason, total=total)
             case fact.ShutdownHurried(reason=reason):
                 self._tell("shutdown.hurried", reason, level="warning")
             case _:
                 pass  # A unit's fact: its transitions are logged.
+
+    def _config(self, event: fact.ConfigRead) -> None:
+        units, became = len(event.specs), self._reaction.world.reload
+        if became is Reload.IN_FORCE:
+            self._tell("config.read", f"{units} units are defined", units=units)
+        elif became is Reload.WAITING:
+            self._tell("config.waiting", "a switch is under way; it is read again at its end", units=units)
+        else:
+            self._tell("config.refused", self._reaction.world.troubles.get(Concern.CONFIGURATION, ""), level="error")
+
+    def _trouble(self, event: TroubleTold) -> None:
+        of = event.of.value
+        if event.reason:
+            self._tell("host.trouble", event.reason, level="error", of=of)
+        else:
+            self._tell("host.well", f"{of}: it works again", of=of)
 
     def _snapshot(self, event: fact.SnapshotTaken) -> None:
         corrected = sum(transition.on != "PeerChanged" for transition in self._reaction.transitions)

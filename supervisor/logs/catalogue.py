@@ -181,8 +181,16 @@ CATALOGUE: tuple[CatalogueGroup, ...] = (
             CatalogueLine("boot.started", "info", "all checks passed, units are about to start"),
             CatalogueLine("boot.refused", "error", "`boot` ends with `exit_code`, nothing was changed"),
             CatalogueLine("config.warning", "warning", "an unknown key, or a dependency that is ignored"),
-            CatalogueLine("config.read", "info", "the configuration was read again"),
+            CatalogueLine("config.read", "info", "the configuration was read again, and is in force"),
+            CatalogueLine("config.waiting", "info", "it was read during a switch, and is read again at its end"),
             CatalogueLine("config.refused", "error", "the configuration is invalid; the current one stays in force"),
+            CatalogueLine(
+                "host.trouble",
+                "error",
+                "the host has to do without something, though it runs: `of` is `state`, `configuration`, `choice`,"
+                " `orphans` or `restart`",
+            ),
+            CatalogueLine("host.well", "info", "what a `host.trouble` was about works again"),
             CatalogueLine("engine.back", "info", "the engine's event stream is open"),
             CatalogueLine("engine.awaited", "info", "the event stream has not been open yet, and why"),
             CatalogueLine("engine.lost", "warning", "the event stream was open and has ended"),
@@ -208,6 +216,10 @@ CATALOGUE: tuple[CatalogueGroup, ...] = (
             CatalogueLine("state.corrupt", "warning", "the state file is damaged and was moved aside"),
             CatalogueLine(
                 "state.not-written", "error", "the state cannot be written (for example a full disk); logged once"
+            ),
+            CatalogueLine("state.unread", "error", "a state file is there and cannot be read; the one before it is"),
+            CatalogueLine(
+                "state.older", "warning", "the newest state file is of no use, so the one before it was read"
             ),
             CatalogueLine("state.written-again", "info", "the state can be written again"),
             CatalogueLine(

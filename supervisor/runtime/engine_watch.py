@@ -26,7 +26,7 @@ from units.events import (
     SnapshotTaken,
 )
 from units.quantities import Seconds
-from units.reconcile import doubtful, missed
+from units.reconcile import doubtful
 from units.records import replace
 from units.spec import ContainerId, UnitName
 from units.unit import Failure, Unit
@@ -50,6 +50,26 @@ LIFE = (ContainerStarted, ContainerDied, ContainerDestroyed)
 """What a snapshot may be first to tell, and a stream tells a moment later."""
 HEARING = Seconds(2)
 """Within it the stream tells what a snapshot saw, unless it is deaf."""
+REPLAY = 0.1
+"""Seconds that an engine has to tell what happened while no supervisor ran: it does so with the first bytes."""
+
+
+class Replay:
+    """What the engine tells at the first connection of the time since the last supervisor.
+
+    It counts only if the last known event is told again. Else the engine has been started since then, or has forgotten
+    that far back: an engine that starts ends what its predecessor left, and that looks like a person's stops.
+    """
+
+    def __init__(self, known_ns: int) -> None:
+        self.known_ns = known_ns
+        self.held: list[EngineMessage] = []
+
+    @property
+    def missed(self) -> list[EngineMessage]:
+        if all(heard.at != self.known_ns for heard in self.held):
+            return []
+        return [heard for heard in self.held if heard.at > self.known_ns]
 
 
 class EngineTooOldError(Exception):
@@ -84,9 +104,12 @@ def refuse_old(info: EngineInfo) -> None:
 class EngineWatch:
     """``prepare`` runs at each connection before the first snapshot (it loads images).
 
-    ``besides``: adds to a snapshot what is not a container of the engine.
-    ``units``: what is believed now; only what differs from it is inspected.
-    ``wall``: seconds since 1970.
+    Args:
+        besides: adds to a snapshot what is not a container of the engine.
+        units: what is believed now; only what differs from it is inspected.
+        wall: seconds since 1970.
+        known_ns: the stamp of the last event that the supervisor before us took in. What the engine tells since then
+            comes before the first snapshot: only so is a death known from a person's stop.
     """
 
     def __init__(
@@ -99,6 +122,7 @@ class EngineWatch:
         period: Seconds,
         prepare: Callable[[], Awaitable[None]],
         chance: Callable[[], float] = random.random,
+        known_ns: int = 0,
         besides: Callable[[], Awaitable[tuple[Observed, ...]]] | None = None,
         units: Callable[[], Mapping[UnitName, Unit]],
         wall: Callable[[], float] = time.time,
@@ -116,6 +140,7 @@ class EngineWatch:
         """The engine was last away from its stamp of the last event before to our time of its first answer, in ns."""
         self._besides = besides
         self._units = units
+        self._replay = Replay(known_ns) if known_ns else None
         self._doubts = asyncio.Event()
         self._run: asyncio.Task[None] | None = None
         self._last_ns: int | None = None
@@ -132,6 +157,12 @@ class EngineWatch:
         """Request a snapshot soon; several requests share one."""
         self._log.debug("snapshot.asked", reason=why)
         self._doubts.set()
+
+    def look_every(self, period: Seconds) -> None:
+        """From now on snapshots are this far apart."""
+        if period != self._period:
+            self._period = period
+            self.doubt("another snapshot period")  # Else it would wait for the end of the old one.
 
     def leave(self) -> None:
         """Watch no more: the engine is about to end, and nothing that it says counts."""
@@ -165,7 +196,7 @@ class EngineWatch:
         self._tries += 1
         asked = self._wall()
         info = await self._engine.info()
-        if self._tries > 1 or self._wall() - asked > PROMPT:
+        if self._last_ns is not None and (self._tries > 1 or self._wall() - asked > PROMPT):
             self._absence = self._last_ns or 0, int(self._wall() * 1e9)
         self._tries = 0
         return info
@@ -185,9 +216,12 @@ class EngineWatch:
         since, now = None, int(self._wall() * 1e9)
         if self._last_ns is not None:  # Never ahead of now: an engine may refuse that, and it would hide what comes.
             since = max(0, min(self._last_ns, now) - OVERLAP_NS)
+        if self._replay is not None:
+            since = min(self._replay.known_ns, now)
+            self._replay.held.clear()
         async with self._engine.events(since) as hand_over:
             self._gauges.stream_connected(connected=True)
-            if since is not None:
+            if since is not None and self._replay is None:
                 self._gauges.reconnected()
             self._last_ns = min(self._last_ns or now, now)
             self._inbox.put(EngineBack(info.version))
@@ -202,6 +236,9 @@ class EngineWatch:
                 await asyncio.wait(both)
 
     def _hear(self, heard: EngineMessage) -> None:
+        if self._replay is not None:
+            self._replay.held.append(heard)
+            return
         if (heard.at, heard.key) in self._seen:
             self._gauges.duplicate()
         else:
@@ -229,6 +266,11 @@ class EngineWatch:
 
     async def _look(self) -> None:
         """Take snapshots: one at once, then on each request and after each period."""
+        if self._replay is not None:
+            await asyncio.sleep(REPLAY)
+            replayed, self._replay = self._replay.missed, None
+            for heard in replayed:
+                self._hear(heard)
         trigger, stalled, pause = "connect", False, FIRST_WAIT
         while True:
             self._doubts.clear()

@@ -75,7 +75,8 @@ def in_short(world: World) -> str:
     up = sum(unit.phase.arrived for unit in units)
     bad = sorted(unit.name for unit in units if unit.phase.stuck)
     trouble = f"; needs attention: {', '.join(bad[:5])}" if bad else ""
-    return f"{up} of {len(world.units)} units up{trouble}"
+    lacking = f"; trouble: {', '.join(sorted(world.troubles))}" if world.troubles else ""
+    return f"{up} of {len(world.units)} units up{trouble}{lacking}"
 
 
 def _watchdog(environ: Mapping[str, str], pid: int) -> float:

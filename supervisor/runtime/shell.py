@@ -13,11 +13,11 @@ from supervisor.runtime.health_scheduler import CheckResult, HealthScheduler, Pr
 from supervisor.runtime.loop import Inbox, Loop, Observer
 from supervisor.runtime.switch_actions import SwitchActions
 from supervisor.state.writer import StateWriter
-from units.events import Event, ShutdownAsked, ShutdownHurried, ShutdownOverdue
+from units.events import ConfigRead, Event, ShutdownAsked, ShutdownHurried, ShutdownOverdue
 from units.machine import Moment
 from units.quantities import Seconds
-from units.records import dataclass
 from units.spec import UnitName
+from units.troubles import Reload, Timing
 from units.world import Entry, Reaction, World
 
 if TYPE_CHECKING:
@@ -29,15 +29,6 @@ LAST_GRACE = Seconds(15)
 
 ENGINE_END = Seconds(50)
 """After that: an engine of ours has had SIGTERM, its grace, and SIGKILL. Then we exit, also if it does not end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Time limits, from ``rancher.supervisor``."""
-
-    period: Seconds = Seconds(30)
-    """Between two snapshots when nothing else requests one."""
-    shutdown: Seconds = Seconds(60)
 
 
 class ShellGauges(Gauges, ProbeGauges, Protocol):
@@ -81,6 +72,7 @@ class Shell:
         chance: Callable[[], float],
         wall: Callable[[], float],
         timing: Timing,
+        known_ns: int = 0,
         read_config: Callable[[], Awaitable[Event]],
         prepare: Callable[[], Awaitable[None]],
         system_docker: SystemEngine | None = None,
@@ -114,6 +106,7 @@ class Shell:
             prepare=prepare,
             chance=chance,
             wall=wall,
+            known_ns=known_ns,
             besides=None if user_docker is None else user_docker.observed,
             units=lambda: self.world.units,
         )
@@ -126,6 +119,13 @@ class Shell:
     @property
     def world(self) -> World:
         return self._start_world if self._loop is None else self._loop.world
+
+    def observe(self, entry: Entry, _moment: Moment, reaction: Reaction) -> None:
+        """A configuration that is in force may bring other limits."""
+        event = entry.event
+        if isinstance(event, ConfigRead) and event.timing and reaction.world.reload is Reload.IN_FORCE:
+            self._timing = event.timing
+            self._watch.look_every(event.timing.period)
 
     def outcomes(self, unit: UnitName) -> tuple[CheckResult, ...]:
         """The last outcomes of a unit's own health checks."""
@@ -178,7 +178,7 @@ class Shell:
                 make_gating=self._make_gating,
             )
             self._prober = prober = HealthScheduler(self._engine, self._inbox, tasks, self._gauges, chance=self._chance)
-            told = (*self._observers, prober, self._keeper, self._drained)
+            told = (*self._observers, prober, self._keeper, self._drained, self)
             self._loop = Loop(
                 self._start_world,
                 self._inbox,

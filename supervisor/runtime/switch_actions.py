@@ -65,7 +65,7 @@ class SwitchActions:
     async def carry_out(self, order: CheckSwitch | KeepChoice | DropIntent, cause: str) -> None:
         match order:
             case CheckSwitch():
-                refusals = await self._check(order) or await self._vetoes(order, cause)
+                refusals = await self.check(order) or await self._vetoes(order, cause)
                 self._inbox.put(SwitchChecked(order.token, refusals), cause=cause)
             case KeepChoice():
                 if await self._write(self._choices.choose(order.of, order.name), order.token, cause):
@@ -87,7 +87,8 @@ class SwitchActions:
             return False
         return True
 
-    async def _check(self, order: CheckSwitch) -> tuple[str, ...]:
+    async def check(self, order: CheckSwitch) -> tuple[str, ...]:
+        """Why this would fail, in words; empty: it may begin."""
         try:
             match order.of:
                 case Switchable.CONSOLE:

@@ -11,7 +11,13 @@ SECRET = 0o600
 
 
 def replace(
-    path: Path, content: bytes, mode: int | None = SECRET, *, durable: bool = True, suffix: str = "new"
+    path: Path,
+    content: bytes,
+    mode: int | None = SECRET,
+    *,
+    durable: bool = True,
+    suffix: str = "new",
+    before: str = "",
 ) -> None:
     """Write a file beside it and rename that. Raises OSError; then the old file is intact.
 
@@ -22,10 +28,11 @@ def replace(
         durable: it survives a power cut. Not needed for what counts only in this boot of the host.
         suffix: of the file beside it. It is always the same, so that what a power cut leaves does not pile up; only
             where several processes may write at a time each needs one of its own.
+        before: as ``replace_in`` takes it.
     """
     fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        replace_in(fd, path.name, content, mode, durable=durable, suffix=suffix)
+        replace_in(fd, path.name, content, mode, durable=durable, suffix=suffix, before=before)
     finally:
         os.close(fd)
 
@@ -39,8 +46,12 @@ def replace_in(
     owner: tuple[int, int] | None = None,
     durable: bool = True,
     suffix: str = "new",
+    before: str = "",
 ) -> None:
-    """As ``replace``, in an open directory. ``owner``: user and group that the file is given to."""
+    """As ``replace``, in an open directory. ``owner``: user and group that the file is given to.
+
+    ``before``: the name that the file before this one is kept under. Between two renames the directory has only that.
+    """
     new = f".{name}.{suffix}"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(new, dir_fd=directory)
@@ -55,6 +66,9 @@ def replace_in(
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
+        if before:
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(name, before, src_dir_fd=directory, dst_dir_fd=directory)
         os.replace(new, name, src_dir_fd=directory, dst_dir_fd=directory)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -1,4 +1,6 @@
-"""The state that outlives a supervisor: one checksummed JSON file, replaced atomically.
+"""The state that outlives a supervisor: a checksummed JSON file, replaced atomically, and the one before it.
+
+A file that is lost, empty, damaged or cannot be read is never the end of a start: the one before it is read then.
 
 All functions block (they wait for the disk): call them in a thread.
 """
@@ -19,7 +21,7 @@ KEPT_CORRUPT = 9
 
 
 class StateError(Exception):
-    """The state can be neither read nor written; the text says why and what to do."""
+    """The state cannot be written; the text says why and what to do."""
 
 
 class CorruptError(Exception):
@@ -27,47 +29,54 @@ class CorruptError(Exception):
 
 
 class StateFile:
-    """The state of one supervisor; it has one writer, which the run directory's lock ensures."""
+    """The state of one supervisor; it has one writer, which the state directory's lock ensures."""
 
     def __init__(self, path: Path, log: FilteringBoundLogger) -> None:
         self.path = path
+        self.before = path.with_name(f"{path.name}.before")
+        """The file before the present one."""
         self._log = log
 
     def load(self) -> dict[str, Any] | None:
-        """Read the saved state; ``None`` when there is none, or it is damaged.
+        """Read what was saved last, else what was saved before that; ``None`` when there is neither.
 
-        A damaged file is moved to ``<name>.corrupt-<n>`` and reported: a damaged state must not prevent a start.
-
-        Raises:
-            StateError: the file is there, and the system does not let us read it.
+        A damaged file is moved to ``<name>.corrupt-<n>``. That, and one that cannot be read, is reported.
         """
+        newest = self._read(self.path)
+        if newest is not None:
+            return newest
+        older = self._read(self.before)
+        if older is not None:
+            self._log.warning("state.older", path=str(self.before), reason=f"{self.path.name} is of no use")
+        return older
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
         try:
-            content = self.path.read_bytes()
+            return decode(path.read_bytes())
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise StateError(_way_out("read", self.path, error)) from error
-        try:
-            return decode(content)
+            self._log.error("state.unread", error=_way_out("read", path, error))
+            return None
         except CorruptError as error:
-            self._set_aside(str(error))
+            self._set_aside(path, str(error))
             return None
 
-    def _set_aside(self, reason: str) -> None:
+    def _set_aside(self, path: Path, reason: str) -> None:
         aside = self._free_name()
         try:
-            self.path.replace(aside)
+            path.replace(aside)
         except OSError as error:
-            self._log.warning("state.corrupt", path=str(self.path), reason=reason, kept=False, error=str(error))
+            self._log.warning("state.corrupt", path=str(path), reason=reason, kept=False, error=str(error))
         else:
-            self._log.warning("state.corrupt", path=str(self.path), reason=reason, kept=str(aside))
+            self._log.warning("state.corrupt", path=str(path), reason=reason, kept=str(aside))
 
     def _free_name(self) -> Path:
         names = [self.path.with_name(f"{self.path.name}.corrupt-{n}") for n in range(1, KEPT_CORRUPT + 1)]
         return next((name for name in names if not name.exists()), names[-1])
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the file. Then the state survives a power cut; after an error the old one is intact.
+        """Replace the file. Then the state survives a power cut; after an error the old ones are intact.
 
         Raises:
             StateError: a full or read-only disk, say.
@@ -75,7 +84,7 @@ class StateFile:
         content = encode(state)
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            replace(self.path, content)
+            replace(self.path, content, before=self.before.name)
         except OSError as error:
             raise StateError(_way_out("write", self.path, error)) from error
 
@@ -96,8 +105,11 @@ def decode(content: bytes) -> dict[str, Any]:
     if document.get("version") != VERSION:
         raise CorruptError(f"version {document.get('version')!r}, expected {VERSION}")
     state: dict[str, Any] = document["state"]
-    if document.get("sha256") != _checksum(state):
-        raise CorruptError("the checksum does not match")
+    try:
+        if document.get("sha256") != _checksum(state):
+            raise CorruptError("the checksum does not match")
+    except RecursionError as error:
+        raise CorruptError("nested too deeply") from error
     return state
 
 

@@ -13,6 +13,8 @@ from units.memory import Clocks, remember
 from units.records import dataclass
 from units.world import Entry, Reaction, World
 
+FAR_OFF_NS = 2**63
+"""The last moment that an engine's stamp can name."""
 PAUSE = 0.2
 """Seconds between a change and its write, so that many changes are one write."""
 
@@ -41,6 +43,8 @@ class SavedState:
     same_boot: bool
     same_host_boot: bool
     counters: dict[str, Any]
+    engine_ns: int = 0
+    """The engine's stamp on the last event that this state knows of, nanoseconds since 1970; 0: none."""
 
 
 def read(store: Store, boot: BootId) -> SavedState:
@@ -54,11 +58,19 @@ def read(store: Store, boot: BootId) -> SavedState:
         same_host and state.get("ended") is False,
         same_host,
         counters if isinstance(counters, dict) else {},
+        stamp if isinstance(stamp := state.get("engine_ns"), int) and 0 < stamp < FAR_OFF_NS else 0,
     )
 
 
 class StateWriter:
-    """An observer that notices changes, and a task that writes them. A failed write is logged once, and retried."""
+    """An observer that notices changes, and a task that writes them. A failed write is told once, and retried.
+
+    Args:
+        failed: called for each failed write.
+        tell: is given the reason of the first one, and "" when writing works again.
+        troubled: it is known that nothing can be written now.
+        engine_ns: the stamp of the last event that the kept state knows of.
+    """
 
     def __init__(
         self,
@@ -69,6 +81,9 @@ class StateWriter:
         *,
         counters: Callable[[], dict[str, Any]],
         failed: Callable[[], None],
+        tell: Callable[[str], object],
+        troubled: bool = False,
+        engine_ns: int = 0,
         in_thread: Callable[..., Awaitable[None]] = asyncio.to_thread,
     ) -> None:
         self._store = store
@@ -77,15 +92,18 @@ class StateWriter:
         self._log = log
         self._counters = counters
         self._failed = failed
+        self._tell = tell
         self._in_thread = in_thread
         self._world: World | None = None
         self._dirty = asyncio.Event()
         self._urgent = asyncio.Event()
         """Operator requests must be saved even right before the supervisor ends."""
-        self._complained = False
+        self._complained = troubled
+        self._engine_ns = engine_ns
 
-    def observe(self, _entry: Entry, _moment: Moment, reaction: Reaction) -> None:
+    def observe(self, entry: Entry, _moment: Moment, reaction: Reaction) -> None:
         self._world = reaction.world
+        self._engine_ns = max(self._engine_ns, entry.engine_ns)
         if reaction.transitions:
             self._dirty.set()
         if any(step.before.wanted is not step.after.wanted for step in reaction.transitions):
@@ -110,6 +128,7 @@ class StateWriter:
             "ended": ended,
             "units": remember(self._world, self._clocks()),
             "counters": self._counters(),
+            "engine_ns": self._engine_ns,
         }
         try:
             await self._in_thread(self._store.save, state)
@@ -118,8 +137,10 @@ class StateWriter:
             self._dirty.set()
             if not self._complained:
                 self._log.error("state.not-written", error=str(error))
+                self._tell(str(error))
             self._complained = True
             return
         if self._complained:
             self._log.info("state.written-again")
+            self._tell("")
         self._complained = False

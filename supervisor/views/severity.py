@@ -98,11 +98,15 @@ def headline(engine: Row, boss: Row, units: Sequence[Row], switch: Row | None = 
         worry = Level.NEEDS_YOU if engine["version"] else Level.ON_ITS_WAY
         return Headline(worry, "the engine does not answer", reason=engine["reason"])
     ranked = in_order(units)
+    troubles = boss.get("troubles", ())
     ill = [unit for unit in ranked if level(unit) is Level.NEEDS_YOU]
     moving = [unit for unit in ranked if level(unit) is Level.ON_ITS_WAY]
     if ill:
         needs = "1 unit needs attention" if len(ill) == 1 else f"{len(ill)} units need attention"
         return _naming(Level.NEEDS_YOU, needs, ill)
+    if troubles:
+        named = ", ".join(trouble["of"] for trouble in troubles)
+        return Headline(Level.NEEDS_YOU, f"the host needs attention: {named}", reason=troubles[0]["reason"])
     if switch is not None:
         whither = f"{switch['of']}: {switch['origin'] or 'own'} to {switch['target'] or 'own'}"
         return Headline(Level.ON_ITS_WAY, f"a switch of the {whither}, {switch['step']}", switch["since"])

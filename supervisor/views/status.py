@@ -58,6 +58,8 @@ def host(world: World, context: Context) -> dict[str, Any]:
             "pid": context.pid,
             "started": as_iso(context.started),
             "draining": world.draining,
+            "configuration": world.reload.value,
+            "troubles": [{"of": of.value, "reason": reason} for of, reason in sorted(world.troubles.items())],
         },
     }
 

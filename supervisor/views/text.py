@@ -141,6 +141,10 @@ def show_status(screen: Screen, answer: Mapping[str, Any]) -> None:
         screen.line(f"{'':<12}{screen.paint(unit['state'], COLOURS.get(unit['state']))}{screen.fit(clean(said), 24)}")
     going = ", going down" if boss["draining"] else ""
     screen.line(f"supervisor  {boss['version']}, pid {boss['pid']}, for {since(boss['started'])}{going}")
+    if (read := boss.get("configuration", "in-force")) != "in-force":
+        screen.line(f"config      {read.replace('-', ' ')}")
+    for trouble in boss.get("troubles", ()):
+        screen.line(f"{screen.paint('trouble', RED)}     " + screen.fit(clean(trouble["reason"]), 12))
     _show_places(screen, answer)
     good = sum(unit["state"] in {"ready", "completed"} for unit in units)
     screen.line(f"units       {good} of {len(units)} ready or completed")

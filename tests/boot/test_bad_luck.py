@@ -1,5 +1,7 @@
 """Bad input and bad luck: a clear message, the documented exit code, and nothing else disturbed."""
 
+import json
+import signal
 import socket
 import subprocess
 import sys
@@ -56,18 +58,14 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_configuration_is_refused_before_anything_is_touched(name: str, tmp_path: Path) -> None:
-    """Exit code 78, all problems with their places, and neither run nor state directory is made."""
+def test_a_bad_configuration_is_refused_by_validate(name: str, tmp_path: Path) -> None:
+    """Exit code 78, and all problems with their places."""
     text, code, wanted = BAD[name]
     config = tmp_path / "c.yml"
     config.write_text(text)
-    state, run_dir = tmp_path / "state", tmp_path / "run"
-    ended = run("boot", "--config", config, "--state-dir", state, "--run-dir", run_dir, "--log-format", "console")
+    ended = run("config", "validate", config)
     assert ended.returncode == code, ended
     assert all(part in ended.stdout for part in wanted), ended.stdout
-    assert not state.exists()
-    assert not run_dir.exists()
-    assert run("config", "validate", config).returncode == code
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -233,19 +231,47 @@ def test_no_permission_on_the_socket_is_no_riddle(bed: Bed) -> None:
 
 
 @pytest.mark.parametrize("options", ["ro", "size=4k"])
-def test_a_state_dir_that_cannot_be_written_is_told(bed: Bed, options: str) -> None:
-    """Read-only or full: exit code 73, the directory, and the way out; no engine was started."""
+def test_a_host_comes_up_with_a_state_dir_that_cannot_be_written(bed: Bed, options: str) -> None:
+    """Read-only or full: all units are up, and log and status name the directory and the way out."""
     host = demo_host(bed)
     state = bed.dir / "state"
-    state.mkdir()
+    state.mkdir(exist_ok=True)
     bed.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", state])
     if options != "ro":
         bed.run(["/bin/busybox", "sh", "-c", f"dd if=/dev/zero of={state}/full bs=4k count=1"])
-    code, reason = refusal(host)
-    assert code == 73, reason
-    assert str(state) in reason
-    assert "--state-dir" in reason
-    assert not host.socket.exists()
+    host.boot()
+    line = host.wait_for_line("the trouble", lambda line: line["event"] == "host.trouble")
+    assert (line["of"], str(state) in line["reason"], "--state-dir" in line["reason"]) == ("state", True, True)
+    host.wait_up(*UNITS)
+    assert [trouble["of"] for trouble in troubles(host)] == ["state"]
+    assert host.end() == 0
+
+
+def troubles(host: Host) -> list[dict[str, str]]:
+    status = json.loads(host.cli("status", "--json").stdout)
+    return list(status["supervisor"]["troubles"])
+
+
+def test_a_host_comes_up_with_a_wrong_configuration(bed: Bed) -> None:
+    """Without the unit that is wrong, else with the last good one; a mended one ends the trouble."""
+    host = demo_host(bed)
+    good = host.config.read_text()
+    host.config.write_text(good.replace("  services:\n", "  services:\n    odd: {imagee: x}\n", 1))
+    process = host.boot()
+    line = host.wait_for_line("the trouble", lambda line: line["event"] == "host.trouble")
+    assert line["reason"].endswith("so the host runs without odd")
+    host.wait_up(*UNITS)
+    assert troubles(host) == [{"of": "configuration", "reason": line["reason"]}]
+    host.config.write_text(good)
+    process.send_signal(signal.SIGHUP)
+    host.wait_for_line("the end of it", lambda line: line["event"] == "config.read")
+    assert troubles(host) == []
+    assert host.end() == 0
+    host.config.write_text("rancher: [")
+    host.boot()
+    host.wait_for_line("the last good one", lambda line: "runs with the last good one" in line.get("reason", ""))
+    host.wait_up(*UNITS)
+    assert host.end() == 0
 
 
 def test_a_taken_port_is_told_before_anything_starts(bed: Bed) -> None:

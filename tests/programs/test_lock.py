@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.state.lock import LockError, LockHeld, RunLock
+from supervisor.child import ROOT
+from supervisor.state.lock import LockError, LockHeld, RunLock, engine_lock, state_lock
 
 HOLDER = """
 import sys, subprocess
@@ -86,3 +87,65 @@ def test_a_link_in_place_of_the_file_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(LockError):
         RunLock(tmp_path).acquire()
     assert victim.read_text() == "precious"
+
+
+def test_one_state_directory_has_one_supervisor(tmp_path: Path) -> None:
+    """The second one is told the first one's pid; with another directory it is free, and a run directory is no bar."""
+    with RunLock(tmp_path), state_lock(tmp_path):
+        with (
+            pytest.raises(LockHeld, match=f"pid {os.getpid()}, .* uses {tmp_path};.* --state-dir"),
+            state_lock(tmp_path),
+        ):
+            pass
+        with state_lock(tmp_path / "other"):
+            pass
+    with state_lock(tmp_path):
+        pass
+
+
+def test_a_state_directory_that_takes_no_lock_ends_nothing(tmp_path: Path) -> None:
+    """There is nothing that two could write there."""
+    (tmp_path / "file").touch()
+    with state_lock(tmp_path / "file"):
+        pass
+
+
+ENGINE_HOLDER = """
+import sys, time
+from supervisor.state.lock import engine_lock
+with engine_lock(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(1000)
+"""
+
+
+def test_one_engine_has_one_supervisor(tmp_path: Path) -> None:
+    """By its socket, whatever links lead to it; told with the first one's pid and command; free after a kill -9."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "var").symlink_to(tmp_path / "run")
+    one, same = (f"unix://{tmp_path}/{name}/docker.sock" for name in ("run", "var"))
+    with subprocess.Popen([sys.executable, "-c", ENGINE_HOLDER, one], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline()
+        with pytest.raises(LockHeld, match="--engine") as refused, engine_lock(same):
+            pass
+        assert refused.value.pid == holder.pid
+        assert str(refused.value).startswith(f"another supervisor (pid {holder.pid}, {sys.executable!r} -c "[:40])
+        with engine_lock(f"unix://{tmp_path}/other.sock"), engine_lock("tcp://127.0.0.1:2375"):
+            pass
+        holder.kill()
+        holder.wait()
+    with engine_lock(same):
+        pass
+
+
+def test_a_stranger_cannot_keep_a_supervisor_down() -> None:
+    """The names of such locks are free for all; one that another user has taken counts for nothing."""
+    held = ENGINE_HOLDER.replace("with engine_lock", "import os; os.setuid(65534)\nwith engine_lock")
+    python = [sys.executable, "-P", "-c", held, "unix:///strange.sock"]
+    with subprocess.Popen(python, stdout=subprocess.PIPE, text=True, cwd="/", env={"PYTHONPATH": ROOT}) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline()
+        with engine_lock("unix:///strange.sock"):
+            pass
+        holder.kill()

@@ -82,10 +82,10 @@ def test_all_problems_of_all_files_are_told_at_once(tmp_path: Path) -> None:
 def test_what_is_known_and_not_acted_on_is_a_warning(tmp_path: Path) -> None:
     """RancherOS's other keys are accepted by name, and one is told that nothing happens."""
     file = write(
-        tmp_path / "c.yml", "#cloud-config\nhostname: x\nrancher: {network: {dns: {}}, docker: {bip: 10.0.0.1/24}}\n"
+        tmp_path / "c.yml", "#cloud-config\nhostname: x\nrancher: {network: {dns: {}}, docker: {group: docker}}\n"
     )
     warned = [warning.path for warning in loader.read([file]).warnings]
-    assert warned == ["hostname", "rancher.network", "rancher.docker.bip"]
+    assert warned == ["hostname", "rancher.network", "rancher.docker.group"]
 
 
 def test_defaults_of_all_units_are_set_under_supervisor(tmp_path: Path) -> None:
@@ -288,3 +288,18 @@ def test_no_text_breaks_the_reader(text: str) -> None:
     report = ProblemReport()
     node = yaml_source.parse(text, "f", report)
     assert node is not None or report.problems
+
+
+@pytest.mark.parametrize("engine", ["docker", "system_docker"])
+@pytest.mark.parametrize("key", ["graph", "data_root", "storage_driver", "bip", "config_file", "bridge"])
+def test_a_key_without_which_an_engine_would_lose_sight_of_its_data_is_refused(
+    tmp_path: Path, engine: str, key: str
+) -> None:
+    """With what would be lost, and the option that is acted on; a value that changes nothing is none of these."""
+    with pytest.raises(
+        ConfigError, match=rf"rancher.{engine}.{key}: not acted on .* lose sight of .*; say it as extra"
+    ):
+        loader.read([write(tmp_path / "c.yml", f"#cloud-config\nrancher: {{{engine}: {{{key}: /mine}}}}\n")])
+    usual = "/var/lib/docker" if engine == "docker" else "/var/lib/system-docker"
+    text = f"#cloud-config\nrancher: {{{engine}: {{graph: {usual}, data_root: {usual}/}}}}\n"
+    assert loader.read([write(tmp_path / "c.yml", text)]).warnings == ()

@@ -136,6 +136,7 @@ CASES: dict[str, Callable[[], Facts]] = {
     "DW-S08": supervisor(mode=0o666),
     "DW-S09": supervisor(own_version="2"),
     "DW-S10": supervisor(files=256),
+    "DW-S11": supervisor(status={"supervisor": {"troubles": [{"of": "state", "reason": "cannot write /state"}]}}),
     "DW-D01": directory(exists=False, size=0),
     "DW-D02": directory(is_directory=False),
     "DW-D03": directory(writable=False),

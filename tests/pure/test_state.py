@@ -79,7 +79,7 @@ def test_a_saved_state_is_loaded_and_only_the_owner_may_read_it(tmp_path: Path) 
         file.save(state)
         assert file.load() == state
     assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
-    assert list(file.path.parent.iterdir()) == [file.path]
+    assert set(file.path.parent.iterdir()) == {file.path, file.before}
 
 
 def test_a_damaged_file_is_set_aside_and_reported(tmp_path: Path) -> None:
@@ -132,6 +132,42 @@ def test_a_place_that_takes_no_files_is_told_with_a_way_out(tmp_path: Path) -> N
 
 
 def test_a_state_that_may_not_be_read_is_not_thought_missing(tmp_path: Path) -> None:
+    """It ends no start, and is told."""
     (tmp_path / "state.json").mkdir()
-    with pytest.raises(StateError, match="cannot read"):
-        state_file(tmp_path).load()
+    with capture_logs() as logs:
+        assert state_file(tmp_path).load() is None
+    assert [(line["log_level"], line["event"]) for line in logs] == [("error", "state.unread")]
+    assert "cannot read" in logs[0]["error"]
+
+
+@pytest.mark.parametrize("spoil", ["lost", "empty", "broken", "unreadable"])
+def test_the_state_before_the_newest_is_kept_and_read(tmp_path: Path, spoil: str) -> None:
+    """When the newest is of no use; and it is still there after the next save."""
+    file = state_file(tmp_path)
+    file.save({"a": 1})
+    file.save(STATE)
+    if spoil in {"lost", "unreadable"}:
+        file.path.unlink()
+    if spoil == "unreadable":
+        file.path.mkdir()
+    elif spoil != "lost":
+        file.path.write_bytes(b"" if spoil == "empty" else encode(STATE)[:-9])
+    with capture_logs() as logs:
+        assert state_file(tmp_path).load() == {"a": 1}
+    assert logs[-1]["event"] == "state.older"
+    if spoil != "unreadable":
+        file.save(STATE)
+        file.path.unlink()
+        assert state_file(tmp_path).load() == {"a": 1}
+
+
+@given(st.recursive(st.none(), lambda inner: st.lists(inner, max_size=1), max_leaves=3))
+def test_a_state_of_any_shape_is_a_state_or_damaged(shape: object) -> None:
+    """Whatever stands in the file, nothing but the one error comes of it."""
+    for text in (
+        json.dumps({"version": 1, "sha256": "", "state": {"a": shape}}),
+        "[" * 90_000,
+        '{"state":{"a":1e999}}',
+    ):
+        with pytest.raises(CorruptError):
+            decode(text.encode())

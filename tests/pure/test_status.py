@@ -66,6 +66,8 @@ def test_the_status_is_exactly_this() -> None:
         "pid": 7,
         "started": "2023-11-14T22:13:20.000Z",
         "draining": False,
+        "configuration": "in-force",
+        "troubles": [],
     }
     assert [row["name"] for row in told["units"]] == ["acpid", "console"]
     assert told["units"][1] == {

@@ -10,10 +10,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.simulation.seeds import play_all, seeds_of
-from tests.simulation.switches import STEPS, SwitchingHost
+from tests.simulation.switches import SETTINGS, STEPS, SwitchingHost, spec_of
 from tests.simulation.virtual_loop import run
-from units.spec import CONSOLE, Switchable
+from units.records import replace
+from units.spec import CONSOLE, USER_DOCKER, Switchable, UnitName
 from units.switch.record import SwitchResult, SwitchStep
+from units.troubles import Reload
 from units.world import World
 
 TARGETS = {
@@ -157,3 +159,48 @@ def test_in_the_end_there_is_one_whole_host(pytestconfig: pytest.Config) -> None
     """Whatever fails, at whichever step, of whichever switch."""
     failed = [told for told in play_all(play, seeds_of(pytestconfig, share=4)) if len(told) > 1]
     assert not failed, "\n".join("\n  ".join(told) for told in failed[:5]) + f"\n{len(failed)} histories failed"
+
+
+@pytest.mark.parametrize(
+    ("target", "step"),
+    [
+        ("other", SwitchStep.CHECKING),
+        ("other", SwitchStep.STARTING),
+        ("sick", SwitchStep.STARTING),
+        ("gluster", SwitchStep.DRAINING),
+        ("gluster", SwitchStep.PROVING),
+        ("new", SwitchStep.PROVING),
+        ("bad", SwitchStep.CHECKING),
+    ],
+)
+def test_a_configuration_that_is_read_during_a_switch_comes_into_force_at_its_end(
+    target: str, step: SwitchStep
+) -> None:
+    """Also of one that is undone, and with what was chosen meanwhile; until then it is said to wait."""
+
+    async def story() -> None:
+        host = SwitchingHost(random.Random(1))
+        host.boot()
+        assert await host.until(host.whole, 60), host.faults()
+        of = next(of for of, targets in TARGETS.items() if target in targets)
+        host.ask(of, target)
+        assert await host.until(lambda: reached(host, step), 60, pause=0.002)
+        host.settings = replace(SETTINGS, units=(*SETTINGS.units, spec_of("extra")))
+        assert host.life is not None
+        await host.life.host.reload()
+        await asyncio.sleep(0)
+        assert host.world.reload is Reload.WAITING or host.world.switch is None
+        assert await host.until(lambda: host.whole() and host.world.reload is Reload.IN_FORCE, 300)
+        assert host.world.units[UnitName("extra")].wanted
+        assert host.world.switched is not None
+        done = host.world.switched.result is SwitchResult.DONE
+        console, docker = host.world.units[CONSOLE].spec, host.world.units[USER_DOCKER].spec
+        present = {
+            Switchable.CONSOLE: console.variant,
+            Switchable.STORAGE: docker.context,
+            Switchable.ENGINE: docker.engine,
+        }
+        assert (present[of] == target) is done
+        await host.kill9()
+
+    run(story())

@@ -19,7 +19,7 @@ from units.events import (
 )
 from units.quantities import Instant
 from units.records import dataclass, replace
-from units.spec import CONSOLE, Switchable, UnitName
+from units.spec import CONSOLE, USER_DOCKER, Switchable, UnitName, UnitSpec
 from units.switch import moves as do
 from units.switch.moves import (
     CHECK,
@@ -33,7 +33,7 @@ from units.switch.moves import (
 )
 from units.switch.record import Switch, SwitchOutcome, SwitchResult, SwitchStep
 from units.tables.storage import contexts
-from units.unit import Phase
+from units.unit import Phase, Unit
 from units.words import duration
 
 
@@ -114,19 +114,21 @@ def begin(asked: SwitchAsked, scene: SwitchView, *, stopgap: bool = False) -> Tu
         anew=asked.anew,
         stopgap=stopgap,
     )
-    context = UnitName(asked.target) if asked.of is Switchable.STORAGE else (docker.spec.context if docker else None)
-    looked_at = CONSOLE if asked.of is Switchable.CONSOLE else context
-    unit = scene.units.get(looked_at) if looked_at else None
-    check = CheckSwitch(
-        switch.token,
-        asked.of,
-        asked.target,
-        asked.force,
-        scene.consoles.get(asked.target) if asked.of is Switchable.CONSOLE else None,
-        unit.container if unit is not None else None,
-        context,
-    )
+    check = check_of(asked, switch.token, scene.units, scene.consoles)
     return Turn(switch, (intent(switch, CONSOLE), check, ArmSwitch(CHECK, switch.token)))
+
+
+def check_of(
+    asked: SwitchAsked, token: int, units: Mapping[UnitName, Unit], consoles: Mapping[str, UnitSpec]
+) -> CheckSwitch:
+    """What is to be found out before this is done, now or at the next boot."""
+    docker, to_console = units.get(USER_DOCKER), asked.of is Switchable.CONSOLE
+    context = UnitName(asked.target) if asked.of is Switchable.STORAGE else (docker.spec.context if docker else None)
+    looked_at = CONSOLE if to_console else context
+    unit = units.get(looked_at) if looked_at else None
+    spec = consoles.get(asked.target) if to_console else None
+    container = unit.container if unit is not None else None
+    return CheckSwitch(token, asked.of, asked.target, asked.force, spec, container, context)
 
 
 S = SwitchStep

@@ -1,16 +1,17 @@
 """Carries out a turn of a switch: applies definitions, gives orders, and asks units to stop or start."""
 
 from units import events as fact
-from units.commands import DropIntent, RemoveContainer, SwapBack
+from units.commands import DropIntent, ReadConfig, RemoveContainer, SwapBack
 from units.events import SwitchEvent
 from units.links import check
 from units.records import replace
-from units.spec import CONSOLE, UnitSpec
+from units.spec import CONSOLE, USER_DOCKER, Switchable, UnitSpec
 from units.step import Step
 from units.switch.moves import SpareUse, SwitchView, Turn
 from units.switch.record import Switch, SwitchResult, in_words
 from units.switch.table import advance, begin, over, refusal, stopgap
 from units.tables import console
+from units.troubles import Reload
 from units.unit import StandbyContainer
 from units.world import Answer
 
@@ -40,6 +41,9 @@ def end(step: Step, turn: Turn, result: SwitchResult) -> None:
     step.switches.append(outcome)
     if outcome.request:
         step.answers.append(Answer(outcome.request, result is SwitchResult.DONE, in_words(outcome)))
+    if step.world.reload is Reload.WAITING and not step.world.draining:
+        # Read anew, not remembered: what was chosen meanwhile is part of it.
+        step.commands.append(ReadConfig(CONSOLE if outcome.of is Switchable.CONSOLE else USER_DOCKER))
 
 
 def drop(step: Step, switch: Switch) -> None:

@@ -97,7 +97,7 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         *rows(begun, fact.StopAsked, P.STOPPING, do.halt),
         # dead, and perhaps stopped by a person
         *rows(exited, fact.ContainerStopped, P.INACTIVE, do.bow),
-        *rows((P.BACKOFF,), fact.ContainerStopped, P.INACTIVE, do.bow, given.of_somebody),
+        *rows((P.BACKOFF, P.WAITING), fact.ContainerStopped, P.INACTIVE, do.bow, given.of_somebody),
         *go(kind, exited, fact.VerdictDue, do.after_owner, given.taken_along),
         *go(kind, (P.FAILED,), fact.PeerChanged, do.after_owner, given.taken_along_after_all),
         *died(kind, exited, fact.VerdictDue),
@@ -202,17 +202,7 @@ def silence(up: tuple[Phase, ...]) -> tuple[Ignored, ...]:
             "a late report: this death is known, or it was no run of ours",
         ),
         Ignored(
-            (
-                P.INACTIVE,
-                P.WAITING,
-                P.CRASH_LOOP,
-                P.IMAGE_MISSING,
-                P.COMPLETED,
-                P.FAILED,
-                P.PULLING,
-                P.CREATING,
-                *going,
-            ),
+            (P.INACTIVE, P.CRASH_LOOP, P.IMAGE_MISSING, P.COMPLETED, P.FAILED, P.PULLING, P.CREATING, *going),
             (fact.ContainerStopped,),
             "nothing of it runs, or its end was asked for anyway",
         ),

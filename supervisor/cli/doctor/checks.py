@@ -172,6 +172,13 @@ def _lost_engine(facts: Facts) -> Iterator[Hit]:
         yield facts.engine.url, f"it answers the doctor, but the supervisor reports: {seen.get('reason') or 'down'}"
 
 
+def _troubles(facts: Facts) -> Iterator[Hit]:
+    told = mapping_of(facts.supervisor.status.get("supervisor")).get("troubles")
+    for trouble in told if isinstance(told, list) else ():
+        one = mapping_of(trouble)
+        yield str(one.get("of", "host")), str(one.get("reason", ""))
+
+
 def _few_files(facts: Facts) -> Iterator[Hit]:
     limit = facts.supervisor.files
     if limit is not None and limit < FEWEST_FILES:
@@ -249,6 +256,10 @@ TABLE: tuple[CheckRow, ...] = (
     ),
     CheckRow(
         "DW-S10", _W, "the limit of open files is too low", _few_files, "set LimitNOFILE=65536 in its systemd unit"
+    ),
+    CheckRow(
+        *("DW-S11", _E, "the host has to do without something", _troubles),
+        "mend what it says; a configuration is read again at SIGHUP",
     ),
     CheckRow(
         "DW-D01",

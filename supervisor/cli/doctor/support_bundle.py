@@ -184,7 +184,8 @@ def _config(paths: tuple[Path, ...]) -> tuple[Any, list[str]]:
     if not paths:
         return {}, []
     try:
-        return plain(loader.merge(loader.load(paths, collect.command_line(), ProblemReport()))), [
+        report = ProblemReport()
+        return plain(loader.merge(loader.gather(paths, collect.command_line(), report).nodes(report))), [
             str(path) for path in paths
         ]
     except RecursionError:

@@ -3,7 +3,7 @@
 Loaded with the first request, to save memory.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from hooks.presence import HostHooks
@@ -19,6 +19,7 @@ from supervisor.http.server import BaseRequest, Response, Route, StreamResponse
 from supervisor.journal.journal import Journal
 from supervisor.runtime.loop import Inbox
 from supervisor.state.choices import Choices
+from units.commands import CheckSwitch
 from units.machine import Moment
 from units.spec import UnitName
 from units.world import Entry, Reaction, World
@@ -38,6 +39,7 @@ class Api:
         boot: Callable[[], dict[str, Any]],
         choices: Choices | None = None,
         user_docker: UserEngine | None = None,
+        fits: Callable[[CheckSwitch], Awaitable[tuple[str, ...]]] | None = None,
         checks: Callable[[UnitName], list[dict[str, Any]]] = lambda _: [],
         hooks: HostHooks | None = None,
     ) -> None:
@@ -53,7 +55,7 @@ class Api:
         self._asking = Commands(inbox=inbox, world=world, status=status)
         self._waiting = Waits(taken=lambda: inbox.taken, world=world, status=status)
         self._switching = SwitchCommands(
-            asking=self._asking, world=world, status=status, choices=choices, user_docker=user_docker
+            asking=self._asking, world=world, status=status, choices=choices, user_docker=user_docker, fits=fits
         )
         self.routes = self._table()
 

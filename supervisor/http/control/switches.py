@@ -1,6 +1,6 @@
 """Handlers of consoles, storage contexts and engines."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from supervisor.engine.port import EngineError, UserEngine
@@ -8,8 +8,10 @@ from supervisor.http.control.commands import Commands
 from supervisor.http.control.request import Refusal, Taken, flag, in_json, named, reached, seconds
 from supervisor.http.server import BaseRequest, Response
 from supervisor.state.choices import Choices, StateError
+from units.commands import CheckSwitch
 from units.events import SwitchAsked
 from units.spec import CONSOLE, USER_DOCKER, Switchable, UnitName
+from units.switch.table import check_of
 from units.tables.storage import contexts
 from units.world import World
 
@@ -28,12 +30,15 @@ class SwitchCommands:
         status: Callable[[], dict[str, Any]],
         choices: Choices | None,
         user_docker: UserEngine | None,
+        fits: Callable[[CheckSwitch], Awaitable[tuple[str, ...]]] | None = None,
     ) -> None:
         self._asking = asking
         self._world = world
         self._status = status
         self._choices = choices
         self._user_docker = user_docker
+        self._fits = fits
+        """Makes the checks of a switch."""
 
     async def switch(self, request: BaseRequest, taken: Taken) -> Response:
         """Answered at the end of the switch, or after ``wait`` seconds; then the switch continues."""
@@ -58,6 +63,11 @@ class SwitchCommands:
             raise Refusal(404, f"there is no {of} '{name[:80]}'", f"there are: {', '.join(known) or 'none'}")
         if self._choices is None:
             raise Refusal(503, "choices cannot be saved", "see the log")
+        if self._fits is not None:
+            world = self._world()
+            wanted = check_of(SwitchAsked(of, name, force=True), 0, world.units, world.consoles)
+            if doubts := await self._fits(wanted):
+                raise Refusal(409, f"the next boot would not come up with it: {'; '.join(doubts)}", "choose another")
         try:
             await self._choices.choose(of, name)
         except StateError as error:

@@ -139,17 +139,23 @@ class SwitchStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class HostTrouble:
+    of: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class SupervisorStatus:
     version: str
     pid: int
     started: Time
     draining: bool
+    configuration: str
+    troubles: tuple[HostTrouble, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The status of the host."""
-
     engine: EngineStatus
     console: ConsoleStatus | None
     storage: StorageStatus | None

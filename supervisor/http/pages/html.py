@@ -152,6 +152,10 @@ def facts(state: State) -> Iterator[tuple[str, str]]:
             f"{docker['state']}, {docker['version'] or 'version unknown'}, in {docker['context']}{trouble}",
         )
     yield "switch", _switch(state["switch"])
+    if (read := boss.get("configuration", "in-force")) != "in-force":
+        yield "configuration", read.replace("-", " ")
+    for trouble in boss.get("troubles", ()):
+        yield "trouble", trouble["reason"]
     going = ", going down" if boss["draining"] else ""
     yield (
         "supervisor",

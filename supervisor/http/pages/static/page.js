@@ -291,6 +291,9 @@ function facts() {
     said.push(["user Docker", `${docker.state}, ${docker.version ?? "version unknown"}, in ${docker.context}${trouble}`]);
   }
   said.push(["switch", switched(change)]);
+  const read = supervisor.configuration ?? "in-force";
+  if (read !== "in-force") said.push(["configuration", read.replaceAll("-", " ")]);
+  for (const trouble of supervisor.troubles ?? []) said.push(["trouble", trouble.reason]);
   const going = supervisor.draining ? ", going down" : "";
   said.push(["supervisor", `${supervisor.version}, pid ${supervisor.pid}, since ${clock(supervisor.started)}${going}`]);
   return said;

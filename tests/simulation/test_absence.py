@@ -1,0 +1,97 @@
+"""What happens while no supervisor runs is known to the next one, as far as the engine still tells it."""
+
+import asyncio
+import copy
+import random
+from dataclasses import replace
+
+import pytest
+
+from tests.pure.story import spec
+from tests.simulation.engine_model import FakeEngine, Faults
+from tests.simulation.host import SimulatedHost, body
+from tests.simulation.running import Memory
+from tests.simulation.virtual_loop import run
+from units.health import Check, Exec
+from units.spec import UnitName, UnitSpec
+from units.unit import Phase, StoppedBy
+
+WEB, DB = UnitName("web"), UnitName("db")
+
+
+def unit(name: str, *, checked: bool) -> UnitSpec:
+    one = spec(name)
+    checks = (Check("own", Exec(("true",))),) if checked else ()
+    return replace(one, body=body(one.name, one.image, one.config_hash, ()), checks=checks)
+
+
+async def host_with(*, checked: bool) -> SimulatedHost:
+    chance = random.Random(1)
+    engine = FakeEngine(chance, faults=Faults(), images={"image"})
+    host = SimulatedHost(chance, (unit("web", checked=checked), unit("db", checked=checked)), engine)
+    host.boot()
+    assert await host.until(lambda world: world.units[WEB].phase.up and world.units[DB].phase.up, 60)
+    await asyncio.sleep(5)
+    return host
+
+
+@pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize("checked", [False, True])
+def test_a_stop_while_no_supervisor_ran_is_respected(*, checked: bool, older: bool) -> None:
+    """Also where the state that is read is the one from before the last change."""
+
+    async def story() -> None:
+        host = await host_with(checked=checked)
+        file = host.machine.file("state")
+        assert isinstance(file, Memory)
+        before = copy.deepcopy(file.state)
+        if older:
+            host.engine.person_stop("web")
+            await asyncio.sleep(5)
+            await host.kill9()
+            file.state = before
+        else:
+            await host.kill9()
+            host.engine.person_stop("web")
+        await asyncio.sleep(20)
+        host.boot()
+        assert await host.until(lambda world: world.units[DB].phase.up, 60)
+        await asyncio.sleep(5)
+        web = host.world.units[WEB]
+        assert (web.phase, web.stopped_by, web.restarts) == (Phase.INACTIVE, StoppedBy.OUTSIDE, 0)
+        await host.kill9()
+
+    run(story())
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_a_death_while_no_supervisor_ran_is_a_death(*, checked: bool) -> None:
+    """It is restarted, once, and counted."""
+
+    async def story() -> None:
+        host = await host_with(checked=checked)
+        await host.kill9()
+        host.engine.crash("web", 139)
+        await asyncio.sleep(20)
+        host.boot()
+        assert await host.until(lambda world: world.units[WEB].phase.up, 60)
+        await host.kill9()
+
+    run(story())
+
+
+def test_what_an_engine_tells_that_has_forgotten_what_we_know_is_not_believed() -> None:
+    """It was started since: what looks like a person's stops is its own clearing up."""
+
+    async def story() -> None:
+        host = await host_with(checked=False)
+        await host.kill9()
+        host.engine._ring.clear()
+        host.engine.person_stop("web")
+        host.engine.person_stop("db")
+        await asyncio.sleep(20)
+        host.boot()
+        assert await host.until(lambda world: world.units[WEB].phase.up and world.units[DB].phase.up, 60)
+        await host.kill9()
+
+    run(story())
