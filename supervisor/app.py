@@ -136,6 +136,7 @@ class Host:
             ),
             observers=self._observers(),
             chance=outside.chance,
+            wall=outside.wall,
             timing=Timing(settings.supervisor.snapshot_period, settings.supervisor.shutdown_total),
             read_config=self._read_config,
             prepare=lambda: mode.prepare(self._engine, recreations),

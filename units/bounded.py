@@ -15,6 +15,7 @@ LARGEST = 2**63 - 1
 LONGEST_NAME = 128
 """Characters of a name that is kept, and told in every metric."""
 LONGEST_QUOTE = 80
+LONGEST_SENTENCE = 1000
 
 UNREADABLE: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """All that decoding one foreign value may raise: the fence around a container, or an answer, expects these."""
@@ -41,6 +42,11 @@ def quoted(text: str, most: int = LONGEST_QUOTE) -> str:
     if (length := len(text)) > most:
         return f"'{escaped(text[:most])}...' ({length} characters)"
     return f"'{escaped(text)}'"
+
+
+def shortened(text: str, most: int = LONGEST_SENTENCE) -> str:
+    """The beginning of a sentence of others, and how much there was."""
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
 
 
 def escaped(text: str) -> str:

@@ -11,6 +11,7 @@ from supervisor.config.fields import Validators
 from supervisor.config.labels import RELOAD, console_name, kind_of, read_own_labels, soft
 from supervisor.config.service_draft import BuildContext, ServiceBuilder
 from supervisor.config.tree import EACH, Node
+from units.bounded import LONGEST_NAME, quoted
 from units.labels import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
 from units.records import replace
 from units.spec import CONSOLE, Kind, Rebuild, UnitName, UnitSpec, Via
@@ -73,8 +74,9 @@ def read_service(name: str, node: Node, path: str, around: BuildContext, shapes:
             read(draft, entries[key], f"{path}.{key}")
     if not draft.image:
         shapes.report.problem(node.place, path, "has no image", "every service needs one")
-    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", name):
-        shapes.report.problem(node.place, path, f"not a valid unit name: {name!r}", "use a-z, 0-9, _, . and -")
+    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", name) or len(name) > LONGEST_NAME:
+        hint = f"use a-z, 0-9, _, . and -, at most {LONGEST_NAME}"
+        shapes.report.problem(node.place, path, f"not a valid unit name: {quoted(name)}", hint)
     elif len(draft.container) < 2:
         said = "container names have at least two characters"
         shapes.report.problem(node.place, path, said, "set container_name")

@@ -5,7 +5,7 @@ from dataclasses import field
 from typing import TypeAlias
 
 from supervisor.logs.known_secrets import conceal
-from units.bounded import LONGEST_QUOTE, quoted
+from units.bounded import LONGEST_QUOTE, quoted, shortened
 from units.records import dataclass
 from units.words import did_you_mean
 
@@ -90,7 +90,6 @@ MOST = 1000
 """Problems, and warnings, that are told; of more their number."""
 MOST_GUESSES = 50
 """Unknown words for which a known one is looked for: each costs a millisecond."""
-LONGEST_MESSAGE = 500
 GROWTH, EACH = 8 << 20, 128
 """Characters that variables and environment files may add to a configuration, and what each place counts besides."""
 
@@ -109,10 +108,10 @@ class ProblemReport:
         self._room = GROWTH
 
     def problem(self, place: Location, path: Path, message: str, hint: str = "") -> None:
-        self._tell("problems", self.problems, Problem(place, _shortened(path), conceal(_shortened(message)), hint))
+        self._tell("problems", self.problems, Problem(place, shortened(path), conceal(shortened(message)), hint))
 
     def warning(self, place: Location, path: Path, message: str, hint: str = "") -> None:
-        self._tell("warnings", self.warnings, Problem(place, _shortened(path), conceal(_shortened(message)), hint))
+        self._tell("warnings", self.warnings, Problem(place, shortened(path), conceal(shortened(message)), hint))
 
     def _tell(self, kind: str, told: list[Problem], one: Problem) -> None:
         if len(told) < MOST:
@@ -141,10 +140,6 @@ class ProblemReport:
     def full(self) -> bool:
         """Nothing more may be added."""
         return self._room < 0
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}... ({len(text)} characters)"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ replaced by an older one."""
 
 def as_numbers(version: str) -> tuple[int, ...]:
     """To compare; an engine that says nonsense is taken for the oldest."""
-    return tuple(int(part) for part in re.findall(r"\d+", version)) or (0,)
+    return tuple(int(part) for part in re.findall(r"[0-9]{1,9}", version[:40])) or (0,)
 
 
 def too_old(highest: str) -> bool:

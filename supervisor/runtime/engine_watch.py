@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -69,6 +70,7 @@ class EngineWatch:
         prepare: Callable[[], Awaitable[None]],
         chance: Callable[[], float] = random.random,
         besides: Callable[[], Awaitable[tuple[Observed, ...]]] | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._engine = engine
         self._inbox = inbox
@@ -78,6 +80,7 @@ class EngineWatch:
         self._prepare = prepare
         self._chance = chance
         self._besides = besides
+        self._wall = wall
         self._doubts = asyncio.Event()
         self._run: asyncio.Task[None] | None = None
         self._last_ns: int | None = None
@@ -148,7 +151,8 @@ class EngineWatch:
         self._order.append(mark)
         if len(self._order) > SEEN:
             self._seen.discard(self._order.popleft())
-        self._last_ns = max(heard.at, self._last_ns or 0)
+        # A stamp of the future would have the next stream begin there, and what happens until then be missed.
+        self._last_ns = max(min(heard.at, int(self._wall() * 1e9)), self._last_ns or 0)
 
     async def _look(self) -> None:
         """Take snapshots: one at once, then on each request and after each period."""

@@ -1,6 +1,7 @@
 """Wires the running parts around the core, for a real host and for a simulated one."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -87,6 +88,7 @@ class Shell:
         switches: SwitchActions | None = None,
         recreations: "Recreations | None" = None,
         gates: "Gates | None" = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._start_world = world
         self._engine = engine
@@ -112,6 +114,7 @@ class Shell:
             prepare=prepare,
             chance=chance,
             besides=None if user_docker is None else user_docker.observed,
+            wall=wall,
         )
         self._loop: Loop | None = None
         self._prober: HealthScheduler | None = None
