@@ -7,6 +7,7 @@ minutes. These do not: each looks at a bounded part, and says no in one way.
 
 import hashlib
 import json
+import math
 from typing import Any, Final
 
 LONGEST_NUMBER = 19
@@ -27,6 +28,14 @@ def whole(text: str, least: int, most: int) -> int | None:
         return None
     value = int(text)
     return value if least <= value <= most else None
+
+
+def finite(value: Any) -> float:
+    """The number of a file. Raises ValueError for what is none that one can calculate with, as ``1e999``."""
+    found = float(value)
+    if not math.isfinite(found):
+        raise ValueError("not a finite number")
+    return found
 
 
 def from_json(text: str | bytes) -> Any:

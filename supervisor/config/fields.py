@@ -151,7 +151,7 @@ class Validators:
             self.wrong(node, path, "a size such as 512m or 1g")
             return 0
         whole, fraction, unit = int(found[1]), found[2] or "", SIZES[found[3].lower()]
-        bytes_ = whole * unit + int(fraction or 0) * unit // 10 ** len(fraction)
+        bytes_: int = whole * unit + int(fraction or 0) * unit // 10 ** len(fraction)
         if bytes_ > LARGEST:
             self.wrong(node, path, "a size that an engine can count")
             return 0

@@ -1,6 +1,10 @@
 """Foreign text: whatever it says, it is looked at in bounded time, and costs only itself."""
 
+import json
+import math
+import zlib
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +14,12 @@ from supervisor.config.fields import duration
 from supervisor.config.foreign_labels import MOST_COMPLAINTS, WatchPolicy, spec_of
 from supervisor.config.health_labels import LONGEST_LABEL, PREFIX, read_health
 from supervisor.engine.decode import ContainerSummary
+from supervisor.http.client import target
+from supervisor.journal.record_file import decode
+from tests.pure.story import Story, spec
 from units.bounded import LARGEST, LONGEST_NAME, escaped, from_json, quoted, short_name, whole
+from units.memory import Clocks, recall, remember
+from units.quantities import Instant, Seconds
 from units.spec import ContainerId, OnUnhealthy, UnitSpec
 
 DIGITS = "1" * 5000
@@ -99,7 +108,7 @@ def test_a_label_that_is_too_long_is_ignored_and_not_cut() -> None:
     """Half a command is another command."""
     line = "true " * LONGEST_LABEL
     spec, said = watched({PREFIX + "exec": line, PREFIX + "tcp": "80"})
-    assert [check.probe for check in spec.checks] == [type(spec.checks[0].probe)(80)]  # type: ignore[call-arg, arg-type]
+    assert [check.probe for check in spec.checks] == [type(spec.checks[0].probe)(80)]  # type: ignore[arg-type]
     assert said == [
         f"{PREFIX}exec: {quoted(line)}: expected at most {LONGEST_LABEL} characters ",
     ]
@@ -132,7 +141,7 @@ def test_a_container_that_cannot_be_read_is_left_alone(monkeypatch: pytest.Monke
 def test_a_check_more_often_than_ten_times_a_second_is_a_slip() -> None:
     """It would keep the supervisor busy with one container."""
     spec, said = watched({PREFIX + "tcp": "80", PREFIX + "interval": "1us"})
-    assert spec.checks[0].interval == 10
+    assert spec.checks[0].interval == Seconds(10)
     assert said == [f"{PREFIX}interval: '1us': expected 100ms or more "]
 
 
@@ -141,3 +150,37 @@ def test_a_duration_is_bounded(text: str) -> None:
     """As is the time to find out that it is none."""
     found = duration(text)
     assert found is None or 0 <= found <= 1e9
+
+
+ODD = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.floats()
+    | st.sampled_from([10**400, -(10**30), "x", "", "nan"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    max_leaves=3,
+)
+CLOCKS = Clocks(Instant(200), 1e9)
+KEPT = remember(Story.of(spec("web")).world, CLOCKS)["web"]
+
+
+@given(st.dictionaries(st.sampled_from(sorted(KEPT)), ODD, max_size=3))
+def test_an_odd_record_of_a_unit_is_left_out(odd: dict[str, Any]) -> None:
+    """A state file whose checksum is right may say anything."""
+    (unit,) = recall([spec("web")], {"web": {**KEPT, **odd}}, CLOCKS, same_boot=True, same_host_boot=True)
+    assert math.isfinite(unit.budget.delay)
+    assert all(math.isfinite(at) for at in (*unit.budget.restarts, *unit.falls))
+
+
+@given(st.dictionaries(st.sampled_from(["seq", "time", "event", "unit", "inputs", "uid"]), ODD, max_size=3))
+def test_an_odd_line_of_the_record_file_is_left_out(odd: dict[str, Any]) -> None:
+    """Or a record that can be sorted and shown."""
+    text = json.dumps({"seq": 1, "time": 1.0, "event": "unit.transition", "unit": "web", **odd}).encode()
+    record = decode(b"%08x %s" % (zlib.crc32(text), text))
+    assert record is None or (type(record.seq) is int and math.isfinite(record.time) and isinstance(record.unit, str))
+
+
+def test_a_name_that_is_no_text_is_asked_for_as_it_was_typed() -> None:
+    """The supervisor answers that it knows no such unit."""
+    assert target(("units", "\udcff", "stop"), {"unit": "\udcff"}) == "/v1/units/%FF/stop?unit=%FF"

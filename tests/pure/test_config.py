@@ -1,5 +1,6 @@
 """Layers, places and complaints of a cloud-config."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -381,3 +382,12 @@ def test_a_size_is_exact(text: str, size: int) -> None:
     assert report.problems == []
     assert Validators(report).size(Node(text, Location("c"), "8589934592g"), "mem_limit") == 0
     assert len(report.problems) == 1
+
+
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path) -> None:
+    """Neither a FIFO as a configuration, nor one as an env_file."""
+    os.mkfifo(tmp_path / "pipe")
+    found = validate([tmp_path / "pipe"])
+    assert [one.message for one in found.problems] == ["not a regular file"]
+    file = write(tmp_path / "c.yml", BASE + "    web: {image: x, env_file: [pipe, /dev/zero]}\n")
+    assert [one.message.rpartition(": ")[2] for one in validate([file]).problems] == ["not a regular file"] * 2
