@@ -226,8 +226,8 @@ CATALOGUE: tuple[CatalogueGroup, ...] = (
             CatalogueLine(
                 "library.said",
                 "warning",
-                "a library's own `logger` said something, such as aiohttp of a request that makes no sense; at most once "
-                "a minute each, and how many were `left_out` since the last one",
+                "a library's own `logger` said something, such as aiohttp of a request that makes no sense; at most "
+                "once a minute each, and how many were `left_out` since the last one",
             ),
             CatalogueLine("log.target-failed", "warning", "lines cannot be written to this `target`, with the `error`"),
             CatalogueLine(

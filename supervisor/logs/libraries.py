@@ -33,7 +33,8 @@ class LibraryLog(logging.Handler):
             self._told[name] = (at, left_out + 1)
             return
         self._told[name] = (self._now(), 0)
-        structlog.get_logger().warning("library.said", logger=name, message=_sentence(record), left_out=left_out)
+        log = structlog.get_logger()
+        log.warning("library.said", logger=name, message=_sentence(record), left_out=left_out)
 
 
 def _sentence(record: logging.LogRecord) -> str:
