@@ -41,6 +41,8 @@ from units.records import dataclass, replace
 from units.troubles import Concern
 from units.world import Entry, Reaction, World, new_world
 
+MOST_TOLD = 64
+"""Complaints about the labels of one name that are remembered."""
 LONGEST = 1e6
 """Seconds that one of autoheal's variables may say."""
 IN_CGROUP = re.compile(r"(?:docker[-/]|/containers/)([0-9a-f]{64})")
@@ -91,16 +93,27 @@ def watch(options: WatchOptions, runner: Callable[..., int]) -> int:
 
 
 class LabelWarnings:
-    """Labels that make no sense are told once each, not with every look at the container."""
+    """Labels that make no sense are told once each, not with every look at the container.
+
+    An observer as well: what was told of a container is forgotten with it.
+    """
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
-        self._told: set[tuple[str, str, str]] = set()
+        self._told: dict[str, set[tuple[str, str]]] = {}
 
     def __call__(self, container: str, label: str, what: str, hint: str) -> None:
-        if (container, label, what) not in self._told:
-            self._told.add((container, label, what))
+        told = self._told.setdefault(container, set())
+        if (label, what) not in told:
+            if len(told) >= MOST_TOLD:  # Made anew again and again under one name, with other labels each time.
+                told.clear()
+            told.add((label, what))
             self._log.warning("label.ignored", unit=container, label=label, problem=what, hint=hint)
+
+    def observe(self, entry: Entry, _moment: Moment, reaction: Reaction) -> None:
+        if isinstance(entry.event, SnapshotTaken):
+            for gone in self._told.keys() - reaction.world.units.keys():
+                del self._told[gone]
 
 
 class ContainerNames:
@@ -157,13 +170,14 @@ class _Watching:
         self.url = str(options.host.engine)
         check_socket(self.url)
         self._names_file = outside.make_store(self._state_dir / "names.json", log)
+        self._warnings = LabelWarnings(log)
         wants = WatchPolicy(
             everything=options.everything,
             autoheal_label=options.autoheal_label,
             stop_timeout=options.stop_timeout,
             dry=options.dry,
             own=own_containers(),
-            complain=LabelWarnings(log),
+            complain=self._warnings,
         )
         self._lens = AllContainers(partial(spec_of, wants=wants), _known_names(self._names_file))
         self._grace = options.start_period
@@ -176,7 +190,7 @@ class _Watching:
         return Recreations(engine, store, self._log, self._outside.in_thread)
 
     def observers(self) -> tuple[Observer, ...]:
-        return (ContainerNames(self._lens, self._names_file, self._log, self._outside.in_thread),)
+        return (ContainerNames(self._lens, self._names_file, self._log, self._outside.in_thread), self._warnings)
 
     async def prepare(self, _engine: Engine, recreations: Recreations | None) -> None:
         """Finish what an earlier watch had begun, and wait once for what the host has still to start."""

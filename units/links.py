@@ -1,10 +1,18 @@
 """Dependencies between units: the graph, the start order, and which graphs are refused."""
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from typing import TypeAlias
 
 from units.quantities import Seconds
 from units.records import dataclass
 from units.spec import SYSTEM_DOCKER, Dependency, OnFailure, UnitName, UnitSpec, Via
+
+MOST_CYCLES = 20
+"""Cycles that are told."""
+
+Edges: TypeAlias = dict[UnitName, list[Dependency]]
+"""What each unit needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,7 @@ def check(specs: Iterable[UnitSpec]) -> LinkCheck:
     by_name = {spec.name: spec for spec in specs}
     errors: list[str] = []
     warnings: list[str] = []
-    edges: dict[UnitName, list[Dependency]] = {name: [] for name in by_name}
+    edges: Edges = {name: [] for name in by_name}
     wanted = [(spec.name, edge) for spec in by_name.values() for edge in spec.dependencies]
     for name, edge in wanted:
         if edge.target not in by_name:
@@ -65,19 +73,20 @@ def check(specs: Iterable[UnitSpec]) -> LinkCheck:
         elif edge.hard:
             edges[name].append(edge)
     errors.extend(f"cycle: {' -> '.join(path)}; break one of these edges" for path in _cycles(edges))
+    followers = {name: list(them) for name, them in _both_ways(edges).followers.items()}
     for name, edge in wanted:
         if edge.hard or edge.target not in by_name or errors:
             continue
-        path = _path(edges, edge.target, name)
-        if path:
-            loop = " -> ".join((name, *path))
+        if _leads(edges, followers, edge.target, name):
+            loop = " -> ".join((name, *_path(edges, edge.target, name)))
             warnings.append(f"{name}: {edge.via} {edge.target}: closes the cycle {loop}; ignored")
         else:
             edges[name].append(edge)
+            followers[edge.target].append(name)
     return LinkCheck(_both_ways(edges), tuple(errors), tuple(warnings))
 
 
-def _both_ways(edges: Mapping[UnitName, list[Dependency]]) -> Links:
+def _both_ways(edges: Edges) -> Links:
     followers: dict[UnitName, dict[UnitName, None]] = {name: {} for name in edges}
     for name, wanted in edges.items():
         for edge in wanted:
@@ -88,18 +97,59 @@ def _both_ways(edges: Mapping[UnitName, list[Dependency]]) -> Links:
     )
 
 
-def _cycles(edges: Mapping[UnitName, list[Dependency]]) -> list[tuple[UnitName, ...]]:
-    """Each cycle once, beginning with its first unit by name."""
-    found: dict[frozenset[UnitName], tuple[UnitName, ...]] = {}
+def _cycles(edges: Edges) -> list[tuple[UnitName, ...]]:
+    """Cycles that together have each edge of a cycle, the first few; each begins with its first unit by name."""
+    edges = _knotted(edges)
+    found: list[tuple[UnitName, ...]] = []
+    told: set[tuple[UnitName, UnitName]] = set()
     for name in sorted(edges):
         for edge in edges[name]:
-            path = _path(edges, edge.target, name)
-            if path and frozenset(path) not in found:
-                found[frozenset(path)] = (name, *path)
-    return list(found.values())
+            if (name, edge.target) in told or len(found) >= MOST_CYCLES:
+                continue
+            if path := _path(edges, edge.target, name):
+                found.append((name, *path))
+                told.update(pairwise(found[-1]))
+    return found
 
 
-def _path(edges: Mapping[UnitName, list[Dependency]], start: UnitName, end: UnitName) -> tuple[UnitName, ...]:
+def _knotted(edges: Edges) -> Edges:
+    """The edges between units that need others and are needed, time and again: without a cycle there are none."""
+    followers = _both_ways(edges).followers
+    leaders = {name: tuple(dict.fromkeys(edge.target for edge in wanted)) for name, wanted in edges.items()}
+    gone: set[UnitName] = set()
+    for ahead, behind in ((leaders, followers), (followers, leaders)):
+        left = {name: sum(other not in gone for other in ahead[name]) for name in edges}
+        ends = [name for name, many in left.items() if not many and name not in gone]
+        for name in ends:
+            gone.add(name)
+            for other in behind[name]:
+                left[other] -= 1
+                if not left[other] and other not in gone:
+                    ends.append(other)
+    return {
+        name: [edge for edge in wanted if edge.target not in gone] for name, wanted in edges.items() if name not in gone
+    }
+
+
+def _leads(edges: Edges, followers: Mapping[UnitName, list[UnitName]], start: UnitName, end: UnitName) -> bool:
+    """Whether there is a way. Searched from both ends in turn: in a long chain one of them is soon exhausted."""
+    onward, back = [start], [end]
+    seen, met = {start}, {end}
+    for here, there in zip(onward, back, strict=False):
+        if here in met or there in seen:
+            return True
+        for edge in edges[here]:
+            if edge.target not in seen:
+                seen.add(edge.target)
+                onward.append(edge.target)
+        for name in followers[there]:
+            if name not in met:
+                met.add(name)
+                back.append(name)
+    return not seen.isdisjoint(met)
+
+
+def _path(edges: Edges, start: UnitName, end: UnitName) -> tuple[UnitName, ...]:
     """A shortest way along the edges, both ends included; empty when there is none."""
     came: dict[UnitName, UnitName] = {start: start}
     queue = [start]
@@ -119,17 +169,21 @@ def _path(edges: Mapping[UnitName, list[Dependency]], start: UnitName, end: Unit
 def start_order(links: Links) -> list[UnitName]:
     """All units, each after what it needs; ties by name."""
     order: dict[UnitName, None] = {}
-
-    def place(name: UnitName) -> None:
-        for edge in sorted(links.leaders[name], key=lambda edge: edge.target):
-            if edge.target not in order:
-                place(edge.target)
-        order[name] = None
-
-    for name in sorted(links.leaders):
-        if name not in order:
-            place(name)
+    for first in sorted(links.leaders):
+        under_way = [(first, iter(_by_name(links, first)))] if first not in order else []
+        while under_way:  # Not by recursion: a chain may be longer than Python's stack.
+            name, needed = under_way[-1]
+            further = next((target for target in needed if target not in order), None)
+            if further is not None:
+                under_way.append((further, iter(_by_name(links, further))))
+            else:
+                order[name] = None
+                under_way.pop()
     return list(order)
+
+
+def _by_name(links: Links, name: UnitName) -> list[UnitName]:
+    return sorted(edge.target for edge in links.leaders[name])
 
 
 KILL_RESERVE = Seconds(5)

@@ -8,6 +8,7 @@ boot* begins everything afresh; only budgets, counters and the stops that are me
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from units.bounded import UNREADABLE, finite
 from units.health import ENGINE, Health, combine
 from units.quantities import Instant, Seconds
 from units.records import dataclass, replace
@@ -87,7 +88,7 @@ def recall(
         if isinstance(record, dict):
             try:
                 unit = _recall(unit, record, clocks, same_boot=same_boot, same_host_boot=same_host_boot)
-            except (KeyError, TypeError, ValueError):
+            except UNREADABLE:
                 unit = fresh_unit(spec, clocks.now, "")
         units.append(unit)
     return units
@@ -96,8 +97,8 @@ def recall(
 def _recall(unit: Unit, record: Mapping[str, Any], clocks: Clocks, *, same_boot: bool, same_host_boot: bool) -> Unit:
     budget = Budget(
         int(record["failures"]),
-        tuple(clocks.from_wall(float(at)) for at in record["restart_times"]),
-        Seconds(float(record["delay"])),
+        tuple(clocks.from_wall(finite(at)) for at in record["restart_times"]),
+        Seconds(finite(record["delay"])),
         looping=bool(record["looping"]),
     )
     code = record["exit_code"]
@@ -106,7 +107,7 @@ def _recall(unit: Unit, record: Mapping[str, Any], clocks: Clocks, *, same_boot:
         budget=budget,
         restarts=int(record["restarts"]),
         exit_code=None if code is None else int(code),
-        falls=tuple(clocks.from_wall(float(at)) for at in record.get("falls", ())),
+        falls=tuple(clocks.from_wall(finite(at)) for at in record.get("falls", ())),
         flapping=bool(record.get("flapping", False)),
         death=str(record["death"]),
     )

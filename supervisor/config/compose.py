@@ -10,7 +10,8 @@ from supervisor.config.compose_keys import KEYS
 from supervisor.config.fields import Validators
 from supervisor.config.labels import RELOAD, console_name, kind_of, read_own_labels, soft
 from supervisor.config.service_draft import BuildContext, ServiceBuilder
-from supervisor.config.tree import Node
+from supervisor.config.tree import EACH, Node
+from units.bounded import LONGEST_NAME, quoted
 from units.labels import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
 from units.records import replace
 from units.spec import CONSOLE, Kind, Rebuild, UnitName, UnitSpec, Via
@@ -33,7 +34,7 @@ def interpolated(node: Node, unit: str, around: BuildContext, shapes: Validators
         return replace(
             node, value=[interpolated(v, unit, around, shapes, f"{path}[{i}]") for i, v in enumerate(node.value)]
         )
-    if not isinstance(node.value, str) or "$" not in node.value:
+    if not isinstance(node.value, str) or "$" not in node.value or shapes.report.full:
         return node
 
     text = node.value
@@ -47,6 +48,8 @@ def interpolated(node: Node, unit: str, around: BuildContext, shapes: Validators
             return ""
         name = found["braced"] or found["bare"]
         value = around.environment.get(f"{unit}/{name}", around.environment.get(name))
+        if not shapes.report.grows(node.place, path, EACH + len(value or "")):
+            return ""
         if value is None or (not value and found["op"] == ":-"):
             if found["op"] is None:
                 shapes.report.warning(
@@ -71,8 +74,9 @@ def read_service(name: str, node: Node, path: str, around: BuildContext, shapes:
             read(draft, entries[key], f"{path}.{key}")
     if not draft.image:
         shapes.report.problem(node.place, path, "has no image", "every service needs one")
-    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", name):
-        shapes.report.problem(node.place, path, f"not a valid unit name: {name!r}", "use a-z, 0-9, _, . and -")
+    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", name) or len(name) > LONGEST_NAME:
+        hint = f"use a-z, 0-9, _, . and -, at most {LONGEST_NAME}"
+        shapes.report.problem(node.place, path, f"not a valid unit name: {quoted(name)}", hint)
     elif len(draft.container) < 2:
         said = "container names have at least two characters"
         shapes.report.problem(node.place, path, said, "set container_name")

@@ -27,7 +27,8 @@ from supervisor.config.service_draft import (
     host_texts,
     words,
 )
-from supervisor.config.tree import Node, nearest
+from supervisor.config.tree import EACH, Node
+from units.bounded import LARGEST, whole
 from units.records import replace
 from units.spec import Policy, Via
 
@@ -50,10 +51,20 @@ def read_environment(draft: ServiceBuilder, node: Node, path: str) -> None:
         pairs.sort(key=lambda pair: pair[0])
     for key, value in pairs:
         text = "" if value.value is None else draft.shapes.text(value, f"{path}.{key}")
-        found = {} if text else looked_up(draft.around.environment, draft.name, key)
+        found = {} if text else _taken(draft, value, key, path)
         draft.env.update(found)
         if not found and value.value is not None:
             draft.env[key] = text
+
+
+def _taken(draft: ServiceBuilder, node: Node, key: str, path: str) -> dict[str, str]:
+    """As ``looked_up``, as far as the configuration may grow by it."""
+    environment, report = draft.around.environment, draft.shapes.report
+    if key.endswith("*") and not report.grows(node.place, path, len(environment)):
+        return {}
+    found = looked_up(environment, draft.name, key)
+    size = sum(EACH + len(value) for value in found.values())
+    return found if report.grows(node.place, path, size) else {}
 
 
 def looked_up(environment: Mapping[str, str], unit: str, key: str) -> dict[str, str]:
@@ -80,11 +91,13 @@ def read_env_file(draft: ServiceBuilder, node: Node, path: str) -> None:
         if text is None:
             draft.shapes.report.problem(item.place, below, f"cannot be read: {item.text}")
             continue
+        if not draft.shapes.report.grows(item.place, below, len(text)):
+            continue
         for line in text.splitlines():
             key, equals, value = line.strip().partition("=")
             if not key or key.startswith("#"):
                 continue
-            draft.env.update({key: value} if equals else looked_up(draft.around.environment, draft.name, key))
+            draft.env.update({key: value} if equals else _taken(draft, item, key, below))
 
 
 def read_volumes(draft: ServiceBuilder, node: Node, path: str) -> None:
@@ -112,15 +125,16 @@ def read_volumes(draft: ServiceBuilder, node: Node, path: str) -> None:
 def read_restart(draft: ServiceBuilder, node: Node, path: str) -> None:
     text = "no" if node.value is False else draft.shapes.text(node, path, "no")
     policy, colon, retries = text.partition(":")
-    if policy not in set(Policy) or (colon and (policy != Policy.ON_FAILURE or not retries.isdecimal())):
+    most = whole(retries, 0, LARGEST) if colon and policy == Policy.ON_FAILURE else 0
+    if policy not in set(Policy) or most is None or (colon and policy != Policy.ON_FAILURE):
         draft.shapes.report.problem(
             node.place,
             path,
             f"expected no, on-failure[:N], always or unless-stopped, found {node.kind}",
-            nearest(policy, set(Policy)),
+            draft.shapes.report.guess(policy, set(Policy)),
         )
         return
-    draft.restart = replace(draft.restart, policy=Policy(policy), max_retries=int(retries or 0))
+    draft.restart = replace(draft.restart, policy=Policy(policy), max_retries=most)
 
 
 def read_ports(draft: ServiceBuilder, node: Node, path: str) -> None:

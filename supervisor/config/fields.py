@@ -5,15 +5,21 @@ import shlex
 import signal
 from collections.abc import Iterable, Mapping
 
-from supervisor.config.tree import Node, ProblemReport, nearest
+from supervisor.config.tree import Node, ProblemReport
 from supervisor.logs.redaction import telling
+from units.bounded import LARGEST
 from units.quantities import Seconds
 
 DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?(?:(\d+)us)?")
+LONGEST_SCALAR = 64
+"""Characters of a number, a duration, a size or a signal; more is none."""
+LONGEST_COMMAND = 64 * 1024
+"""Characters of a command that is split into words, which is slow."""
 LONGEST = 1e9
 """Seconds, some thirty years: a longer duration is a slip, and overflows the engine's nanoseconds."""
 INTEGER = re.compile(r"[-+]?[0-9]+")
-NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+SIZE = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,18}))?\s*([a-zA-Z]{0,2})")
 SIGNAL = re.compile(r"(?:SIG)?(?:RTMIN(?:\+[0-9]+)?|RTMAX(?:-[0-9]+)?)|[1-9]|[1-5][0-9]|6[0-4]")
 SIGNALS = frozenset(one.name for one in signal.Signals)
 SIZES = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "gb": 1 << 30}
@@ -80,6 +86,9 @@ class Validators:
         """A command: a list as it is, a text split as a shell would."""
         if isinstance(node.value, list | dict) or node.value is None:
             return self.texts(node, path, single=False)
+        if len(node.text) > LONGEST_COMMAND:
+            self.report.problem(node.place, path, f"has {len(node.text)} characters", "write it as a list")
+            return []
         try:
             return shlex.split(node.text)
         except ValueError as error:
@@ -108,7 +117,8 @@ class Validators:
         return default
 
     def number(self, node: Node, path: str, default: float = 0.0, *, least: float = 0.0) -> float:
-        value = float(node.text) if NUMBER.fullmatch(node.text) else float("nan")
+        known = len(node.text) <= LONGEST_SCALAR and NUMBER.fullmatch(node.text)
+        value = float(node.text) if known else float("nan")
         if not least <= value < float("inf"):
             self.wrong(node, path, f"a number of at least {least:g}")
             return default
@@ -136,19 +146,24 @@ class Validators:
         """``512m``, ``1g``, or a number of bytes; ``-1`` for no limit."""
         if node.text == "-1":
             return -1
-        found = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]+)?)\s*([a-zA-Z]*)", node.text)
-        if not found or found[2].lower() not in SIZES:
+        found = SIZE.fullmatch(node.text[: LONGEST_SCALAR + 1])
+        if not found or found[3].lower() not in SIZES:
             self.wrong(node, path, "a size such as 512m or 1g")
             return 0
-        return int(float(found[1]) * SIZES[found[2].lower()])
+        whole, fraction, unit = int(found[1]), found[2] or "", SIZES[found[3].lower()]
+        bytes_: int = whole * unit + int(fraction or 0) * unit // 10 ** len(fraction)
+        if bytes_ > LARGEST:
+            self.wrong(node, path, "a size that an engine can count")
+            return 0
+        return bytes_
 
     def signal(self, node: Node, path: str, default: str) -> str:
         """``SIGTERM``, ``TERM``, ``15`` or ``SIGRTMIN+3``, as written."""
         text = self.text(node, path, default)
-        if text in SIGNALS or f"SIG{text}" in SIGNALS or SIGNAL.fullmatch(text):
+        if text in SIGNALS or f"SIG{text}" in SIGNALS or SIGNAL.fullmatch(text[: LONGEST_SCALAR + 1]):
             return text
         said = f"expected a signal such as SIGTERM, found {node.kind}"
-        self.report.problem(node.place, path, said, nearest(text, SIGNALS))
+        self.report.problem(node.place, path, said, self.report.guess(text, SIGNALS))
         return default
 
     def choice(self, node: Node, path: str, allowed: Mapping[str, object] | Iterable[str], default: str) -> str:
@@ -160,13 +175,15 @@ class Validators:
             node.place,
             path,
             f"expected one of {', '.join(names)}, found {node.kind}",
-            nearest(value, names),
+            self.report.guess(value, names),
         )
         return default
 
 
 def duration(text: str) -> Seconds | None:
     """Seconds of a duration; ``None`` when it is none."""
+    if len(text) > LONGEST_SCALAR:
+        return None
     if NUMBER.fullmatch(text):
         value = float(text)
     else:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from supervisor.config.health_labels import PREFIX, WrongValueError, boolean, read_health, seconds
 from supervisor.engine.decode import ContainerSummary
 from supervisor.engine.discovery import DEPENDS_ON, PROJECT, compose_service
+from units.bounded import UNREADABLE, quoted
 from units.quantities import Seconds
 from units.records import dataclass, replace
 from units.spec import (
@@ -32,6 +33,9 @@ SETTLE = Seconds(5)
 
 LASTING = frozenset({"always", "unless-stopped"})
 """Restart policies with which the engine keeps a container running."""
+
+MOST_COMPLAINTS = 8
+"""About the labels of one container: of more only their number is told."""
 
 MASTERS = {
     "com.docker.swarm.task.id": "Swarm",
@@ -76,7 +80,7 @@ def wanted(portrait: ContainerSummary, wants: WatchPolicy) -> bool:
         try:
             return boolean(value)
         except WrongValueError as error:
-            wants.complain(portrait.name, label, f"'{value}': expected {error}", "")
+            wants.complain(portrait.name, label, f"{quoted(value)}: expected {error}", "")
     return wants.everything
 
 
@@ -86,7 +90,44 @@ def spec_of(
     services: Mapping[tuple[str, str], tuple[UnitName, ...]],
     wants: WatchPolicy,
 ) -> UnitSpec:
-    """The unit. ``names``: of all containers ever seen, by id; ``services``: the containers of Compose's services."""
+    """The unit. ``names``: of all containers ever seen, by id; ``services``: the containers of Compose's services.
+
+    A container whose labels cannot be read is left alone: it costs nobody else.
+    """
+    complaints = _Complaints(wants.complain)
+    try:
+        spec = _read(portrait, names, services, replace(wants, complain=complaints))
+    except UNREADABLE as error:
+        said = f"cannot be read ({error.__class__.__name__}: {str(error)[:80]}); the container is left alone"
+        wants.complain(portrait.name, ENABLE, said, "")
+        return _spec(portrait, wants)
+    if complaints.left_out:
+        wants.complain(portrait.name, PREFIX, f"{complaints.left_out} further labels make no sense", "")
+    return spec
+
+
+class _Complaints:
+    """Passes on the first few complaints about a container."""
+
+    def __init__(self, complain: Callable[[str, str, str, str], None]) -> None:
+        self._complain = complain
+        self._told = 0
+        self.left_out = 0
+
+    def __call__(self, container: str, label: str, what: str, hint: str) -> None:
+        if self._told < MOST_COMPLAINTS:
+            self._told += 1
+            self._complain(container, label, what, hint)
+        else:
+            self.left_out += 1
+
+
+def _read(
+    portrait: ContainerSummary,
+    names: Mapping[ContainerId, str],
+    services: Mapping[tuple[str, str], tuple[UnitName, ...]],
+    wants: WatchPolicy,
+) -> UnitSpec:
     touched = wanted(portrait, wants)
 
     def complain(key: str, what: str, hint: str) -> None:
@@ -96,20 +137,31 @@ def spec_of(
     if wishes is not None and wishes.heal.action is OnUnhealthy.STOP and portrait.policy in LASTING:
         again = f"its restart policy ({portrait.policy}) starts it again with the engine"
         complain(f"{PREFIX}action", f"'stop' does not last: {again}", "")
+    spec = _spec(portrait, wants)
+    return replace(
+        spec,
+        dependencies=tuple(dict.fromkeys(_edges(portrait, names, services))),
+        stop=replace(spec.stop, timeout=_stop_timeout(portrait, wants)),
+        heal=wishes.heal if wishes else spec.heal,
+        checks=wishes.checks if wishes else (),
+        relink=bool(wishes and wishes.relink),
+        settle=wants.settle if compose_service(portrait.labels) else Seconds(0),
+    )
+
+
+def _spec(portrait: ContainerSummary, wants: WatchPolicy) -> UnitSpec:
+    """What it is without its labels: left alone."""
     return UnitSpec(
         name=UnitName(portrait.name),
         kind=Kind.FOREIGN,
         image=portrait.image,
         body="",
         config_hash="",
-        dependencies=tuple(dict.fromkeys(_edges(portrait, names, services))),
         restart=RestartPolicy(Policy.ALWAYS),
-        stop=StopPolicy(portrait.stop_signal or "SIGTERM", _stop_timeout(portrait, wants)),
+        stop=StopPolicy(portrait.stop_signal or "SIGTERM"),
         rebuild=Rebuild.CHANGED,
-        heal=wishes.heal if wishes else HealPolicy(OnUnhealthy.NONE),
-        checks=wishes.checks if wishes else (),
-        relink=bool(wishes and wishes.relink),
-        settle=wants.settle if compose_service(portrait.labels) else Seconds(0),
+        heal=HealPolicy(OnUnhealthy.NONE),
+        relink=False,
         expected=portrait.policy in LASTING,
         dry=wants.dry,
     )
@@ -121,7 +173,7 @@ def _stop_timeout(portrait: ContainerSummary, wants: WatchPolicy) -> Seconds:
             try:
                 return seconds(value)
             except WrongValueError as error:
-                wants.complain(portrait.name, label, f"'{value}': expected {error}", "")
+                wants.complain(portrait.name, label, f"{quoted(value)}: expected {error}", "")
     if portrait.stop_timeout is not None:
         return Seconds(portrait.stop_timeout)
     return StopPolicy().timeout if wants.stop_timeout is None else wants.stop_timeout

@@ -4,7 +4,6 @@ The labels are the same on a unit of a cloud-config and on a container under ``d
 reported, and the default is used.
 """
 
-import json
 import re
 import signal as signals
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 from supervisor.config.fields import duration
 from supervisor.config.tree import nearest
+from units.bounded import LARGEST, from_json, quoted, whole
 from units.health import Check, CheckKind, Exec, Http, Probe, Tcp
 from units.quantities import Seconds
 from units.records import dataclass, replace
@@ -21,6 +21,16 @@ from units.spec import HealPolicy, OnUnhealthy
 
 PREFIX = "dockwarden.health."
 RELINK = "dockwarden.relink"
+
+LONGEST_LABEL = 1024
+"""Characters of a label that is read. A longer one is ignored, not cut: half a command is another command."""
+LONGEST_KEY = 256
+MOST_LABELS = 128
+"""Labels of one container that are read."""
+MOST_GUESSES = 8
+"""Unknown labels of one container for which a known one is looked for: each costs a millisecond."""
+SHORTEST = Seconds(0.1)
+"""Between two checks: a shorter interval is a slip, and would keep the supervisor busy with one container."""
 
 Complain = Callable[[str, str, str], None]
 """Key, the problem with its value, and the fix."""
@@ -55,16 +65,23 @@ def read_health(labels: Mapping[str, str], complain: Complain) -> HealthLabels:
     """Read all labels; ``complain`` is called for each invalid one."""
     wishes = HealthLabels()
     wanted: dict[str, _CheckDraft] = {"": _CheckDraft()}
-    for key, value in sorted(labels.items()):
+    ours = sorted(key for key in labels if key == RELINK or key.startswith(PREFIX))
+    if len(ours) > MOST_LABELS:
+        complain(ours[MOST_LABELS], f"is one of {len(ours)} such labels, of which {MOST_LABELS} are read", "")
+    unknown = 0
+    for key in ours[:MOST_LABELS]:
+        value = labels[key]
         try:
             if key == RELINK:
                 wishes = replace(wishes, relink=boolean(value))
-            elif key.startswith(PREFIX):
+            else:
                 wishes = _read(key.removeprefix(PREFIX), value, wishes, wanted)
         except WrongValueError as error:
-            complain(key, f"'{value}': expected {error}", "")
+            complain(key, f"{quoted(value)}: expected {error}", "")
         except KeyError:
-            complain(key, "unknown label", nearest(key, [PREFIX + name for name in KNOWN]))
+            unknown += 1
+            guess = nearest(key, [PREFIX + name for name in KNOWN]) if unknown <= MOST_GUESSES else ""
+            complain(key[:LONGEST_KEY], "unknown label", guess)
     heal, signal = wishes.heal, wishes.heal.signal
     if heal.action is OnUnhealthy.SIGNAL and not signal:
         complain(f"{PREFIX}signal", "is missing", f"the action signal needs one, as in {PREFIX}signal=SIGHUP")
@@ -73,6 +90,9 @@ def read_health(labels: Mapping[str, str], complain: Complain) -> HealthLabels:
 
 
 def _read(key: str, value: str, wishes: HealthLabels, wanted: dict[str, _CheckDraft]) -> HealthLabels:
+    if len(key) > LONGEST_KEY:
+        raise KeyError
+    known_length(value)
     if key in POLICY:
         return replace(wishes, heal=replace(wishes.heal, **{key: POLICY[key](value)}))
     if key == "engine":
@@ -136,8 +156,15 @@ def engine_check(declared: Mapping[str, Any]) -> Check | None:
     return Check("healthcheck", Exec(command), **times, **retries)  # type: ignore[arg-type]
 
 
+def known_length(text: str, longest: int = LONGEST_LABEL) -> str:
+    """The text, of which at most so many characters are looked at."""
+    if len(text) > longest:
+        raise WrongValueError(f"at most {longest} characters")
+    return text
+
+
 def boolean(text: str) -> bool:
-    word = text.strip().lower()
+    word = known_length(text).strip().lower()
     if word not in {"true", "false", "yes", "no", "1", "0", "on", "off"}:
         raise WrongValueError("true or false")
     return word in {"true", "yes", "1", "on"}
@@ -151,21 +178,31 @@ def seconds(text: str) -> Seconds:
     return found
 
 
+def between(text: str) -> Seconds:
+    """A pause between two checks."""
+    found = seconds(text)
+    if found < SHORTEST:
+        raise WrongValueError("100ms or more")
+    return found
+
+
 def instant(text: str) -> Seconds:
     """A duration that may be none."""
     return Seconds(0) if text.strip() == "0" else seconds(text)
 
 
 def number(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= 1000:
+    found = whole(text, 1, 1000)
+    if found is None:
         raise WrongValueError("a number from 1 to 1000")
-    return int(text)
+    return found
 
 
-def port(text: str | int | None) -> int:
-    if text is None or not str(text).isdecimal() or not 0 < int(text) < 65536:
+def port(text: str | int) -> int:
+    found = whole(str(text), 1, 65535)
+    if found is None:
         raise WrongValueError("a port, from 1 to 65535")
-    return int(text)
+    return found
 
 
 def action(text: str) -> OnUnhealthy:
@@ -193,9 +230,9 @@ def statuses(text: str) -> tuple[tuple[int, int], ...]:
     found = []
     for part in text.split(","):
         low, dash, high = part.strip().partition("-")
-        if not low.isdecimal() or (dash and not high.isdecimal()):
+        first, last = whole(low, 0, LARGEST), whole(high if dash else low, 0, LARGEST)
+        if first is None or last is None:
             raise WrongValueError("status codes and ranges, as in 200-299,404")
-        first, last = int(low), int(high or low)
         if not 100 <= first <= last <= 599:
             raise WrongValueError("status codes from 100 to 599")
         found.append((first, last))
@@ -240,7 +277,7 @@ def command(text: str) -> Exec:
     if not text.lstrip().startswith("["):
         return Exec(("/bin/sh", "-c", text))
     try:
-        words = json.loads(text)
+        words = from_json(text)
     except ValueError:
         words = None
     if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
@@ -251,11 +288,11 @@ def command(text: str) -> Exec:
 PROBES: Mapping[str, Callable[[str], Probe]] = {"http": http, "tcp": tcp, "exec": command}
 SETTINGS: Mapping[str, Callable[[str], Any]] = {
     "kind": kind,
-    "interval": seconds,
+    "interval": between,
     "timeout": seconds,
     "retries": number,
     "start_period": instant,
-    "start_interval": seconds,
+    "start_interval": between,
     "successes": number,
 }
 POLICY: Mapping[str, Callable[[str], Any]] = {

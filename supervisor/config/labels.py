@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from supervisor.config.compose_references import read_on_failure
 from supervisor.config.health_labels import PREFIX, RELINK, engine_check, read_health
 from supervisor.config.service_draft import Reader, ServiceBuilder
-from supervisor.config.tree import Node, nearest
+from supervisor.config.tree import Node
+from units.bounded import quoted
 from units.labels import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
 from units.records import replace
 from units.spec import CONSOLE, Dependency, Kind, OnFailure, Rebuild, UnitName, Via
@@ -98,7 +99,7 @@ def read_own_labels(draft: ServiceBuilder, path: str) -> None:
         elif key.startswith("dockwarden."):
             _read_own(draft, key, Node(value, node.place, value), below)
         elif key in EXACT and value not in EXACT[key]:
-            said = f"'{value}' is ignored; only {' and '.join(EXACT[key])} count"
+            said = f"{quoted(value)} is ignored; only {' and '.join(EXACT[key])} count"
             draft.shapes.report.warning(node.place, below, said)
     _read_health(draft, path)
     draft.edges.extend(soft(target, Via.AFTER) for target in listed(draft.labels.get(AFTER, "")))
@@ -111,15 +112,16 @@ def read_own_labels(draft: ServiceBuilder, path: str) -> None:
 def _read_own(draft: ServiceBuilder, key: str, node: Node, path: str) -> None:
     reader = OWN.get(key)
     if reader is None:
-        draft.shapes.report.problem(node.place, path, "unknown label", nearest(key, OWN))
+        draft.shapes.report.problem(node.place, path, "unknown label", draft.shapes.report.guess(key, OWN))
     else:
         reader(draft, node, path)
 
 
 def _read_health(draft: ServiceBuilder, path: str) -> None:
     def complain(key: str, what: str, hint: str) -> None:
-        place = next((node for label, node in draft.label_places.items() if label.startswith(key)), None)
-        assert place is not None  # Only labels that are present are reported.
+        # What is missing is told where the labels begin.
+        places = draft.label_places
+        place = next((node for label, node in places.items() if label.startswith(key)), next(iter(places.values())))
         draft.shapes.report.problem(place.place, f"{path}.labels.{key}", what, hint)
 
     wishes = read_health(draft.labels, complain)

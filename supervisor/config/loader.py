@@ -1,6 +1,8 @@
 """Finds, reads and merges the layers of a configuration, lowest first; the only reader of its files."""
 
+import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import reduce
@@ -213,9 +215,19 @@ def _kernel_value(text: str, place: Location) -> Node:
 
 
 def _text(file: Path) -> str:
-    """Never more than the limit, whatever the file says its size is. Raises OSError and ValueError."""
-    with file.open("rb") as stream:
-        read = stream.read(LIMIT + 1)
+    """Never more than the limit, whatever the file says its size is. Raises OSError and ValueError.
+
+    A FIFO or a device could take for ever; without O_NONBLOCK already the open waits for a FIFO's writer.
+    """
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # A directory says so when it is read.
+            raise ValueError("not a regular file")
+        with open(descriptor, "rb", closefd=False) as stream:
+            read = stream.read(LIMIT + 1)
+    finally:
+        os.close(descriptor)
     if len(read) > LIMIT:
         raise ValueError(f"larger than {LIMIT >> 20} MiB: not a configuration")
     return read.decode("utf-8-sig")

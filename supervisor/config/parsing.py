@@ -17,10 +17,10 @@ from supervisor.config.settings import (
 )
 from supervisor.config.tree import ConfigError, Node, ProblemReport, lookup
 from supervisor.logs.redaction import worth_hiding
+from units.bounded import quoted
 from units.quantities import Seconds
 from units.records import replace
 from units.spec import CONSOLE, SYSTEM_DOCKER, USER_DOCKER, Kind, Policy, RestartPolicy, StopPolicy, UnitName, UnitSpec
-from units.tables.console import undefined
 from units.tables.storage import placed
 
 NOT_YET = "accepted, but ignored by this version"
@@ -75,9 +75,7 @@ def parse(root: Node, report: ProblemReport, env_files: Mapping[str, str] | None
     consoles = tuple(spec for spec in found if spec.name == CONSOLE)
     units = [spec for spec in found if spec.name != CONSOLE]
     if consoles:
-        chosen = _console(shapes, consoles, rancher.get("console"))
-        units.append(chosen)
-        consoles = tuple(dict.fromkeys((*consoles, chosen)))
+        units.append(_console(shapes, consoles, rancher.get("console")))
     docker = _user_docker(shapes, rancher.get("docker"))
     if docker is not None:
         units.append(user_docker_spec(docker, supervisor.restart))
@@ -114,10 +112,10 @@ def _console(shapes: Validators, consoles: tuple[UnitSpec, ...], node: Node | No
         return usual
     name = shapes.text(node, "rancher.console")
     if name not in by_name:
-        there = ", ".join(sorted(by_name))
-        said = f"no service defines the console '{name}' (available: {there}); an existing container of it is used"
+        there = f"(available: {', '.join(sorted(by_name))})"
+        said = f"no service defines the console {quoted(name)} {there}; {usual.variant} is used until one does"
         shapes.report.warning(node.place, "rancher.console", said)
-    return by_name.get(name) or undefined(name)
+    return by_name.get(name, usual)
 
 
 def _refuse_shared_consoles(shapes: Validators, specs: Mapping[str, UnitSpec], nodes: Mapping[str, Node]) -> None:
@@ -298,7 +296,8 @@ def _units(
     supervisor: SupervisorSettings,
     env_files: Mapping[str, str],
 ) -> tuple[UnitSpec, ...]:
-    containers = {name: _container_name(name, node, environment) for name, node in nodes.items()}
+    quiet = Validators(ProblemReport())
+    containers = {name: _container_name(name, node, environment, quiet) for name, node in nodes.items()}
     around = BuildContext(environment, containers, supervisor.restart, supervisor.stop, supervisor.pull, env_files)
     drafts = [read_service(name, node, f"rancher.services.{name}", around, shapes) for name, node in nodes.items()]
     _refuse_shared_names(shapes, drafts, nodes)
@@ -333,22 +332,22 @@ def env_files(root: Node) -> list[tuple[Node, str]]:
     services = lookup(root, "rancher.services")
     found: list[tuple[Node, str]] = []
     for name, node in quiet.mapping(services, "").items() if services is not None else ():
-        named = _early(name, node, "env_file", environment)
+        named = _early(name, node, "env_file", environment, quiet)
         if named is not None:
             found.extend(quiet.items(named, f"rancher.services.{name}.env_file"))
     return found
 
 
-def _container_name(name: str, node: Node, environment: Mapping[str, str]) -> str:
-    named = _early(name, node, "container_name", environment)
+def _container_name(name: str, node: Node, environment: Mapping[str, str], quiet: Validators) -> str:
+    named = _early(name, node, "container_name", environment, quiet)
     return named.text if named is not None and named.text else name
 
 
-def _early(name: str, node: Node, key: str, environment: Mapping[str, str]) -> Node | None:
-    """One key of a service, before the service is read; ``read_service`` reports its errors."""
+def _early(name: str, node: Node, key: str, environment: Mapping[str, str], quiet: Validators) -> Node | None:
+    """One key of a service, before the service is read; ``read_service`` reports its errors, and ``quiet`` does not."""
     named = lookup(node, key)
     around = BuildContext(environment, {}, RestartPolicy(), StopPolicy(), pull=True, env_files={})
-    return None if named is None else interpolated(named, name, around, Validators(ProblemReport()), "")
+    return None if named is None else interpolated(named, name, around, quiet, "")
 
 
 def _refuse_shared_names(shapes: Validators, drafts: list[ServiceBuilder], nodes: Mapping[str, Node]) -> None:

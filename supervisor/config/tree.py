@@ -5,6 +5,7 @@ from dataclasses import field
 from typing import TypeAlias
 
 from supervisor.logs.known_secrets import conceal
+from units.bounded import LONGEST_QUOTE, quoted, shortened
 from units.records import dataclass
 from units.words import did_you_mean
 
@@ -42,11 +43,11 @@ class Node:
             case bool():
                 return f"the boolean {self.text}"
             case int() | float():
-                return f"the number {self.text}"
+                return f"the number {self.text}" if len(self.text) <= LONGEST_QUOTE else "a number of many digits"
             case None:
                 return "nothing"
             case _:
-                return f"the text '{self.text}'"
+                return f"the text {quoted(self.text)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +86,60 @@ class ConfigError(Exception):
 Path: TypeAlias = str
 
 
+MOST = 1000
+"""Problems, and warnings, that are told; of more their number."""
+MOST_GUESSES = 50
+"""Unknown words for which a known one is looked for: each costs a millisecond."""
+GROWTH, EACH = 8 << 20, 128
+"""Characters that variables and environment files may add to a configuration, and what each place counts besides."""
+
+
 class ProblemReport:
-    """Collects problems and warnings while a configuration is read, which goes on after errors."""
+    """Collects problems and warnings while a configuration is read, which goes on after errors.
+
+    It is bounded, whatever the files say: in number, in length, and in what is spent on guesses and substitutions.
+    """
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
+        self._further = {"problems": 1, "warnings": 1}
+        self._guesses = MOST_GUESSES
+        self._room = GROWTH
 
     def problem(self, place: Location, path: Path, message: str, hint: str = "") -> None:
-        self.problems.append(Problem(place, path, conceal(message), hint))
+        self._tell("problems", self.problems, Problem(place, shortened(path), conceal(shortened(message)), hint))
 
     def warning(self, place: Location, path: Path, message: str, hint: str = "") -> None:
-        self.warnings.append(Problem(place, path, conceal(message), hint))
+        self._tell("warnings", self.warnings, Problem(place, shortened(path), conceal(shortened(message)), hint))
+
+    def _tell(self, kind: str, told: list[Problem], one: Problem) -> None:
+        if len(told) < MOST:
+            told.append(one)
+        else:  # The last one makes room for the number.
+            self._further[kind] += 1
+            told[-1] = Problem(Location(one.place.source), "", f"{self._further[kind]} further {kind} are not listed")
 
     def unknown_key(self, place: Location, path: Path, key: str, known: Iterable[str]) -> None:
-        self.problem(place, path, "unknown key", nearest(key, known))
+        self.problem(place, path, "unknown key", self.guess(key, known))
+
+    def guess(self, word: str, known: Iterable[str]) -> str:
+        """As ``nearest``, for the first few words."""
+        self._guesses -= 1
+        return nearest(word, known) if self._guesses >= 0 else ""
+
+    def grows(self, place: Location, path: Path, by: int) -> bool:
+        """Whether substitution may add so many characters; the first refusal is a problem."""
+        before, self._room = self._room, self._room - by
+        if self.full and before >= 0:
+            said = f"variables and environment files make the configuration larger than {GROWTH >> 20} MiB"
+            self.problem(place, path, said, "give long values to the services that need them")
+        return not self.full
+
+    @property
+    def full(self) -> bool:
+        """Nothing more may be added."""
+        return self._room < 0
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

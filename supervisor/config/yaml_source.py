@@ -14,6 +14,10 @@ from supervisor.config.tree import Location, Node, ProblemReport
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LIMIT = 100_000
 """Nodes of one file after its aliases are followed: a small file may say "a billion laughs"."""
+LENGTH = 16 << 20
+"""Characters of all values of one file after its aliases are followed."""
+ENTRIES = 10_000
+"""Of one mapping, or of one list."""
 DEPTH = 64
 """Levels of nesting. libyaml's composer recurses on the C stack and takes the process with it, so we look before."""
 
@@ -66,21 +70,25 @@ class _TooLargeError(Exception):
 
 def _measure(text: str) -> None:
     """Events come without recursion, however deep the text."""
-    depth = 0
+    counts = [0]
     for event in yaml.parse(text, LOADER):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > DEPTH:
-                raise _TooLargeError(f"more than {DEPTH} levels of nesting")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+        if isinstance(event, yaml.CollectionEndEvent):
+            counts.pop()
+        elif isinstance(event, yaml.NodeEvent):
+            counts[-1] += 1
+            if counts[-1] > 2 * ENTRIES:  # A mapping's keys are nodes, too.
+                raise _TooLargeError(f"more than {ENTRIES} entries in one mapping")
+            if isinstance(event, yaml.CollectionStartEvent):
+                counts.append(0)
+                if len(counts) > DEPTH + 1:
+                    raise _TooLargeError(f"more than {DEPTH} levels of nesting")
 
 
 class _Reader:
     def __init__(self, source: str, report: ProblemReport) -> None:
         self._source = source
         self._report = report
-        self._count = 0
+        self._count = self._length = 0
 
     def read(self, node: Any, path: str, parents: tuple[int, ...]) -> Node:
         self._count += 1
@@ -94,6 +102,9 @@ class _Reader:
             raise _TooLargeError(f"more than {DEPTH} levels of nesting through its aliases")
         parents = (*parents, id(node))
         if isinstance(node, yaml.ScalarNode):
+            self._length += len(node.value)
+            if self._length > LENGTH:
+                raise _TooLargeError(f"more than {LENGTH >> 20} MiB of text")
             return Node(node.value if node.style else scalar(node.value), place, node.value)
         if isinstance(node, yaml.SequenceNode):
             items = [self.read(item, f"{path}[{index}]", parents) for index, item in enumerate(node.value)]

@@ -6,7 +6,6 @@ pools, and a cut connection is an error: aiodocker itself takes it for the end o
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any, BinaryIO, Final
 
@@ -18,6 +17,7 @@ from supervisor.engine.api_version import API
 from supervisor.engine.fast_client import unreachable
 from supervisor.engine.http1 import Lines, WireError
 from supervisor.engine.port import EngineError
+from units.bounded import UNREADABLE, from_json, shortened
 from units.unit import Failure
 
 LOOK, ACT, PROGRESS = 10.0, 30.0, 120.0
@@ -26,18 +26,8 @@ PIECE = 256 * 1024
 """Bytes of an archive that are read at once."""
 NOT_FOUND, NO_CONNECTION = 404, 900
 """HTTP's, and aiodocker's own."""
-FAILURES: Final = (
-    TimeoutError,
-    DockerError,
-    EngineError,
-    WireError,
-    aiohttp.ClientError,
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-)
-"""All that can go wrong in a call."""
+FAILURES: Final = (TimeoutError, DockerError, EngineError, WireError, aiohttp.ClientError, OSError, *UNREADABLE)
+"""All that can go wrong in a call, an answer that cannot be read included."""
 CUT: Final = (DockerError, aiohttp.ClientError, OSError)
 """What ends an answer that is being read."""
 
@@ -153,7 +143,7 @@ class Calls:
         failure, text = self._meaning(error, operation, subject, patience)
         self._on_call(operation, failure.name.lower(), self._loop.time() - began)
         # It quotes commands and variables of the container.
-        return EngineError(failure, self._hide(f"{operation} {subject}".rstrip() + f": {text}"))
+        return EngineError(failure, self._hide(f"{operation} {subject}".rstrip() + f": {shortened(text)}"))
 
     def _meaning(self, error: Exception, operation: str, subject: str, patience: float) -> tuple[Failure, str]:
         match error:
@@ -183,6 +173,6 @@ class Calls:
 def parsed(line: bytes) -> Any:
     """What a line of JSON says; ``None`` for what is none, of which ``decode`` makes a message without meaning."""
     try:
-        return json.loads(line.decode())
+        return from_json(line.decode())
     except ValueError:
         return None

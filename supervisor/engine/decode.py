@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from supervisor.engine.port import CheckLine, ContainerAddress, EngineInfo, EngineMessage
 from supervisor.logs.timestamps import seconds, started
+from units.bounded import LARGEST, short_name, shortened, whole
 from units.events import (
     ContainerCreated,
     ContainerDestroyed,
@@ -35,6 +36,10 @@ from units.unit import Look
 ACTIONS = ("create", "start", "kill", "die", "stop", "oom", "destroy", "health_status")
 """The actions that matter; filtered by the engine, so that events of exec probes are never sent."""
 
+LONGEST_STOP = 10**9
+"""Seconds, some thirty years: engines count nanoseconds in 64 bits."""
+LONGEST_OUTPUT = 4096
+"""Characters of a check's output, as engines themselves keep it."""
 UNKNOWN_EXIT = 255
 """What engines themselves report for a death that they did not see."""
 
@@ -45,7 +50,7 @@ _PLAIN: Final[Mapping[str, Callable[[UnitName, ContainerId], EngineFact]]] = {
 }
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _LOADED = re.compile(r"^Loaded image(?: ID)?: (\S+)", re.MULTILINE)
-_EXITED = re.compile(r"^Exited \((-?\d+)\)")
+_EXITED = re.compile(r"^Exited \((-?[0-9]{1,10})\)")
 _HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)$")
 
 
@@ -65,7 +70,8 @@ class ContainerSummary:
     policy: str = ""
     """The engine's own restart policy."""
     stop_signal: str = ""
-    stop_timeout: float | None = None
+    stop_timeout: int | None = None
+    """In whole seconds."""
 
 
 def event(raw: Any, *, by_name: bool = False) -> EngineMessage:
@@ -78,11 +84,13 @@ def event(raw: Any, *, by_name: bool = False) -> EngineMessage:
     attributes = as_map(actor.get("Attributes"))
     action, _, detail = as_text(message.get("Action")).partition(": ")
     container = ContainerId(as_text(actor.get("ID")))
-    unit = UnitName(as_text(attributes.get("name" if by_name else LABEL_UNIT)))
-    at = _number(message.get("timeNano"), 0)
+    unit = UnitName(short_name(as_text(attributes.get("name" if by_name else LABEL_UNIT))))
+    at = max(_number(message.get("timeNano"), 0), 0)
     fact = _fact(action, detail, unit, container, attributes, at=at) if unit and container else None
     kind = action if fact is not None else "other"
-    return EngineMessage(fact, kind, at, f"{action}:{detail}:{container[:12]}", action if action == "rename" else "")
+    return EngineMessage(
+        fact, kind, at, f"{action[:40]}:{detail[:40]}:{container[:12]}", action if action == "rename" else ""
+    )
 
 
 def _fact(
@@ -110,8 +118,8 @@ def _fact(
 
 def signal_number(text: str) -> int:
     """The number of ``9``, ``KILL`` or ``SIGKILL``; 0 for an unknown signal. Engines report numbers."""
-    if text.isdecimal():
-        return int(text)
+    if (number := whole(text, 0, 255)) is not None:
+        return number
     name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
     return int(signals.Signals[name]) if name in signals.Signals.__members__ else 0
 
@@ -175,7 +183,7 @@ def ties(found: Any) -> Look:
         own_places=frozenset(_own_places(host)),
         address=as_text(as_map(as_map(found).get("NetworkSettings")).get("IPAddress")),
         created=started(as_map(found).get("Created")),
-        failed=as_text(as_map(as_map(found).get("State")).get("Error")),
+        failed=shortened(as_text(as_map(as_map(found).get("State")).get("Error"))),
     )
 
 
@@ -192,7 +200,7 @@ def label_row(row: Any) -> ListRow:
     names = as_map(row).get("Names")
     return ListRow(
         ContainerId(as_text(as_map(row).get("Id"))),
-        _own_name(names if isinstance(names, list) else []),
+        short_name(_own_name(names if isinstance(names, list) else [])),
         _texts(as_map(row).get("Labels")),
     )
 
@@ -213,18 +221,21 @@ def portrait(found: Any) -> "ContainerSummary":
     links, donors = host.get("Links"), host.get("VolumesFrom")
     timeout = config.get("StopTimeout")
     return ContainerSummary(
-        name=name_of(found),
+        name=short_name(name_of(found)),
         container=id_of(found),
         image=as_text(config.get("Image")),
         labels=_texts(config.get("Labels")),
         joins=tuple((via, held) for via, held in ties(found).holds),
-        links=tuple(as_text(link).partition(":")[0].lstrip("/") for link in (links if isinstance(links, list) else ())),
+        links=tuple(
+            short_name(as_text(link).partition(":")[0].lstrip("/"))
+            for link in (links if isinstance(links, list) else ())
+        ),
         volumes_from=tuple(
             as_text(donor).partition(":")[0] for donor in (donors if isinstance(donors, list) else ()) if as_text(donor)
         ),
         policy=as_text(as_map(host.get("RestartPolicy")).get("Name")),
         stop_signal=as_text(config.get("StopSignal")),
-        stop_timeout=float(timeout) if isinstance(timeout, int) and timeout >= 0 else None,
+        stop_timeout=min(timeout, LONGEST_STOP) if isinstance(timeout, int) and timeout >= 0 else None,
     )
 
 
@@ -299,7 +310,7 @@ def health_log(found: Any) -> tuple[CheckLine, ...]:
         CheckLine(
             as_text(as_map(one).get("End")),
             _number(as_map(one).get("ExitCode"), UNKNOWN_EXIT),
-            as_text(as_map(one).get("Output")),
+            shortened(as_text(as_map(one).get("Output")), LONGEST_OUTPUT),
         )
         for one in (told if isinstance(told, list) else ())
     )
@@ -339,7 +350,7 @@ def _ours(labels: Mapping[str, Any], *, by_name: bool, **fields: Any) -> Observe
     if not unit or not fields["container"]:
         return None
     return Observed(
-        unit=UnitName(unit),
+        unit=UnitName(short_name(unit)),
         config_hash=as_text(labels.get(LABEL_HASH)),
         variant=as_text(labels.get(LABEL_CONSOLE)),
         **fields,
@@ -376,13 +387,15 @@ def as_map(value: Any) -> Mapping[str, Any]:
 
 
 def as_text(value: Any) -> str:
-    """The value if it is a text, else an empty one."""
-    return value if isinstance(value, str) else ""
+    """The value if it is a text, else an empty one. Half a surrogate pair, which nothing could write down, is ``?``."""
+    if not isinstance(value, str):
+        return ""
+    return value if value.isascii() else value.encode(errors="replace").decode()
 
 
 def _number(value: Any, otherwise: int) -> int:
-    """Event attributes are all text, inspect's fields are numbers."""
-    try:
-        return int(value)
-    except (TypeError, ValueError, OverflowError):
-        return otherwise
+    """Event attributes are all text, inspect's fields are numbers. What no engine's integer can be is ``otherwise``."""
+    if isinstance(value, str):
+        found = whole(value.removeprefix("-"), 0, LARGEST)
+        value = -found if found is not None and value.startswith("-") else found
+    return value if isinstance(value, int) and abs(value) <= LARGEST else otherwise

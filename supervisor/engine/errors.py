@@ -1,10 +1,10 @@
 """Maps an engine's HTTP status and message to a Failure. Pure."""
 
-import json
 import re
 from typing import Any, Final
 
 from supervisor.engine.decode import as_map, as_text
+from units.bounded import from_json
 from units.unit import Failure
 
 _SENTENCES: Final = (
@@ -59,7 +59,7 @@ def trouble(line: Any) -> str:
 def sentence(body: str) -> str:
     """The message of an error's body: JSON, or plain text when the API version itself is refused."""
     try:
-        said = json.loads(body)
+        said = from_json(body)
     except ValueError:
         said = None
     return as_text(as_map(said).get("message")) or body.strip()

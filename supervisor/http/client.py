@@ -243,7 +243,9 @@ def cut(path: Path, error: Exception) -> UnreachableError:
 
 def target(path: tuple[str, ...], query: dict[str, object]) -> str:
     asked = {key: value for key, value in query.items() if value is not None}
-    return "/v1/" + "/".join(quote(part, safe="") for part in path) + (f"?{urlencode(asked)}" if asked else "")
+    # A name from the command line may be no UTF-8: it is sent as it was typed, and the supervisor knows no such unit.
+    parts = "/".join(quote(part, safe="", errors="surrogateescape") for part in path)
+    return f"/v1/{parts}" + (f"?{urlencode(asked, errors='surrogateescape')}" if asked else "")
 
 
 def _refusal(code: int, body: bytes) -> RefusedError:

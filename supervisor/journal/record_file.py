@@ -8,6 +8,7 @@ damaged line, such as the last one after a power loss, is left out and logged. A
 import asyncio
 import errno
 import json
+import math
 import os
 import sys
 import zlib
@@ -21,6 +22,7 @@ from structlog.typing import FilteringBoundLogger
 from supervisor.journal.journal import Journal
 from supervisor.journal.record import Record
 from supervisor.state.atomic import replace
+from units.bounded import UNREADABLE
 from units.machine import Moment
 from units.world import Entry, Reaction
 
@@ -61,9 +63,11 @@ def decode(line: bytes) -> Record | None:
         names, values = said.get("inputs", ((), ()))
         said["inputs"] = tuple(map(sys.intern, names)), tuple(values)
         known = {key: value for key, value in said.items() if key in RECORD}
-        return Record(**known)
-    except (ValueError, TypeError, AttributeError):
+        record = Record(**known)
+    except UNREADABLE:
         return None
+    numbers = record.seq.__class__ is int and record.time.__class__ in {int, float} and math.isfinite(record.time)
+    return record if numbers and isinstance(record.unit, str) else None
 
 
 def load(path: Path, log: FilteringBoundLogger) -> tuple[Record, ...]:

@@ -241,6 +241,12 @@ CATALOGUE: tuple[CatalogueGroup, ...] = (
                 "warning",
                 "the reader of this `target` had stopped reading, or its disk was full: number of `lines` missing",
             ),
+            CatalogueLine(
+                "library.said",
+                "warning",
+                "a library's own `logger` said something, such as aiohttp of a request that makes no sense; at most "
+                "once a minute each, and how many were `left_out` since the last one",
+            ),
             CatalogueLine("log.target-failed", "warning", "lines cannot be written to this `target`, with the `error`"),
             CatalogueLine(
                 "log.target-back", "info", "lines are written again; all but those counted by `log.lost` were delivered"

@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger, WrappedLogger
 
 from supervisor.logs.formats import ConsoleFormat, Line, as_json
 from supervisor.logs.known_secrets import KnownSecrets
+from supervisor.logs.libraries import take_over
 from supervisor.logs.nonblocking import LineLogger
 from supervisor.logs.target import Target
 from supervisor.logs.timestamps import as_iso
@@ -155,6 +156,7 @@ def configure_logging(
         logger_factory=lambda *_args: pipeline,
         cache_logger_on_first_use=True,
     )
+    take_over()
     return pipeline
 
 

@@ -7,6 +7,7 @@ an environment or behind a telling key, is taken out wherever else it turns up: 
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from supervisor.logs.secret_hints import GONE, traced
@@ -46,6 +47,7 @@ _HINT = re.compile(
 _HOOK = re.compile(r"(--notify-(?:webhook|command)[= ])\s*('[^']*'|\"[^\"]*\"|\S+)")
 
 
+@lru_cache(maxsize=512)
 def telling(key: str) -> bool:
     """Whether the name of a value says that it is a secret."""
     return bool(_TELLING.search(key)) or not _WORDS.isdisjoint(word.lower() for word in _WORD.findall(key))

@@ -26,7 +26,7 @@ from units.events import (
     SnapshotTaken,
 )
 from units.quantities import Seconds
-from units.reconcile import doubtful
+from units.reconcile import doubtful, missed
 from units.records import replace
 from units.spec import ContainerId, UnitName
 from units.unit import Failure, Unit
@@ -262,6 +262,7 @@ class EngineWatch:
         self._order.append(mark)
         if len(self._order) > SEEN:
             self._seen.discard(self._order.popleft())
+        # A stamp of the future would have the next stream begin there, and what happens until then be missed.
         self._last_ns = max(min(heard.at, int(self._wall() * 1e9)), self._last_ns or 0)
 
     async def _look(self) -> None:

@@ -1,5 +1,6 @@
 """Layers, places and complaints of a cloud-config."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.config import loader, yaml_source
-from supervisor.config.fields import duration
+from supervisor.config.fields import Validators, duration
 from supervisor.config.settings import SystemDockerSettings
-from supervisor.config.tree import ConfigError, Location, Node, ProblemReport, merged
+from supervisor.config.tree import MOST, MOST_GUESSES, ConfigError, Location, Node, ProblemReport, merged
 from supervisor.config.validate import validate
 from units.quantities import Seconds
-from units.spec import Policy
+from units.spec import Policy, Switchable
 
 BASE = "#cloud-config\nrancher:\n  services:\n"
 
@@ -303,3 +304,105 @@ def test_a_key_without_which_an_engine_would_lose_sight_of_its_data_is_refused(
     usual = "/var/lib/docker" if engine == "docker" else "/var/lib/system-docker"
     text = f"#cloud-config\nrancher: {{{engine}: {{graph: {usual}, data_root: {usual}/}}}}\n"
     assert loader.read([write(tmp_path / "c.yml", text)]).warnings == ()
+
+
+def test_a_console_that_no_service_defines_is_a_warning_and_default_is_used(tmp_path: Path) -> None:
+    """The usual line of a RancherOS host; once a service defines it, it is that."""
+    text = "#cloud-config\nrancher:\n  console: debian\n  services:\n    console: {image: i}\n"
+    file = write(tmp_path / "c.yml", text)
+    found = validate([file])
+    assert found.valid
+    there = f"{file}:3:12: rancher.console: no service defines the console 'debian' (available: default)"
+    assert [str(warning) for warning in found.warnings] == [f"{there}; default is used until one does"]
+    assert loader.read([file]).configured[Switchable.CONSOLE] == "default"
+    write(file, text + "    deb: {image: d, labels: {io.rancher.os.console: debian}}\n")
+    assert loader.read([file]).configured[Switchable.CONSOLE] == "debian"
+
+
+HUGE = "1" * 60_000
+FILE_OF_DIGITS = f"""\
+#cloud-config
+rancher:
+  supervisor: {{restart: {{jitter: {HUGE}x, delay: {HUGE}, burst: {HUGE}}}, stop: {{signal: {HUGE}, timeout: {HUGE}x}}}}
+  services:
+    web:
+      image: x
+      mem_limit: {HUGE}g
+      restart: on-failure:{HUGE}
+      ports: ["{HUGE}"]
+      healthcheck: {{retries: {HUGE}, interval: {HUGE}s}}
+      labels: {{dockwarden.health.retries: {HUGE}, dockwarden.stop.timeout: {HUGE}, dockwarden.restart.jitter: {HUGE}}}
+"""
+
+
+def test_numbers_of_any_length_are_short_problems(tmp_path: Path) -> None:
+    """Each is told at its place, and quoted in part."""
+    found = validate([write(tmp_path / "c.yml", FILE_OF_DIGITS)])
+    assert len(found.problems) == 13
+    assert max(len(str(problem)) for problem in found.problems) < 1500
+
+
+def test_of_many_problems_a_thousand_are_told(tmp_path: Path) -> None:
+    """And the number of the others; a known word is looked for only for the first few."""
+    report = ProblemReport()
+    for number in range(5000):
+        report.unknown_key(Location("c.yml", number + 1), "rancher.imag", "imag", ["image"])
+    assert len(report.problems) == MOST
+    assert report.problems[-1].message == f"{5000 - MOST + 1} further problems are not listed"
+    assert sum(bool(one.hint) for one in report.problems) == MOST_GUESSES
+    entries = "".join(f"  k{number}: 1\n" for number in range(40_000))
+    found = validate([write(tmp_path / "c.yml", f"#cloud-config\nrancher:\n{entries}")])
+    assert [one.message for one in found.problems] == [
+        "too large or too deeply nested for a configuration: more than 10000 entries in one mapping"
+    ]
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        f"{{image: x, command: [{', '.join(['$A'] * 2000)}]}}",
+        f"{{image: x, environment: {{{', '.join(f'E{number}: $A' for number in range(2000))}}}}}",
+        f"{{image: $A, container_name: {'$A' * 2000}}}",
+        "{image: x}" + "".join(f"\n    w{number}: {{image: x, env_file: big}}" for number in range(200)),
+        "{image: x, environment: ['A*']}" + "".join(f"\n    w{i}: {{image: x, environment: [A]}}" for i in range(99)),
+    ],
+)
+def test_a_configuration_does_not_grow_beyond_bounds(tmp_path: Path, service: str) -> None:
+    """However often a long value is put in: one problem says so."""
+    write(tmp_path / "big", "B=" + "y" * 500_000)
+    text = f"#cloud-config\nrancher:\n  environment: {{A: {'x' * 500_000}}}\n  services:\n    web: {service}\n"
+    found = validate([write(tmp_path / "c.yml", text)])
+    assert [one for one in found.problems if "larger than 8 MiB" in one.message]
+    assert sum(len(str(one)) for one in found.problems) < 100_000
+
+
+def test_aliases_do_not_make_a_file_large() -> None:
+    """A long text named once, and meant a thousand times."""
+    text = (
+        f"x: &a {'x' * 500_000}\nrancher: {{services: {{web: {{image: x, command: [{', '.join(['*a'] * 1000)}]}}}}}}\n"
+    )
+    report = ProblemReport()
+    assert yaml_source.parse(text, "c.yml", report) is None
+    assert "more than 16 MiB of text" in report.problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1g", 1 << 30), ("1.5k", 1536), ("9007199254740993", 9007199254740993), ("8589934591g", 8589934591 << 30)],
+)
+def test_a_size_is_exact(text: str, size: int) -> None:
+    """It never passes a float; beyond what an engine can count it is a problem."""
+    report = ProblemReport()
+    assert Validators(report).size(Node(text, Location("c"), text), "mem_limit") == size
+    assert report.problems == []
+    assert Validators(report).size(Node(text, Location("c"), "8589934592g"), "mem_limit") == 0
+    assert len(report.problems) == 1
+
+
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path) -> None:
+    """Neither a FIFO as a configuration, nor one as an env_file."""
+    os.mkfifo(tmp_path / "pipe")
+    found = validate([tmp_path / "pipe"])
+    assert [one.message for one in found.problems] == ["not a regular file"]
+    file = write(tmp_path / "c.yml", BASE + "    web: {image: x, env_file: [pipe, /dev/zero]}\n")
+    assert [one.message.rpartition(": ")[2] for one in validate([file]).problems] == ["not a regular file"] * 2

@@ -1,8 +1,10 @@
 """What engines said, and what we make of it. The sentences and messages were recorded from 20.10.24 and 26.1.5."""
 
+import asyncio
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -10,8 +12,10 @@ from hypothesis import strategies as st
 
 from supervisor.engine import decode, errors
 from supervisor.engine.log_stream import LONGEST, LogStream
-from supervisor.engine.port import EngineInfo, EngineMessage, OutputLine
+from supervisor.engine.port import EngineError, EngineInfo, EngineMessage, OutputLine
 from supervisor.logs.timestamps import nanoseconds, stamp
+from supervisor.runtime.engine_watch import EngineWatch
+from supervisor.runtime.loop import Inbox
 from units.events import (
     ContainerCreated,
     ContainerDestroyed,
@@ -431,3 +435,55 @@ def test_output_without_ends_of_lines_does_not_pile_up() -> None:
     (line,) = output.feed(b"x" * (LONGEST + 1))
     assert len(line.text) == LONGEST
     assert output.end() == [OutputLine("stdout", "x")]
+
+
+@pytest.mark.parametrize(
+    ("asked", "stop_timeout"),
+    [(2**63 - 1, 10**9), (10**400, 10**9), (30, 30), (0, 0), (-1, None), ("5", None), (1e300, None), (None, None)],
+)
+def test_a_stop_timeout_stays_a_whole_number_that_engines_take(asked: object, stop_timeout: int | None) -> None:
+    """As a float the largest would be one more than the engine reads."""
+    found = decode.portrait({"Id": ID, "Name": "/app", "Config": {"StopTimeout": asked}})
+    assert found.stop_timeout == stop_timeout
+    assert not isinstance(found.stop_timeout, float)
+
+
+def test_a_long_name_is_the_same_short_one_wherever_it_is_said() -> None:
+    """Stream, list and inspect agree; the name for the engine's own calls stays whole."""
+    name = "n" * 400_000
+    event = decode.event({"Action": "stop", "Actor": {"ID": ID, "Attributes": {"name": name}}}, by_name=True)
+    listed = decode.observed({"Id": ID, "Names": [f"/{name}"]}, by_name=True)
+    inspected = decode.inspected({"Id": ID, "Name": f"/{name}"}, 0, by_name=True)
+    assert event.fact is not None
+    assert listed is not None
+    assert inspected is not None
+    names = {event.fact.unit, listed.unit, inspected.unit, decode.portrait({"Id": ID, "Name": f"/{name}"}).name}
+    assert len(names) == 1
+    assert len(names.pop()) == 128
+    assert decode.name_of({"Name": f"/{name}"}) == name
+
+
+@pytest.mark.parametrize("stamp", [10**300, 2**63 - 1, "1" * 4400, float("inf"), -5])
+def test_a_stamp_of_the_future_does_not_move_the_next_stream_s_beginning(stamp: Any) -> None:
+    """Neither beyond now, nor beyond what an engine can read."""
+    asked: list[int | None] = []
+
+    class Once:
+        def events(self, since: int | None) -> Any:
+            asked.append(since)
+            raise EngineError(Failure.UNREACHABLE, "gone")
+
+    watch = EngineWatch(
+        cast("Any", Once()),
+        Inbox(lambda: 0.0),
+        cast("Any", Mock()),
+        cast("Any", None),
+        period=Seconds(30),
+        prepare=cast("Any", None),
+        wall=lambda: 1000.0,
+    )
+    watch._hear(decode.event({"timeNano": stamp}))
+    with pytest.raises(EngineError):
+        asyncio.run(watch._listen(EngineInfo("", "", "")))
+    assert asked[0] is not None
+    assert asked[0] <= 1000 * 10**9

@@ -14,6 +14,7 @@ import pytest
 from supervisor.engine import calls, docker
 from supervisor.engine.docker import DockerEngine
 from supervisor.engine.port import EngineError, EngineInfo, EngineMessage
+from supervisor.runtime.engine_watch import EngineTooOldError, refuse_old
 from units.events import ContainerStarted, Observed
 from units.spec import ContainerId, UnitName
 from units.unit import Failure
@@ -235,3 +236,54 @@ def test_a_message_that_is_no_json_is_passed_over(tmp_path: Path) -> None:
         assert [(each.fact, each.kind) for each in heard] == [(None, "other"), (None, "other")]
 
     run(tmp_path, {"/events": stream("text", end=False).replace(b'"text"', b"{brok?") + b"3\r\n[]\n\r\n"}, main)
+
+
+DEEP = b"[" * 200_000
+FAR = b"1" + b"0" * 400
+DIGITS = b"1" * 4400
+ODD = (DEEP, FAR, DIGITS, b"NaN", b"-1", b"1e999", b'{"a":' * 200_000, b"[]", b"null", b'"\\ud800"', b"\xff\x00")
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_an_odd_line_costs_only_itself(tmp_path: Path, odd: bytes) -> None:
+    """Whatever stands in it, or in one of its fields: what comes after it is heard."""
+    good = raw_event("start", ID)
+    lines = [odd, b"{}", *(field.replace(b"5", odd) for field in (b'{"timeNano": 5}', FIELDS)), good]
+    data = b"".join(b"%x\r\n%s\n\r\n" % (len(line) + 1, line) for line in lines)
+
+    async def main(engine: DockerEngine, _peer: Peer) -> None:
+        heard: list[EngineMessage] = []
+        async with engine.events(None) as hand_over:
+            with pytest.raises(EngineError):
+                await hand_over(heard.append)
+        assert heard[-1].fact == ContainerStarted(UnitName("console"), ContainerId(ID), at=5e-9)
+        assert all(0 <= one.at < 2**63 and len(one.key) < 100 for one in heard)
+
+    run(tmp_path, {"/events": stream(end=False) + data}, main)
+
+
+def raw_event(action: str, container: str) -> bytes:
+    actor = {"ID": container, "Attributes": {"dockwarden.unit": "console"}}
+    return json.dumps({"Action": action, "Actor": actor, "timeNano": 5}).encode()
+
+
+FIELDS = b'{"Action": "kill", "Actor": {"ID": "a", "Attributes": {"dockwarden.unit": "console", "signal": "5"}}}'
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_an_odd_answer_is_the_engine_s_failure_or_nothing(tmp_path: Path, odd: bytes) -> None:
+    """The version, a list, an inspect: an error with words, at most."""
+
+    async def main(engine: DockerEngine, _peer: Peer) -> None:
+        with suppress(EngineError, EngineTooOldError):
+            refuse_old(await engine.info())
+        with suppress(EngineError):
+            await engine.snapshot(thorough=True)
+        with suppress(EngineError):
+            await engine.context(ContainerId(ID))
+        with suppress(EngineError):
+            await open_events(engine)
+
+    run(tmp_path, {"/events": answer(500, odd), "/": answer(200, odd)}, main)
+    version = answer(200, b'{"ApiVersion": "%s"}' % odd[:5000])
+    run(tmp_path, {"/events": answer(500, odd), "/version": version, "/": answer(200, odd)}, main)

@@ -83,8 +83,8 @@ def test_who_is_touched(labels: dict[str, str], wants: WatchPolicy, touched: boo
 def test_the_stop_timeout_is_the_label_s_then_the_container_s_then_autoheal_s() -> None:
     wants = WatchPolicy(stop_timeout=Seconds(7))
     labels = {"dockwarden.enable": "true", "autoheal.stop.timeout": "3"}
-    assert made(portrait(labels=labels, stop_timeout=5.0), wants).stop.timeout == pytest.approx(3)
-    assert made(portrait(stop_timeout=5.0), wants).stop.timeout == pytest.approx(5)
+    assert made(portrait(labels=labels, stop_timeout=5), wants).stop.timeout == pytest.approx(3)
+    assert made(portrait(stop_timeout=5), wants).stop.timeout == pytest.approx(5)
     assert made(portrait(), wants).stop.timeout == pytest.approx(7)
     assert made(portrait()).stop.timeout == pytest.approx(10)
 

@@ -1,12 +1,14 @@
 """The dependency graph: what is refused, what is dropped, and how a shutdown's time is shared."""
 
+from collections.abc import Iterator
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.pure.story import after, needs, spec
-from units.links import KILL_RESERVE, check, shares, start_order
+from units.links import KILL_RESERVE, MOST_CYCLES, Links, check, shares, start_order
 from units.quantities import Seconds
-from units.spec import UnitName, Via
+from units.spec import Dependency, UnitName, Via
 
 
 def test_an_unknown_hard_target_is_an_error_and_a_soft_one_a_warning() -> None:
@@ -78,3 +80,61 @@ def test_no_chain_ever_gets_more_than_the_total(data: st.DataObject) -> None:
         longest[name] = before + shared[name]
     assert max(longest.values()) <= total + 1e-6
     assert all(shared[name] <= timeouts[name] for name in names)
+
+
+def test_a_chain_of_any_length_is_read_in_one_pass() -> None:
+    """Longer than Python's stack, written from either end; counted by the looks at an edge, not by a clock."""
+    looks = 0
+
+    class Counted(tuple[Dependency, ...]):
+        __slots__ = ()
+
+        def __iter__(self) -> Iterator[Dependency]:
+            nonlocal looks
+            looks += 1
+            return super().__iter__()
+
+    many = 3000
+    chain = [spec(f"u{i:04}", *([needs(f"u{i + 1:04}")] if i + 1 < many else [])) for i in range(many)]
+    for units in (chain, chain[::-1]):
+        found = check(units)
+        assert found.errors == found.warnings == ()
+        links = Links({name: Counted(wanted) for name, wanted in found.links.leaders.items()}, found.links.followers)
+        assert start_order(links) == sorted(links.leaders, reverse=True)
+    assert looks <= 4 * many
+
+
+def test_cycles_are_told_up_to_a_number_and_each_knot_at_least_once() -> None:
+    """A ring of hundreds is one line; of hundreds of rings the first few are told."""
+    ring = [spec(f"u{i:03}", needs(f"u{(i + 1) % 500:03}")) for i in range(500)]
+    assert len(check(ring).errors) == 1
+    pairs = [spec(f"u{i:03}", needs(f"u{i ^ 1:03}")) for i in range(500)]
+    assert len(check(pairs).errors) == MOST_CYCLES
+
+
+@given(st.data())
+def test_what_is_in_force_never_has_a_cycle_and_lacks_no_edge_without_reason(data: st.DataObject) -> None:
+    """Hard edges all stay or are refused; a soft one goes only when it closes a cycle."""
+    names = [f"u{number}" for number in range(data.draw(st.integers(1, 7)))]
+    some = st.sets(st.sampled_from(names), max_size=3)
+    hard, soft = ({name: sorted(data.draw(some)) for name in names} for _ in range(2))
+    units = [spec(name, *map(needs, hard[name]), *map(after, soft[name])) for name in names]
+    found = check(units)
+
+    def closed(edges: set[tuple[str, str]]) -> bool:
+        """By removing what needs nothing that is left."""
+        left = set(names)
+        while free := {name for name in left if not any(a == name and b in left for a, b in edges)}:
+            left -= free
+        return bool(left)
+
+    wanted = {(name, target) for name in names for target in hard[name]}
+    assert bool(found.errors) == closed(wanted)
+    if found.errors:
+        return
+    kept = set(wanted)
+    for name in names:
+        for target in soft[name]:
+            if not closed(kept | {(name, target)}):
+                kept.add((name, target))
+    assert kept == {(name, str(edge.target)) for name, edges in found.links.leaders.items() for edge in edges}

@@ -2,12 +2,14 @@
 
 import io
 import json
+import logging
 import re
 from collections.abc import Iterator
 
 import pytest
 import structlog
 
+from supervisor.logs.libraries import LibraryLog
 from supervisor.logs.pipeline import configure_logging
 
 
@@ -120,3 +122,28 @@ def test_an_unknown_format_or_level_is_refused() -> None:
     for form, level in (("yaml", "info"), ("json", "loud")):
         with pytest.raises(ValueError, match="no such"):
             configure_logging(form, level)
+
+
+def test_a_library_s_own_words_are_one_line_a_minute() -> None:
+    """Whatever a client makes aiohttp say, without a traceback, and with the number of what was left out."""
+    stream, now = io.StringIO(), 0.0
+    configure_logging("json", "info", stream)
+    root = logging.getLogger()
+    (ours,) = [handler for handler in root.handlers if isinstance(handler, LibraryLog)]
+    root.removeHandler(ours)
+    mine = LibraryLog(lambda: now)
+    root.addHandler(mine)
+    try:
+        for _ in range(112):
+            error = ValueError("x" * 5000)
+            logging.getLogger("aiohttp.server").error("Error handling %s", "request", exc_info=error)
+        now = 61.0
+        logging.getLogger("aiohttp.server").error("again %d", "no number")
+    finally:
+        root.removeHandler(mine)
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert (first["event"], first["logger"], first["left_out"]) == ("library.said", "aiohttp.server", 0)
+    assert first["message"].startswith("Error handling request: ValueError: xxx")
+    assert len(first["message"]) < 400
+    assert "exception" not in first
+    assert (second["message"], second["left_out"]) == ("again %d", 111)
