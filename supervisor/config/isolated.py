@@ -55,14 +55,14 @@ def read_for_boot(paths: Sequence[Path], kernel: str, last: Path) -> Reading:
 
 def answer(asked: Mapping[str, Any]) -> Reading:
     """What is asked of the child. Raises ConfigError."""
-    from supervisor.config import fallback  # noqa: PLC0415 - with it comes the parser that a child is there for
+    from supervisor.config import loader  # noqa: PLC0415 - with it comes the parser that a child is there for
 
     paths, last = [Path(path) for path in asked["paths"]], Path(asked["last"]) if asked["last"] else None
     if asked["how"] == "strict" or last is None:
-        return fallback.strict_settings(paths, asked["kernel"], last)
+        return loader.strict_settings(paths, asked["kernel"], last)
     if asked["how"] == "boot":
-        return fallback.boot_settings(paths, asked["kernel"], last)
-    return fallback.last_settings(last)
+        return loader.boot_settings(paths, asked["kernel"], last)
+    return loader.last_settings(last)
 
 
 def _asked(paths: Sequence[Path], kernel: str, last: Path | None) -> dict[str, Any]:

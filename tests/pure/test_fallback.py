@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.config.fallback import boot_settings, strict_settings
+from supervisor.config.loader import boot_settings, strict_settings
 from supervisor.config.settings import Settings
 from supervisor.config.tree import ConfigError
 from units.spec import USER_DOCKER
