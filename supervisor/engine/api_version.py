@@ -22,7 +22,7 @@ TRIED = "1.55"
 
 def as_numbers(version: str) -> tuple[int, ...]:
     """To compare; an engine that says nonsense is taken for the oldest."""
-    return tuple(int(part) for part in re.findall(r"[0-9]{1,9}", version[:40])) or (0,)
+    return tuple(int(part[:9]) for part in re.findall("[0-9]+", version[:32])) or (0,)
 
 
 def too_old(highest: str) -> bool:

@@ -88,9 +88,8 @@ def event(raw: Any, *, by_name: bool = False) -> EngineMessage:
     at = max(_number(message.get("timeNano"), 0), 0)
     fact = _fact(action, detail, unit, container, attributes, at=at) if unit and container else None
     kind = action if fact is not None else "other"
-    return EngineMessage(
-        fact, kind, at, f"{action[:40]}:{detail[:40]}:{container[:12]}", action if action == "rename" else ""
-    )
+    key = f"{action[:40]}:{detail[:40]}:{container[:12]}"
+    return EngineMessage(fact, kind, at, key, action if action == "rename" else "")
 
 
 def _fact(

@@ -480,6 +480,7 @@ def test_a_stamp_of_the_future_does_not_move_the_next_stream_s_beginning(stamp: 
         cast("Any", None),
         period=Seconds(30),
         prepare=cast("Any", None),
+        units=dict,
         wall=lambda: 1000.0,
     )
     watch._hear(decode.event({"timeNano": stamp}))

@@ -7,8 +7,9 @@ import pytest
 from tests.pure.story import Story, seen, spec
 from units import events as fact
 from units.health import Health
+from units.quantities import Seconds
 from units.spec import Kind, Policy, UnitName
-from units.unit import Phase, StoppedBy
+from units.unit import Failure, Phase, StoppedBy
 
 ORDERS = pytest.mark.parametrize("order", ["kill die stop", "kill stop die"])
 """20.10's and 26.1's."""
@@ -32,7 +33,7 @@ def cleared(story: Story, order: str, code: int = 0) -> None:
                 story.feed(fact.ContainerKilled(web, ident, 15, unserved=True))
             case "die":
                 story.died("web", code)
-            case "stop":
+            case _:
                 story.feed(fact.ContainerStopped(web, ident, unserved=True))
 
 
@@ -63,7 +64,7 @@ def test_a_stop_that_is_told_after_a_start_which_failed_for_the_engine_is_nobody
     """The start was carried out though its answer was lost, and the next engine ended it."""
     story = up(Policy.ALWAYS)
     story.died("web", 1)
-    story.feed(fact.StartFailed(UnitName("web"), story.id("web"), fact.Failure.UNREACHABLE, "cut"))
+    story.feed(fact.StartFailed(UnitName("web"), story.id("web"), Failure.UNREACHABLE, "cut"))
     cleared(story, "kill die stop")
     assert story.unit("web").phase is Phase.BACKOFF
 
@@ -85,6 +86,6 @@ def test_an_engine_that_goes_down_with_the_host_has_stopped_for_the_host() -> No
     story.stopped("web")
     story.died("web", 0)
     assert story.unit("web").stopped_by is StoppedBy.OUTSIDE
-    story.feed(fact.ShutdownAsked("a test", fact.Seconds(60)))
+    story.feed(fact.ShutdownAsked("a test", Seconds(60)))
     story.feed(fact.EngineLost("gone"))
     assert story.unit("web").stopped_by is StoppedBy.SHUTDOWN

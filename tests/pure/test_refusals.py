@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hooks.notices import NoticeKind, notices
+from hooks.notices import Notice, NoticeKind, notices
 from supervisor.engine.errors import failure
 from tests.pure.story import Story, spec
 from units import events as fact
@@ -97,7 +97,8 @@ def test_the_watch_makes_a_held_container_anew_too() -> None:
 def test_who_was_taken_down_by_us_is_tried_soon_and_told_at_once() -> None:
     """Its bind source is gone: 1, 2, 4 s, ever later; and one notice, until it is well."""
     story = watched()
-    waits, told = [], []
+    waits: list[str] = []
+    told: list[Notice] = []
     troubled = frozenset[UnitName]()
     for _ in range(10):
         waits.append(refused(story, Failure.UNRECOVERABLE, "bind source path does not exist").rpartition(" ")[2])

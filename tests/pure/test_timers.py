@@ -6,6 +6,7 @@ import pytest
 
 from tests.pure.story import Story, spec
 from units import events as fact
+from units.health import Health
 from units.links import Links
 from units.machine import TIMERS, Moment, Moved, Table, View, advance, always, table
 from units.quantities import Instant, Seconds
@@ -66,6 +67,6 @@ def test_user_docker_that_has_served_is_not_stopped_for_its_deadline() -> None:
     story.change("user-docker", phase=Phase.READY, token=3, container=story.id("user-docker"))
     story.world = replace(story.world, engine_up=True)
     unit, ident = UnitName("user-docker"), story.id("user-docker")
-    story.feed(fact.HealthReported(unit, ident, fact.Health.STARTING))
+    story.feed(fact.HealthReported(unit, ident, Health.STARTING))
     assert story.unit("user-docker").phase is Phase.RUNNING
     assert story.feed(fact.DeadlineDue(unit, 3)) == ""

@@ -824,7 +824,7 @@ class FakeEngine:
         """The process is gone. From a stop call 26.1 tells ``stop`` first, 20.10 ``die``; never at the same moment."""
         if not container.running or container.ending:
             return
-        members = self._members(container)
+        members = self._tenants(container)
         if members and self.chance.random() < self.faults.owner_late:
             container.ending = True
             self._take_along(members)
@@ -832,7 +832,7 @@ class FakeEngine:
         else:
             self._tell_end(container, exit_code)
 
-    def _members(self, owner: Container) -> list[Container]:
+    def _tenants(self, owner: Container) -> list[Container]:
         return [one for one in self.containers.values() if (Via.PID, owner.ident) in one.joins and one.running]
 
     def _take_along(self, members: list[Container]) -> None:
@@ -872,7 +872,7 @@ class FakeEngine:
             self._begin(container, ours=False)
 
     def _die(self, container: Container, exit_code: int) -> None:
-        self._take_along(self._members(container))
+        self._take_along(self._tenants(container))
         container.state, container.exit_code, container.ending = "exited", exit_code, False
         container.changed_at = self._loop.time()
         if not self.up and self.chance.random() < 0.5:

@@ -153,8 +153,8 @@ def renew_id(unit: Unit, event: fact.ContainerCreated, view: View) -> Moved:
     if unit.phase is not P.INACTIVE or (unit.run == 0 and unit.stopped_by is StoppedBy.NOBODY):
         return made  # It is our own re-creation, or was only just met.
     fresh = Unit(unit.spec, unit.phase, unit.since, unit.moved, "not running", unit.cause)
-    known = {"container": event.container, "config_hash": event.config_hash, "restarts": unit.restarts}
-    return Moved(replace(fresh, token=unit.token, **known))
+    fresh = replace(fresh, token=unit.token, container=event.container, config_hash=event.config_hash)
+    return Moved(replace(fresh, restarts=unit.restarts))
 
 
 def note(unit: Unit, _event: Any, _view: View) -> Moved:
