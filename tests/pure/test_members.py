@@ -220,7 +220,7 @@ class Watched:
             engine,
             self,  # type: ignore[arg-type]
             self.gauges,
-            structlog.wrap_logger(None, processors=[self.logged], wrapper_class=structlog.BoundLogger),  # type: ignore[arg-type]
+            structlog.wrap_logger(None, processors=[self.logged], wrapper_class=structlog.BoundLogger),
             period=Seconds(period),
             prepare=self._nothing,
             units=lambda: self.units,
