@@ -277,10 +277,10 @@ def test_the_supervisor_goes_on_with_a_full_state_dir(bed: Bed) -> None:
     host = demo_host(bed)
     state = bed.dir / "state"
     state.mkdir()
-    bed.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", state])
+    bed.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", state])
     host.boot()
     host.wait_up(*UNITS)
-    bed.run(["/bin/busybox", "sh", "-c", f"dd if=/dev/zero of={state}/full bs=1k count=64 2>/dev/null; true"])
+    bed.run(["/bin/busybox", "sh", "-c", f"dd if=/dev/zero of={state}/full bs=1k count=512 2>/dev/null; true"])
     host.docker.post("/containers/console/kill")
     host.wait("console back", lambda units: units["console"]["restarts"] == 1)
     host.wait_for_line("the complaint", lambda line: line["event"] == "state.not-written")

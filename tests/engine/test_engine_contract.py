@@ -526,7 +526,8 @@ def test_a_restart_of_the_engine_loses_what_was_told(rig: Rig) -> None:
             assert [seen.running for seen in await observed(engine, staying, thorough=True)] == [True]
             assert [seen.running for seen in await observed(engine, dying, thorough=True)] == [False]
             await engine.remove(containers[0])
-            assert await again.until("destroy") == ["destroy"]
+            # Seldom an engine comes up before the end has reached it, and tells of it then.
+            assert await again.until("destroy") in (["destroy"], ["die 137", "destroy"])
 
     rig.run(main, {dying: Act.IGNORE_TERM, staying: Act.IGNORE_TERM})
 
