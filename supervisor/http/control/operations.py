@@ -159,5 +159,5 @@ OPERATIONS: dict[str, Operation] = {
         codes=(404, 409),
         also=(202,),
     ),
-    "POST /v1/enable/{of}/{name}": Operation("Choose what the next boot uses", types.Enabled, codes=(404,)),
+    "POST /v1/enable/{of}/{name}": Operation("Choose what the next boot uses", types.Enabled, codes=(404, 409)),
 }
