@@ -15,6 +15,10 @@ from typing import Self
 from supervisor.os_errors import cannot
 from supervisor.state.paths import PID_FILE, STATE_LOCK
 
+SECRET = frozenset({"--notify-webhook", "--notify-command", "--log-target"})
+"""Options whose values are not written down."""
+HIDDEN = "[redacted]"
+
 
 class LockError(Exception):
     """The lock cannot be taken; the text says why and what to do."""
@@ -41,7 +45,7 @@ class RunLock:
         self.run_dir = run_dir
         self.path = run_dir / (PID_FILE if option == "--run-dir" else STATE_LOCK)
         self._option = option
-        self._command = shlex.join(sys.orig_argv if command is None else command)
+        self._command = shlex.join(_without_secrets(sys.orig_argv if command is None else command))
         self._fd = -1
 
     def acquire(self) -> None:
@@ -93,6 +97,17 @@ class RunLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+def _without_secrets(command: Sequence[str]) -> list[str]:
+    """Everybody may read these files, and the address of a notice is often a secret."""
+    shown: list[str] = []
+    hidden = False
+    for word in command:
+        option, equals, _ = word.partition("=")
+        shown.append(HIDDEN if hidden else f"{option}={HIDDEN}" if equals and option in SECRET else word)
+        hidden = word in SECRET
+    return shown
 
 
 def _holder(fd: int) -> tuple[int, str]:

@@ -5,6 +5,7 @@ a container itself prints is its own affair, and no canary is printed here.
 """
 
 import re
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -114,6 +115,9 @@ def test_no_canary_gets_out(bed: Bed) -> None:
     engine.terminate()
     said |= {path.name: path.read_text() for path in (host.dir / "state").rglob("*") if path.is_file()}
     assert "state.json" in said
+    copy = host.dir / "state/last-config.json"  # Of the files with the secrets, so nobody else may read it, either.
+    assert CANARY in said.pop(copy.name)
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     said["log"] = "\n".join(host.log)
     assert {
         name: sorted(set(re.findall(f".{{0,60}}{CANARY}\\w*", text))) for name, text in said.items() if CANARY in text
@@ -145,11 +149,15 @@ def wrong_file(host: Host) -> str:
         f"    three: {{image: i, environment: '{CANARY}e', labels: {{dockwarden.health.exec: \"it's {CANARY}f\"}}}}\n"
     )
     done = host.cli("config", "validate", str(wrong))
-    boot = subprocess.run(
-        [sys.executable, "-m", "supervisor", "boot", "--config", wrong, "--run-dir", host.dir / "r2"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, boot.returncode) == (78, 78), done.stdout + boot.stdout
-    return done.stdout + done.stderr + boot.stdout + boot.stderr
+    assert done.returncode == 78, done.stdout
+    elsewhere = ("--run-dir", host.dir / "r2", "--state-dir", host.dir / "s2", "--engine", f"unix://{host.dir}/none")
+    command = [sys.executable, "-m", "supervisor", "boot", "--config", str(wrong), *map(str, elsewhere), "--listen", ""]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as boot:
+        assert boot.stdout is not None
+        lines: list[str] = []
+        while not lines or "host.trouble" not in lines[-1]:
+            lines.append(boot.stdout.readline())
+            assert lines[-1], "".join(lines)
+        boot.terminate()
+        lines += boot.stdout
+    return done.stdout + done.stderr + "".join(lines)

@@ -149,3 +149,20 @@ def test_a_stranger_cannot_keep_a_supervisor_down() -> None:
         with engine_lock("unix:///strange.sock"):
             pass
         holder.kill()
+
+
+def test_no_address_of_a_notice_is_written_down(tmp_path: Path) -> None:
+    """Everybody may read who holds the lock."""
+    words = [
+        "dockwarden",
+        "boot",
+        "--notify-webhook",
+        "https://x/token1",
+        "--notify-command=say token2",
+        "--engine",
+        "e",
+    ]
+    with RunLock(tmp_path, words):
+        text = (tmp_path / "dockwarden.pid").read_text()
+    assert "token" not in text
+    assert text.endswith("--notify-webhook '[redacted]' '--notify-command=[redacted]' --engine e\n")
