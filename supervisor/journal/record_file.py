@@ -8,7 +8,6 @@ damaged line, such as the last one after a power loss, is left out and logged. A
 import asyncio
 import errno
 import json
-import math
 import os
 import sys
 import zlib
@@ -53,6 +52,10 @@ def encode(record: Record) -> bytes:
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
+FAR_OFF = 1e12
+"""Seconds since 1970, some 30,000 years: no record of ours is from then."""
+
+
 def decode(line: bytes) -> Record | None:
     """``None`` for a line that is not whole, or not one of ours."""
     text = line[CHECKED:]
@@ -66,8 +69,8 @@ def decode(line: bytes) -> Record | None:
         record = Record(**known)
     except UNREADABLE:
         return None
-    numbers = record.seq.__class__ is int and record.time.__class__ in {int, float} and math.isfinite(record.time)
-    return record if numbers and isinstance(record.unit, str) else None
+    numbers = record.seq.__class__ is int and record.time.__class__ in {int, float}
+    return record if numbers and 0 <= record.time < FAR_OFF and isinstance(record.unit, str) else None
 
 
 def load(path: Path, log: FilteringBoundLogger) -> tuple[Record, ...]:

