@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.figures import Rounds, paired, percentile, pooled, table
+from benchmarks.figures import Rounds, paired, quantiles, table
 from benchmarks.processes import boot_command, module
 from benchmarks.restart import (
     LOOP,
@@ -42,7 +42,7 @@ class Result:
             [
                 variant,
                 str(paired(self.rounds, variant, POLICY)),
-                *(f"{percentile(pooled(self.rounds, variant), part):.0f}" for part in (0.1, 0.5, 0.9)),
+                *quantiles(self.rounds, variant, 0.1, 0.5, 0.9),
             ]
             for variant in VARIANTS
         ]

@@ -33,6 +33,11 @@ def paired(rounds: Rounds, one: str, other: str) -> Paired:
     return Paired(median(ratios), percentile(ratios, 0.1), percentile(ratios, 0.9))
 
 
+def quantiles(rounds: Rounds, variant: str, *parts: float) -> list[str]:
+    """Of all measurements together, without decimals."""
+    return [f"{percentile(pooled(rounds, variant), part):.0f}" for part in parts]
+
+
 def pooled(rounds: Rounds, variant: str) -> list[float]:
     return [value for measured in rounds for value in measured[variant]]
 

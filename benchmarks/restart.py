@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import Rounds, of_all, paired, percentile, pooled, table
+from benchmarks.figures import Rounds, of_all, paired, percentile, quantiles, table
 from benchmarks.processes import REPOSITORY, BenchmarkError, Services, boot_command, build, module, tail
 from tests.bed import images
 from tests.bed.bed import Bed, Engine
@@ -47,7 +47,7 @@ class Result:
                 str(paired(self.rounds, variant, FLOOR)),
                 str(paired(self.rounds, variant, POLICY)),
                 f"{of_all(self.rounds, variant, FLOOR, p90):.2f}",
-                *(f"{percentile(pooled(self.rounds, variant), part):.0f}" for part in (0.1, 0.5, 0.9)),
+                *quantiles(self.rounds, variant, 0.1, 0.5, 0.9),
             ]
             for variant in self.rounds[0]
         ]

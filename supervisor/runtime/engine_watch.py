@@ -1,6 +1,7 @@
 """Watches the engine: connects, follows its events, takes a snapshot after every gap, reports when it is gone."""
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import deque
@@ -50,8 +51,10 @@ LIFE = (ContainerStarted, ContainerDied, ContainerDestroyed)
 """What a snapshot may be first to tell, and a stream tells a moment later."""
 HEARING = Seconds(2)
 """Within it the stream tells what a snapshot saw, unless it is deaf."""
+RECALL = 2.0
+"""Longest wait in seconds for an engine to tell the last known event again, before the first snapshot."""
 REPLAY = 0.1
-"""Seconds that an engine has to tell what happened while no supervisor ran: it does so with the first bytes."""
+"""Seconds from then on until all is told that happened while no supervisor ran: it comes with the same bytes."""
 
 
 class Replay:
@@ -64,6 +67,19 @@ class Replay:
     def __init__(self, known_ns: int) -> None:
         self.known_ns = known_ns
         self.held: list[EngineMessage] = []
+        self._told = asyncio.Event()
+
+    def hold(self, heard: EngineMessage) -> None:
+        self.held.append(heard)
+        if heard.at == self.known_ns:
+            self._told.set()
+
+    async def heard_out(self) -> None:
+        """Until all is held that the engine tells again."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RECALL):
+                await self._told.wait()
+        await asyncio.sleep(REPLAY)
 
     @property
     def missed(self) -> list[EngineMessage]:
@@ -137,7 +153,10 @@ class EngineWatch:
         self._wall = wall
         self._tries = 0
         self._absence = (0, 0)
-        """The engine was last away from its stamp of the last event before to our time of its first answer, in ns."""
+        """The engine was last away from its stamp of the last event before to our time of its first answer, in ns.
+
+        Not before the first connection: what it told until then is judged by ``Replay``.
+        """
         self._besides = besides
         self._units = units
         self._replay = Replay(known_ns) if known_ns else None
@@ -166,6 +185,7 @@ class EngineWatch:
 
     def leave(self) -> None:
         """Watch no more: the engine is about to end, and nothing that it says counts."""
+        self._gauges.stream_connected(connected=False)
         if self._run is not None:
             self._run.cancel()
 
@@ -197,7 +217,7 @@ class EngineWatch:
         asked = self._wall()
         info = await self._engine.info()
         if self._last_ns is not None and (self._tries > 1 or self._wall() - asked > PROMPT):
-            self._absence = self._last_ns or 0, int(self._wall() * 1e9)
+            self._absence = self._last_ns, int(self._wall() * 1e9)
         self._tries = 0
         return info
 
@@ -237,7 +257,7 @@ class EngineWatch:
 
     def _hear(self, heard: EngineMessage) -> None:
         if self._replay is not None:
-            self._replay.held.append(heard)
+            self._replay.hold(heard)
             return
         if (heard.at, heard.key) in self._seen:
             self._gauges.duplicate()
@@ -268,7 +288,7 @@ class EngineWatch:
     async def _look(self) -> None:
         """Take snapshots: one at once, then on each request and after each period."""
         if self._replay is not None:
-            await asyncio.sleep(REPLAY)
+            await self._replay.heard_out()
             replayed, self._replay = self._replay.missed, None
             for heard in replayed:
                 self._hear(heard)

@@ -15,7 +15,7 @@ from typing import Self
 from supervisor.os_errors import cannot
 from supervisor.state.paths import PID_FILE, STATE_LOCK
 
-SECRET = frozenset({"--notify-webhook", "--notify-command", "--log-target"})
+SECRET = frozenset({"--notify-webhook", "--notify-command"})
 """Options whose values are not written down."""
 HIDDEN = "[redacted]"
 
@@ -190,4 +190,4 @@ def _command(pid: int) -> str:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
         return ""
-    return shlex.join(filter(None, words))
+    return shlex.join(_without_secrets([word for word in words if word]))

@@ -166,3 +166,17 @@ def test_no_address_of_a_notice_is_written_down(tmp_path: Path) -> None:
         text = (tmp_path / "dockwarden.pid").read_text()
     assert "token" not in text
     assert text.endswith("--notify-webhook '[redacted]' '--notify-command=[redacted]' --engine e\n")
+
+
+def test_nor_is_it_told_to_who_finds_the_engine_held() -> None:
+    """Whose command line is read from the system."""
+    url = "unix:///of/nobody.sock"
+    code = f"from supervisor.state.lock import engine_lock\nwith engine_lock({url!r}): print(flush=True); input()"
+    command = [sys.executable, "-c", code, "--notify-webhook", "https://x/token"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "\n"
+        with pytest.raises(LockHeld, match=f"pid {holder.pid}.*--notify-webhook") as held, engine_lock(url):
+            pass
+        holder.communicate("\n")
+    assert "token" not in str(held.value)

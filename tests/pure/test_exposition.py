@@ -194,8 +194,16 @@ def test_a_page_can_be_asked_for_at_any_time() -> None:
     assert "dockwarden_shutting_down 1.0" in body(watched.metrics)
 
 
+def five_milliseconds() -> float:
+    """What takes so long on a good machine, in seconds of this one."""
+    begun, total = time.perf_counter(), 0
+    for number in range(80_000):
+        total += number
+    return time.perf_counter() - begun
+
+
 def test_no_piece_holds_the_loop_up() -> None:
-    """Of 300 units, each with a history, the longest takes less than 20 ms on any machine (some 1 on a good one)."""
+    """Of 300 units, each with a history, the longest takes less than a plain loop here that takes 5 ms elsewhere."""
     names = [f"unit-{number}" for number in range(300)]
     watched = busy(*names)
     for name in names[1:]:
@@ -210,4 +218,4 @@ def test_no_piece_holds_the_loop_up() -> None:
             quickest[number] = min(quickest.get(number, 1.0), now - begun)
             begun = now
     assert len(quickest) > 100
-    assert max(quickest.values()) < 0.02
+    assert max(quickest.values()) < min(five_milliseconds() for _ in range(8))

@@ -120,6 +120,8 @@ class Lies:
     """Containers whose inspect is answered with this error; empty: it hangs."""
     deaf: bool = False
     """Streams stay open and tell nothing new; what is replayed at their beginning is told."""
+    replay: float = 0.0
+    """Seconds until a stream tells what is replayed at its beginning: the engine is busy."""
 
 
 @dataclass(slots=True, eq=False)
@@ -147,6 +149,8 @@ class Container:
     """A stop call is at work."""
     ending: bool = False
     """Its process is gone, and its ``die`` is on the way."""
+    unheard: bool = False
+    """It died while the engine was away."""
     taken: bool = False
     """Its last run ended with the owner of the pid namespace that it lives in."""
     changed_at: float = 0.0
@@ -264,6 +268,7 @@ class FakeEngine:
             self._streams.remove(stream)
 
     async def _hand_over(self, stream: _Stream, hear: Callable[[EngineMessage], None]) -> NoReturn:
+        await asyncio.sleep(self.lies.replay if stream.pending else 0)
         while True:
             if not stream.pending and not stream.end:
                 stream.wake.clear()
@@ -587,6 +592,13 @@ class FakeEngine:
             if each.running and each.health is not Health.NONE:
                 each.health = Health.STARTING
                 self._plan_health(each)
+            if each.unheard and self.chance.random() < 0.2:  # Its shim had not yet reported it.
+                self._later(self.chance.uniform(0, 0.5), each, self._tell_late)
+            each.unheard = False
+
+    def _tell_late(self, container: Container) -> None:
+        if not container.running:
+            self._emit("die", container, exitCode=str(container.exit_code))
 
     def _clear(self, container: Container) -> None:
         """A new engine ends what the last one left running, before it answers anybody."""
@@ -875,6 +887,7 @@ class FakeEngine:
         self._take_along(self._tenants(container))
         container.state, container.exit_code, container.ending = "exited", exit_code, False
         container.changed_at = self._loop.time()
+        container.unheard = not self.up
         if not self.up and self.chance.random() < 0.5:
             container.exit_code = decode.UNKNOWN_EXIT  # An engine that did not see it may not know better.
         self._tell_followers(container)

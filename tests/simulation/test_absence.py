@@ -36,8 +36,9 @@ async def host_with(*, checked: bool) -> SimulatedHost:
 
 
 @pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize("replay", [0.0, 1.0])
 @pytest.mark.parametrize("checked", [False, True])
-def test_a_stop_while_no_supervisor_ran_is_respected(*, checked: bool, older: bool) -> None:
+def test_a_stop_while_no_supervisor_ran_is_respected(*, checked: bool, older: bool, replay: float) -> None:
     """Also where the state that is read is the one from before the last change."""
 
     async def story() -> None:
@@ -54,6 +55,7 @@ def test_a_stop_while_no_supervisor_ran_is_respected(*, checked: bool, older: bo
             await host.kill9()
             host.engine.person_stop("web")
         await asyncio.sleep(20)
+        host.engine.lies.replay = replay
         host.boot()
         assert await host.until(lambda world: world.units[DB].phase.up, 60)
         await asyncio.sleep(5)

@@ -68,6 +68,7 @@ async def history(seed: int) -> Outcome:
     host = SimulatedHost(chance, specs, engine, gates)
     liar = random.Random(f"lies {seed}")
     engine.lies.lag = liar.choice((0.0, 0.0, 2.0, 60.0, float("inf")))
+    engine.lies.replay = random.Random(f"replay {seed}").choice((0.0, 0.0, 0.5))
     host.boot()
     await asyncio.sleep(chance.uniform(0, 20))
     for _ in range(chance.randint(0, 12)):
