@@ -7,6 +7,7 @@ import platform
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,53 +26,61 @@ class Result(Protocol):
     def as_json(self) -> dict[str, Any]: ...
 
 
-def measure_reaction(rounds: int, *, quick: bool) -> Result:
-    return reaction.measure(rounds, 5 if quick else 25)
+@dataclass(frozen=True)
+class Effort:
+    rounds: int
+    quick: bool
+    before: Path | None
+    """Another checkout, to be measured beside this one."""
 
 
-def measure_restart(rounds: int, *, quick: bool) -> Result:  # noqa: ARG001 - fewer rounds are all that can be saved
-    return restart.measure(rounds)
+def measure_reaction(effort: Effort) -> Result:
+    return reaction.measure(effort.rounds, 5 if effort.quick else 25, effort.before)
 
 
-def measure_blackout(rounds: int, *, quick: bool) -> Result:  # noqa: ARG001 - as restart
-    return blackout.measure(max(2, rounds // 4))
+def measure_restart(effort: Effort) -> Result:
+    return restart.measure(effort.rounds)
 
 
-def measure_memory(rounds: int, *, quick: bool) -> Result:
+def measure_blackout(effort: Effort) -> Result:
+    return blackout.measure(max(2, effort.rounds // 4))
+
+
+def measure_memory(effort: Effort) -> Result:
     """A process weighs nearly the same each time."""
-    return memory.measure(max(1, rounds // 8), 200 if quick else 2000)
+    return memory.measure(max(1, effort.rounds // 8), 200 if effort.quick else 2000)
 
 
-def measure_switch(rounds: int, *, quick: bool) -> Result:  # noqa: ARG001 - fewer rounds are all that can be saved
-    return switch.measure(max(2, rounds // 4))
+def measure_switch(effort: Effort) -> Result:
+    return switch.measure(max(2, effort.rounds // 4))
 
 
-def measure_probes(rounds: int, *, quick: bool) -> Result:  # noqa: ARG001 - it takes its time, not rounds
-    return probes.measure(4 if quick else 15)
+def measure_probes(effort: Effort) -> Result:
+    return probes.measure(4 if effort.quick else 15)
 
 
-def measure_heal(rounds: int, *, quick: bool) -> Result:  # noqa: ARG001 - fewer rounds are all that can be saved
-    return heal.measure(max(2, rounds // 5))
+def measure_heal(effort: Effort) -> Result:
+    return heal.measure(max(2, effort.rounds // 5))
 
 
-def measure_hooks(rounds: int, *, quick: bool) -> Result:
+def measure_hooks(effort: Effort) -> Result:
     """Each variant runs alone for a while in each round."""
-    return hooks.measure(max(3, rounds // 4), 10 if quick else 50)
+    return hooks.measure(max(3, effort.rounds // 4), 10 if effort.quick else 50)
 
 
-def measure_scrape(rounds: int, *, quick: bool) -> Result:
-    return scrape.measure(max(2, rounds // 2), 40 if quick else 300)
+def measure_scrape(effort: Effort) -> Result:
+    return scrape.measure(max(2, effort.rounds // 2), 40 if effort.quick else 300)
 
 
-def measure_packages(rounds: int, *, quick: bool) -> Result:
-    return packages.measure(rounds, 5 if quick else 25)
+def measure_packages(effort: Effort) -> Result:
+    return packages.measure(effort.rounds, 5 if effort.quick else 25)
 
 
-def measure_storm(rounds: int, *, quick: bool) -> Result:
-    return storm.measure(max(3, rounds // 4), (10, 50) if quick else storm.SIZES)
+def measure_storm(effort: Effort) -> Result:
+    return storm.measure(max(3, effort.rounds // 4), (10, 50) if effort.quick else storm.SIZES, effort.before)
 
 
-BENCHMARKS: dict[str, Callable[..., Result]] = {
+BENCHMARKS: dict[str, Callable[[Effort], Result]] = {
     "reaction": measure_reaction,
     "storm": measure_storm,
     "restart": measure_restart,
@@ -96,18 +105,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="paired rounds (default: 40; memory does an eighth, switch and storm a quarter, scrape half)",
     )
     parser.add_argument("--quick", action="store_true", help="8 short rounds: does it run at all?")
+    parser.add_argument(
+        "--before", type=Path, metavar="DIRECTORY", help="another checkout, measured beside (reaction, storm)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single measurement there")
     args = parser.parse_args(argv)
     if unknown := set(args.names) - BENCHMARKS.keys():
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that everything is put away
     rounds = args.rounds or (8 if args.quick else 40)
+    effort = Effort(rounds, args.quick, args.before)
     where = surroundings()
     print(", ".join(f"{key} {value}" for key, value in where.items()), end="\n\n", flush=True)
     results = {}
     for name in args.names or BENCHMARKS:
         try:
-            result = BENCHMARKS[name](rounds, quick=args.quick)
+            result = BENCHMARKS[name](effort)
         except (BenchmarkError, BedError, EngineUnavailableError) as error:
             print(f"{name}: {error}", file=sys.stderr)
             return 1

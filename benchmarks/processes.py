@@ -46,9 +46,10 @@ def build(name: str, directory: Path) -> Path:
     return program
 
 
-def module(name: str, *args: str | Path) -> list[str | Path]:
-    """The command line of a Python module of this repository."""
-    return [sys.executable, "-m", name, *args]
+def module(name: str, *args: str | Path, checkout: Path = REPOSITORY) -> list[str | Path]:
+    """The command line of a Python module of this repository, or of another checkout of it."""
+    there: list[str | Path] = [] if checkout == REPOSITORY else ["env", f"--chdir={checkout}"]
+    return [*there, sys.executable, "-m", name, *args]
 
 
 @contextlib.contextmanager
@@ -156,7 +157,13 @@ Services = Mapping[str, Mapping[str, object]]
 """``rancher.services`` of a cloud-config."""
 
 
-def boot_command(engine: Path, directory: Path, services: Services, listen: str = "127.0.0.1:0") -> list[str | Path]:
+def boot_command(
+    engine: Path,
+    directory: Path,
+    services: Services,
+    listen: str = "127.0.0.1:0",
+    checkout: Path = REPOSITORY,
+) -> list[str | Path]:
     """Write a supervisor's configuration and return its command line: as a user would start it."""
     images = directory / "images"
     images.mkdir(parents=True)
@@ -168,4 +175,5 @@ def boot_command(engine: Path, directory: Path, services: Services, listen: str 
         *("--config", config, "--engine", f"unix://{engine}"),
         *("--state-dir", directory / "state", "--run-dir", directory / "run", "--images", images),
         *("--listen", listen, "--log-format", "json"),
+        checkout=checkout,
     )

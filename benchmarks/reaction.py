@@ -29,7 +29,7 @@ from benchmarks.processes import (
 from tests.bed.http import Docker
 
 FLOOR, RAW, LOOP = "C client", "bare uvloop protocol", "aiodocker loop"
-OURS, OURS_20 = "dockwarden", "dockwarden, 20 units"
+OURS, OURS_20, BEFORE = "dockwarden", "dockwarden, 20 units", "dockwarden before"
 PAUSES = {"rested": (0.01, 0.03), "in a row": (0.001, 0.002)}
 """Seconds between two deaths. After a rest, caches and clock rate are those of an idle host, and that makes programs of
 many instructions slower than programs of few; in a row, each variant has the processor to itself for a while."""
@@ -87,8 +87,11 @@ def services(count: int) -> Services:
     return {f"u{number}": {"image": "bench:1", "restart": "always", "labels": labels} for number in range(count)}
 
 
-def measure(rounds: int, events: int) -> Result:
+def measure(rounds: int, events: int, before: Path | None = None) -> Result:
+    """``before``: another checkout, whose supervisor is measured, too."""
     variants = {FLOOR: "c", RAW: "raw", LOOP: "aio", OURS: "ours", OURS_20: "ours20"}
+    if before is not None:
+        variants[BEFORE] = "before"
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(scratch())
         engine = stack.enter_context(fake_engine(directory, list(variants.values())))
@@ -100,12 +103,15 @@ def measure(rounds: int, events: int) -> Result:
             "ours": boot_command(engine.sockets["ours"], directory / "d1", services(1)),
             "ours20": boot_command(engine.sockets["ours20"], directory / "d20", services(20)),
         }
+        if before is not None:
+            socket = engine.sockets["before"]
+            commands["before"] = boot_command(socket, directory / "db", services(1), checkout=before)
         for name in ("c", "raw", "aio"):
             run_a_container(engine.sockets[name])
         for name, command in commands.items():
             stack.enter_context(running(command, directory / f"{name}.log"))
-        for name, count in (("c", 1), ("raw", 1), ("aio", 1), ("ours", 1), ("ours20", 20)):
-            wait_until_ready(engine, name, count, directory / f"{name}.log")
+        for name in commands:
+            wait_until_ready(engine, name, 20 if name == "ours20" else 1, directory / f"{name}.log")
         time.sleep(SETTLE)
         for pace in PAUSES:
             one_round(engine, variants, 5, pace)

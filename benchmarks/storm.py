@@ -24,7 +24,7 @@ from benchmarks.processes import (
     tail,
     wait_for,
 )
-from benchmarks.reaction import FLOOR, LABEL, LOOP, OURS, SETTLE, run_a_container, services
+from benchmarks.reaction import BEFORE, FLOOR, LABEL, LOOP, OURS, SETTLE, run_a_container, services
 
 SIZES = (10, 50, 100, 300)
 VARIANTS = {FLOOR: "c", LOOP: "aio", OURS: "ours"}
@@ -51,7 +51,7 @@ class Result:
                 f"{percentile(pooled(first, variant), 0.5):.1f}",
                 f"{percentile(pooled(last, variant), 0.5):.1f}",
             ]
-            for variant in VARIANTS
+            for variant in last[0]
         ]
         head = (f"{size} deaths -> last start order", "x floor", "x aiodocker", "first p50 ms", "last p50 ms")
         return f"storm (fake engine, {len(last)} rounds)\n{table(head, rows)}"
@@ -60,16 +60,21 @@ class Result:
         return {"unit": "ms", "last": self.last, "first": self.first}
 
 
-def measure(rounds: int, sizes: Sequence[int] = SIZES) -> Result:
+def measure(rounds: int, sizes: Sequence[int] = SIZES, before: Path | None = None) -> Result:
+    """``before``: another checkout, whose supervisor is measured, too."""
     most = max(sizes)
+    variants = VARIANTS if before is None else {**VARIANTS, BEFORE: "before"}
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(scratch())
-        engine = stack.enter_context(fake_engine(directory, list(VARIANTS.values())))
+        engine = stack.enter_context(fake_engine(directory, list(variants.values())))
         commands: dict[str, list[str | Path]] = {
             "c": [build("client", directory), engine.sockets["c"], LABEL],
             "aio": module("benchmarks.aio_client", engine.sockets["aio"], LABEL),
             "ours": boot_command(engine.sockets["ours"], directory / "d", services(most)),
         }
+        if before is not None:
+            socket = engine.sockets["before"]
+            commands["before"] = boot_command(socket, directory / "db", services(most), checkout=before)
         for name in ("c", "aio"):
             for number in range(most):
                 run_a_container(engine.sockets[name], f"u{number}")
@@ -81,14 +86,14 @@ def measure(rounds: int, sizes: Sequence[int] = SIZES) -> Result:
         first: dict[int, list[Mapping[str, Sequence[float]]]] = {size: [] for size in sizes}
         for _ in range(rounds):
             for size in sizes:
-                told = {variant: one_storm(engine, name, size, most, directory) for variant, name in shuffled()}
-                last[size].append({variant: [told[variant][0] / 1e6] for variant in VARIANTS})
-                first[size].append({variant: [told[variant][1] / 1e6] for variant in VARIANTS})
+                told = {variant: one_storm(engine, name, size, most, directory) for variant, name in shuffled(variants)}
+                last[size].append({variant: [told[variant][0] / 1e6] for variant in variants})
+                first[size].append({variant: [told[variant][1] / 1e6] for variant in variants})
         return Result(last, first)
 
 
-def shuffled() -> list[tuple[str, str]]:
-    return random.sample(list(VARIANTS.items()), len(VARIANTS))
+def shuffled(variants: Mapping[str, str]) -> list[tuple[str, str]]:
+    return random.sample(list(variants.items()), len(variants))
 
 
 def one_storm(engine: FakeEngine, name: str, size: int, most: int, directory: Path) -> tuple[int, int]:
