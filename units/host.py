@@ -78,12 +78,22 @@ def _take_of_engine(step: Step, event: fact.EngineBack | fact.EngineLost | engin
             _lose_engine(step, reason)
         case engine_events.EngineStalled(reason=reason):
             step.push(engine_events.EngineUnresponsive(name, reason))
+            _miss_engine(step, f"does not answer: {reason}")
+
+
+def _miss_engine(step: Step, reason: str) -> None:
+    """Note that it does not serve, as long as it does not, and since when. Orders go on: it may answer those."""
+    away = step.world.away
+    if away is None and step.world.engine_up:
+        away = step.moment.now
+    step.world = replace(step.world, away=away, engine_reason=reason)
 
 
 def _lose_engine(step: Step, reason: str) -> None:
     """Note the loss of the engine: no unit changes, but stops seen just before were the engine's, not a person's."""
     was_up = step.world.engine_up
-    step.world = replace(step.world, engine_up=False, engine_reason=reason)
+    _miss_engine(step, reason)
+    step.world = replace(step.world, engine_up=False)
     if not was_up:
         return
     if any(unit.phase.up for unit in step.units.values()):
@@ -114,8 +124,9 @@ def _take_snapshot(step: Step, event: fact.SnapshotTaken) -> None:
     step.commands.extend(leftovers(step.units, event))
     _take_consoles(step, event)
     _take_orphans(step, event)
+    if came_up or step.world.away is not None:
+        step.world = replace(step.world, engine_up=True, away=None, engine_reason="serving")
     if came_up:
-        step.world = replace(step.world, engine_up=True, engine_reason="serving")
         step.poke("engine")
     if came_up or step.world.engine.phase is not Phase.SERVING:
         step.push(engine_events.EngineAnswered(step.world.engine.name, step.world.engine_version))

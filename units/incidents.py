@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 
 from units import events as fact
+from units.engine_events import EngineStalled
 from units.events import Event
 from units.health import Health
 from units.machine import Moment
@@ -91,7 +92,7 @@ def look(before: Incidents, event: Event, moment: Moment, reaction: Reaction) ->
         moment: When it came.
         reaction: What it led to.
     """
-    of_engine = isinstance(event, fact.EngineLost | fact.SnapshotTaken)
+    of_engine = isinstance(event, fact.EngineLost | EngineStalled | fact.SnapshotTaken)
     changed = any(name in before.of for name in reaction.changed)
     if not (reaction.transitions or changed or of_engine or _due(before.settling, moment)):
         return IncidentChange(before)
@@ -157,12 +158,13 @@ class _Book:
 
     def note_engine(self, event: Event) -> None:
         world, cause = self._world, self._moment.cause
-        if isinstance(event, fact.EngineLost) and world.engine_version and not world.draining:
+        if isinstance(event, fact.EngineLost | EngineStalled) and world.engine_version and not world.draining:
+            verb = "was lost" if isinstance(event, fact.EngineLost) else "did not answer"
             lost = next((one for one in self._open.values() if one.engine or not one.root), None)
             if lost is None:
-                lost = Incident(cause, self._moment.now, "", f"the engine was lost: {event.reason}")
+                lost = Incident(cause, self._moment.now, "", f"the engine {verb}: {event.reason}")
             self._keep(replace(lost, engine=True), cause)
-        if isinstance(event, fact.SnapshotTaken) and world.engine_up:
+        if isinstance(event, fact.SnapshotTaken) and world.serving:
             for one in [one for one in self._open.values() if one.engine]:
                 self._keep(replace(one, engine=False), cause)
 

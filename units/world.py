@@ -24,6 +24,8 @@ class World:
     """The stream is open and a snapshot has been taken since."""
     engine_version: str = ""
     engine_reason: str = "not asked yet"
+    away: Instant | None = None
+    """Since when the engine has not served, after it had: what is said of units is what was known then."""
     engine: Unit = field(default_factory=lambda: fresh_engine(NEVER, ours=False))
     """The engine itself, System Docker. It is no unit of the configuration: nothing depends on it, and it ends last."""
     draining: bool = False
@@ -48,6 +50,11 @@ class World:
     reload: Reload = Reload.IN_FORCE
     orphans: tuple[str, ...] = ()
     """Running containers of ours whose unit is not in the configuration, by name."""
+
+    @property
+    def serving(self) -> bool:
+        """The engine is connected, and answered when it was last asked for all containers."""
+        return self.engine_up and self.away is None
 
     @property
     def units_drained(self) -> bool:

@@ -50,7 +50,7 @@ def why(journal: Journal, world: World, name: UnitName, since: float | None = No
     to_wall = journal.wall
     waits = due is not None and unit.phase.troubled and due > to_wall(unit.since)
     return {
-        "unit": unit_row(unit, to_wall),
+        "unit": unit_row(unit, to_wall, None if unit is world.engine else world.away),
         "meaning": MEANING[unit.phase],
         "next": what_next(unit, world),
         "next_try": as_iso(due) if waits and due is not None else None,

@@ -69,7 +69,7 @@ def in_short(world: World) -> str:
     """The state of the host in one line."""
     if world.draining:
         return "shutting down"
-    if not world.engine_up:
+    if not world.serving:
         return f"no engine: {world.engine_reason}"
     units = world.units.values()
     up = sum(unit.phase.arrived for unit in units)

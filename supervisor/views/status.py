@@ -41,7 +41,7 @@ class Context:
 def status(world: World, context: Context) -> dict[str, Any]:
     said = host(world, context)
     boss = said.pop("supervisor")
-    units = [unit_row(world.units[name], context.to_wall) for name in sorted(world.units)]
+    units = [unit_row(world.units[name], context.to_wall, world.away) for name in sorted(world.units)]
     return {**said, "units": units, "supervisor": boss}
 
 
@@ -70,7 +70,7 @@ def engine(world: World, context: Context) -> dict[str, Any]:
     return {
         "url": context.url,
         "mode": context.mode,
-        "up": world.engine_up,
+        "up": world.serving,
         "version": world.engine_version or None,
         "reason": world.engine_reason,
         "daemon": f"{unit.phase}: {unit.reason}" if is_ours(unit) else None,
@@ -164,7 +164,8 @@ def outcome_row(outcome: SwitchOutcome, to_wall: Callable[[Instant], float]) -> 
     }
 
 
-def unit_row(unit: Unit, to_wall: Callable[[Instant], float]) -> dict[str, Any]:
+def unit_row(unit: Unit, to_wall: Callable[[Instant], float], away: Instant | None = None) -> dict[str, Any]:
+    """``away``: since when the engine does not serve, so that nothing is known of the unit."""
     return {
         "name": unit.name,
         "kind": unit.spec.kind.value,
@@ -175,13 +176,21 @@ def unit_row(unit: Unit, to_wall: Callable[[Instant], float]) -> dict[str, Any]:
         "container_id": unit.container,
         "restarts": unit.restarts,
         "since": None if unit.since == NEVER else as_iso(to_wall(unit.since)),
-        "reason": f"unknown: {unit.unread}; last known: {unit.reason}" if unit.unread else unit.reason,
+        "reason": last_known(unit, to_wall, away),
+        "unknown_since": None if away is None else as_iso(to_wall(away)),
         "cause": unit.cause,
         "wanted": unit.wanted,
         "touched": touched(unit),
         "exit_code": unit.exit_code,
         "image": unit.spec.image,
     }
+
+
+def last_known(unit: Unit, to_wall: Callable[[Instant], float], away: Instant | None) -> str:
+    """Its reason, and why it may be so no longer."""
+    if away is not None:
+        return f"unknown since {as_iso(to_wall(away))}, the engine does not answer; last known: {unit.reason}"
+    return f"unknown: {unit.unread}; last known: {unit.reason}" if unit.unread else unit.reason
 
 
 def touched(unit: Unit) -> bool:
@@ -230,7 +239,7 @@ def what_next(unit: Unit, world: World) -> str:
         return NEXT_OF_ENGINE[unit.phase].format(probe=unit.spec.restart.probe)
     if world.draining:
         return "the host goes down; nothing is started any more"
-    if not world.engine_up and unit.phase is not Phase.INACTIVE:
+    if not world.serving and unit.phase is not Phase.INACTIVE:
         return f"the engine must answer first ({world.engine_reason})"
     if unit.phase is Phase.INACTIVE and unit.stopped_by is StoppedBy.CONFIG:
         return "it comes back when the configuration defines it again"

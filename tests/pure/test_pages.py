@@ -62,16 +62,16 @@ def test_ready_is_a_snapshot_taken_and_no_shutdown() -> None:
     story = Story.of(spec("console"))
 
     async def ask(session: aiohttp.ClientSession) -> None:
-        assert await get(session, "/readyz") == (503, "the engine does not serve yet: not asked yet\n")
+        assert await get(session, "/readyz") == (503, "the engine does not serve: not asked yet\n")
         story.feed(fact.EngineBack("26.1"))
         assert await get(session, "/readyz") == (
             503,
-            "the engine does not serve yet: connected; first snapshot pending\n",
+            "the engine does not serve: connected; first snapshot pending\n",
         )
         story.connect(seen("console"))
         assert await get(session, "/readyz") == (200, "ready\n")
         story.feed(fact.EngineLost("connection refused"))
-        assert await get(session, "/readyz") == (503, "the engine does not serve yet: connection refused\n")
+        assert await get(session, "/readyz") == (503, "the engine does not serve: connection refused\n")
         story.feed(fact.ShutdownAsked("SIGTERM", Seconds(60)))
         assert await get(session, "/readyz") == (503, "the host goes down\n")
         assert await get(session, "/healthz") == (200, "ok\n")

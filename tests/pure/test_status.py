@@ -54,6 +54,7 @@ def test_the_status_is_exactly_this() -> None:
             "restarts": 0,
             "since": None,
             "reason": "has not answered yet",
+            "unknown_since": None,
             "cause": "",
             "wanted": True,
             "touched": True,
@@ -81,6 +82,7 @@ def test_the_status_is_exactly_this() -> None:
         "restarts": 2,
         "since": "2023-11-14T22:13:21.500Z",
         "reason": "waiting for the engine",
+        "unknown_since": None,
         "cause": "b-1",
         "wanted": True,
         "touched": True,
@@ -92,6 +94,14 @@ def test_the_status_is_exactly_this() -> None:
 def test_a_unit_that_never_moved_has_no_since() -> None:
     """The beginning of time is no time."""
     assert unit_row(Unit(SPEC), to_wall)["since"] is None
+
+
+def test_what_is_said_of_units_while_the_engine_is_away_is_what_was_known() -> None:
+    """With its age; a container that cannot be read has none."""
+    row = unit_row(Unit(SPEC, reason="answers"), to_wall, Instant(1.5))
+    assert row["unknown_since"] == as_iso(to_wall(Instant(1.5)))
+    assert row["reason"] == f"unknown since {row['unknown_since']}, the engine does not answer; last known: answers"
+    assert unit_row(Unit(SPEC, reason="answers", unread="stuck"), to_wall)["unknown_since"] is None
 
 
 def test_times_are_utc_with_milliseconds() -> None:

@@ -160,7 +160,9 @@ def test_an_open_stream_and_no_answer_is_hung_until_the_next_answer() -> None:
     story = serving()
     assert feed(story, engine_events.EngineStalled("no answer in 30 s")) == "serving -> hung"
     assert story.world.engine_up
+    assert not story.world.serving
     assert feed(story, fact.SnapshotTaken((), "period", story.seq)) == "hung -> serving"
+    assert story.world.serving
 
 
 @pytest.mark.parametrize("at", ["absent", "starting", "serving", "hung", "lost", "crash-loop"])

@@ -7,6 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from supervisor.config.settings import SupervisorSettings
+from supervisor.engine.calls import LOOK
+from supervisor.http.pages.endpoints import unready
+from supervisor.runtime.sd_notify import in_short
+from supervisor.views.status import unit_row
 from tests.pure.story import spec
 from tests.simulation.engine_model import FakeEngine, Faults
 from tests.simulation.host import SimulatedHost, body
@@ -94,6 +99,36 @@ def test_what_an_engine_tells_that_has_forgotten_what_we_know_is_not_believed() 
         await asyncio.sleep(20)
         host.boot()
         assert await host.until(lambda world: world.units[WEB].phase.up and world.units[DB].phase.up, 60)
+        await host.kill9()
+
+    run(story())
+
+
+@pytest.mark.parametrize("seconds", [45.0, 90.0])
+def test_an_engine_that_answers_no_more_is_told_to_be_down(seconds: float) -> None:
+    """Its event stream stays open all the while; what is said of units is from before, and says so."""
+
+    async def story() -> None:
+        host = await host_with(checked=False)
+        frozen = asyncio.create_task(host.engine.freeze(seconds))
+        began = asyncio.get_running_loop().time()
+        assert await host.until(lambda world: not world.serving, seconds)
+        assert asyncio.get_running_loop().time() - began <= SupervisorSettings().snapshot_period + LOOK + 1
+        world = host.world
+        assert world.engine_up
+        assert world.away is not None
+        row = unit_row(world.units[WEB], lambda instant: instant, world.away)
+        assert str(row["reason"]).startswith("unknown since ")
+        assert row["unknown_since"] is not None
+        assert in_short(world).startswith("no engine: does not answer")
+        assert unready(world)
+        assert host.life is not None
+        opened = [one for step in host.life.recorder.incidents() for one in step.opened]
+        assert [one.reason.partition(":")[0] for one in opened if one.engine] == ["the engine did not answer"]
+        await frozen
+        assert await host.until(lambda world: world.serving, 30)
+        assert host.world.away is None
+        assert not unready(host.world)
         await host.kill9()
 
     run(story())

@@ -236,8 +236,8 @@ def unready(world: World) -> str:
     """Why the units are not in our hands; empty when they are."""
     if world.draining:
         return "the host goes down"
-    if not world.engine_up:
-        return f"the engine does not serve yet: {world.engine_reason}"
+    if not world.serving:
+        return f"the engine does not serve: {world.engine_reason}"
     return ""
 
 

@@ -13,6 +13,7 @@ from supervisor.logs.timestamps import as_iso
 from supervisor.views.severity import headline, in_order, level
 from supervisor.views.status import Context, host, unit_row
 from units.links import Links
+from units.quantities import Instant
 from units.records import dataclass
 from units.spec import UnitName
 from units.unit import Unit
@@ -49,15 +50,15 @@ def look(world: World, context: Context, before: PageModel | None = None) -> Pag
         return before
     rows: dict[UnitName, Mapping[str, Any]] = {}
     for name, unit in world.units.items():
-        same = before is not None and before.world.units.get(name) is unit
-        rows[name] = before.rows[name] if before is not None and same else row(unit, context)
+        same = before is not None and before.world.units.get(name) is unit and before.world.away == world.away
+        rows[name] = before.rows[name] if before is not None and same else row(unit, context, world.away)
     said = headline(raw["engine"], raw["supervisor"], list(rows.values()), raw["switch"]["now"])
     return PageModel(world, raw, tidy({**raw, "headline": said.as_dict()}), rows)
 
 
-def row(unit: Unit, context: Context) -> dict[str, Any]:
+def row(unit: Unit, context: Context, away: Instant | None = None) -> dict[str, Any]:
     """Its row of ``status``, as far as the list shows it: no image, no command, no environment."""
-    full = unit_row(unit, context.to_wall)
+    full = unit_row(unit, context.to_wall, away)
     shown = {key: full[key] for key in _IN_ROW}
     return {**shown, "reason": short(full["reason"]), "level": level(full).word}
 
