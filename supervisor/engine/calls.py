@@ -31,6 +31,9 @@ FAILURES: Final = (TimeoutError, DockerError, EngineError, WireError, aiohttp.Cl
 CUT: Final = (DockerError, aiohttp.ClientError, OSError)
 """What ends an answer that is being read."""
 
+ACTS = 32
+"""Calls at once that change a container: many more and each takes longer than its deadline."""
+
 OnCall = Callable[[str, str, float], None]
 """Operation, outcome (``ok`` or a failure's name in lower case), seconds."""
 
@@ -49,8 +52,9 @@ class Calls:
         self._on_call = on_call
         self._hide = hide
         self._loop = asyncio.get_running_loop()
-        # With one pool for both, 100 open streams would leave the next call waiting for ever.
-        self._connectors = (aiohttp.UnixConnector(path), aiohttp.UnixConnector(path, limit=0))
+        self._turns = asyncio.Semaphore(ACTS)
+        # Without limits: what waits for a connection would wait within its deadline.
+        self._connectors = tuple(aiohttp.UnixConnector(path, limit=0) for _ in range(2))
         self._calls, self._streams = (
             Docker("http://docker", connector=connector, timeout=timeout, api_version=f"v{API}")
             for connector, timeout in zip(
@@ -74,6 +78,12 @@ class Calls:
         except FAILURES as error:
             raise self.failed(error, operation, subject, patience, began) from error
         self._on_call(operation, "ok", self._loop.time() - began)
+
+    @contextlib.asynccontextmanager
+    async def act(self, operation: str, subject: str, patience: float) -> AsyncIterator[None]:
+        """The same for what all units may be in need of at once: its deadline begins when it leaves."""
+        async with self._turns, self.order(operation, subject, patience):
+            yield
 
     async def ask(self, path: str, method: str = "GET", **query: Any) -> Any:
         """Bypasses aiodocker's objects, which keep whole answers in memory."""

@@ -144,7 +144,7 @@ class DockerEngine:
                 pass
 
     async def create(self, name: str, body: str, dialect: str = "") -> ContainerId:
-        async with self._calls.order("create", name, ACT):
+        async with self._calls.act("create", name, ACT):
             path = f"v{dialect or self._speech.create(body)}/containers/create"
             made = await self._calls.ask(path, "POST", params={"name": name}, data=body, versioned_api=False)
             return ContainerId(made["Id"])
@@ -190,7 +190,7 @@ class DockerEngine:
         self._on_call("start", "ok", self._loop.time() - began)
 
     async def signal(self, container: ContainerId, signal: str) -> None:
-        async with self._calls.order("signal", container[:12], LOOK):
+        async with self._calls.act("signal", container[:12], LOOK):
             await self._calls.signal(container, signal)
 
     async def restart(self, container: ContainerId, grace: Seconds | None) -> None:
@@ -229,7 +229,7 @@ class DockerEngine:
         return given
 
     async def connect(self, network: str, container: ContainerId, endpoint: str) -> None:
-        async with self._calls.order("connect", f"{container[:12]} to {network}", LOOK):
+        async with self._calls.act("connect", f"{container[:12]} to {network}", LOOK):
             asked = json.dumps({"Container": container, "EndpointConfig": json.loads(endpoint)})
             await self._calls.post(f"networks/{quote(network, safe='')}/connect", data=asked)
 
@@ -271,11 +271,11 @@ class DockerEngine:
         return decode.id_of(found) if decode.name_of(found) == name else None
 
     async def rename(self, container: ContainerId, name: str) -> None:
-        async with self._calls.order("rename", container[:12], LOOK):
+        async with self._calls.act("rename", container[:12], LOOK):
             await self._calls.rename(container, name)
 
     async def remove(self, container: ContainerId) -> None:
-        async with self._calls.order("remove", container[:12], ACT):
+        async with self._calls.act("remove", container[:12], ACT):
             await self._calls.remove(container)
 
     async def logs(

@@ -9,7 +9,7 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NoReturn, cast
+from typing import NoReturn, cast
 
 from supervisor.engine.http1 import Lines, Response, WireError
 from supervisor.engine.port import EngineError
@@ -122,7 +122,7 @@ class FastClient:
             self._release(peer)
 
     async def _await_turn(self, asked: PendingCall, turn: asyncio.Future[None]) -> None:
-        expiry = asyncio.get_running_loop().call_later(asked.patience, _expire, turn)
+        """However long that takes: those before it have limits, and its own begins when it leaves."""
         try:
             await turn
         except BaseException:
@@ -132,8 +132,6 @@ class FastClient:
                 asked.peer.close()
                 self._release(asked.peer)
             raise
-        finally:
-            expiry.cancel()
 
     def _release(self, peer: "_CallConnection") -> None:
         """The next request that waits leaves on it at once."""
@@ -156,11 +154,6 @@ class FastClient:
         except OSError as error:
             raise unreachable(self._path, error) from error
         return peer
-
-
-def _expire(future: asyncio.Future[Any]) -> None:
-    if not future.done():
-        future.set_exception(TimeoutError())
 
 
 class _UnansweredError(WireError):

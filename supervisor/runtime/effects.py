@@ -187,7 +187,10 @@ class Effects:
         self._timers[order.unit] = handle, order, cause
 
     def _elapse(self, unit: UnitName, fact: Event, cause: str) -> None:
-        del self._timers[unit]
+        _, order, _ = self._timers.pop(unit)
+        if order.timer is Timer.DEADLINE and unit in self._lanes:
+            self._arm(order, cause)  # The answer is not overdue: its order waits, or is under way, and has a limit.
+            return
         self._inbox.put(fact, cause=cause)
 
     def _enqueue(self, order: LaneOrder, cause: str) -> None:

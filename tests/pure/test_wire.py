@@ -290,6 +290,32 @@ def test_more_calls_than_connections_wait_for_their_turn(tmp_path: Path) -> None
     run(main())
 
 
+def test_the_time_of_a_call_begins_when_it_leaves(tmp_path: Path) -> None:
+    """The one before it takes longer than this one may."""
+
+    async def main() -> None:
+        late, came = asyncio.Event(), asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await until_blank_line(reader)
+            came.set()
+            await late.wait()
+            writer.write(NO_CONTENT)
+            await until_blank_line(reader)
+            writer.write(NO_CONTENT)
+
+        async with peer(tmp_path, serve) as path:
+            caller = FastClient(path, connections=1)
+            first = asyncio.create_task(caller.call("POST", "/a", 30))
+            await came.wait()
+            second = asyncio.create_task(caller.call("POST", "/b", 0.2))
+            asyncio.get_running_loop().call_later(0.3, late.set)
+            assert {*await asyncio.gather(first, second)} == {Reply(204, b"")}
+            caller.close()
+
+    run(main())
+
+
 def test_nobody_at_the_socket_is_told(tmp_path: Path) -> None:
     async def main() -> None:
         missing = str(tmp_path / "none.sock")

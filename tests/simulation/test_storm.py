@@ -17,7 +17,7 @@ from tests.simulation.host import SimulatedHost, body
 from tests.simulation.running import SILENT
 from tests.simulation.virtual_loop import run
 from units.quantities import Seconds
-from units.spec import Kind, Policy, RestartPolicy, UnitName, UnitSpec
+from units.spec import ContainerId, Kind, Policy, RestartPolicy, UnitName, UnitSpec
 from units.unit import Phase
 from units.world import World
 
@@ -63,16 +63,16 @@ def all_ready(world: World) -> bool:
     return all(unit.phase is Phase.READY for unit in world.units.values())
 
 
-async def booted(count: int) -> SimulatedHost:
+async def booted(count: int, kind: type[FakeEngine] = FakeEngine) -> SimulatedHost:
     """A host with all its observers, on which nothing happens."""
     chance = random.Random(7)
     specs = tuple(spec(UnitName(f"u{number}")) for number in range(count))
     programs = {str(one.name): Program() for one in specs}
-    engine = FakeEngine(chance, order="26.1", faults=Faults(), programs=programs, images={"image"})
+    engine = kind(chance, order="26.1", faults=Faults(), programs=programs, images={"image"})
     host = SimulatedHost(chance, specs, engine)
     host.onlookers = (Notifier((), lambda *_: None, SILENT, time.time),)
     host.boot()
-    assert await host.until(all_ready, 60)
+    assert await host.until(all_ready, 120)
     await asyncio.sleep(60)
     return host
 
@@ -92,6 +92,36 @@ async def shutdown(host: SimulatedHost) -> None:
     host.life.host.shut_down("a test")
     await asyncio.wait({host.life.task})
     assert host.world.drained
+
+
+class NarrowEngine(FakeEngine):
+    """Its port has few connections, and each start takes long: the last one leaves after a minute."""
+
+    def __init__(self, *args: Any, **given: Any) -> None:
+        super().__init__(*args, **given)
+        self._connections = asyncio.Semaphore(2)
+
+    async def start(self, container: ContainerId) -> None:
+        async with self._connections:
+            await asyncio.sleep(2)
+            await super().start(container)
+
+
+def test_a_start_that_waits_for_its_turn_is_not_overdue() -> None:
+    """Each death is one restart, and each start is ordered once."""
+
+    async def story() -> None:
+        host = await booted(70, NarrowEngine)
+        before, asked = host.world, len(host.engine.calls)
+        for one in host.specs:
+            host.engine.crash(one.name, 137)
+        assert await host.until(lambda world: not all_ready(world), 5)
+        assert await host.until(all_ready, 120)
+        assert all(host.world.units[name].restarts == unit.restarts + 1 for name, unit in before.units.items())
+        assert sum(operation == "start" for _, operation, _ in host.engine.calls[asked:]) == len(host.specs)
+        await host.kill9()
+
+    run(story())
 
 
 @pytest.mark.parametrize("happens", [deaths, shutdown])
