@@ -210,7 +210,7 @@ LAST_EVENT = _gauge(
 LAST_SNAPSHOT = _gauge(
     "snapshot_last_timestamp_seconds", "When all containers were last looked at, since 1970; 0: not yet."
 )
-ENGINE_UP = _gauge("engine_up", "1 while the engine serves: its stream is open and a snapshot has been taken since.")
+ENGINE_UP = _gauge("engine_up", "1 while the engine serves: its stream is open, and it answered the last look.")
 ENGINE_STATE = _gauge(
     "engine_state",
     "1 for the phase that System Docker, or the engine that is not ours, is in, 0 for all others.",

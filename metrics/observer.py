@@ -280,7 +280,7 @@ class Metrics:
     def _pieces(self, known: World | None, *, openmetrics: bool) -> Iterator[bytes]:
         if known is not None:
             yield from self._unit_pieces(known, openmetrics=openmetrics)
-            rest = world.host(known, self._version_of_user_docker(), openmetrics=openmetrics)
+            rest = world.host(known, self._version_of_user_docker(), Instant(self._now()), openmetrics=openmetrics)
             yield "".join(rest).encode()
         for tally in self._tallies():
             yield tally.text(openmetrics=openmetrics).encode()
@@ -295,7 +295,8 @@ class Metrics:
         blocks = [units[start : start + BLOCK] for start in range(0, len(units), BLOCK)]
         named = [(block, [escaped(unit.name) for unit in block]) for block in blocks]
         epoch = self._steady_epoch()
-        for metric, write in (*world.columns(known, epoch), *self._runs.columns(epoch)):
+        now = Instant(self._now())
+        for metric, write in (*world.columns(known, epoch, now), *self._runs.columns(epoch, now)):
             yield head(metric, openmetrics=openmetrics).encode()
             for block, names in named:
                 yield write(block, names, openmetrics).encode()

@@ -8,7 +8,7 @@ from metrics.catalog import Metric
 from metrics.exposition import Template, stencilled
 from metrics.numbers import UnitCounter
 from units.commands import ArmTimer, Timer
-from units.events import ContainerKilled, Event, HealthReported, SnapshotTaken
+from units.events import ContainerKilled, ContainerOomed, ContainerStarted, Event, HealthReported, SnapshotTaken
 from units.health import Health
 from units.quantities import NEVER, Instant, Seconds
 from units.records import dataclass
@@ -41,6 +41,19 @@ class PendingRun:
     due: Instant
 
 
+@dataclass(frozen=True, slots=True)
+class DoubtfulExit:
+    """A SIGKILL that nobody was seen to send: perhaps the kernel's, which some engines tell a moment later."""
+
+    at: Instant
+    cause: str
+    wall: float
+
+
+OOM_LATE = Seconds(1)
+"""Within it after a death an engine tells that it was for lack of memory."""
+
+
 class Runs:
     """``started``: the instant from which on a run is one that we saw begin."""
 
@@ -64,10 +77,11 @@ class Runs:
         )
         self._waits: dict[UnitName, PendingRun] = {}
         self._ready: dict[UnitName, float] = {}
+        self._doubtful: dict[UnitName, DoubtfulExit] = {}
 
     def observe(self, event: Event, now: Instant, wall: float, reaction: Reaction) -> None:
         for moved in reaction.transitions:
-            self._count(moved, wall)
+            self._count(moved, now, wall)
             if isinstance(event, SnapshotTaken) and moved.on != "PeerChanged":
                 self.corrections.add(moved.after.name)
         for command in reaction.commands:
@@ -77,19 +91,32 @@ class Runs:
             unit = reaction.world.units.get(event.unit)
             if unit is not None and unit.kills == 1 and event.unit in reaction.changed:
                 self.kills.add(event.unit)
+        if isinstance(event, ContainerOomed | ContainerStarted) and event.unit in self._doubtful:
+            self._count_doubtful(event.unit, oom=isinstance(event, ContainerOomed))
         if isinstance(event, HealthReported):
             unit = reaction.world.units.get(event.unit)
             if unit is not None and (reason := unhelped(unit, event, reaction.world, now)):
                 self.withheld.add(unit.name, reason)
 
-    def _count(self, moved: Transition, wall: float) -> None:
+    def _count_doubtful(self, name: UnitName, *, oom: bool = False) -> None:
+        ended = self._doubtful.pop(name)
+        self.exits.trace(name, "oom" if oom else "sigkill", ended.cause, ended.wall)
+
+    def _count(self, moved: Transition, now: Instant, wall: float) -> None:
         before, after = moved.before, moved.after
         if after.phase is not before.phase:
             self.transitions.trace(after.name, after.phase, after.cause, wall)
         if (reason := moved.restart) is not None:
             self.restarts.trace(after.name, reason, after.cause, wall)
         if moved.on == "ContainerDied":
-            self.exits.trace(after.name, how_ended(after.exit_code, oom=after.oom), after.cause, wall)
+            if after.name in self._doubtful:
+                self._count_doubtful(after.name)
+            oom = before.oom or after.oom or after.pending is Reason.OOM
+            how = how_ended(after.exit_code, oom=oom)
+            if how == "sigkill" and not before.kill_seen:
+                self._doubtful[after.name] = DoubtfulExit(now, after.cause, wall)
+            else:
+                self.exits.trace(after.name, how, after.cause, wall)
         if why := unrestarted(moved):
             self.withheld.trace(after.name, why, after.cause, wall)
         if after.phase is Phase.READY and before.phase in RISING and after.started_at >= self._started:
@@ -99,12 +126,14 @@ class Runs:
         """Forget all other units."""
         for tally in self._tallies:
             tally.keep(world.units)
-        for kept in (self._waits, self._ready):
+        for kept in (self._waits, self._ready, self._doubtful):
             for name in [name for name in kept if name not in world.units]:
                 del kept[name]
 
-    def columns(self, epoch: float) -> list[Column]:
+    def columns(self, epoch: float, now: Instant) -> list[Column]:
         """For one scrape. ``epoch``: the wall time of instant 0."""
+        for name in [name for name, ended in self._doubtful.items() if now - ended.at >= OOM_LATE]:
+            self._count_doubtful(name)
         backoff, next_try, ready = map(
             Template, (catalog.UNIT_BACKOFF, catalog.UNIT_NEXT_TRY, catalog.UNIT_READY_SECONDS)
         )

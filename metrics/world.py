@@ -9,8 +9,9 @@ from metrics.exposition import GAP, Template, pattern, plain, stencilled
 from metrics.runs import Column, on_wall
 from units.guards import displaced
 from units.machine import Moment, View
-from units.quantities import Instant
+from units.quantities import NEVER, Instant, Seconds
 from units.relinking import stale
+from units.restart import is_good
 from units.spec import CONSOLE, USER_DOCKER, Switchable
 from units.tables.console import dirty, persistent
 from units.troubles import Concern
@@ -26,7 +27,7 @@ def shown(world: World) -> list[Unit]:
     return [unit for unit in world.units.values() if unit.stopped_by is not StoppedBy.CONFIG or unit.busy]
 
 
-def columns(world: World, epoch: float) -> list[Column]:
+def columns(world: World, epoch: float, now: Instant) -> list[Column]:
     """What each unit is, for one scrape. ``epoch``: the wall time of instant 0."""
     view = _view(world)
 
@@ -52,7 +53,7 @@ def columns(world: World, epoch: float) -> list[Column]:
         each(catalog.UNIT_START, lambda unit: on_wall(unit.started_at, epoch)),
         each(catalog.UNIT_MOVED, lambda unit: on_wall(unit.since, epoch)),
         (catalog.UNIT_EXIT_CODE, _exit_codes),
-        each(catalog.UNIT_CRASH_LOOP, lambda unit: unit.budget.looping or unit.phase is Phase.CRASH_LOOP),
+        each(catalog.UNIT_CRASH_LOOP, lambda unit: loops(unit, now)),
         each(catalog.UNIT_FLAPPING, lambda unit: unit.flapping),
         each(catalog.UNIT_STALE, lambda unit: len(stale(unit, view))),
     ]
@@ -72,16 +73,23 @@ def _exit_codes(units: Sequence[Unit], names: Sequence[str], _openmetrics: bool)
     return stencilled(names, ["" if unit.exit_code is None else stencil.one(unit.exit_code) for unit in units])
 
 
-def host(world: World, user_docker: str, *, openmetrics: bool) -> Iterator[str]:
+def loops(unit: Unit, now: Instant) -> bool:
+    """Whether it is in a crash loop: also while it runs, until that has lasted."""
+    if unit.phase is Phase.CRASH_LOOP or not unit.budget.looping or unit.started_at == NEVER:
+        return unit.phase is Phase.CRASH_LOOP or unit.budget.looping
+    return not is_good(unit.spec.restart, unit.budget, Seconds(now - unit.started_at))
+
+
+def host(world: World, user_docker: str, now: Instant, *, openmetrics: bool) -> Iterator[str]:
     """What is no single unit's. ``user_docker``: the version that serves."""
 
     def write(metric: Metric, *rows: tuple[tuple[str, ...], float]) -> str:
         return plain(metric, rows, openmetrics=openmetrics)
 
-    yield write(catalog.ENGINE_UP, ((), world.engine_up))
+    yield write(catalog.ENGINE_UP, ((), world.serving))
     engine = world.engine
     yield write(catalog.ENGINE_STATE, *(((phase,), engine.phase is phase) for phase in catalog.ENGINE_STATES))
-    yield write(catalog.ENGINE_CRASH_LOOP, ((), engine.budget.looping or engine.phase is Phase.CRASH_LOOP))
+    yield write(catalog.ENGINE_CRASH_LOOP, ((), loops(engine, now)))
     yield write(catalog.ENGINE_INFO, *([((world.engine_version,), 1)] if world.engine_version else []))
     console, docker = world.units.get(CONSOLE), world.units.get(USER_DOCKER)
     yield write(catalog.CONSOLE_INFO, *_console_info(console))

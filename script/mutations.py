@@ -102,6 +102,13 @@ MUTATIONS: Final = (
         (*KERNEL, *HISTORIES),
     ),
     Mutation(
+        "units/tables/system_docker.py",
+        "an engine that answers no more is still said to serve",
+        "    *rows((P.SERVING,), engine_events.EngineUnresponsive, P.HUNG, note),\n",
+        "",
+        ("tests/pure/test_tables.py", "tests/pure/test_system_docker_table.py"),
+    ),
+    Mutation(
         "units/switch/table.py",
         "two switches at a time",
         "    if under_way is not None:\n",

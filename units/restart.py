@@ -69,6 +69,15 @@ def spread(delay: float, fraction: float, jitter: float) -> Seconds:
     return Seconds(delay * (1 + fraction * (2 * jitter - 1)))
 
 
+def is_good(policy: RestartPolicy, budget: Budget, ran_for: Seconds) -> bool:
+    """Whether a run lasted long enough to count as one.
+
+    ``max(policy.reset, 2 x the delay before it)``: a unit that dies a little after each reset window must not look
+    fresh for ever.
+    """
+    return ran_for >= max(policy.reset, 2 * budget.delay)
+
+
 def decide(policy: RestartPolicy, budget: Budget, death: Death, now: Instant, jitter: float) -> Verdict:
     """Decide what the policy says of this death, and the budget that is left.
 
@@ -78,11 +87,8 @@ def decide(policy: RestartPolicy, budget: Budget, death: Death, now: Instant, ji
         death: How the run ended.
         now: When.
         jitter: Drawn from [0, 1).
-
-    A run is good when it lasted ``max(policy.reset, 2 x the delay before it)``: a unit that dies a little after each
-    reset window must not look fresh for ever.
     """
-    good = death.ran_for >= max(policy.reset, 2 * budget.delay)
+    good = is_good(policy, budget, death.ran_for)
     failures = 0 if good else budget.failures
     window = recent(budget.restarts, policy.interval, now)
     left = Budget(failures + 1, window, Seconds(0), looping=budget.looping and not good)

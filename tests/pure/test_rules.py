@@ -24,7 +24,7 @@ TARGET = {"job", "instance"}
 NOT_OURS = {"up", "process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds"}
 WORDS = {
     *("sum", "max", "topk", "rate", "increase", "histogram_quantile", "time", "absent"),
-    *("bool", "and", "or", "on", "by", "without"),
+    *("bool", "and", "or", "on", "by", "without", "unless"),
 }
 GROUPING = re.compile(r"\b(by|without|on)\s*\(([^)]*)\)")
 SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)(\{[^}]*\})?")
@@ -54,7 +54,7 @@ class Asked:
 
 def selectors(expression: str) -> Iterator[Asked]:
     """What an expression asks for. Fails for a word that is neither a metric nor a known function."""
-    bare = re.sub(r"\[[^\]]*\]", "", GROUPING.sub(" ", expression))
+    bare = re.sub(r"\[[^\]]*\]|\boffset \d+\w", "", GROUPING.sub(" ", expression))
     for name, braces in SELECTOR.findall(bare):
         if name not in WORDS:
             yield Asked(name, tuple((label, value) for label, _, value in MATCHER.findall(braces)))

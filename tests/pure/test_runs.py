@@ -251,3 +251,19 @@ def test_what_left_the_world_is_forgotten() -> None:
     assert [tally.counts for tally in runs._tallies] == [{}] * len(runs._tallies)
     assert not runs._ready
     assert not runs._waits
+
+
+def test_a_kill_for_lack_of_memory_that_is_told_late_is_one() -> None:
+    """Some engines tell the death first: it is counted when the next thing is known, and as one."""
+    watched = one()
+    watched.feed(fact.ContainerDied(CONSOLE, watched.story.id("console"), 137))
+    assert nonzero(watched.scrape("unit_exits_total")) == []
+    watched.feed(fact.ContainerOomed(CONSOLE, watched.story.id("console")))
+    watched.started("console")
+    assert nonzero(watched.scrape("unit_exits_total")) == ["unit_exits_total{unit=console,how=oom} 1"]
+    watched.feed(fact.ContainerDied(CONSOLE, watched.story.id("console"), 137))
+    watched.story.later(1.5)
+    assert nonzero(watched.scrape("unit_exits_total")) == [
+        "unit_exits_total{unit=console,how=sigkill} 1",
+        "unit_exits_total{unit=console,how=oom} 1",
+    ]

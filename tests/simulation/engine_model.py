@@ -26,6 +26,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NoReturn, TypeVar
 
 from supervisor.engine import decode
+from supervisor.engine.calls import OnCall
 from supervisor.engine.members import Members
 from supervisor.engine.port import (
     CheckLine,
@@ -236,6 +237,8 @@ class FakeEngine:
         """The names of those that a person has stopped or restarted through the engine."""
         self._thaw: asyncio.Future[None] | None = None
         """What everybody waits for while it is frozen."""
+        self.on_call: OnCall = lambda *_: None
+        """Told of each call, as the real port tells."""
         self.calls: list[tuple[float, str, str]] = []
         """Time, operation, and its object, of each call that reached the engine."""
         self.emitted: list[tuple[float, str, str]] = []
@@ -631,10 +634,15 @@ class FakeEngine:
         self, operation: str, subject: str, effect: Callable[[], T], takes: tuple[float, float] | None = None
     ) -> T:
         self._under_way += 1
+        began, outcome = self._loop.time(), "ok"
         try:
             return await self._answer(operation, subject, effect, takes)
+        except EngineError as error:
+            outcome = error.failure.name.lower()
+            raise
         finally:
             self._under_way -= 1
+            self.on_call(operation, outcome, self._loop.time() - began)
 
     async def _answer(
         self, operation: str, subject: str, effect: Callable[[], T], takes: tuple[float, float] | None

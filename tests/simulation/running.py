@@ -15,12 +15,14 @@ from structlog.typing import FilteringBoundLogger
 
 from supervisor.app import Host
 from supervisor.config.settings import Settings
+from supervisor.engine.calls import OnCall
 from supervisor.engine.port import Engine, UserEngine
 from supervisor.logs.pipeline import Pipeline
 from supervisor.mode import Mode, Options, Outside
 from supervisor.runtime.gating import Gates
 from supervisor.runtime.loop import Inbox, Observer
 from supervisor.state.writer import Store
+from tests.simulation.engine_model import FakeEngine
 from units.records import replace
 from units.world import World
 
@@ -80,8 +82,10 @@ class Machine:
             log_level="error" if watching else "info",
         )
 
-    def _give_engine(self, url: str, **_: Any) -> Engine:
+    def _give_engine(self, url: str, *, on_call: OnCall, **_: Any) -> Engine:
         assert url == self.engine.url
+        if isinstance(self.engine, FakeEngine):
+            self.engine.on_call = on_call
         return self.engine
 
     def outside(

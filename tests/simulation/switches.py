@@ -225,7 +225,7 @@ class SwitchingHost:
     def boot(self) -> None:
         options = self.host_files.options()
         outside = self.host_files.outside(lambda _: self.settings, self._make_user_docker)
-        mode = boot_mode(options, SETTINGS, outside, SILENT, Pipeline(()))
+        mode = boot_mode(options, self.settings, outside, SILENT, Pipeline(()))
         recorder = Recorder()
         running = start(options, mode, outside, recorder)
         recorder.first = running.world
