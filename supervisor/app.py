@@ -212,8 +212,9 @@ class Host:
             if self._system_docker is not None:
                 await self._system_docker.stop()  # Started by us, and of no use to us.
             raise
-        left = self._shell.gave_up or bool(self.world.orphans and not is_ours(self.world.engine))
-        self._log.info("shutdown.done", left_running=left, orphans=list(self.world.orphans))
+        stuck, orphans = self.world.unkillable, self.world.orphans
+        left = self._shell.gave_up or bool(stuck or (orphans and not is_ours(self.world.engine)))
+        self._log.info("shutdown.done", left_running=left, unkillable=list(stuck), orphans=list(orphans))
         return Exit.FAILED if self._shell.gave_up else Exit.OK
 
     async def _open(self, doors: contextlib.AsyncExitStack) -> None:

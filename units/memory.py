@@ -47,6 +47,7 @@ def _remember(unit: Unit, clocks: Clocks) -> dict[str, Any]:
         "since": clocks.to_wall(unit.since) if unit.moved else 0,
         "reason": unit.reason,
         "wanted": unit.wanted,
+        "enabled": unit.spec.enabled,
         "stopped_by": unit.stopped_by.value,
         "container": unit.container or "",
         "config_hash": unit.config_hash,
@@ -141,6 +142,11 @@ def _stays_stopped(unit: Unit, by: StoppedBy, *, same_host_boot: bool) -> bool:
     return same_host_boot or unit.spec.restart.policy is Policy.UNLESS_STOPPED
 
 
+def _by_a_person(record: Mapping[str, Any]) -> bool:
+    """Whether the unit was not to be started, and somebody started it."""
+    return bool(record.get("wanted")) and record.get("enabled") is False
+
+
 def _believe(unit: Unit, record: Mapping[str, Any]) -> Unit:
     container = str(record["container"])
     pending = str(record["pending"])
@@ -152,6 +158,7 @@ def _believe(unit: Unit, record: Mapping[str, Any]) -> Unit:
         config_hash=str(record["config_hash"]),
         reports=reports,
         health=combine(unit.spec.checks, reports),
+        wanted=unit.wanted or _by_a_person(record),
         fresh=bool(record["fresh"]),
         reloaded=bool(record["reloaded"]),
         pending=Reason(pending) if pending else None,

@@ -69,6 +69,11 @@ class World:
         return self.draining and self.engine_ended and self.units_drained
 
     @property
+    def unkillable(self) -> tuple[UnitName, ...]:
+        """Units whose processes run on after SIGKILL."""
+        return tuple(name for name, unit in self.units.items() if unit.phase is Phase.FAILED and unit.kills)
+
+    @property
     def engine_ended(self) -> bool:
         """There is nothing of the engine to be waited for: it has ended, cannot be ended, or is not ours."""
         return self.engine.phase in {Phase.STOPPED, Phase.FAILED} or not is_ours(self.engine)

@@ -186,9 +186,12 @@ def between(text: str) -> Seconds:
     return found
 
 
+NOTHING = frozenset(f"0{unit}" for unit in ("", "ms", "s", "m", "h"))
+
+
 def instant(text: str) -> Seconds:
     """A duration that may be none."""
-    return Seconds(0) if text.strip() == "0" else seconds(text)
+    return Seconds(0) if text.strip() in NOTHING else seconds(text)
 
 
 def number(text: str) -> int:

@@ -12,7 +12,7 @@ from supervisor.logs.timestamps import as_iso
 from units import events as fact
 from units.events import Event
 from units.machine import Moment
-from units.quantities import Instant
+from units.quantities import Instant, Seconds
 from units.records import dataclass
 from units.unit import Phase, Unit
 from units.world import Entry, Reaction, Transition
@@ -20,6 +20,8 @@ from units.world import Entry, Reaction, Transition
 MOST = 32
 """Stages of one unit; a unit that never becomes ready is not recorded further."""
 ENGINE = "engine"
+STEADY = Seconds(10)
+"""That a unit must stay up to have come up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class BootChart:
             self._engine = moment.now
         for moved in reaction.transitions:
             rise = self._rises.get(moved.after.name)
-            if rise is not None and not rise.over:
+            if rise is not None and (not rise.over or _fell(rise, moved, moment.now)):
                 self._rises[moved.after.name] = _on(rise, moved, entry.event, moment.now)
 
     def told(self) -> dict[str, Any]:
@@ -113,6 +115,13 @@ def _on(rise: UnitBoot, moved: Transition, event: Event, now: Instant) -> UnitBo
         waited_for = _released_by(event, after.name)
         found = moved.on == "ContainerStarted"
     return UnitBoot(stages, waited_for, found, over=after.phase.arrived or len(stages) >= MOST)
+
+
+def _fell(rise: UnitBoot, moved: Transition, now: Instant) -> bool:
+    """Whether it was up, but not for long: it has not come up yet."""
+    last = rise.stages[-1]
+    short = last.state.arrived and now - last.at < STEADY and len(rise.stages) < MOST
+    return short and moved.after.wanted and not rise.found and not moved.after.phase.arrived
 
 
 def _released_by(event: Event, name: str) -> str:

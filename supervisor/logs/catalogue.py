@@ -261,7 +261,9 @@ CATALOGUE: tuple[CatalogueGroup, ...] = (
             CatalogueLine("shutdown.asked", "info", "the host goes down"),
             CatalogueLine("shutdown.hurried", "warning", "immediate shutdown: running containers are killed"),
             CatalogueLine("shutdown.forced", "error", "shutdown requested three times: the supervisor ends at once"),
-            CatalogueLine("shutdown.done", "info", "`left_running` says whether units still run"),
+            CatalogueLine(
+                "shutdown.done", "info", "`left_running`: whether units still run; `unkillable`, `orphans`: which"
+            ),
         ),
     ),
     CatalogueGroup(

@@ -181,3 +181,18 @@ def test_blame_has_the_slowest_first_and_what_it_waited_for() -> None:
     assert [row[1] for row in rows] == ["* setup", "free", "* base", "* app"]
     assert rows[0] == ["2.5 s", "* setup", "completed", "-", "0 s", "0.5 s", "2 s", "1 s for engine"]
     assert rows[2][-1] == "3.5 s for setup"
+
+
+def test_one_that_dies_soon_after_it_was_up_has_not_come_up() -> None:
+    """A unit without checks is ready as it starts; the boot is not over with it."""
+    story = booting(spec("web"), spec("db"))
+    story.connect()
+    story.up("db")
+    story.up("web")
+    assert story.chart.told()["took"] is not None
+    story.later(0.3).died("web", 1)
+    assert boot_plot.headline(story.chart.told()) == "1 of 2 units are up; not yet: web"
+    story.started("web")
+    assert story.chart.told()["took"] is not None
+    story.later(60).died("web", 1)
+    assert story.chart.told()["took"] is not None

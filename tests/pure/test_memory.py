@@ -8,6 +8,7 @@ from tests.pure.story import Story, spec
 from units import events as fact
 from units.memory import Clocks, recall, remember
 from units.quantities import Instant
+from units.records import replace
 from units.spec import Kind, Policy, UnitName
 from units.unit import Phase, StoppedBy, Unit
 
@@ -92,3 +93,19 @@ def test_a_record_that_makes_no_sense_counts_for_nothing(nonsense: object) -> No
 def test_a_wall_clock_set_back_puts_nothing_into_the_future() -> None:
     """Otherwise a window of restarts would last for as long as the clock was wrong."""
     assert Clocks(Instant(50), 100.0).from_wall(5000.0) == Instant(50)
+
+
+def test_a_disabled_unit_that_a_person_started_is_no_restart_to_the_next_supervisor() -> None:
+    """It runs on, wanted, and counts what it counted; one that was disabled meanwhile is not wanted."""
+    off = replace(spec("web"), enabled=False)
+    story = Story.of(off)
+    story.connect()
+    story.feed(fact.StartAsked(UnitName("web")))
+    story.created("web")
+    story.started("web")
+    unit = again(story)["web"]
+    assert (unit.wanted, unit.phase, unit.restarts) == (True, Phase.READY, story.unit("web").restarts)
+    record = kept(story)["web"]
+    assert isinstance(record, dict)
+    (unit,) = recall([off], {"web": {**record, "enabled": True}}, LATER, same_boot=True, same_host_boot=True)
+    assert not unit.wanted

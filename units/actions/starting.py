@@ -159,7 +159,7 @@ def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Moved:
     elif unit.pending is Reason.RELINK:
         reason = rejoined(unit)
     else:
-        reason = told.get(unit.pending, f"restarted after: {unit.death}")
+        reason = told.get(unit.pending, f"restarted after: {unit.death}" if unit.death else "started at last")
     return Moved(
         replace(
             unit,
