@@ -93,11 +93,12 @@ def parse(root: Node, report: ProblemReport, env_files: Mapping[str, str] | None
             "the name is reserved for System Docker, in which units run",
             "use another one",
         )
-    if report.problems:
-        raise ConfigError(report.problems)
     places = {name: services.keys.get(name, node.place) for name, node in nodes.items()} if services else {}
     if docker is not None:
         places[USER_DOCKER] = rancher["docker"].place
+    if report.problems:
+        linked = Settings(tuple(units), places=places)
+        raise ConfigError((*report.problems, *linked.link_problems()[0]))
     warnings = tuple(report.warnings)
     specs = (*units, *consoles)
     secrets = worth_hiding((json.loads(spec.body) for spec in specs), {spec.name for spec in specs})

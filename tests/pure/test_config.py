@@ -406,3 +406,11 @@ def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path) -> None:
     assert [one.message for one in found.problems] == ["not a regular file"]
     file = write(tmp_path / "c.yml", BASE + "    web: {image: x, env_file: [pipe, /dev/zero]}\n")
     assert [one.message.rpartition(": ")[2] for one in validate([file]).problems] == ["not a regular file"] * 2
+
+
+def test_problems_of_links_are_told_beside_those_of_shape(tmp_path: Path) -> None:
+    """A typo in one service does not hide a cycle of two others."""
+    services = "    aa: {image: x, links: [bb]}\n    bb: {image: x, links: [aa]}\n    cc: {image: x, imagee: y}\n"
+    told = [str(problem) for problem in validate([write(tmp_path / "c.yml", BASE + services)]).problems]
+    assert any("cycle: aa -> bb -> aa" in one for one in told)
+    assert any("unknown key; did you mean 'image'?" in one for one in told)
