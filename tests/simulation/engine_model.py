@@ -87,6 +87,9 @@ class Program:
     output: tuple[str, ...] = ()
 
 
+FULL = "no space left on device"
+SAID = {Failure.HELD: "id already in use", Failure.EXHAUSTED: FULL}
+"""Refusals in an engine's words."""
 NO_PROCESS = 2**22 + 1
 """A pid that no Linux gives."""
 
@@ -121,6 +124,8 @@ class Lies:
     """Containers whose inspect is answered with this error; empty: it hangs."""
     deaf: bool = False
     """Streams stay open and tell nothing new; what is replayed at their beginning is told."""
+    full: bool = False
+    """There is no space left: nothing is created, and nothing starts."""
     replay: float = 0.0
     """Seconds until a stream tells what is replayed at its beginning: the engine is busy."""
 
@@ -152,6 +157,8 @@ class Container:
     """Its process is gone, and its ``die`` is on the way."""
     unheard: bool = False
     """It died while the engine was away."""
+    held: bool = False
+    """What a dead engine left of its last run makes each further start fail."""
     taken: bool = False
     """Its last run ended with the owner of the pid namespace that it lives in."""
     changed_at: float = 0.0
@@ -722,6 +729,8 @@ class FakeEngine:
         self._refuse_taken(name)
         if image not in self.images:
             raise EngineError(Failure.IMAGE_MISSING, f"No such image: {image}")
+        if self.lies.full:
+            raise EngineError(Failure.EXHAUSTED, f"create of {name}: {FULL}")
         host = wanted.get("HostConfig") or {}
         modes = [(via, str(host.get(key, ""))) for key, via in decode.JOINS]
         joins = tuple(self._joined(via, mode) for via, mode in modes if mode.startswith("container:"))
@@ -755,6 +764,10 @@ class FakeEngine:
     def _refusal(self, container: Container) -> Failure | None:
         if container.command and container.command[0] in self.missing_commands:
             return Failure.UNRECOVERABLE
+        if container.held:
+            return Failure.HELD
+        if self.lies.full:
+            return Failure.EXHAUSTED
         return container.program.start_failure
 
     def _start(self, container: Container) -> None:
@@ -768,7 +781,7 @@ class FakeEngine:
         if (refusal := self._refusal(container)) is not None:
             if not container.runs:  # One that has run keeps the state of its last run.
                 container.exit_code = 127
-            raise EngineError(refusal, f"start of {container.name}: refused")
+            raise EngineError(refusal, f"start of {container.name}: {SAID.get(refusal, 'refused')}")
         self._begin(container, ours=True)
 
     def _begin(self, container: Container, *, ours: bool) -> None:

@@ -16,7 +16,7 @@ from supervisor.config.settings import Settings
 from supervisor.journal.restart_origins import RestartOrigins
 from supervisor.logs.pipeline import Pipeline
 from supervisor.runtime.loop import Observer
-from tests.simulation.engine_model import FakeEngine, Faults, Program
+from tests.simulation.engine_model import FULL, FakeEngine, Faults, Program
 from tests.simulation.running import NIGHT, SILENT, Machine, Running, start
 from units.actions import FREE
 from units.decisions import Judgement, judgement, of_standing
@@ -188,6 +188,8 @@ class SimulatedHost:
         """A person has started a container."""
         self.onlookers: tuple[Observer, ...] = ()
         """Further ones, of the next life."""
+        self.fate = random.Random(0)
+        """Of what comes with other misfortunes."""
 
     def boot(self) -> Life:
         options, outside = self.machine.options(), self.machine.outside(self._read_settings, in_thread=self._in_thread)
@@ -365,13 +367,15 @@ async def misfortune(host: SimulatedHost) -> None:
 
 
 def lie(host: SimulatedHost, chance: random.Random) -> None:
-    """The engine serves, and does not say what is so: one container does not answer, or the stream falls silent."""
+    """The engine serves, and one container does not answer, there is no space, or the stream falls silent."""
     lies, name = host.engine.lies, chance.choice(host.specs).name
-    match chance.randrange(4):
+    match chance.randrange(6):
         case 0:
             lies.stuck[name] = chance.choice(("", "RWLayer of container is unexpectedly nil"))
         case 1:
             lies.stuck.clear()
+        case 2 | 3:
+            lies.full = not lies.full
         case _:  # With a list that is wrong for ever, too, there would be nobody left to tell.
             lies.deaf = not lies.deaf and lies.lag != float("inf")
 
@@ -398,9 +402,15 @@ async def reboot(host: SimulatedHost) -> None:
 
 
 async def outage(host: SimulatedHost) -> None:
-    """No engine is back sooner than a third of a second after its end."""
+    """No engine is back sooner than a third of a second after its end.
+
+    It may be another version's then, and may hold on to what its predecessor left: such a container never starts again.
+    """
     host.engine.engine_down()
     await asyncio.sleep(host.chance.uniform(0.3, 15))
+    for one in host.engine.containers.values():
+        one.held = one.held or (one.running and host.fate.random() < 0.1)
+    host.engine.order = host.fate.choice(("20.10", "26.1"))
     host.engine.engine_up()
 
 
@@ -429,6 +439,9 @@ def stranded(world: World) -> list[str]:
     return bad
 
 
+UNTRIED = {Phase.BACKOFF, Phase.CRASH_LOOP, Phase.FAILED}
+
+
 def left_down(world: World, engine: FakeEngine) -> list[str]:
     """Units that nobody stopped, and that are down for what happened to others."""
     told = []
@@ -437,7 +450,11 @@ def left_down(world: World, engine: FakeEngine) -> list[str]:
             told.append(f"{unit.name} counts as stopped by a person, and nobody stopped it")
         if unit.phase is Phase.FAILED and "SIGKILLs" in unit.reason:
             told.append(f"{unit.name} is said to have survived what every process dies of: {unit.reason}")
+        if unit.wanted and FULL in unit.death + unit.reason and unit.phase is Phase.CRASH_LOOP:
+            told.append(f"{unit.name} is charged for what the engine lacked: {unit.reason}")
         held = engine.named(unit.spec.container)
+        if held is not None and held.held and unit.phase in UNTRIED and unit.spec.rebuild is not Rebuild.NEVER:
+            told.append(f"{unit.name} is started again and again in a container that cannot be: {unit.reason}")
         if held is None or not held.taken or held.running or not unit.wanted or unit.spec.kind is Kind.VOLUME:
             continue
         owners = [world.units[edge.target] for edge in unit.spec.dependencies if edge.via is Via.PID]

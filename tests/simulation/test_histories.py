@@ -69,6 +69,7 @@ async def history(seed: int) -> Outcome:
     liar = random.Random(f"lies {seed}")
     engine.lies.lag = liar.choice((0.0, 0.0, 2.0, 60.0, float("inf")))
     engine.lies.replay = random.Random(f"replay {seed}").choice((0.0, 0.0, 0.5))
+    host.fate = random.Random(f"fate {seed}")
     host.boot()
     await asyncio.sleep(chance.uniform(0, 20))
     for _ in range(chance.randint(0, 12)):
@@ -93,7 +94,7 @@ async def judge(host: SimulatedHost) -> list[str]:
     engine.engine_up()
     seldom = LAST_PAUSE if engine.lies.stuck else 0.0  # Who did not answer for long is asked seldom.
     engine.lies.stuck.clear()
-    engine.lies.deaf = False
+    engine.lies.deaf = engine.lies.full = False
     await asyncio.sleep(150 + seldom)
     # One that was just replaced may have been started again by a person's restart: it has to go, and soon.
     told = [text for text in engine.violations if not REPLACED.search(text)]

@@ -4,7 +4,7 @@ import asyncio
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
@@ -12,6 +12,8 @@ from typing import Any, Self
 import pytest
 
 from hooks.notifier import Notifier
+from supervisor.engine.port import EngineMessage
+from supervisor.runtime.engine_watch import EngineWatch
 from tests.simulation.engine_model import FakeEngine, Faults, Program
 from tests.simulation.host import SimulatedHost, body
 from tests.simulation.running import SILENT
@@ -23,6 +25,8 @@ from units.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = tuple(f"{ROOT / package}/" for package in ("supervisor", "units", "metrics", "hooks"))
+FEW = 110
+"""Calls of ours from a death to its order."""
 MOST = 12
 """Times as much for ten times as many."""
 
@@ -122,6 +126,38 @@ def test_a_start_that_waits_for_its_turn_is_not_overdue() -> None:
         await host.kill9()
 
     run(story())
+
+
+def test_an_order_leaves_after_few_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the message that tells of a death to the call of the engine: read, decide, order; the rest comes after."""
+    counted, asked = Counted(), []
+
+    async def story() -> None:
+        hear, start = EngineWatch._hear, FakeEngine.start
+
+        def counting(watch: EngineWatch, heard: EngineMessage) -> None:
+            if heard.kind == "die":
+                with counted:
+                    hear(watch, heard)
+            else:
+                hear(watch, heard)
+
+        def noting(engine: FakeEngine, container: ContainerId) -> Coroutine[Any, Any, None]:
+            asked.append(counted.calls)
+            return start(engine, container)
+
+        monkeypatch.setattr(EngineWatch, "_hear", counting)
+        monkeypatch.setattr(FakeEngine, "start", noting)
+        host = await booted(20)
+        asked.clear()
+        host.engine.crash("u7", 137)
+        await asyncio.sleep(5)
+        assert all_ready(host.world)
+        await host.kill9()
+
+    run(story())
+    assert len(asked) == 1
+    assert 20 < asked[0] <= FEW
 
 
 @pytest.mark.parametrize("happens", [deaths, shutdown])
