@@ -40,17 +40,17 @@ MUTATIONS: Final = (
     # One in each table.
     Mutation(
         "units/tables/service.py",
-        "an owner's death is not looked at before a restart",
-        "        *rows(UP, fact.ContainerDied, P.EXITED, do.await_owner, given.perhaps_taken_along),\n",
+        "a unit that falls ill stays ready",
+        "        *rows((P.READY,), fact.HealthReported, P.RUNNING, healing.lose_ready, healing.turned_unready),\n",
         "",
-        (*KERNEL, "tests/pure/test_relinking.py", *HISTORIES),
+        ("tests/pure/test_healing.py", *HISTORIES),
     ),
     Mutation(
         "units/tables/oneshot.py",
         "a oneshot has no time limit",
         "fact.ContainerStarted, P.RUNNING, do.run_with_deadline)",
         "fact.ContainerStarted, P.RUNNING, do.run)",
-        (*KERNEL, *HISTORIES),
+        (*KERNEL, "tests/pure/test_timers.py"),
     ),
     Mutation(
         "units/tables/volume.py",
@@ -114,6 +114,49 @@ MUTATIONS: Final = (
         "    if under_way is not None:\n",
         "    if under_way is not None and scene.draining:\n",
         ("tests/pure/test_switching.py", "tests/simulation/test_switches.py"),
+    ),
+    # Faults that were, taken back: made-up histories find each of them.
+    Mutation(
+        "units/reconcile.py",
+        "a row of the engine's list is a fact",
+        "    return tuple(one for one in asked if one.hint)",
+        "    return ()",
+        HISTORIES,
+    ),
+    Mutation(
+        "units/tables/running.py",
+        "a SIGKILL that the engine never took counts",
+        "        *rows(stopping, fact.KillDue, None, do.repeat, given.untaken),\n",
+        "",
+        HISTORIES,
+    ),
+    Mutation(
+        "supervisor/runtime/engine_watch.py",
+        "what a new engine ends was stopped by a person",
+        "told = replace(told, unserved=True)",
+        "told = replace(told, unserved=False)",
+        HISTORIES,
+    ),
+    Mutation(
+        "supervisor/engine/members.py",
+        "one container whose inspect fails costs all of them",
+        "                    why = str(error)\n",
+        "                    raise\n",
+        HISTORIES,
+    ),
+    Mutation(
+        "units/tables/running.py",
+        "a container that the engine still holds is started for ever",
+        "        *rows((P.STARTING,), fact.StartFailed, P.CREATING, do.remake_held, given.held_again),\n",
+        "",
+        HISTORIES,
+    ),
+    Mutation(
+        "units/tables/running.py",
+        "an owner's death that is told late changes nothing",
+        "        *go(kind, (P.FAILED,), fact.PeerChanged, do.after_owner, given.taken_along_after_all),\n",
+        "",
+        HISTORIES,
     ),
     # One in each room.
     Mutation(

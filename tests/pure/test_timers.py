@@ -61,6 +61,17 @@ def test_a_oneshot_without_a_deadline_runs_as_long_as_it_likes() -> None:
     assert story.unit("migrate").phase is Phase.RUNNING
 
 
+def test_a_oneshot_with_a_deadline_is_stopped_when_it_is_over() -> None:
+    """Counted from its start."""
+    story = Story.of(replace(spec("setup", kind=Kind.ONESHOT), deadline=Seconds(30)))
+    story.connect()
+    story.created("setup")
+    assert "arm setup deadline 30" in story.started("setup")
+    said = story.feed(fact.DeadlineDue(UnitName("setup"), story.token("setup")))
+    assert "setup: running -> stopping" in said
+    assert "longer than its deadline of 30 s" in story.unit("setup").reason
+
+
 def test_user_docker_that_has_served_is_not_stopped_for_its_deadline() -> None:
     """It served in time, and is just not ready as the deadline of its start elapses."""
     story = Story.of(replace(spec("user-docker", kind=Kind.USER_DOCKER), deadline=Seconds(60)))
