@@ -69,7 +69,7 @@ def test_a_oneshot_with_a_deadline_is_stopped_when_it_is_over() -> None:
     assert "arm setup deadline 30" in story.started("setup")
     said = story.feed(fact.DeadlineDue(UnitName("setup"), story.token("setup")))
     assert "setup: running -> stopping" in said
-    assert "longer than its deadline of 30 s" in story.unit("setup").reason
+    assert story.unit("setup").reason == "exceeded its deadline of 30 s"
 
 
 def test_user_docker_that_has_served_is_not_stopped_for_its_deadline() -> None:
