@@ -195,7 +195,7 @@ def unhelped(unit: Unit, report: HealthReported, world: World, now: Instant) -> 
         return "shutdown"
     if not world.engine_up:
         return "engine"
-    if unit.spec.dry:
+    if world.dry:
         return "dry-run"
     if unit.flapping:
         return "flapping"

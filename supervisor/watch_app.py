@@ -22,11 +22,12 @@ from supervisor.config.foreign_labels import WatchPolicy, spec_of
 from supervisor.config.settings import Settings
 from supervisor.engine.discovery import AllContainers
 from supervisor.engine.port import Engine
+from supervisor.engine.read_only import ReadOnlyEngine
 from supervisor.logs.pipeline import LAST_WORDS, Pipeline, configure_logging
 from supervisor.mode import InThread, Mode, OnCall, Options, Outside
 from supervisor.preflight import BootError, Exit, open_state, refuse
 from supervisor.runtime.loop import Observer
-from supervisor.runtime.recreate import Recreations
+from supervisor.runtime.recreate import Recreations, unfinished
 from supervisor.state.choices import Choices
 from supervisor.state.file import StateError
 from supervisor.state.lock import LockError, LockHeld, RunLock, engine_lock, state_lock
@@ -151,7 +152,7 @@ def watch_mode(options: WatchOptions, outside: Outside, log: FilteringBoundLogge
         url=watching.url,
         settings=Settings(),
         make_engine=watching.make_engine,
-        first_world=first_world,
+        first_world=watching.first_world,
         prepare=watching.prepare,
         read_config=read_config,
         make_recreations=watching.make_recreations,
@@ -163,48 +164,50 @@ class _Watching:
     """What the functions of the mode share."""
 
     def __init__(self, options: WatchOptions, outside: Outside, log: FilteringBoundLogger, lines: Pipeline) -> None:
-        self._state_dir = options.host.state_dir
         self._outside = outside
         self._log = log
         self._lines = lines
         self.url = str(options.host.engine)
         check_socket(self.url)
-        self._names_file = outside.make_store(self._state_dir / "names.json", log)
+        self._dry = options.dry
+        self._names_file = outside.make_store(options.host.state_dir / "names.json", log)
+        self._recreations_file = outside.make_store(options.host.state_dir / "recreations.json", log)
         self._warnings = LabelWarnings(log)
         wants = WatchPolicy(
             everything=options.everything,
             autoheal_label=options.autoheal_label,
             stop_timeout=options.stop_timeout,
-            dry=options.dry,
             own=own_containers(),
             complain=self._warnings,
         )
         self._lens = AllContainers(partial(spec_of, wants=wants), _known_names(self._names_file))
         self._grace = options.start_period
 
-    def make_engine(self, on_call: OnCall) -> Engine:
-        return self._outside.make_engine(self.url, on_call=on_call, lens=self._lens, hide=self._lines.secrets)
+    def make_engine(self, on_call: OnCall) -> Engine | ReadOnlyEngine:
+        engine = self._outside.make_engine(self.url, on_call=on_call, lens=self._lens, hide=self._lines.secrets)
+        return ReadOnlyEngine(engine) if self._dry else engine
 
     def make_recreations(self, engine: Engine) -> Recreations:
-        store = self._outside.make_store(self._state_dir / "recreations.json", self._log)
-        return Recreations(engine, store, self._log, self._outside.in_thread)
+        return Recreations(engine, self._recreations_file, self._log, self._outside.in_thread)
 
     def observers(self) -> tuple[Observer, ...]:
         return (ContainerNames(self._lens, self._names_file, self._log, self._outside.in_thread), self._warnings)
 
-    async def prepare(self, _engine: Engine, recreations: Recreations | None) -> None:
+    def first_world(self, _kept: SavedState, _clocks: Clocks, _choices: Choices) -> World:
+        """Empty: what there is, the first snapshot says."""
+        return new_world((), links.check(()).links, watching=True, dry=self._dry)
+
+    async def prepare(self, _engine: Engine | None, recreations: Recreations | None) -> None:
         """Finish what an earlier watch had begun, and wait once for what the host has still to start."""
-        assert recreations is not None
-        await recreations.finish()
+        if recreations is not None:
+            await recreations.finish()
+        else:
+            for name in unfinished(self._recreations_file):
+                self._log.info("dry-run.would", unit=name, what="would finish its re-creation", reason="interrupted")
         grace, self._grace = self._grace, Seconds(0)
         if grace:
             self._log.info("watch.waiting", seconds=grace, reason="AUTOHEAL_START_PERIOD")
             await asyncio.sleep(grace)
-
-
-def first_world(_kept: SavedState, _clocks: Clocks, _choices: Choices) -> World:
-    """Empty: what there is, the first snapshot says."""
-    return new_world((), links.check(()).links, watching=True)
 
 
 async def read_config(_choices: Choices) -> Event:

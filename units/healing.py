@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from units import events as fact
 from units import relinking
-from units.commands import SayOnly, SignalContainer, Timer
+from units.commands import SignalContainer, Timer
 from units.health import ENGINE, Health, combine
 from units.machine import Moved, View, arm
 from units.quantities import Instant, Seconds
@@ -94,8 +94,6 @@ def _hindrance(unit: Unit, view: View) -> Withhold | None:
         return Withhold(unit.ailing)
     if not view.engine_up:
         return Withhold(f"{unit.ailing}; waiting: the engine does not answer", AGAIN)
-    if unit.spec.dry:
-        return Withhold(f"{unit.ailing}; would {unit.spec.heal.action} it (dry run)")
     if down := _down(unit, view):
         return Withhold(f"{unit.ailing}; waiting: {', '.join(down)} is down", AGAIN)
     if relinking.acts(unit, view):  # That comes first, costs nothing, and may be all it takes.
@@ -226,8 +224,6 @@ def hold_off(unit: Unit, event: Any, view: View) -> Moved:
     judged = _remedy_after(unit, event, view)
     assert isinstance(judged, Withhold)
     after = replace(examined(unit, event), reason=judged.reason)
-    if after.spec.dry:
-        return Moved(after, (SayOnly(after.name, f"would {after.spec.heal.action} it", after.ailing),))
     return Moved(after) if judged.delay is None else arm(after, Timer.LOOK, judged.delay)
 
 

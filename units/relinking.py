@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
 
-from units.commands import SayOnly, Timer
+from units.commands import Timer
 from units.machine import Moved, View, arm
 from units.quantities import NEVER, Seconds
 from units.records import dataclass, replace
@@ -169,9 +169,7 @@ def unlinked(unit: Unit, _event: Any, view: View) -> bool:
     """A guard: it has a stale reference, and no unit ahead of it is moving or is to be re-linked first."""
     if not acts(unit, view) or not view.engine_up:
         return False
-    return not any(
-        leader.phase in MOVING or (acts(leader, view) and not leader.spec.dry) for leader in _ahead(unit, view)
-    )
+    return not any(leader.phase in MOVING or acts(leader, view) for leader in _ahead(unit, view))
 
 
 def cure_of(unit: Unit, view: View) -> Cure:
@@ -204,23 +202,13 @@ def joins(unit: Unit, view: View) -> tuple[tuple[ContainerId, ContainerId], ...]
     )
 
 
-def unlinked_dry(unit: Unit, event: Any, view: View) -> bool:
-    return unit.spec.dry and unlinked(unit, event, view) and reason_of(unit, view) not in unit.reason
-
-
-def only_say(unit: Unit, _event: Any, view: View) -> Moved:
-    why = reason_of(unit, view)
-    told = f"would {cure_of(unit, view)} it"
-    return Moved(replace(unit, reason=f"{why}; {told} (dry run)"), (SayOnly(unit.name, told, why),))
-
-
 def unlinked_too_soon(unit: Unit, event: Any, view: View) -> bool:
-    return not unit.spec.dry and unlinked(unit, event, view) and patience(unit, view) > 0
+    return unlinked(unit, event, view) and patience(unit, view) > 0
 
 
 def unlinked_for_good(unit: Unit, event: Any, view: View) -> bool:
     """A guard: only a new container fixes the stale reference."""
-    return not unit.spec.dry and unlinked(unit, event, view) and cure_of(unit, view) is Cure.RECREATE
+    return unlinked(unit, event, view) and cure_of(unit, view) is Cure.RECREATE
 
 
 def reason_of(unit: Unit, view: View) -> str:

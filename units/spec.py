@@ -231,8 +231,6 @@ class UnitSpec:
     """How long a foreign unit is left alone after its leader came back: a person may be restarting both."""
     expected: bool = False
     """For a foreign unit: its engine's restart policy says that it should run."""
-    dry: bool = False
-    """Dry run: actions are only logged."""
     variant: str = ""
     """For the console: which of the consoles this defines."""
     context: UnitName | None = None

@@ -55,7 +55,6 @@ class WatchPolicy:
     stop_timeout: Seconds | None = None
     """Where neither label nor container says one."""
     settle: Seconds = SETTLE
-    dry: bool = False
     own: frozenset[str] = frozenset()
     """Ids of the supervisor's own containers: never touched."""
     complain: Callable[[str, str, str, str], None] = lambda *_: None
@@ -100,7 +99,7 @@ def spec_of(
     except UNREADABLE as error:
         said = f"cannot be read ({error.__class__.__name__}: {str(error)[:80]}); the container is left alone"
         wants.complain(portrait.name, ENABLE, said, "")
-        return _spec(portrait, wants)
+        return _spec(portrait)
     if complaints.left_out:
         wants.complain(portrait.name, PREFIX, f"{complaints.left_out} further labels make no sense", "")
     return spec
@@ -137,7 +136,7 @@ def _read(
     if wishes is not None and wishes.heal.action is OnUnhealthy.STOP and portrait.policy in LASTING:
         again = f"its restart policy ({portrait.policy}) starts it again with the engine"
         complain(f"{PREFIX}action", f"'stop' does not last: {again}", "")
-    spec = _spec(portrait, wants)
+    spec = _spec(portrait)
     return replace(
         spec,
         dependencies=tuple(dict.fromkeys(_edges(portrait, names, services))),
@@ -149,7 +148,7 @@ def _read(
     )
 
 
-def _spec(portrait: ContainerSummary, wants: WatchPolicy) -> UnitSpec:
+def _spec(portrait: ContainerSummary) -> UnitSpec:
     """What it is without its labels: left alone."""
     return UnitSpec(
         name=UnitName(portrait.name),
@@ -163,7 +162,6 @@ def _spec(portrait: ContainerSummary, wants: WatchPolicy) -> UnitSpec:
         heal=HealPolicy(OnUnhealthy.NONE),
         relink=False,
         expected=portrait.policy in LASTING,
-        dry=wants.dry,
     )
 
 

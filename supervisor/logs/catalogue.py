@@ -145,7 +145,11 @@ CATALOGUE: tuple[CatalogueGroup, ...] = (
                 "the ids of containers cannot be saved: if one is re-created while no supervisor runs, containers that "
                 "depend on it are not re-linked",
             ),
-            CatalogueLine("dry-run.would", "info", "dry run: the action that would have been taken"),
+            CatalogueLine(
+                "dry-run.would",
+                "info",
+                "dry run: what would have been done: `unit`, `what`, and the `reason`",
+            ),
             CatalogueLine("watch.waiting", "info", "`AUTOHEAL_START_PERIOD` is not over yet"),
             CatalogueLine(
                 "notification.failed",

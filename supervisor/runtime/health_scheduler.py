@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from supervisor.engine.port import ContainerAddress, Engine, EngineError
+from supervisor.engine.port import ContainerAddress, ContainerCommands, EngineError, EngineView
 from supervisor.logs.timestamps import as_iso
 from supervisor.runtime.loop import Inbox
 from units.events import ConfigRead, HealthReported, SnapshotTaken, SpecChanged
@@ -74,19 +74,21 @@ class _Run:
 
 
 class HealthScheduler:
-    """An observer. ``tasks``: the group in which probes run."""
+    """An observer. ``tasks``: the group in which probes run; ``commands``: what runs those that are commands."""
 
     def __init__(
         self,
-        engine: Engine,
+        engine: EngineView,
         inbox: Inbox,
         tasks: asyncio.TaskGroup,
         gauges: ProbeGauges,
         *,
         chance: Callable[[], float],
+        commands: ContainerCommands | None = None,
         probes: Prober | None = None,
     ) -> None:
         self._engine = engine
+        self._commands = commands
         self._inbox = inbox
         self._tasks = tasks
         self._gauges = gauges
@@ -153,7 +155,7 @@ class HealthScheduler:
     async def _ask(self, run: _Run, check: Check, ran_for: Seconds, late: float) -> None:
         from supervisor.runtime.probes import ProbeResult, Probes  # noqa: PLC0415 - most hosts have no check of ours
 
-        probes = self._probes = self._probes or Probes(self._engine)
+        probes = self._probes = self._probes or Probes(self._commands)
         began = self._loop.time()
         try:
             if run.where is None:

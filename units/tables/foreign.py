@@ -204,7 +204,6 @@ def healing_rows() -> tuple[Edge[Any], ...]:
 def linked() -> tuple[Edge[Any], ...]:
     asked = (fact.PeerChanged, fact.LookDue)
     return (
-        *(row for on in asked for row in rows(UP, on, None, relinking.only_say, relinking.unlinked_dry)),
         *(row for on in asked for row in rows(UP, on, None, relinking.settle, relinking.unlinked_too_soon)),
         *(row for on in asked for row in rows(UP, on, P.CREATING, relink_anew, relinking.unlinked_for_good)),
         *(row for on in asked for row in rows(UP, on, P.STOPPING, relink, relinking.unlinked)),

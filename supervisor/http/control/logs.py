@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 
-from supervisor.engine.port import Engine, EngineError
+from supervisor.engine.port import EngineError, EngineView
 from supervisor.http.control.request import Refusal, Taken, flag, moment, number, open_lines, shown, write_line
 from supervisor.http.server import BaseRequest, StreamResponse
 from supervisor.journal.journal import Journal
@@ -67,7 +67,7 @@ class Logs:
     def __init__(
         self,
         journal: Journal,
-        engine: Engine | None,
+        engine: EngineView | None,
         world: Callable[[], World],
         engine_log: Callable[[int], tuple[str, ...]],
     ) -> None:
@@ -119,7 +119,7 @@ class LogReader:
     def __init__(
         self,
         journal: Journal,
-        engine: Engine | None,
+        engine: EngineView | None,
         world: Callable[[], World],
         engine_log: Callable[[int], tuple[str, ...]],
         wanted: LogFilter,
