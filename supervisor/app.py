@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from hooks.notifier import Notifier
     from supervisor.http.control.routes import Api
     from supervisor.http.pages.status_page import StatusPage
+    from supervisor.runtime.gating import Gates
 
 STEADY = 0.01
 """Seconds. A wall clock that is off by less was not set: two clocks are never read in the same moment."""
@@ -90,10 +91,11 @@ class Host:
             self._engine: EngineView = engine
             hands: Engine | None = None if isinstance(engine, ReadOnlyEngine) else engine
             self._system_docker = mode.make_system_docker and mode.make_system_docker(self.inbox)
-            self._user_docker = hands and mode.make_user_docker and mode.make_user_docker(hands, self.inbox)
+            make_user_docker = mode.make_user_docker
+            self._user_docker = make_user_docker(hands, self.inbox) if hands and make_user_docker else None
         except EngineError as error:
             raise BootError(Exit.ENGINE, str(error)) from error
-        recreations = hands and mode.make_recreations and mode.make_recreations(hands)
+        recreations = mode.make_recreations(hands) if hands and mode.make_recreations else None
         store = outside.make_store(options.state_dir / paths.STATE_FILE, log)
         kept = read(store, BootId(outside.boot_id()))
         self.choices = self._choose()
@@ -126,16 +128,7 @@ class Host:
         unmet = settings.unmet(*(self.choices.chosen(of) for of in (Switchable.CONSOLE, Switchable.STORAGE)))
         for of, reason in {**mode.troubles, **({Concern.CHOICE: unmet} if unmet else {})}.items():
             self.inbox.put(TroubleTold(of, reason))
-        self._switches = hands and SwitchActions(
-            hands,
-            self.inbox,
-            self.choices,
-            self._user_docker,
-            log,
-            room=mode.room,
-            gates=gates,
-            in_thread=outside.in_thread,
-        )
+        self._switches = self._make_switches(hands, gates)
         self._shell = Shell(
             world,
             engine,
@@ -291,10 +284,24 @@ class Host:
             engine=self._engine,
             choices=self.choices,
             user_docker=self._user_docker,
-            fits=self._switches and self._switches.check,
+            fits=self._switches.check if self._switches else None,
             checks=self._checks,
             hooks=self.hooks,
             boot=self._boot_chart.told,
+        )
+
+    def _make_switches(self, hands: Engine | None, gates: "Gates | None") -> SwitchActions | None:
+        if hands is None:
+            return None
+        return SwitchActions(
+            hands,
+            self.inbox,
+            self.choices,
+            self._user_docker,
+            self._log,
+            room=self._mode.room,
+            gates=gates,
+            in_thread=self._outside.in_thread,
         )
 
     def _page(self) -> "StatusPage":

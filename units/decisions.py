@@ -369,6 +369,7 @@ DONE: Mapping[Phase, str] = {
     Phase.FAILED: "leave it",
     Phase.CRASH_LOOP: "leave it; next try in {probe}",
     Phase.READY: "let it run",
+    Phase.PAUSED: "leave it paused",
     Phase.RUNNING: "let it run",
 }
 

@@ -3,6 +3,7 @@
 What the step found out about the unit's health is kept; what it planned is not.
 """
 
+from units.actions.refusing import PLANS
 from units.commands import (
     ArmTimer,
     Command,
@@ -22,7 +23,6 @@ from units.unit import Phase, Unit
 HARMLESS = (ArmTimer, TakeSnapshot, ReadConfig, SayOnly)
 """What changes neither the engine nor the host."""
 DRY = " (dry run)"
-PLANS = ("; restarting", "; re-creating", "; stopping")
 
 
 def only_said(unit: Unit) -> bool:

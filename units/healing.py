@@ -16,7 +16,7 @@ from units.quantities import Instant, Seconds
 from units.records import dataclass, replace
 from units.restart import recent
 from units.spec import LASTING, Kind, OnUnhealthy, UnitName
-from units.unit import Phase, Unit
+from units.unit import Look, Phase, Unit
 from units.words import duration
 
 TOLD = "unhealthy: HEALTHCHECK failed"
@@ -88,14 +88,24 @@ def remedy(unit: Unit, view: View) -> Remedy:
     return RestartNow(policy.action)
 
 
+def patience(unit: Unit) -> Seconds:
+    """How long its HEALTHCHECK may take to say something new."""
+    return Seconds((Look() if unit.look is None else unit.look).check_within + 1)
+
+
 def _hindrance(unit: Unit, view: View) -> Withhold | None:
     """A reason outside the unit to take no action now; ``None``: there is none."""
     if not unit.wanted or view.draining:
         return Withhold(unit.ailing)
     if not view.engine_up:
         return Withhold(f"{unit.ailing}; waiting: the engine does not answer", AGAIN)
+    if (left := unit.refused_until - view.now) > SOON:
+        return Withhold(f"{unit.ailing}; {unit.refused}; next try in {duration(Seconds(left))}", Seconds(left))
+    if (left := unit.resumed + patience(unit) - view.now) > SOON:
+        return Withhold(f"{unit.ailing}; waiting: it was paused, and its next check decides", Seconds(left))
     if down := _down(unit, view):
-        return Withhold(f"{unit.ailing}; waiting: {', '.join(down)} is down", AGAIN)
+        words = (f"{name} is {'paused' if view.units[name].phase is Phase.PAUSED else 'down'}" for name in down)
+        return Withhold(f"{unit.ailing}; waiting: {', '.join(words)}", AGAIN)
     if relinking.acts(unit, view):  # That comes first, costs nothing, and may be all it takes.
         waits = relinking.patience(unit, view) or AGAIN
         return Withhold(f"{unit.ailing}; waiting for the re-link of its stale reference", min(waits, AGAIN))
@@ -127,8 +137,12 @@ def _down(unit: Unit, view: View) -> list[UnitName]:
         for edge in view.links.leaders.get(unit.name, ())
         if (edge.hard or unit.spec.kind is Kind.FOREIGN) and view.units[edge.target].spec.kind in LASTING
     ]
-    served = {edge.group for edge in edges if edge.group and view.units[edge.target].phase.up}
+    served = {edge.group for edge in edges if edge.group and _serves(view.units[edge.target])}
     return [edge.target for edge in edges if edge.group not in served and _missed(view.units[edge.target])]
+
+
+def _serves(peer: Unit) -> bool:
+    return peer.phase.up and peer.phase is not Phase.PAUSED
 
 
 ENDED = frozenset({0, 130, 137, 143})
@@ -140,6 +154,8 @@ def _missed(peer: Unit) -> bool:
 
     Of a foreign container only what an inspect shows as well counts, so that each start of a watch answers alike.
     """
+    if peer.phase is Phase.PAUSED:
+        return True
     if peer.phase.up or not peer.wanted or peer.phase is Phase.COMPLETED:
         return False
     if peer.spec.kind is not Kind.FOREIGN or peer.phase is not Phase.INACTIVE:

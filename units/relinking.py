@@ -186,7 +186,7 @@ def patience(unit: Unit, view: View) -> Seconds:
         wait = unit.spec.settle if cure_of(unit, view) is Cure.RECREATE else min(unit.spec.settle, BY_HAND)
         if cure_of(unit, view) is Cure.RECREATE or unit.kill_seen or any(leader.by_hand for leader in leaders):
             waits.append(wait - (view.now - max(leader.since for leader in leaders)))
-    left = max(0.0, *waits, 0.0)
+    left = max(0.0, *waits, unit.refused_until - view.now)
     return Seconds(left if left > SOON else 0.0)  # A timer shorter than the clock's grain would come again and again.
 
 
@@ -235,6 +235,6 @@ def rejoined(unit: Unit) -> str:
 
 def settle(unit: Unit, _event: Any, view: View) -> Moved:
     delay = patience(unit, view)
-    return arm(
-        replace(unit, reason=f"{reason_of(unit, view)}; {cure_of(unit, view)} in {duration(delay)}"), Timer.LOOK, delay
-    )
+    refused = f"{unit.refused}; " if unit.refused else ""
+    reason = f"{reason_of(unit, view)}; {refused}{cure_of(unit, view)} in {duration(delay)}"
+    return arm(replace(unit, reason=reason), Timer.LOOK, delay)

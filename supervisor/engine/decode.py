@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from supervisor.engine.names import lasting
 from supervisor.engine.port import CheckLine, ContainerAddress, EngineInfo, EngineMessage
 from supervisor.logs.timestamps import seconds, started
 from units.bounded import LARGEST, short_name, shortened, whole
@@ -20,8 +19,10 @@ from units.events import (
     ContainerDied,
     ContainerKilled,
     ContainerOomed,
+    ContainerPaused,
     ContainerStarted,
     ContainerStopped,
+    ContainerUnpaused,
     EngineFact,
     HealthReported,
     Observed,
@@ -32,13 +33,15 @@ from units.quantities import Seconds
 from units.records import dataclass
 from units.spec import ContainerId, UnitName, Via
 from units.tables.storage import REQUIRES, ContextFacts
-from units.unit import Look
+from units.unit import Beyond, Look
 
-ACTIONS = ("create", "start", "kill", "die", "stop", "oom", "destroy", "health_status")
+ACTIONS = ("create", "start", "kill", "die", "stop", "pause", "unpause", "oom", "destroy", "health_status")
 """The actions that matter; filtered by the engine, so that events of exec probes are never sent."""
 
 LONGEST_STOP = 10**9
 """Seconds, some thirty years: engines count nanoseconds in 64 bits."""
+LONGEST_CHECK = 3600
+"""Seconds between two answers of a HEALTHCHECK, or to one: longer ones are not waited for."""
 LONGEST_OUTPUT = 4096
 """Characters of a check's output, as engines themselves keep it."""
 UNKNOWN_EXIT = 255
@@ -46,6 +49,8 @@ UNKNOWN_EXIT = 255
 
 _PLAIN: Final[Mapping[str, Callable[[UnitName, ContainerId], EngineFact]]] = {
     "stop": ContainerStopped,
+    "pause": ContainerPaused,
+    "unpause": ContainerUnpaused,
     "oom": ContainerOomed,
     "destroy": ContainerDestroyed,
 }
@@ -141,6 +146,7 @@ def observed(row: Any, *, by_name: bool = False) -> Observed | None:
         name=_own_name(names if isinstance(names, list) else []),
         running=state in {"running", "paused"},
         created=state == "created",
+        beyond=_beyond(state),
         exit_code=int(exited[1]) if exited else 0,
         health=Health(health[1]) if health else Health.NONE,
     )
@@ -149,7 +155,8 @@ def observed(row: Any, *, by_name: bool = False) -> Observed | None:
 def inspected(found: Any, now: float, *, by_name: bool = False) -> Observed | None:
     """One answer of ``/containers/ID/json``. ``now``: seconds since 1970, the clock that the engine stamps with."""
     config, state = as_map(as_map(found).get("Config")), as_map(as_map(found).get("State"))
-    running = state.get("Running") is True
+    beyond = _beyond(as_text(state.get("Status")))
+    running = state.get("Running") is True and beyond is not Beyond.RESTARTING  # Which engines call running, too.
     return _ours(
         as_map(config.get("Labels")),
         by_name=by_name,
@@ -157,6 +164,7 @@ def inspected(found: Any, now: float, *, by_name: bool = False) -> Observed | No
         name=name_of(found),
         running=running,
         created=state.get("Status") == "created",
+        beyond=beyond,
         exit_code=0 if running else _number(state.get("ExitCode"), 0),
         oom=state.get("OOMKilled") is True,
         health=_health_of(found),
@@ -181,15 +189,11 @@ def ties(found: Any) -> Look:
         holds=tuple((via, ContainerId(held)) for via, (kind, _, held) in modes if kind == "container" and held),
         mounts=tuple(sorted(filled)),
         own_places=frozenset(_own_places(host)),
-        address=_bridge_address(as_map(as_map(found).get("NetworkSettings"))),
+        address=as_text(as_map(as_map(found).get("NetworkSettings")).get("IPAddress")),
         created=started(as_map(found).get("Created")),
         failed=shortened(as_text(as_map(as_map(found).get("State")).get("Error"))),
+        check_within=_check_within(as_map(as_map(found).get("Config")).get("Healthcheck")),
     )
-
-
-def _bridge_address(settings: Mapping[str, Any]) -> str:
-    """Of the default bridge, where legacy links lead; from 1.52 on only its own entry tells it."""
-    return as_text(settings.get("IPAddress") or as_map(as_map(settings.get("Networks")).get("bridge")).get("IPAddress"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +216,8 @@ def label_row(row: Any) -> ListRow:
 
 def sketch(row: Any) -> ContainerSummary:
     """One row of ``/containers/json``, for a container of which there is no more."""
-    one = label_row(row)
-    return ContainerSummary(one.name, one.container, as_text(as_map(row).get("Image")), one.labels)
+    listed = label_row(row)
+    return ContainerSummary(listed.name, listed.container, as_text(as_map(row).get("Image")), listed.labels)
 
 
 def id_of(found: Any) -> ContainerId:
@@ -232,7 +236,7 @@ def portrait(found: Any) -> "ContainerSummary":
         labels=_texts(config.get("Labels")),
         joins=tuple((via, held) for via, held in ties(found).holds),
         links=tuple(
-            short_name(lasting(as_text(link).partition(":")[0].lstrip("/")))
+            short_name(as_text(link).partition(":")[0].lstrip("/"))
             for link in (links if isinstance(links, list) else ())
         ),
         volumes_from=tuple(
@@ -260,7 +264,8 @@ def _own_places(host: Mapping[str, Any]) -> Iterator[str]:
 def fullest(newest: Any, usual: Any) -> dict[str, Any]:
     """Merges two inspects of one container, in the engine's newest API version and in ours: each has fields of its own.
 
-    Older versions omit newer fields (start interval, annotations). Newer ones do not tell a requested MAC address.
+    Older versions omit newer fields (start interval, annotations). From 1.44 on a requested address cannot be
+    distinguished from an assigned one; before, only the former is in the configuration.
     """
     config = dict(as_map(as_map(newest).get("Config")))
     if asked := as_text(as_map(as_map(usual).get("Config")).get("MacAddress")):
@@ -373,6 +378,16 @@ def _health_of(found: Any) -> Health:
     state = as_map(as_map(found).get("State"))
     said = _health(as_text(as_map(state.get("Health")).get("Status"))) if state.get("Running") is True else Health.NONE
     return said if said is not Health.NONE else Health.STARTING
+
+
+def _check_within(check: Any) -> Seconds:
+    """Of a HEALTHCHECK; engines count nanoseconds, and 0 is their default of 30 s."""
+    asked = (_number(as_map(check).get(key), 0) / 1e9 for key in ("Interval", "Timeout"))
+    return Seconds(sum(time if 0 < time < LONGEST_CHECK else 30.0 for time in asked))
+
+
+def _beyond(state: str) -> Beyond:
+    return Beyond(state) if state in Beyond.__members__.values() else Beyond.NOTHING
 
 
 def _health(text: str) -> Health:

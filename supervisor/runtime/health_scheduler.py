@@ -19,7 +19,7 @@ from units.machine import Moment
 from units.quantities import Instant, Seconds
 from units.records import dataclass
 from units.spec import ContainerId, UnitName
-from units.unit import Unit
+from units.unit import Phase, Unit
 from units.world import Entry, Reaction
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ class HealthScheduler:
 
     def _consider(self, unit: Unit | None, name: UnitName) -> None:
         run = self._runs.get(name)
-        wanted = unit is not None and unit.phase.up and unit.container is not None and bool(unit.spec.checks)
+        asked = unit is not None and unit.phase.up and unit.phase is not Phase.PAUSED
+        wanted = asked and unit is not None and unit.container is not None and bool(unit.spec.checks)
         if run is not None and unit is not None and wanted and _same(run, unit):
             return
         if run is not None:

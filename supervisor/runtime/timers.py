@@ -22,7 +22,7 @@ ELAPSED: dict[Timer, Callable[[UnitName, int], Event]] = {
 class Tell(Protocol):
     """Puts a fact into the inbox."""
 
-    def __call__(self, fact: Event, *, cause: str) -> object: ...
+    def __call__(self, event: Event, *, cause: str) -> object: ...
 
 
 class Timers:

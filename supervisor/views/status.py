@@ -15,7 +15,7 @@ from units.spec import CONSOLE, USER_DOCKER, Kind, OnUnhealthy, Switchable, Unit
 from units.switch.record import SwitchOutcome
 from units.tables.console import dirty, persistent
 from units.tables.storage import contexts
-from units.unit import Phase, StoppedBy, Unit
+from units.unit import Beyond, Phase, StoppedBy, Unit
 from units.words import duration
 from units.world import World, is_ours
 
@@ -175,7 +175,7 @@ def unit_row(unit: Unit, to_wall: Callable[[Instant], float]) -> dict[str, Any]:
         "container_id": unit.container,
         "restarts": unit.restarts,
         "since": None if unit.since == NEVER else as_iso(to_wall(unit.since)),
-        "reason": f"unknown: {unit.unread}; last known: {unit.reason}" if unit.unread else unit.reason,
+        "reason": shown_reason(unit),
         "cause": unit.cause,
         "wanted": unit.wanted,
         "touched": touched(unit),
@@ -190,6 +190,21 @@ def touched(unit: Unit) -> bool:
     return spec.kind is not Kind.FOREIGN or spec.relink or spec.heal.action is not OnUnhealthy.NONE
 
 
+BEYOND: dict[Beyond, str] = {
+    Beyond.RESTARTING: "restarting: its engine's restart policy is at work",
+    Beyond.REMOVING: "removing: the engine is removing its container",
+    Beyond.DEAD: "dead: the engine failed to remove its container, and cannot start it",
+}
+
+
+def shown_reason(unit: Unit) -> str:
+    """Its reason, and before that what its engine says of its container beside up and down."""
+    if unit.unread:
+        return f"unknown: {unit.unread}; last known: {unit.reason}"
+    word = "" if unit.phase.up else BEYOND.get(unit.beyond, "")
+    return f"{word}; {unit.reason}" if word else unit.reason
+
+
 NEXT: dict[Phase, str] = {
     Phase.INACTIVE: "nothing happens by itself: it is not wanted; start it with `dockwarden start {name}`",
     Phase.WAITING: "it starts when this is up: {reason}; see `dockwarden why` of that unit",
@@ -198,6 +213,7 @@ NEXT: dict[Phase, str] = {
     Phase.STARTING: "the engine starts it",
     Phase.RUNNING: "its process ends",
     Phase.READY: "its process ends, its health check fails, or `dockwarden stop {name}`",
+    Phase.PAUSED: "a person lets it go on (`docker unpause {name}`); until then nothing is done about it",
     Phase.DRAINING: "it is stopped after the units that depend on it",
     Phase.STOPPING: "its process ends, or is killed when its stop timeout is over",
     Phase.EXITED: "within 1 s it is known whether a person stopped it",

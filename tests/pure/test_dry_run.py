@@ -70,7 +70,7 @@ def test_who_is_down_stays_where_it_is() -> None:
     after = story.unit("web")
     assert (after.phase, after.pending) == (Phase.INACTIVE, None)
     story.later(30).started("web")
-    assert (story.unit("web").phase, story.unit("web").restarts) == (Phase.READY, 1)
+    assert (story.unit("web").phase, story.unit("web").restarts) == (Phase.RUNNING, 1)
     assert story.last is not None
     assert [step.restart for step in story.last.transitions] == [Reason.EXTERNAL]
 

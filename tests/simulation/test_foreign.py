@@ -124,6 +124,8 @@ async def history(seed: int, *, dry: bool = False) -> list[str]:
             partial(engine.person_start, name),
             partial(engine.sicken, name),
             engine.cut_streams,
+            partial(engine.person_pause, name),
+            partial(engine.person_unpause, name),
         )
         chance.choice(acts)()
         if chance.random() < 0.15:
@@ -133,7 +135,10 @@ async def history(seed: int, *, dry: bool = False) -> list[str]:
         await asyncio.sleep(chance.choice((0.05, 1, 8, 30)))
     engine.faults = Faults()
     await asyncio.sleep(400)
-    told = judge_dry(watched) if dry else judge(watched, specs)
+    told = []
+    if not any((faults.before, faults.after, faults.late, faults.cut)):
+        told += [f"{name} was not left paused" for name in engine.disturbed]
+    told += judge_dry(watched) if dry else judge(watched, specs)
     await watched.kill9()
     return told
 
@@ -151,9 +156,11 @@ def judge(watched: Watched, specs: dict[str, UnitSpec]) -> list[str]:
             told.append(f"{unit.name} hangs in {unit.phase}: {unit.reason}")
         if unit.phase.up and (held is None or not held.running):
             told.append(f"{unit.name} is thought to run")
+        if held is not None and held.paused is not (unit.phase is Phase.PAUSED):
+            told.append(f"{unit.name} is {'not ' if held.paused else ''}thought to be paused")
         if unit.phase is Phase.INACTIVE and held is not None and held.running:
             told.append(f"{unit.name} is thought to be down")
-        if unit.spec.relink and unit.health is not Health.UNHEALTHY:
+        if unit.spec.relink and unit.health is not Health.UNHEALTHY and unit.phase is not Phase.PAUSED:
             told += [f"{unit.name} holds on: {one.why}" for one in curable(unit, view) if not patience(unit, view)]
     names = [each.name for each in engine.containers.values()]
     told += left_down(world, engine)

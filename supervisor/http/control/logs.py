@@ -29,7 +29,7 @@ AGAIN = 0.5
 """Seconds until an output that has ended, or could not be read, is requested again, if nothing happens before."""
 FOLLOWING = "following"
 """Separates kept lines from new ones."""
-_UP = frozenset({Phase.STARTING, Phase.RUNNING, Phase.READY})
+_UP = frozenset({Phase.STARTING, Phase.RUNNING, Phase.READY, Phase.PAUSED})
 
 Put = Callable[[Item], Awaitable[None]]
 
