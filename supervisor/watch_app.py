@@ -42,6 +42,8 @@ from units.records import dataclass, replace
 from units.troubles import Concern
 from units.world import Entry, Reaction, World, new_world
 
+KEPT = ("names", "joined")
+"""What is kept of whose name an id was."""
 MOST_TOLD = 64
 """Complaints about the labels of one name that are remembered."""
 LONGEST = 1e6
@@ -125,7 +127,7 @@ class ContainerNames:
         self._lens = lens
         self._store = store
         self._log = log
-        self._saved = dict(lens.names)
+        self._saved = self._known()
         self._writing: asyncio.Task[None] | None = None
 
     def observe(self, entry: Entry, _moment: Moment, reaction: Reaction) -> None:
@@ -133,9 +135,12 @@ class ContainerNames:
             return
         looks = (unit.look for unit in reaction.world.units.values())
         self._lens.forget(held for look in looks if look is not None for _, held in look.holds)
-        if self._lens.names != self._saved and (self._writing is None or self._writing.done()):
-            self._saved = dict(self._lens.names)
-            self._writing = asyncio.create_task(self._write({"names": self._saved}), name="names")
+        if (known := self._known()) != self._saved and (self._writing is None or self._writing.done()):
+            self._saved = known
+            self._writing = asyncio.create_task(self._write(known), name="names")
+
+    def _known(self) -> dict[str, Any]:
+        return {"names": dict(self._lens.names), "joined": dict(self._lens.joined)}
 
     async def _write(self, content: dict[str, Any]) -> None:
         try:
@@ -180,7 +185,9 @@ class _Watching:
             own=own_containers(),
             complain=self._warnings,
         )
-        self._lens = AllContainers(partial(spec_of, wants=wants), _known_names(self._names_file))
+        known = self._names_file.load() or {}
+        joined = (_texts(known.get(key)) for key in KEPT)
+        self._lens = AllContainers(partial(spec_of, wants=wants), *joined)
         self._grace = options.start_period
 
     def make_engine(self, on_call: OnCall) -> Engine | ReadOnlyEngine:
@@ -214,8 +221,7 @@ async def read_config(_choices: Choices) -> Event:
     return ConfigRefused("a host that is only watched has no configuration: labels are read all the time")
 
 
-def _known_names(store: Store) -> Mapping[str, str]:
-    kept = (store.load() or {}).get("names")
+def _texts(kept: Any) -> Mapping[str, str]:
     return {str(key): str(name) for key, name in kept.items()} if isinstance(kept, dict) else {}
 
 

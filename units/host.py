@@ -144,6 +144,7 @@ def _meet(step: Step, snapshot: fact.SnapshotTaken) -> None:
         elif unit.spec != spec:
             step.put(replace(unit, spec=spec))
             step.push(fact.SpecChanged(spec.name, spec))
+            step.push(fact.PeerChanged(spec.name, spec.name))  # Another one may have the name that it means.
             changed = True
     needed = {edge.target for unit in step.units.values() for edge in unit.spec.dependencies}
     for name, unit in tuple(step.units.items()):

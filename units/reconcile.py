@@ -168,6 +168,8 @@ def _explain(unit: Unit, seen: Observed | None) -> list[Correction]:
     if seen.container != unit.container:
         facts.append(fact.ContainerCreated(unit.name, seen.container, seen.config_hash, seen.variant))
         facts.extend(_tell_health(unit, seen))
+    if unit.spec.kind is Kind.FOREIGN and seen.container != unit.container:
+        unit = replace(unit, phase=P.INACTIVE)  # As it is after these facts.
     if unit.spec.kind is not Kind.VOLUME:  # A data container may be running or not.
         facts.extend(_tell_state(unit, seen))
     return facts
