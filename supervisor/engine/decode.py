@@ -310,7 +310,15 @@ def whereabouts(found: Any) -> ContainerAddress:
         pid=_number(state.get("Pid"), 0),
         address=next((address for address in (as_text(settings.get("IPAddress")), *addresses) if address), ""),
         host_network=as_text(as_map(as_map(found).get("HostConfig")).get("NetworkMode")) == "host",
+        started=started(state.get("StartedAt")),
+        sandbox=as_text(settings.get("SandboxKey")),
     )
+
+
+def rootless(info: Any) -> bool:
+    """An answer of ``/info``: whether the engine and its networks live in a namespace of a user."""
+    options = as_map(info).get("SecurityOptions")
+    return any("name=rootless" in as_text(one).split(",") for one in (options if isinstance(options, list) else ()))
 
 
 def health_log(found: Any) -> tuple[CheckLine, ...]:

@@ -41,6 +41,7 @@ from supervisor.logs.timestamps import as_digits
 from supervisor.os_errors import why
 from units.events import Observed
 from units.quantities import Seconds
+from units.records import replace
 from units.spec import ContainerId, UnitName
 from units.tables.storage import ContextFacts
 from units.unit import Failure
@@ -79,6 +80,8 @@ class DockerEngine:
         self._starts = FastClient(self._path)
         self._listeners: set[EventStream] = set()
         self._now = 0.0
+        self._rootless: bool | None = None
+        """Asked for once a connection, when a container's address is first needed."""
         self._members = Members(self._look, self._serves)
         self._calls = Calls(self._path, on_call, hide)
 
@@ -88,6 +91,7 @@ class DockerEngine:
             told = decode.info(await self._calls.ask("version", versioned_api=False))
         self._speech = speech(told.api_min, told.api)
         self._calls.speak(self._speech.calls)
+        self._rootless = None
         return told
 
     @contextlib.asynccontextmanager
@@ -237,7 +241,13 @@ class DockerEngine:
         return decode.health_log(await self._inspect(container))
 
     async def whereabouts(self, container: ContainerId) -> ContainerAddress:
-        return decode.whereabouts(await self._inspect(container))
+        found = decode.whereabouts(await self._inspect(container))
+        if self._rootless is None:  # A proxy may keep it to itself: then it is taken for an ordinary one.
+            self._rootless = False
+            with contextlib.suppress(EngineError):
+                async with self._calls.order("info", "", LOOK):
+                    self._rootless = decode.rootless(await self._calls.ask("info"))
+        return replace(found, elsewhere=self._rootless)
 
     async def exec_create(self, container: ContainerId, command: tuple[str, ...]) -> ExecId:
         asked = json.dumps({"Cmd": command, "AttachStdout": True, "AttachStderr": True})

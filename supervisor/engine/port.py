@@ -93,6 +93,12 @@ class ContainerAddress:
     address: str
     """Empty: it has none of its own."""
     host_network: bool
+    started: float = 0.0
+    """When that process was started, seconds since 1970; 0: unknown."""
+    sandbox: str = ""
+    """File that stands for its network namespace, as the engine names it."""
+    elsewhere: bool = False
+    """The engine's networks are not this host's: its addresses, and its host network, mean others here (rootless)."""
 
 
 HandOver = Callable[[Callable[[EngineMessage], None]], Awaitable[NoReturn]]

@@ -201,6 +201,11 @@ CATALOGUE: tuple[CatalogueGroup, ...] = (
             CatalogueLine("engine.untried", "warning", "the engine serves a newer API than any that was tried"),
             CatalogueLine("stream.deaf", "warning", "it was open and silent; it is opened again, with what was missed"),
             CatalogueLine(
+                "check.not-asked",
+                "warning",
+                "a health check cannot be asked from here, which says nothing of the container",
+            ),
+            CatalogueLine(
                 "container.unknown", "warning", "its inspect hangs or fails: it stays as it was known, the others go on"
             ),
             CatalogueLine("container.known", "info", "its inspect is answered again"),

@@ -17,7 +17,7 @@ from units.events import ConfigRead, HealthReported, SnapshotTaken, SpecChanged
 from units.health import Check, Standing, asked_now, first_pause, judge, pause
 from units.machine import Moment
 from units.quantities import Instant, Seconds
-from units.records import dataclass
+from units.records import dataclass, replace
 from units.spec import ContainerId, UnitName
 from units.unit import Phase, Unit
 from units.world import Entry, Reaction
@@ -74,7 +74,10 @@ class _Run:
 
 
 class HealthScheduler:
-    """An observer. ``tasks``: the group in which probes run; ``commands``: what runs those that are commands."""
+    """An observer. ``tasks``: the group in which probes run; ``commands``: what runs those that are commands.
+
+    ``unasked``: told once that a check of a unit cannot be asked, and why.
+    """
 
     def __init__(
         self,
@@ -85,10 +88,14 @@ class HealthScheduler:
         *,
         chance: Callable[[], float],
         commands: ContainerCommands | None = None,
+        unasked: Callable[[str, str, str], None] = lambda *_: None,
         probes: Prober | None = None,
     ) -> None:
         self._engine = engine
         self._commands = commands
+        self._unasked = unasked
+        self._passed: set[tuple[UnitName, str]] = set()
+        """Checks that have passed once: from here they can be asked."""
         self._inbox = inbox
         self._tasks = tasks
         self._gauges = gauges
@@ -129,6 +136,8 @@ class HealthScheduler:
         wanted = asked and unit is not None and unit.container is not None and bool(unit.spec.checks)
         if run is not None and unit is not None and wanted and _same(run, unit):
             return
+        if unit is None:
+            self._passed = {one for one in self._passed if one[0] != name}
         if run is not None:
             del self._runs[name]
             run.end()
@@ -170,12 +179,24 @@ class HealthScheduler:
             run.asking.pop(check.name, None)
         if self._runs.get(run.unit) is not run:
             return  # That run has ended, or has other checks: ignore the outcome.
+        outcome = self._weighed(run, check, outcome)
         took = Seconds(self._loop.time() - began)
         self._gauges.probed(run.unit, type(check.probe).__name__.lower(), outcome.kind, took, late)
         row = run.told.setdefault(check.name, deque(maxlen=KEPT))
         row.append(CheckResult(check.name, outcome, Instant(self._loop.time()), took))
         if outcome.kind != "error":  # A probe that could not be run does not count.
             self._judge(run, check, outcome, ran_for)
+
+    def _weighed(self, run: _Run, check: Check, outcome: "ProbeResult") -> "ProbeResult":
+        """What could not be asked did not answer no."""
+        if outcome.passed:
+            self._passed.add((run.unit, check.name))
+        elif outcome.no_way and (run.unit, check.name) not in self._passed:
+            outcome = replace(outcome, kind="error")
+        before = run.told.get(check.name)
+        if outcome.kind == "error" and (not before or before[-1].outcome.kind != "error"):
+            self._unasked(run.unit, check.name, outcome.output)
+        return outcome
 
     def _judge(self, run: _Run, check: Check, outcome: "ProbeResult", ran_for: Seconds) -> None:
         before = run.standings.get(check.name, Standing())

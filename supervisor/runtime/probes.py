@@ -22,6 +22,8 @@ KEPT = 4096
 """Bytes of an answer that are kept."""
 REMEMBERED = 1000
 """Commands that hang."""
+NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EPERM, errno.EACCES})
+"""Answers of our own host's network, not of the container."""
 CONNECTED = frozenset({0, errno.EISCONN})
 UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EAGAIN})
 NOT_IN_A_DRY_RUN = "not run: a command may change something in its container (dry run)"
@@ -39,6 +41,8 @@ class ProbeResult:
     """``passed``, ``failed``, ``timeout``, or ``error``: not run, which says nothing about the container."""
     reached: bool = True
     """Whether the container was reached; otherwise its address may have changed."""
+    no_way: bool = False
+    """There is no way from here to where it was looked for: if it was never reached, that says nothing about it."""
 
 
 def passed(output: str) -> ProbeResult:
@@ -87,7 +91,7 @@ class Probes:
         except NoWayError as error:
             told = failed(f"{host}: {error}", "error")
         except (OSError, ssl.SSLError, WireError) as error:
-            told = failed(f"{host}: {reason(error)}")
+            told = replace(failed(f"{host}: {reason(error)}"), no_way=getattr(error, "errno", None) in NO_WAY)
         finally:
             if asking is not None:
                 asking.close()
@@ -102,15 +106,14 @@ class Probes:
         """
         if probe.host:
             return await self._dial(probe.host, probe.port)
-        if where.host_network:
+        if where.host_network and not where.elsewhere:
             return await self._dial("127.0.0.1", probe.port)
         try:
-            made = socket_of(where.pid, container)
+            made = socket_of(where, container)
         except OSError as error:
-            if not where.address:
-                raise NoWayError(
-                    f"it has no address, and its network namespace cannot be entered ({reason(error)})"
-                ) from error
+            if where.elsewhere or not where.address:
+                lacks = "its engine is rootless" if where.elsewhere else "it has no address"
+                raise NoWayError(f"{lacks}, and its network namespace cannot be entered ({reason(error)})") from error
             return await self._dial(where.address, probe.port)
         return await self._connected(made, ("127.0.0.1", probe.port))
 

@@ -166,6 +166,9 @@ class Shell:
         assert self._gates is not None
         return Gating(self._gates, lambda: self.world, self._log)
 
+    def _tell_unasked(self, unit: str, check: str, why: str) -> None:
+        self._log.warning("check.not-asked", unit=unit, check=check, reason=why)
+
     def _make_effects(self, tasks: asyncio.TaskGroup) -> Effects | DryEffects:
         look = self._watch.doubt
         if self._hands is None:
@@ -192,7 +195,13 @@ class Shell:
         async with asyncio.TaskGroup() as tasks:
             effects = self._make_effects(tasks)
             self._prober = prober = HealthScheduler(
-                self._engine, self._inbox, tasks, self._gauges, chance=self._chance, commands=self._hands
+                self._engine,
+                self._inbox,
+                tasks,
+                self._gauges,
+                chance=self._chance,
+                commands=self._hands,
+                unasked=self._tell_unasked,
             )
             told = (*self._observers, prober, self._keeper, self._drained, self)
             self._loop = Loop(
