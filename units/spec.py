@@ -229,6 +229,8 @@ class UnitSpec:
     """Whether it is restarted or re-created to fix a stale reference."""
     settle: Seconds = Seconds(0)
     """How long a foreign unit is left alone after its leader came back: a person may be restarting both."""
+    master: str = ""
+    """For a foreign unit: the tool that looks after it, so that we do not."""
     expected: bool = False
     """For a foreign unit: its engine's restart policy says that it should run."""
     variant: str = ""

@@ -37,12 +37,23 @@ LASTING = frozenset({"always", "unless-stopped"})
 MOST_COMPLAINTS = 8
 """About the labels of one container: of more only their number is told."""
 
+OURS = "dockwarden.unit"
+"""Of containers that ``dockwarden boot`` made: two supervisors would undo each other's work."""
 MASTERS = {
+    OURS: "dockwarden boot",
     "com.docker.swarm.task.id": "Swarm",
+    "com.docker.swarm.service.id": "Swarm",
     "io.kubernetes.pod.uid": "Kubernetes",
-    "dockwarden.unit": "dockwarden boot",
+    "supervisor_managed": "the supervisor of Home Assistant",
+    "io.hass.type": "the supervisor of Home Assistant",
+    "io.balena.supervised": "balena's supervisor",
+    "io.balena.service-id": "balena's supervisor",
+    "io.resin.supervised": "balena's supervisor",
+    "com.hashicorp.nomad.alloc_id": "Nomad",
+    "com.amazonaws.ecs.task-arn": "the agent of ECS",
+    "net.azure-devices.edge.owner": "IoT Edge",
 }
-"""Labels of tools that re-create a container themselves."""
+"""Labels of tools that restart and re-create their containers themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +72,22 @@ class WatchPolicy:
     """Container, label, the problem, and the fix."""
 
 
+def master_of(portrait: ContainerSummary) -> str:
+    """Who looks after this container already; empty: nobody that we know."""
+    return next((name for label, name in MASTERS.items() if label in portrait.labels), "")
+
+
 def wanted(portrait: ContainerSummary, wants: WatchPolicy) -> bool:
-    """Whether it is managed: decided by its own label, then autoheal's, then ``--all``."""
+    """Whether it is managed: decided by its own label, then autoheal's, then ``--all``.
+
+    ``--all`` does not mean a container that somebody else manages; a label of its own does.
+    """
     if any(portrait.container.startswith(own) for own in wants.own):
         return False
-    master = next((label for label in MASTERS if label in portrait.labels), None)
-    if master is not None:
+    if OURS in portrait.labels:
         if ENABLE in portrait.labels:
             wants.complain(
-                portrait.name, ENABLE, f"{MASTERS[master]} already manages it; two supervisors would conflict", ""
+                portrait.name, ENABLE, f"{MASTERS[OURS]} already manages it; two supervisors would conflict", ""
             )
         return False
     for label in (ENABLE, wants.autoheal_label):
@@ -80,7 +98,7 @@ def wanted(portrait: ContainerSummary, wants: WatchPolicy) -> bool:
             return boolean(value)
         except WrongValueError as error:
             wants.complain(portrait.name, label, f"{quoted(value)}: expected {error}", "")
-    return wants.everything
+    return wants.everything and not master_of(portrait)
 
 
 def spec_of(
@@ -144,6 +162,7 @@ def _read(
         heal=wishes.heal if wishes else spec.heal,
         checks=wishes.checks if wishes else (),
         relink=bool(wishes and wishes.relink),
+        master="" if touched else spec.master,
         settle=wants.settle if compose_service(portrait.labels) else Seconds(0),
     )
 
@@ -161,6 +180,7 @@ def _spec(portrait: ContainerSummary) -> UnitSpec:
         rebuild=Rebuild.CHANGED,
         heal=HealPolicy(OnUnhealthy.NONE),
         relink=False,
+        master=master_of(portrait),
         expected=portrait.policy in LASTING,
     )
 

@@ -202,7 +202,8 @@ def shown_reason(unit: Unit) -> str:
     if unit.unread:
         return f"unknown: {unit.unread}; last known: {unit.reason}"
     word = "" if unit.phase.up else BEYOND.get(unit.beyond, "")
-    return f"{word}; {unit.reason}" if word else unit.reason
+    master = f"left to {unit.spec.master}" if unit.spec.master else ""
+    return "; ".join(part for part in (word, unit.reason, master) if part)
 
 
 NEXT: dict[Phase, str] = {
