@@ -128,6 +128,8 @@ async def history(seed: int, *, dry: bool = False) -> list[str]:
             partial(engine.person_unpause, name),
         )
         chance.choice(acts)()
+        if chance.random() < 0.1:
+            await engine.freeze(chance.uniform(1, 40))
         if chance.random() < 0.15:
             await watched.kill9()
             await asyncio.sleep(chance.uniform(0, 3))
