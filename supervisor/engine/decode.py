@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from supervisor.engine.port import CheckLine, ContainerAddress, EngineInfo, EngineMessage
+from supervisor.engine.port import EngineInfo, EngineMessage
 from supervisor.logs.timestamps import seconds, started
 from units.bounded import LARGEST, short_name, shortened, whole
 from units.events import (
@@ -42,8 +42,6 @@ LONGEST_STOP = 10**9
 """Seconds, some thirty years: engines count nanoseconds in 64 bits."""
 LONGEST_CHECK = 3600
 """Seconds between two answers of a HEALTHCHECK, or to one: longer ones are not waited for."""
-LONGEST_OUTPUT = 4096
-"""Characters of a check's output, as engines themselves keep it."""
 UNKNOWN_EXIT = 255
 """What engines themselves report for a death that they did not see."""
 
@@ -91,7 +89,7 @@ def event(raw: Any, *, by_name: bool = False) -> EngineMessage:
     action, _, detail = as_text(message.get("Action")).partition(": ")
     container = ContainerId(as_text(actor.get("ID")))
     unit = UnitName(short_name(as_text(attributes.get("name" if by_name else LABEL_UNIT))))
-    at = max(_number(message.get("timeNano"), 0), 0)
+    at = max(number(message.get("timeNano"), 0), 0)
     fact = _fact(action, detail, unit, container, attributes, at=at) if unit and container else None
     kind = action if fact is not None else "other"
     key = f"{action[:40]}:{detail[:40]}:{container[:12]}"
@@ -112,7 +110,7 @@ def _fact(
         case "kill":
             return ContainerKilled(unit, container, signal_number(as_text(attributes.get("signal"))))
         case "die":
-            return ContainerDied(unit, container, _number(attributes.get("exitCode"), UNKNOWN_EXIT))
+            return ContainerDied(unit, container, number(attributes.get("exitCode"), UNKNOWN_EXIT))
         case "health_status":
             health = _health(detail)
             return HealthReported(unit, container, health) if health is not Health.NONE else None
@@ -165,7 +163,7 @@ def inspected(found: Any, now: float, *, by_name: bool = False) -> Observed | No
         running=running,
         created=state.get("Status") == "created",
         beyond=beyond,
-        exit_code=0 if running else _number(state.get("ExitCode"), 0),
+        exit_code=0 if running else number(state.get("ExitCode"), 0),
         oom=state.get("OOMKilled") is True,
         health=_health_of(found),
         ran_for=_age(state.get("StartedAt"), now) if running else Seconds(0),
@@ -288,7 +286,7 @@ def context(found: Any) -> ContextFacts:
         name=name_of(found),
         container=as_text(as_map(found).get("Id")),
         running=state.get("Running") is True,
-        pid=_number(state.get("Pid"), 0),
+        pid=number(state.get("Pid"), 0),
         started=as_text(state.get("StartedAt")),
         privileged=host.get("Privileged") is True,
         capabilities=frozenset(
@@ -300,43 +298,6 @@ def context(found: Any) -> ContextFacts:
         ),
         requires=as_text(as_map(config.get("Labels")).get(REQUIRES)),
     )
-
-
-def whereabouts(found: Any) -> ContainerAddress:
-    """One answer of ``/containers/ID/json``: the first address of any of its networks will do."""
-    state, settings = as_map(as_map(found).get("State")), as_map(as_map(found).get("NetworkSettings"))
-    addresses = [as_text(as_map(one).get("IPAddress")) for one in as_map(settings.get("Networks")).values()]
-    return ContainerAddress(
-        pid=_number(state.get("Pid"), 0),
-        address=next((address for address in (as_text(settings.get("IPAddress")), *addresses) if address), ""),
-        host_network=as_text(as_map(as_map(found).get("HostConfig")).get("NetworkMode")) == "host",
-        started=started(state.get("StartedAt")),
-        sandbox=as_text(settings.get("SandboxKey")),
-    )
-
-
-def rootless(info: Any) -> bool:
-    """An answer of ``/info``: whether the engine and its networks live in a namespace of a user."""
-    options = as_map(info).get("SecurityOptions")
-    return any("name=rootless" in as_text(one).split(",") for one in (options if isinstance(options, list) else ()))
-
-
-def health_log(found: Any) -> tuple[CheckLine, ...]:
-    told = as_map(as_map(as_map(found).get("State")).get("Health")).get("Log")
-    return tuple(
-        CheckLine(
-            as_text(as_map(one).get("End")),
-            _number(as_map(one).get("ExitCode"), UNKNOWN_EXIT),
-            shortened(as_text(as_map(one).get("Output")), LONGEST_OUTPUT),
-        )
-        for one in (told if isinstance(told, list) else ())
-    )
-
-
-def exec_exit(found: Any) -> int | None:
-    """One answer of ``/exec/ID/json``; ``None`` while it runs."""
-    told = as_map(found)
-    return None if told.get("Running") is True else _number(told.get("ExitCode"), UNKNOWN_EXIT)
 
 
 def owner(found: Any) -> UnitName | None:
@@ -390,7 +351,7 @@ def _health_of(found: Any) -> Health:
 
 def _check_within(check: Any) -> Seconds:
     """Of a HEALTHCHECK; engines count nanoseconds, and 0 is their default of 30 s."""
-    asked = (_number(as_map(check).get(key), 0) / 1e9 for key in ("Interval", "Timeout"))
+    asked = (number(as_map(check).get(key), 0) / 1e9 for key in ("Interval", "Timeout"))
     return Seconds(sum(time if 0 < time < LONGEST_CHECK else 30.0 for time in asked))
 
 
@@ -420,7 +381,7 @@ def as_text(value: Any) -> str:
     return value if value.isascii() else value.encode(errors="replace").decode()
 
 
-def _number(value: Any, otherwise: int) -> int:
+def number(value: Any, otherwise: int) -> int:
     """Event attributes are all text, inspect's fields are numbers. What no engine's integer can be is ``otherwise``."""
     if isinstance(value, str):
         found = whole(value.removeprefix("-"), 0, LARGEST)

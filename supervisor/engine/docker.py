@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote, urlencode
 
-from supervisor.engine import decode, errors
+from supervisor.engine import decode, decode_checks, errors
 from supervisor.engine.api_version import Speech, speech
 from supervisor.engine.calls import ACT, CUT, FAILURES, LOOK, PROGRESS, Calls, OnCall, parsed
 from supervisor.engine.discovery import OwnContainers, Selector
@@ -238,15 +238,15 @@ class DockerEngine:
             await self._calls.post(f"networks/{quote(network, safe='')}/connect", data=asked)
 
     async def health_log(self, container: ContainerId) -> tuple[CheckLine, ...]:
-        return decode.health_log(await self._inspect(container))
+        return decode_checks.health_log(await self._inspect(container))
 
     async def whereabouts(self, container: ContainerId) -> ContainerAddress:
-        found = decode.whereabouts(await self._inspect(container))
+        found = decode_checks.whereabouts(await self._inspect(container))
         if self._rootless is None:  # A proxy may keep it to itself: then it is taken for an ordinary one.
             self._rootless = False
             with contextlib.suppress(EngineError):
                 async with self._calls.order("info", "", LOOK):
-                    self._rootless = decode.rootless(await self._calls.ask("info"))
+                    self._rootless = decode_checks.rootless(await self._calls.ask("info"))
         return replace(found, elsewhere=self._rootless)
 
     async def exec_create(self, container: ContainerId, command: tuple[str, ...]) -> ExecId:
@@ -269,7 +269,7 @@ class DockerEngine:
 
     async def exec_exit(self, exec_id: ExecId) -> int | None:
         async with self._calls.order("exec", exec_id[:12], LOOK):
-            return decode.exec_exit(await self._calls.ask(f"exec/{exec_id}/json"))
+            return decode_checks.exec_exit(await self._calls.ask(f"exec/{exec_id}/json"))
 
     async def holder(self, name: str) -> ContainerId | None:
         try:

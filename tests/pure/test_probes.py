@@ -18,7 +18,7 @@ import pytest
 
 from supervisor.dockerd.tls import certificates
 from supervisor.dockerd.tls.certificates import Purpose
-from supervisor.engine import decode
+from supervisor.engine import decode_checks
 from supervisor.engine.port import ContainerAddress, ExecId
 from supervisor.runtime import probes
 from supervisor.runtime.health_scheduler import HealthScheduler, _Run
@@ -409,7 +409,7 @@ def test_a_pid_is_proved_by_when_its_process_was_started() -> None:
 
 
 def test_an_engine_says_that_it_is_rootless() -> None:
-    assert decode.rootless({"SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless"]})
-    assert not decode.rootless({"SecurityOptions": ["name=seccomp,profile=rootless"]})
-    assert not decode.rootless({"SecurityOptions": None})
-    assert not decode.rootless([])
+    assert decode_checks.rootless({"SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless"]})
+    assert not decode_checks.rootless({"SecurityOptions": ["name=seccomp,profile=rootless"]})
+    assert not decode_checks.rootless({"SecurityOptions": None})
+    assert not decode_checks.rootless([])
