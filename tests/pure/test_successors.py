@@ -146,7 +146,7 @@ def test_it_is_known_over_our_own_absence() -> None:
     old = host.make("vpn")
     tied(host, Via.NET, old)
     host.look()
-    names, joined = dict(host.lens.names), dict(host.lens.joined)
+    names, joined = ({str(key): name for key, name in kept.items()} for kept in (host.lens.names, host.lens.joined))
     assert joined == {old: "vpn"}
     host.boxes[old]["Name"] = "/vpn-old"
     host.stop(old)

@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from supervisor.engine.port import EngineError
 from tests.simulation import virtual_loop
 from tests.simulation.engine_model import FakeEngine, Program
 from tests.simulation.host import body
@@ -12,6 +13,7 @@ from tests.simulation.test_foreign import Watched
 from units.health import Health
 from units.quantities import Seconds
 from units.spec import (
+    ContainerId,
     Dependency,
     HealPolicy,
     Kind,
@@ -24,7 +26,7 @@ from units.spec import (
     UnitSpec,
     Via,
 )
-from units.unit import Phase, Unit
+from units.unit import Failure, Phase, Unit
 
 
 def foreign(name: str, *edges: Dependency, action: OnUnhealthy = OnUnhealthy.RESTART) -> UnitSpec:
@@ -46,8 +48,8 @@ class Bench:
 
     def __init__(self, *specs: UnitSpec) -> None:
         chance = random.Random(1)
-        programs = {one.name: Program(healthy_after=0.5) for one in specs}
-        self.specs = {one.name: one for one in specs}
+        programs: dict[str, Program] = {one.name: Program(healthy_after=0.5) for one in specs}
+        self.specs: dict[str, UnitSpec] = {one.name: one for one in specs}
         self.engine = FakeEngine(chance, programs=programs, images={"image"}, foreign=self.specs)
         self.watched: Watched | None = None
         self.chance = chance
@@ -152,10 +154,7 @@ def test_a_restart_that_fails_and_changes_nothing_is_none() -> None:
         bench = Bench(foreign("web"))
         await bench.up()
 
-        async def broken(*_: object) -> None:
-            from supervisor.engine.port import EngineError  # noqa: PLC0415
-            from units.unit import Failure  # noqa: PLC0415
-
+        async def broken(_container: ContainerId, _grace: Seconds | None) -> None:
             bench.engine.calls.append((asyncio.get_running_loop().time(), "restart", "web"))
             raise EngineError(Failure.OTHER, "restart: 502 Bad Gateway")
 
