@@ -161,8 +161,6 @@ class Step:
             self.commands.append(TakeSnapshot(f"{after.name}: its address may have changed"))
         if isinstance(event, fact.ContainerStarted) and not event.found and _is_missed(after, self.view(event)):
             self.commands.append(TakeSnapshot(f"{after.name}: a start without it may have failed"))
-        if isinstance(event, fact.ContainerCreated) and self.world.watching:
-            self.commands.append(TakeSnapshot(f"{after.name}: another container has its name"))
         if isinstance(event, ASKS):
             said = self.world.dry and only_said(after)
             self._answer(event, accepted=not said, text=f"{after.name} is {after.phase}: {after.reason}")
