@@ -215,6 +215,7 @@ class DockerEngine:
 
         dialect = (await self.info()).api
         found = decode.fullest(await self._inspect(container, dialect), await self._inspect(container))
+        found = self._lens.relinked(found)
         async with self._calls.order("image", container[:12], LOOK):
             # Its name may be gone; the image is not, while a container uses it.
             image = await self._calls.found(f"images/{quote(image_of(found), safe='/:@')}/json")

@@ -131,6 +131,20 @@ def test_what_does_not_ask_is_not_touched(host: WatchedHost) -> None:
     assert (found["Id"], found["State"]["StartedAt"]) == (quiet, started)
 
 
+@pytest.mark.parametrize("cause", [recreated, replaced], ids=lambda cause: str(cause.__name__))
+def test_a_legacy_link_follows(host: WatchedHost, cause: Callable[[WatchedHost, str], None]) -> None:
+    """Its container is made anew, and linked to the new one under the alias of before."""
+    owner(host)
+    app = host.make("app", HostConfig={"Links": ["vpn:tunnel"]})
+    host.watch()
+    host.wait_up("vpn", "app")
+    cause(host, "vpn")
+    host.wait("app is back", lambda units: units["app"]["restarts"] == 1 and units["app"]["state"] == "ready")
+    found = host.docker.inspect("app")
+    assert found["Id"] != app
+    assert found["HostConfig"]["Links"] == ["/vpn:/app/tunnel"]
+
+
 @pytest.mark.one_engine
 def test_a_paused_container_is_left_paused(host: WatchedHost) -> None:
     """Also one that is found paused and unhealthy; when it goes on, its next check decides."""

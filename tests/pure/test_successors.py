@@ -99,6 +99,44 @@ def test_portainer_s_recreate(via: Via) -> None:
     assert [name for name in host.story.world.units if name.startswith("vpn")] == ["vpn"]
 
 
+def links(host: Host, ident: str) -> Any:
+    return host.lens.relinked(host.boxes[ident])["HostConfig"]["Links"]
+
+
+@pytest.mark.parametrize("at_last", ["named as before", "gone"])
+def test_portainer_s_recreate_with_a_legacy_link(at_last: str) -> None:
+    """An engine tells the link by the present name of the old one, and perhaps not at all once that is gone."""
+    host = Host()
+    old = host.make("vpn")
+    app = host.make("app", Links=["/vpn:/app/tunnel"])
+    host.look()
+    host.stop(old)
+    host.boxes[old]["Name"] = "/vpn-old"
+    host.boxes[app]["HostConfig"] = {"Links": ["/vpn-old:/app/tunnel"]}
+    host.look()
+    assert (host.leaders("app"), links(host, app)) == (["vpn-old"], ["/vpn-old:/app/tunnel"])
+    host.make("vpn")
+    assert "RecreateContainer" in host.look()
+    assert (host.leaders("app"), links(host, app)) == (["vpn"], ["/vpn:/app/tunnel"])
+    del host.boxes[old]
+    if at_last == "gone":
+        host.boxes[app]["HostConfig"] = {"Links": None}
+    host.look()
+    assert (host.leaders("app"), links(host, app)) == (["vpn"], ["/vpn:/app/tunnel"])
+
+
+def test_a_link_to_one_that_is_just_being_replaced() -> None:
+    host = Host()
+    old = host.make("vpn")
+    app = host.make("app", Links=["/vpn:/app/vpn"])
+    host.look()
+    host.boxes[old]["Name"] = f"/{old[:12]}_vpn"
+    host.boxes[app]["HostConfig"] = {"Links": [f"/{old[:12]}_vpn:/app/vpn"]}
+    host.make("vpn")
+    host.look()
+    assert (host.leaders("app"), links(host, app)) == (["vpn"], ["/vpn:/app/vpn"])
+
+
 def test_one_that_was_only_renamed_keeps_its_friends() -> None:
     host = Host()
     old = host.make("vpn")
