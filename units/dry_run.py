@@ -41,7 +41,9 @@ def spare(unit: Unit, step: Advance, event: object, view: View) -> Advance:
     reason = f"{why}; {what}{DRY}"
     kept = replace(unit, health=step.unit.health, reports=step.unit.reports, ailing=step.unit.ailing, reason=reason)
     phase = Phase.INACTIVE
-    if unit.phase.up:
+    if unit.phase is Phase.PAUSED:
+        phase = unit.phase
+    elif unit.phase.up:
         phase = Phase.READY if serving(kept, event, view) else Phase.RUNNING
     if phase is not unit.phase:
         kept = replace(kept, phase=phase, since=view.now, moved=view.moment.seq, token=unit.token + 1, pending=None)

@@ -93,6 +93,11 @@ def patience(unit: Unit) -> Seconds:
     return Seconds((Look() if unit.look is None else unit.look).check_within + 1)
 
 
+def _only_the_engine_says_so(unit: Unit) -> bool:
+    """No check of ours, which began anew after a pause, has found it unhealthy."""
+    return all(health is not Health.UNHEALTHY for check, health in unit.reports.items() if check != ENGINE)
+
+
 def _hindrance(unit: Unit, view: View) -> Withhold | None:
     """A reason outside the unit to take no action now; ``None``: there is none."""
     if not unit.wanted or view.draining:
@@ -101,7 +106,7 @@ def _hindrance(unit: Unit, view: View) -> Withhold | None:
         return Withhold(f"{unit.ailing}; waiting: the engine does not answer", AGAIN)
     if (left := unit.refused_until - view.now) > SOON:
         return Withhold(f"{unit.ailing}; {unit.refused}; next try in {duration(Seconds(left))}", Seconds(left))
-    if (left := unit.resumed + patience(unit) - view.now) > SOON:
+    if (left := unit.resumed + patience(unit) - view.now) > SOON and _only_the_engine_says_so(unit):
         return Withhold(f"{unit.ailing}; waiting: it was paused, and its next check decides", Seconds(left))
     if down := _down(unit, view):
         words = (f"{name} is {'paused' if view.units[name].phase is Phase.PAUSED else 'down'}" for name in down)

@@ -61,6 +61,13 @@ def test_a_person_s_wish_is_refused_with_what_it_would_come_to() -> None:
     assert story.unit("web").phase is Phase.READY
 
 
+def test_who_is_paused_stays_paused() -> None:
+    story = dry()
+    story.feed(fact.ContainerPaused(WEB, story.id("web")))
+    assert "would restart it" in story.feed(fact.RestartAsked(WEB))
+    assert story.unit("web").phase is Phase.PAUSED
+
+
 def test_who_is_down_stays_where_it_is() -> None:
     story = dry()
     story.died("web", 1)

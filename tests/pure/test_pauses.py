@@ -1,6 +1,7 @@
 """What a person has paused is left alone, and is judged by what its check says after it goes on."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from supervisor.views.severity import Level, level
 from supervisor.views.status import shown_reason
 from tests.pure.story import Story, needs, seen, spec
 from units import events as fact
-from units.health import Health
+from units.health import Check, Health, Tcp
 from units.links import check
 from units.observed import Observed
 from units.spec import Kind, Policy, RestartPolicy, UnitName, UnitSpec, Via
@@ -84,6 +85,17 @@ def test_who_is_still_unhealthy_after_that_is_helped(story: Story) -> None:
     unpause(story)
     story.later(62)
     assert look_due(story).startswith("web: running -> stopping")
+
+
+def test_a_check_of_ours_begins_anew_and_counts_at_once() -> None:
+    one = replace(foreign("web"), checks=(Check("own", Tcp(80)),))
+    story = watched(one)
+    own = partial(fact.HealthReported, WEB, story.id("web"), check="own")
+    story.feed(own(Health.HEALTHY))
+    assert pause(story) == "web: ready -> paused"
+    assert unpause(story) == "web: paused -> running"
+    assert story.unit("web").reports == {}
+    assert "web: running -> stopping" in story.later(3).feed(own(Health.UNHEALTHY))
 
 
 def test_who_was_healthy_is_ready_at_once(story: Story) -> None:
