@@ -8,6 +8,7 @@ from metrics.catalog import Metric
 from metrics.exposition import GAP, Template, pattern, plain, stencilled
 from metrics.runs import Column, on_wall
 from units.guards import displaced
+from units.health import Health
 from units.machine import Moment, View
 from units.quantities import Instant
 from units.relinking import stale
@@ -19,6 +20,11 @@ from units.world import World
 
 SHORT = 12
 """Characters that are enough of an id or a digest."""
+
+
+def _judged(unit: Unit) -> Health:
+    """What a frozen container's check comes to is no verdict, and wakes nobody."""
+    return Health.STARTING if unit.phase is Phase.PAUSED and unit.health is Health.UNHEALTHY else unit.health
 
 
 def shown(world: World) -> list[Unit]:
@@ -47,7 +53,7 @@ def columns(world: World, epoch: float) -> list[Column]:
     return [
         hot(catalog.UNIT_STATE, lambda unit: unit.phase),
         each(catalog.UNIT_DESIRED, lambda unit: unit.wanted),
-        hot(catalog.UNIT_HEALTH, lambda unit: unit.health),
+        hot(catalog.UNIT_HEALTH, _judged),
         (catalog.UNIT_INFO, _infos),
         each(catalog.UNIT_START, lambda unit: on_wall(unit.started_at, epoch)),
         each(catalog.UNIT_MOVED, lambda unit: on_wall(unit.since, epoch)),
