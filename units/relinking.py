@@ -143,8 +143,10 @@ def _other_volumes(unit: Unit, donor: Unit) -> bool:
 
 
 def acts(unit: Unit, view: View) -> bool:
-    """Whether a stale reference of this unit would be fixed."""
-    return unit.spec.relink and unit.wanted and not view.draining and bool(curable(unit, view))
+    """Whether a stale reference of this unit would be fixed: not while it is paused, and nobody waits for that."""
+    if not unit.spec.relink or not unit.wanted or view.draining or unit.phase is Phase.PAUSED:
+        return False
+    return bool(curable(unit, view))
 
 
 def curable(unit: Unit, view: View) -> tuple[StaleReference, ...]:

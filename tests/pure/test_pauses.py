@@ -159,6 +159,19 @@ def test_its_stale_reference_waits_until_it_goes_on() -> None:
     assert "web: ready -> stopping" in unpause(story)
 
 
+def test_nobody_waits_for_its_re_link() -> None:
+    """It comes first in a chain, and is paused: the others are brought back all the same."""
+    chain = (
+        foreign("vpn"),
+        foreign("web", needs("vpn", Via.NET)),
+        foreign("app", needs("web", Via.PID), needs("vpn", Via.NET)),
+    )
+    story = watched(*chain)
+    pause(story)
+    story.died("vpn", 1)
+    assert "app: ready -> stopping" in story.started("vpn")
+
+
 def test_a_oneshot_s_deadline_does_not_run_meanwhile() -> None:
     job = replace(spec("web"), kind=Kind.ONESHOT, deadline=30, restart=RestartPolicy(Policy.NO))  # type: ignore[arg-type]
     story = Story.of(job)
