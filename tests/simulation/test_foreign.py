@@ -15,6 +15,7 @@ from tests.simulation.engine_model import FakeEngine, Faults, Program
 from tests.simulation.host import Recorder, body, left_down
 from tests.simulation.running import SILENT, Machine, start
 from tests.simulation.seeds import play_all, seeds_of
+from units.events import SnapshotTaken
 from units.health import Health
 from units.machine import Moment, View
 from units.quantities import Instant, Seconds
@@ -91,6 +92,12 @@ class Watched:
         self.running = start(options, mode, outside, self.recorder)
         self.recorder.first = self.running.world
 
+    def absent_at_death(self, name: str) -> bool:
+        """It was dead when the present watch first looked: why, nobody can tell."""
+        looks = (moment.now for event, moment in self.recorder.history if isinstance(event, SnapshotTaken))
+        found = self.engine.named(name)
+        return found is not None and found.changed_at <= next(looks, float("inf"))
+
     async def kill9(self) -> None:
         await self.running.kill9()
 
@@ -165,7 +172,7 @@ def judge(watched: Watched, specs: dict[str, UnitSpec]) -> list[str]:
         if unit.spec.relink and unit.health is not Health.UNHEALTHY and unit.phase is not Phase.PAUSED:
             told += [f"{unit.name} holds on: {one.why}" for one in curable(unit, view) if not patience(unit, view)]
     names = [each.name for each in engine.containers.values()]
-    told += left_down(world, engine)
+    told += [text for text in left_down(world, engine) if not watched.absent_at_death(text.split()[0])]
     noted = watched.machine.file("recreations").load() or {"recreations": {}}
     told += [f"{name} was left over" for name in names if name not in specs and name[13:] not in noted["recreations"]]
     told += [f"{name} is lost" for name in specs if name not in names]
