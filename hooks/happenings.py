@@ -168,7 +168,7 @@ def _kinds(moved: Transition) -> tuple[tuple[type[UnitMoved], bool], ...]:
     """Each event of a unit, in order, and whether this is one."""
     before, after = moved.before, moved.after
     entered = before.phase is not after.phase
-    runs_on = moved.on == "SignalFailed"  # Its stop was vetoed.
+    runs_on = moved.on in {"SignalFailed", "ContainerUnpaused"}  # Its stop was vetoed, or it goes on after a pause.
     return (
         (UnitMoved, True),
         (UnitStarted, after.phase.up and not before.phase.up and not runs_on),

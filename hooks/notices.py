@@ -103,6 +103,8 @@ def _of_transition(moved: Transition, troubled: frozenset[UnitName]) -> Notice |
     )
     if failed and after.phase is not before.phase and after.name not in troubled:
         return _notice(NoticeKind.GIVE_UP, after)
+    if after.refused and not before.refused:
+        return _notice(NoticeKind.GIVE_UP, after)
     if after.flapping and not before.flapping:
         return _notice(NoticeKind.GIVE_UP, after)
     if moved.restart in HELPS:

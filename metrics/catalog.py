@@ -46,7 +46,7 @@ def snake(name: str) -> str:
 OTHER = "other"
 """What a value outside of its closed set is counted as."""
 ORDERS: Final = {order: snake(order.__name__) for order in get_args(Command)}
-EVENTS = ("create", "start", "kill", "die", "stop", "oom", "destroy", "health_status", OTHER)
+EVENTS = ("create", "start", "kill", "die", "stop", "pause", "unpause", "oom", "destroy", "health_status", OTHER)
 OPERATIONS = (
     "info",
     "events",
@@ -82,9 +82,10 @@ NOTICE_OUTCOMES = ("sent", "failed", "dropped", "limited")
 TIES = tuple(via for via in (Via.LINK, Via.VOLUMES, Via.NET, Via.PID, Via.IPC, Via.DEPENDS_ON))
 ENDINGS = ("success", "error", "sigterm", "sigkill", "sigsegv", "sigabrt", "signal", "oom")
 """Exit code 0, 1-128, 143, 137, 139, 134, any other above 128; oom: killed by the kernel for lack of memory."""
-WITHHELD = ("start-limit", "policy", "person", "shutdown", "flapping", "engine", "peer", "dry-run")
+WITHHELD = ("start-limit", "policy", "person", "shutdown", "flapping", "engine", "peer", "paused", "refused", "dry-run")
 """Over its start limit; its definition does not want it; stopped by a person; the host shuts down; restarted too
-often; the engine is away; a dependency is down; dry run."""
+often; the engine is away; a dependency is down; paused; the engine
+refused it; dry run."""
 BOOT_PHASES = ("engine", "units")
 """From our start until the engine serves; from there until nothing is on its way any more."""
 

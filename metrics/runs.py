@@ -9,6 +9,7 @@ from metrics.exposition import Template, stencilled
 from metrics.numbers import UnitCounter
 from units.commands import ArmTimer, Timer
 from units.events import ContainerKilled, ContainerOomed, ContainerStarted, Event, HealthReported, SnapshotTaken
+from units.healing import patience
 from units.health import Health
 from units.quantities import NEVER, Instant, Seconds
 from units.records import dataclass
@@ -220,16 +221,17 @@ def unhelped(unit: Unit, report: HealthReported, world: World, now: Instant) -> 
         return "policy"
     if policy.action is OnUnhealthy.SIGNAL and unit.falls and unit.falls[-1] == now:
         return ""  # It was sent its signal, and stays where it is.
-    if not unit.wanted or world.draining:
-        return "shutdown"
-    if not world.engine_up:
-        return "engine"
-    if unit.spec.dry:
-        return "dry-run"
-    if unit.flapping:
-        return "flapping"
     spent = recent(unit.budget.restarts, restart.interval, now)
-    return "start-limit" if restart.burst and len(spent) >= restart.burst else "peer"
+    reasons = (
+        ("shutdown", not unit.wanted or world.draining),
+        ("engine", not world.engine_up),
+        ("paused", unit.phase is Phase.PAUSED or now - unit.resumed < patience(unit)),
+        ("refused", now < unit.refused_until),
+        ("dry-run", world.dry),
+        ("flapping", unit.flapping),
+        ("start-limit", bool(restart.burst) and len(spent) >= restart.burst),
+    )
+    return next((reason for reason, holds in reasons if holds), "peer")
 
 
 def on_wall(instant: Instant, epoch: float) -> float:

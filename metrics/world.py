@@ -8,6 +8,7 @@ from metrics.catalog import Metric
 from metrics.exposition import GAP, Template, pattern, plain, stencilled
 from metrics.runs import Column, on_wall
 from units.guards import displaced
+from units.health import Health
 from units.machine import Moment, View
 from units.quantities import NEVER, Instant, Seconds
 from units.relinking import stale
@@ -20,6 +21,11 @@ from units.world import World
 
 SHORT = 12
 """Characters that are enough of an id or a digest."""
+
+
+def _judged(unit: Unit) -> Health:
+    """What a frozen container's check comes to is no verdict, and wakes nobody."""
+    return Health.STARTING if unit.phase is Phase.PAUSED and unit.health is Health.UNHEALTHY else unit.health
 
 
 def shown(world: World) -> list[Unit]:
@@ -48,7 +54,7 @@ def columns(world: World, epoch: float, now: Instant) -> list[Column]:
     return [
         hot(catalog.UNIT_STATE, lambda unit: unit.phase),
         each(catalog.UNIT_DESIRED, lambda unit: unit.wanted),
-        hot(catalog.UNIT_HEALTH, lambda unit: unit.health),
+        hot(catalog.UNIT_HEALTH, _judged),
         (catalog.UNIT_INFO, _infos),
         each(catalog.UNIT_START, lambda unit: on_wall(unit.started_at, epoch)),
         each(catalog.UNIT_MOVED, lambda unit: on_wall(unit.since, epoch)),
@@ -101,8 +107,8 @@ def host(world: World, user_docker: str, now: Instant, *, openmetrics: bool) -> 
     yield write(catalog.USER_DOCKER_UP, *([((), up)] if docker is not None else []))
     named = docker.spec.engine if docker is not None else ""
     yield write(catalog.USER_DOCKER_INFO, *([((user_docker, named), 1)] if up and user_docker else []))
-    now = world.switch
-    yield write(catalog.SWITCH_ACTIVE, *(((of,), now is not None and now.of is of) for of in Switchable))
+    switch = world.switch
+    yield write(catalog.SWITCH_ACTIVE, *(((of,), switch is not None and switch.of is of) for of in Switchable))
     view = _view(world)
     counts = Counter(one.edge.via for unit in world.units.values() for one in stale(unit, view))
     yield write(catalog.STALE_EDGES, *(((via,), counts[via]) for via in catalog.TIES))

@@ -24,6 +24,7 @@ COLOURS: Final[Mapping[Phase, str]] = {
     Phase.STARTING: "#2e86c1",
     Phase.RUNNING: "#82e0aa",
     Phase.READY: "#239b56",
+    Phase.PAUSED: "#aab7b8",
     Phase.DRAINING: "#a569bd",
     Phase.STOPPING: "#a569bd",
     Phase.EXITED: "#e59866",

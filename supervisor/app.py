@@ -11,7 +11,8 @@ from structlog.typing import FilteringBoundLogger
 
 from hooks.presence import HostHooks
 from metrics import Metrics
-from supervisor.engine.port import EngineError, UserDockerReport
+from supervisor.engine.port import Engine, EngineError, EngineView, UserDockerReport
+from supervisor.engine.read_only import ReadOnlyEngine
 from supervisor.http.access import ControlError
 from supervisor.http.control.server import ControlServer
 from supervisor.http.pages.endpoints import serve_pages
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from hooks.notifier import Notifier
     from supervisor.http.control.routes import Api
     from supervisor.http.pages.status_page import StatusPage
+    from supervisor.runtime.gating import Gates
 
 STEADY = 0.01
 """Seconds. A wall clock that is off by less was not set: two clocks are never read in the same moment."""
@@ -85,12 +87,15 @@ class Host:
         )
         self.inbox = Inbox(loop.time, f"{int(outside.chance() * 16**4):04x}")
         try:
-            self._engine = mode.make_engine(self.metrics.engine_call)
+            engine = mode.make_engine(self.metrics.engine_call)
+            self._engine: EngineView = engine
+            hands: Engine | None = None if isinstance(engine, ReadOnlyEngine) else engine
             self._system_docker = mode.make_system_docker and mode.make_system_docker(self.inbox)
-            self._user_docker = mode.make_user_docker and mode.make_user_docker(self._engine, self.inbox)
+            make_user_docker = mode.make_user_docker
+            self._user_docker = make_user_docker(hands, self.inbox) if hands and make_user_docker else None
         except EngineError as error:
             raise BootError(Exit.ENGINE, str(error)) from error
-        recreations = mode.make_recreations and mode.make_recreations(self._engine)
+        recreations = mode.make_recreations(hands) if hands and mode.make_recreations else None
         store = outside.make_store(options.state_dir / paths.STATE_FILE, log)
         kept = read(store, BootId(outside.boot_id()))
         self.choices = self._choose()
@@ -123,19 +128,11 @@ class Host:
         unmet = settings.unmet(*(self.choices.chosen(of) for of in (Switchable.CONSOLE, Switchable.STORAGE)))
         for of, reason in {**mode.troubles, **({Concern.CHOICE: unmet} if unmet else {})}.items():
             self.inbox.put(TroubleTold(of, reason))
-        self._switches = SwitchActions(
-            self._engine,
-            self.inbox,
-            self.choices,
-            self._user_docker,
-            log,
-            room=mode.room,
-            gates=gates,
-            in_thread=outside.in_thread,
-        )
+        self._switches = self._make_switches(hands, gates)
         self._shell = Shell(
             world,
-            self._engine,
+            engine,
+            hands,
             self.inbox,
             log,
             gauges=self.metrics,
@@ -157,7 +154,7 @@ class Host:
             known_ns=kept.engine_ns if kept.same_boot and not world.watching else 0,
             timing=settings.supervisor.timing,
             read_config=self._read_config,
-            prepare=lambda: mode.prepare(self._engine, recreations),
+            prepare=lambda: mode.prepare(hands, recreations),
             system_docker=self._system_docker,
             user_docker=self._user_docker,
             switches=self._switches,
@@ -288,10 +285,24 @@ class Host:
             engine=self._engine,
             choices=self.choices,
             user_docker=self._user_docker,
-            fits=self._switches.check,
+            fits=self._switches.check if self._switches else None,
             checks=self._checks,
             hooks=self.hooks,
             boot=self._boot_chart.told,
+        )
+
+    def _make_switches(self, hands: Engine | None, gates: "Gates | None") -> SwitchActions | None:
+        if hands is None:
+            return None
+        return SwitchActions(
+            hands,
+            self.inbox,
+            self.choices,
+            self._user_docker,
+            self._log,
+            room=self._mode.room,
+            gates=gates,
+            in_thread=self._outside.in_thread,
         )
 
     def _page(self) -> "StatusPage":

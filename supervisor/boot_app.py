@@ -203,9 +203,9 @@ class _Booting:
         settings = with_choices(settings, choices)
         return ConfigRead(settings.units, settings.consoles, settings.supervisor.timing, later)
 
-    async def prepare(self, engine: Engine, _recreations: "Recreations | None") -> None:
+    async def prepare(self, engine: Engine | None, _recreations: "Recreations | None") -> None:
         """Load the images that lie in a directory."""
-        if self._options.images is None:
+        if engine is None or self._options.images is None:
             return
         from supervisor.engine.images import load_images  # noqa: PLC0415 - only where there are some
 

@@ -15,6 +15,7 @@ from hooks.presence import HostHooks, installed_hooks
 from supervisor.config.settings import Settings
 from supervisor.engine.docker import DockerEngine
 from supervisor.engine.port import Engine, SystemEngine, UserEngine
+from supervisor.engine.read_only import ReadOnlyEngine
 from supervisor.http.access import Access
 from supervisor.preflight import read_settings
 from supervisor.runtime.loop import Inbox, Observer
@@ -123,12 +124,12 @@ class Mode:
     """Of the engine."""
     settings: Settings
     """As they were read before the start."""
-    make_engine: Callable[[OnCall], Engine]
-    """Raises EngineError for a URL that is none."""
+    make_engine: Callable[[OnCall], Engine | ReadOnlyEngine]
+    """One that can only be looked at makes it a dry run. Raises EngineError for a URL that is none."""
     first_world: Callable[[SavedState, Clocks, Choices], World]
     """The world before anything has happened."""
-    prepare: Callable[[Engine, "Recreations | None"], Awaitable[None]]
-    """Done at each connection, before the units are looked at."""
+    prepare: Callable[[Engine | None, "Recreations | None"], Awaitable[None]]
+    """Done at each connection, before the units are looked at; in a dry run with neither."""
     read_config: Callable[[Choices], Awaitable[Event]]
     make_user_docker: Callable[[Engine, Inbox], UserEngine] | None = None
     make_recreations: "Callable[[Engine], Recreations] | None" = None

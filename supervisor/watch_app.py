@@ -22,11 +22,12 @@ from supervisor.config.foreign_labels import WatchPolicy, spec_of
 from supervisor.config.settings import Settings
 from supervisor.engine.discovery import AllContainers
 from supervisor.engine.port import Engine
+from supervisor.engine.read_only import ReadOnlyEngine
 from supervisor.logs.pipeline import LAST_WORDS, Pipeline, configure_logging
 from supervisor.mode import InThread, Mode, OnCall, Options, Outside
 from supervisor.preflight import BootError, Exit, open_state, refuse
 from supervisor.runtime.loop import Observer
-from supervisor.runtime.recreate import Recreations
+from supervisor.runtime.recreate import Recreations, unfinished
 from supervisor.state.choices import Choices
 from supervisor.state.file import StateError
 from supervisor.state.lock import LockError, LockHeld, RunLock, engine_lock, state_lock
@@ -41,6 +42,8 @@ from units.records import dataclass, replace
 from units.troubles import Concern
 from units.world import Entry, Reaction, World, new_world
 
+KEPT = ("names", "joined")
+"""What is kept of whose name an id was."""
 MOST_TOLD = 64
 """Complaints about the labels of one name that are remembered."""
 LONGEST = 1e6
@@ -124,7 +127,7 @@ class ContainerNames:
         self._lens = lens
         self._store = store
         self._log = log
-        self._saved = dict(lens.names)
+        self._saved = self._known()
         self._writing: asyncio.Task[None] | None = None
 
     def observe(self, entry: Entry, _moment: Moment, reaction: Reaction) -> None:
@@ -132,9 +135,12 @@ class ContainerNames:
             return
         looks = (unit.look for unit in reaction.world.units.values())
         self._lens.forget(held for look in looks if look is not None for _, held in look.holds)
-        if self._lens.names != self._saved and (self._writing is None or self._writing.done()):
-            self._saved = dict(self._lens.names)
-            self._writing = asyncio.create_task(self._write({"names": self._saved}), name="names")
+        if (known := self._known()) != self._saved and (self._writing is None or self._writing.done()):
+            self._saved = known
+            self._writing = asyncio.create_task(self._write(known), name="names")
+
+    def _known(self) -> dict[str, Any]:
+        return {"names": dict(self._lens.names), "joined": dict(self._lens.joined)}
 
     async def _write(self, content: dict[str, Any]) -> None:
         try:
@@ -151,7 +157,7 @@ def watch_mode(options: WatchOptions, outside: Outside, log: FilteringBoundLogge
         url=watching.url,
         settings=Settings(),
         make_engine=watching.make_engine,
-        first_world=first_world,
+        first_world=watching.first_world,
         prepare=watching.prepare,
         read_config=read_config,
         make_recreations=watching.make_recreations,
@@ -163,56 +169,59 @@ class _Watching:
     """What the functions of the mode share."""
 
     def __init__(self, options: WatchOptions, outside: Outside, log: FilteringBoundLogger, lines: Pipeline) -> None:
-        self._state_dir = options.host.state_dir
         self._outside = outside
         self._log = log
         self._lines = lines
         self.url = str(options.host.engine)
         check_socket(self.url)
-        self._names_file = outside.make_store(self._state_dir / "names.json", log)
+        self._dry = options.dry
+        self._names_file = outside.make_store(options.host.state_dir / "names.json", log)
+        self._recreations_file = outside.make_store(options.host.state_dir / "recreations.json", log)
         self._warnings = LabelWarnings(log)
         wants = WatchPolicy(
             everything=options.everything,
             autoheal_label=options.autoheal_label,
             stop_timeout=options.stop_timeout,
-            dry=options.dry,
             own=own_containers(),
             complain=self._warnings,
         )
-        self._lens = AllContainers(partial(spec_of, wants=wants), _known_names(self._names_file))
+        known = self._names_file.load() or {}
+        joined = (_texts(known.get(key)) for key in KEPT)
+        self._lens = AllContainers(partial(spec_of, wants=wants), *joined)
         self._grace = options.start_period
 
-    def make_engine(self, on_call: OnCall) -> Engine:
-        return self._outside.make_engine(self.url, on_call=on_call, lens=self._lens, hide=self._lines.secrets)
+    def make_engine(self, on_call: OnCall) -> Engine | ReadOnlyEngine:
+        engine = self._outside.make_engine(self.url, on_call=on_call, lens=self._lens, hide=self._lines.secrets)
+        return ReadOnlyEngine(engine) if self._dry else engine
 
     def make_recreations(self, engine: Engine) -> Recreations:
-        store = self._outside.make_store(self._state_dir / "recreations.json", self._log)
-        return Recreations(engine, store, self._log, self._outside.in_thread)
+        return Recreations(engine, self._recreations_file, self._log, self._outside.in_thread)
 
     def observers(self) -> tuple[Observer, ...]:
         return (ContainerNames(self._lens, self._names_file, self._log, self._outside.in_thread), self._warnings)
 
-    async def prepare(self, _engine: Engine, recreations: Recreations | None) -> None:
+    def first_world(self, _kept: SavedState, _clocks: Clocks, _choices: Choices) -> World:
+        """Empty: what there is, the first snapshot says."""
+        return new_world((), links.check(()).links, watching=True, dry=self._dry)
+
+    async def prepare(self, _engine: Engine | None, recreations: Recreations | None) -> None:
         """Finish what an earlier watch had begun, and wait once for what the host has still to start."""
-        assert recreations is not None
-        await recreations.finish()
+        if recreations is not None:
+            await recreations.finish()
+        else:
+            for name in unfinished(self._recreations_file):
+                self._log.info("dry-run.would", unit=name, what="would finish its re-creation", reason="interrupted")
         grace, self._grace = self._grace, Seconds(0)
         if grace:
             self._log.info("watch.waiting", seconds=grace, reason="AUTOHEAL_START_PERIOD")
             await asyncio.sleep(grace)
 
 
-def first_world(_kept: SavedState, _clocks: Clocks, _choices: Choices) -> World:
-    """Empty: what there is, the first snapshot says."""
-    return new_world((), links.check(()).links, watching=True)
-
-
 async def read_config(_choices: Choices) -> Event:
     return ConfigRefused("a host that is only watched has no configuration: labels are read all the time")
 
 
-def _known_names(store: Store) -> Mapping[str, str]:
-    kept = (store.load() or {}).get("names")
+def _texts(kept: Any) -> Mapping[str, str]:
     return {str(key): str(name) for key, name in kept.items()} if isinstance(kept, dict) else {}
 
 

@@ -82,7 +82,7 @@ class RecreateContainer:
 
 @dataclass(frozen=True, slots=True)
 class SayOnly:
-    """Dry run: log what would be done."""
+    """Dry run: log what would be done. It stands for the orders of a step that is not taken."""
 
     unit: UnitName
     what: str

@@ -6,6 +6,7 @@ the orders were given. That both agree is a property of the simulated histories.
 
 from collections.abc import Iterator, Mapping
 
+from units.dry_run import only_said
 from units.events import Event
 from units.health import Health
 from units.machine import Moment
@@ -303,7 +304,7 @@ def _decided_standing(old: Unit, unit: Unit, event: Event, moment: Moment) -> tu
         return "heal.withhold", _health_inputs(unit, moment.now)
     if on in {"HealthReported", "ContainerStarted"}:
         return None
-    return ("relink.dry" if unit.spec.dry else "relink.wait"), (("why", unit.reason),)
+    return ("relink.dry" if only_said(unit) else "relink.wait"), (("why", unit.reason),)
 
 
 def _decided_while_down(old: Unit, unit: Unit, event: Event, moment: Moment) -> tuple[str, Inputs] | None:
@@ -368,6 +369,7 @@ DONE: Mapping[Phase, str] = {
     Phase.FAILED: "leave it",
     Phase.CRASH_LOOP: "leave it; next try in {probe}",
     Phase.READY: "let it run",
+    Phase.PAUSED: "leave it paused",
     Phase.RUNNING: "let it run",
 }
 

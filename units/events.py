@@ -90,6 +90,8 @@ class ContainerStarted:
     """The engine's stamp; 0: unknown."""
     found: bool = False
     """It came from a snapshot, not from the event stream."""
+    same: bool = False
+    """It is the run that was known already: nothing was started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,20 @@ class ContainerStopped:
     container: ContainerId
     unserved: bool = False
     """As of ``ContainerKilled``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPaused:
+    """Its processes are frozen."""
+
+    unit: UnitName
+    container: ContainerId
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerUnpaused:
+    unit: UnitName
+    container: ContainerId
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +286,8 @@ UnitEvent: TypeAlias = (
     | ContainerKilled
     | ContainerDied
     | ContainerStopped
+    | ContainerPaused
+    | ContainerUnpaused
     | ContainerOomed
     | ContainerDestroyed
     | HealthReported
@@ -294,6 +312,8 @@ EngineFact: TypeAlias = (
     | ContainerKilled
     | ContainerDied
     | ContainerStopped
+    | ContainerPaused
+    | ContainerUnpaused
     | ContainerOomed
     | ContainerDestroyed
     | HealthReported

@@ -7,7 +7,7 @@ from units.deaths import verdict
 from units.health import Health
 from units.links import counts, tolerates
 from units.machine import View
-from units.quantities import Seconds
+from units.quantities import NEVER, Seconds
 from units.relinking import later, worn
 from units.restart import After, CrashLoop, GiveUp, Stay
 from units.spec import LASTING, Condition, Dependency, Rebuild, UnitName, Via
@@ -186,7 +186,7 @@ def out_of_kills(unit: Unit, _event: fact.KillDue, _view: View) -> bool:
 
 
 def refused_for_good(_unit: Unit, event: Any, _view: View) -> bool:
-    return event.failure in {Failure.UNRECOVERABLE, Failure.NAME_TAKEN}
+    return event.failure in {Failure.UNRECOVERABLE, Failure.NAME_TAKEN, Failure.REFUSED}
 
 
 def unreachable(_unit: Unit, event: Any, _view: View) -> bool:
@@ -223,6 +223,20 @@ def held_for_good(unit: Unit, event: fact.StartFailed, _view: View) -> bool:
     return event.failure is Failure.HELD and unit.clashes > 0
 
 
+def denied(_unit: Unit, event: Any, _view: View) -> bool:
+    """The order was not carried out, and will not be: it is not allowed."""
+    return event.failure is Failure.REFUSED
+
+
+def ran_on(unit: Unit, event: Any, view: View) -> bool:
+    """It is not allowed, and it ran when it was asked for."""
+    return denied(unit, event, view) and unit.started_at != NEVER
+
+
+def same_run(_unit: Unit, event: fact.ContainerStarted, _view: View) -> bool:
+    return event.same
+
+
 def vetoed(_unit: Unit, event: Any, _view: View) -> bool:
     """A hook vetoed the order: it was not sent to the engine."""
     return event.failure is Failure.VETOED
@@ -231,6 +245,11 @@ def vetoed(_unit: Unit, event: Any, _view: View) -> bool:
 def serving(unit: Unit, event: Any, view: View) -> bool:
     """Whether it is ready as far as its health checks say."""
     return not checked(unit, event, view) or unit.health is Health.HEALTHY
+
+
+def sound(unit: Unit, _event: Any, _view: View) -> bool:
+    """No check of its own has to answer anew, and its HEALTHCHECK, if it has one, passed last."""
+    return not unit.spec.checks and unit.health in {Health.NONE, Health.HEALTHY}
 
 
 OWNER_DIED = 137

@@ -9,14 +9,14 @@ from typing import Any, TypeAlias
 
 from units import events as fact
 from units import relinking
-from units.commands import SayOnly, SignalContainer, Timer
+from units.commands import SignalContainer, Timer
 from units.health import ENGINE, Health, combine
 from units.machine import Moved, View, arm
 from units.quantities import Instant, Seconds
 from units.records import dataclass, replace
 from units.restart import recent
 from units.spec import LASTING, Kind, OnUnhealthy, UnitName
-from units.unit import Phase, Unit
+from units.unit import Look, Phase, Unit
 from units.words import duration
 
 TOLD = "unhealthy: HEALTHCHECK failed"
@@ -88,16 +88,29 @@ def remedy(unit: Unit, view: View) -> Remedy:
     return RestartNow(policy.action)
 
 
+def patience(unit: Unit) -> Seconds:
+    """How long its HEALTHCHECK may take to say something new."""
+    return Seconds((Look() if unit.look is None else unit.look).check_within + 1)
+
+
+def _only_the_engine_says_so(unit: Unit) -> bool:
+    """No check of ours, which began anew after a pause, has found it unhealthy."""
+    return all(health is not Health.UNHEALTHY for check, health in unit.reports.items() if check != ENGINE)
+
+
 def _hindrance(unit: Unit, view: View) -> Withhold | None:
     """A reason outside the unit to take no action now; ``None``: there is none."""
     if not unit.wanted or view.draining:
         return Withhold(unit.ailing)
     if not view.engine_up:
         return Withhold(f"{unit.ailing}; waiting: the engine does not answer", AGAIN)
-    if unit.spec.dry:
-        return Withhold(f"{unit.ailing}; would {unit.spec.heal.action} it (dry run)")
+    if (left := unit.refused_until - view.now) > SOON:
+        return Withhold(f"{unit.ailing}; {unit.refused}; next try in {duration(Seconds(left))}", Seconds(left))
+    if (left := unit.resumed + patience(unit) - view.now) > SOON and _only_the_engine_says_so(unit):
+        return Withhold(f"{unit.ailing}; waiting: it was paused, and its next check decides", Seconds(left))
     if down := _down(unit, view):
-        return Withhold(f"{unit.ailing}; waiting: {', '.join(down)} is down", AGAIN)
+        words = (f"{name} is {'paused' if view.units[name].phase is Phase.PAUSED else 'down'}" for name in down)
+        return Withhold(f"{unit.ailing}; waiting: {', '.join(words)}", AGAIN)
     if relinking.acts(unit, view):  # That comes first, costs nothing, and may be all it takes.
         waits = relinking.patience(unit, view) or AGAIN
         return Withhold(f"{unit.ailing}; waiting for the re-link of its stale reference", min(waits, AGAIN))
@@ -129,8 +142,12 @@ def _down(unit: Unit, view: View) -> list[UnitName]:
         for edge in view.links.leaders.get(unit.name, ())
         if (edge.hard or unit.spec.kind is Kind.FOREIGN) and view.units[edge.target].spec.kind in LASTING
     ]
-    served = {edge.group for edge in edges if edge.group and view.units[edge.target].phase.up}
+    served = {edge.group for edge in edges if edge.group and _serves(view.units[edge.target])}
     return [edge.target for edge in edges if edge.group not in served and _missed(view.units[edge.target])]
+
+
+def _serves(peer: Unit) -> bool:
+    return peer.phase.up and peer.phase is not Phase.PAUSED
 
 
 ENDED = frozenset({0, 130, 137, 143})
@@ -142,6 +159,8 @@ def _missed(peer: Unit) -> bool:
 
     Of a foreign container only what an inspect shows as well counts, so that each start of a watch answers alike.
     """
+    if peer.phase is Phase.PAUSED:
+        return True
     if peer.phase.up or not peer.wanted or peer.phase is Phase.COMPLETED:
         return False
     if peer.spec.kind is not Kind.FOREIGN or peer.phase is not Phase.INACTIVE:
@@ -226,8 +245,6 @@ def hold_off(unit: Unit, event: Any, view: View) -> Moved:
     judged = _remedy_after(unit, event, view)
     assert isinstance(judged, Withhold)
     after = replace(examined(unit, event), reason=judged.reason)
-    if after.spec.dry:
-        return Moved(after, (SayOnly(after.name, f"would {after.spec.heal.action} it", after.ailing),))
     return Moved(after) if judged.delay is None else arm(after, Timer.LOOK, judged.delay)
 
 

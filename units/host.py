@@ -7,7 +7,7 @@ from units import events as fact
 from units.events import WorldEvent
 from units.links import check, shares
 from units.quantities import NEVER, Instant, Seconds
-from units.reconcile import leftovers, looks, reconcile, unread
+from units.reconcile import beyond, leftovers, looks, reconcile, unread
 from units.records import replace
 from units.spec import CONSOLE, Kind, UnitSpec
 from units.step import LOOKING, Step
@@ -118,9 +118,7 @@ def _take_snapshot(step: Step, event: fact.SnapshotTaken) -> None:
     step.settle()
     for look in looks(step.units, event):
         take_look(step, look)
-    for name, why in unread(step.units, event).items():
-        if step.units[name].unread != why:
-            step.put(replace(step.units[name], unread=why))
+    _note_words(step, event)
     step.commands.extend(leftovers(step.units, event))
     _take_consoles(step, event)
     _take_orphans(step, event)
@@ -130,6 +128,15 @@ def _take_snapshot(step: Step, event: fact.SnapshotTaken) -> None:
         step.poke("engine")
     if came_up or step.world.engine.phase is not Phase.SERVING:
         step.push(engine_events.EngineAnswered(step.world.engine.name, step.world.engine_version))
+
+
+def _note_words(step: Step, event: fact.SnapshotTaken) -> None:
+    """What the engine says of a container besides up and down, or why it says nothing."""
+    unknown, words = unread(step.units, event), beyond(step.units, event)
+    for name, unit in tuple(step.units.items()):
+        told = replace(unit, unread=unknown.get(name, unit.unread), beyond=words.get(name, unit.beyond))
+        if told != unit:
+            step.put(told)
 
 
 def _meet(step: Step, snapshot: fact.SnapshotTaken) -> None:
@@ -148,6 +155,7 @@ def _meet(step: Step, snapshot: fact.SnapshotTaken) -> None:
         elif unit.spec != spec:
             step.put(replace(unit, spec=spec))
             step.push(fact.SpecChanged(spec.name, spec))
+            step.push(fact.PeerChanged(spec.name, spec.name))  # Another one may have the name that it means.
             changed = True
     needed = {edge.target for unit in step.units.values() for edge in unit.spec.dependencies}
     for name, unit in tuple(step.units.items()):

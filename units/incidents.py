@@ -111,6 +111,8 @@ def well(unit: Unit) -> bool:
         return unit.spec.kind in LASTING and unit.health is Health.NONE
     if unit.phase is Phase.READY:
         return unit.health is not Health.UNHEALTHY
+    if unit.phase is Phase.PAUSED:
+        return True
     if unit.phase is Phase.INACTIVE:
         return unit.stopped_by is not StoppedBy.HEALTH
     return unit.phase is Phase.COMPLETED

@@ -8,6 +8,7 @@ through ``react`` gives the same world again.
 from typing import TypeGuard, get_args
 
 from units import events as fact
+from units.commands import TakeSnapshot
 from units.engine_events import DaemonEvent
 from units.events import Event, SwitchEvent, UnitEvent, WorldEvent
 from units.host import end_engine, take_event, take_look
@@ -23,6 +24,8 @@ def react(world: World, event: Event, moment: Moment) -> Reaction:
     step = Step(world, moment, _look_at_switch)
     if _is_of_a_unit(event):
         step.push(event)
+        if world.watching and isinstance(event, fact.ContainerCreated):  # Others may mean it by its name.
+            step.commands.append(TakeSnapshot(f"{event.unit}: a new container"))
     elif isinstance(event, fact.ContainerLooked):
         take_look(step, event)
     elif isinstance(event, WorldEvent):

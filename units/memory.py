@@ -16,7 +16,7 @@ from units.spec import ContainerId, Place, Policy, UnitName, UnitSpec
 from units.unit import Budget, Phase, Reason, StoppedBy, Unit
 from units.world import World, fresh_unit
 
-BELIEVED = frozenset({Phase.RUNNING, Phase.READY, Phase.COMPLETED, Phase.FAILED})
+BELIEVED = frozenset({Phase.RUNNING, Phase.READY, Phase.PAUSED, Phase.COMPLETED, Phase.FAILED})
 """Phases restored in the same boot; units in other phases start over."""
 
 

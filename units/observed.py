@@ -4,7 +4,7 @@ from units.health import Health
 from units.quantities import Seconds
 from units.records import dataclass
 from units.spec import ContainerId, UnitName, UnitSpec
-from units.unit import Look
+from units.unit import Beyond, Look
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ class Observed:
     """For a foreign container: the unit that its labels and its configuration make of it."""
     displaced: str = ""
     """For user Docker: why where it runs is no longer where its storage context is."""
+    beyond: Beyond = Beyond.NOTHING
+    """Paused (it runs), or restarting, removing or dead (it does not): nothing is done about such a container."""
     hint: bool = False
     """It was only listed: lists lag behind, and may stay wrong. What differs is a fact once an inspect shows it."""
     unread: str = ""

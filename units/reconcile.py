@@ -15,11 +15,11 @@ from units.health import ENGINE, Health
 from units.quantities import NEVER
 from units.records import replace
 from units.spec import Kind, Rebuild, UnitName
-from units.unit import Phase, Unit
+from units.unit import Beyond, Phase, Unit
 
 P = Phase
 Correction = EngineFact | SpecChanged | ContextLost
-BELIEVED_UP = frozenset({P.RUNNING, P.READY, P.DRAINING})
+BELIEVED_UP = frozenset({P.RUNNING, P.READY, P.PAUSED, P.DRAINING})
 BELIEVED_DOWN = frozenset(
     {
         P.INACTIVE,
@@ -33,6 +33,10 @@ BELIEVED_DOWN = frozenset(
         P.STARTING,
     }
 )
+
+
+GRAIN = 0.001
+"""Seconds. An event's stamp is later than the start that it tells of, and a new run is later than both."""
 
 
 def reconcile(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[Correction, ...]:
@@ -77,6 +81,17 @@ def unread(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> dict[Unit
     found = _by_unit(units, snapshot.containers)
     kept = {name: keeper(units[name], seen) for name, seen in found.items()}
     return {name: one.unread for name, one in kept.items() if one is not None}
+
+
+def beyond(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> dict[UnitName, Beyond]:
+    """What the engine is doing to a unit's container that does not run."""
+    found = _by_unit(units, snapshot.containers)
+    kept = {name: keeper(units[name], seen) for name, seen in found.items()}
+    return {
+        name: Beyond.NOTHING if one.running else one.beyond
+        for name, one in kept.items()
+        if one is not None and one.container == units[name].container
+    }
 
 
 def looks(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[fact.ContainerLooked, ...]:
@@ -153,6 +168,8 @@ def _explain(unit: Unit, seen: Observed | None) -> list[Correction]:
     if seen.container != unit.container:
         facts.append(fact.ContainerCreated(unit.name, seen.container, seen.config_hash, seen.variant))
         facts.extend(_tell_health(unit, seen))
+    if unit.spec.kind is Kind.FOREIGN and seen.container != unit.container:
+        unit = replace(unit, phase=P.INACTIVE)  # As it is after these facts.
     if unit.spec.kind is not Kind.VOLUME:  # A data container may be running or not.
         facts.extend(_tell_state(unit, seen))
     return facts
@@ -168,14 +185,23 @@ def _tell_state(unit: Unit, seen: Observed) -> list[Correction]:
     name, container = unit.name, seen.container
     unkilled = unit.phase is P.FAILED and unit.kills > 0 and seen.container == unit.container
     if seen.running and unit.phase in BELIEVED_DOWN and not unkilled:
-        started = fact.ContainerStarted(name, container, seen.ran_for, seen.variant, seen.started, found=True)
+        same = seen.container == unit.container and 0 < seen.started <= unit.begun.wall + GRAIN
+        started = fact.ContainerStarted(
+            name, container, seen.ran_for, seen.variant, seen.started, found=True, same=same
+        )
+        told: list[Correction] = [started]
+        if seen.beyond is Beyond.PAUSED:
+            told.append(fact.ContainerPaused(name, container))
         if seen.health in {Health.HEALTHY, Health.UNHEALTHY}:
-            return [started, fact.HealthReported(name, container, seen.health)]
-        return [started]
+            told.append(fact.HealthReported(name, container, seen.health))
+        return told
     if not seen.running and (unit.phase in BELIEVED_UP or unit.phase is P.STOPPING or unkilled):
         return [fact.ContainerDied(name, container, seen.exit_code, oom=seen.oom)]
-    if seen.running and unit.phase in {P.RUNNING, P.READY}:
-        told: list[Correction] = []
+    if seen.running and unit.phase in {P.RUNNING, P.READY, P.PAUSED}:
+        told = []
+        if (seen.beyond is Beyond.PAUSED) is not (unit.phase is P.PAUSED):
+            paused = seen.beyond is Beyond.PAUSED
+            told.append((fact.ContainerPaused if paused else fact.ContainerUnpaused)(name, container))
         if seen.displaced:
             told.append(ContextLost(name, container, seen.displaced))
         if seen.health is not unit.reports.get(ENGINE, Health.NONE) and seen.health is not Health.NONE:

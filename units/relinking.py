@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
 
-from units.commands import SayOnly, Timer
+from units.commands import Timer
 from units.machine import Moved, View, arm
 from units.quantities import NEVER, Seconds
 from units.records import dataclass, replace
@@ -143,8 +143,10 @@ def _other_volumes(unit: Unit, donor: Unit) -> bool:
 
 
 def acts(unit: Unit, view: View) -> bool:
-    """Whether a stale reference of this unit would be fixed."""
-    return unit.spec.relink and unit.wanted and not view.draining and bool(curable(unit, view))
+    """Whether a stale reference of this unit would be fixed: not while it is paused, and nobody waits for that."""
+    if not unit.spec.relink or not unit.wanted or view.draining or unit.phase is Phase.PAUSED:
+        return False
+    return bool(curable(unit, view))
 
 
 def curable(unit: Unit, view: View) -> tuple[StaleReference, ...]:
@@ -169,9 +171,7 @@ def unlinked(unit: Unit, _event: Any, view: View) -> bool:
     """A guard: it has a stale reference, and no unit ahead of it is moving or is to be re-linked first."""
     if not acts(unit, view) or not view.engine_up:
         return False
-    return not any(
-        leader.phase in MOVING or (acts(leader, view) and not leader.spec.dry) for leader in _ahead(unit, view)
-    )
+    return not any(leader.phase in MOVING or acts(leader, view) for leader in _ahead(unit, view))
 
 
 def cure_of(unit: Unit, view: View) -> Cure:
@@ -188,7 +188,7 @@ def patience(unit: Unit, view: View) -> Seconds:
         wait = unit.spec.settle if cure_of(unit, view) is Cure.RECREATE else min(unit.spec.settle, BY_HAND)
         if cure_of(unit, view) is Cure.RECREATE or unit.kill_seen or any(leader.by_hand for leader in leaders):
             waits.append(wait - (view.now - max(leader.since for leader in leaders)))
-    left = max(0.0, *waits, 0.0)
+    left = max(0.0, *waits, unit.refused_until - view.now)
     return Seconds(left if left > SOON else 0.0)  # A timer shorter than the clock's grain would come again and again.
 
 
@@ -204,23 +204,13 @@ def joins(unit: Unit, view: View) -> tuple[tuple[ContainerId, ContainerId], ...]
     )
 
 
-def unlinked_dry(unit: Unit, event: Any, view: View) -> bool:
-    return unit.spec.dry and unlinked(unit, event, view) and reason_of(unit, view) not in unit.reason
-
-
-def only_say(unit: Unit, _event: Any, view: View) -> Moved:
-    why = reason_of(unit, view)
-    told = f"would {cure_of(unit, view)} it"
-    return Moved(replace(unit, reason=f"{why}; {told} (dry run)"), (SayOnly(unit.name, told, why),))
-
-
 def unlinked_too_soon(unit: Unit, event: Any, view: View) -> bool:
-    return not unit.spec.dry and unlinked(unit, event, view) and patience(unit, view) > 0
+    return unlinked(unit, event, view) and patience(unit, view) > 0
 
 
 def unlinked_for_good(unit: Unit, event: Any, view: View) -> bool:
     """A guard: only a new container fixes the stale reference."""
-    return not unit.spec.dry and unlinked(unit, event, view) and cure_of(unit, view) is Cure.RECREATE
+    return unlinked(unit, event, view) and cure_of(unit, view) is Cure.RECREATE
 
 
 def reason_of(unit: Unit, view: View) -> str:
@@ -247,6 +237,6 @@ def rejoined(unit: Unit) -> str:
 
 def settle(unit: Unit, _event: Any, view: View) -> Moved:
     delay = patience(unit, view)
-    return arm(
-        replace(unit, reason=f"{reason_of(unit, view)}; {cure_of(unit, view)} in {duration(delay)}"), Timer.LOOK, delay
-    )
+    refused = f"{unit.refused}; " if unit.refused else ""
+    reason = f"{reason_of(unit, view)}; {refused}{cure_of(unit, view)} in {duration(delay)}"
+    return arm(replace(unit, reason=reason), Timer.LOOK, delay)

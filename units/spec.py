@@ -229,10 +229,10 @@ class UnitSpec:
     """Whether it is restarted or re-created to fix a stale reference."""
     settle: Seconds = Seconds(0)
     """How long a foreign unit is left alone after its leader came back: a person may be restarting both."""
+    master: str = ""
+    """For a foreign unit: the tool that looks after it, so that we do not."""
     expected: bool = False
     """For a foreign unit: its engine's restart policy says that it should run."""
-    dry: bool = False
-    """Dry run: actions are only logged."""
     variant: str = ""
     """For the console: which of the consoles this defines."""
     context: UnitName | None = None

@@ -6,6 +6,7 @@ from typing import TypeGuard, cast, get_args
 
 from units import events as fact
 from units.commands import ArmTimer, Command, ReadConfig, TakeSnapshot
+from units.dry_run import only_said, spare
 from units.engine_events import DaemonEvent
 from units.events import EngineFact, UnitEvent
 from units.machine import Advance, Moment, View, advance
@@ -116,7 +117,10 @@ class Step:
             self._answer(event, accepted=False, text=text)
             return
         rules = rules_of(unit.spec.kind)
-        result = advance(rules, unit, event, self.view(event))
+        view = self.view(event)
+        result = advance(rules, unit, event, view)
+        if self.world.dry:
+            result = spare(unit, result, event, view)
         if result.edge is None:
             why = rules.why_ignored(unit.phase, type(event)) or "not possible now"
             self._answer(event, accepted=False, text=f"{unit.name} is {unit.phase}: {why}")
@@ -158,7 +162,8 @@ class Step:
         if isinstance(event, fact.ContainerStarted) and not event.found and _is_missed(after, self.view(event)):
             self.commands.append(TakeSnapshot(f"{after.name}: a start without it may have failed"))
         if isinstance(event, ASKS):
-            self._answer(event, accepted=True, text=f"{after.name} is {after.phase}: {after.reason}")
+            said = self.world.dry and only_said(after)
+            self._answer(event, accepted=not said, text=f"{after.name} is {after.phase}: {after.reason}")
 
     def _tell_peers(self, unit: Unit) -> None:
         links = self.world.links

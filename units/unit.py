@@ -26,6 +26,7 @@ class Phase(StrEnum):
     STARTING = "starting"
     RUNNING = "running"
     READY = "ready"
+    PAUSED = "paused"
     DRAINING = "draining"
     STOPPING = "stopping"
     EXITED = "exited"
@@ -59,7 +60,7 @@ class Phase(StrEnum):
 
 
 for _phase in Phase:  # Attributes, not sets to look in: hashing a member of an enumeration is slow.
-    _phase.up = _phase in {Phase.RUNNING, Phase.READY}
+    _phase.up = _phase in {Phase.RUNNING, Phase.READY, Phase.PAUSED}
     _phase.alive = _phase.up or _phase in {Phase.STARTING, Phase.DRAINING, Phase.STOPPING}
     _phase.moving = _phase in {
         *(Phase.PULLING, Phase.CREATING, Phase.STARTING, Phase.DRAINING, Phase.STOPPING),
@@ -79,6 +80,7 @@ MEANING: dict[Phase, str] = {
     Phase.STARTING: "its start was ordered; the engine has not confirmed it yet",
     Phase.RUNNING: "its process runs; its health check has not passed yet, or it is a oneshot",
     Phase.READY: "its process runs, and its health check, if it has one, passes",
+    Phase.PAUSED: "a person paused it (docker pause): left alone until it goes on",
     Phase.DRAINING: "the host goes down; it waits for the units that depend on it to stop first",
     Phase.STOPPING: "it was sent its stop signal",
     Phase.EXITED: "exited after a stop signal; waits 1 s to learn whether a person stopped it",
@@ -100,6 +102,18 @@ ENGINE_PHASES = frozenset({Phase.ABSENT, Phase.CONNECTING, Phase.SERVING, Phase.
 """Phases that only System Docker has."""
 UNIT_PHASES = tuple(phase for phase in Phase if phase not in ENGINE_PHASES)
 """Phases of the units of the configuration."""
+
+
+class Beyond(StrEnum):
+    """States of a container that are neither up nor down, in the engine's words."""
+
+    NOTHING = ""
+    PAUSED = "paused"
+    RESTARTING = "restarting"
+    """The engine's own restart policy is at work."""
+    REMOVING = "removing"
+    DEAD = "dead"
+    """The engine failed to remove it; it cannot be started."""
 
 
 class StoppedBy(StrEnum):
@@ -187,6 +201,8 @@ class Look:
     """Seconds since 1970."""
     failed: str = ""
     """Why its last start failed, in the engine's words; empty: it did not."""
+    check_within: Seconds = Seconds(60)
+    """Its own HEALTHCHECK gives its next answer within this time: interval and timeout together."""
 
 
 @dataclass(frozen=True)
@@ -214,6 +230,16 @@ class Unit:
     """What all its checks come to."""
     reports: Mapping[str, Health] = field(default_factory=dict)
     """What each check said last in the present run."""
+    beyond: Beyond = Beyond.NOTHING
+    """A state of its container in which nothing is done about it: the engine is at work."""
+    refused: str = ""
+    """What the engine said when it refused to restart it, or left it as it was; empty since its next run."""
+    refusals: int = 0
+    """Times in a row."""
+    refused_until: Instant = NEVER
+    """Until then it is not tried again."""
+    resumed: Instant = NEVER
+    """When it went on after a pause."""
     run: int = 0
     """Counts its runs, as far as they were seen."""
     by_hand: bool = False
@@ -314,6 +340,7 @@ class Failure(Enum):
     EXHAUSTED = "the engine lacks space, memory or descriptors"
     CONFLICT = "the engine is busy with the same container"
     VETOED = "vetoed by a hook"
+    REFUSED = "the engine, or a proxy before it, does not allow it"
     UNREACHABLE = "the engine does not answer"
     TIMEOUT = "no answer in time"
     OTHER = "the engine failed"

@@ -27,6 +27,8 @@ FACTS: Mapping[str, str] = {
     "ContainerDestroyed": "container removed",
     "ContainerKilled": "signal sent",
     "ContainerOomed": "OOM kill",
+    "ContainerPaused": "paused",
+    "ContainerUnpaused": "unpaused",
     "ContainerStopped": "stopped through the engine",
     "ContainerLooked": "container inspected",
     "ContextLost": "storage context lost",

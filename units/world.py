@@ -43,6 +43,8 @@ class World:
     """How the last one ended."""
     watching: bool = False
     """The units are whatever containers there are: each snapshot says which."""
+    dry: bool = False
+    """A dry run: no step that gives an order is taken."""
     given_up: frozenset[str] = frozenset()
     """Consoles that were already replaced by another one, because they did not run."""
     troubles: Mapping[Concern, str] = field(default_factory=dict)
@@ -144,11 +146,13 @@ def new_world(
     *,
     engine: Unit | None = None,
     watching: bool = False,
+    dry: bool = False,
 ) -> World:
     """``engine``: of an attached engine there is nothing to say."""
     by_variant = {spec.variant: spec for spec in consoles}
     engine = engine or fresh_engine(NEVER, ours=False, name=WATCHED_ENGINE if watching else SYSTEM_DOCKER)
-    return World({unit.name: unit for unit in units}, links, engine=engine, consoles=by_variant, watching=watching)
+    named = {unit.name: unit for unit in units}
+    return World(named, links, engine=engine, consoles=by_variant, watching=watching, dry=dry)
 
 
 ENGINE_RESTARTS = RestartPolicy(Policy.ALWAYS, burst=10, interval=Seconds(300), probe=Seconds(60))

@@ -37,12 +37,23 @@ LASTING = frozenset({"always", "unless-stopped"})
 MOST_COMPLAINTS = 8
 """About the labels of one container: of more only their number is told."""
 
+OURS = "dockwarden.unit"
+"""Of containers that ``dockwarden boot`` made: two supervisors would undo each other's work."""
 MASTERS = {
+    OURS: "dockwarden boot",
     "com.docker.swarm.task.id": "Swarm",
+    "com.docker.swarm.service.id": "Swarm",
     "io.kubernetes.pod.uid": "Kubernetes",
-    "dockwarden.unit": "dockwarden boot",
+    "supervisor_managed": "the supervisor of Home Assistant",
+    "io.hass.type": "the supervisor of Home Assistant",
+    "io.balena.supervised": "balena's supervisor",
+    "io.balena.service-id": "balena's supervisor",
+    "io.resin.supervised": "balena's supervisor",
+    "com.hashicorp.nomad.alloc_id": "Nomad",
+    "com.amazonaws.ecs.task-arn": "the agent of ECS",
+    "net.azure-devices.edge.owner": "IoT Edge",
 }
-"""Labels of tools that re-create a container themselves."""
+"""Labels of tools that restart and re-create their containers themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +66,28 @@ class WatchPolicy:
     stop_timeout: Seconds | None = None
     """Where neither label nor container says one."""
     settle: Seconds = SETTLE
-    dry: bool = False
     own: frozenset[str] = frozenset()
     """Ids of the supervisor's own containers: never touched."""
     complain: Callable[[str, str, str, str], None] = lambda *_: None
     """Container, label, the problem, and the fix."""
 
 
+def master_of(portrait: ContainerSummary) -> str:
+    """Who looks after this container already; empty: nobody that we know."""
+    return next((name for label, name in MASTERS.items() if label in portrait.labels), "")
+
+
 def wanted(portrait: ContainerSummary, wants: WatchPolicy) -> bool:
-    """Whether it is managed: decided by its own label, then autoheal's, then ``--all``."""
+    """Whether it is managed: decided by its own label, then autoheal's, then ``--all``.
+
+    ``--all`` does not mean a container that somebody else manages; a label of its own does.
+    """
     if any(portrait.container.startswith(own) for own in wants.own):
         return False
-    master = next((label for label in MASTERS if label in portrait.labels), None)
-    if master is not None:
+    if OURS in portrait.labels:
         if ENABLE in portrait.labels:
             wants.complain(
-                portrait.name, ENABLE, f"{MASTERS[master]} already manages it; two supervisors would conflict", ""
+                portrait.name, ENABLE, f"{MASTERS[OURS]} already manages it; two supervisors would conflict", ""
             )
         return False
     for label in (ENABLE, wants.autoheal_label):
@@ -81,7 +98,7 @@ def wanted(portrait: ContainerSummary, wants: WatchPolicy) -> bool:
             return boolean(value)
         except WrongValueError as error:
             wants.complain(portrait.name, label, f"{quoted(value)}: expected {error}", "")
-    return wants.everything
+    return wants.everything and not master_of(portrait)
 
 
 def spec_of(
@@ -100,7 +117,7 @@ def spec_of(
     except UNREADABLE as error:
         said = f"cannot be read ({error.__class__.__name__}: {str(error)[:80]}); the container is left alone"
         wants.complain(portrait.name, ENABLE, said, "")
-        return _spec(portrait, wants)
+        return _spec(portrait)
     if complaints.left_out:
         wants.complain(portrait.name, PREFIX, f"{complaints.left_out} further labels make no sense", "")
     return spec
@@ -137,7 +154,7 @@ def _read(
     if wishes is not None and wishes.heal.action is OnUnhealthy.STOP and portrait.policy in LASTING:
         again = f"its restart policy ({portrait.policy}) starts it again with the engine"
         complain(f"{PREFIX}action", f"'stop' does not last: {again}", "")
-    spec = _spec(portrait, wants)
+    spec = _spec(portrait)
     return replace(
         spec,
         dependencies=tuple(dict.fromkeys(_edges(portrait, names, services))),
@@ -145,11 +162,12 @@ def _read(
         heal=wishes.heal if wishes else spec.heal,
         checks=wishes.checks if wishes else (),
         relink=bool(wishes and wishes.relink),
+        master="" if touched else spec.master,
         settle=wants.settle if compose_service(portrait.labels) else Seconds(0),
     )
 
 
-def _spec(portrait: ContainerSummary, wants: WatchPolicy) -> UnitSpec:
+def _spec(portrait: ContainerSummary) -> UnitSpec:
     """What it is without its labels: left alone."""
     return UnitSpec(
         name=UnitName(portrait.name),
@@ -162,8 +180,8 @@ def _spec(portrait: ContainerSummary, wants: WatchPolicy) -> UnitSpec:
         rebuild=Rebuild.CHANGED,
         heal=HealPolicy(OnUnhealthy.NONE),
         relink=False,
+        master=master_of(portrait),
         expected=portrait.policy in LASTING,
-        dry=wants.dry,
     )
 
 

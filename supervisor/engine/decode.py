@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from supervisor.engine.port import CheckLine, ContainerAddress, EngineInfo, EngineMessage
+from supervisor.engine.port import EngineInfo, EngineMessage
 from supervisor.logs.timestamps import seconds, started
 from units.bounded import LARGEST, short_name, shortened, whole
 from units.events import (
@@ -19,8 +19,10 @@ from units.events import (
     ContainerDied,
     ContainerKilled,
     ContainerOomed,
+    ContainerPaused,
     ContainerStarted,
     ContainerStopped,
+    ContainerUnpaused,
     EngineFact,
     HealthReported,
     Observed,
@@ -31,20 +33,22 @@ from units.quantities import Seconds
 from units.records import dataclass
 from units.spec import ContainerId, UnitName, Via
 from units.tables.storage import REQUIRES, ContextFacts
-from units.unit import Look
+from units.unit import Beyond, Look
 
-ACTIONS = ("create", "start", "kill", "die", "stop", "oom", "destroy", "health_status")
+ACTIONS = ("create", "start", "kill", "die", "stop", "pause", "unpause", "oom", "destroy", "health_status")
 """The actions that matter; filtered by the engine, so that events of exec probes are never sent."""
 
 LONGEST_STOP = 10**9
 """Seconds, some thirty years: engines count nanoseconds in 64 bits."""
-LONGEST_OUTPUT = 4096
-"""Characters of a check's output, as engines themselves keep it."""
+LONGEST_CHECK = 3600
+"""Seconds between two answers of a HEALTHCHECK, or to one: longer ones are not waited for."""
 UNKNOWN_EXIT = 255
 """What engines themselves report for a death that they did not see."""
 
 _PLAIN: Final[Mapping[str, Callable[[UnitName, ContainerId], EngineFact]]] = {
     "stop": ContainerStopped,
+    "pause": ContainerPaused,
+    "unpause": ContainerUnpaused,
     "oom": ContainerOomed,
     "destroy": ContainerDestroyed,
 }
@@ -85,7 +89,7 @@ def event(raw: Any, *, by_name: bool = False) -> EngineMessage:
     action, _, detail = as_text(message.get("Action")).partition(": ")
     container = ContainerId(as_text(actor.get("ID")))
     unit = UnitName(short_name(as_text(attributes.get("name" if by_name else LABEL_UNIT))))
-    at = max(_number(message.get("timeNano"), 0), 0)
+    at = max(number(message.get("timeNano"), 0), 0)
     fact = _fact(action, detail, unit, container, attributes, at=at) if unit and container else None
     kind = action if fact is not None else "other"
     key = f"{action[:40]}:{detail[:40]}:{container[:12]}"
@@ -106,7 +110,7 @@ def _fact(
         case "kill":
             return ContainerKilled(unit, container, signal_number(as_text(attributes.get("signal"))))
         case "die":
-            return ContainerDied(unit, container, _number(attributes.get("exitCode"), UNKNOWN_EXIT))
+            return ContainerDied(unit, container, number(attributes.get("exitCode"), UNKNOWN_EXIT))
         case "health_status":
             health = _health(detail)
             return HealthReported(unit, container, health) if health is not Health.NONE else None
@@ -140,6 +144,7 @@ def observed(row: Any, *, by_name: bool = False) -> Observed | None:
         name=_own_name(names if isinstance(names, list) else []),
         running=state in {"running", "paused"},
         created=state == "created",
+        beyond=_beyond(state),
         exit_code=int(exited[1]) if exited else 0,
         health=Health(health[1]) if health else Health.NONE,
     )
@@ -148,7 +153,8 @@ def observed(row: Any, *, by_name: bool = False) -> Observed | None:
 def inspected(found: Any, now: float, *, by_name: bool = False) -> Observed | None:
     """One answer of ``/containers/ID/json``. ``now``: seconds since 1970, the clock that the engine stamps with."""
     config, state = as_map(as_map(found).get("Config")), as_map(as_map(found).get("State"))
-    running = state.get("Running") is True
+    beyond = _beyond(as_text(state.get("Status")))
+    running = state.get("Running") is True and beyond is not Beyond.RESTARTING  # Which engines call running, too.
     return _ours(
         as_map(config.get("Labels")),
         by_name=by_name,
@@ -156,7 +162,8 @@ def inspected(found: Any, now: float, *, by_name: bool = False) -> Observed | No
         name=name_of(found),
         running=running,
         created=state.get("Status") == "created",
-        exit_code=0 if running else _number(state.get("ExitCode"), 0),
+        beyond=beyond,
+        exit_code=0 if running else number(state.get("ExitCode"), 0),
         oom=state.get("OOMKilled") is True,
         health=_health_of(found),
         ran_for=_age(state.get("StartedAt"), now) if running else Seconds(0),
@@ -183,6 +190,7 @@ def ties(found: Any) -> Look:
         address=as_text(as_map(as_map(found).get("NetworkSettings")).get("IPAddress")),
         created=started(as_map(found).get("Created")),
         failed=shortened(as_text(as_map(as_map(found).get("State")).get("Error"))),
+        check_within=_check_within(as_map(as_map(found).get("Config")).get("Healthcheck")),
     )
 
 
@@ -278,7 +286,7 @@ def context(found: Any) -> ContextFacts:
         name=name_of(found),
         container=as_text(as_map(found).get("Id")),
         running=state.get("Running") is True,
-        pid=_number(state.get("Pid"), 0),
+        pid=number(state.get("Pid"), 0),
         started=as_text(state.get("StartedAt")),
         privileged=host.get("Privileged") is True,
         capabilities=frozenset(
@@ -290,35 +298,6 @@ def context(found: Any) -> ContextFacts:
         ),
         requires=as_text(as_map(config.get("Labels")).get(REQUIRES)),
     )
-
-
-def whereabouts(found: Any) -> ContainerAddress:
-    """One answer of ``/containers/ID/json``: the first address of any of its networks will do."""
-    state, settings = as_map(as_map(found).get("State")), as_map(as_map(found).get("NetworkSettings"))
-    addresses = [as_text(as_map(one).get("IPAddress")) for one in as_map(settings.get("Networks")).values()]
-    return ContainerAddress(
-        pid=_number(state.get("Pid"), 0),
-        address=next((address for address in (as_text(settings.get("IPAddress")), *addresses) if address), ""),
-        host_network=as_text(as_map(as_map(found).get("HostConfig")).get("NetworkMode")) == "host",
-    )
-
-
-def health_log(found: Any) -> tuple[CheckLine, ...]:
-    told = as_map(as_map(as_map(found).get("State")).get("Health")).get("Log")
-    return tuple(
-        CheckLine(
-            as_text(as_map(one).get("End")),
-            _number(as_map(one).get("ExitCode"), UNKNOWN_EXIT),
-            shortened(as_text(as_map(one).get("Output")), LONGEST_OUTPUT),
-        )
-        for one in (told if isinstance(told, list) else ())
-    )
-
-
-def exec_exit(found: Any) -> int | None:
-    """One answer of ``/exec/ID/json``; ``None`` while it runs."""
-    told = as_map(found)
-    return None if told.get("Running") is True else _number(told.get("ExitCode"), UNKNOWN_EXIT)
 
 
 def owner(found: Any) -> UnitName | None:
@@ -370,6 +349,16 @@ def _health_of(found: Any) -> Health:
     return said if said is not Health.NONE else Health.STARTING
 
 
+def _check_within(check: Any) -> Seconds:
+    """Of a HEALTHCHECK; engines count nanoseconds, and 0 is their default of 30 s."""
+    asked = (number(as_map(check).get(key), 0) / 1e9 for key in ("Interval", "Timeout"))
+    return Seconds(sum(time if 0 < time < LONGEST_CHECK else 30.0 for time in asked))
+
+
+def _beyond(state: str) -> Beyond:
+    return Beyond(state) if state in Beyond.__members__.values() else Beyond.NOTHING
+
+
 def _health(text: str) -> Health:
     return Health(text) if text in Health.__members__.values() else Health.NONE
 
@@ -392,7 +381,7 @@ def as_text(value: Any) -> str:
     return value if value.isascii() else value.encode(errors="replace").decode()
 
 
-def _number(value: Any, otherwise: int) -> int:
+def number(value: Any, otherwise: int) -> int:
     """Event attributes are all text, inspect's fields are numbers. What no engine's integer can be is ``otherwise``."""
     if isinstance(value, str):
         found = whole(value.removeprefix("-"), 0, LARGEST)

@@ -42,6 +42,10 @@ class Selector(Protocol):
 
     def inspected(self, found: Any, now: float) -> Observed | None: ...
 
+    def relinked(self, found: Any) -> Any:
+        """An inspect whose legacy links have the names that they were made with."""
+        ...
+
 
 class OwnContainers:
     """Containers that carry LABEL_UNIT."""
@@ -62,6 +66,19 @@ class OwnContainers:
 
     def inspected(self, found: Any, now: float) -> Observed | None:
         return decode.inspected(found, now)
+
+    def relinked(self, found: Any) -> Any:
+        return found  # Ours are made from their definitions.
+
+
+SHORT = 12
+
+
+def _links(found: Any) -> dict[str, str]:
+    """Of an inspected container: each alias, and who it means."""
+    links = decode.as_map(decode.as_map(found).get("HostConfig")).get("Links")
+    pairs = (decode.as_text(link).partition(":") for link in (links if isinstance(links, list) else ()))
+    return {alias: target.lstrip("/") for target, _, alias in pairs if alias}
 
 
 PROJECT, SERVICE, DEPENDS_ON = (f"com.docker.compose.{name}" for name in ("project", "service", "depends_on"))
@@ -87,14 +104,28 @@ SpecOf = Callable[
 
 
 class AllContainers:
-    """All containers, by name. It remembers the name of each id, as references outlive the container."""
+    """All containers, by name. It remembers the name of each id, as references outlive the container.
+
+    A reference means whoever has the name that its container had when it was joined: tools that update containers
+    rename the old one before they make the new one.
+    """
 
     events: Mapping[str, list[str]] = {"type": ["container"], "event": [*decode.ACTIONS, "rename"]}
     containers = json.dumps({})
 
-    def __init__(self, spec_of: SpecOf, names: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, spec_of: SpecOf, names: Mapping[str, str] | None = None, joined: Mapping[str, str] | None = None
+    ) -> None:
         self._spec_of = spec_of
         self._names = {ContainerId(key): UnitName(name) for key, name in (names or {}).items()}
+        self._joined = {ContainerId(key): UnitName(name) for key, name in (joined or {}).items()}
+        """Names that containers had when somebody was first seen to refer to them."""
+        self._meant: Mapping[ContainerId, UnitName] = self._names
+        """Whom a reference to an id means now."""
+        self._links: dict[ContainerId, dict[str, str]] = {}
+        """Of each container: its legacy links' aliases, and the names that they were first seen to mean."""
+        self._holders: Mapping[str, ContainerId] = {}
+        """Of the last list: by name."""
         self._services: dict[tuple[str, str], tuple[UnitName, ...]] = {}
         self._inspected: set[ContainerId] = set()
         self._known: set[ContainerId] = set()
@@ -104,6 +135,10 @@ class AllContainers:
     def names(self) -> Mapping[ContainerId, str]:
         """Names of all containers ever seen, by id, including removed ones."""
         return self._names
+
+    @property
+    def joined(self) -> Mapping[ContainerId, str]:
+        return self._joined
 
     def heard(self, raw: Any) -> EngineMessage:
         heard = decode.event(raw, by_name=True)
@@ -115,6 +150,9 @@ class AllContainers:
         found = [decode.label_row(row) for row in rows]
         kept = [one for one in found if one.container and one.name and not replaced(one.name)]
         self._names |= {one.container: UnitName(one.name) for one in kept}
+        self._holders = holders = {one.name: one.container for one in kept}
+        renamed = {held: name for held, name in self._joined.items() if holders.get(name, held) != held}
+        self._meant = self._names | renamed
         services: dict[tuple[str, str], list[UnitName]] = {}
         for one in kept:
             if (service := compose_service(one.labels)) is not None:
@@ -122,6 +160,7 @@ class AllContainers:
         self._services = {service: tuple(names) for service, names in services.items()}
         present = {one.container for one in found}
         self._inspected &= present
+        self._links = {container: links for container, links in self._links.items() if container in present}
         news, self._known = not present <= self._known, present
         return news
 
@@ -131,7 +170,7 @@ class AllContainers:
         if seen is None:
             return None
         met = seen.container in self._inspected
-        spec = None if met else self._spec_of(decode.sketch(row), self._names, self._services)
+        spec = None if met else self._spec_of(decode.sketch(row), self._meant, self._services)
         return replace(seen, hint=True, spec=spec)
 
     def inspected(self, found: Any, now: float) -> Observed | None:
@@ -139,12 +178,33 @@ class AllContainers:
         self._inspected.add(decode.id_of(found))
         if seen is None:
             return None
-        return replace(seen, spec=self._spec_of(decode.portrait(found), self._names, self._services))
+        portrait = decode.portrait(self.relinked(found))
+        for held in (*(held for _, held in portrait.joins), *portrait.volumes_from):
+            if (name := self._names.get(ContainerId(held))) is not None:
+                self._joined.setdefault(ContainerId(held), name)
+        return replace(seen, spec=self._spec_of(portrait, self._meant, self._services))
+
+    def relinked(self, found: Any) -> Any:
+        """Engines tell the present name of who is linked, and none once that one is gone."""
+        told = _links(found)
+        known = self._links.get(decode.id_of(found), {})
+        known = {alias: name[SHORT + 1 :] if replaced(name) else name for alias, name in told.items()} | known
+        if not known:
+            return found
+        self._links[decode.id_of(found)] = known
+        meant = {
+            alias: told[alias] if alias in told and not replaced(told[alias]) and name not in self._holders else name
+            for alias, name in known.items()
+        }
+        links = [f"/{name}:{alias}" for alias, name in meant.items()]
+        host = {**decode.as_map(decode.as_map(found).get("HostConfig")), "Links": links}
+        return {**decode.as_map(found), "HostConfig": host}
 
     def forget(self, keep: Iterable[ContainerId]) -> None:
         """Forget ids that nothing refers to any more."""
         kept = set(keep) | self._inspected
         self._names = {container: name for container, name in self._names.items() if container in kept}
+        self._joined = {container: name for container, name in self._joined.items() if container in kept}
 
     @staticmethod
     def _unless_replaced(seen: Observed | None) -> Observed | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote, urlencode
 
-from supervisor.engine import decode, errors
+from supervisor.engine import decode, decode_checks, errors
 from supervisor.engine.api_version import Speech, speech
 from supervisor.engine.calls import ACT, CUT, FAILURES, LOOK, PROGRESS, Calls, OnCall, parsed
 from supervisor.engine.discovery import OwnContainers, Selector
@@ -41,6 +41,7 @@ from supervisor.logs.timestamps import as_digits
 from supervisor.os_errors import why
 from units.events import Observed
 from units.quantities import Seconds
+from units.records import replace
 from units.spec import ContainerId, UnitName
 from units.tables.storage import ContextFacts
 from units.unit import Failure
@@ -79,6 +80,8 @@ class DockerEngine:
         self._starts = FastClient(self._path)
         self._listeners: set[EventStream] = set()
         self._now = 0.0
+        self._rootless: bool | None = None
+        """Asked for once a connection, when a container's address is first needed."""
         self._members = Members(self._look, self._serves)
         self._calls = Calls(self._path, on_call, hide)
 
@@ -88,6 +91,7 @@ class DockerEngine:
             told = decode.info(await self._calls.ask("version", versioned_api=False))
         self._speech = speech(told.api_min, told.api)
         self._calls.speak(self._speech.calls)
+        self._rootless = None
         return told
 
     @contextlib.asynccontextmanager
@@ -211,6 +215,7 @@ class DockerEngine:
 
         dialect = (await self.info()).api
         found = decode.fullest(await self._inspect(container, dialect), await self._inspect(container))
+        found = self._lens.relinked(found)
         async with self._calls.order("image", container[:12], LOOK):
             # Its name may be gone; the image is not, while a container uses it.
             image = await self._calls.found(f"images/{quote(image_of(found), safe='/:@')}/json")
@@ -234,10 +239,16 @@ class DockerEngine:
             await self._calls.post(f"networks/{quote(network, safe='')}/connect", data=asked)
 
     async def health_log(self, container: ContainerId) -> tuple[CheckLine, ...]:
-        return decode.health_log(await self._inspect(container))
+        return decode_checks.health_log(await self._inspect(container))
 
     async def whereabouts(self, container: ContainerId) -> ContainerAddress:
-        return decode.whereabouts(await self._inspect(container))
+        found = decode_checks.whereabouts(await self._inspect(container))
+        if self._rootless is None:  # A proxy may keep it to itself: then it is taken for an ordinary one.
+            self._rootless = False
+            with contextlib.suppress(EngineError):
+                async with self._calls.order("info", "", LOOK):
+                    self._rootless = decode_checks.rootless(await self._calls.ask("info"))
+        return replace(found, elsewhere=self._rootless)
 
     async def exec_create(self, container: ContainerId, command: tuple[str, ...]) -> ExecId:
         asked = json.dumps({"Cmd": command, "AttachStdout": True, "AttachStderr": True})
@@ -259,7 +270,7 @@ class DockerEngine:
 
     async def exec_exit(self, exec_id: ExecId) -> int | None:
         async with self._calls.order("exec", exec_id[:12], LOOK):
-            return decode.exec_exit(await self._calls.ask(f"exec/{exec_id}/json"))
+            return decode_checks.exec_exit(await self._calls.ask(f"exec/{exec_id}/json"))
 
     async def holder(self, name: str) -> ContainerId | None:
         try:

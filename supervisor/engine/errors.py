@@ -31,7 +31,14 @@ SPEECH = "client version "
 """How an engine begins to refuse the version of the API. That is the engine's matter and no unit's: another engine has
 taken its place, and the next connection asks which version it serves."""
 STARTS = ("start", "restart")
-_BY_STATUS: Final = {304: Failure.CONFLICT, 404: Failure.NOT_FOUND, 409: Failure.CONFLICT}
+_BY_STATUS: Final = {
+    304: Failure.CONFLICT,
+    401: Failure.REFUSED,
+    403: Failure.REFUSED,
+    404: Failure.NOT_FOUND,
+    405: Failure.REFUSED,
+    409: Failure.CONFLICT,
+}
 _SPECIAL: Final = {
     ("create", 400): Failure.UNRECOVERABLE,
     ("create", 404): Failure.UNRECOVERABLE,

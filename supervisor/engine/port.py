@@ -93,6 +93,12 @@ class ContainerAddress:
     address: str
     """Empty: it has none of its own."""
     host_network: bool
+    started: float = 0.0
+    """When that process was started, seconds since 1970; 0: unknown."""
+    sandbox: str = ""
+    """File that stands for its network namespace, as the engine names it."""
+    elsewhere: bool = False
+    """The engine's networks are not this host's: its addresses, and its host network, mean others here (rootless)."""
 
 
 HandOver = Callable[[Callable[[EngineMessage], None]], Awaitable[NoReturn]]
@@ -108,8 +114,11 @@ def nothing(_listed: tuple[Observed, ...]) -> tuple[Observed, ...]:
     return ()
 
 
-class Engine(Protocol):
-    """All calls have a deadline of their own and raise EngineError; only a stream's next item may take for ever."""
+class EngineView(Protocol):
+    """What can be asked of an engine without changing anything.
+
+    All calls have a deadline of their own and raise EngineError; only a stream's next item may take for ever.
+    """
 
     @property
     def url(self) -> str: ...
@@ -134,12 +143,6 @@ class Engine(Protocol):
         """
         ...
 
-    async def pull(self, image: str) -> None: ...
-
-    async def create(self, name: str, body: str, dialect: str = "") -> ContainerId:
-        """``dialect``: of a Replica. Raises IMAGE_MISSING, NAME_TAKEN, UNRECOVERABLE."""
-        ...
-
     async def has_image(self, image: str) -> bool: ...
 
     async def context(self, container: ContainerId) -> ContextFacts:
@@ -152,6 +155,55 @@ class Engine(Protocol):
 
     async def owner(self, name: str) -> UnitName | None:
         """The unit whose label the container of this name carries; ``None`` when it is foreign. Raises NOT_FOUND."""
+        ...
+
+    async def health_log(self, container: ContainerId) -> tuple[CheckLine, ...]:
+        """The last results of the container's own HEALTHCHECK, oldest first: engines keep five. Raises NOT_FOUND."""
+        ...
+
+    async def whereabouts(self, container: ContainerId) -> ContainerAddress:
+        """Where a running container can be reached. Raises NOT_FOUND."""
+        ...
+
+    async def holder(self, name: str) -> ContainerId | None:
+        """The container of this name, or ``None``."""
+        ...
+
+    def logs(
+        self, container: ContainerId, *, tail: int | None, follow: bool, since: int | None = None
+    ) -> AsyncIterator[OutputLine]:
+        """Its output: the last ``tail`` lines, or all. With ``follow`` until its run ends.
+
+        ``since``: only lines of this moment and after it, nanoseconds since 1970, and each with its stamp.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+class ContainerCommands(Protocol):
+    """Commands that are run in a container: what they change there nobody knows."""
+
+    async def exec_create(self, container: ContainerId, command: tuple[str, ...]) -> ExecId:
+        """Prepare a command in a running container. Raises NOT_FOUND, NOT_RUNNING."""
+        ...
+
+    async def exec_run(self, exec_id: ExecId, limit: int) -> str:
+        """Run it and wait for its end; returns the first ``limit`` bytes of output. Cancelled, the command runs on."""
+        ...
+
+    async def exec_exit(self, exec_id: ExecId) -> int | None:
+        """Its exit code; ``None`` while it runs."""
+        ...
+
+
+class Engine(EngineView, ContainerCommands, Protocol):
+    """All calls, also those that change something."""
+
+    async def pull(self, image: str) -> None: ...
+
+    async def create(self, name: str, body: str, dialect: str = "") -> ContainerId:
+        """``dialect``: of a Replica. Raises IMAGE_MISSING, NAME_TAKEN, UNRECOVERABLE."""
         ...
 
     def start(self, container: ContainerId) -> Coroutine[Any, Any, None]:
@@ -190,50 +242,15 @@ class Engine(Protocol):
         """``endpoint``: its settings in that network, as JSON text."""
         ...
 
-    async def health_log(self, container: ContainerId) -> tuple[CheckLine, ...]:
-        """The last results of the container's own HEALTHCHECK, oldest first: engines keep five. Raises NOT_FOUND."""
-        ...
-
-    async def whereabouts(self, container: ContainerId) -> ContainerAddress:
-        """Where a running container can be reached. Raises NOT_FOUND."""
-        ...
-
-    async def exec_create(self, container: ContainerId, command: tuple[str, ...]) -> ExecId:
-        """Prepare a command in a running container. Raises NOT_FOUND, NOT_RUNNING."""
-        ...
-
-    async def exec_run(self, exec_id: ExecId, limit: int) -> str:
-        """Run it and wait for its end; returns the first ``limit`` bytes of output. Cancelled, the command runs on."""
-        ...
-
-    async def exec_exit(self, exec_id: ExecId) -> int | None:
-        """Its exit code; ``None`` while it runs."""
-        ...
-
-    async def holder(self, name: str) -> ContainerId | None:
-        """The container of this name, or ``None``."""
-        ...
-
     async def rename(self, container: ContainerId, name: str) -> None: ...
 
     async def remove(self, container: ContainerId) -> None:
         """Also a running one; its volumes stay."""
         ...
 
-    def logs(
-        self, container: ContainerId, *, tail: int | None, follow: bool, since: int | None = None
-    ) -> AsyncIterator[OutputLine]:
-        """Its output: the last ``tail`` lines, or all. With ``follow`` until its run ends.
-
-        ``since``: only lines of this moment and after it, nanoseconds since 1970, and each with its stamp.
-        """
-        ...
-
     async def load(self, path: str) -> list[str]:
         """Load an image archive (``docker save`` format, any compression); the names it brought."""
         ...
-
-    async def close(self) -> None: ...
 
 
 @dataclass(slots=True)

@@ -145,7 +145,11 @@ CATALOGUE: tuple[CatalogueGroup, ...] = (
                 "the ids of containers cannot be saved: if one is re-created while no supervisor runs, containers that "
                 "depend on it are not re-linked",
             ),
-            CatalogueLine("dry-run.would", "info", "dry run: the action that would have been taken"),
+            CatalogueLine(
+                "dry-run.would",
+                "info",
+                "dry run: what would have been done: `unit`, `what`, and the `reason`",
+            ),
             CatalogueLine("watch.waiting", "info", "`AUTOHEAL_START_PERIOD` is not over yet"),
             CatalogueLine(
                 "notification.failed",
@@ -196,6 +200,11 @@ CATALOGUE: tuple[CatalogueGroup, ...] = (
             CatalogueLine("engine.lost", "warning", "the event stream was open and has ended"),
             CatalogueLine("engine.untried", "warning", "the engine serves a newer API than any that was tried"),
             CatalogueLine("stream.deaf", "warning", "it was open and silent; it is opened again, with what was missed"),
+            CatalogueLine(
+                "check.not-asked",
+                "warning",
+                "a health check cannot be asked from here, which says nothing of the container",
+            ),
             CatalogueLine(
                 "container.unknown", "warning", "its inspect hangs or fails: it stays as it was known, the others go on"
             ),

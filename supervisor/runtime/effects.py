@@ -15,6 +15,7 @@ from supervisor.engine.port import Engine, EngineError, SystemEngine, UserEngine
 from supervisor.runtime.daemon_orders import DaemonOrder, order_system_docker, order_user_docker
 from supervisor.runtime.loop import Inbox
 from supervisor.runtime.switch_actions import SwitchActions
+from supervisor.runtime.timers import Timers
 from units.commands import (
     ArmSwitch,
     ArmTimer,
@@ -44,22 +45,15 @@ from units.events import (
     ContainerCreated,
     ContainerLooked,
     CreateFailed,
-    DeadlineDue,
     Event,
     HealthReported,
     ImagePulled,
-    KillDue,
-    LookDue,
     PullFailed,
-    RetryDue,
     SignalFailed,
     StartFailed,
-    VerdictDue,
 )
 from units.health import Health
 from units.machine import Moment
-from units.quantities import Seconds
-from units.records import replace
 from units.spec import USER_DOCKER, ContainerId, UnitName
 from units.unit import Failure
 from units.world import Entry, Reaction
@@ -67,14 +61,6 @@ from units.world import Entry, Reaction
 if TYPE_CHECKING:
     from supervisor.runtime.gating import Gates, Gating
     from supervisor.runtime.recreate import Recreations
-
-ELAPSED: dict[Timer, Callable[[UnitName, int], Event]] = {
-    Timer.RETRY: RetryDue,
-    Timer.KILL: KillDue,
-    Timer.VERDICT: VerdictDue,
-    Timer.DEADLINE: DeadlineDue,
-    Timer.LOOK: LookDue,
-}
 
 GUARDED: dict[type[Command], str] = {
     CreateContainer: "before_start",
@@ -123,8 +109,7 @@ class Effects:
         self._make_gating = make_gating
         self._gating: Gating | None = None
         """Created when a gate is asked for the first time."""
-        self._timers: dict[UnitName, tuple[asyncio.TimerHandle, ArmTimer, str]] = {}
-        self._loop = asyncio.get_running_loop()
+        self._timers = Timers(inbox.put, busy=self._lanes.__contains__)
 
     def observe(self, _entry: Entry, moment: Moment, reaction: Reaction) -> None:
         for command in reaction.commands:
@@ -135,16 +120,14 @@ class Effects:
 
     def close(self) -> None:
         """Cancel all timers."""
-        for handle, _, _ in self._timers.values():
-            handle.cancel()
-        self._timers.clear()
+        self._timers.close()
         if self._switches is not None:
             self._switches.close()
 
     def _order(self, command: Command, cause: str) -> None:
         match command:
             case ArmTimer():
-                self._arm(command, cause)
+                self._timers.arm(command, cause)
             case (
                 StartContainer()
                 | CreateContainer()
@@ -165,10 +148,10 @@ class Effects:
                 self._switching.arm(command, cause)
             case CheckSwitch() | KeepChoice() | DropIntent():
                 self._tasks.create_task(self._switching.carry_out(command, cause), name="switch")
-            case SayOnly():
-                self._log.info("dry-run.would", unit=command.unit, what=command.what, reason=command.why, cause=cause)
             case TakeSnapshot():
                 self._snapshot(command.why)
+            case SayOnly():
+                pass  # Of a dry run, which has no hands to do more.
             case ReadConfig():
                 self._tasks.create_task(self._report_config(cause), name="config")
             case _:
@@ -178,20 +161,6 @@ class Effects:
     def _switching(self) -> SwitchActions:
         assert self._switches is not None
         return self._switches
-
-    def _arm(self, order: ArmTimer, cause: str) -> None:
-        if (old := self._timers.get(order.unit)) is not None:
-            old[0].cancel()
-        fact = ELAPSED[order.timer](order.unit, order.token)
-        handle = self._loop.call_later(order.delay, self._elapse, order.unit, fact, cause)
-        self._timers[order.unit] = handle, order, cause
-
-    def _elapse(self, unit: UnitName, fact: Event, cause: str) -> None:
-        _, order, _ = self._timers.pop(unit)
-        if order.timer is Timer.DEADLINE and unit in self._lanes:
-            self._arm(order, cause)  # The answer is not overdue: its order waits, or is under way, and has a limit.
-            return
-        self._inbox.put(fact, cause=cause)
 
     def _enqueue(self, order: LaneOrder, cause: str) -> None:
         lane = self._lanes.get(order.unit)
@@ -228,26 +197,14 @@ class Effects:
             assert self._make_gating is not None
             self._gating = self._make_gating()
         if isinstance(order, SignalContainer):
-            held = self._hold(order.unit)
+            held = self._timers.hold(order.unit)
             try:
                 order = await self._gating.admit(order, cause)
             finally:
-                self._go_on(held)
+                self._timers.go_on(held)
         elif isinstance(order, CreateContainer | StartContainer):
             order = await self._gating.admit(order, cause)
         await self._give(order, cause)
-
-    def _hold(self, unit: UnitName) -> tuple[ArmTimer, str] | None:
-        """Pause the unit's timer, to be resumed."""
-        if (timer := self._timers.pop(unit, None)) is None:
-            return None
-        handle, order, cause = timer
-        handle.cancel()
-        return replace(order, delay=Seconds(max(0.0, handle.when() - self._loop.time()))), cause
-
-    def _go_on(self, held: tuple[ArmTimer, str] | None) -> None:
-        if held is not None and held[0].unit not in self._timers:  # Else it has moved on meanwhile.
-            self._arm(*held)
 
     def _give(self, order: LaneOrder, cause: str) -> Coroutine[Any, Any, None]:
         match order:

@@ -11,7 +11,7 @@ from typing import Protocol
 from structlog.typing import FilteringBoundLogger
 
 from supervisor.engine.api_version import API, TRIED, too_old, untried
-from supervisor.engine.port import Engine, EngineError, EngineInfo, EngineMessage
+from supervisor.engine.port import EngineError, EngineInfo, EngineMessage, EngineView
 from supervisor.runtime.loop import Inbox
 from units.engine_events import EngineStalled
 from units.events import (
@@ -130,7 +130,7 @@ class EngineWatch:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: EngineView,
         inbox: Inbox,
         gauges: Gauges,
         log: FilteringBoundLogger,

@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from supervisor.engine.port import ContainerAddress, Engine, EngineError
+from supervisor.engine.port import ContainerAddress, ContainerCommands, EngineError, EngineView
 from supervisor.logs.timestamps import as_iso
 from supervisor.runtime.loop import Inbox
 from units.events import ConfigRead, HealthReported, SnapshotTaken, SpecChanged
 from units.health import Check, Standing, asked_now, first_pause, judge, pause
 from units.machine import Moment
 from units.quantities import Instant, Seconds
-from units.records import dataclass
+from units.records import dataclass, replace
 from units.spec import ContainerId, UnitName
-from units.unit import Unit
+from units.unit import Phase, Unit
 from units.world import Entry, Reaction
 
 if TYPE_CHECKING:
@@ -74,19 +74,28 @@ class _Run:
 
 
 class HealthScheduler:
-    """An observer. ``tasks``: the group in which probes run."""
+    """An observer. ``tasks``: the group in which probes run; ``commands``: what runs those that are commands.
+
+    ``unasked``: told once that a check of a unit cannot be asked, and why.
+    """
 
     def __init__(
         self,
-        engine: Engine,
+        engine: EngineView,
         inbox: Inbox,
         tasks: asyncio.TaskGroup,
         gauges: ProbeGauges,
         *,
         chance: Callable[[], float],
+        commands: ContainerCommands | None = None,
+        unasked: Callable[[str, str, str], None] = lambda *_: None,
         probes: Prober | None = None,
     ) -> None:
         self._engine = engine
+        self._commands = commands
+        self._unasked = unasked
+        self._passed: set[tuple[UnitName, str]] = set()
+        """Checks that have passed once: from here they can be asked."""
         self._inbox = inbox
         self._tasks = tasks
         self._gauges = gauges
@@ -123,9 +132,12 @@ class HealthScheduler:
 
     def _consider(self, unit: Unit | None, name: UnitName) -> None:
         run = self._runs.get(name)
-        wanted = unit is not None and unit.phase.up and unit.container is not None and bool(unit.spec.checks)
+        asked = unit is not None and unit.phase.up and unit.phase is not Phase.PAUSED
+        wanted = asked and unit is not None and unit.container is not None and bool(unit.spec.checks)
         if run is not None and unit is not None and wanted and _same(run, unit):
             return
+        if unit is None:
+            self._passed = {one for one in self._passed if one[0] != name}
         if run is not None:
             del self._runs[name]
             run.end()
@@ -153,7 +165,7 @@ class HealthScheduler:
     async def _ask(self, run: _Run, check: Check, ran_for: Seconds, late: float) -> None:
         from supervisor.runtime.probes import ProbeResult, Probes  # noqa: PLC0415 - most hosts have no check of ours
 
-        probes = self._probes = self._probes or Probes(self._engine)
+        probes = self._probes = self._probes or Probes(self._commands)
         began = self._loop.time()
         try:
             if run.where is None:
@@ -167,12 +179,24 @@ class HealthScheduler:
             run.asking.pop(check.name, None)
         if self._runs.get(run.unit) is not run:
             return  # That run has ended, or has other checks: ignore the outcome.
+        outcome = self._weighed(run, check, outcome)
         took = Seconds(self._loop.time() - began)
         self._gauges.probed(run.unit, type(check.probe).__name__.lower(), outcome.kind, took, late)
         row = run.told.setdefault(check.name, deque(maxlen=KEPT))
         row.append(CheckResult(check.name, outcome, Instant(self._loop.time()), took))
         if outcome.kind != "error":  # A probe that could not be run does not count.
             self._judge(run, check, outcome, ran_for)
+
+    def _weighed(self, run: _Run, check: Check, outcome: "ProbeResult") -> "ProbeResult":
+        """What could not be asked did not answer no."""
+        if outcome.passed:
+            self._passed.add((run.unit, check.name))
+        elif outcome.no_way and (run.unit, check.name) not in self._passed:
+            outcome = replace(outcome, kind="error")
+        before = run.told.get(check.name)
+        if outcome.kind == "error" and (not before or before[-1].outcome.kind != "error"):
+            self._unasked(run.unit, check.name, outcome.output)
+        return outcome
 
     def _judge(self, run: _Run, check: Check, outcome: "ProbeResult", ran_for: Seconds) -> None:
         before = run.standings.get(check.name, Standing())

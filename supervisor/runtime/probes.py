@@ -10,7 +10,7 @@ from functools import cache
 from typing import assert_never, cast
 
 from supervisor.engine.http1 import Response, WireError
-from supervisor.engine.port import ContainerAddress, Engine, EngineError, ExecId
+from supervisor.engine.port import ContainerAddress, ContainerCommands, EngineError, ExecId
 from supervisor.os_errors import reason
 from supervisor.runtime.netns import socket_of
 from units.health import Check, Exec, Http, Tcp
@@ -22,8 +22,11 @@ KEPT = 4096
 """Bytes of an answer that are kept."""
 REMEMBERED = 1000
 """Commands that hang."""
+NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EPERM, errno.EACCES})
+"""Answers of our own host's network, not of the container."""
 CONNECTED = frozenset({0, errno.EISCONN})
 UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EAGAIN})
+NOT_IN_A_DRY_RUN = "not run: a command may change something in its container (dry run)"
 EXECS = 2
 """Commands in flight at once: each costs the engine about 70 ms of CPU, and more of them only wait for each other."""
 
@@ -38,6 +41,8 @@ class ProbeResult:
     """``passed``, ``failed``, ``timeout``, or ``error``: not run, which says nothing about the container."""
     reached: bool = True
     """Whether the container was reached; otherwise its address may have changed."""
+    no_way: bool = False
+    """There is no way from here to where it was looked for: if it was never reached, that says nothing about it."""
 
 
 def passed(output: str) -> ProbeResult:
@@ -49,10 +54,10 @@ def failed(output: str, kind: str = "failed") -> ProbeResult:
 
 
 class Probes:
-    """Carries out checks of containers of one engine."""
+    """Carries out checks. ``commands``: runs them in containers; ``None``: none is run (dry run)."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, commands: ContainerCommands | None) -> None:
+        self._commands = commands
         self._loop = asyncio.get_running_loop()
         self._execs = asyncio.Semaphore(EXECS)
         self._hanging: dict[tuple[ContainerId, str], ExecId] = {}
@@ -86,7 +91,7 @@ class Probes:
         except NoWayError as error:
             told = failed(f"{host}: {error}", "error")
         except (OSError, ssl.SSLError, WireError) as error:
-            told = failed(f"{host}: {reason(error)}")
+            told = replace(failed(f"{host}: {reason(error)}"), no_way=getattr(error, "errno", None) in NO_WAY)
         finally:
             if asking is not None:
                 asking.close()
@@ -101,15 +106,14 @@ class Probes:
         """
         if probe.host:
             return await self._dial(probe.host, probe.port)
-        if where.host_network:
+        if where.host_network and not where.elsewhere:
             return await self._dial("127.0.0.1", probe.port)
         try:
-            made = socket_of(where.pid, container)
+            made = socket_of(where, container)
         except OSError as error:
-            if not where.address:
-                raise NoWayError(
-                    f"it has no address, and its network namespace cannot be entered ({reason(error)})"
-                ) from error
+            if where.elsewhere or not where.address:
+                lacks = "its engine is rootless" if where.elsewhere else "it has no address"
+                raise NoWayError(f"{lacks}, and its network namespace cannot be entered ({reason(error)})") from error
             return await self._dial(where.address, probe.port)
         return await self._connected(made, ("127.0.0.1", probe.port))
 
@@ -143,40 +147,44 @@ class Probes:
 
     async def _run(self, check: Check, probe: Exec, container: ContainerId) -> ProbeResult:
         """The limit applies to waiting for a turn: a command has a deadline of its own."""
+        if self._commands is None:
+            return failed(NOT_IN_A_DRY_RUN, "error")
         try:
             async with asyncio.timeout(check.interval + check.timeout):
                 await self._execs.acquire()
         except TimeoutError:
             return failed("not run: too many checks run commands at the same time", "error")
         try:
-            return await self._execute(check, probe, container)
+            return await self._execute(self._commands, check, probe, container)
         except EngineError as error:
             return failed(str(error), "error")
         finally:
             self._execs.release()
 
-    async def _execute(self, check: Check, probe: Exec, container: ContainerId) -> ProbeResult:
+    async def _execute(
+        self, commands: ContainerCommands, check: Check, probe: Exec, container: ContainerId
+    ) -> ProbeResult:
         """An engine cannot kill a command: one that hangs is left alone, and not started a second time."""
         key = (container, check.name)
-        if (before := self._hanging.get(key)) is not None and await self._still_runs(before):
+        if (before := self._hanging.get(key)) is not None and await self._still_runs(commands, before):
             return failed("the previous command is still running", "timeout")
         self._hanging.pop(key, None)
-        begun = await self._engine.exec_create(container, probe.command)
+        begun = await commands.exec_create(container, probe.command)
         try:
             async with asyncio.timeout(check.timeout):
-                output = await self._engine.exec_run(begun, KEPT)
+                output = await commands.exec_run(begun, KEPT)
         except TimeoutError:
             self._hanging[key] = begun
             if len(self._hanging) > REMEMBERED:  # For example, of removed containers.
                 del self._hanging[next(iter(self._hanging))]
             return failed(f"did not end within {check.timeout:g} s", "timeout")
-        code = await self._engine.exec_exit(begun)
+        code = await commands.exec_exit(begun)
         return passed(output) if code == 0 else failed(f"exit code {code}: {output}".rstrip(": "))
 
-    async def _still_runs(self, exec_id: ExecId) -> bool:
+    async def _still_runs(self, commands: ContainerCommands, exec_id: ExecId) -> bool:
         """Whether the command still runs; a restarted engine has forgotten it, which counts as ended."""
         try:
-            return await self._engine.exec_exit(exec_id) is None
+            return await commands.exec_exit(exec_id) is None
         except EngineError as error:
             if error.failure is Failure.NOT_FOUND:
                 return False

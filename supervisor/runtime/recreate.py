@@ -24,6 +24,11 @@ PAUSES = (0.5, 2.0, 5.0)
 """Seconds between two tries to restore the old container."""
 
 
+def unfinished(store: Store) -> dict[str, dict[str, Any]]:
+    """Re-creations that were cut off, by the container's name."""
+    return dict((store.load() or {}).get("recreations") or {})
+
+
 class Recreations:
     """``store``: the record of re-creations under way."""
 
@@ -38,7 +43,7 @@ class Recreations:
         self._store = store
         self._log = log
         self._in_thread = in_thread
-        self._under_way: dict[str, dict[str, Any]] = dict((store.load() or {}).get("recreations") or {})
+        self._under_way: dict[str, dict[str, Any]] = unfinished(store)
         self._turn = asyncio.Lock()
         self._active: set[str] = set()
         """Names that are being re-created now: nobody else may finish them."""

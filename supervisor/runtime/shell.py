@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from supervisor.engine.port import Engine, SystemEngine, UserEngine
+from supervisor.engine.port import Engine, EngineView, SystemEngine, UserEngine
+from supervisor.runtime.dry_effects import DryEffects
 from supervisor.runtime.effects import Effects
 from supervisor.runtime.engine_watch import EngineWatch, Gauges
 from supervisor.runtime.health_scheduler import CheckResult, HealthScheduler, ProbeGauges
@@ -57,12 +58,18 @@ class _Drained:
 
 
 class Shell:
-    """One supervisor. ``run`` ends after a shutdown; cancel it to stop without touching any unit."""
+    """One supervisor. ``run`` ends after a shutdown; cancel it to stop without touching any unit.
+
+    Args:
+        engine: to look at.
+        hands: the same engine, to act on; ``None``: a dry run.
+    """
 
     def __init__(
         self,
         world: World,
-        engine: Engine,
+        engine: EngineView,
+        hands: Engine | None,
         inbox: Inbox,
         log: FilteringBoundLogger,
         *,
@@ -83,6 +90,7 @@ class Shell:
     ) -> None:
         self._start_world = world
         self._engine = engine
+        self._hands = hands
         self._inbox = inbox
         self._log = log
         self._gauges = gauges
@@ -158,26 +166,43 @@ class Shell:
         assert self._gates is not None
         return Gating(self._gates, lambda: self.world, self._log)
 
+    def _tell_unasked(self, unit: str, check: str, why: str) -> None:
+        self._log.warning("check.not-asked", unit=unit, check=check, reason=why)
+
+    def _make_effects(self, tasks: asyncio.TaskGroup) -> Effects | DryEffects:
+        look = self._watch.doubt
+        if self._hands is None:
+            return DryEffects(self._inbox, tasks, self._log, read_config=self._read_config, snapshot=look)
+        return Effects(
+            self._hands,
+            self._inbox,
+            tasks,
+            self._log,
+            read_config=self._read_config,
+            snapshot=look,
+            leave=self._watch.leave,
+            system_docker=self._system_docker,
+            user_docker=self._user_docker,
+            switches=self._switches,
+            recreations=self._recreations,
+            gates=self._gates,
+            make_gating=self._make_gating,
+        )
+
     async def run(self) -> None:
         """Run until a shutdown is complete. Raises EngineTooOldError (in a group)."""
         clock = asyncio.get_running_loop().time
         async with asyncio.TaskGroup() as tasks:
-            effects = Effects(
+            effects = self._make_effects(tasks)
+            self._prober = prober = HealthScheduler(
                 self._engine,
                 self._inbox,
                 tasks,
-                self._log,
-                read_config=self._read_config,
-                snapshot=self._watch.doubt,
-                leave=self._watch.leave,
-                system_docker=self._system_docker,
-                user_docker=self._user_docker,
-                switches=self._switches,
-                recreations=self._recreations,
-                gates=self._gates,
-                make_gating=self._make_gating,
+                self._gauges,
+                chance=self._chance,
+                commands=self._hands,
+                unasked=self._tell_unasked,
             )
-            self._prober = prober = HealthScheduler(self._engine, self._inbox, tasks, self._gauges, chance=self._chance)
             told = (*self._observers, prober, self._keeper, self._drained, self)
             self._loop = Loop(
                 self._start_world,

@@ -14,7 +14,7 @@ Row = Mapping[str, Any]
 
 AILING = frozenset({"crash-loop", "failed", "image-missing"})
 UP = frozenset({"ready", "completed"})
-ASIDE = frozenset({"inactive"})
+ASIDE = frozenset({"inactive", "paused"})
 NAMED = 2
 """Units that a sentence names; the others are only counted."""
 
@@ -27,7 +27,7 @@ class Level(IntEnum):
     ON_ITS_WAY = 1
     UP = 2
     ASIDE = 3
-    """It is not wanted."""
+    """It is not wanted, or paused by a person."""
 
     @property
     def word(self) -> str:
@@ -67,7 +67,8 @@ class Headline:
 
 
 def level(unit: Row) -> Level:
-    if unit["state"] in AILING or unit["flapping"] or unit["health"] == "unhealthy":
+    ill = unit["flapping"] or unit["health"] == "unhealthy"
+    if unit["state"] in AILING or (ill and unit["state"] != "paused"):
         return Level.NEEDS_YOU
     if unit["state"] in ASIDE:
         return Level.ASIDE
@@ -84,7 +85,7 @@ def in_order(units: Iterable[Row]) -> list[Row]:
 def in_words(unit: Row) -> str:
     """``web is in a crash loop``."""
     said = SAID.get(unit["state"], f"is {unit['state']}")
-    if unit["state"] not in AILING and (unit["flapping"] or unit["health"] == "unhealthy"):
+    if unit["state"] not in AILING | {"paused"} and (unit["flapping"] or unit["health"] == "unhealthy"):
         said = "is flapping" if unit["flapping"] else "is unhealthy"
     return f"{unit['name']} {said}"
 

@@ -15,7 +15,7 @@ from units.spec import CONSOLE, USER_DOCKER, Kind, OnUnhealthy, Switchable, Unit
 from units.switch.record import SwitchOutcome
 from units.tables.console import dirty, persistent
 from units.tables.storage import contexts
-from units.unit import Phase, StoppedBy, Unit
+from units.unit import Beyond, Phase, StoppedBy, Unit
 from units.words import duration
 from units.world import World, is_ours
 
@@ -188,15 +188,31 @@ def unit_row(unit: Unit, to_wall: Callable[[Instant], float], away: Instant | No
 
 def last_known(unit: Unit, to_wall: Callable[[Instant], float], away: Instant | None) -> str:
     """Its reason, and why it may be so no longer."""
-    if away is not None:
-        return f"unknown since {as_iso(to_wall(away))}, the engine does not answer; last known: {unit.reason}"
-    return f"unknown: {unit.unread}; last known: {unit.reason}" if unit.unread else unit.reason
+    if away is None:
+        return shown_reason(unit)
+    return f"unknown since {as_iso(to_wall(away))}, the engine does not answer; last known: {unit.reason}"
 
 
 def touched(unit: Unit) -> bool:
     """Whether it is managed: a foreign container without labels is only watched."""
     spec = unit.spec
     return spec.kind is not Kind.FOREIGN or spec.relink or spec.heal.action is not OnUnhealthy.NONE
+
+
+BEYOND: dict[Beyond, str] = {
+    Beyond.RESTARTING: "restarting: its engine's restart policy is at work",
+    Beyond.REMOVING: "removing: the engine is removing its container",
+    Beyond.DEAD: "dead: the engine failed to remove its container, and cannot start it",
+}
+
+
+def shown_reason(unit: Unit) -> str:
+    """Its reason, and before that what its engine says of its container beside up and down."""
+    if unit.unread:
+        return f"unknown: {unit.unread}; last known: {unit.reason}"
+    word = "" if unit.phase.up else BEYOND.get(unit.beyond, "")
+    master = f"left to {unit.spec.master}" if unit.spec.master else ""
+    return "; ".join(part for part in (word, unit.reason, master) if part)
 
 
 NEXT: dict[Phase, str] = {
@@ -207,6 +223,7 @@ NEXT: dict[Phase, str] = {
     Phase.STARTING: "the engine starts it",
     Phase.RUNNING: "its process ends",
     Phase.READY: "its process ends, its health check fails, or `dockwarden stop {name}`",
+    Phase.PAUSED: "a person lets it go on (`docker unpause {name}`); until then nothing is done about it",
     Phase.DRAINING: "it is stopped after the units that depend on it",
     Phase.STOPPING: "its process ends, or is killed when its stop timeout is over",
     Phase.EXITED: "within 1 s it is known whether a person stopped it",

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from supervisor.engine.port import ContainerAddress
 from supervisor.runtime.netns import socket_of
 from tests.boot.host import PATIENCE
 
@@ -58,7 +59,11 @@ class Door:
                 threading.Thread(target=self._pass, args=(near,), daemon=True).start()
 
     def _pass(self, near: socket.socket) -> None:
-        with near, contextlib.suppress(OSError), socket_of(self._pid, "") as far:
+        with (
+            near,
+            contextlib.suppress(OSError),
+            socket_of(ContainerAddress(self._pid, "", host_network=False), "") as far,
+        ):
             far.setblocking(True)
             far.connect(("127.0.0.1", self._inner))
             while True:

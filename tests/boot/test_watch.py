@@ -59,7 +59,17 @@ def recreated(host: WatchedHost, name: str) -> None:
     host.make(name, config["Cmd"][2], Labels=config["Labels"], HostConfig={"RestartPolicy": policy})
 
 
-CAUSES = [killed, restarted, recreated]
+def replaced(host: WatchedHost, name: str) -> None:
+    """As Portainer's "Recreate" does it: the old one is renamed, and removed when the new one runs."""
+    found = host.docker.inspect(name)
+    host.docker.post(f"/containers/{name}/stop?t=1")
+    host.docker.post(f"/containers/{name}/rename?name={name}-old")
+    config, policy = found["Config"], found["HostConfig"]["RestartPolicy"]
+    host.make(name, config["Cmd"][2], Labels=config["Labels"], HostConfig={"RestartPolicy": policy})
+    host.docker.delete(f"/containers/{name}-old?force=1")
+
+
+CAUSES = [killed, restarted, recreated, replaced]
 
 
 def owner(host: WatchedHost) -> None:
@@ -119,6 +129,42 @@ def test_what_does_not_ask_is_not_touched(host: WatchedHost) -> None:
     host.wait("app is back", lambda units: units["app"]["restarts"] == 1 and units["app"]["state"] == "ready")
     found = host.docker.inspect("quiet")
     assert (found["Id"], found["State"]["StartedAt"]) == (quiet, started)
+
+
+@pytest.mark.parametrize("cause", [recreated, replaced], ids=lambda cause: str(cause.__name__))
+def test_a_legacy_link_follows(host: WatchedHost, cause: Callable[[WatchedHost, str], None]) -> None:
+    """Its container is made anew, and linked to the new one under the alias of before."""
+    owner(host)
+    app = host.make("app", HostConfig={"Links": ["vpn:tunnel"]})
+    host.watch()
+    host.wait_up("vpn", "app")
+    cause(host, "vpn")
+    host.wait("app is back", lambda units: units["app"]["restarts"] == 1 and units["app"]["state"] == "ready")
+    found = host.docker.inspect("app")
+    assert found["Id"] != app
+    assert found["HostConfig"]["Links"] == ["/vpn:/app/tunnel"]
+
+
+@pytest.mark.one_engine
+def test_a_paused_container_is_left_paused(host: WatchedHost) -> None:
+    """Also one that is found paused and unhealthy; when it goes on, its next check decides."""
+    check = {"Test": ["CMD-SHELL", "test -f /tmp/well"], "Interval": 10**9, "Timeout": 10**9, "Retries": 1}
+    host.make("web", "touch /tmp/well; while :; do sleep 1; done", Healthcheck=check)
+    host.watch()
+    host.wait("web is healthy", lambda units: units["web"]["health"] == "healthy")
+    started = host.docker.inspect("web")["State"]["StartedAt"]
+    host.docker.post("/containers/web/pause")
+    host.wait("it is seen", lambda units: units["web"]["state"] == "paused")
+    host.kill9()
+    host.watch()
+    host.wait("it is found", lambda units: units["web"]["state"] == "paused")
+    host.docker.post("/containers/web/unpause")
+    host.wait("it goes on", lambda units: units["web"]["state"] == "ready")
+    assert host.docker.inspect("web")["State"]["StartedAt"] == started
+    host.docker.post("/containers/web/pause")
+    host.wait("it is seen again", lambda units: units["web"]["state"] == "paused")
+    assert host.cli("stop", "web", check=True).returncode == 0
+    assert host.docker.inspect("web")["State"]["Running"] is False
 
 
 @pytest.mark.one_engine

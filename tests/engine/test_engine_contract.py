@@ -29,7 +29,7 @@ from units.health import Health
 from units.labels import LABEL_HASH, LABEL_UNIT
 from units.quantities import Seconds
 from units.spec import ContainerId, UnitName, Via
-from units.unit import Failure
+from units.unit import Beyond, Failure
 
 T = TypeVar("T")
 IMAGE = "busybox:contract"
@@ -86,6 +86,8 @@ class Rig(Protocol):
 
     async def stop(self, name: str) -> None: ...
     async def restart(self, name: str) -> None: ...
+    async def pause(self, name: str) -> None: ...
+    async def unpause(self, name: str) -> None: ...
     async def run_foreign(self, name: str) -> None: ...
     async def feed(self, name: str, *, child: bool = False) -> None:
         """It, or a child of it, takes more memory than it may."""
@@ -130,6 +132,12 @@ class FakeRig:
 
     async def restart(self, name: str) -> None:
         self._engine.person_restart(name)
+
+    async def pause(self, name: str) -> None:
+        self._engine.person_pause(name)
+
+    async def unpause(self, name: str) -> None:
+        self._engine.person_unpause(name)
 
     async def run_foreign(self, name: str) -> None:
         self._engine.person_run(name)
@@ -182,6 +190,12 @@ class RealRig:
 
     async def restart(self, name: str) -> None:
         await asyncio.to_thread(self._docker.post, f"/containers/{name}/restart?t=1")
+
+    async def pause(self, name: str) -> None:
+        await asyncio.to_thread(self._docker.post, f"/containers/{name}/pause")
+
+    async def unpause(self, name: str) -> None:
+        await asyncio.to_thread(self._docker.post, f"/containers/{name}/unpause")
 
     async def run_foreign(self, name: str) -> None:
         config = {"Cmd": ["sleep", "1000"], "HostConfig": {"NetworkMode": "none"}}
@@ -381,6 +395,47 @@ def test_a_restart_is_a_stop_and_a_start(rig: Rig) -> None:
         heard.heard.clear()
         await rig.restart(unit)
         assert await heard.until("start") == ["kill 15", *in_order(rig, die="die 0"), "start"]
+        await engine.remove(container)
+
+    lives(rig, Act.OBEY, live)
+
+
+def test_a_pause_is_told_and_shown(rig: Rig) -> None:
+    async def live(engine: Engine, heard: Ear, unit: str, container: ContainerId) -> None:
+        await rig.pause(unit)
+        await heard.until("pause")
+        for thorough in (False, True):
+            (seen,) = await observed(engine, unit, thorough=thorough)
+            assert (seen.running, seen.beyond) == (True, Beyond.PAUSED)
+        assert await failure(engine.exec_create(container, ("true",))) is Failure.CONFLICT
+        await rig.unpause(unit)
+        assert await heard.until("unpause") == ["create", "start", "pause", "unpause"]
+        (seen,) = await observed(engine, unit, thorough=True)
+        assert (seen.running, seen.beyond) == (True, Beyond.NOTHING)
+        await engine.remove(container)
+
+    lives(rig, Act.OBEY, live)
+
+
+def test_a_stop_signal_lets_a_paused_container_go_on(rig: Rig) -> None:
+    """So that it is stopped like any other one: by its signal, and killed if it ignores it."""
+
+    async def live(engine: Engine, heard: Ear, unit: str, container: ContainerId) -> None:
+        await rig.pause(unit)
+        await heard.until("pause")
+        await engine.signal(container, "SIGTERM")
+        assert sorted(await heard.until("die 0", "unpause")) == sorted(
+            ["create", "start", "pause", "kill 15", "unpause", "die 0"]
+        )
+        await engine.start(container)
+        await rig.pause(unit)
+        await engine.signal(container, "SIGKILL")
+        await heard.until("die 137")
+        await engine.start(container)
+        await rig.pause(unit)
+        await engine.restart(container, Seconds(1))
+        (seen,) = await observed(engine, unit, thorough=True)
+        assert (seen.running, seen.beyond) == (True, Beyond.NOTHING)
         await engine.remove(container)
 
     lives(rig, Act.OBEY, live)

@@ -22,8 +22,10 @@ from units.events import (
     ContainerDied,
     ContainerKilled,
     ContainerOomed,
+    ContainerPaused,
     ContainerStarted,
     ContainerStopped,
+    ContainerUnpaused,
     EngineFact,
     HealthReported,
     Observed,
@@ -31,7 +33,7 @@ from units.events import (
 from units.health import Health
 from units.quantities import Seconds
 from units.spec import ContainerId, UnitName, Via
-from units.unit import Failure, Look
+from units.unit import Beyond, Failure, Look
 
 UNIT = UnitName("console")
 ID = ContainerId("18667f9dfccf30a8faa19239c1c6b5ff2a524cb1c27af70523f7f68341ac07cb")
@@ -63,6 +65,8 @@ def raw_event(action: str, **attributes: str) -> dict[str, Any]:
         (raw_event("die", exitCode="137", execDuration="1"), ContainerDied(UNIT, ID, 137)),
         (raw_event("die"), ContainerDied(UNIT, ID, 255)),
         (raw_event("stop"), ContainerStopped(UNIT, ID)),
+        (raw_event("pause"), ContainerPaused(UNIT, ID)),
+        (raw_event("unpause"), ContainerUnpaused(UNIT, ID)),
         (raw_event("oom"), ContainerOomed(UNIT, ID)),
         (raw_event("destroy"), ContainerDestroyed(UNIT, ID)),
         (raw_event("health_status: healthy"), HealthReported(UNIT, ID, Health.HEALTHY)),
@@ -79,7 +83,7 @@ def test_an_event_of_ours_is_a_fact(raw: dict[str, Any], fact: EngineFact) -> No
 @pytest.mark.parametrize(
     "action",
     [
-        *("exec_create: sh -c true", "exec_start: sh -c true", "exec_die", "restart", "rename", "pause", "resize"),
+        *("exec_create: sh -c true", "exec_start: sh -c true", "exec_die", "restart", "rename", "resize"),
         *("health_status: running", "health_status", "no such action", ""),
     ],
 )
@@ -117,13 +121,14 @@ def seen(**fields: Any) -> Observed:
         (row("running", "Up 3 minutes (healthy)"), seen(running=True, health=Health.HEALTHY)),
         (row("running", "Up 3 minutes (unhealthy)"), seen(running=True, health=Health.UNHEALTHY)),
         (row("running", "Up Less than a second (health: starting)"), seen(running=True, health=Health.STARTING)),
-        (row("paused", "Up 2 seconds (Paused)"), seen(running=True)),
+        (row("paused", "Up 2 seconds (Paused)"), seen(running=True, beyond=Beyond.PAUSED)),
         (row("exited", "Exited (137) 2 minutes ago"), seen(exit_code=137)),
         (row("exited", "Exited (0) Less than a second ago"), seen()),
         (row("exited", "Exited (-1) About an hour ago"), seen(exit_code=-1)),
         (row("created", "Created"), seen(created=True)),
-        (row("dead", "Dead"), seen()),
-        (row("removing", "Removal In Progress"), seen()),
+        (row("dead", "Dead"), seen(beyond=Beyond.DEAD)),
+        (row("restarting", "Restarting (1) 2 seconds ago"), seen(beyond=Beyond.RESTARTING)),
+        (row("removing", "Removal In Progress"), seen(beyond=Beyond.REMOVING)),
         (row("running", "Up 1 second", Names=["/taker/alias", "/uu"]), seen(running=True)),
         (row("running", "Up 1 second", Names=None), seen(running=True, name="")),
     ],
@@ -184,7 +189,8 @@ def test_an_inspect_tells_the_rest(found: dict[str, Any], expected: Observed) ->
     assert told is not None
     assert told.ran_for == pytest.approx(expected.ran_for, abs=1e-3)
     assert (told.started > 0) == (told.ran_for > 0 or found["State"]["StartedAt"].startswith("2037"))
-    assert told.look == Look()
+    within = 31 if found["Config"].get("Healthcheck") == CHECK else 60
+    assert told.look == Look(check_within=Seconds(within))
     assert {**fields(told), **UNTOLD} == {**fields(expected), **UNTOLD}
 
 

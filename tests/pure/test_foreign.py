@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
-from supervisor.config.foreign_labels import WatchPolicy, spec_of
+from supervisor.config.foreign_labels import MASTERS, WatchPolicy, spec_of
 from supervisor.engine.decode import ContainerSummary
+from supervisor.views.status import shown_reason
 from units.quantities import Seconds
 from units.spec import ContainerId, Kind, OnUnhealthy, UnitName, UnitSpec, Via
+from units.unit import Unit
 
 OLD, NEW = ContainerId("a" * 64), ContainerId("b" * 64)
 NAMES = {OLD: "vpn", NEW: "vpn"}
@@ -69,7 +71,9 @@ def test_links_and_volumes() -> None:
         ({"dockwarden.enable": "false"}, WatchPolicy(everything=True), False),
         ({"dockwarden.enable": "false", "autoheal": "true"}, WatchPolicy(), False),
         ({"dockwarden.enable": "perhaps"}, WatchPolicy(), False),
-        ({"dockwarden.enable": "true", "com.docker.swarm.task.id": "x"}, WatchPolicy(), False),
+        ({"dockwarden.enable": "true", "com.docker.swarm.task.id": "x"}, WatchPolicy(), True),
+        ({"autoheal": "true", "supervisor_managed": ""}, WatchPolicy(), True),
+        ({"dockwarden.enable": "true", "dockwarden.unit": "x"}, WatchPolicy(), False),
         ({"dockwarden.enable": "true"}, WatchPolicy(own=frozenset({"c" * 12})), False),
     ],
 )
@@ -106,3 +110,19 @@ def test_a_stop_that_the_engine_undoes_is_told() -> None:
     assert made(portrait(labels=labels, policy="always"), wants).heal.action is OnUnhealthy.STOP
     (told,) = said
     assert told.startswith("dockwarden.health.action: 'stop' does not last: its restart policy (always)")
+
+
+@pytest.mark.parametrize("label", MASTERS)
+def test_who_has_another_master_is_left_to_it_and_said_to_be(label: str) -> None:
+    """Nothing is done for ``--all``, or for a stale reference; a label of its own overrules that."""
+    one = made(portrait(labels={label: "x"}, joins=((Via.NET, NEW),)), WatchPolicy(everything=True))
+    assert (one.relink, one.heal.action, one.checks) == (False, OnUnhealthy.NONE, ())
+    assert one.master == MASTERS[label]
+    unit = Unit(one, reason="found running")
+    assert shown_reason(unit) == f"found running; left to {MASTERS[label]}"
+    assert made(portrait(labels={"app": "x"}), WatchPolicy(everything=True)).master == ""
+
+
+def test_who_asks_for_it_has_no_other_master() -> None:
+    one = made(portrait(labels={"io.balena.supervised": "", "dockwarden.enable": "true"}))
+    assert (one.master, one.relink) == ("", True)

@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import random
 import ssl
+import subprocess
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,19 +18,54 @@ import pytest
 
 from supervisor.dockerd.tls import certificates
 from supervisor.dockerd.tls.certificates import Purpose
+from supervisor.engine import decode_checks
 from supervisor.engine.port import ContainerAddress, ExecId
 from supervisor.runtime import probes
-from supervisor.runtime.netns import socket_of
-from supervisor.runtime.probes import ProbeResult, Probes
+from supervisor.runtime.health_scheduler import HealthScheduler, _Run
+from supervisor.runtime.loop import Inbox
+from supervisor.runtime.netns import _as_old, socket_of
+from supervisor.runtime.probes import NO_WAY, ProbeResult, Probes
 from tests.simulation import virtual_loop
 from tests.simulation.engine_model import FakeEngine
 from units.health import Check, Exec, Http, Tcp
-from units.quantities import Seconds
-from units.spec import ContainerId
+from units.quantities import Instant, Seconds
+from units.spec import ContainerId, UnitName
 
 BOX = ContainerId("b" * 64)
+FAR = ContainerAddress(0, "10.9.9.9", host_network=False)
 HERE = ContainerAddress(0, "", host_network=True)
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine"
+
+
+class Placed:
+    """An engine of which only where its containers are is asked."""
+
+    def __init__(self, where: ContainerAddress) -> None:
+        self._where = where
+
+    async def whereabouts(self, _container: ContainerId) -> ContainerAddress:
+        return self._where
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(name)
+
+
+class Answering:
+    """Passes once, if at all, and then there is this error."""
+
+    def __init__(self, code: int, *, passed_before: bool) -> None:
+        self._code, self._passes = code, passed_before
+
+    async def ask(self, _check: Check, _container: ContainerId, _where: ContainerAddress) -> ProbeResult:
+        if self._passes:
+            self._passes = False
+            return ProbeResult(passed=True, output="", kind="passed")
+        return ProbeResult(passed=False, output="no way", kind="failed", no_way=self._code in NO_WAY)
+
+
+class Unmeasured:
+    def probed(self, *_: object) -> None: ...
+
 
 Serving = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -172,7 +210,7 @@ def test_a_named_host_without_an_address_fails() -> None:
 def test_a_process_of_another_container_is_never_entered() -> None:
     """The number of a process that has ended is another one's by now."""
     with pytest.raises(OSError, match="does not belong to container"):
-        socket_of(os.getpid(), "f" * 64)
+        socket_of(ContainerAddress(os.getpid(), "", host_network=False), "f" * 64)
 
 
 class Slow(FakeEngine):
@@ -288,3 +326,90 @@ def test_a_host_that_is_none_ends_nothing(host: str) -> None:
         return await Probes(FakeEngine(random.Random(1))).ask(Check("c", Tcp(1, host)), BOX, HERE)
 
     assert not asyncio.run(main()).passed
+
+
+def without_a_way(code: int, *, passed_before: bool = False, where: ContainerAddress = FAR) -> list[str]:
+    """What three questions come to, and what is told, when the network answers with this."""
+    told: list[str] = []
+
+    async def main() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            inbox = Inbox(asyncio.get_running_loop().time)
+            asker = Answering(code, passed_before=passed_before)
+            prober = HealthScheduler(
+                Placed(where), inbox, tasks, Unmeasured(), chance=lambda: 0.5, probes=asker,
+                unasked=lambda unit, check, why: told.append(f"{unit} {check}: {why}"),
+            )  # fmt: skip
+            check = Check("web", Tcp(80), retries=1, start_period=Seconds(0), interval=Seconds(1))
+            run = _Run(UnitName("web"), BOX, 1, Instant(0), (check,))
+            prober._runs[run.unit] = run
+            for _ in range(3 + passed_before):
+                await prober._ask(run, check, Seconds(100), 0.0)
+            told.extend(one.outcome.kind for one in run.told["web"])
+            while inbox.depth:
+                told.append(str(getattr(inbox.take().event, "health", "")))
+            prober.close()
+
+    virtual_loop.run(main())
+    return told
+
+
+@pytest.mark.parametrize("code", [errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EPERM])
+def test_what_could_not_be_asked_did_not_answer_no(code: int) -> None:
+    """Until it has passed once, that there is no way is no verdict, and is told once."""
+    assert without_a_way(code) == ["web web: no way", "error", "error", "error"]
+
+
+def test_who_was_reached_before_and_is_not_any_more_has_failed() -> None:
+    told = without_a_way(errno.EHOSTUNREACH, passed_before=True)
+    assert told == ["passed", "failed", "failed", "failed", "healthy", "unhealthy"]
+
+
+def test_a_refusal_is_an_answer() -> None:
+    assert without_a_way(errno.ECONNREFUSED) == ["failed", "failed", "failed", "unhealthy"]
+
+
+def test_no_address_of_a_rootless_engine_is_asked() -> None:
+    """Its networks are not ours: at such an address there may be anybody, or nobody."""
+
+    async def ask(where: ContainerAddress) -> ProbeResult:
+        return await Probes(None).ask(Check("web", Tcp(1), timeout=Seconds(0.3)), BOX, where)
+
+    for host_network in (False, True):
+        where = ContainerAddress(2**22 + 1, "127.0.0.1", host_network=host_network, elsewhere=True)
+        told = asyncio.run(ask(where))
+        assert told.kind == "error"
+        assert "its engine is rootless" in told.output
+
+
+def test_a_pid_is_proved_by_the_namespace_that_the_engine_kept() -> None:
+    """Where there are no cgroups to read it from; one that is used again is somebody else's."""
+    mine = ContainerAddress(os.getpid(), "", host_network=False, sandbox=f"/proc/{os.getpid()}/ns/net")
+    if os.geteuid() == 0:
+        socket_of(mine, "f" * 64).close()
+    for other in (
+        replace(mine, sandbox="/proc/self/ns/pid"),
+        replace(mine, sandbox="/no/such"),
+        replace(mine, sandbox=""),
+    ):
+        with pytest.raises(ProcessLookupError):
+            socket_of(other, "f" * 64)
+
+
+def test_a_pid_is_proved_by_when_its_process_was_started() -> None:
+    began = time.time()
+    child = subprocess.Popen(["sleep", "100"])
+    try:
+        assert _as_old(child.pid, began)
+        assert not _as_old(child.pid, began - 60)
+        assert not _as_old(child.pid, 0.0)
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_an_engine_says_that_it_is_rootless() -> None:
+    assert decode_checks.rootless({"SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless"]})
+    assert not decode_checks.rootless({"SecurityOptions": ["name=seccomp,profile=rootless"]})
+    assert not decode_checks.rootless({"SecurityOptions": None})
+    assert not decode_checks.rootless([])

@@ -162,7 +162,8 @@ def test_ill_for_another_s_sake() -> None:
     spent.story.change("console", budget=replace(spent.story.unit("console").budget, restarts=(Instant(99),) * 5))
     spent.feed(ill)
     assert withheld(spent) == ["start-limit} 1"]
-    dry = Watched(Story.of(replace(spec("console"), dry=True)))
+    dry = Watched(Story.of(spec("console")))
+    dry.story.world = replace(dry.story.world, dry=True)
     dry.connect("console")
     dry.feed(ill)
     assert withheld(dry) == ["dry-run} 1"]

@@ -9,6 +9,7 @@ It speaks the engine's own event messages, so ``decode`` is part of every simula
 - The last 256 events can be replayed; a restart of the engine loses them all.
 - Containers outlive their engine. Who dies meanwhile dies in silence. Without live-restore the next engine ends those
   that are left before it serves: ``kill`` 15, and the events of a stop, to be replayed.
+- A stop signal lets a paused container go on; it dies of it.
 - A frozen engine answers nothing and tells nothing; what it was asked meanwhile it does as it goes on.
 - The members of a pid namespace die before its owner, and a busy engine tells of the owner seconds later.
 
@@ -47,7 +48,7 @@ from units.labels import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
 from units.quantities import Seconds
 from units.spec import ContainerId, UnitName, UnitSpec, Via
 from units.tables.storage import ContextFacts
-from units.unit import Failure, Look
+from units.unit import Beyond, Failure, Look
 
 T = TypeVar("T")
 Order = Literal["20.10", "26.1"]
@@ -90,6 +91,8 @@ class Program:
 FULL = "no space left on device"
 SAID = {Failure.HELD: "id already in use", Failure.EXHAUSTED: FULL}
 """Refusals in an engine's words."""
+HEARD = 5.0
+"""Seconds until everybody knows of a pause."""
 NO_PROCESS = 2**22 + 1
 """A pid that no Linux gives."""
 
@@ -126,6 +129,8 @@ class Lies:
     """Streams stay open and tell nothing new; what is replayed at their beginning is told."""
     full: bool = False
     """There is no space left: nothing is created, and nothing starts."""
+    refuses: frozenset[str] = frozenset()
+    """Calls that a proxy before it does not let pass."""
     replay: float = 0.0
     """Seconds until a stream tells what is replayed at its beginning: the engine is busy."""
 
@@ -159,6 +164,8 @@ class Container:
     """It died while the engine was away."""
     held: bool = False
     """What a dead engine left of its last run makes each further start fail."""
+    paused: bool = False
+    paused_at: float = 0.0
     taken: bool = False
     """Its last run ended with the owner of the pid namespace that it lives in."""
     changed_at: float = 0.0
@@ -240,6 +247,8 @@ class FakeEngine:
         self.containers: dict[ContainerId, Container] = {}
         self.violations: list[str] = []
         """Two containers of one unit ran at once, and the second start was ours."""
+        self.disturbed: list[str] = []
+        """Calls that would have ended a paused container's pause."""
         self.stopped: set[str] = set()
         """The names of those that a person has stopped or restarted through the engine."""
         self._thaw: asyncio.Future[None] | None = None
@@ -348,7 +357,7 @@ class FakeEngine:
         return await self._call("inspect", container, effect)
 
     async def restart(self, container: ContainerId, grace: Seconds | None) -> None:
-        found = await self._call("restart", container, lambda: self._get(container))
+        found = await self._call("restart", container, lambda: self._disturb(container))
         if found.running:
             await self.stop(container, grace)
         if not found.running and self.up and found.ident in self.containers:
@@ -385,6 +394,10 @@ class FakeEngine:
         def effect() -> ExecId:
             if not self._get(container).running:
                 raise EngineError(Failure.NOT_RUNNING, f"Container {container} is not running")
+            if self._get(container).paused:
+                raise EngineError(
+                    Failure.CONFLICT, f"container {container} is paused, unpause the container before exec"
+                )
             ident = ExecId(f"{next(self._idents):064x}")
             self._execs[ident] = command
             return ident
@@ -418,7 +431,7 @@ class FakeEngine:
         return await self._call("inspect", name, effect)
 
     async def stop(self, container: ContainerId, grace: Seconds | None) -> None:  # noqa: ARG002 - the model has its own
-        found = await self._call("stop", container, lambda: self._get(container))
+        found = await self._call("stop", container, lambda: self._disturb(container))
         self._stop(found.name, "stop")
         while found.running and self.up:  # noqa: ASYNC110 - a real one answers after the end, too
             await asyncio.sleep(0.01)
@@ -437,12 +450,14 @@ class FakeEngine:
 
     async def signal(self, container: ContainerId, signal: str) -> None:
         await self._call(
-            "signal", f"{container} {signal}", lambda: self._signal(self._get(container), decode.signal_number(signal))
+            "signal",
+            f"{container} {signal}",
+            lambda: self._signal(self._disturb(container), decode.signal_number(signal)),
         )
 
     async def rename(self, container: ContainerId, name: str) -> None:
         def effect() -> None:
-            found = self._get(container)
+            found = self._disturb(container)
             self._refuse_taken(name)
             found.name = name
 
@@ -561,6 +576,24 @@ class FakeEngine:
         else:
             self._stop(name, "restart")
 
+    def person_pause(self, name: str) -> None:
+        """A frozen program answers no check: engines were seen to count that."""
+        if (found := self.named(name)) is not None and found.running and not found.paused and not found.ending:
+            found.paused, found.paused_at = True, self._loop.time()
+            self._emit("pause", found)
+            if found.health is not Health.NONE and self.chance.random() < 0.5:
+                self._later(self.chance.uniform(0.1, 5), found, self._time_out)
+
+    def _time_out(self, container: Container) -> None:
+        if container.paused:
+            self._turn(container, Health.UNHEALTHY)
+
+    def person_unpause(self, name: str) -> None:
+        if (found := self.named(name)) is not None and found.paused:
+            found.paused = False
+            self._emit("unpause", found)
+            self._plan_health(found)
+
     def person_kill(self, name: str, signal: int = 9) -> None:
         if (found := self.named(name)) is not None and found.running and self.up:
             self._signal(found, signal)
@@ -661,6 +694,8 @@ class FakeEngine:
             await self._unanswered(operation, effect)
             self._reach(operation, generation)
         self.calls.append((self._loop.time(), operation, subject))
+        if operation in self.lies.refuses:
+            raise EngineError(Failure.REFUSED, f"{operation}: 403 Forbidden by administrative rules")
         lot = self.chance.random() - self.faults.before
         if lot < 0:
             raise await self._fault(operation)
@@ -714,6 +749,12 @@ class FakeEngine:
         found = self.containers.get(container)
         if found is None:
             raise EngineError(Failure.NOT_FOUND, f"No such container: {container}")
+        return found
+
+    def _disturb(self, container: ContainerId) -> Container:
+        found = self._get(container)
+        if found.paused and self._loop.time() - found.paused_at > HEARD:
+            self.disturbed.append(found.name)
         return found
 
     def _refuse_taken(self, name: str) -> None:
@@ -836,6 +877,9 @@ class FakeEngine:
         if not container.running:
             raise EngineError(Failure.NOT_RUNNING, f"Container {container.ident} is not running")
         self._emit("kill", container, signal=str(number))
+        if container.paused and (number == 9 or number in TERMINAL):  # Engines let it go on, to take the signal.
+            container.paused = False
+            self._emit("unpause", container)
         if number == 9:
             self._later(self.chance.uniform(0.005, 0.05), container, lambda one: self._end(one, 137))
         elif number in TERMINAL and (delay := container.program.term) is not None:
@@ -907,6 +951,7 @@ class FakeEngine:
     def _die(self, container: Container, exit_code: int) -> None:
         self._take_along(self._tenants(container))
         container.state, container.exit_code, container.ending = "exited", exit_code, False
+        container.paused = False
         container.changed_at = self._loop.time()
         container.unheard = not self.up
         if not self.up and self.chance.random() < 0.5:
@@ -979,6 +1024,7 @@ class FakeEngine:
             name=container.name,
             running=container.running,
             created=container.state == "created",
+            beyond=Beyond.PAUSED if container.paused else Beyond.NOTHING,
             exit_code=container.exit_code,
             oom=container.oom and thorough,
             health=health,

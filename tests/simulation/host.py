@@ -360,8 +360,10 @@ async def misfortune(host: SimulatedHost) -> None:
         lambda: relaunch(host),
         lambda: reconfigure(host),
         lambda: reboot(host),
+        lambda: engine.person_pause(name),
+        lambda: engine.person_unpause(name),
     ]
-    done = chance.choices(deeds, (6, 1, 4, 2, 2, 2, 2, 1, 4, 1, 1, 1, 1, 2, 1))[0]()
+    done = chance.choices(deeds, (6, 1, 4, 2, 2, 2, 2, 1, 4, 1, 1, 1, 1, 2, 1, 1, 1))[0]()
     if done is not None:
         await done
 
@@ -429,7 +431,7 @@ def stranded(world: World) -> list[str]:
     for unit in world.units.values():
         if not unit.wanted:
             continue
-        if unit.phase in {Phase.READY, Phase.RUNNING, Phase.COMPLETED}:
+        if unit.phase in {Phase.READY, Phase.RUNNING, Phase.PAUSED, Phase.COMPLETED}:
             continue
         if unit.phase in {Phase.FAILED, Phase.CRASH_LOOP, Phase.BACKOFF, Phase.IMAGE_MISSING}:
             continue

@@ -32,6 +32,8 @@ from units.actions.ending import (
     try_engine_later,
     unwant,
 )
+from units.actions.pausing import pause, unpause, unpause_with_deadline
+from units.actions.refusing import note_refusal, refuse, resume
 from units.actions.starting import (
     ANSWER_DEADLINE,
     adopt_and_complete,
@@ -88,13 +90,14 @@ from units.actions.stopping import (
 __all__ = [
     "ANSWER_DEADLINE", "FREE", "UNKNOWN", "adopt_and_complete", "adopt_and_cycle", "adopt_and_follow",
     "adopt_and_halt", "adopt_and_retire", "adopt_and_start", "adopt_id", "after_clearing", "after_death",
-    "after_loss", "after_owner", "after_pardon", "after_pause", "after_revocation", "after_stop", "after_wish",
-    "after_wish_to_restart", "ask_to_remake", "await_owner", "await_room", "await_verdict", "back_off",
-    "blame_memory", "bow", "create", "cycle", "dead", "doubt", "doubt_and_back_off", "doubt_signal", "drain",
-    "end", "fail", "finish", "follow", "forget_container", "forgive", "give_up_waiting", "halt", "heal",
-    "heal_anew", "heed", "hold_volumes", "insist", "kill", "kill_later", "leave_unkillable", "loop",
-    "miss_image", "note_clearing", "note_kill", "note_oom", "note_stop", "note_taken", "probe_later", "pull",
-    "put_to_rest", "relink", "remake", "remake_held", "remember_pull", "repeat", "repeat_soon", "retire", "run",
-    "run_with_deadline", "start", "stay", "time_out", "try_engine_later", "unstarted", "unwant", "wait", "want",
-    "want_again",
+    "after_loss", "after_owner", "after_pardon", "after_pause", "after_revocation", "after_stop",
+    "after_wish", "after_wish_to_restart", "ask_to_remake", "await_owner", "await_room", "await_verdict",
+    "back_off", "blame_memory", "bow", "create", "cycle", "dead", "doubt", "doubt_and_back_off",
+    "doubt_signal", "drain", "end", "fail", "finish", "follow", "forget_container", "forgive",
+    "give_up_waiting", "halt", "heal", "heal_anew", "heed", "hold_volumes", "insist", "kill", "kill_later",
+    "leave_unkillable", "loop", "miss_image", "note_clearing", "note_kill", "note_oom", "note_refusal",
+    "note_stop", "note_taken", "pause", "probe_later", "pull", "put_to_rest", "refuse", "relink", "remake",
+    "remake_held", "remember_pull", "repeat", "repeat_soon", "resume", "retire", "run", "run_with_deadline",
+    "start", "stay", "time_out", "try_engine_later", "unpause", "unpause_with_deadline", "unstarted",
+    "unwant", "wait", "want", "want_again",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ from units.quantities import NEVER, Seconds
 from units.records import replace
 from units.restart import After, CrashLoop, spread
 from units.spec import Kind, Via
-from units.unit import Failure, Phase, Reason, StoppedBy, Unit
+from units.unit import Beyond, Failure, Phase, Reason, StoppedBy, Unit
 from units.words import duration
 
 VERDICT_GRACE = Seconds(1)
@@ -130,7 +130,13 @@ FREE = frozenset({None, Reason.MANUAL, Reason.CONFIG, Reason.EXTERNAL, Reason.CO
 """Starts that are not charged to the restart budget."""
 
 
-UNKNOWN: Mapping[str, Any] = {"health": Health.NONE, "reports": {}, "look": None, "unread": ""}
+UNKNOWN: Mapping[str, Any] = {
+    "health": Health.NONE,
+    "reports": {},
+    "look": None,
+    "unread": "",
+    "beyond": Beyond.NOTHING,
+}
 """Reset when the unit gets another container: health and inspection were of the previous one."""
 
 

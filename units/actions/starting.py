@@ -13,12 +13,12 @@ from units.commands import (
 from units.guards import lacking
 from units.healing import unexamined
 from units.machine import Moved, View, arm
-from units.quantities import Instant, Seconds
+from units.quantities import NEVER, Instant, Seconds
 from units.records import replace
 from units.relinking import rejoined, worn
 from units.restart import recent, spread
 from units.spec import Place
-from units.unit import Budget, Phase, Reason, Stamp, StoppedBy, Unit
+from units.unit import Beyond, Budget, Phase, Reason, Stamp, StoppedBy, Unit
 from units.words import duration
 
 ANSWER_DEADLINE = Seconds(45)
@@ -170,6 +170,11 @@ def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Moved:
             begun=Stamp(0 if event.found else view.moment.seq, event.at),
             run=unit.run + 1,
             ailing="",
+            beyond=Beyond.NOTHING,
+            resumed=NEVER,
+            refused="",
+            refusals=0,
+            refused_until=NEVER,
             reason=reason,
             restarts=unit.restarts + (1 if unit.pending is not None or (outside and not unit.fresh) else 0),
             fresh=False,

@@ -21,15 +21,16 @@ from units.quantities import Seconds
 from units.records import replace
 from units.spec import BINDING_MODES, Kind, OnUnhealthy
 from units.tables.shared import both_hold, then
-from units.unit import Phase, Reason, StoppedBy, Unit
+from units.unit import Beyond, Phase, Reason, StoppedBy, Unit
 from units.words import duration
 
 P = Phase
 UP = (P.RUNNING, P.READY)
+ALIVE = (*UP, P.PAUSED)
 RETRYING = (P.BACKOFF, P.CRASH_LOOP, P.FAILED)
 IDLE = (P.INACTIVE, P.WAITING, *RETRYING)
 AT_WORK = (P.CREATING, P.STARTING, P.STOPPING)
-PHASES = (*IDLE, *AT_WORK, *UP, P.EXITED)
+PHASES = (*IDLE, *AT_WORK, *ALIVE, P.EXITED)
 
 ENGINE_FIRST = Seconds(3)
 """The engine's own restart policy gets this long to restart it first."""
@@ -45,6 +46,8 @@ def left_behind(unit: Unit, _event: Any, view: View) -> bool:
     """
     if not (unit.spec.expected and unit.spec.relink and unit.container) or unit.stopped_by is not StoppedBy.NOBODY:
         return False
+    if unit.beyond is not Beyond.NOTHING:
+        return False  # The engine is at it.
     known = unit.run > 0 or (unit.look is not None and bool(unit.look.failed))
     return known and any(edge.via in BINDING_MODES for edge in view.links.leaders.get(unit.name, ()))
 
@@ -142,7 +145,7 @@ def give_engine_time(unit: Unit, _event: Any, view: View) -> Moved:
     return arm(replace(unit, pending=Reason.RELINK, reason=reason, relinked_via=()), Timer.RETRY, ENGINE_FIRST)
 
 
-def note_refusal(unit: Unit, event: fact.CreateFailed, _view: View) -> Moved:
+def say_failed(unit: Unit, event: fact.CreateFailed, _view: View) -> Moved:
     """The re-creation failed and was undone: note why."""
     return Moved(replace(unit, reason=event.message))
 
@@ -204,7 +207,6 @@ def healing_rows() -> tuple[Edge[Any], ...]:
 def linked() -> tuple[Edge[Any], ...]:
     asked = (fact.PeerChanged, fact.LookDue)
     return (
-        *(row for on in asked for row in rows(UP, on, None, relinking.only_say, relinking.unlinked_dry)),
         *(row for on in asked for row in rows(UP, on, None, relinking.settle, relinking.unlinked_too_soon)),
         *(row for on in asked for row in rows(UP, on, P.CREATING, relink_anew, relinking.unlinked_for_good)),
         *(row for on in asked for row in rows(UP, on, P.STOPPING, relink, relinking.unlinked)),
@@ -225,25 +227,33 @@ def refused(at: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
     )
 
 
-BEGUN = (P.STARTING, *UP)
+BEGUN = (P.STARTING, *ALIVE)
+STILL_SOUND = both_hold(given.same_run, given.sound)
 EDGES: tuple[Edge[Any], ...] = (
     # it runs
+    *rows((*IDLE, P.EXITED, P.CREATING, P.STARTING), fact.ContainerStarted, P.READY, do.resume, STILL_SOUND),
+    *rows((*IDLE, P.EXITED, P.CREATING, P.STARTING), fact.ContainerStarted, P.RUNNING, do.resume, given.same_run),
     *rows((P.STOPPING,), fact.ContainerStarted, P.RUNNING, run_again, given.checked),
     *rows((P.STOPPING,), fact.ContainerStarted, P.READY, run_again),
     *rows((*IDLE, P.EXITED, P.CREATING, P.STARTING), fact.ContainerStarted, P.RUNNING, do.run, given.checked),
     *rows((*IDLE, P.EXITED, P.CREATING, P.STARTING), fact.ContainerStarted, P.READY, do.run),
     *linked(),
     *examined(),
+    # it was paused by a person
+    *rows(UP, fact.ContainerPaused, P.PAUSED, do.pause),
+    *rows((P.PAUSED,), fact.ContainerUnpaused, P.READY, do.unpause, given.sound),
+    *rows((P.PAUSED,), fact.ContainerUnpaused, P.RUNNING, do.unpause),
+    *rows((P.PAUSED,), fact.HealthReported, None, healing.note_health),
     # it died
-    *rows(UP, fact.ContainerDied, P.INACTIVE, do.bow, given.was_stopped),
-    *rows(UP, fact.ContainerDied, P.EXITED, do.await_owner, given.perhaps_taken_along),
-    *rows(UP, fact.ContainerDied, P.EXITED, do.await_verdict, given.maybe_stopped),
-    *rows((P.STARTING, *UP), fact.ContainerDied, P.INACTIVE, leave),
+    *rows(ALIVE, fact.ContainerDied, P.INACTIVE, do.bow, given.was_stopped),
+    *rows(ALIVE, fact.ContainerDied, P.EXITED, do.await_owner, given.perhaps_taken_along),
+    *rows(ALIVE, fact.ContainerDied, P.EXITED, do.await_verdict, given.maybe_stopped),
+    *rows(BEGUN, fact.ContainerDied, P.INACTIVE, leave),
     *rows((P.EXITED,), fact.ContainerStopped, P.INACTIVE, do.bow),
     *rows((P.INACTIVE,), fact.ContainerStopped, P.INACTIVE, do.bow, given.of_somebody),
     *go((P.EXITED,), fact.VerdictDue, do.after_owner, given.taken_along),
     *rows((P.EXITED,), fact.VerdictDue, P.INACTIVE, leave),
-    *rows((*IDLE, *UP, P.EXITED, P.STARTING, P.STOPPING), fact.ContainerDestroyed, P.INACTIVE, lose),
+    *rows((*IDLE, *ALIVE, P.EXITED, P.STARTING, P.STOPPING), fact.ContainerDestroyed, P.INACTIVE, lose),
     *rows((P.CREATING,), fact.ContainerDestroyed, None, do.forget_container),
     *rows(BEGUN, fact.ContainerKilled, None, do.note_clearing, given.of_the_engine),
     *rows(BEGUN, fact.ContainerKilled, None, do.note_kill),
@@ -251,12 +261,20 @@ EDGES: tuple[Edge[Any], ...] = (
     *rows(BEGUN, fact.ContainerOomed, None, do.note_oom),
     # it was re-created, by another tool or by us
     *rows((*IDLE, P.EXITED, P.CREATING), fact.ContainerCreated, None, renew_id),
+    *rows((P.CREATING,), fact.CreateFailed, P.READY, do.refuse, both_hold(given.ran_on, given.serving)),
+    *rows((P.CREATING,), fact.CreateFailed, P.RUNNING, do.refuse, given.ran_on),
     *rows((P.CREATING,), fact.CreateFailed, P.BACKOFF, do.try_engine_later, given.unreachable),
     *rows((P.CREATING,), fact.CreateFailed, P.FAILED, do.probe_later, given.refused_for_good),
     *rows((P.CREATING,), fact.CreateFailed, P.BACKOFF, do.await_room, given.exhausted),
     *rows((P.CREATING,), fact.CreateFailed, P.CRASH_LOOP, do.loop, given.loops),
     *rows((P.CREATING,), fact.CreateFailed, P.BACKOFF, do.doubt_and_back_off),
-    *rows(UP, fact.CreateFailed, None, note_refusal),
+    *rows(ALIVE, fact.CreateFailed, None, say_failed),
+    # it is not allowed to us
+    *rows((P.STOPPING,), fact.StartFailed, P.READY, do.refuse, both_hold(given.denied, given.serving)),
+    *rows((P.STOPPING,), fact.StartFailed, P.RUNNING, do.refuse, given.denied),
+    *rows((P.STOPPING,), fact.SignalFailed, P.READY, do.refuse, both_hold(given.denied, given.serving)),
+    *rows((P.STOPPING,), fact.SignalFailed, P.RUNNING, do.refuse, given.denied),
+    *rows(UP, fact.SignalFailed, None, do.note_refusal, given.denied),
     # our restart is under way
     *rows((P.STOPPING,), fact.ContainerDied, P.STARTING, await_start, given.goes_again),
     *rows((P.STOPPING,), fact.ContainerDied, P.INACTIVE, do.end),
@@ -281,7 +299,7 @@ EDGES: tuple[Edge[Any], ...] = (
     *go((P.INACTIVE, *RETRYING), fact.RestartAsked, do.after_wish_to_restart),
     *rows((P.WAITING, P.CREATING), fact.StartAsked, None, do.want),
     *rows((P.WAITING, P.CREATING), fact.RestartAsked, None, do.want),
-    *rows(UP, fact.RestartAsked, P.STOPPING, restart),
+    *rows(ALIVE, fact.RestartAsked, P.STOPPING, restart),
     *rows(BEGUN, fact.StopAsked, P.STOPPING, do.halt),
     *rows((*IDLE, P.EXITED), fact.StopAsked, P.INACTIVE, do.retire),
     *rows((P.STOPPING, P.CREATING), fact.StopAsked, None, do.unwant),
@@ -292,7 +310,12 @@ EDGES: tuple[Edge[Any], ...] = (
 )
 
 IGNORED = (
-    Ignored(BEGUN, (fact.StartAsked,), "it runs, or is about to"),
+    Ignored((*IDLE, *AT_WORK, P.EXITED), (fact.ContainerPaused,), "only what runs is left alone when it is paused"),
+    Ignored((*IDLE, *AT_WORK, *UP, P.EXITED), (fact.ContainerUnpaused,), "it was not paused, as far as is known"),
+    Ignored((P.PAUSED,), (fact.ContainerPaused,), "reported twice, by stream and snapshot"),
+    Ignored((P.PAUSED,), (fact.PeerChanged, fact.LookDue), "left alone; its peers are looked at when it goes on"),
+    Ignored((P.STARTING, *UP), (fact.StartAsked,), "it runs, or is about to"),
+    Ignored((P.PAUSED,), (fact.StartAsked,), "`docker unpause` lets it go on, `dockwarden restart` begins anew"),
     Ignored(
         (P.EXITED,), (fact.StartAsked, fact.RestartAsked), "it died a moment ago: the cause is still being determined"
     ),
@@ -302,8 +325,8 @@ IGNORED = (
         (fact.DrainAsked, fact.HurryAsked, fact.StopRevoked),
         "containers of a watched host keep running when the supervisor ends",
     ),
-    Ignored(UP, (fact.ContainerStarted,), "reported twice, by stream and snapshot"),
-    Ignored((*UP, P.STARTING, P.STOPPING), (fact.ContainerCreated,), "the next snapshot tells which one is the unit's"),
+    Ignored(ALIVE, (fact.ContainerStarted,), "reported twice, by stream and snapshot"),
+    Ignored((*BEGUN, P.STOPPING), (fact.ContainerCreated,), "the next snapshot tells which one is the unit's"),
     Ignored((*IDLE, P.CREATING, P.EXITED), (fact.ContainerDied,), "a late report: this death is known, or of no run"),
     Ignored(
         (P.WAITING, *RETRYING, P.CREATING, P.STOPPING),
@@ -319,12 +342,16 @@ IGNORED = (
     Ignored((P.STOPPING,), (fact.HealthReported,), "it is about to end"),
     Ignored(PHASES, (fact.ImagePulled, fact.PullFailed), "no image is pulled for a foreign unit"),
     Ignored((*IDLE, P.EXITED, P.STARTING, P.STOPPING), (fact.CreateFailed,), "a create that is no longer waited for"),
-    Ignored((*IDLE, *UP, P.EXITED, P.CREATING), (fact.StartFailed,), "a start that is no longer waited for"),
-    Ignored((*IDLE, P.EXITED, P.CREATING, *BEGUN), (fact.SignalFailed,), "a signal that is no longer waited for"),
-    Ignored((P.INACTIVE, P.WAITING, *AT_WORK, *UP, P.EXITED), (fact.RetryDue,), "a timer of an earlier phase"),
+    Ignored((*IDLE, *ALIVE, P.EXITED, P.CREATING), (fact.StartFailed,), "a start that is no longer waited for"),
+    Ignored(
+        (*IDLE, P.EXITED, P.CREATING, P.STARTING, P.PAUSED),
+        (fact.SignalFailed,),
+        "a signal that is no longer waited for",
+    ),
+    Ignored((P.INACTIVE, P.WAITING, *AT_WORK, *ALIVE, P.EXITED), (fact.RetryDue,), "a timer of an earlier phase"),
     Ignored((*IDLE, P.CREATING, *BEGUN, P.EXITED), (fact.KillDue,), "a timer of an earlier phase"),
-    Ignored((*IDLE, *AT_WORK, *UP), (fact.VerdictDue,), "a timer of an earlier phase"),
-    Ignored((*IDLE, *UP, P.EXITED), (fact.DeadlineDue,), "a timer of an earlier phase"),
+    Ignored((*IDLE, *AT_WORK, *ALIVE), (fact.VerdictDue,), "a timer of an earlier phase"),
+    Ignored((*IDLE, *ALIVE, P.EXITED), (fact.DeadlineDue,), "a timer of an earlier phase"),
     Ignored((*IDLE, *AT_WORK, P.EXITED), (fact.LookDue,), "only a unit that runs is looked at"),
     Ignored(PHASES, (fact.ContextLost,), "only user Docker runs in another unit's file system"),
     Ignored((*RETRYING, *AT_WORK, P.EXITED), (fact.PeerChanged,), "it has its own time to go on"),

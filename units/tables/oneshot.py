@@ -24,7 +24,7 @@ EDGES = (
     *running(Kind.ONESHOT, UP),
 )
 
-PHASES = (*IDLE, P.PULLING, P.CREATING, P.STARTING, *UP, P.DRAINING, P.STOPPING, P.EXITED)
+PHASES = (*IDLE, P.PULLING, P.CREATING, P.STARTING, *UP, P.PAUSED, P.DRAINING, P.STOPPING, P.EXITED)
 NO_CONTEXT = Ignored(PHASES, (fact.ContextLost,), "only user Docker runs in another unit's file system")
 
 UNWATCHED = Ignored(UP, (fact.LookDue,), "nothing is withheld from a unit that is to end anyway")

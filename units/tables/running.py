@@ -6,6 +6,7 @@ from typing import Any
 from units import actions as do
 from units import events as fact
 from units import guards as given
+from units import healing
 from units.events import UnitEvent
 from units.machine import Edge, Guard, Ignored, always, rows
 from units.spec import Kind
@@ -60,7 +61,9 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         kind: The kind of unit.
         up: The phases in which its process runs and no stop was requested.
     """
-    begun = (P.STARTING, *up)
+    goes_on: Any = do.unpause_with_deadline if kind is Kind.ONESHOT else do.unpause
+    alive = (*up, P.PAUSED)
+    begun = (P.STARTING, *alive)
     stopping, draining, exited = (P.STOPPING,), (P.DRAINING,), (P.EXITED,)
     stays = both_hold(given.vetoed, given.serving)
     return (
@@ -81,18 +84,23 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         *rows((P.STARTING,), fact.StartFailed, P.BACKOFF, do.doubt_and_back_off),
         *rows((P.STARTING,), fact.DeadlineDue, P.CRASH_LOOP, do.loop, given.loops),
         *rows((P.STARTING,), fact.DeadlineDue, P.BACKOFF, do.doubt_and_back_off),
+        # paused by a person
+        *rows(up, fact.ContainerPaused, P.PAUSED, do.pause),
+        *(rows((P.PAUSED,), fact.ContainerUnpaused, P.READY, goes_on, given.sound) if P.READY in up else ()),
+        *rows((P.PAUSED,), fact.ContainerUnpaused, P.RUNNING, goes_on),
+        *rows((P.PAUSED,), fact.HealthReported, None, healing.note_health),
         # up
-        *rows(up, fact.ContainerDied, P.INACTIVE, do.bow, given.was_stopped),
-        *rows(up, fact.ContainerDied, P.EXITED, do.await_owner, given.perhaps_taken_along),
-        *rows(up, fact.ContainerDied, P.EXITED, do.await_verdict, given.maybe_stopped),
-        *died(kind, up, fact.ContainerDied),
-        *died(kind, up, fact.ContainerDestroyed, container=False),
+        *rows(alive, fact.ContainerDied, P.INACTIVE, do.bow, given.was_stopped),
+        *rows(alive, fact.ContainerDied, P.EXITED, do.await_owner, given.perhaps_taken_along),
+        *rows(alive, fact.ContainerDied, P.EXITED, do.await_verdict, given.maybe_stopped),
+        *died(kind, alive, fact.ContainerDied),
+        *died(kind, alive, fact.ContainerDestroyed, container=False),
         *rows(begun, fact.ContainerKilled, None, do.note_kill),
         *rows(begun, fact.ContainerStopped, None, do.note_stop),
         *rows((P.STARTING, *FALLEN), fact.ContainerOomed, None, do.blame_memory, given.died_for_no_reason),
         *rows(begun, fact.ContainerOomed, None, do.note_oom),
         *rows(up, fact.SpecChanged, P.STOPPING, do.cycle, given.is_stale),
-        *rows(up, fact.RestartAsked, P.STOPPING, do.cycle),
+        *rows(alive, fact.RestartAsked, P.STOPPING, do.cycle),
         *rows(begun, fact.ResetAsked, None, do.forgive),
         *rows(begun, fact.StopAsked, P.STOPPING, do.halt),
         # dead, and perhaps stopped by a person
@@ -150,11 +158,20 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
 
 def silence(up: tuple[Phase, ...]) -> tuple[Ignored, ...]:
     """The cells of services and oneshots that have no row."""
-    begun = (P.STARTING, *up)
+    alive = (*up, P.PAUSED)
+    begun = (P.STARTING, *alive)
     going = (P.STOPPING, P.DRAINING)
     still = (*IDLE, P.PULLING, P.CREATING, P.EXITED)
     return (
-        Ignored((*begun, P.DRAINING), (fact.StartAsked,), "it runs, or is about to"),
+        Ignored(
+            (P.STARTING, *still, *going), (fact.ContainerPaused,), "only what runs is left alone when it is paused"
+        ),
+        Ignored((P.STARTING, *up, *still, *going), (fact.ContainerUnpaused,), "it was not paused, as far as is known"),
+        Ignored((P.PAUSED,), (fact.ContainerPaused,), "reported twice, by stream and snapshot"),
+        Ignored((P.PAUSED,), (fact.SpecChanged,), "left alone; it follows when it goes on: the next snapshot tells"),
+        Ignored((P.PAUSED,), (fact.LookDue, fact.DeadlineDue), "a timer of an earlier phase"),
+        Ignored((P.STARTING, *up, P.DRAINING), (fact.StartAsked,), "it runs, or is about to"),
+        Ignored((P.PAUSED,), (fact.StartAsked,), "`docker unpause` lets it go on, `dockwarden restart` begins anew"),
         Ignored((P.STARTING,), (fact.RestartAsked,), "it is being started just now"),
         Ignored((P.DRAINING,), (fact.RestartAsked, fact.ResetAsked), "the host goes down"),
         Ignored((P.DRAINING,), (fact.DrainAsked,), "asked already"),
@@ -174,7 +191,7 @@ def silence(up: tuple[Phase, ...]) -> tuple[Ignored, ...]:
             (fact.ContainerCreated,),
             "it has its container; another one is not ours to use",
         ),
-        Ignored(up, (fact.ContainerStarted,), "reported twice, by stream and snapshot"),
+        Ignored(alive, (fact.ContainerStarted,), "reported twice, by stream and snapshot"),
         Ignored(going, (fact.ContainerStarted,), "the requested stop follows"),
         Ignored(
             (P.PULLING, P.CREATING),
@@ -224,7 +241,7 @@ def silence(up: tuple[Phase, ...]) -> tuple[Ignored, ...]:
         ),
         Ignored(
             (
-                *up,
+                *alive,
                 P.INACTIVE,
                 P.WAITING,
                 P.CRASH_LOOP,

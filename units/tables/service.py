@@ -9,7 +9,7 @@ from units import healing, relinking
 from units.machine import Edge, Ignored, rows, table
 from units.spec import Kind, OnUnhealthy
 from units.tables.running import running, silence
-from units.tables.shared import IDLE, asked, provided
+from units.tables.shared import IDLE, asked, both_hold, provided
 from units.unit import Phase
 
 P = Phase
@@ -17,7 +17,7 @@ UP = (P.RUNNING, P.READY)
 FOUND = (*IDLE, P.EXITED)
 """Phases in which a start was not expected: an adoption, or a start through the engine."""
 
-PHASES = (*IDLE, P.PULLING, P.CREATING, P.STARTING, *UP, P.DRAINING, P.STOPPING, P.EXITED)
+PHASES = (*IDLE, P.PULLING, P.CREATING, P.STARTING, *UP, P.PAUSED, P.DRAINING, P.STOPPING, P.EXITED)
 
 
 def lasting(kind: Kind, begins: tuple[Phase, ...] = (*FOUND, P.STARTING)) -> tuple[Edge[Any], ...]:
@@ -27,6 +27,8 @@ def lasting(kind: Kind, begins: tuple[Phase, ...] = (*FOUND, P.STARTING)) -> tup
         *provided(kind),
         *rows(FOUND, fact.ContainerStarted, P.STOPPING, do.adopt_and_halt, given.going_down),
         *rows((P.WAITING,), fact.ContainerStarted, P.STOPPING, do.adopt_and_cycle, given.is_stale),
+        *rows(begins, fact.ContainerStarted, P.READY, do.resume, both_hold(given.same_run, given.sound)),
+        *rows(begins, fact.ContainerStarted, P.RUNNING, do.resume, given.same_run),
         *rows(begins, fact.ContainerStarted, P.RUNNING, do.run, given.checked),
         *rows(begins, fact.ContainerStarted, P.READY, do.run),
         *linked(),

@@ -31,6 +31,8 @@ IGNORED = (
             fact.ContainerKilled,
             fact.ContainerDied,
             fact.ContainerStopped,
+            fact.ContainerPaused,
+            fact.ContainerUnpaused,
             fact.ContainerOomed,
             fact.HealthReported,
             fact.StartFailed,

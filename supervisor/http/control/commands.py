@@ -149,7 +149,7 @@ def settled(verb: str, unit: Unit) -> bool:
     """Whether the request is fulfilled, or cannot be without intervention."""
     match verb:
         case "stop":
-            return not unit.busy and unit.phase is not Phase.EXITED and not unit.wanted
+            return bool(unit.refused) or (not unit.busy and unit.phase is not Phase.EXITED and not unit.wanted)
         case _:
             return up(unit) or unit.phase in DOWN or unit.phase.stuck
 
@@ -158,11 +158,11 @@ def succeeded(verb: str, unit: Unit) -> bool:
     """Whether a settled unit is where the verb wanted it."""
     match verb:
         case "stop":
-            return settled(verb, unit) and unit.phase is not Phase.FAILED
+            return settled(verb, unit) and unit.phase is not Phase.FAILED and not unit.refused
         case "reset-failed":
             return up(unit) or unit.phase in DOWN
         case _:
-            return up(unit) or unit.phase is Phase.COMPLETED
+            return (up(unit) or unit.phase is Phase.COMPLETED) and not unit.refused
 
 
 def fulfilled(verb: str, unit: Unit) -> bool:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from supervisor.engine.port import Engine, EngineError
+from supervisor.engine.port import EngineError, EngineView
 from supervisor.http.control.request import Taken, end, in_json, moment, shown
 from supervisor.http.server import BaseRequest, Response
 from supervisor.journal import why
@@ -21,7 +21,7 @@ PATIENCE = 3.0
 ILL = frozenset({Phase.BACKOFF, Phase.CRASH_LOOP, Phase.FAILED, Phase.EXITED})
 
 
-async def last_words(engine: Engine | None, unit: Unit) -> list[str]:
+async def last_words(engine: EngineView | None, unit: Unit) -> list[str]:
     """The last output of the container of a unit that is down; empty when the engine does not answer in time."""
     if engine is None or unit.container is None or unit.phase not in ILL or unit.name == USER_DOCKER:
         return []

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 
-from supervisor.engine.port import Engine, EngineError
+from supervisor.engine.port import EngineError, EngineView
 from supervisor.http.control.request import Refusal, Taken, flag, moment, number, open_lines, shown, write_line
 from supervisor.http.server import BaseRequest, StreamResponse
 from supervisor.journal.journal import Journal
@@ -29,7 +29,7 @@ AGAIN = 0.5
 """Seconds until an output that has ended, or could not be read, is requested again, if nothing happens before."""
 FOLLOWING = "following"
 """Separates kept lines from new ones."""
-_UP = frozenset({Phase.STARTING, Phase.RUNNING, Phase.READY})
+_UP = frozenset({Phase.STARTING, Phase.RUNNING, Phase.READY, Phase.PAUSED})
 
 Put = Callable[[Item], Awaitable[None]]
 
@@ -67,7 +67,7 @@ class Logs:
     def __init__(
         self,
         journal: Journal,
-        engine: Engine | None,
+        engine: EngineView | None,
         world: Callable[[], World],
         engine_log: Callable[[int], tuple[str, ...]],
     ) -> None:
@@ -119,7 +119,7 @@ class LogReader:
     def __init__(
         self,
         journal: Journal,
-        engine: Engine | None,
+        engine: EngineView | None,
         world: Callable[[], World],
         engine_log: Callable[[int], tuple[str, ...]],
         wanted: LogFilter,

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from supervisor.engine.port import Engine, EngineError, UserEngine
+from supervisor.engine.port import EngineError, EngineView, UserEngine
 from supervisor.http.control.request import (
     Refusal,
     Taken,
@@ -41,7 +41,7 @@ class Queries:
         world: Callable[[], World],
         status: Callable[[], dict[str, Any]],
         journal: Journal,
-        engine: Engine | None,
+        engine: EngineView | None,
         user_docker: UserEngine | None,
         checks: Callable[[UnitName], list[dict[str, Any]]],
     ) -> None:

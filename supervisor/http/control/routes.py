@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from hooks.presence import HostHooks
-from supervisor.engine.port import Engine, UserEngine
+from supervisor.engine.port import EngineView, UserEngine
 from supervisor.http.control.commands import Commands
 from supervisor.http.control.explain import Explanations
 from supervisor.http.control.hooks import HookRoutes
@@ -35,7 +35,7 @@ class Api:
         world: Callable[[], World],
         status: Callable[[], dict[str, Any]],
         journal: Journal,
-        engine: Engine | None,
+        engine: EngineView | None,
         boot: Callable[[], dict[str, Any]],
         choices: Choices | None = None,
         user_docker: UserEngine | None = None,
