@@ -213,6 +213,7 @@ class Host:
                 await self._system_docker.stop()  # Started by us, and of no use to us.
             raise
         left = self._shell.gave_up or bool(self.world.orphans and not is_ours(self.world.engine))
+        left = left or bool(self._user_docker is not None and self._user_docker.report.left)
         self._log.info("shutdown.done", left_running=left, orphans=list(self.world.orphans))
         return Exit.FAILED if self._shell.gave_up else Exit.OK
 

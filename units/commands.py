@@ -55,6 +55,18 @@ class SignalContainer:
 
 
 @dataclass(frozen=True, slots=True)
+class ClearLeft:
+    """End what an ended run of user Docker left: its containers in their time, at most ``grace``; then firmly."""
+
+    unit: UnitName
+    place: Place | None
+    """Where the next run will be; its stale pid files are removed."""
+    grace: Seconds
+    everything: bool
+    """Also what a dockerd with live-restore would take up."""
+
+
+@dataclass(frozen=True, slots=True)
 class RestartContainer:
     """Have the engine stop it and start it again, in one call: it finishes even if the supervisor is killed meanwhile.
 
@@ -155,6 +167,10 @@ class CheckSwitch:
     container: ContainerId | None = None
     """The container that would be the storage context; for a console, the one that runs now."""
     context: UnitName | None = None
+    parked: ContainerId | None = None
+    """For a console: its own container, as it was last seen."""
+    lost: bool = False
+    """For a persistent console: its container, with the files in it, was removed; and nobody said that this may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +230,7 @@ Command: TypeAlias = (
     | CreateContainer
     | StartContainer
     | SignalContainer
+    | ClearLeft
     | RemoveContainer
     | ArmTimer
     | RestartContainer

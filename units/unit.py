@@ -23,6 +23,8 @@ class Phase(StrEnum):
     WAITING = "waiting"
     PULLING = "pulling"
     CREATING = "creating"
+    CLEARING = "clearing"
+    """Of user Docker only."""
     STARTING = "starting"
     RUNNING = "running"
     READY = "ready"
@@ -62,7 +64,7 @@ for _phase in Phase:  # Attributes, not sets to look in: hashing a member of an 
     _phase.up = _phase in {Phase.RUNNING, Phase.READY}
     _phase.alive = _phase.up or _phase in {Phase.STARTING, Phase.DRAINING, Phase.STOPPING}
     _phase.moving = _phase in {
-        *(Phase.PULLING, Phase.CREATING, Phase.STARTING, Phase.DRAINING, Phase.STOPPING),
+        *(Phase.PULLING, Phase.CREATING, Phase.CLEARING, Phase.STARTING, Phase.DRAINING, Phase.STOPPING),
         Phase.EXITED,
     }
     _phase.arrived = _phase in {Phase.READY, Phase.COMPLETED}
@@ -76,6 +78,7 @@ MEANING: dict[Phase, str] = {
     Phase.WAITING: "wanted; waits for the engine or for what it depends on, and says for what",
     Phase.PULLING: "its image is being pulled",
     Phase.CREATING: "its container is being created or re-created",
+    Phase.CLEARING: "user Docker: what its last run may have left (containers, containerd) is being ended",
     Phase.STARTING: "its start was ordered; the engine has not confirmed it yet",
     Phase.RUNNING: "its process runs; its health check has not passed yet, or it is a oneshot",
     Phase.READY: "its process runs, and its health check, if it has one, passes",
@@ -216,6 +219,8 @@ class Unit:
     """What each check said last in the present run."""
     run: int = 0
     """Counts its runs, as far as they were seen."""
+    proved: int = 0
+    """The last of its runs that was ready."""
     by_hand: bool = False
     """Its last run was ended by a signal through the engine: a person may be restarting others, too."""
     ailing: str = ""
@@ -298,7 +303,7 @@ class Unit:
     @property
     def busy(self) -> bool:
         """Alive, or an order is out whose answer decides: a shutdown waits for it."""
-        return self.phase.alive or self.phase in {Phase.CREATING, Phase.PULLING}
+        return self.phase.alive or self.phase in {Phase.CREATING, Phase.PULLING, Phase.CLEARING}
 
 
 class Failure(Enum):

@@ -34,6 +34,8 @@ class World:
     consoles: Mapping[str, UnitSpec] = field(default_factory=dict)
     """All definitions of the console, by name."""
     parked: Mapping[str, StandbyContainer] = field(default_factory=dict)
+    pruned: frozenset[str] = frozenset()
+    """Persistent consoles whose parked container was removed."""
     """Containers of the consoles that are not chosen, by name."""
     switch: Switch | None = None
     """The switch in progress."""

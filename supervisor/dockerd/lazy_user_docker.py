@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from supervisor.engine.port import EngineError, UserDockerReport
 from units.events import Observed
+from units.quantities import Seconds
 from units.spec import ContainerId, Place
 from units.unit import Failure
 
@@ -37,6 +38,10 @@ class LazyUserDocker:
 
     async def start(self, place: Place, cause: str) -> None:
         await self._docker().start(place, cause)
+
+    async def clear(self, place: Place | None, grace: Seconds, *, everything: bool) -> None:
+        if self._made is not None:
+            await self._made.clear(place, grace, everything=everything)
 
     def signal(self, name: str) -> None:
         if self._made is None:

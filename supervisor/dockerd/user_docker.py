@@ -6,7 +6,6 @@ the unit ``user-docker``.
 """
 
 import asyncio
-import contextlib
 import json
 import math
 import os
@@ -14,13 +13,15 @@ import shutil
 import signal as signals
 import time
 from collections.abc import Mapping
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from supervisor.dockerd.clearing import Clears
 from supervisor.dockerd.command_line import USER_DOCKER as DEFAULTS
-from supervisor.dockerd.command_line import DaemonPlan, SystemDockerError, data_root_of, plan
+from supervisor.dockerd.command_line import DaemonPlan, SystemDockerError, plan
 from supervisor.dockerd.container_fs import (
     ANSWER,
     engines_in,
@@ -30,17 +31,16 @@ from supervisor.dockerd.container_fs import (
     same_mounts,
     try_out,
 )
+from supervisor.dockerd.left_behind import lair_of
 from supervisor.dockerd.process import (
     Daemon,
     describe_exit,
-    dockerd_command,
     last_words,
-    pid_in,
     spawn_detached,
     started_at,
 )
 from supervisor.dockerd.rooted_path import within
-from supervisor.dockerd.run_files import ProcessRecord, RunFiles
+from supervisor.dockerd.run_files import ProcessRecord, RunFiles, lives
 from supervisor.dockerd.tls.isolated import materialize_apart
 from supervisor.dockerd.tls.settings import TlsError, TlsSettings, UnusableError
 from supervisor.engine.fast_client import FastClient
@@ -59,7 +59,6 @@ FIRST_LOOK, LAST_LOOK = 0.05, 1.0
 """Seconds between two looks whether it serves, doubling, until it does."""
 SERVES = Check("", Http(0, "/info"), interval=Seconds(10), retries=3, start_period=Seconds(math.inf))
 """How a row of looks is judged. Asked of its own socket; until it has served once, only the unit's deadline counts."""
-END_GRACE, KILL_GRACE = 30.0, 10.0
 UNKNOWN_EXIT = 255
 
 
@@ -102,6 +101,7 @@ class UserDocker:
         self._tls_dir = state_dir / "tls"
         self._run: _Run | None = None
         self._callers: dict[str, FastClient] = {}
+        self._clears = Clears(self._files, self.report, log)
         if (end := self._files.last_end()) is not None:
             self.report.exit_code, self.report.output = end
 
@@ -126,7 +126,6 @@ class UserDocker:
         facts = await self._look_into(place.container, self._plan)
         if short := lacks(facts):
             raise EngineError(Failure.OTHER, "; ".join(short))
-        await self._clear_the_way(facts, self._plan)
         binary = await asyncio.to_thread(find_engine, facts.pid, place.engine)
         if self._tls is not None:
             await self._give_certificates(facts, self._tls["pem"], cause)
@@ -242,7 +241,7 @@ class UserDocker:
             place.engine,
             self._config_hash,
             str(how.socket),
-            str(how.data_root),
+            *astuple(lair_of(how)),
         )
         self._files.keep(record)
         self.report.binary, self.report.version, self.report.trouble = binary, "", "just started"
@@ -274,7 +273,7 @@ class UserDocker:
             self._run = None
         self.report.exit_code, self.report.trouble = code, "not running"
         self.report.output = self._files.output_from(run.daemon.log_from)
-        self._files.keep_end(code, self.report.output)
+        self._files.keep_end(run.record, code, self.report.output)
         clean = code in {0, None}
         output = {} if clean else {"output": self.report.output}
         self._log.info("user_docker.ended", pid=run.daemon.pid, how=describe_exit(code), **output)
@@ -339,38 +338,16 @@ class UserDocker:
         facts = await self._engine.context(container)
         return await asyncio.to_thread(look_into, facts, str(how.data_root)) if facts.running else facts
 
-    async def _clear_the_way(self, facts: ContextFacts, how: DaemonPlan) -> None:
-        """Ensure that no other engine uses the data, and remove files of a dead one. Raises EngineError."""
-        record = self._files.recorded()
-        if self._run is None and record is not None and lives(record):
-            await self._end_earlier(record.pid)
-        pidfile = within(Path(f"/proc/{facts.pid}/root"), str(how.pidfile))
-        pid = await asyncio.to_thread(pid_in, pidfile)
-        command = dockerd_command(pid, "dockerd") if pid else []
-        if pid and command[1:] == list(how.argv[1:]):
-            # Ours: the supervisor before us died between its start and its record.
-            await self._end_earlier(pid)
-        elif pid and command and data_root_of(command) == str(how.data_root):
-            raise EngineError(
-                Failure.OTHER,
-                f"another dockerd (pid {pid}, not started by dockwarden) holds {how.pidfile} in {facts.name}: stop it",
-            )
-        elif pid:
-            self._log.info("user_docker.stale_pidfile", path=str(how.pidfile), pid=pid)
-            await asyncio.to_thread(pidfile.unlink, missing_ok=True)
-
-    async def _end_earlier(self, pid: int) -> None:
-        """Stop one that a previous supervisor started. Raises EngineError when it does not end."""
-        with contextlib.suppress(ProcessLookupError):
-            daemon = Daemon(pid, adopted=True)
-            self._log.warning("user_docker.second", pid=pid)
-            for sign, patience in ((signals.SIGTERM, END_GRACE), (signals.SIGKILL, KILL_GRACE)):
-                daemon.send(sign)
-                await asyncio.wait([daemon.exited], timeout=patience)
-                if daemon.exited.done():
-                    return
-            daemon.release()
-            raise EngineError(Failure.OTHER, f"the previous dockerd (pid {pid}) is still running after SIGKILL")
+    async def clear(self, place: Place | None, grace: Seconds, *, everything: bool) -> None:
+        """End what an ended run left, and remove its pid files. Raises EngineError: something is still there."""
+        if self._run is not None:
+            raise EngineError(Failure.OTHER, f"its dockerd (pid {self._run.daemon.pid}) is still running")
+        try:
+            facts = None if place is None else await self._engine.context(place.container)
+        except EngineError:
+            facts = None  # What is left is found without it.
+        self._clears.hurry(grace)
+        await self._clears.clear(self._plan, facts, grace, everything=everything)
 
     async def _give_certificates(self, facts: ContextFacts, configured: Mapping[str, str], cause: str) -> None:
         """Write the engine's TLS files into the context. Raises EngineError."""
@@ -389,7 +366,3 @@ class UserDocker:
             raise EngineError(Failure.UNRECOVERABLE, f"TLS: {'; '.join(error.problems)}") from error
         for what in files.done:
             self._log.info("user_docker.certificate", what=what, cause=cause)
-
-
-def lives(record: ProcessRecord) -> bool:
-    return bool(record.start) and started_at(record.pid) == record.start

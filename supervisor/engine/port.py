@@ -247,6 +247,8 @@ class UserDockerReport:
     exit_code: int | None = None
     trouble: str = ""
     """Why it does not serve, as of the last check."""
+    left: tuple[str, ...] = ()
+    """Containers of an ended run that could not be ended."""
 
 
 class SystemEngine(Protocol):
@@ -293,6 +295,10 @@ class UserEngine(Protocol):
 
     async def start(self, place: Place, cause: str) -> None:
         """Raises EngineError; nothing runs then."""
+        ...
+
+    async def clear(self, place: Place | None, grace: Seconds, *, everything: bool) -> None:
+        """End what an ended run left. Raises EngineError: something is still there. Asked again, it is hurried."""
         ...
 
     def signal(self, name: str) -> None:

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 from structlog.typing import FilteringBoundLogger
 
 from supervisor.engine.port import Engine, EngineError, SystemEngine, UserEngine
-from supervisor.runtime.daemon_orders import DaemonOrder, order_system_docker, order_user_docker
+from supervisor.runtime.daemon_orders import DaemonOrder, clear_user_docker, order_system_docker, order_user_docker
 from supervisor.runtime.loop import Inbox
 from supervisor.runtime.switch_actions import SwitchActions
 from units.commands import (
     ArmSwitch,
     ArmTimer,
     CheckSwitch,
+    ClearLeft,
     Command,
     CreateContainer,
     DropIntent,
@@ -159,6 +160,8 @@ class Effects:
                 | SignalDaemon()
             ):
                 self._enqueue(command, cause)
+            case ClearLeft():
+                self._tasks.create_task(clear_user_docker(self._user_docker, self._inbox, command, cause), name="clear")
             case PullImage():
                 self._tasks.create_task(self._pull(command, cause), name=f"pull:{command.unit}")
             case ArmSwitch():

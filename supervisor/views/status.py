@@ -97,7 +97,7 @@ def _console_row(name: str, spec: UnitSpec, unit: Unit, world: World) -> dict[st
     container = unit.container if chosen else (parked.container if parked else None)
     return {
         "name": name,
-        "state": unit.phase.value if chosen else ("parked" if parked else "available"),
+        "state": unit.phase.value if chosen else ("parked" if parked else "removed" if name in world.pruned else "available"),
         "persistent": persistent(spec),
         "dirty": dirty(unit) if chosen else bool(parked and parked.config_hash not in {"", spec.config_hash}),
         "container_id": container,
@@ -195,6 +195,7 @@ NEXT: dict[Phase, str] = {
     Phase.WAITING: "it starts when this is up: {reason}; see `dockwarden why` of that unit",
     Phase.PULLING: "the engine has pulled {image}, or reports an error",
     Phase.CREATING: "the engine creates its container",
+    Phase.CLEARING: "what its last run left has ended; its containers get their stop signal and their time",
     Phase.STARTING: "the engine starts it",
     Phase.RUNNING: "its process ends",
     Phase.READY: "its process ends, its health check fails, or `dockwarden stop {name}`",

@@ -3,8 +3,9 @@
 from typing import Any
 
 from units import events as fact
-from units.actions.ending import FREE, UNKNOWN, mourn, refunded, retired
+from units.actions.ending import FREE, UNKNOWN, dead, mourn, refunded, retired, unwant
 from units.commands import (
+    ClearLeft,
     CreateContainer,
     PullImage,
     StartContainer,
@@ -90,6 +91,44 @@ def start(unit: Unit, _event: Any, view: View) -> Moved:
     return arm(unit, Timer.DEADLINE, ANSWER_DEADLINE, (order,), place=place, **_before_start(unit, view))
 
 
+CLEAR_SPARE = Seconds(60)
+"""Beyond the time of the containers: an earlier dockerd may have to be ended first, and what ignores its signal."""
+
+
+CLEARING = "ending what its last run may have left"
+
+
+def clear(unit: Unit, _event: Any, view: View) -> Moved:
+    """Order the end of what an earlier run may have left. A host that goes down leaves nothing to the next dockerd."""
+    grace = unit.spec.stop.timeout if unit.grace is None else unit.grace
+    order = ClearLeft(unit.name, _place(unit, view), grace, everything=view.draining)
+    return arm(unit, Timer.DEADLINE, Seconds(grace + CLEAR_SPARE), (order,))
+
+
+def clear_away(unit: Unit, event: Any, view: View) -> Moved:
+    """Let it go, after what it may have left."""
+    unit = unwant(unit, event, view).unit
+    if isinstance(event, fact.DrainAsked):
+        unit = replace(unit, grace=event.timeout)
+    return clear(replace(unit, reason=CLEARING), event, view)
+
+
+def clear_now(unit: Unit, event: fact.HurryAsked, view: View) -> Moved:
+    """The shutdown is hurried: what is left gets no more time."""
+    return clear(replace(unwant(unit, event, view).unit, grace=Seconds(0)), event, view)
+
+
+def end_and_clear(unit: Unit, event: Any, view: View) -> Moved:
+    """Its process ended, and it is not wanted."""
+    return clear(dead(unit, event, reason=CLEARING), event, view)
+
+
+def leave_left(unit: Unit, event: Any, _view: View) -> Moved:
+    """It is not wanted, and something it left still runs: it is shown, until a person or the next start sees to it."""
+    said = getattr(event, "message", "what the last run left was not ended in time")
+    return Moved(replace(retired(unit), reason=said))
+
+
 def unstarted(unit: Unit, view: View) -> Unit:
     """The unit just before its start."""
     return replace(unit, **_before_start(unit, view))
@@ -132,6 +171,15 @@ def adopt_and_complete(unit: Unit, event: fact.ContainerCreated, view: View) -> 
 
 def adopt_and_retire(unit: Unit, event: fact.ContainerCreated, view: View) -> Moved:
     return Moved(retired(adopt_id(unit, event, view).unit))
+
+
+def adopt_and_clear(unit: Unit, event: fact.ContainerCreated, view: View) -> Moved:
+    made = replace(adopt_id(unit, event, view).unit, misses=0, reason=_start_reason(unit))
+    return clear(made, event, view)
+
+
+def adopt_and_clear_away(unit: Unit, event: fact.ContainerCreated, view: View) -> Moved:
+    return clear(replace(adopt_id(unit, event, view).unit, reason=CLEARING), event, view)
 
 
 def hold_volumes(unit: Unit, _event: Any, _view: View) -> Moved:
