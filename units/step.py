@@ -103,6 +103,8 @@ class Step:
         if _is_of_the_engine(event) and _of_another_container(unit, event):
             if isinstance(event, fact.ContainerStarted):
                 self.commands.append(TakeSnapshot(f"{unit.name}: another container of this unit was started"))
+            if isinstance(event, fact.ContainerDestroyed) and self._is_parked(event):
+                self.commands.append(TakeSnapshot("a parked console was removed"))
             return
         if isinstance(event, fact.HealthReported) and event.run not in {0, unit.run}:
             return  # Of an earlier run: the answer came late.
@@ -122,6 +124,9 @@ class Step:
             self._answer(event, accepted=False, text=f"{unit.name} is {unit.phase}: {why}")
             return
         self._apply(unit, event, result)
+
+    def _is_parked(self, event: fact.ContainerDestroyed) -> bool:
+        return any(one.container == event.container for one in self.world.parked.values())
 
     def _take_of_engine(self, event: UnitEvent | DaemonEvent) -> None:
         """The engine is no unit: it has no peers, and ends when all units have."""

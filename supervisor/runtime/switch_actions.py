@@ -14,6 +14,7 @@ from supervisor.state.choices import Choices, StateError
 from units.commands import ArmSwitch, CheckSwitch, DropIntent, KeepChoice, KeepIntent
 from units.events import ChoiceKept, ChoiceLost, SwitchChecked, SwitchDue
 from units.spec import Switchable, UnitSpec
+from units.unit import Failure
 
 if TYPE_CHECKING:
     from supervisor.runtime.gating import Gates
@@ -112,13 +113,30 @@ class SwitchActions:
         spec = order.spec
         if spec is None:
             return (f"the console {order.target} is not defined",)
-        said = [trouble] if (trouble := await self._provide(spec)) else []
+        said = [trouble for trouble in (await self._lost(order), await self._provide(spec)) if trouble]
         free, total = self._room()
         if free < min(ROOM, total * SHARE):
             said.append(f"only {free >> 20} MiB are free for containers, {ROOM >> 20} MiB are needed: free some space")
         if order.container is not None and not order.force and (busy := await self._people(order)):
             said.append(f"users are logged in to the console ({busy}): wait until they log out, or use --force")
         return tuple(said)
+
+    async def _lost(self, order: CheckSwitch) -> str:
+        """A fresh look: a persistent console is never made anew, and empty, because its container was removed."""
+        lost = order.lost
+        if order.parked is not None:
+            try:
+                await self._engine.look(order.parked)
+            except EngineError as error:
+                if error.failure is not Failure.NOT_FOUND:
+                    raise
+                lost = True
+        if not lost:
+            return ""
+        return (
+            f"the container of the console {order.target} was removed (docker rm, docker container prune), and with it"
+            f" the files in it: `dockwarden console switch {order.target} --empty` makes a new, empty one"
+        )
 
     async def _provide(self, spec: UnitSpec) -> str:
         """Ensure that the image exists, pulling it if allowed."""

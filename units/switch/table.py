@@ -6,6 +6,7 @@ in between has nothing to undo: the next one reads the choice, and brings the ho
 """
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from units.commands import ArmSwitch, CheckSwitch
 from units.events import (
@@ -32,8 +33,9 @@ from units.switch.moves import (
     user_docker_follows,
 )
 from units.switch.record import Switch, SwitchOutcome, SwitchResult, SwitchStep
+from units.tables.console import persistent
 from units.tables.storage import contexts
-from units.unit import Phase, Unit
+from units.unit import Phase, StandbyContainer, Unit
 from units.words import duration
 
 
@@ -114,21 +116,37 @@ def begin(asked: SwitchAsked, scene: SwitchView, *, stopgap: bool = False) -> Tu
         anew=asked.anew,
         stopgap=stopgap,
     )
-    check = check_of(asked, switch.token, scene.units, scene.consoles)
+    check = check_of(asked, switch.token, scene)
     return Turn(switch, (intent(switch, CONSOLE), check, ArmSwitch(CHECK, switch.token)))
 
 
-def check_of(
-    asked: SwitchAsked, token: int, units: Mapping[UnitName, Unit], consoles: Mapping[str, UnitSpec]
-) -> CheckSwitch:
+class Scene(Protocol):
+    """What a check depends on: of a switch's view, or of the world."""
+
+    @property
+    def units(self) -> Mapping[UnitName, Unit]: ...
+    @property
+    def consoles(self) -> Mapping[str, UnitSpec]: ...
+    @property
+    def parked(self) -> Mapping[str, StandbyContainer]: ...
+    @property
+    def pruned(self) -> frozenset[str]: ...
+
+
+def check_of(asked: SwitchAsked, token: int, scene: Scene) -> CheckSwitch:
     """What is to be found out before this is done, now or at the next boot."""
+    units = scene.units
     docker, to_console = units.get(USER_DOCKER), asked.of is Switchable.CONSOLE
     context = UnitName(asked.target) if asked.of is Switchable.STORAGE else (docker.spec.context if docker else None)
     looked_at = CONSOLE if to_console else context
     unit = units.get(looked_at) if looked_at else None
-    spec = consoles.get(asked.target) if to_console else None
+    spec = scene.consoles.get(asked.target) if to_console else None
     container = unit.container if unit is not None else None
-    return CheckSwitch(token, asked.of, asked.target, asked.force, spec, container, context)
+    order = CheckSwitch(token, asked.of, asked.target, asked.force, spec, container, context)
+    if spec is None or asked.empty or asked.anew or not persistent(spec):
+        return order
+    parked = scene.parked.get(asked.target)
+    return replace(order, parked=parked and parked.container, lost=parked is None and asked.target in scene.pruned)
 
 
 S = SwitchStep
@@ -214,7 +232,7 @@ def stopgap(scene: SwitchView, tried: frozenset[str]) -> SwitchAsked | None:
         return None
     if not unit.wanted or not unit.phase.stuck:
         return None
-    return SwitchAsked(Switchable.CONSOLE, "default", force=True) if "default" in scene.consoles else None
+    return SwitchAsked(Switchable.CONSOLE, "default", force=True, empty=True) if "default" in scene.consoles else None
 
 
 def over(switch: Switch, result: SwitchResult, now: Instant) -> SwitchOutcome:
