@@ -390,5 +390,5 @@ def _outcome(unit: Unit, rule: str) -> str:
         anew = unit.spec.heal.action is OnUnhealthy.RECREATE if unit.again is Reason.UNHEALTHY else bool(unit.outdated)
         return "stop it, then start it" + (" in a new container" if anew else " again")
     if unit.phase is Phase.FAILED and rule == "restart.refused":
-        return f"leave it; next try in {duration(unit.spec.restart.probe)}"
+        return f"leave it; {unit.reason.rpartition('; ')[2].partition(', or run')[0]}"
     return DONE[unit.phase].format(probe=duration(unit.spec.restart.probe))

@@ -186,7 +186,7 @@ def out_of_kills(unit: Unit, _event: fact.KillDue, _view: View) -> bool:
 
 
 def refused_for_good(_unit: Unit, event: Any, _view: View) -> bool:
-    return event.failure in {Failure.UNRECOVERABLE, Failure.NAME_TAKEN}
+    return event.failure in {Failure.UNRECOVERABLE, Failure.ABSENT, Failure.NAME_TAKEN}
 
 
 def unreachable(_unit: Unit, event: Any, _view: View) -> bool:
@@ -205,7 +205,7 @@ def not_there(_unit: Unit, event: Any, _view: View) -> bool:
     """The failed order's container does not run, for certain."""
     if event.failure is Failure.VETOED:
         return isinstance(event, fact.StartFailed)
-    return event.failure in {Failure.NOT_RUNNING, Failure.NOT_FOUND, Failure.UNRECOVERABLE}
+    return event.failure in {Failure.NOT_RUNNING, Failure.NOT_FOUND, Failure.UNRECOVERABLE, Failure.ABSENT}
 
 
 def exhausted(_unit: Unit, event: Any, _view: View) -> bool:

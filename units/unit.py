@@ -312,6 +312,7 @@ class Failure(Enum):
     IMAGE_MISSING = "image missing"
     NAME_TAKEN = "name taken by a foreign container"
     UNRECOVERABLE = "the engine will refuse it again"
+    ABSENT = "something is not there that it needs, and a look for it costs nothing"
     NOT_FOUND = "no such container"
     STALE = "it joins a container that is gone"
     NOT_RUNNING = "container is not running"

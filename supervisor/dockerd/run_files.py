@@ -30,6 +30,7 @@ class ProcessRecord:
     exec_root: str = ""
     namespace: str = ""
     containerd: str = ""
+    binary: str = ""
 
     @property
     def lair(self) -> Lair | None:

@@ -57,8 +57,11 @@ from units.unit import Failure
 
 FIRST_LOOK, LAST_LOOK = 0.05, 1.0
 """Seconds between two looks whether it serves, doubling, until it does."""
-SERVES = Check("", Http(0, "/info"), interval=Seconds(10), retries=3, start_period=Seconds(math.inf))
+SERVES = Check("", Http(0, "/info"), interval=Seconds(5), retries=3, start_period=Seconds(math.inf))
 """How a row of looks is judged. Asked of its own socket; until it has served once, only the unit's deadline counts."""
+DOUBTFUL, AGAIN = 2, 1.0
+"""Looks without an answer after which it no longer counts as ready, and seconds to the next look after the first one.
+After the third it is unhealthy, and restarted, which its containers do not survive."""
 UNKNOWN_EXIT = 255
 
 
@@ -125,7 +128,7 @@ class UserDocker:
         assert self._plan is not None
         facts = await self._look_into(place.container, self._plan)
         if short := lacks(facts):
-            raise EngineError(Failure.OTHER, "; ".join(short))
+            raise EngineError(Failure.ABSENT if facts.running else Failure.OTHER, "; ".join(short))
         binary = await asyncio.to_thread(find_engine, facts.pid, place.engine)
         if self._tls is not None:
             await self._give_certificates(facts, self._tls["pem"], cause)
@@ -170,7 +173,7 @@ class UserDocker:
                 USER_DOCKER,
                 running=True,
                 created=False,
-                health=Health.HEALTHY if run.serving else Health.STARTING,
+                health=shown(run.standing) if run.serving else Health.STARTING,
                 config_hash=run.record.config_hash,
                 ran_for=run.ran_for,
                 displaced=await self._displaced(run),
@@ -242,6 +245,7 @@ class UserDocker:
             self._config_hash,
             str(how.socket),
             *astuple(lair_of(how)),
+            binary,
         )
         self._files.keep(record)
         self.report.binary, self.report.version, self.report.trouble = binary, "", "just started"
@@ -263,6 +267,7 @@ class UserDocker:
         except ProcessLookupError:
             return
         self._log.info("user_docker.adopted", pid=record.pid, context=record.context)
+        self.report.binary = record.binary
         self._hold(daemon, record, "")
 
     def _ended(self, run: _Run) -> None:
@@ -292,7 +297,7 @@ class UserDocker:
         while True:
             asked = run.ran_for
             self._judge(run, await self._trouble(run), asked)
-            steady = pause(SERVES, run.standing, run.ran_for, 0.5)
+            steady = AGAIN if run.standing.misses else pause(SERVES, run.standing, run.ran_for, 0.5)
             await asyncio.sleep(look if not run.serving else steady)
             look = min(LAST_LOOK, look * 2)
 
@@ -300,11 +305,12 @@ class UserDocker:
         """One look, judged as every check's answer is. ``ran_for``: the age of the run when it was asked."""
         self.report.trouble = trouble
         before, run.standing = run.standing, judge(SERVES, run.standing, passed=not trouble, ran_for=ran_for)
-        if run.standing.health is before.health:
+        said, was = shown(run.standing), shown(before)
+        if said is was:
             return
-        if run.standing.health is Health.UNHEALTHY:
+        if said is Health.UNHEALTHY:
             self._log.warning("user_docker.silent", pid=run.daemon.pid, trouble=trouble)
-        self._tell(run, HealthReported(USER_DOCKER, PROCESS, run.standing.health, output=trouble))
+        self._tell(run, HealthReported(USER_DOCKER, PROCESS, said, output=trouble))
 
     async def _trouble(self, run: _Run) -> str:
         """Why it does not serve; empty when it answers and its data is in the right place."""
@@ -366,3 +372,9 @@ class UserDocker:
             raise EngineError(Failure.UNRECOVERABLE, f"TLS: {'; '.join(error.problems)}") from error
         for what in files.done:
             self._log.info("user_docker.certificate", what=what, cause=cause)
+
+
+def shown(standing: Standing) -> Health:
+    """What a row of looks says of it: one that does not answer is not known to serve."""
+    doubtful = standing.health is Health.HEALTHY and standing.misses >= DOUBTFUL
+    return Health.STARTING if doubtful else standing.health

@@ -202,7 +202,8 @@ NEXT: dict[Phase, str] = {
     Phase.DRAINING: "it is stopped after the units that depend on it",
     Phase.STOPPING: "its process ends, or is killed when its stop timeout is over",
     Phase.EXITED: "within 1 s it is known whether a person stopped it",
-    Phase.BACKOFF: "restarted when its delay is over; at once with `dockwarden start {name}`",
+    Phase.BACKOFF: "restarted when its delay is over; at once with `dockwarden start {name}`, not at all with"
+    " `dockwarden stop {name}` (an engine does not tell of a `docker stop` of what does not run)",
     Phase.CRASH_LOOP: "retried every {probe}; at once with `dockwarden reset-failed {name}`",
     Phase.IMAGE_MISSING: "load or tag {image}; retried at once with `dockwarden reset-failed {name}`",
     Phase.COMPLETED: "nothing: it is done; run it again with `dockwarden restart {name}`",

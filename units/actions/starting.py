@@ -3,7 +3,7 @@
 from typing import Any
 
 from units import events as fact
-from units.actions.ending import FREE, UNKNOWN, dead, mourn, refunded, retired, unwant
+from units.actions.ending import FREE, UNKNOWN, dead, mourn, next_look, refunded, retired, unwant
 from units.commands import (
     ClearLeft,
     CreateContainer,
@@ -29,7 +29,7 @@ VETO_DELAY, VETO_MAX_DELAY = Seconds(5), Seconds(60)
 
 
 def miss_image(unit: Unit, event: Any, view: View) -> Moved:
-    base = min(IMAGE_MAX_DELAY, IMAGE_DELAY * 2 ** min(unit.misses, 10))
+    base = min(IMAGE_MAX_DELAY, IMAGE_DELAY * 2 ** min(unit.misses, 10)) if unit.spec.pull else next_look(unit)
     delay = spread(base, unit.spec.restart.jitter, view.moment.jitter)
     reason = f"{event.message}; next try in {duration(delay)}"
     return arm(replace(unit, reason=reason, misses=unit.misses + 1, pulled=False), Timer.RETRY, delay)
