@@ -107,6 +107,11 @@ CATALOGUE: tuple[CatalogueGroup, ...] = (
                 "a process that an earlier supervisor started in another place is stopped first",
             ),
             CatalogueLine("user_docker.stale_pidfile", "info", "the pid file of a dead process was removed"),
+            CatalogueLine(
+                "user_docker.cleared",
+                "info",
+                "what a dead dockerd left was ended: its `containers`, and how many other `processes`",
+            ),
             CatalogueLine("user_docker.no_record", "warning", "its record for the next supervisor cannot be written"),
             CatalogueLine("user_docker.no_log", "warning", "its log cannot be written"),
         ),

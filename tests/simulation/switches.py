@@ -263,9 +263,9 @@ class SwitchingHost:
         assert self.life is not None
         return self.life.world
 
-    def ask(self, of: Switchable, target: str, *, anew: bool = False) -> None:
+    def ask(self, of: Switchable, target: str, *, anew: bool = False, empty: bool = False) -> None:
         assert self.life is not None
-        self.life.host.inbox.put(SwitchAsked(of, target, anew=anew))
+        self.life.host.inbox.put(SwitchAsked(of, target, anew=anew, empty=empty))
 
     async def kill9(self) -> None:
         assert self.life is not None
