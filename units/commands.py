@@ -169,8 +169,12 @@ class CheckSwitch:
     context: UnitName | None = None
     parked: ContainerId | None = None
     """For a console: its own container, as it was last seen."""
+    keeps: bool = False
+    """That container may hold a person's files, and nobody said that they may be lost."""
     lost: bool = False
-    """For a persistent console: its container, with the files in it, was removed; and nobody said that this may be."""
+    """It was removed."""
+    engine: str | None = None
+    """The engine that is to run in it; ``None``: none is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,8 +51,11 @@ class LazyUserDocker:
     async def observed(self) -> tuple[Observed, ...]:
         return () if self._made is None else await self._made.observed()
 
-    async def check(self, container: ContainerId) -> tuple[str, ...]:
-        return await self._docker().check(container)
+    async def check(self, container: ContainerId, engine: str) -> tuple[str, ...]:
+        return await self._docker().check(container, engine)
+
+    async def check_console(self, body: str, parked: ContainerId | None, engine: str, name: str) -> tuple[str, ...]:
+        return await self._docker().check_console(body, parked, engine, name)
 
     async def check_engine(self, container: ContainerId, name: str) -> tuple[str, ...]:
         return await self._docker().check_engine(container, name)

@@ -14,6 +14,7 @@ import signal as signals
 import time
 from collections.abc import Mapping
 from dataclasses import astuple
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,13 @@ from supervisor.dockerd.container_fs import (
     engines_in,
     filesystem_of,
     find_engine,
+    inside,
     look_into,
     same_mounts,
     try_out,
 )
-from supervisor.dockerd.left_behind import lair_of
+from supervisor.dockerd.left_behind import OPTIONS, lair_of
+from supervisor.dockerd.needs import missing, places, without_tools
 from supervisor.dockerd.process import (
     Daemon,
     describe_exit,
@@ -190,17 +193,34 @@ class UserDocker:
             return ""
         return f"it still runs in the file system of an earlier container of {run.record.context}"
 
-    async def check(self, container: ContainerId) -> tuple[str, ...]:
-        """Why a container cannot be the storage context, in words. Raises EngineError."""
-        return lacks(await self._look_into(container, self._plan or plan((), (), {}, DEFAULTS)))
+    async def check(self, container: ContainerId, engine: str) -> tuple[str, ...]:
+        """Why a container cannot be the storage context of this engine, in words. Raises EngineError."""
+        how = self._plan or plan((), (), {}, DEFAULTS)
+        facts = await self._look_into(container, how)
+        return lacks(facts) or await self._try(facts, engine, how)
+
+    async def _try(self, facts: ContextFacts, engine: str, how: DaemonPlan) -> tuple[str, ...]:
+        binary = await asyncio.to_thread(find_engine, facts.pid, engine)
+        if short := await try_out(facts.pid, binary):
+            return short
+        if within(Path(f"/proc/{facts.pid}/root"), OPTIONS).exists():
+            return ()  # It may say that none are needed.
+        there = partial(inside, facts.pid)
+        return without_tools(how, str(Path(binary).parent), lambda path: there(path) is not None, facts.name)
+
+    async def check_console(
+        self, body: str, parked: ContainerId | None, engine: str, name: str
+    ) -> tuple[str, ...]:
+        """Why this engine cannot run in a console that does not run, in words. Raises EngineError."""
+        how = self._plan or plan((), (), {}, DEFAULTS)
+        return missing(how, engine, await self._engine.files(body, parked, places(how, engine)), name)
 
     async def check_engine(self, container: ContainerId, name: str) -> tuple[str, ...]:
         """Why a named engine cannot run in this context, in words. Raises EngineError."""
         facts = await self._engine.context(container)
         if not facts.running:
             return lacks(facts)
-        binary = await asyncio.to_thread(find_engine, facts.pid, name)
-        return await try_out(facts.pid, binary)
+        return await self._try(facts, name, self._plan or plan((), (), {}, DEFAULTS))
 
     def tail(self, lines: int) -> tuple[str, ...]:
         """The last lines of the engine's own log."""

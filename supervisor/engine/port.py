@@ -1,6 +1,6 @@
 """The port to a container engine: its calls, and how they may fail. Independent of any engine."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, NewType, NoReturn, Protocol
 
@@ -144,6 +144,10 @@ class Engine(Protocol):
 
     async def context(self, container: ContainerId) -> ContextFacts:
         """The facts of a container as a storage context, without those of its file system. Raises NOT_FOUND."""
+        ...
+
+    async def files(self, body: str, container: ContainerId | None, paths: Sequence[str]) -> frozenset[str]:
+        """Which of these files are in this container, else would be in one of this definition; nothing is started."""
         ...
 
     async def look(self, container: ContainerId) -> Observed:
@@ -309,8 +313,15 @@ class UserEngine(Protocol):
         """The process as a snapshot shows it; one that an earlier supervisor started is found again."""
         ...
 
-    async def check(self, container: ContainerId) -> tuple[str, ...]:
-        """Why a container cannot be the storage context, in words. Raises EngineError."""
+    async def check(self, container: ContainerId, engine: str) -> tuple[str, ...]:
+        """Why a container cannot be the storage context of this engine, in words. Raises EngineError."""
+        ...
+
+    async def check_console(self, body: str, parked: ContainerId | None, engine: str, name: str) -> tuple[str, ...]:
+        """Why this engine cannot run in a console that does not run, in words. Raises EngineError.
+
+        ``body``: its definition, of which a container would be made; ``parked``: the one that there is.
+        """
         ...
 
     async def check_engine(self, container: ContainerId, name: str) -> tuple[str, ...]:

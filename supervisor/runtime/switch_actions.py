@@ -114,6 +114,9 @@ class SwitchActions:
         if spec is None:
             return (f"the console {order.target} is not defined",)
         said = [trouble for trouble in (await self._lost(order), await self._provide(spec)) if trouble]
+        if not said and order.engine is not None and self._user_docker is not None:
+            parked = order.parked if order.keeps else None
+            said += await self._user_docker.check_console(spec.body, parked, order.engine, f"the console {order.target}")
         free, total = self._room()
         if free < min(ROOM, total * SHARE):
             said.append(f"only {free >> 20} MiB are free for containers, {ROOM >> 20} MiB are needed: free some space")
@@ -124,7 +127,7 @@ class SwitchActions:
     async def _lost(self, order: CheckSwitch) -> str:
         """A fresh look: a persistent console is never made anew, and empty, because its container was removed."""
         lost = order.lost
-        if order.parked is not None:
+        if order.keeps and order.parked is not None:
             try:
                 await self._engine.look(order.parked)
             except EngineError as error:
@@ -161,7 +164,7 @@ class SwitchActions:
             return ("there is no user Docker",)
         if order.container is None:
             return (f"{order.target} has no container: start it first (dockwarden start {order.target})",)
-        return await self._user_docker.check(order.container)
+        return await self._user_docker.check(order.container, order.engine or "")
 
     async def _check_engine(self, order: CheckSwitch) -> tuple[str, ...]:
         if self._user_docker is None or order.container is None:

@@ -71,7 +71,7 @@ def kill_dockerd(host: Host) -> None:
 
 
 def user_shims(host: Host) -> list[str]:
-    return [line for line in host.processes() if "-namespace user-docker" in line]
+    return [line for line in host.processes() if "containerd-shim" in line and "-namespace user-docker" in line]
 
 
 def said(host: Host, name: str) -> list[str]:

@@ -177,7 +177,11 @@ class FakeUserEngine:
             ),
         )
 
-    async def check(self, container: ContainerId) -> tuple[str, ...]:
+    async def check_console(self, _body: str, parked: ContainerId | None, engine: str, name: str) -> tuple[str, ...]:
+        found = await self._engine.files("{}", parked, ("/usr/sbin/iptables",))
+        return () if found and engine != "bad" else (f"user Docker cannot start in {name}",)
+
+    async def check(self, container: ContainerId, _engine: str) -> tuple[str, ...]:
         facts = await self._engine.context(container)
         return () if facts.running else ("it does not run",)
 

@@ -6,6 +6,7 @@ import random
 from tests.simulation.switches import SwitchingHost
 from tests.simulation.virtual_loop import run
 from units.spec import CONSOLE, USER_DOCKER, Switchable
+from units.switch.record import SwitchResult
 from units.unit import Phase
 
 
@@ -71,6 +72,25 @@ def test_a_host_that_goes_down_takes_along_what_a_dead_dockerd_left() -> None:
 
     run(story(fails=False))
     run(story(fails=True))
+
+
+def test_a_switch_to_where_user_docker_cannot_start_stops_nothing() -> None:
+    """Without iptables there: refused by the check, in words; user Docker serves on without a restart."""
+
+    async def story() -> None:
+        host = await booted()
+        runs = host.world.units[USER_DOCKER].run
+        host.engine.lacking.add("/usr/sbin/iptables")
+        host.ask(Switchable.CONSOLE, "other")
+        await asyncio.sleep(5)
+        assert host.world.switched is not None
+        assert host.world.switched.result is SwitchResult.REFUSED
+        assert "user Docker cannot start in the console other" in host.world.switched.why
+        assert host.world.units[USER_DOCKER].run == runs
+        assert host.faults() == []
+        await host.kill9()
+
+    run(story())
 
 
 def test_a_removed_console_is_not_made_anew_without_a_word() -> None:

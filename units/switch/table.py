@@ -142,11 +142,15 @@ def check_of(asked: SwitchAsked, token: int, scene: Scene) -> CheckSwitch:
     unit = units.get(looked_at) if looked_at else None
     spec = scene.consoles.get(asked.target) if to_console else None
     container = unit.container if unit is not None else None
-    order = CheckSwitch(token, asked.of, asked.target, asked.force, spec, container, context)
+    serves = docker is not None and docker.wanted and (not to_console or docker.spec.context == CONSOLE)
+    engine = docker.spec.engine if docker is not None and serves else None
+    order = CheckSwitch(token, asked.of, asked.target, asked.force, spec, container, context, engine=engine)
+    if to_console and not asked.anew:
+        parked = scene.parked.get(asked.target)
+        order = replace(order, parked=parked and parked.container)
     if spec is None or asked.empty or asked.anew or not persistent(spec):
         return order
-    parked = scene.parked.get(asked.target)
-    return replace(order, parked=parked and parked.container, lost=parked is None and asked.target in scene.pruned)
+    return replace(order, keeps=True, lost=order.parked is None and asked.target in scene.pruned)
 
 
 S = SwitchStep

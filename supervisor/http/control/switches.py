@@ -91,7 +91,9 @@ class SwitchCommands:
         if unit.container is None:
             return in_json({"context": unit.name, "fits": False, "problems": [f"{unit.name} has no container"]})
         try:
-            problems = await self._user_docker.check(unit.container)
+            docker = self._world().units.get(USER_DOCKER)
+            engine = "" if docker is None else docker.spec.engine
+            problems = await self._user_docker.check(unit.container, engine)
         except EngineError as error:
             raise Refusal(503, str(error), "try again") from error
         return in_json({"context": unit.name, "fits": not problems, "problems": list(problems)})
