@@ -199,6 +199,14 @@ class KeepChoice:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepServed:
+    """Note where user Docker serves: what a boot falls back to when what was chosen cannot."""
+
+    context: UnitName
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
 class DropIntent:
     """Forget the saved intent: the switch is over."""
 
@@ -211,7 +219,7 @@ class ArmSwitch:
     token: int
 
 
-SwitchOrder: TypeAlias = CheckSwitch | KeepIntent | KeepChoice | DropIntent | ArmSwitch
+SwitchOrder: TypeAlias = CheckSwitch | KeepIntent | KeepChoice | KeepServed | DropIntent | ArmSwitch
 
 
 @dataclass(frozen=True, slots=True)

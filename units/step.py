@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeGuard, cast, get_args
 
 from units import events as fact
-from units.commands import ArmTimer, Command, ReadConfig, TakeSnapshot
+from units.commands import ArmTimer, Command, KeepServed, ReadConfig, TakeSnapshot
 from units.engine_events import DaemonEvent
 from units.events import EngineFact, UnitEvent
 from units.machine import Advance, Moment, View, advance
@@ -125,6 +125,12 @@ class Step:
             return
         self._apply(unit, event, result)
 
+    def _note_served(self, unit: Unit) -> None:
+        served = None if unit.spec.context is None else (unit.spec.context, unit.spec.engine)
+        if served is not None and served != self.world.served:
+            self.world = replace(self.world, served=served)
+            self.commands.append(KeepServed(*served))
+
     def _is_parked(self, event: fact.ContainerDestroyed) -> bool:
         return any(one.container == event.container for one in self.world.parked.values())
 
@@ -154,6 +160,8 @@ class Step:
             self.transitions.append(Transition(before, after, type(event).__name__))
         if after.phase is not before.phase:
             self._tell_peers(after)
+        if after.phase is Phase.READY and after.name == USER_DOCKER:
+            self._note_served(after)
         if self.world.links.leaders.get(after.name) and (
             isinstance(event, fact.ContainerStarted) or _turned(before, result)
         ):

@@ -43,6 +43,8 @@ class World:
     """How the last one ended."""
     watching: bool = False
     """The units are whatever containers there are: each snapshot says which."""
+    served: tuple[UnitName, str] | None = None
+    """The storage context and the engine with which user Docker served last."""
     given_up: frozenset[str] = frozenset()
     """Consoles that were already replaced by another one, because they did not run."""
     troubles: Mapping[Concern, str] = field(default_factory=dict)

@@ -25,6 +25,7 @@ from units.commands import (
     DropIntent,
     KeepChoice,
     KeepIntent,
+    KeepServed,
     ParkContainer,
     PullImage,
     ReadConfig,
@@ -122,8 +123,7 @@ class Effects:
         self._lanes: dict[UnitName, deque[tuple[LaneOrder, str]]] = {}
         self._gates = gates
         self._make_gating = make_gating
-        self._gating: Gating | None = None
-        """Created when a gate is asked for the first time."""
+        self._gating: Gating | None = None  # Created when a gate is asked for the first time.
         self._timers: dict[UnitName, tuple[asyncio.TimerHandle, ArmTimer, str]] = {}
         self._loop = asyncio.get_running_loop()
 
@@ -166,7 +166,7 @@ class Effects:
                 self._tasks.create_task(self._pull(command, cause), name=f"pull:{command.unit}")
             case ArmSwitch():
                 self._switching.arm(command, cause)
-            case CheckSwitch() | KeepChoice() | DropIntent():
+            case CheckSwitch() | KeepChoice() | KeepServed() | DropIntent():
                 self._tasks.create_task(self._switching.carry_out(command, cause), name="switch")
             case SayOnly():
                 self._log.info("dry-run.would", unit=command.unit, what=command.what, reason=command.why, cause=cause)

@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from supervisor.engine.port import Engine, EngineError, UserEngine
 from supervisor.runtime.loop import Inbox
 from supervisor.state.choices import Choices, StateError
-from units.commands import ArmSwitch, CheckSwitch, DropIntent, KeepChoice, KeepIntent
+from units.commands import ArmSwitch, CheckSwitch, DropIntent, KeepChoice, KeepIntent, KeepServed
 from units.events import ChoiceKept, ChoiceLost, SwitchChecked, SwitchDue
 from units.spec import Switchable, UnitSpec
 from units.unit import Failure
@@ -63,7 +63,7 @@ class SwitchActions:
         intent = {"of": order.of.value, "origin": order.origin, "target": order.target, "step": order.step}
         await self._write(self._choices.intend(intent), order.token, cause)
 
-    async def carry_out(self, order: CheckSwitch | KeepChoice | DropIntent, cause: str) -> None:
+    async def carry_out(self, order: CheckSwitch | KeepChoice | KeepServed | DropIntent, cause: str) -> None:
         match order:
             case CheckSwitch():
                 refusals = await self.check(order) or await self._vetoes(order, cause)
@@ -71,6 +71,12 @@ class SwitchActions:
             case KeepChoice():
                 if await self._write(self._choices.choose(order.of, order.name), order.token, cause):
                     self._inbox.put(ChoiceKept(order.token), cause=cause)
+            case KeepServed():
+                try:
+                    await self._choices.serve(order.context, order.engine)
+                except StateError as error:
+                    # The next boot falls back to what is on disk, or not at all.
+                    self._log.warning("switch.served-unsaved", error=str(error), cause=cause)
             case DropIntent():
                 try:
                     await self._choices.drop_intent()

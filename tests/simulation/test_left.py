@@ -7,6 +7,7 @@ from tests.simulation.switches import SwitchingHost
 from tests.simulation.virtual_loop import run
 from units.spec import CONSOLE, USER_DOCKER, Switchable
 from units.switch.record import SwitchResult
+from units.troubles import Concern
 from units.unit import Phase
 
 
@@ -91,6 +92,32 @@ def test_a_switch_to_where_user_docker_cannot_start_stops_nothing() -> None:
         await host.kill9()
 
     run(story())
+
+
+def test_a_chosen_engine_that_cannot_serve_gives_way_to_what_served_last() -> None:
+    """Its program is gone at the next boot: loud, and the choice stays; after a reboot that works it is used again."""
+
+    async def story(of: Switchable, target: str, barren: str) -> None:
+        host = await booted()
+        assert host.choices is not None
+        await asyncio.sleep(1)
+        await host.choices.choose(of, target)
+        host.machine.barren.add(barren)
+        assert host.life is not None
+        host.life.host.shut_down("SIGTERM")
+        assert await host.until(host.life.task.done, 100)
+        host.boot()
+        await asyncio.sleep(5)
+        assert await host.until(host.whole, 900), host.faults()
+        docker = host.world.units[USER_DOCKER]
+        assert (docker.spec.context, docker.spec.engine) == ("console", "")
+        assert "falling back to what served last" in host.world.troubles[Concern.CHOICE]
+        assert host.choices.chosen(of) == target
+        await host.kill9()
+
+    run(story(Switchable.ENGINE, "bad", ""))
+    run(story(Switchable.ENGINE, "mute", "console:mute"))
+    run(story(Switchable.STORAGE, "gluster", "gluster:"))
 
 
 def test_a_removed_console_is_not_made_anew_without_a_word() -> None:

@@ -35,7 +35,7 @@ from units.switch.moves import (
 from units.switch.record import Switch, SwitchOutcome, SwitchResult, SwitchStep
 from units.tables.console import persistent
 from units.tables.storage import contexts
-from units.unit import Phase, StandbyContainer, Unit
+from units.unit import Phase, Reason, StandbyContainer, Unit
 from units.words import duration
 
 
@@ -117,6 +117,8 @@ def begin(asked: SwitchAsked, scene: SwitchView, *, stopgap: bool = False) -> Tu
         stopgap=stopgap,
     )
     check = check_of(asked, switch.token, scene)
+    if stopgap and asked.of is Switchable.CONSOLE:
+        check = replace(check, engine=None)  # A person must get in, also where user Docker cannot start.
     return Turn(switch, (intent(switch, CONSOLE), check, ArmSwitch(CHECK, switch.token)))
 
 
@@ -237,6 +239,24 @@ def stopgap(scene: SwitchView, tried: frozenset[str]) -> SwitchAsked | None:
     if not unit.wanted or not unit.phase.stuck:
         return None
     return SwitchAsked(Switchable.CONSOLE, "default", force=True, empty=True) if "default" in scene.consoles else None
+
+
+def fallback(scene: SwitchView, served: tuple[UnitName, str] | None, tried: frozenset[str]) -> SwitchAsked | None:
+    """A switch back to where user Docker served last, when it cannot serve where it was chosen to. Once for each."""
+    docker = scene.docker
+    if docker is None or served is None or scene.draining or not scene.engine_up or not docker.wanted:
+        return None
+    (context, engine), spec = served, docker.spec
+    chosen = scene.units.get(spec.context) if spec.context else None
+    cut_off = docker.phase is Phase.WAITING and chosen is not None and chosen.phase.stuck
+    mute = docker.phase is Phase.STOPPING and docker.again is Reason.START_FAILED
+    if not (docker.phase.stuck or mute or cut_off):
+        return None
+    if spec.context != context and f"storage {spec.context}" not in tried and context in contexts(scene.units):
+        return SwitchAsked(Switchable.STORAGE, context, force=True)
+    if spec.engine != engine and f"engine {spec.engine}" not in tried and not cut_off:
+        return SwitchAsked(Switchable.ENGINE, engine, force=True)
+    return None
 
 
 def over(switch: Switch, result: SwitchResult, now: Instant) -> SwitchOutcome:
