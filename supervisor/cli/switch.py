@@ -55,7 +55,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
                 )
                 if (name, verb) == ("console", "switch"):
                     command.add_argument(
-                        "--empty", action="store_true", help="also when its container was removed: make a new, empty one"
+                        "--empty",
+                        action="store_true",
+                        help="also when its container was removed: make a new, empty one",
                     )
                 command.add_argument("--no-wait", action="store_true", help="return at once")
 

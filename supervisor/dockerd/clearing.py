@@ -1,7 +1,6 @@
 """Ends what a dead dockerd left: each container by its own stop signal and in its own time, then firmly, then the rest.
 
-The order is what the next dockerd makes of it. It must find no process and no shim: a container that it finds running it
-stops, and from then on takes for stopped by a person; of one whose shim lives it learns an exit code, and a container
+The order is for the next dockerd. It must find no process and no shim: a container that it finds running it stops, and from then on takes for stopped by a person; of one whose shim lives it learns an exit code, and a container
 that ended well at our signal would not be restarted under ``on-failure``.
 """
 
@@ -31,7 +30,7 @@ FIRM = 15.0
 
 
 class Clearing:
-    """One clearing. ``look`` finds what is there; it runs in a thread. ``grace``: the most that a container is given."""
+    """One clearing. ``look`` finds what is there, in a thread. ``grace``: the most that a container is given."""
 
     def __init__(self, look: Callable[[], Left], grace: float) -> None:
         self._look = look

@@ -1,7 +1,7 @@
 """What a dockerd leaves that was killed: its containers, their shims, a containerd, proxies of ports; found by looks.
 
-All of it is told from what is not ours by words that only this dockerd gave (its exec root, its containerd namespace, the
-ids below its data root), and never by a name or a number alone.
+All of it is told from what is not ours by words that only this dockerd gave (its exec root, its containerd namespace,
+the ids below its data root), and never by a name or a number alone.
 """
 
 import json

@@ -39,10 +39,8 @@ def without_tools(how: DaemonPlan, folder: str, there: Callable[[str], bool], na
     words = {f"{one}={two}" for one, two in zip(how.argv, how.argv[1:], strict=False)} | set(how.argv)
     if words & set(NO_FIREWALL) or any(there(f"{place}/iptables") for place in (folder, *_path(how))):
         return ()
-    return (
-        f"user Docker cannot start in {name}: there is no iptables on its PATH; install it there,"
-        " or set rancher.docker.extra_args: [--iptables=false]",
-    )
+    said = f"user Docker cannot start in {name}: there is no iptables on its PATH; install it there,"
+    return (f"{said} or set rancher.docker.extra_args: [--iptables=false]",)
 
 
 def _path(how: DaemonPlan) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ END_GRACE, KILL_GRACE = 30.0, 10.0
 
 
 async def end_in_pidfile(how: DaemonPlan, root: Path, context: str, log: FilteringBoundLogger) -> None:
-    """Stop the dockerd that its pid file names, if it is ours. Raises EngineError for another's, which is left alone."""
+    """Stop the dockerd that its pid file names, if it is ours. Raises EngineError for another's, left alone."""
     pid = await asyncio.to_thread(pid_in, within(root, str(how.pidfile)))
     command = dockerd_command(pid, "dockerd") if pid else []
     if pid and command[1:] == list(how.argv[1:]):

@@ -208,9 +208,7 @@ class UserDocker:
         there = partial(inside, facts.pid)
         return without_tools(how, str(Path(binary).parent), lambda path: there(path) is not None, facts.name)
 
-    async def check_console(
-        self, body: str, parked: ContainerId | None, engine: str, name: str
-    ) -> tuple[str, ...]:
+    async def check_console(self, body: str, parked: ContainerId | None, engine: str, name: str) -> tuple[str, ...]:
         """Why this engine cannot run in a console that does not run, in words. Raises EngineError."""
         how = self._plan or plan((), (), {}, DEFAULTS)
         return missing(how, engine, await self._engine.files(body, parked, places(how, engine)), name)

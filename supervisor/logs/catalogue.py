@@ -87,7 +87,9 @@ CATALOGUE: tuple[CatalogueGroup, ...] = (
                 "a running console other than the chosen one was stopped, and its container kept",
             ),
             CatalogueLine(
-                "switch.served-unsaved", "warning", "where user Docker serves cannot be saved, for the next boot's fallback"
+                "switch.served-unsaved",
+                "warning",
+                "where user Docker serves cannot be saved, for the next boot's fallback",
             ),
             CatalogueLine("console.not-parked", "warning", "such a console could not be stopped"),
             CatalogueLine(

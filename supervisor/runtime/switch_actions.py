@@ -122,7 +122,9 @@ class SwitchActions:
         said = [trouble for trouble in (await self._lost(order), await self._provide(spec)) if trouble]
         if not said and order.engine is not None and self._user_docker is not None:
             parked = order.parked if order.keeps else None
-            said += await self._user_docker.check_console(spec.body, parked, order.engine, f"the console {order.target}")
+            said += await self._user_docker.check_console(
+                spec.body, parked, order.engine, f"the console {order.target}"
+            )
         free, total = self._room()
         if free < min(ROOM, total * SHARE):
             said.append(f"only {free >> 20} MiB are free for containers, {ROOM >> 20} MiB are needed: free some space")

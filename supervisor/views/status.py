@@ -97,7 +97,9 @@ def _console_row(name: str, spec: UnitSpec, unit: Unit, world: World) -> dict[st
     container = unit.container if chosen else (parked.container if parked else None)
     return {
         "name": name,
-        "state": unit.phase.value if chosen else ("parked" if parked else "removed" if name in world.pruned else "available"),
+        "state": unit.phase.value
+        if chosen
+        else ("parked" if parked else "removed" if name in world.pruned else "available"),
         "persistent": persistent(spec),
         "dirty": dirty(unit) if chosen else bool(parked and parked.config_hash not in {"", spec.config_hash}),
         "container_id": container,

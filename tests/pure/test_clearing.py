@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal as signals
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -269,10 +268,9 @@ class Stub:
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clearing, "SERVANTS", 0.05)
     monkeypatch.setattr(clearing, "FIRM", 0.05)
-    yield
 
 
 def run(grace: float, containers: dict[str, Any], servants: tuple[Any, ...]) -> Left:

@@ -98,7 +98,7 @@ def test_an_unknown_engine_names_the_known_ones() -> None:
 
 
 def test_whether_it_serves_is_judged_as_every_check_is(tmp_path: Path) -> None:
-    """Until it has served no failed look counts; then two in a row make it doubtful, three unhealthy; a good one ends it."""
+    """Until it has served no failed look counts; then two in a row make it doubtful, three unhealthy."""
 
     async def reports(*troubles: str) -> list[tuple[Health, str]]:
         inbox = Inbox(lambda: 0.0)

@@ -18,7 +18,9 @@ from units.world import Answer
 
 def scene(step: Step) -> SwitchView:
     world = step.world
-    return SwitchView(step.units, world.consoles, world.parked, world.pruned, world.engine_up, world.draining, step.moment)
+    return SwitchView(
+        step.units, world.consoles, world.parked, world.pruned, world.engine_up, world.draining, step.moment
+    )
 
 
 def take_turn(step: Step, turn: Turn) -> None:
