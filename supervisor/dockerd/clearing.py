@@ -1,7 +1,8 @@
 """Ends what a dead dockerd left: each container by its own stop signal and in its own time, then firmly, then the rest.
 
-The order is for the next dockerd. It must find no process and no shim: a container that it finds running it stops, and from then on takes for stopped by a person; of one whose shim lives it learns an exit code, and a container
-that ended well at our signal would not be restarted under ``on-failure``.
+The order is for the next dockerd. It must find no process and no shim: what it finds running it stops, and from then on
+takes for stopped by a person; of one whose shim lives it learns an exit code, and a container that ended well at our
+signal would not be restarted under ``on-failure``.
 """
 
 import asyncio
