@@ -36,7 +36,8 @@ class Clearing:
     def __init__(self, look: Callable[[], Left], grace: float) -> None:
         self._look = look
         self._grace = grace
-        self._asked: dict[str, float] = {}
+        self._asked: dict[str, tuple[float, Process]] = {}
+        """When, and which main process: what outlives that one is ended at once, as an engine does."""
         self._shown: dict[Process, float] = {}
         self.first = Left()
         """What was there at the beginning."""
@@ -63,8 +64,9 @@ class Clearing:
         return left
 
     def _end(self, container: Container, now: float) -> None:
-        asked = self._asked.setdefault(container.ident, now)
-        if now - asked >= min(container.patience, self._grace):
+        asked, main = self._asked.setdefault(container.ident, (now, container.main))
+        over = now - asked >= min(container.patience, self._grace)
+        if over or all(one.pid != main.pid for one in container.processes):
             for one in container.processes:
                 one.send(signals.SIGKILL)
                 thaw(one)

@@ -194,7 +194,9 @@ def _containers(
     members: dict[str, list[Process]] = {}
     shims = {one.pid for one in servants}
     others = {one.word("id") for one in living if "containerd-shim" in one.name and one.pid not in shims}
-    known = {ident: place for ident, place in known.items() if ident not in others}  # Another engine's on the same data.
+    known = {
+        ident: place for ident, place in known.items() if ident not in others
+    }  # Another engine's on the same data.
     for one in living:
         for ident in {found for found in ID.findall(one.cgroups) if found in known}:
             if one.pid not in shims:
