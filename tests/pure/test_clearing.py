@@ -1,6 +1,7 @@
 """What a dead dockerd leaves has an owner: it is ended before the next start, and before the host goes down."""
 
 import asyncio
+import itertools
 import json
 import os
 import signal as signals
@@ -254,8 +255,11 @@ def test_where_it_was_outlives_its_run(tmp_path: Path) -> None:
 class Stub:
     """A process that ends when it gets one of these signals."""
 
+    numbers = itertools.count(1)
+
     def __init__(self, name: str, *ends: int) -> None:
         self.name, self.ends = name, ends
+        self.pid = next(self.numbers)
         self.got: list[int] = []
         self.cgroups = ""
 
@@ -308,6 +312,20 @@ def test_the_grace_bounds_every_container_s_own_time() -> None:
     assert not run(0.05, {"slow": (slow, float("inf"))}, ())
     assert slow.got[0] == TERM
     assert KILL in slow.got
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_outlives_its_main_process_gets_no_more_time() -> None:
+    """Without a process namespace of its own a container's other processes do not end with the first."""
+    main, other = Stub("main", TERM), Stub("other", KILL)
+
+    def look() -> Left:
+        living = tuple(one for one in (main, other) if one.alive)
+        found: Any = Container("c", "c", living[0], living, TERM, 60) if living else None  # type: ignore[arg-type]
+        return Left((found,)) if found else Left()
+
+    assert not asyncio.run(Clearing(look, 60).run())
+    assert (main.got, other.got) == ([TERM], [KILL])
 
 
 @pytest.mark.usefixtures("quick")
