@@ -198,7 +198,8 @@ def image_missing(_unit: Unit, event: Any, _view: View) -> bool:
 
 
 def pullable(unit: Unit, event: fact.CreateFailed, view: View) -> bool:
-    return image_missing(unit, event, view) and unit.spec.pull and not unit.pulled
+    due = unit.pull_at <= view.now
+    return image_missing(unit, event, view) and unit.spec.pull and not unit.pulled and due
 
 
 def not_there(_unit: Unit, event: Any, _view: View) -> bool:

@@ -270,6 +270,8 @@ class Unit:
     """Its success has made the configuration be read again in this boot."""
     pulled: bool = False
     """Its image was pulled since its last container was made: pulling again would not help."""
+    pull_at: Instant = NEVER
+    """When its image may be pulled again; until then it is only looked whether somebody loaded it."""
     misses: int = 0
     """Times in a row that its image could not be pulled, or that a hook vetoed its start."""
     clashes: int = 0

@@ -13,7 +13,6 @@ import shutil
 import signal as signals
 import time
 from collections.abc import Mapping
-from dataclasses import astuple
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,8 +62,7 @@ FIRST_LOOK, LAST_LOOK = 0.05, 1.0
 SERVES = Check("", Http(0, "/info"), interval=Seconds(5), retries=3, start_period=Seconds(math.inf))
 """How a row of looks is judged. Asked of its own socket; until it has served once, only the unit's deadline counts."""
 DOUBTFUL, AGAIN = 2, 1.0
-"""Looks without an answer after which it no longer counts as ready, and seconds to the next look after the first one.
-After the third it is unhealthy, and restarted, which its containers do not survive."""
+"""Unanswered looks after which it is not ready (after a third it is restarted), and seconds to the one after the first."""
 UNKNOWN_EXIT = 255
 
 
@@ -254,6 +252,7 @@ class UserDocker:
             raise EngineError(Failure.OTHER, f"cannot run {entering}: {why(error)}") from error
         finally:
             os.close(log)
+        lair = lair_of(how)
         record = ProcessRecord(
             pid,
             started_at(pid),
@@ -262,7 +261,10 @@ class UserDocker:
             place.engine,
             self._config_hash,
             str(how.socket),
-            *astuple(lair_of(how)),
+            str(how.data_root),
+            lair.exec_root,
+            lair.namespace,
+            lair.address,
             binary,
         )
         self._files.keep(record)

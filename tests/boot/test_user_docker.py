@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.bed import bundles, images
 from tests.bed.bed import Bed
 from tests.bed.leftovers import traces
 from tests.boot.consoles import console_host, user_docker
-from tests.boot.host import LOOK_PAUSE, PATIENCE, Host, HostError
+from tests.boot.host import LOOK_PAUSE, PATIENCE, Host, HostError, Units
 from tests.boot.test_switch import settled, switch, user_engines
 
 POLICIES = ("no", "on-failure", "always", "unless-stopped")
@@ -78,6 +79,10 @@ def said(host: Host, name: str) -> list[str]:
     return (host.dir / "mnt" / "data" / name).read_text().split()
 
 
+def restarted(times: int, units: Units) -> bool:
+    return units["user-docker"]["restarts"] == times and settled(units)
+
+
 AS_THEIR_POLICIES_SAY = {
     "c-no": "exited",
     "c-on-failure": "running",
@@ -94,7 +99,7 @@ def test_all_comes_back_as_its_policy_says(host: Host) -> None:
     run_all(host)
     for times in (1, 2):
         kill_dockerd(host)
-        host.wait("back", lambda units, times=times: units["user-docker"]["restarts"] == times and settled(units))
+        host.wait("back", partial(restarted, times))
         until("all as their policies say", lambda: states(host) == AS_THEIR_POLICIES_SAY)
         assert said(host, "c-always") == ["up", *["bye", "up"] * times]
         assert said(host, "c-no") == ["up", "bye"]

@@ -23,8 +23,18 @@ from units import events as fact
 from units.commands import ClearLeft
 from units.health import Health
 from units.quantities import Seconds
-from units.restart import RestartPolicy
-from units.spec import CONSOLE, PROCESS, USER_DOCKER, ContainerId, Kind, Place, Policy, StopPolicy, UnitSpec
+from units.spec import (
+    CONSOLE,
+    PROCESS,
+    USER_DOCKER,
+    ContainerId,
+    Kind,
+    Place,
+    Policy,
+    RestartPolicy,
+    StopPolicy,
+    UnitSpec,
+)
 from units.tables.storage import placed
 from units.unit import Failure, StoppedBy
 
@@ -139,7 +149,7 @@ def test_what_cannot_be_ended_is_told_and_tried_again() -> None:
     story.feed(fact.ShutdownAsked("SIGTERM", Seconds(60)))
     assert "user-docker: clearing -> failed" in story.feed(told)
     assert story.unit("user-docker").reason == "1 containers (db) are still running"
-    assert story.world.units["console"].phase.value == "stopping"
+    assert story.phases()["console"] == "stopping"
 
 
 def test_a_start_that_is_asked_while_clearing_follows_it() -> None:
@@ -159,7 +169,7 @@ def test_a_run_that_was_never_ready_is_no_good_run() -> None:
         story.feed(fact.ContainerStarted(USER_DOCKER, PROCESS))
         assert "user-docker: running -> backoff" in killed(story.later(15))
         story.feed(fact.RetryDue(USER_DOCKER, story.unit("user-docker").token))
-    assert story.unit("user-docker").budget.delay == 60
+    assert story.unit("user-docker").budget.delay == Seconds(60)
     cleared(story)
     serve(story)
     assert "user-docker: ready -> clearing" in killed(story.later(130)), "and a good one ends that"

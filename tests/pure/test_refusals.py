@@ -1,5 +1,6 @@
 """What an engine refuses for reasons of its own is not the unit's fault; and what it cannot start is made anew."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -122,6 +123,25 @@ def test_what_is_absent_is_looked_for_every_few_seconds() -> None:
         waits += [f"{one.delay:g}" for one in story.last.commands if isinstance(one, ArmTimer)]
         again(story.later(5))
     assert waits == ["1", "2", "4", *["5"] * 57, "30", "30"]
+
+
+def test_an_image_that_cannot_be_pulled_is_looked_for_in_between() -> None:
+    """Pulls are ever further apart, looks are not: an image that somebody loads is used within seconds."""
+    story = Story.of(spec("web"))
+    story.connect()
+    missing = fact.CreateFailed(WEB, Failure.IMAGE_MISSING, "No such image: web")
+    pulls: list[float] = []
+    for _ in range(40):
+        if "web: creating -> pulling" in story.feed(missing):
+            pulls.append(story.now)
+            story.feed(fact.PullFailed(WEB, Failure.IMAGE_MISSING, "no registry"))
+        assert story.last is not None
+        (wait,) = [one.delay for one in story.last.commands if isinstance(one, ArmTimer)]
+        assert wait <= 5 or len(pulls) > 6
+        assert "web: image-missing -> creating" in again(story.later(wait))
+    assert [round(after - before) for before, after in itertools.pairwise(pulls)][:5] == [5, 10, 20, 40, 80]
+    story.created("web")
+    assert story.phases()["web"] == "starting"
 
 
 def test_an_image_that_is_not_to_be_pulled_is_looked_for_every_few_seconds() -> None:

@@ -1,9 +1,10 @@
 """Actions towards a run: image, container, start, and what is known of a unit that runs."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from units import events as fact
-from units.actions.ending import FREE, UNKNOWN, dead, mourn, next_look, refunded, retired, unwant
+from units.actions.ending import FREE, LATER_LOOK, LOOK, UNKNOWN, dead, mourn, next_look, refunded, retired, unwant
 from units.commands import (
     ClearLeft,
     CreateContainer,
@@ -14,7 +15,7 @@ from units.commands import (
 from units.guards import lacking
 from units.healing import unexamined
 from units.machine import Moved, View, arm
-from units.quantities import Instant, Seconds
+from units.quantities import NEVER, Instant, Seconds
 from units.records import replace
 from units.relinking import rejoined, worn
 from units.restart import recent, spread
@@ -24,15 +25,29 @@ from units.words import duration
 
 ANSWER_DEADLINE = Seconds(45)
 """Longer than the engine port's own deadline for a create or a start; after it the fact was lost, not late."""
-IMAGE_DELAY, IMAGE_MAX_DELAY = Seconds(5), Seconds(300)
+IMAGE_DELAY, IMAGE_MAX_DELAY, SOONEST = Seconds(5), Seconds(300), Seconds(1)
 VETO_DELAY, VETO_MAX_DELAY = Seconds(5), Seconds(60)
 
 
+IMAGE_LOOKS = 6
+"""Pulls that failed, some five minutes, after which it is looked less often whether somebody has loaded the image."""
+
+
 def miss_image(unit: Unit, event: Any, view: View) -> Moved:
-    base = min(IMAGE_MAX_DELAY, IMAGE_DELAY * 2 ** min(unit.misses, 10)) if unit.spec.pull else next_look(unit)
-    delay = spread(base, unit.spec.restart.jitter, view.moment.jitter)
+    """Wait for the image: a pull is repeated ever later, a look costs nothing."""
+    spread_by = unit.spec.restart.jitter
+    if not unit.spec.pull:
+        delay = spread(next_look(unit), spread_by, view.moment.jitter)
+        unit = replace(unit, misses=unit.misses + 1)
+    else:
+        if isinstance(event, fact.PullFailed):
+            base = min(IMAGE_MAX_DELAY, IMAGE_DELAY * 2 ** min(unit.misses, 10))
+            pull_at = Instant(view.now + spread(base, spread_by, view.moment.jitter))
+            unit = replace(unit, misses=unit.misses + 1, pull_at=pull_at)
+        look = spread(LOOK if unit.misses <= IMAGE_LOOKS else LATER_LOOK, spread_by, view.moment.jitter)
+        delay = max(SOONEST, min(look, Seconds(unit.pull_at - view.now)))
     reason = f"{event.message}; next try in {duration(delay)}"
-    return arm(replace(unit, reason=reason, misses=unit.misses + 1, pulled=False), Timer.RETRY, delay)
+    return arm(replace(unit, reason=reason, pulled=False), Timer.RETRY, delay)
 
 
 def heed(unit: Unit, event: Any, view: View) -> Moved:
@@ -243,13 +258,17 @@ def run_with_deadline(unit: Unit, event: fact.ContainerStarted, view: View) -> M
     return arm(step.unit, Timer.DEADLINE, unit.spec.deadline)
 
 
+AT_ONCE: Mapping[str, Any] = {"misses": 0, "pull_at": NEVER}
+"""What a person's word undoes: the next try does not wait, and pulls."""
+
+
 def want(unit: Unit, _event: Any, _view: View) -> Moved:
     """Start it on request, with a fresh restart budget."""
     return Moved(wished(unit))
 
 
 def wished(unit: Unit) -> Unit:
-    return replace(unit, wanted=True, stopped_by=StoppedBy.NOBODY, budget=Budget(), pending=None, failing="", misses=0)
+    return replace(unit, wanted=True, stopped_by=StoppedBy.NOBODY, budget=Budget(), pending=None, failing="", **AT_ONCE)
 
 
 def want_again(unit: Unit, _event: Any, _view: View) -> Moved:
@@ -257,7 +276,7 @@ def want_again(unit: Unit, _event: Any, _view: View) -> Moved:
 
 
 def forgive(unit: Unit, _event: Any, _view: View) -> Moved:
-    return Moved(replace(unit, budget=Budget(), misses=0))
+    return Moved(replace(unit, budget=Budget(), **AT_ONCE))
 
 
 def after_wish(unit: Unit, _event: Any, _view: View) -> Unit:

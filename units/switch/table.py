@@ -149,7 +149,7 @@ def check_of(asked: SwitchAsked, token: int, scene: Scene) -> CheckSwitch:
     order = CheckSwitch(token, asked.of, asked.target, asked.force, spec, container, context, engine=engine)
     if to_console and not asked.anew:
         parked = scene.parked.get(asked.target)
-        order = replace(order, parked=parked and parked.container)
+        order = replace(order, parked=None if parked is None else parked.container)
     if spec is None or asked.empty or asked.anew or not persistent(spec):
         return order
     return replace(order, keeps=True, lost=order.parked is None and asked.target in scene.pruned)
