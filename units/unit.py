@@ -89,7 +89,7 @@ MEANING: dict[Phase, str] = {
     Phase.CRASH_LOOP: "crash loop; retried every 5 minutes",
     Phase.IMAGE_MISSING: "its image is missing and cannot be pulled; retried with a growing delay",
     Phase.COMPLETED: "done: exited with success, or a data container that is never started",
-    Phase.FAILED: "does not run; not retried, or only every 5 minutes",
+    Phase.FAILED: "does not run; not retried, or only every 5 minutes; what is absent is looked for every few seconds",
     Phase.ABSENT: "System Docker: not looked for yet, or its process was not found",
     Phase.CONNECTING: "an engine that is not ours: it has not answered yet",
     Phase.SERVING: "System Docker: it answers, and all containers have been listed since",

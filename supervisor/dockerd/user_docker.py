@@ -62,7 +62,7 @@ FIRST_LOOK, LAST_LOOK = 0.05, 1.0
 SERVES = Check("", Http(0, "/info"), interval=Seconds(5), retries=3, start_period=Seconds(math.inf))
 """How a row of looks is judged. Asked of its own socket; until it has served once, only the unit's deadline counts."""
 DOUBTFUL, AGAIN = 2, 1.0
-"""Unanswered looks after which it is not ready (after a third it is restarted), and seconds to the one after the first."""
+"""Unanswered looks until it is not ready (a third one: restarted), and seconds to the look after the first."""
 UNKNOWN_EXIT = 255
 
 

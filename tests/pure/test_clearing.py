@@ -175,6 +175,15 @@ def test_a_run_that_was_never_ready_is_no_good_run() -> None:
     assert "user-docker: ready -> clearing" in killed(story.later(130)), "and a good one ends that"
 
 
+def test_one_that_does_not_answer_is_not_ready_and_says_why() -> None:
+    """Before it is restarted for that, and it may yet answer."""
+    story = serving()
+    doubt = fact.HealthReported(USER_DOCKER, PROCESS, Health.STARTING, output="its socket /s does not answer")
+    assert story.feed(doubt) == "user-docker: ready -> running"
+    assert story.unit("user-docker").reason == "not ready: its socket /s does not answer"
+    assert story.feed(fact.HealthReported(USER_DOCKER, PROCESS, Health.HEALTHY)) == "user-docker: running -> ready"
+
+
 # What is ours, and how it ends.
 
 HOW = plan((), (), {}, DEFAULTS)
