@@ -35,7 +35,8 @@ class Clearing:
 
     def __init__(self, look: Callable[[], Left], grace: float) -> None:
         self._look = look
-        self._grace = grace
+        self._until = time.monotonic() + grace
+        """When no container gets any more time."""
         self._asked: dict[str, tuple[float, Process]] = {}
         """When, and which main process: what outlives that one is ended at once, as an engine does."""
         self._shown: dict[Process, float] = {}
@@ -43,15 +44,15 @@ class Clearing:
         """What was there at the beginning."""
 
     def hurry(self, grace: float) -> None:
-        self._grace = min(self._grace, grace)
+        self._until = min(self._until, time.monotonic() + grace)
 
     async def run(self) -> Left:
         """Returns what could not be ended; mostly nothing."""
-        pause, began = FIRST_LOOK, time.monotonic()
+        pause = FIRST_LOOK
         self.first = left = await asyncio.to_thread(self._look)
         while left:
             now = time.monotonic()
-            if now - began > self._grace + SERVANTS + FIRM:
+            if now > self._until + SERVANTS + FIRM:
                 return left
             for container in left.containers:
                 self._end(container, now)
@@ -65,7 +66,7 @@ class Clearing:
 
     def _end(self, container: Container, now: float) -> None:
         asked, main = self._asked.setdefault(container.ident, (now, container.main))
-        over = now - asked >= min(container.patience, self._grace)
+        over = now >= min(asked + container.patience, self._until)
         if over or all(one.pid != main.pid for one in container.processes):
             for one in container.processes:
                 one.send(signals.SIGKILL)

@@ -334,6 +334,26 @@ def test_the_grace_bounds_every_container_s_own_time() -> None:
 
 
 @pytest.mark.usefixtures("quick")
+def test_one_that_is_hurried_ends_at_once_and_not_before() -> None:
+    """The shutdown's patience is over in the middle of it: SIGKILL, and the time for that to work."""
+    slow = Stub("slow", KILL)
+
+    def look() -> Left:
+        return Left((Container("c", "c", slow, (slow,), TERM, 60),) if slow.alive else ())  # type: ignore[arg-type]
+
+    async def story() -> Left:
+        clearing = Clearing(look, 60)
+        run = asyncio.create_task(clearing.run())
+        await asyncio.sleep(0.2)
+        assert slow.got == [TERM]
+        clearing.hurry(0)
+        return await asyncio.wait_for(run, 5)
+
+    assert not asyncio.run(story())
+    assert slow.got == [TERM, KILL]
+
+
+@pytest.mark.usefixtures("quick")
 def test_what_outlives_its_main_process_gets_no_more_time() -> None:
     """Without a process namespace of its own a container's other processes do not end with the first."""
     main, other = Stub("main", TERM), Stub("other", KILL)
