@@ -293,7 +293,7 @@ class Stub:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clearing, "SERVANTS", 0.05)
-    monkeypatch.setattr(clearing, "FIRM", 0.05)
+    monkeypatch.setattr(clearing, "FIRM", 0.7)
 
 
 def run(grace: float, containers: dict[str, Any], servants: tuple[Any, ...]) -> Left:
