@@ -170,9 +170,9 @@ def test_a_program_that_was_away_for_a_moment_is_found_in_seconds(host: Host) ->
     run_all(host)
     away = dockerd(host).rename(dockerd(host).with_name("away"))
     kill_dockerd(host)
+    failed = {"event": "unit.transition", "unit": "user-docker", "state": "failed"}
     for _ in range(3):
         begun = len(host.log)
-        failed = {"event": "unit.transition", "unit": "user-docker", "state": "failed"}
         host.wait_for_line("a look", lambda line: failed.items() <= line.items(), since=begun)
     away.rename(dockerd(host))
     put_back = time.monotonic()
