@@ -1,4 +1,4 @@
-"""Notices for people: a unit was restarted, given up for now, is unhealthy, or has recovered. Pure."""
+"""Notices for people: what was restarted, given up for now, unhealthy, lost or undone, or has recovered. Pure."""
 
 import json
 from dataclasses import asdict
@@ -7,8 +7,9 @@ from typing import Any
 
 from units.events import Event, HealthReported
 from units.health import Health
-from units.records import dataclass
-from units.spec import Kind, OnUnhealthy, UnitName
+from units.records import dataclass, replace
+from units.spec import CONSOLE, USER_DOCKER, Kind, OnUnhealthy, Switchable, UnitName
+from units.switch.record import SwitchOutcome, SwitchResult, in_words
 from units.unit import Phase, Reason, Unit
 from units.world import Reaction, Transition
 
@@ -22,6 +23,10 @@ class NoticeKind(StrEnum):
     """It is in a crash loop, failed or flapping; or a foreign one is down since its restart failed."""
     UNHEALTHY = "unhealthy"
     """It is unhealthy, and its action is to notify only."""
+    UNDONE = "undone"
+    """A switch failed, and what was before is restored, or is still being restored."""
+    LOST = "lost"
+    """The engine does not answer, or its process ended."""
     RECOVERY = "recovery"
     """A unit with an earlier notice is healthy again."""
 
@@ -64,6 +69,8 @@ SAID = {
     NoticeKind.HEAL: "restarted",
     NoticeKind.GIVE_UP: "giving up for now",
     NoticeKind.UNHEALTHY: "unhealthy",
+    NoticeKind.UNDONE: "switch failed",
+    NoticeKind.LOST: "engine lost",
     NoticeKind.RECOVERY: "recovered",
 }
 LONGEST = 4096
@@ -86,7 +93,11 @@ def notices(
         unit = reaction.world.units.get(event.unit)
         if unit is not None and _only_to_be_told(unit) and unit.name not in troubled:
             told.append(_notice(NoticeKind.UNHEALTHY, unit))
+    told += [_of_switch(one, reaction) for one in reaction.switches if isinstance(one, SwitchOutcome) and undone(one)]
+    told += [notice for moved in reaction.engine if (notice := _of_engine(moved, reaction, troubled)) is not None]
     for notice in told:
+        if notice.event is NoticeKind.UNDONE:
+            continue
         name = frozenset({UnitName(notice.unit)})
         well = notice.event is NoticeKind.RECOVERY or (notice.event is NoticeKind.HEAL and notice.state == Phase.READY)
         troubled = troubled - name if well else troubled | name
@@ -111,6 +122,27 @@ def _of_transition(moved: Transition, troubled: frozenset[UnitName]) -> Notice |
         return _notice(NoticeKind.HEAL, after)
     if after.phase is Phase.READY and after.name in troubled and not after.flapping:
         return _notice(NoticeKind.RECOVERY, after)
+    return None
+
+
+def undone(outcome: SwitchOutcome) -> bool:
+    return outcome.result in {SwitchResult.ROLLED_BACK, SwitchResult.STUCK}
+
+
+def _of_switch(outcome: SwitchOutcome, reaction: Reaction) -> Notice:
+    unit = reaction.world.units[CONSOLE if outcome.of is Switchable.CONSOLE else USER_DOCKER]
+    return replace(_notice(NoticeKind.UNDONE, unit), reason=in_words(outcome), cause=outcome.cause)
+
+
+AWAY = frozenset({Phase.LOST, Phase.HUNG, Phase.CRASH_LOOP})
+
+
+def _of_engine(moved: Transition, reaction: Reaction, troubled: frozenset[UnitName]) -> Notice | None:
+    """Told once until it serves again; its end with the host is none."""
+    if moved.after.phase in AWAY and moved.after.name not in troubled and not reaction.world.draining:
+        return _notice(NoticeKind.LOST, moved.after)
+    if moved.after.phase is Phase.SERVING and moved.after.name in troubled:
+        return _notice(NoticeKind.RECOVERY, moved.after)
     return None
 
 

@@ -54,6 +54,7 @@ OPERATIONS = (
     "ping",
     "inspect",
     "image",
+    "files",
     "pull",
     "create",
     "start",

@@ -24,10 +24,10 @@ from units.world import Entry, Reaction, Transition, World
 if TYPE_CHECKING:
     from metrics.process import OwnProcess
 
-ON_THE_WAY_UP = frozenset({Phase.CREATING, Phase.STARTING})
+ON_THE_WAY_UP = frozenset({Phase.CREATING, Phase.CLEARING, Phase.STARTING})
 COMING = frozenset({Phase.RUNNING, Phase.BACKOFF})
 MOVING = frozenset(
-    {Phase.PULLING, Phase.CREATING, Phase.STARTING, Phase.STOPPING, Phase.DRAINING, Phase.EXITED},
+    {Phase.PULLING, Phase.CREATING, Phase.CLEARING, Phase.STARTING, Phase.STOPPING, Phase.DRAINING, Phase.EXITED},
 )
 BLOCK = 50
 """Units whose series of one metric are written at a time."""

@@ -208,6 +208,8 @@ def unrestarted(moved: Transition) -> str:
             return "policy"
         case Phase.INACTIVE:
             return STOPS.get(after.stopped_by, "")
+        case Phase.CLEARING if not after.wanted:
+            return STOPS.get(after.stopped_by, "")
         case _:
             return ""
 

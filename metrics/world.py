@@ -7,12 +7,13 @@ from metrics import catalog
 from metrics.catalog import Metric
 from metrics.exposition import GAP, Template, pattern, plain, stencilled
 from metrics.runs import Column, on_wall
+from units.deaths import proved
 from units.guards import displaced
 from units.health import Health
 from units.machine import Moment, View
-from units.quantities import NEVER, Instant, Seconds
+from units.quantities import NEVER, Instant
 from units.relinking import stale
-from units.restart import is_good
+from units.restart import good_run
 from units.spec import CONSOLE, USER_DOCKER, Switchable
 from units.tables.console import dirty, persistent
 from units.troubles import Concern
@@ -83,7 +84,7 @@ def loops(unit: Unit, now: Instant) -> bool:
     """Whether it is in a crash loop: also while it runs, until that has lasted."""
     if unit.phase is Phase.CRASH_LOOP or not unit.budget.looping or unit.started_at == NEVER:
         return unit.phase is Phase.CRASH_LOOP or unit.budget.looping
-    return not is_good(unit.spec.restart, unit.budget, Seconds(now - unit.started_at))
+    return now - unit.started_at < good_run(unit.spec.restart, unit.budget, proved=proved(unit))
 
 
 def host(world: World, user_docker: str, now: Instant, *, openmetrics: bool) -> Iterator[str]:

@@ -21,6 +21,7 @@ COLOURS: Final[Mapping[Phase, str]] = {
     Phase.WAITING: "#b7950b",
     Phase.PULLING: "#5dade2",
     Phase.CREATING: "#5dade2",
+    Phase.CLEARING: "#48c9b0",
     Phase.STARTING: "#2e86c1",
     Phase.RUNNING: "#82e0aa",
     Phase.READY: "#239b56",

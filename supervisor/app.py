@@ -211,6 +211,7 @@ class Host:
             raise
         stuck, orphans = self.world.unkillable, self.world.orphans
         left = self._shell.gave_up or bool(stuck or (orphans and not is_ours(self.world.engine)))
+        left = left or bool(self._user_docker is not None and self._user_docker.report.left)
         self._log.info("shutdown.done", left_running=left, unkillable=list(stuck), orphans=list(orphans))
         return Exit.FAILED if self._shell.gave_up else Exit.OK
 

@@ -26,6 +26,7 @@ from supervisor.state.writer import SavedState
 from units import links
 from units.events import ConfigRead, ConfigRefused, Event
 from units.memory import Clocks, recall
+from units.records import replace
 from units.spec import USER_DOCKER, Switchable
 from units.troubles import Concern
 from units.world import World, fresh_engine, new_world
@@ -187,7 +188,8 @@ class _Booting:
         for warning in (*settings.warnings, *settings.link_problems()[1]):
             self._log.warning("config.warning", problem=str(warning))
         engine = fresh_engine(clocks.now, ours=self.plan is not None)
-        return new_world(units, links.check(settings.units).links, settings.consoles, engine=engine)
+        world = new_world(units, links.check(settings.units).links, settings.consoles, engine=engine)
+        return replace(world, served=choices.served)
 
     async def read_config(self, choices: Choices) -> Event:
         try:

@@ -55,6 +55,18 @@ class SignalContainer:
 
 
 @dataclass(frozen=True, slots=True)
+class ClearLeft:
+    """End what an ended run of user Docker left: its containers in their time, at most ``grace``; then firmly."""
+
+    unit: UnitName
+    place: Place | None
+    """Where the next run will be; its stale pid files are removed."""
+    grace: Seconds
+    everything: bool
+    """Also what a dockerd with live-restore would take up."""
+
+
+@dataclass(frozen=True, slots=True)
 class RestartContainer:
     """Have the engine stop it and start it again, in one call: it finishes even if the supervisor is killed meanwhile.
 
@@ -155,6 +167,14 @@ class CheckSwitch:
     container: ContainerId | None = None
     """The container that would be the storage context; for a console, the one that runs now."""
     context: UnitName | None = None
+    parked: ContainerId | None = None
+    """For a console: its own container, as it was last seen."""
+    keeps: bool = False
+    """That container may hold a person's files, and nobody said that they may be lost."""
+    lost: bool = False
+    """It was removed."""
+    engine: str | None = None
+    """The engine that is to run in it; ``None``: none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +199,14 @@ class KeepChoice:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepServed:
+    """Note where user Docker serves: what a boot falls back to when what was chosen cannot."""
+
+    context: UnitName
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
 class DropIntent:
     """Forget the saved intent: the switch is over."""
 
@@ -191,7 +219,7 @@ class ArmSwitch:
     token: int
 
 
-SwitchOrder: TypeAlias = CheckSwitch | KeepIntent | KeepChoice | DropIntent | ArmSwitch
+SwitchOrder: TypeAlias = CheckSwitch | KeepIntent | KeepChoice | KeepServed | DropIntent | ArmSwitch
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +242,7 @@ Command: TypeAlias = (
     | CreateContainer
     | StartContainer
     | SignalContainer
+    | ClearLeft
     | RemoveContainer
     | ArmTimer
     | RestartContainer

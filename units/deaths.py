@@ -4,6 +4,7 @@ from typing import Any
 
 from units import engine_events
 from units import events as fact
+from units.health import Health
 from units.machine import View
 from units.quantities import NEVER, Seconds
 from units.records import replace
@@ -15,7 +16,7 @@ SIGNALLED = 128
 """What an exit code has above a signal's number."""
 SIGNALS = {129: "SIGHUP", 130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 
-NEVER_RAN = (fact.StartFailed, fact.CreateFailed, fact.DeadlineDue, engine_events.DaemonStartFailed)
+NEVER_RAN = (fact.StartFailed, fact.CreateFailed, fact.ClearFailed, fact.DeadlineDue, engine_events.DaemonStartFailed)
 """Facts that end a run which never began."""
 
 
@@ -42,6 +43,11 @@ def describe_daemon_exit(event: engine_events.DaemonEnded) -> str:
     return f"dockerd (pid {event.pid}) {how}" + (f": {event.said}" if event.said else "")
 
 
+def proved(unit: Unit) -> bool:
+    """Whether its present run was ready once, or it has no check that could say so."""
+    return unit.proved == unit.run or not (unit.spec.checks or unit.health is not Health.NONE)
+
+
 def death(unit: Unit, event: Any, view: View) -> Death:
     """How the present run ended, taken from the event that reports it."""
     said = ""
@@ -53,7 +59,7 @@ def death(unit: Unit, event: Any, view: View) -> Death:
             said = event.said
         case engine_events.DaemonEnded():
             return Death(ran_for, event.exit_code, describe_daemon_exit(event))
-        case fact.StartFailed() | fact.CreateFailed() | engine_events.DaemonStartFailed():
+        case fact.StartFailed() | fact.CreateFailed() | fact.ClearFailed() | engine_events.DaemonStartFailed():
             return Death(Seconds(0), None, event.message)
         case fact.ContainerDestroyed() if unit.phase is not Phase.EXITED:
             code, oom = None, False
@@ -62,7 +68,7 @@ def death(unit: Unit, event: Any, view: View) -> Death:
         case _:
             code, oom = unit.exit_code, unit.oom
     what = describe_exit(code, oom=oom) + (f": {said}" if said else "")
-    return Death(ran_for, code, what, clean=code == 0 and not oom)
+    return Death(ran_for, code, what, clean=code == 0 and not oom, proved=proved(unit))
 
 
 def verdict(unit: Unit, event: Any, view: View) -> Verdict:

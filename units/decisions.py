@@ -6,13 +6,14 @@ the orders were given. That both agree is a property of the simulated histories.
 
 from collections.abc import Iterator, Mapping
 
+from units.deaths import proved
 from units.dry_run import only_said
 from units.events import Event
 from units.health import Health
 from units.machine import Moment
 from units.quantities import NEVER, Instant, Seconds
 from units.records import dataclass, replace
-from units.restart import After, CrashLoop, Death, GiveUp, Stay, Verdict, decide, recent
+from units.restart import After, CrashLoop, Death, GiveUp, Stay, Verdict, decide, good_run, recent
 from units.rules import Decision, Inputs, Value
 from units.spec import Kind, OnUnhealthy, Policy, RestartPolicy, Via
 from units.unit import Failure, Phase, Reason, StoppedBy, Unit
@@ -21,7 +22,9 @@ from units.world import Reaction, Transition, World
 
 TIES = frozenset({Via.NET, Via.PID, Via.IPC, Via.LINK, Via.VOLUMES, Via.DEPENDS_ON})
 DEATHS = frozenset({"ContainerDied", "ContainerDestroyed", "VerdictDue", "DaemonEnded"})
-FAILED_ORDERS = frozenset({"StartFailed", "CreateFailed", "DeadlineDue", "PullFailed", "DaemonStartFailed"})
+FAILED_ORDERS = frozenset(
+    {"StartFailed", "CreateFailed", "ClearFailed", "DeadlineDue", "PullFailed", "DaemonStartFailed"}
+)
 ASKED = {"StartAsked": "ask.start", "StopAsked": "ask.stop", "RestartAsked": "ask.restart", "ResetAsked": "ask.reset"}
 
 
@@ -84,7 +87,7 @@ def judgement(moved: Transition, event: Event, moment: Moment) -> Judgement | No
         run = Seconds(0) if before.started_at == NEVER else Seconds(max(0.0, moment.now - before.started_at))
         oom = before.oom or after.oom or after.pending is Reason.OOM
         code = _exit_code(moved)
-        death = Death(run, code, after.reason, clean=code == 0 and not oom)
+        death = Death(run, code, after.reason, clean=code == 0 and not oom, proved=proved(before))
     else:
         if not _is_judged_failure(moved, event):
             return None
@@ -193,7 +196,7 @@ def _inputs_of(judged: Judgement, before: Unit, moment: Moment) -> Inputs:
     limit = f":{policy.max_retries}" if policy.policy is Policy.ON_FAILURE and policy.max_retries else ""
     inputs: list[tuple[str, Value]] = [
         ("ran_for", "unknown" if unseen else round(death.ran_for, 3)),
-        ("good_run", round(max(policy.reset, 2 * before.budget.delay), 3)),
+        ("good_run", round(good_run(policy, before.budget, proved=death.proved), 3)),
         ("exit_code", code),
         ("policy", f"{policy.policy.value}{limit}"),
         ("failures", verdict.budget.failures),
@@ -359,6 +362,7 @@ def _hold(unit: Unit, held: str, moment: Moment, world: World) -> Decision:
 
 DONE: Mapping[Phase, str] = {
     Phase.STARTING: "start it at once",
+    Phase.CLEARING: "end what its last run may have left, then start it",
     Phase.CREATING: "re-create its container, then start it",
     Phase.PULLING: "pull its image",
     Phase.STOPPING: "stop it",
@@ -388,5 +392,5 @@ def _outcome(unit: Unit, rule: str) -> str:
         anew = unit.spec.heal.action is OnUnhealthy.RECREATE if unit.again is Reason.UNHEALTHY else bool(unit.outdated)
         return "stop it, then start it" + (" in a new container" if anew else " again")
     if unit.phase is Phase.FAILED and rule == "restart.refused":
-        return f"leave it; next try in {duration(unit.spec.restart.probe)}"
+        return f"leave it; {unit.reason.rpartition('; ')[2].partition(', or run')[0]}"
     return DONE[unit.phase].format(probe=duration(unit.spec.restart.probe))

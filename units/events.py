@@ -208,6 +208,22 @@ class StartFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftCleared:
+    """Nothing runs any more of what an ended run of user Docker left."""
+
+    unit: UnitName
+
+
+@dataclass(frozen=True, slots=True)
+class ClearFailed:
+    """Something still runs of what an ended run of user Docker left, or cannot be ended by us."""
+
+    unit: UnitName
+    failure: Failure
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class SignalFailed:
     unit: UnitName
     container: ContainerId
@@ -296,6 +312,8 @@ UnitEvent: TypeAlias = (
     | CreateFailed
     | StartFailed
     | SignalFailed
+    | LeftCleared
+    | ClearFailed
     | RetryDue
     | KillDue
     | VerdictDue
@@ -305,6 +323,8 @@ UnitEvent: TypeAlias = (
     | PeerChanged
 )
 """What a unit's table answers to."""
+OF_USER_DOCKER = (ContextLost, LeftCleared, ClearFailed)
+"""What no other unit is told."""
 
 EngineFact: TypeAlias = (
     ContainerCreated
@@ -398,6 +418,8 @@ class SwitchAsked:
     """Also while the console is in use."""
     anew: bool = False
     """For the present console: in a new container."""
+    empty: bool = False
+    """Also when its own container was removed, so that it is a new and empty one."""
 
 
 @dataclass(frozen=True, slots=True)

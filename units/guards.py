@@ -186,7 +186,7 @@ def out_of_kills(unit: Unit, _event: fact.KillDue, _view: View) -> bool:
 
 
 def refused_for_good(_unit: Unit, event: Any, _view: View) -> bool:
-    return event.failure in {Failure.UNRECOVERABLE, Failure.NAME_TAKEN, Failure.REFUSED}
+    return event.failure in {Failure.UNRECOVERABLE, Failure.ABSENT, Failure.NAME_TAKEN, Failure.REFUSED}
 
 
 def unreachable(_unit: Unit, event: Any, _view: View) -> bool:
@@ -198,14 +198,15 @@ def image_missing(_unit: Unit, event: Any, _view: View) -> bool:
 
 
 def pullable(unit: Unit, event: fact.CreateFailed, view: View) -> bool:
-    return image_missing(unit, event, view) and unit.spec.pull and not unit.pulled
+    due = unit.pull_at <= view.now
+    return image_missing(unit, event, view) and unit.spec.pull and not unit.pulled and due
 
 
 def not_there(_unit: Unit, event: Any, _view: View) -> bool:
     """The failed order's container does not run, for certain."""
     if event.failure is Failure.VETOED:
         return isinstance(event, fact.StartFailed)
-    return event.failure in {Failure.NOT_RUNNING, Failure.NOT_FOUND, Failure.UNRECOVERABLE}
+    return event.failure in {Failure.NOT_RUNNING, Failure.NOT_FOUND, Failure.UNRECOVERABLE, Failure.ABSENT}
 
 
 def exhausted(_unit: Unit, event: Any, _view: View) -> bool:

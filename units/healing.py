@@ -235,6 +235,8 @@ def lose_ready(unit: Unit, event: fact.HealthReported, _view: View) -> Moved:
     told = (
         f"not ready: readiness check {event.check} failed"
         if after.health is Health.UNREADY
+        else f"not ready: {event.output[:200]}"
+        if event.output
         else "health not known yet: a check is starting"
     )
     return Moved(replace(after, reason=told))

@@ -9,7 +9,7 @@ from units.links import check, shares
 from units.quantities import NEVER, Instant, Seconds
 from units.reconcile import beyond, leftovers, looks, reconcile, unread
 from units.records import replace
-from units.spec import CONSOLE, Kind, UnitSpec
+from units.spec import CONSOLE, USER_DOCKER, Kind, Rebuild, UnitSpec
 from units.step import LOOKING, Step
 from units.tables.by_kind import rules_of
 from units.troubles import Concern, Reload, TroubleTold
@@ -176,8 +176,20 @@ def _take_consoles(step: Step, event: fact.SnapshotTaken) -> None:
     from units.tables import console  # noqa: PLC0415 - not every host has one
 
     others = console.parked(step.world.consoles, chosen.spec.variant, event.containers)
-    step.world = replace(step.world, parked=others)
+    gone = {name for name in step.world.parked.keys() - others.keys() if _persists(step, name)}
+    pruned = (step.world.pruned | gone) - others.keys() - {chosen.spec.variant}
+    step.world = replace(step.world, parked=others, pruned=pruned)
+    step.notices.extend(
+        f"the container of the persistent console {name} was removed, with the files in it; `dockwarden console switch"
+        f" {name} --empty` makes a new one"
+        for name in sorted(gone & pruned)
+    )
     step.commands.extend(console.park(step.world.consoles, others, chosen.spec))
+
+
+def _persists(step: Step, variant: str) -> bool:
+    spec = step.world.consoles.get(variant)
+    return spec is None or spec.rebuild is not Rebuild.ALWAYS
 
 
 def _take_orphans(step: Step, event: fact.SnapshotTaken) -> None:
@@ -203,7 +215,8 @@ def _drain(step: Step, total: Seconds) -> None:
         turns.drop(step, step.world.switch)
     timeouts = {name: unit.spec.stop.timeout for name, unit in step.units.items()}
     share = shares(step.world.links, timeouts, total)
-    for name in step.units:
+    # User Docker first: also when it is dead it may have left what must end before its context does.
+    for name in sorted(step.units, key=lambda name: name != USER_DOCKER):
         step.push(fact.DrainAsked(name, share[name]))
 
 

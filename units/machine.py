@@ -190,6 +190,8 @@ def advance(rules: Table, unit: Unit, event: UnitEvent | DaemonEvent, view: View
             if edge.to is not unit.phase or after.restarts != unit.restarts:
                 cause = after.wave if after.wave != unit.wave else cause_of(unit, event, view)
                 after = replace(after, phase=edge.to, since=view.now, moved=view.moment.seq, cause=cause)
+            if edge.to is Phase.READY and after.proved != after.run:
+                after = replace(after, proved=after.run)
             if edge.to is not unit.phase and after.token == unit.token:
                 after = replace(after, token=unit.token + 1)
             return Advance(after, step.commands, edge)

@@ -20,6 +20,8 @@ class Death:
     """In words, for people."""
     clean: bool = False
     """It ended by itself, with success."""
+    proved: bool = True
+    """It was ready in this run, or has no check that could say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +71,9 @@ def spread(delay: float, fraction: float, jitter: float) -> Seconds:
     return Seconds(delay * (1 + fraction * (2 * jitter - 1)))
 
 
-def is_good(policy: RestartPolicy, budget: Budget, ran_for: Seconds) -> bool:
-    """Whether a run lasted long enough to count as one.
-
-    ``max(policy.reset, 2 x the delay before it)``: a unit that dies a little after each reset window must not look
-    fresh for ever.
-    """
-    return ran_for >= max(policy.reset, 2 * budget.delay)
+def good_run(policy: RestartPolicy, budget: Budget, *, proved: bool) -> Seconds:
+    """How long a run must have lasted so that the deaths before it no longer count."""
+    return Seconds(max(policy.reset, 2 * budget.delay, 0 if proved else policy.probe))
 
 
 def decide(policy: RestartPolicy, budget: Budget, death: Death, now: Instant, jitter: float) -> Verdict:
@@ -87,8 +85,12 @@ def decide(policy: RestartPolicy, budget: Budget, death: Death, now: Instant, ji
         death: How the run ended.
         now: When.
         jitter: Drawn from [0, 1).
+
+    A run is good when it lasted ``max(policy.reset, 2 x the delay before it)``: a unit that dies a little after each
+    reset window must not look fresh for ever. Nor must one that takes longer than that to find that it cannot serve: a
+    run that was never ready is good only when it outlasted ``policy.probe``.
     """
-    good = is_good(policy, budget, death.ran_for)
+    good = death.ran_for >= good_run(policy, budget, proved=death.proved)
     failures = 0 if good else budget.failures
     window = recent(budget.restarts, policy.interval, now)
     left = Budget(failures + 1, window, Seconds(0), looping=budget.looping and not good)

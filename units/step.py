@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeGuard, cast, get_args
 
 from units import events as fact
-from units.commands import ArmTimer, Command, ReadConfig, TakeSnapshot
+from units.commands import ArmTimer, Command, KeepServed, ReadConfig, TakeSnapshot
 from units.dry_run import only_said, spare
 from units.engine_events import DaemonEvent
 from units.events import EngineFact, UnitEvent
@@ -102,8 +102,7 @@ class Step:
                 self.commands.append(TakeSnapshot(f"{event.unit}: unknown container"))
             return
         if _is_of_the_engine(event) and _of_another_container(unit, event):
-            if isinstance(event, fact.ContainerStarted):
-                self.commands.append(TakeSnapshot(f"{unit.name}: another container of this unit was started"))
+            self._note_another(unit, event)
             return
         if isinstance(event, fact.HealthReported) and event.run not in {0, unit.run}:
             return  # Of an earlier run: the answer came late.
@@ -126,6 +125,22 @@ class Step:
             self._answer(event, accepted=False, text=f"{unit.name} is {unit.phase}: {why}")
             return
         self._apply(unit, event, result)
+
+    def _note_another(self, unit: Unit, event: EngineFact) -> None:
+        """An event about a container that is not the unit's present one."""
+        if isinstance(event, fact.ContainerStarted):
+            self.commands.append(TakeSnapshot(f"{unit.name}: another container of this unit was started"))
+        if isinstance(event, fact.ContainerDestroyed) and self._is_parked(event):
+            self.commands.append(TakeSnapshot("a parked console was removed"))
+
+    def _note_served(self, unit: Unit) -> None:
+        served = None if unit.spec.context is None else (unit.spec.context, unit.spec.engine)
+        if served is not None and served != self.world.served:
+            self.world = replace(self.world, served=served)
+            self.commands.append(KeepServed(*served))
+
+    def _is_parked(self, event: fact.ContainerDestroyed) -> bool:
+        return any(one.container == event.container for one in self.world.parked.values())
 
     def _take_of_engine(self, event: UnitEvent | DaemonEvent) -> None:
         """The engine is no unit: it has no peers, and ends when all units have."""
@@ -153,6 +168,8 @@ class Step:
             self.transitions.append(Transition(before, after, type(event).__name__))
         if after.phase is not before.phase:
             self._tell_peers(after)
+        if after.phase is Phase.READY and after.name == USER_DOCKER:
+            self._note_served(after)
         if self.world.links.leaders.get(after.name) and (
             isinstance(event, fact.ContainerStarted) or _turned(before, result)
         ):

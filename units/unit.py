@@ -23,6 +23,8 @@ class Phase(StrEnum):
     WAITING = "waiting"
     PULLING = "pulling"
     CREATING = "creating"
+    CLEARING = "clearing"
+    """Of user Docker only."""
     STARTING = "starting"
     RUNNING = "running"
     READY = "ready"
@@ -63,7 +65,7 @@ for _phase in Phase:  # Attributes, not sets to look in: hashing a member of an 
     _phase.up = _phase in {Phase.RUNNING, Phase.READY, Phase.PAUSED}
     _phase.alive = _phase.up or _phase in {Phase.STARTING, Phase.DRAINING, Phase.STOPPING}
     _phase.moving = _phase in {
-        *(Phase.PULLING, Phase.CREATING, Phase.STARTING, Phase.DRAINING, Phase.STOPPING),
+        *(Phase.PULLING, Phase.CREATING, Phase.CLEARING, Phase.STARTING, Phase.DRAINING, Phase.STOPPING),
         Phase.EXITED,
     }
     _phase.arrived = _phase in {Phase.READY, Phase.COMPLETED}
@@ -77,6 +79,7 @@ MEANING: dict[Phase, str] = {
     Phase.WAITING: "wanted; waits for the engine or for what it depends on, and says for what",
     Phase.PULLING: "its image is being pulled",
     Phase.CREATING: "its container is being created or re-created",
+    Phase.CLEARING: "user Docker: what its last run may have left (containers, containerd) is being ended",
     Phase.STARTING: "its start was ordered; the engine has not confirmed it yet",
     Phase.RUNNING: "its process runs; its health check has not passed yet, or it is a oneshot",
     Phase.READY: "its process runs, and its health check, if it has one, passes",
@@ -88,7 +91,7 @@ MEANING: dict[Phase, str] = {
     Phase.CRASH_LOOP: "crash loop; retried every 5 minutes",
     Phase.IMAGE_MISSING: "its image is missing and cannot be pulled; retried with a growing delay",
     Phase.COMPLETED: "done: exited with success, or a data container that is never started",
-    Phase.FAILED: "does not run; not retried, or only every 5 minutes",
+    Phase.FAILED: "does not run; not retried, or only every 5 minutes; what is absent is looked for every few seconds",
     Phase.ABSENT: "System Docker: not looked for yet, or its process was not found",
     Phase.CONNECTING: "an engine that is not ours: it has not answered yet",
     Phase.SERVING: "System Docker: it answers, and all containers have been listed since",
@@ -242,6 +245,8 @@ class Unit:
     """When it went on after a pause."""
     run: int = 0
     """Counts its runs, as far as they were seen."""
+    proved: int = 0
+    """The last of its runs that was ready."""
     by_hand: bool = False
     """Its last run was ended by a signal through the engine: a person may be restarting others, too."""
     ailing: str = ""
@@ -291,6 +296,8 @@ class Unit:
     """Its success has made the configuration be read again in this boot."""
     pulled: bool = False
     """Its image was pulled since its last container was made: pulling again would not help."""
+    pull_at: Instant = NEVER
+    """When its image may be pulled again; until then it is only looked whether somebody loaded it."""
     misses: int = 0
     """Times in a row that its image could not be pulled, or that a hook vetoed its start."""
     clashes: int = 0
@@ -324,7 +331,7 @@ class Unit:
     @property
     def busy(self) -> bool:
         """Alive, or an order is out whose answer decides: a shutdown waits for it."""
-        return self.phase.alive or self.phase in {Phase.CREATING, Phase.PULLING}
+        return self.phase.alive or self.phase in {Phase.CREATING, Phase.PULLING, Phase.CLEARING}
 
 
 class Failure(Enum):
@@ -333,6 +340,7 @@ class Failure(Enum):
     IMAGE_MISSING = "image missing"
     NAME_TAKEN = "name taken by a foreign container"
     UNRECOVERABLE = "the engine will refuse it again"
+    ABSENT = "something is not there that it needs, and a look for it costs nothing"
     NOT_FOUND = "no such container"
     STALE = "it joins a container that is gone"
     NOT_RUNNING = "container is not running"

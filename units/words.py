@@ -39,6 +39,8 @@ FACTS: Mapping[str, str] = {
     "CreateFailed": "create failed",
     "StartFailed": "start failed",
     "SignalFailed": "stop failed",
+    "LeftCleared": "nothing is left of the last run",
+    "ClearFailed": "clearing failed",
     "RetryDue": "retry due",
     "KillDue": "stop timeout over",
     "VerdictDue": "no stop followed",

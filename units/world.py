@@ -36,6 +36,8 @@ class World:
     consoles: Mapping[str, UnitSpec] = field(default_factory=dict)
     """All definitions of the console, by name."""
     parked: Mapping[str, StandbyContainer] = field(default_factory=dict)
+    pruned: frozenset[str] = frozenset()
+    """Persistent consoles whose parked container was removed."""
     """Containers of the consoles that are not chosen, by name."""
     switch: Switch | None = None
     """The switch in progress."""
@@ -45,6 +47,8 @@ class World:
     """The units are whatever containers there are: each snapshot says which."""
     dry: bool = False
     """A dry run: no step that gives an order is taken."""
+    served: tuple[UnitName, str] | None = None
+    """The storage context and the engine with which user Docker served last."""
     given_up: frozenset[str] = frozenset()
     """Consoles that were already replaced by another one, because they did not run."""
     troubles: Mapping[Concern, str] = field(default_factory=dict)

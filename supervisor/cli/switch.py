@@ -53,6 +53,12 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
                 command.add_argument(
                     "--force", action="store_true", help="also while users are logged in to the console"
                 )
+                if (name, verb) == ("console", "switch"):
+                    command.add_argument(
+                        "--empty",
+                        action="store_true",
+                        help="also when its container was removed: make a new, empty one",
+                    )
                 command.add_argument("--no-wait", action="store_true", help="return at once")
 
 
@@ -72,7 +78,10 @@ def _ask(client: "Client", args: argparse.Namespace) -> Any:
             anew = args.verb == "recreate"
             name = _present(client) if anew else args.name
             with Progress(client, ("console", "user-docker")) if wait else nullcontext():
-                return client.post("switch", args.command, name, wait=wait, force=int(args.force), anew=int(anew))
+                empty = {"empty": 1} if getattr(args, "empty", False) else {}
+                return client.post(
+                    "switch", args.command, name, wait=wait, force=int(args.force), anew=int(anew), **empty
+                )
         case "enable":
             return client.post("enable", args.command, args.name)
         case "check":
@@ -84,7 +93,7 @@ def _ask(client: "Client", args: argparse.Namespace) -> Any:
 def _present(client: "Client") -> str:
     """The name of the current console, also while it does not run; a dash if there is none."""
     known = (client.get("status")["console"] or {}).get("consoles", ())
-    return next((str(one["name"]) for one in known if one["state"] not in {"parked", "available"}), "-")
+    return next((str(one["name"]) for one in known if one["state"] not in {"parked", "removed", "available"}), "-")
 
 
 def _show(screen: Screen, args: argparse.Namespace, answer: dict[str, Any]) -> None:

@@ -122,7 +122,7 @@ def find_engine(pid: int, name: str) -> str:
                 return one["binary"]
         there = ", ".join(one["name"] for one in known if one["name"]) or "none"
         raise EngineError(
-            Failure.UNRECOVERABLE,
+            Failure.ABSENT,
             f"there is no engine '{name}' (no executable {ENGINES}/{name}/bin/dockerd); there are: {there}",
         )
     for one in known:
@@ -131,7 +131,7 @@ def find_engine(pid: int, name: str) -> str:
     if known:
         return known[-1]["binary"]
     raise EngineError(
-        Failure.UNRECOVERABLE,
+        Failure.ABSENT,
         f"the storage context has no dockerd in {', '.join((*OWN, *ORDINARY))} or below {ENGINES}: install one there",
     )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from supervisor.engine.port import EngineError, UserDockerReport
 from units.events import Observed
+from units.quantities import Seconds
 from units.spec import ContainerId, Place
 from units.unit import Failure
 
@@ -38,6 +39,10 @@ class LazyUserDocker:
     async def start(self, place: Place, cause: str) -> None:
         await self._docker().start(place, cause)
 
+    async def clear(self, place: Place | None, grace: Seconds, *, everything: bool) -> None:
+        if self._made is not None:
+            await self._made.clear(place, grace, everything=everything)
+
     def signal(self, name: str) -> None:
         if self._made is None:
             raise EngineError(Failure.NOT_RUNNING, f"{name}: there is no user Docker")
@@ -46,8 +51,11 @@ class LazyUserDocker:
     async def observed(self) -> tuple[Observed, ...]:
         return () if self._made is None else await self._made.observed()
 
-    async def check(self, container: ContainerId) -> tuple[str, ...]:
-        return await self._docker().check(container)
+    async def check(self, container: ContainerId, engine: str) -> tuple[str, ...]:
+        return await self._docker().check(container, engine)
+
+    async def check_console(self, body: str, parked: ContainerId | None, engine: str, name: str) -> tuple[str, ...]:
+        return await self._docker().check_console(body, parked, engine, name)
 
     async def check_engine(self, container: ContainerId, name: str) -> tuple[str, ...]:
         return await self._docker().check_engine(container, name)

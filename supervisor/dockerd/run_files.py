@@ -8,7 +8,8 @@ from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
-from supervisor.dockerd.process import last_lines, open_log
+from supervisor.dockerd.left_behind import Lair
+from supervisor.dockerd.process import last_lines, open_log, started_at
 from supervisor.state import atomic
 from units.records import dataclass
 
@@ -26,6 +27,19 @@ class ProcessRecord:
     config_hash: str
     socket: str
     data_root: str
+    exec_root: str = ""
+    namespace: str = ""
+    containerd: str = ""
+    binary: str = ""
+
+    @property
+    def lair(self) -> Lair | None:
+        """``None``: it was written by a version that did not note it."""
+        return Lair(self.data_root, self.exec_root, self.namespace, self.containerd) if self.exec_root else None
+
+
+def lives(record: ProcessRecord) -> bool:
+    return bool(record.start) and started_at(record.pid) == record.start
 
 
 class RunFiles:
@@ -46,10 +60,10 @@ class RunFiles:
         except (OSError, ValueError, TypeError):
             return None
 
-    def keep_end(self, exit_code: int | None, output: Sequence[str]) -> None:
-        """How the run ended, and with which words. Its record goes."""
+    def keep_end(self, record: ProcessRecord, exit_code: int | None, output: Sequence[str]) -> None:
+        """How the run ended, with which words, and where it may have left something. Its record goes."""
         self._record.unlink(missing_ok=True)
-        self._write(self._end, {"exit_code": exit_code, "output": list(output)})
+        self._write(self._end, {"exit_code": exit_code, "output": list(output), "record": asdict(record)})
 
     def last_end(self) -> tuple[int | None, tuple[str, ...]] | None:
         """``None``: no run has ended yet, or it was not kept."""
@@ -58,6 +72,16 @@ class RunFiles:
             return kept["exit_code"], tuple(map(str, kept["output"]))
         except (OSError, ValueError, TypeError, KeyError):
             return None
+
+    def lair(self) -> Lair | None:
+        """Where the last run kept what may have outlived it."""
+        record = self.recorded()
+        if record is None:
+            try:
+                record = ProcessRecord(**json.loads(self._end.read_text())["record"])
+            except (OSError, ValueError, TypeError, KeyError):
+                return None
+        return record.lair
 
     def open_log(self) -> int:
         """A file descriptor for the output of the next run."""

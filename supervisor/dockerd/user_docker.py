@@ -6,7 +6,6 @@ the unit ``user-docker``.
 """
 
 import asyncio
-import contextlib
 import json
 import math
 import os
@@ -14,33 +13,36 @@ import shutil
 import signal as signals
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from supervisor.dockerd.clearing import Clears
 from supervisor.dockerd.command_line import USER_DOCKER as DEFAULTS
-from supervisor.dockerd.command_line import DaemonPlan, SystemDockerError, data_root_of, plan
+from supervisor.dockerd.command_line import DaemonPlan, SystemDockerError, plan
 from supervisor.dockerd.container_fs import (
     ANSWER,
     engines_in,
     filesystem_of,
     find_engine,
+    inside,
     look_into,
     same_mounts,
     try_out,
 )
+from supervisor.dockerd.left_behind import OPTIONS, lair_of
+from supervisor.dockerd.needs import missing, places, without_tools
 from supervisor.dockerd.process import (
     Daemon,
     describe_exit,
-    dockerd_command,
     last_words,
-    pid_in,
     spawn_detached,
     started_at,
 )
 from supervisor.dockerd.rooted_path import within
-from supervisor.dockerd.run_files import ProcessRecord, RunFiles
+from supervisor.dockerd.run_files import ProcessRecord, RunFiles, lives
 from supervisor.dockerd.tls.isolated import materialize_apart
 from supervisor.dockerd.tls.settings import TlsError, TlsSettings, UnusableError
 from supervisor.engine.fast_client import FastClient
@@ -57,9 +59,10 @@ from units.unit import Failure
 
 FIRST_LOOK, LAST_LOOK = 0.05, 1.0
 """Seconds between two looks whether it serves, doubling, until it does."""
-SERVES = Check("", Http(0, "/info"), interval=Seconds(10), retries=3, start_period=Seconds(math.inf))
+SERVES = Check("", Http(0, "/info"), interval=Seconds(5), retries=3, start_period=Seconds(math.inf))
 """How a row of looks is judged. Asked of its own socket; until it has served once, only the unit's deadline counts."""
-END_GRACE, KILL_GRACE = 30.0, 10.0
+DOUBTFUL, AGAIN = 2, 1.0
+"""Unanswered looks until it is not ready (a third one: restarted), and seconds to the look after the first."""
 UNKNOWN_EXIT = 255
 
 
@@ -102,6 +105,7 @@ class UserDocker:
         self._tls_dir = state_dir / "tls"
         self._run: _Run | None = None
         self._callers: dict[str, FastClient] = {}
+        self._clears = Clears(self._files, self.report, log)
         if (end := self._files.last_end()) is not None:
             self.report.exit_code, self.report.output = end
 
@@ -125,8 +129,7 @@ class UserDocker:
         assert self._plan is not None
         facts = await self._look_into(place.container, self._plan)
         if short := lacks(facts):
-            raise EngineError(Failure.OTHER, "; ".join(short))
-        await self._clear_the_way(facts, self._plan)
+            raise EngineError(Failure.ABSENT if facts.running else Failure.OTHER, "; ".join(short))
         binary = await asyncio.to_thread(find_engine, facts.pid, place.engine)
         if self._tls is not None:
             await self._give_certificates(facts, self._tls["pem"], cause)
@@ -171,7 +174,7 @@ class UserDocker:
                 USER_DOCKER,
                 running=True,
                 created=False,
-                health=Health.HEALTHY if run.serving else Health.STARTING,
+                health=shown(run.standing) if run.serving else Health.STARTING,
                 config_hash=run.record.config_hash,
                 ran_for=run.ran_for,
                 displaced=await self._displaced(run),
@@ -188,17 +191,32 @@ class UserDocker:
             return ""
         return f"it still runs in the file system of an earlier container of {run.record.context}"
 
-    async def check(self, container: ContainerId) -> tuple[str, ...]:
-        """Why a container cannot be the storage context, in words. Raises EngineError."""
-        return lacks(await self._look_into(container, self._plan or plan((), (), {}, DEFAULTS)))
+    async def check(self, container: ContainerId, engine: str) -> tuple[str, ...]:
+        """Why a container cannot be the storage context of this engine, in words. Raises EngineError."""
+        how = self._plan or plan((), (), {}, DEFAULTS)
+        facts = await self._look_into(container, how)
+        return lacks(facts) or await self._try(facts, engine, how)
+
+    async def _try(self, facts: ContextFacts, engine: str, how: DaemonPlan) -> tuple[str, ...]:
+        binary = await asyncio.to_thread(find_engine, facts.pid, engine)
+        if short := await try_out(facts.pid, binary):
+            return short
+        if within(Path(f"/proc/{facts.pid}/root"), OPTIONS).exists():
+            return ()  # It may say that none are needed.
+        there = partial(inside, facts.pid)
+        return without_tools(how, str(Path(binary).parent), lambda path: there(path) is not None, facts.name)
+
+    async def check_console(self, body: str, parked: ContainerId | None, engine: str, name: str) -> tuple[str, ...]:
+        """Why this engine cannot run in a console that does not run, in words. Raises EngineError."""
+        how = self._plan or plan((), (), {}, DEFAULTS)
+        return missing(how, engine, await self._engine.files(body, parked, places(how, engine)), name)
 
     async def check_engine(self, container: ContainerId, name: str) -> tuple[str, ...]:
         """Why a named engine cannot run in this context, in words. Raises EngineError."""
         facts = await self._engine.context(container)
         if not facts.running:
             return lacks(facts)
-        binary = await asyncio.to_thread(find_engine, facts.pid, name)
-        return await try_out(facts.pid, binary)
+        return await self._try(facts, name, self._plan or plan((), (), {}, DEFAULTS))
 
     def tail(self, lines: int) -> tuple[str, ...]:
         """The last lines of the engine's own log."""
@@ -234,6 +252,7 @@ class UserDocker:
             raise EngineError(Failure.OTHER, f"cannot run {entering}: {why(error)}") from error
         finally:
             os.close(log)
+        lair = lair_of(how)
         record = ProcessRecord(
             pid,
             started_at(pid),
@@ -243,6 +262,10 @@ class UserDocker:
             self._config_hash,
             str(how.socket),
             str(how.data_root),
+            lair.exec_root,
+            lair.namespace,
+            lair.address,
+            binary,
         )
         self._files.keep(record)
         self.report.binary, self.report.version, self.report.trouble = binary, "", "just started"
@@ -264,6 +287,7 @@ class UserDocker:
         except ProcessLookupError:
             return
         self._log.info("user_docker.adopted", pid=record.pid, context=record.context)
+        self.report.binary = record.binary
         self._hold(daemon, record, "")
 
     def _ended(self, run: _Run) -> None:
@@ -274,7 +298,7 @@ class UserDocker:
             self._run = None
         self.report.exit_code, self.report.trouble = code, "not running"
         self.report.output = self._files.output_from(run.daemon.log_from)
-        self._files.keep_end(code, self.report.output)
+        self._files.keep_end(run.record, code, self.report.output)
         clean = code in {0, None}
         output = {} if clean else {"output": self.report.output}
         self._log.info("user_docker.ended", pid=run.daemon.pid, how=describe_exit(code), **output)
@@ -293,7 +317,7 @@ class UserDocker:
         while True:
             asked = run.ran_for
             self._judge(run, await self._trouble(run), asked)
-            steady = pause(SERVES, run.standing, run.ran_for, 0.5)
+            steady = AGAIN if run.standing.misses else pause(SERVES, run.standing, run.ran_for, 0.5)
             await asyncio.sleep(look if not run.serving else steady)
             look = min(LAST_LOOK, look * 2)
 
@@ -301,11 +325,12 @@ class UserDocker:
         """One look, judged as every check's answer is. ``ran_for``: the age of the run when it was asked."""
         self.report.trouble = trouble
         before, run.standing = run.standing, judge(SERVES, run.standing, passed=not trouble, ran_for=ran_for)
-        if run.standing.health is before.health:
+        said, was = shown(run.standing), shown(before)
+        if said is was:
             return
-        if run.standing.health is Health.UNHEALTHY:
+        if said is Health.UNHEALTHY:
             self._log.warning("user_docker.silent", pid=run.daemon.pid, trouble=trouble)
-        self._tell(run, HealthReported(USER_DOCKER, PROCESS, run.standing.health, output=trouble))
+        self._tell(run, HealthReported(USER_DOCKER, PROCESS, said, output=trouble))
 
     async def _trouble(self, run: _Run) -> str:
         """Why it does not serve; empty when it answers and its data is in the right place."""
@@ -339,38 +364,16 @@ class UserDocker:
         facts = await self._engine.context(container)
         return await asyncio.to_thread(look_into, facts, str(how.data_root)) if facts.running else facts
 
-    async def _clear_the_way(self, facts: ContextFacts, how: DaemonPlan) -> None:
-        """Ensure that no other engine uses the data, and remove files of a dead one. Raises EngineError."""
-        record = self._files.recorded()
-        if self._run is None and record is not None and lives(record):
-            await self._end_earlier(record.pid)
-        pidfile = within(Path(f"/proc/{facts.pid}/root"), str(how.pidfile))
-        pid = await asyncio.to_thread(pid_in, pidfile)
-        command = dockerd_command(pid, "dockerd") if pid else []
-        if pid and command[1:] == list(how.argv[1:]):
-            # Ours: the supervisor before us died between its start and its record.
-            await self._end_earlier(pid)
-        elif pid and command and data_root_of(command) == str(how.data_root):
-            raise EngineError(
-                Failure.OTHER,
-                f"another dockerd (pid {pid}, not started by dockwarden) holds {how.pidfile} in {facts.name}: stop it",
-            )
-        elif pid:
-            self._log.info("user_docker.stale_pidfile", path=str(how.pidfile), pid=pid)
-            await asyncio.to_thread(pidfile.unlink, missing_ok=True)
-
-    async def _end_earlier(self, pid: int) -> None:
-        """Stop one that a previous supervisor started. Raises EngineError when it does not end."""
-        with contextlib.suppress(ProcessLookupError):
-            daemon = Daemon(pid, adopted=True)
-            self._log.warning("user_docker.second", pid=pid)
-            for sign, patience in ((signals.SIGTERM, END_GRACE), (signals.SIGKILL, KILL_GRACE)):
-                daemon.send(sign)
-                await asyncio.wait([daemon.exited], timeout=patience)
-                if daemon.exited.done():
-                    return
-            daemon.release()
-            raise EngineError(Failure.OTHER, f"the previous dockerd (pid {pid}) is still running after SIGKILL")
+    async def clear(self, place: Place | None, grace: Seconds, *, everything: bool) -> None:
+        """End what an ended run left, and remove its pid files. Raises EngineError: something is still there."""
+        if self._run is not None:
+            raise EngineError(Failure.OTHER, f"its dockerd (pid {self._run.daemon.pid}) is still running")
+        try:
+            facts = None if place is None else await self._engine.context(place.container)
+        except EngineError:
+            facts = None  # What is left is found without it.
+        self._clears.hurry(grace)
+        await self._clears.clear(self._plan, facts, grace, everything=everything)
 
     async def _give_certificates(self, facts: ContextFacts, configured: Mapping[str, str], cause: str) -> None:
         """Write the engine's TLS files into the context. Raises EngineError."""
@@ -391,5 +394,7 @@ class UserDocker:
             self._log.info("user_docker.certificate", what=what, cause=cause)
 
 
-def lives(record: ProcessRecord) -> bool:
-    return bool(record.start) and started_at(record.pid) == record.start
+def shown(standing: Standing) -> Health:
+    """What a row of looks says of it: one that does not answer is not known to serve."""
+    doubtful = standing.health is Health.HEALTHY and standing.misses >= DOUBTFUL
+    return Health.STARTING if doubtful else standing.health

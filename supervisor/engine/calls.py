@@ -104,6 +104,16 @@ class Calls:
                 raise
             return None
 
+    async def has_file(self, container: str, path: str) -> bool:
+        """Whether a container has it, also one that does not run. What is in it is not read."""
+        try:
+            async with self.stream(f"containers/{container}/archive", "GET", params={"path": path}):
+                return True
+        except DockerError as error:
+            if error.status != NOT_FOUND or "no such container" in str(error.message).lower():
+                raise
+            return False
+
     async def signal(self, container: str, signal: str) -> None:
         await self._calls.containers.container(container).kill(signal=signal)
 

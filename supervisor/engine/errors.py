@@ -20,6 +20,7 @@ _SENTENCES: Final = (
     ("namespace path: lstat /proc/", Failure.CONFLICT),
     ("is not running", Failure.NOT_RUNNING),
     ("invalid signal", Failure.OTHER),
+    ("bind source path does not exist", Failure.ABSENT),
     ("unable to find user", Failure.UNRECOVERABLE),
     ("cannot unmarshal", Failure.UNRECOVERABLE),
     ("invalid mode", Failure.UNRECOVERABLE),

@@ -1,6 +1,6 @@
 """The port to a container engine: its calls, and how they may fail. Independent of any engine."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, NewType, NoReturn, Protocol
 
@@ -200,6 +200,10 @@ class ContainerCommands(Protocol):
 class Engine(EngineView, ContainerCommands, Protocol):
     """All calls, also those that change something."""
 
+    async def files(self, body: str, container: ContainerId | None, paths: Sequence[str]) -> frozenset[str]:
+        """Which of these files are in this container, else would be in one of this definition; nothing is started."""
+        ...
+
     async def pull(self, image: str) -> None: ...
 
     async def create(self, name: str, body: str, dialect: str = "") -> ContainerId:
@@ -264,6 +268,8 @@ class UserDockerReport:
     exit_code: int | None = None
     trouble: str = ""
     """Why it does not serve, as of the last check."""
+    left: tuple[str, ...] = ()
+    """Containers of an ended run that could not be ended."""
 
 
 class SystemEngine(Protocol):
@@ -312,6 +318,10 @@ class UserEngine(Protocol):
         """Raises EngineError; nothing runs then."""
         ...
 
+    async def clear(self, place: Place | None, grace: Seconds, *, everything: bool) -> None:
+        """End what an ended run left. Raises EngineError: something is still there. Asked again, it is hurried."""
+        ...
+
     def signal(self, name: str) -> None:
         """Raises NOT_RUNNING."""
         ...
@@ -320,8 +330,15 @@ class UserEngine(Protocol):
         """The process as a snapshot shows it; one that an earlier supervisor started is found again."""
         ...
 
-    async def check(self, container: ContainerId) -> tuple[str, ...]:
-        """Why a container cannot be the storage context, in words. Raises EngineError."""
+    async def check(self, container: ContainerId, engine: str) -> tuple[str, ...]:
+        """Why a container cannot be the storage context of this engine, in words. Raises EngineError."""
+        ...
+
+    async def check_console(self, body: str, parked: ContainerId | None, engine: str, name: str) -> tuple[str, ...]:
+        """Why this engine cannot run in a console that does not run, in words. Raises EngineError.
+
+        ``body``: its definition, of which a container would be made; ``parked``: the one that there is.
+        """
         ...
 
     async def check_engine(self, container: ContainerId, name: str) -> tuple[str, ...]:

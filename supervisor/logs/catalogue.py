@@ -86,6 +86,11 @@ CATALOGUE: tuple[CatalogueGroup, ...] = (
                 "info",
                 "a running console other than the chosen one was stopped, and its container kept",
             ),
+            CatalogueLine(
+                "switch.served-unsaved",
+                "warning",
+                "where user Docker serves cannot be saved, for the next boot's fallback",
+            ),
             CatalogueLine("console.not-parked", "warning", "such a console could not be stopped"),
             CatalogueLine(
                 "console.not-swapped",
@@ -107,6 +112,11 @@ CATALOGUE: tuple[CatalogueGroup, ...] = (
                 "a process that an earlier supervisor started in another place is stopped first",
             ),
             CatalogueLine("user_docker.stale_pidfile", "info", "the pid file of a dead process was removed"),
+            CatalogueLine(
+                "user_docker.cleared",
+                "info",
+                "what a dead dockerd left was ended: its `containers`, and how many other `processes`",
+            ),
             CatalogueLine("user_docker.no_record", "warning", "its record for the next supervisor cannot be written"),
             CatalogueLine("user_docker.no_log", "warning", "its log cannot be written"),
         ),

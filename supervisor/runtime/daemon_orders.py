@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from supervisor.engine.decode import signal_number
-from supervisor.engine.port import SystemEngine, UserEngine
+from supervisor.engine.port import EngineError, SystemEngine, UserEngine
 from supervisor.runtime.loop import Inbox
-from units.commands import CreateContainer, SignalContainer, SignalDaemon, StartContainer, StartDaemon
-from units.events import ContainerCreated, ContainerKilled, HealthReported
+from units.commands import ClearLeft, CreateContainer, SignalContainer, SignalDaemon, StartContainer, StartDaemon
+from units.events import ClearFailed, ContainerCreated, ContainerKilled, HealthReported, LeftCleared
 from units.health import Health
 from units.spec import PROCESS
 
@@ -25,6 +25,17 @@ async def order_system_docker(docker: SystemEngine, order: DaemonOrder, leave: C
         case SignalDaemon():
             leave()
             docker.signal(order.signal)
+
+
+async def clear_user_docker(docker: UserEngine | None, inbox: Inbox, order: ClearLeft, cause: str) -> None:
+    """In no lane: one that is hurried must not wait for itself. No start is ordered before it is over."""
+    assert docker is not None
+    try:
+        await docker.clear(order.place, order.grace, everything=order.everything)
+    except EngineError as error:
+        inbox.put(ClearFailed(order.unit, error.failure, str(error)), cause=cause)
+    else:
+        inbox.put(LeftCleared(order.unit), cause=cause)
 
 
 async def order_user_docker(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 from structlog.typing import FilteringBoundLogger
 
 from supervisor.engine.port import Engine, EngineError, SystemEngine, UserEngine
-from supervisor.runtime.daemon_orders import DaemonOrder, order_system_docker, order_user_docker
+from supervisor.runtime.daemon_orders import DaemonOrder, clear_user_docker, order_system_docker, order_user_docker
 from supervisor.runtime.loop import Inbox
 from supervisor.runtime.switch_actions import SwitchActions
 from supervisor.runtime.timers import Timers
@@ -20,11 +20,13 @@ from units.commands import (
     ArmSwitch,
     ArmTimer,
     CheckSwitch,
+    ClearLeft,
     Command,
     CreateContainer,
     DropIntent,
     KeepChoice,
     KeepIntent,
+    KeepServed,
     ParkContainer,
     PullImage,
     ReadConfig,
@@ -107,8 +109,7 @@ class Effects:
         self._lanes: dict[UnitName, deque[tuple[LaneOrder, str]]] = {}
         self._gates = gates
         self._make_gating = make_gating
-        self._gating: Gating | None = None
-        """Created when a gate is asked for the first time."""
+        self._gating: Gating | None = None  # Created when a gate is asked for the first time.
         self._timers = Timers(inbox.put, busy=self._lanes.__contains__)
 
     def observe(self, _entry: Entry, moment: Moment, reaction: Reaction) -> None:
@@ -142,11 +143,13 @@ class Effects:
                 | SignalDaemon()
             ):
                 self._enqueue(command, cause)
+            case ClearLeft():
+                self._tasks.create_task(clear_user_docker(self._user_docker, self._inbox, command, cause), name="clear")
             case PullImage():
                 self._tasks.create_task(self._pull(command, cause), name=f"pull:{command.unit}")
             case ArmSwitch():
                 self._switching.arm(command, cause)
-            case CheckSwitch() | KeepChoice() | DropIntent():
+            case CheckSwitch() | KeepChoice() | KeepServed() | DropIntent():
                 self._tasks.create_task(self._switching.carry_out(command, cause), name="switch")
             case TakeSnapshot():
                 self._snapshot(command.why)

@@ -11,9 +11,10 @@ from structlog.typing import FilteringBoundLogger
 from supervisor.engine.port import Engine, EngineError, UserEngine
 from supervisor.runtime.loop import Inbox
 from supervisor.state.choices import Choices, StateError
-from units.commands import ArmSwitch, CheckSwitch, DropIntent, KeepChoice, KeepIntent
+from units.commands import ArmSwitch, CheckSwitch, DropIntent, KeepChoice, KeepIntent, KeepServed
 from units.events import ChoiceKept, ChoiceLost, SwitchChecked, SwitchDue
 from units.spec import Switchable, UnitSpec
+from units.unit import Failure
 
 if TYPE_CHECKING:
     from supervisor.runtime.gating import Gates
@@ -62,7 +63,7 @@ class SwitchActions:
         intent = {"of": order.of.value, "origin": order.origin, "target": order.target, "step": order.step}
         await self._write(self._choices.intend(intent), order.token, cause)
 
-    async def carry_out(self, order: CheckSwitch | KeepChoice | DropIntent, cause: str) -> None:
+    async def carry_out(self, order: CheckSwitch | KeepChoice | KeepServed | DropIntent, cause: str) -> None:
         match order:
             case CheckSwitch():
                 refusals = await self.check(order) or await self._vetoes(order, cause)
@@ -70,6 +71,12 @@ class SwitchActions:
             case KeepChoice():
                 if await self._write(self._choices.choose(order.of, order.name), order.token, cause):
                     self._inbox.put(ChoiceKept(order.token), cause=cause)
+            case KeepServed():
+                try:
+                    await self._choices.serve(order.context, order.engine)
+                except StateError as error:
+                    # The next boot falls back to what is on disk, or not at all.
+                    self._log.warning("switch.served-unsaved", error=str(error), cause=cause)
             case DropIntent():
                 try:
                     await self._choices.drop_intent()
@@ -112,13 +119,35 @@ class SwitchActions:
         spec = order.spec
         if spec is None:
             return (f"the console {order.target} is not defined",)
-        said = [trouble] if (trouble := await self._provide(spec)) else []
+        said = [trouble for trouble in (await self._lost(order), await self._provide(spec)) if trouble]
+        if not said and order.engine is not None and self._user_docker is not None:
+            parked = order.parked if order.keeps else None
+            said += await self._user_docker.check_console(
+                spec.body, parked, order.engine, f"the console {order.target}"
+            )
         free, total = self._room()
         if free < min(ROOM, total * SHARE):
             said.append(f"only {free >> 20} MiB are free for containers, {ROOM >> 20} MiB are needed: free some space")
         if order.container is not None and not order.force and (busy := await self._people(order)):
             said.append(f"users are logged in to the console ({busy}): wait until they log out, or use --force")
         return tuple(said)
+
+    async def _lost(self, order: CheckSwitch) -> str:
+        """A fresh look: a persistent console is never made anew, and empty, because its container was removed."""
+        lost = order.lost
+        if order.keeps and order.parked is not None:
+            try:
+                await self._engine.look(order.parked)
+            except EngineError as error:
+                if error.failure is not Failure.NOT_FOUND:
+                    raise
+                lost = True
+        if not lost:
+            return ""
+        return (
+            f"the container of the console {order.target} was removed (docker rm, docker container prune), and with it"
+            f" the files in it: `dockwarden console switch {order.target} --empty` makes a new, empty one"
+        )
 
     async def _provide(self, spec: UnitSpec) -> str:
         """Ensure that the image exists, pulling it if allowed."""
@@ -143,7 +172,7 @@ class SwitchActions:
             return ("there is no user Docker",)
         if order.container is None:
             return (f"{order.target} has no container: start it first (dockwarden start {order.target})",)
-        return await self._user_docker.check(order.container)
+        return await self._user_docker.check(order.container, order.engine or "")
 
     async def _check_engine(self, order: CheckSwitch) -> tuple[str, ...]:
         if self._user_docker is None or order.container is None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from supervisor.state.file import StateError
 from supervisor.state.writer import Store
-from units.spec import Switchable
+from units.spec import Switchable, UnitName
 
 __all__ = ["Choices", "StateError"]
 
@@ -55,6 +55,20 @@ class Choices:
             if name != self._configured[of]:
                 choices[of.value] = {"name": name, "over": self._configured[of]}
             await self._save({**self._saved, "choices": choices})
+
+    @property
+    def served(self) -> tuple[UnitName, str] | None:
+        """The storage context and the engine with which user Docker served last."""
+        match self._saved.get("served"):
+            case {"context": str(context), "engine": str(engine)}:
+                return UnitName(context), engine
+            case _:
+                return None
+
+    async def serve(self, context: UnitName, engine: str) -> None:
+        """Raises StateError."""
+        async with self._turn:
+            await self._save({**self._saved, "served": {"context": context, "engine": engine}})
 
     async def intend(self, intent: Mapping[str, str]) -> None:
         """Raises StateError."""

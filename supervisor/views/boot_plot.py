@@ -10,7 +10,15 @@ from units.words import duration
 
 WIDTH, LEFT, RIGHT = 960.0, 150.0, 70.0
 TOP, ROW, BAR = 74.0, 22.0, 14.0
-MARKS = {"waiting": ".", "pulling": "p", "creating": "c", "starting": "s", "running": "=", "backoff": "!"}
+MARKS = {
+    "waiting": ".",
+    "pulling": "p",
+    "creating": "c",
+    "clearing": "l",
+    "starting": "s",
+    "running": "=",
+    "backoff": "!",
+}
 OTHER, BAD = "~", frozenset({"failed", "crash-loop", "image-missing"})
 STYLE = """
 .on-path { stroke: var(--ink); stroke-width: 1.6; } .arrow { stroke: var(--ink); stroke-width: 1.2; fill: none; }

@@ -97,7 +97,9 @@ def _console_row(name: str, spec: UnitSpec, unit: Unit, world: World) -> dict[st
     container = unit.container if chosen else (parked.container if parked else None)
     return {
         "name": name,
-        "state": unit.phase.value if chosen else ("parked" if parked else "available"),
+        "state": unit.phase.value
+        if chosen
+        else ("parked" if parked else "removed" if name in world.pruned else "available"),
         "persistent": persistent(spec),
         "dirty": dirty(unit) if chosen else bool(parked and parked.config_hash not in {"", spec.config_hash}),
         "container_id": container,
@@ -220,6 +222,7 @@ NEXT: dict[Phase, str] = {
     Phase.WAITING: "it starts when this is up: {reason}; see `dockwarden why` of that unit",
     Phase.PULLING: "the engine has pulled {image}, or reports an error",
     Phase.CREATING: "the engine creates its container",
+    Phase.CLEARING: "what its last run left has ended; its containers get their stop signal and their time",
     Phase.STARTING: "the engine starts it",
     Phase.RUNNING: "its process ends",
     Phase.READY: "its process ends, its health check fails, or `dockwarden stop {name}`",
@@ -227,7 +230,8 @@ NEXT: dict[Phase, str] = {
     Phase.DRAINING: "it is stopped after the units that depend on it",
     Phase.STOPPING: "its process ends, or is killed when its stop timeout is over",
     Phase.EXITED: "within 1 s it is known whether a person stopped it",
-    Phase.BACKOFF: "restarted when its delay is over; at once with `dockwarden start {name}`",
+    Phase.BACKOFF: "restarted when its delay is over; at once with `dockwarden start {name}`, not at all with"
+    " `dockwarden stop {name}` (an engine does not tell of a `docker stop` of what does not run)",
     Phase.CRASH_LOOP: "retried every {probe}; at once with `dockwarden reset-failed {name}`",
     Phase.IMAGE_MISSING: "load or tag {image}; retried at once with `dockwarden reset-failed {name}`",
     Phase.COMPLETED: "nothing: it is done; run it again with `dockwarden restart {name}`",

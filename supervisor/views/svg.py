@@ -27,6 +27,7 @@ TONES: dict[str, str] = {
     "running": "going",
     "starting": "going",
     "creating": "going",
+    "clearing": "going",
     "pulling": "note",
     "waiting": "off",
     "inactive": "off",

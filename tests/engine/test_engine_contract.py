@@ -799,6 +799,21 @@ def test_who_bears_a_name(rig: Rig) -> None:
     lives(rig, Act.OBEY, live)
 
 
+def test_files_are_found_without_a_start(rig: Rig) -> None:
+    """In a container, and in one that would be made of a definition: none of it is left."""
+
+    async def live(engine: Engine, _heard: Ear, unit: str, container: ContainerId) -> None:
+        asked = ("/bin/busybox", "/no/such")
+        assert await engine.files(body(unit, Act.OBEY), container, asked) == {"/bin/busybox"}
+        before = await engine.snapshot(thorough=False)
+        assert await engine.files(body(unit, Act.OBEY), None, asked) == {"/bin/busybox"}
+        assert [one.container for one in await engine.snapshot(thorough=False)] == [one.container for one in before]
+        await engine.remove(container)
+        assert await failure(engine.files(body(unit, Act.OBEY), container, asked)) is Failure.NOT_FOUND
+
+    lives(rig, Act.OBEY, live)
+
+
 def test_a_command_is_run_in_a_container(rig: Rig) -> None:
     async def live(engine: Engine, _heard: Ear, _unit: str, container: ContainerId) -> None:
         where = await engine.whereabouts(container)

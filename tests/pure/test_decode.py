@@ -293,7 +293,7 @@ TAKEN = 'Conflict. The container name "/aa" is already in use by container "8cc2
             "create",
             400,
             'invalid mount config for type "bind": bind source path does not exist: /n',
-            Failure.UNRECOVERABLE,
+            Failure.ABSENT,
         ),
         ("create", 400, "Unknown runtime specified zz", Failure.UNRECOVERABLE),
         ("create", 500, "json: cannot unmarshal number into Go struct field", Failure.UNRECOVERABLE),

@@ -122,6 +122,7 @@ def test_the_start_limit_is_shared_with_crashes_and_opens_again() -> None:
     """Four crashes and one restart for health are five."""
     story = up(replace(checked("web", CheckKind.LIVENESS), restart=RestartPolicy(spec("x").restart.policy, burst=5)))
     for _ in range(4):
+        told(story, "web", H, "liveness")
         story.later(10.5).died("web")
         story.started("web")
     assert told(story, "web", U, "liveness").startswith("web: running -> stopping")

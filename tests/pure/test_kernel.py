@@ -149,16 +149,18 @@ def test_a_volume_holder_is_made_and_never_started() -> None:
 
 
 def test_a_missing_image_is_pulled_then_looked_for_now_and_then() -> None:
-    """404 on create, one pull, then image-missing with a delay that doubles."""
+    """404 on create, one pull, then image-missing; pulls are ever further apart, looks are not."""
     story = Story.of(spec("db"))
     story.connect()
     missing = fact.CreateFailed(UnitName("db"), Failure.IMAGE_MISSING, "no such image")
     assert story.feed(missing).startswith("db: creating -> pulling")
     failed = fact.PullFailed(UnitName("db"), Failure.IMAGE_MISSING, "no such image")
     assert story.feed(failed) == "db: pulling -> image-missing\narm db retry 5"
-    story.feed(fact.RetryDue(UnitName("db"), story.token("db")))
-    story.feed(missing)
-    assert story.feed(failed) == "db: pulling -> image-missing\narm db retry 10"
+    story.later(5).feed(fact.RetryDue(UnitName("db"), story.token("db")))
+    assert story.feed(missing).startswith("db: creating -> pulling")
+    assert story.feed(failed) == "db: pulling -> image-missing\narm db retry 5"
+    story.later(5).feed(fact.RetryDue(UnitName("db"), story.token("db")))
+    assert story.feed(missing) == "db: creating -> image-missing\narm db retry 5"
 
 
 def test_adoption_touches_nothing_that_runs_as_defined() -> None:

@@ -20,13 +20,14 @@ from hooks.notices import Notice, NoticeKind, notices
 from hooks.notifier import BURST, QUEUE, Notifier
 from hooks.webhook import Webhook
 from tests.pure.story import Story, needs, spec
+from tests.pure.test_switching import booted
 from tests.simulation import virtual_loop
 from units import events as fact
 from units.events import Event
 from units.health import Health
 from units.machine import Moment
 from units.quantities import Instant
-from units.spec import HealPolicy, OnUnhealthy, UnitName, Via
+from units.spec import PROCESS, USER_DOCKER, HealPolicy, OnUnhealthy, Switchable, UnitName, Via
 from units.world import Entry
 
 NOTICE = Notice(
@@ -348,3 +349,45 @@ def test_a_command_that_is_not_there() -> None:
         asyncio.run(CommandReceiver("/no/such/program").send(NOTICE))
     with pytest.raises(ValueError, match="No closing quotation"):
         CommandReceiver("tell 'x")
+
+
+def test_an_undone_switch_is_told() -> None:
+    """Nobody may be at the terminal any more when it fails; one that was refused has touched nothing."""
+    story = booted()
+    told: list[Notice] = []
+    story.asked(Switchable.CONSOLE, "debian")
+    story.checked("no room")
+    assert story.last is not None
+    assert notices(fact.UnitsMoved(), story.last, frozenset()) == ((), frozenset())
+    story.asked(Switchable.CONSOLE, "debian")
+    story.checked()
+    story.ends()
+    story.died("console", 0)
+    story.created("console")
+    story.started("console")
+    story.died("console", 1)
+    story.ends()
+    story.died("console", 0)
+    story.created("console")
+    story.started("console")
+    for event in (
+        fact.LeftCleared(USER_DOCKER),
+        fact.ContainerStarted(USER_DOCKER, PROCESS),
+        fact.HealthReported(USER_DOCKER, PROCESS, Health.HEALTHY),
+    ):
+        story.feed(event)
+        told += notices(event, story.last, frozenset())[0]
+    (one,) = [notice for notice in told if notice.event is NoticeKind.UNDONE]
+    assert one.unit == "console"
+    assert one.text.startswith("console: switch failed, the console default was restored: console: the new one died")
+
+
+def test_a_lost_engine_is_told_once_and_when_it_is_back() -> None:
+    """All units of the host depend on it; its end with the host is no news."""
+    told = of(spec("web"))
+    told.feed(fact.EngineLost("connection refused"))
+    told.feed(fact.EngineLost("connection refused"))
+    assert told.all == [("lost", "system-docker")]
+    told.feed(fact.EngineBack("26.1"))
+    told.feed(fact.SnapshotTaken((), "connect", 99))
+    assert ("recovery", "system-docker") in told.all

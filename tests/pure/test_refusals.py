@@ -1,5 +1,6 @@
 """What an engine refuses for reasons of its own is not the unit's fault; and what it cannot start is made anew."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from hooks.notices import Notice, NoticeKind, notices
 from supervisor.engine.errors import failure
 from tests.pure.story import Story, spec
 from units import events as fact
+from units.commands import ArmTimer
 from units.spec import Kind, Policy, Rebuild, UnitName
 from units.unit import Failure, Phase
 
@@ -95,16 +97,61 @@ def test_the_watch_makes_a_held_container_anew_too() -> None:
 
 
 def test_who_was_taken_down_by_us_is_tried_soon_and_told_at_once() -> None:
-    """Its bind source is gone: 1, 2, 4 s, ever later; and one notice, until it is well."""
+    """Its program is gone: 1, 2, 4 s, ever later; and one notice, until it is well."""
     story = watched()
     waits: list[str] = []
     told: list[Notice] = []
     troubled = frozenset[UnitName]()
     for _ in range(10):
-        waits.append(refused(story, Failure.UNRECOVERABLE, "bind source path does not exist").rpartition(" ")[2])
+        waits.append(refused(story, Failure.UNRECOVERABLE, "no such command").rpartition(" ")[2])
         assert story.last is not None
         some, troubled = notices(fact.RetryDue(WEB, 0), story.last, troubled)
         told += some
         again(story.later(300))
     assert waits == ["1", "2", "4", "8", "16", "32", "64", "128", "256", "300"]
     assert [(one.event, one.state) for one in told] == [(NoticeKind.GIVE_UP, "failed")]
+
+
+def test_what_is_absent_is_looked_for_every_few_seconds() -> None:
+    """Such a try costs nothing: a disk that is mounted late, or a program that is upgraded, is found at once."""
+    story = Story.of(spec("web"))
+    story.connect()
+    waits: list[str] = []
+    for _ in range(62):
+        story.feed(fact.CreateFailed(WEB, Failure.ABSENT, "bind source path does not exist: /mnt/data"))
+        assert story.last is not None
+        waits += [f"{one.delay:g}" for one in story.last.commands if isinstance(one, ArmTimer)]
+        again(story.later(5))
+    assert waits == ["1", "2", "4", *["5"] * 57, "30", "30"]
+
+
+def test_an_image_that_cannot_be_pulled_is_looked_for_in_between() -> None:
+    """Pulls are ever further apart, looks are not: an image that somebody loads is used within seconds."""
+    story = Story.of(spec("web"))
+    story.connect()
+    missing = fact.CreateFailed(WEB, Failure.IMAGE_MISSING, "No such image: web")
+    pulls: list[float] = []
+    for _ in range(40):
+        if "web: creating -> pulling" in story.feed(missing):
+            pulls.append(story.now)
+            story.feed(fact.PullFailed(WEB, Failure.IMAGE_MISSING, "no registry"))
+        assert story.last is not None
+        (wait,) = [one.delay for one in story.last.commands if isinstance(one, ArmTimer)]
+        assert wait <= 5 or len(pulls) > 6
+        assert "web: image-missing -> creating" in again(story.later(wait))
+    assert [round(after - before) for before, after in itertools.pairwise(pulls)][:5] == [5, 10, 20, 40, 80]
+    story.created("web")
+    assert story.phases()["web"] == "starting"
+
+
+def test_an_image_that_is_not_to_be_pulled_is_looked_for_every_few_seconds() -> None:
+    """Somebody loads it; nothing else can bring it."""
+    story = Story.of(replace(spec("web"), pull=False))
+    story.connect()
+    waits: list[str] = []
+    for _ in range(5):
+        told = story.feed(fact.CreateFailed(WEB, Failure.IMAGE_MISSING, "No such image: web"))
+        assert "creating -> image-missing" in told
+        waits.append(told.rpartition(" ")[2])
+        again(story.later(5))
+    assert waits == ["1", "2", "4", "5", "5"]

@@ -27,7 +27,7 @@ def test_a_later_supervisor_finds_the_end(tmp_path: Path) -> None:
     files = RunFiles(tmp_path, log())
     assert files.last_end() is None
     files.keep(RECORD)
-    files.keep_end(-9, ("no space left", "bye"))
+    files.keep_end(RECORD, -9, ("no space left", "bye"))
     assert (files.last_end(), files.recorded()) == ((-9, ("no space left", "bye")), None)
 
 

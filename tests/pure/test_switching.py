@@ -6,7 +6,7 @@ import pytest
 
 from tests.pure.story import Story, show
 from units import events as fact
-from units.commands import ArmSwitch, CheckSwitch, Command, DropIntent, KeepChoice, KeepIntent, ParkContainer
+from units.commands import ArmSwitch, CheckSwitch, ClearLeft, Command, DropIntent, KeepChoice, KeepIntent, ParkContainer
 from units.health import Health
 from units.links import check
 from units.quantities import Instant
@@ -26,7 +26,7 @@ from units.spec import (
 from units.switch.record import SwitchResult, SwitchStep
 from units.tables.console import park, undefined
 from units.tables.storage import placed
-from units.unit import Failure, StandbyContainer, StoppedBy
+from units.unit import Failure, Phase, StandbyContainer, StoppedBy
 from units.world import new_world
 
 
@@ -76,10 +76,15 @@ class SwitchStory(Story):
         return self.tell(fact.SwitchDue(self.token))
 
     def ends(self, code: int = 0) -> list[str]:
-        return self.tell(fact.ContainerDied(USER_DOCKER, PROCESS, code))
+        return [*self.tell(fact.ContainerDied(USER_DOCKER, PROCESS, code)), *self.clears()]
+
+    def clears(self) -> list[str]:
+        """Nothing was left of user Docker: that moves it on, where it waits for that."""
+        waits = self.world.units[USER_DOCKER].phase is Phase.CLEARING
+        return self.tell(fact.LeftCleared(USER_DOCKER)) if waits else []
 
     def serves(self) -> list[str]:
-        begun = self.tell(fact.ContainerStarted(USER_DOCKER, PROCESS))
+        begun = [*self.clears(), *self.tell(fact.ContainerStarted(USER_DOCKER, PROCESS))]
         return begun + self.tell(fact.HealthReported(USER_DOCKER, PROCESS, Health.HEALTHY))
 
     def step(self) -> SwitchStep | None:
@@ -93,6 +98,8 @@ class SwitchStory(Story):
 
 def said(command: Command) -> str:
     match command:
+        case ClearLeft():
+            return "clear"
         case ArmSwitch():
             return f"within {command.delay:g} s"
         case KeepIntent():
@@ -138,7 +145,9 @@ def test_a_console_switch_step_by_step() -> None:
         "signal user-docker SIGTERM",
     ]
     assert story.ends() == [
-        "user-docker: stopping -> inactive",
+        "user-docker: stopping -> clearing",
+        "clear",
+        "user-docker: clearing -> inactive",
         "console: ready -> stopping",
         "* stopping",
         "note stopping before console",
@@ -156,13 +165,15 @@ def test_a_console_switch_step_by_step() -> None:
     story.created("console")
     assert story.tell(fact.ContainerStarted(CONSOLE, story.id("console"))) == [
         "console: starting -> ready",
-        "user-docker: inactive -> starting",
+        "user-docker: inactive -> clearing",
         "* proving",
         "note proving before user-docker",
         "within 60 s",
-        "start user-docker",
+        "clear",
     ]
     assert story.serves() == [
+        "user-docker: clearing -> starting",
+        "start user-docker",
         "user-docker: starting -> running",
         "user-docker: running -> ready",
         "* committing",
@@ -190,12 +201,14 @@ def test_a_storage_switch_touches_no_console() -> None:
     story.asked(Switchable.STORAGE, "storage")
     story.checked()
     assert story.ends() == [
-        "user-docker: stopping -> inactive",
-        "user-docker: inactive -> starting",
+        "user-docker: stopping -> clearing",
+        "clear",
+        "user-docker: clearing -> inactive",
+        "user-docker: inactive -> clearing",
         "* proving",
         "note proving before user-docker",
         "within 60 s",
-        "start user-docker",
+        "clear",
     ]
     story.serves()
     story.tell(fact.ChoiceKept(story.token))
@@ -383,7 +396,7 @@ def test_a_chosen_console_that_cannot_run_lets_default_in_once() -> None:
     assert "* checking" in told
     assert story.last is not None
     assert "switching to the console default" in story.last.notices[0]
-    assert "* stopping" in story.checked() or "* starting" in story.checked()
+    assert "* stopping" in [*story.checked(), *story.clears()]
 
 
 def test_the_record_of_an_outcome_is_complete() -> None:

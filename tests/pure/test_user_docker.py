@@ -98,7 +98,7 @@ def test_an_unknown_engine_names_the_known_ones() -> None:
 
 
 def test_whether_it_serves_is_judged_as_every_check_is(tmp_path: Path) -> None:
-    """Until it has served no failed look counts; then three in a row do, and one good look ends that."""
+    """Until it has served no failed look counts; then two in a row make it doubtful, three unhealthy."""
 
     async def reports(*troubles: str) -> list[tuple[Health, str]]:
         inbox = Inbox(lambda: 0.0)
@@ -113,7 +113,10 @@ def test_whether_it_serves_is_judged_as_every_check_is(tmp_path: Path) -> None:
     no = "it does not answer"
     assert SERVES.retries == 3
     assert asyncio.run(reports(no, no, no, no)) == []
-    assert asyncio.run(reports(no, "", no, no, "", no, no)) == [(Health.HEALTHY, "")]
+    assert asyncio.run(reports(no, "", no, "", no, "")) == [(Health.HEALTHY, "")]
+    assert asyncio.run(reports(no, "", no, no, "")) == [
+        *((Health.HEALTHY, ""), (Health.STARTING, no), (Health.HEALTHY, "")),
+    ]
     assert asyncio.run(reports("", no, no, no, no, "")) == [
-        *((Health.HEALTHY, ""), (Health.UNHEALTHY, no), (Health.HEALTHY, "")),
+        *((Health.HEALTHY, ""), (Health.STARTING, no), (Health.UNHEALTHY, no), (Health.HEALTHY, "")),
     ]

@@ -22,7 +22,7 @@ import itertools
 import json
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NoReturn, TypeVar
 
@@ -238,6 +238,8 @@ class FakeEngine:
         self.faults = faults or Faults()
         self.programs = dict(programs or {})
         self.images = set(images or ())
+        self.lacking: set[str] = set()
+        """Files that no container has."""
         self.registry = set(registry or ())
         self.archives = dict(archives or {})
         self.missing_commands = missing_commands
@@ -435,6 +437,14 @@ class FakeEngine:
         self._stop(found.name, "stop")
         while found.running and self.up:  # noqa: ASYNC110 - a real one answers after the end, too
             await asyncio.sleep(0.01)
+
+    async def files(self, _body: str, container: ContainerId | None, paths: Sequence[str]) -> frozenset[str]:
+        def effect() -> frozenset[str]:
+            if container is not None:
+                self._get(container)
+            return frozenset(path for path in paths if not path.startswith("/no/") and path not in self.lacking)
+
+        return await self._call("files", container or "trial", effect)
 
     async def owner(self, name: str) -> UnitName | None:
         def effect() -> UnitName | None:

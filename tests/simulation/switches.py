@@ -61,6 +61,8 @@ class Process:
     serving: bool = False
     alive: bool = True
     stops_after: float = 0.1
+    containers: int = 2
+    """Of the user; a clean end takes them along."""
 
 
 class UserMachine:
@@ -69,6 +71,12 @@ class UserMachine:
     def __init__(self) -> None:
         self.process: Process | None = None
         self.barren: set[str] = set()
+        self.left = 0
+        """Containers that run, and that no dockerd owns."""
+        self.stuck = False
+        """What is left cannot be ended."""
+        self.clearings: list[tuple[Seconds, bool]] = []
+        self.faults: list[str] = []
         self.watcher: FakeUserEngine | None = None
         """Who learns of its end: the supervisor that started or adopted it last."""
 
@@ -104,6 +112,8 @@ class FakeUserEngine:
             raise EngineError(Failure.OTHER, "the context does not run")
         if self._machine.alive is not None:
             await self._end(self._machine.alive, 0)
+        if self._machine.left:
+            self._machine.faults.append("a dockerd was started over containers that an earlier one left")
         await asyncio.sleep(0.01)
         if place.engine == "bad":
             raise EngineError(Failure.UNRECOVERABLE, "there is no engine 'bad'")
@@ -119,6 +129,16 @@ class FakeUserEngine:
             if self._machine.watcher is not None:
                 self._machine.watcher._tell(HealthReported(USER_DOCKER, PROCESS, Health.HEALTHY))
 
+    async def clear(self, _place: Place | None, grace: Seconds, *, everything: bool) -> None:
+        machine = self._machine
+        machine.clearings.append((grace, everything))
+        if machine.alive is not None:
+            await self._end(machine.alive, 0)
+        await asyncio.sleep(0.01 if not machine.left else min(grace, 1.0))
+        if machine.stuck:
+            raise EngineError(Failure.OTHER, "1 containers (db) of an ended dockerd are still running after SIGKILL")
+        machine.left = 0
+
     def signal(self, name: str) -> None:
         process = self._machine.alive
         if process is None:
@@ -129,6 +149,7 @@ class FakeUserEngine:
     def die(self, process: Process, code: int) -> None:
         if process.alive and self._machine.watcher is not None:
             process.alive = False
+            self._machine.left += process.containers if code == 137 else 0
             self._machine.watcher._tell(ContainerDied(USER_DOCKER, PROCESS, code))
 
     async def _end(self, process: Process, code: int) -> None:
@@ -156,7 +177,11 @@ class FakeUserEngine:
             ),
         )
 
-    async def check(self, container: ContainerId) -> tuple[str, ...]:
+    async def check_console(self, _body: str, parked: ContainerId | None, engine: str, name: str) -> tuple[str, ...]:
+        found = await self._engine.files("{}", parked, ("/usr/sbin/iptables",))
+        return () if found and engine != "bad" else (f"user Docker cannot start in {name}",)
+
+    async def check(self, container: ContainerId, _engine: str) -> tuple[str, ...]:
         facts = await self._engine.context(container)
         return () if facts.running else ("it does not run",)
 
@@ -242,9 +267,9 @@ class SwitchingHost:
         assert self.life is not None
         return self.life.world
 
-    def ask(self, of: Switchable, target: str, *, anew: bool = False) -> None:
+    def ask(self, of: Switchable, target: str, *, anew: bool = False, empty: bool = False) -> None:
         assert self.life is not None
-        self.life.host.inbox.put(SwitchAsked(of, target, anew=anew))
+        self.life.host.inbox.put(SwitchAsked(of, target, anew=anew, empty=empty))
 
     async def kill9(self) -> None:
         assert self.life is not None
@@ -270,7 +295,7 @@ class SwitchingHost:
     def faults(self) -> list[str]:
         """What is wrong with a host that should be whole."""
         assert self.choices is not None
-        told = []
+        told = [*self.machine.faults]
         world = self.world
         if not self.whole():
             told.append(f"not whole: {[(unit.name, unit.phase, unit.reason) for unit in world.units.values()]}")

@@ -85,10 +85,20 @@ def _next_probe(unit: Unit, delay: Seconds) -> str:
     return f"next try in {duration(delay)}, or run `dockwarden reset-failed {unit.name}`"
 
 
+LOOK, LOOKS, LATER_LOOK = Seconds(5), 60, Seconds(30)
+
+
+def next_look(unit: Unit) -> Seconds:
+    """Until the next look for what is absent: it costs nothing, so every few seconds; after five minutes less often."""
+    return min(LOOK, Seconds(2.0 ** min(unit.misses, 10))) if unit.misses < LOOKS else LATER_LOOK
+
+
 def probe_later(unit: Unit, event: Any, _view: View) -> Moved:
     """The engine will refuse this start again until something is changed: retry rarely; soon at first if it has run."""
     delay = unit.spec.restart.probe
-    if unit.run:
+    if event.failure is Failure.ABSENT:
+        delay = min(delay, next_look(unit))
+    elif unit.run:
         delay = min(delay, Seconds(2.0 ** min(unit.misses, 10)))
     reason = f"{event.message}; {_next_probe(unit, delay)}"
     after = dead(unit, event, reason=reason, pending=Reason.START_FAILED, misses=unit.misses + 1)

@@ -1,10 +1,12 @@
 """Actions towards a run: image, container, start, and what is known of a unit that runs."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from units import events as fact
-from units.actions.ending import FREE, UNKNOWN, mourn, refunded, retired
+from units.actions.ending import FREE, LATER_LOOK, LOOK, UNKNOWN, dead, mourn, next_look, refunded, retired, unwant
 from units.commands import (
+    ClearLeft,
     CreateContainer,
     PullImage,
     StartContainer,
@@ -23,15 +25,29 @@ from units.words import duration
 
 ANSWER_DEADLINE = Seconds(45)
 """Longer than the engine port's own deadline for a create or a start; after it the fact was lost, not late."""
-IMAGE_DELAY, IMAGE_MAX_DELAY = Seconds(5), Seconds(300)
+IMAGE_DELAY, IMAGE_MAX_DELAY, SOONEST = Seconds(5), Seconds(300), Seconds(1)
 VETO_DELAY, VETO_MAX_DELAY = Seconds(5), Seconds(60)
 
 
+IMAGE_LOOKS = 6
+"""Pulls that failed, some five minutes, after which it is looked less often whether somebody has loaded the image."""
+
+
 def miss_image(unit: Unit, event: Any, view: View) -> Moved:
-    base = min(IMAGE_MAX_DELAY, IMAGE_DELAY * 2 ** min(unit.misses, 10))
-    delay = spread(base, unit.spec.restart.jitter, view.moment.jitter)
+    """Wait for the image: a pull is repeated ever later, a look costs nothing."""
+    spread_by = unit.spec.restart.jitter
+    if not unit.spec.pull:
+        delay = spread(next_look(unit), spread_by, view.moment.jitter)
+        unit = replace(unit, misses=unit.misses + 1)
+    else:
+        if isinstance(event, fact.PullFailed):
+            base = min(IMAGE_MAX_DELAY, IMAGE_DELAY * 2 ** min(unit.misses, 10))
+            pull_at = Instant(view.now + spread(base, spread_by, view.moment.jitter))
+            unit = replace(unit, misses=unit.misses + 1, pull_at=pull_at)
+        look = spread(LOOK if unit.misses <= IMAGE_LOOKS else LATER_LOOK, spread_by, view.moment.jitter)
+        delay = max(SOONEST, min(look, Seconds(unit.pull_at - view.now)))
     reason = f"{event.message}; next try in {duration(delay)}"
-    return arm(replace(unit, reason=reason, misses=unit.misses + 1, pulled=False), Timer.RETRY, delay)
+    return arm(replace(unit, reason=reason, pulled=False), Timer.RETRY, delay)
 
 
 def heed(unit: Unit, event: Any, view: View) -> Moved:
@@ -90,6 +106,44 @@ def start(unit: Unit, _event: Any, view: View) -> Moved:
     return arm(unit, Timer.DEADLINE, ANSWER_DEADLINE, (order,), place=place, **_before_start(unit, view))
 
 
+CLEAR_SPARE = Seconds(60)
+"""Beyond the time of the containers: an earlier dockerd may have to be ended first, and what ignores its signal."""
+
+
+CLEARING = "ending what its last run may have left"
+
+
+def clear(unit: Unit, _event: Any, view: View) -> Moved:
+    """Order the end of what an earlier run may have left. A host that goes down leaves nothing to the next dockerd."""
+    grace = unit.spec.stop.timeout if unit.grace is None else unit.grace
+    order = ClearLeft(unit.name, _place(unit, view), grace, everything=view.draining)
+    return arm(unit, Timer.DEADLINE, Seconds(grace + CLEAR_SPARE), (order,))
+
+
+def clear_away(unit: Unit, event: Any, view: View) -> Moved:
+    """Let it go, after what it may have left."""
+    unit = unwant(unit, event, view).unit
+    if isinstance(event, fact.DrainAsked):
+        unit = replace(unit, grace=event.timeout)
+    return clear(replace(unit, reason=CLEARING), event, view)
+
+
+def clear_now(unit: Unit, event: fact.HurryAsked, view: View) -> Moved:
+    """The shutdown is hurried: what is left gets no more time."""
+    return clear(replace(unwant(unit, event, view).unit, grace=Seconds(0)), event, view)
+
+
+def end_and_clear(unit: Unit, event: Any, view: View) -> Moved:
+    """Its process ended, and it is not wanted."""
+    return clear(dead(unit, event, reason=CLEARING), event, view)
+
+
+def leave_left(unit: Unit, event: Any, _view: View) -> Moved:
+    """It is not wanted, and something it left still runs: it is shown, until a person or the next start sees to it."""
+    said = getattr(event, "message", "what the last run left was not ended in time")
+    return Moved(replace(retired(unit), reason=said))
+
+
 def unstarted(unit: Unit, view: View) -> Unit:
     """The unit just before its start."""
     return replace(unit, **_before_start(unit, view))
@@ -132,6 +186,15 @@ def adopt_and_complete(unit: Unit, event: fact.ContainerCreated, view: View) -> 
 
 def adopt_and_retire(unit: Unit, event: fact.ContainerCreated, view: View) -> Moved:
     return Moved(retired(adopt_id(unit, event, view).unit))
+
+
+def adopt_and_clear(unit: Unit, event: fact.ContainerCreated, view: View) -> Moved:
+    made = replace(adopt_id(unit, event, view).unit, misses=0, reason=_start_reason(unit))
+    return clear(made, event, view)
+
+
+def adopt_and_clear_away(unit: Unit, event: fact.ContainerCreated, view: View) -> Moved:
+    return clear(replace(adopt_id(unit, event, view).unit, reason=CLEARING), event, view)
 
 
 def hold_volumes(unit: Unit, _event: Any, _view: View) -> Moved:
@@ -200,13 +263,17 @@ def run_with_deadline(unit: Unit, event: fact.ContainerStarted, view: View) -> M
     return arm(step.unit, Timer.DEADLINE, unit.spec.deadline)
 
 
+AT_ONCE: Mapping[str, Any] = {"misses": 0, "pull_at": NEVER}
+"""What a person's word undoes: the next try does not wait, and pulls."""
+
+
 def want(unit: Unit, _event: Any, _view: View) -> Moved:
     """Start it on request, with a fresh restart budget."""
     return Moved(wished(unit))
 
 
 def wished(unit: Unit) -> Unit:
-    return replace(unit, wanted=True, stopped_by=StoppedBy.NOBODY, budget=Budget(), pending=None, failing="", misses=0)
+    return replace(unit, wanted=True, stopped_by=StoppedBy.NOBODY, budget=Budget(), pending=None, failing="", **AT_ONCE)
 
 
 def want_again(unit: Unit, _event: Any, _view: View) -> Moved:
@@ -214,7 +281,7 @@ def want_again(unit: Unit, _event: Any, _view: View) -> Moved:
 
 
 def forgive(unit: Unit, _event: Any, _view: View) -> Moved:
-    return Moved(replace(unit, budget=Budget(), misses=0))
+    return Moved(replace(unit, budget=Budget(), **AT_ONCE))
 
 
 def after_wish(unit: Unit, _event: Any, _view: View) -> Unit:

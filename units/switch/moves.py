@@ -19,7 +19,7 @@ from units.records import dataclass, replace
 from units.spec import CONSOLE, USER_DOCKER, Switchable, UnitName, UnitSpec
 from units.switch.record import Switch, SwitchStep
 from units.tables.storage import placed
-from units.unit import Phase, StoppedBy, Unit
+from units.unit import Phase, StandbyContainer, StoppedBy, Unit
 from units.words import duration
 
 
@@ -29,6 +29,8 @@ class SwitchView:
 
     units: Mapping[UnitName, Unit]
     consoles: Mapping[str, UnitSpec]
+    parked: Mapping[str, StandbyContainer]
+    pruned: frozenset[str]
     engine_up: bool
     draining: bool
     moment: Moment

@@ -6,6 +6,7 @@ in between has nothing to undo: the next one reads the choice, and brings the ho
 """
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from units.commands import ArmSwitch, CheckSwitch
 from units.events import (
@@ -32,8 +33,9 @@ from units.switch.moves import (
     user_docker_follows,
 )
 from units.switch.record import Switch, SwitchOutcome, SwitchResult, SwitchStep
+from units.tables.console import persistent
 from units.tables.storage import contexts
-from units.unit import Phase, Unit
+from units.unit import Phase, Reason, StandbyContainer, Unit
 from units.words import duration
 
 
@@ -114,21 +116,43 @@ def begin(asked: SwitchAsked, scene: SwitchView, *, stopgap: bool = False) -> Tu
         anew=asked.anew,
         stopgap=stopgap,
     )
-    check = check_of(asked, switch.token, scene.units, scene.consoles)
+    check = check_of(asked, switch.token, scene)
+    if stopgap and asked.of is Switchable.CONSOLE:
+        check = replace(check, engine=None)  # A person must get in, also where user Docker cannot start.
     return Turn(switch, (intent(switch, CONSOLE), check, ArmSwitch(CHECK, switch.token)))
 
 
-def check_of(
-    asked: SwitchAsked, token: int, units: Mapping[UnitName, Unit], consoles: Mapping[str, UnitSpec]
-) -> CheckSwitch:
+class Scene(Protocol):
+    """What a check depends on: of a switch's view, or of the world."""
+
+    @property
+    def units(self) -> Mapping[UnitName, Unit]: ...
+    @property
+    def consoles(self) -> Mapping[str, UnitSpec]: ...
+    @property
+    def parked(self) -> Mapping[str, StandbyContainer]: ...
+    @property
+    def pruned(self) -> frozenset[str]: ...
+
+
+def check_of(asked: SwitchAsked, token: int, scene: Scene) -> CheckSwitch:
     """What is to be found out before this is done, now or at the next boot."""
+    units = scene.units
     docker, to_console = units.get(USER_DOCKER), asked.of is Switchable.CONSOLE
     context = UnitName(asked.target) if asked.of is Switchable.STORAGE else (docker.spec.context if docker else None)
     looked_at = CONSOLE if to_console else context
     unit = units.get(looked_at) if looked_at else None
-    spec = consoles.get(asked.target) if to_console else None
+    spec = scene.consoles.get(asked.target) if to_console else None
     container = unit.container if unit is not None else None
-    return CheckSwitch(token, asked.of, asked.target, asked.force, spec, container, context)
+    serves = docker is not None and docker.wanted and (not to_console or docker.spec.context == CONSOLE)
+    engine = docker.spec.engine if docker is not None and serves else None
+    order = CheckSwitch(token, asked.of, asked.target, asked.force, spec, container, context, engine=engine)
+    if to_console and not asked.anew:
+        parked = scene.parked.get(asked.target)
+        order = replace(order, parked=None if parked is None else parked.container)
+    if spec is None or asked.empty or asked.anew or not persistent(spec):
+        return order
+    return replace(order, keeps=True, lost=order.parked is None and asked.target in scene.pruned)
 
 
 S = SwitchStep
@@ -214,7 +238,25 @@ def stopgap(scene: SwitchView, tried: frozenset[str]) -> SwitchAsked | None:
         return None
     if not unit.wanted or not unit.phase.stuck:
         return None
-    return SwitchAsked(Switchable.CONSOLE, "default", force=True) if "default" in scene.consoles else None
+    return SwitchAsked(Switchable.CONSOLE, "default", force=True, empty=True) if "default" in scene.consoles else None
+
+
+def fallback(scene: SwitchView, served: tuple[UnitName, str] | None, tried: frozenset[str]) -> SwitchAsked | None:
+    """A switch back to where user Docker served last, when it cannot serve where it was chosen to. Once for each."""
+    docker = scene.docker
+    if docker is None or served is None or scene.draining or not scene.engine_up or not docker.wanted:
+        return None
+    (context, engine), spec = served, docker.spec
+    chosen = scene.units.get(spec.context) if spec.context else None
+    cut_off = docker.phase is Phase.WAITING and chosen is not None and chosen.phase.stuck
+    mute = docker.phase is Phase.STOPPING and docker.again is Reason.START_FAILED
+    if not (docker.phase.stuck or mute or cut_off):
+        return None
+    if spec.context != context and f"storage {spec.context}" not in tried and context in contexts(scene.units):
+        return SwitchAsked(Switchable.STORAGE, context, force=True)
+    if spec.engine != engine and f"engine {spec.engine}" not in tried and not cut_off:
+        return SwitchAsked(Switchable.ENGINE, engine, force=True)
+    return None
 
 
 def over(switch: Switch, result: SwitchResult, now: Instant) -> SwitchOutcome:

@@ -9,16 +9,18 @@ from units.spec import CONSOLE, USER_DOCKER, Switchable, UnitSpec
 from units.step import Step
 from units.switch.moves import SpareUse, SwitchView, Turn
 from units.switch.record import Switch, SwitchResult, in_words
-from units.switch.table import advance, begin, over, refusal, stopgap
+from units.switch.table import advance, begin, fallback, over, refusal, stopgap
 from units.tables import console
-from units.troubles import Reload
+from units.troubles import Concern, Reload
 from units.unit import StandbyContainer
 from units.world import Answer
 
 
 def scene(step: Step) -> SwitchView:
     world = step.world
-    return SwitchView(step.units, world.consoles, world.engine_up, world.draining, step.moment)
+    return SwitchView(
+        step.units, world.consoles, world.parked, world.pruned, world.engine_up, world.draining, step.moment
+    )
 
 
 def take_turn(step: Step, turn: Turn) -> None:
@@ -88,12 +90,34 @@ def look(step: Step) -> bool:
         return _move(step, fact.UnitsMoved())
     asked = stopgap(scene(step), step.world.given_up)
     if asked is None:
-        return False
+        return _fall_back(step)
     failed = step.units[CONSOLE]
     step.notices.append(
         f"the console {failed.spec.variant} does not run ({failed.reason}); switching to the console default"
     )
     step.world = replace(step.world, given_up=step.world.given_up | {failed.spec.variant})
+    turn = begin(asked, scene(step), stopgap=True)
+    take_turn(step, turn)
+    step.switches.append(turn.switch)
+    return True
+
+
+def _fall_back(step: Step) -> bool:
+    """Have user Docker serve where it served last; the choice stays, and is tried again at the next boot."""
+    asked = fallback(scene(step), step.world.served, step.world.given_up)
+    if asked is None:
+        return False
+    docker = step.units[USER_DOCKER]
+    storage = asked.of is Switchable.STORAGE
+    what = f"storage context {docker.spec.context}" if storage else f"engine {docker.spec.engine or 'own'}"
+    said = (
+        f"user Docker does not serve with the chosen {what} ({docker.reason}); falling back to what served last:"
+        f" {asked.target or 'own'}"
+    )
+    step.notices.append(said)
+    key = f"{asked.of} {docker.spec.context if storage else docker.spec.engine}"
+    troubles = {**step.world.troubles, Concern.CHOICE: said}
+    step.world = replace(step.world, given_up=step.world.given_up | {key}, troubles=troubles)
     turn = begin(asked, scene(step), stopgap=True)
     take_turn(step, turn)
     step.switches.append(turn.switch)

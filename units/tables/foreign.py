@@ -353,7 +353,9 @@ IGNORED = (
     Ignored((*IDLE, *AT_WORK, *ALIVE), (fact.VerdictDue,), "a timer of an earlier phase"),
     Ignored((*IDLE, *ALIVE, P.EXITED), (fact.DeadlineDue,), "a timer of an earlier phase"),
     Ignored((*IDLE, *AT_WORK, P.EXITED), (fact.LookDue,), "only a unit that runs is looked at"),
-    Ignored(PHASES, (fact.ContextLost,), "only user Docker runs in another unit's file system"),
+    Ignored(
+        PHASES, fact.OF_USER_DOCKER, "only user Docker runs in another unit's file system, and outlives its own process"
+    ),
     Ignored((*RETRYING, *AT_WORK, P.EXITED), (fact.PeerChanged,), "it has its own time to go on"),
 )
 

@@ -25,7 +25,9 @@ EDGES = (
 )
 
 PHASES = (*IDLE, P.PULLING, P.CREATING, P.STARTING, *UP, P.PAUSED, P.DRAINING, P.STOPPING, P.EXITED)
-NO_CONTEXT = Ignored(PHASES, (fact.ContextLost,), "only user Docker runs in another unit's file system")
+NO_CONTEXT = Ignored(
+    PHASES, fact.OF_USER_DOCKER, "only user Docker runs in another unit's file system, and outlives its own process"
+)
 
 UNWATCHED = Ignored(UP, (fact.LookDue,), "nothing is withheld from a unit that is to end anyway")
 

@@ -8,9 +8,9 @@ from units import events as fact
 from units import guards as given
 from units import healing
 from units.events import UnitEvent
-from units.machine import Edge, Guard, Ignored, always, rows
+from units.machine import Action, Edge, Guard, Ignored, always, rows
 from units.spec import Kind
-from units.tables.shared import IDLE, both_hold, go
+from units.tables.shared import IDLE, both_hold, go, rests
 from units.unit import Phase
 
 P = Phase
@@ -41,14 +41,20 @@ def died(
     )
 
 
+def over(kind: Kind) -> tuple[Phase, Action[Any]]:
+    """The way of a process that has ended, and is not wanted. What user Docker's may have left still runs."""
+    return (P.CLEARING, do.end_and_clear) if kind is Kind.USER_DOCKER else (P.INACTIVE, do.end)
+
+
 def ended(
     kind: Kind, at: Iterable[Phase], on: type[UnitEvent], when: Guard[Any] = always, *, container: bool = True
 ) -> tuple[Edge[Any], ...]:
     """Rows after a stop that was ordered here."""
     at = tuple(at)
     on_: type[Any] = on
+    rest, end = over(kind)
     return (
-        *rows(at, on_, P.INACTIVE, do.end, both_hold(when, given.unwanted)),
+        *rows(at, on_, rest, end, both_hold(when, given.unwanted)),
         *rows(at, on_, P.FAILED, do.fail, both_hold(when, given.failing)),
         *go(kind, at, on, do.after_stop, when, container=container),
     )
@@ -66,6 +72,8 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
     begun = (P.STARTING, *alive)
     stopping, draining, exited = (P.STOPPING,), (P.DRAINING,), (P.EXITED,)
     stays = both_hold(given.vetoed, given.serving)
+    rest, end = over(kind)
+    still, let_go = rests(kind)
     return (
         # ended by the engine itself
         *rows(begun, fact.ContainerKilled, None, do.note_clearing, given.of_the_engine),
@@ -112,8 +120,8 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         *died(kind, exited, fact.ContainerDestroyed, container=False),
         *go(kind, exited, fact.StartAsked, do.after_wish),
         *go(kind, exited, fact.RestartAsked, do.after_wish_to_restart),
-        *rows(exited, fact.StopAsked, P.INACTIVE, do.retire),
-        *rows(exited, fact.DrainAsked, P.INACTIVE, do.retire),
+        *rows(exited, fact.StopAsked, still, let_go),
+        *rows(exited, fact.DrainAsked, still, let_go),
         *rows(exited, fact.ResetAsked, None, do.forgive),
         # stopping
         *ended(kind, stopping, fact.ContainerDied),
@@ -139,18 +147,18 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         *rows(stopping, fact.RestartAsked, None, do.want_again),
         *rows(stopping, fact.ResetAsked, None, do.forgive),
         *go(kind, (P.INACTIVE,), fact.StopRevoked, do.after_revocation),
-        *rows((P.FAILED,), fact.ContainerDied, P.INACTIVE, do.end, given.unwanted),
+        *rows((P.FAILED,), fact.ContainerDied, rest, end, given.unwanted),
         *go(kind, (P.FAILED,), fact.ContainerDied, do.after_stop, given.outlived),
-        *rows((P.FAILED,), fact.SignalFailed, P.INACTIVE, do.end, both_hold(given.unwanted, given.not_there)),
+        *rows((P.FAILED,), fact.SignalFailed, rest, end, both_hold(given.unwanted, given.not_there)),
         # the host goes down
         *rows(begun, fact.DrainAsked, P.DRAINING, do.drain, given.followers_busy),
         *rows(begun, fact.DrainAsked, P.STOPPING, do.halt),
         *rows(draining, fact.PeerChanged, P.STOPPING, do.halt, given.followers_gone),
         *rows(draining, fact.PeerChanged, None, do.drain),
         *rows(draining, fact.StopAsked, P.STOPPING, do.halt),
-        *rows(draining, fact.ContainerDied, P.INACTIVE, do.end),
-        *rows(draining, fact.ContainerDestroyed, P.INACTIVE, do.end),
-        *rows(draining, fact.StartFailed, P.INACTIVE, do.end, given.not_there),
+        *rows(draining, fact.ContainerDied, rest, end),
+        *rows(draining, fact.ContainerDestroyed, rest, end),
+        *rows(draining, fact.StartFailed, rest, end, given.not_there),
         *rows(draining, fact.StartFailed, None, do.doubt),
         *rows((*begun, P.DRAINING, P.STOPPING), fact.HurryAsked, P.STOPPING, do.kill),
     )

@@ -66,7 +66,9 @@ def linked() -> tuple[Edge[Any], ...]:
 
 
 LATE = Ignored(UP, (fact.DeadlineDue,), "a timer of an earlier phase: the start was answered")
-NO_CONTEXT = Ignored(PHASES, (fact.ContextLost,), "only user Docker runs in another unit's file system")
+NO_CONTEXT = Ignored(
+    PHASES, fact.OF_USER_DOCKER, "only user Docker runs in another unit's file system, and outlives its own process"
+)
 
 NO_PEERS = Ignored(
     tuple(phase for phase in PHASES if phase not in {*UP, P.WAITING, P.DRAINING, P.FAILED}),

@@ -8,7 +8,7 @@ from units import actions as do
 from units import events as fact
 from units import guards as given
 from units.events import UnitEvent
-from units.machine import Edge, Guard, Moved, View, always, rows
+from units.machine import Action, Edge, Guard, Moved, View, always, rows
 from units.spec import Kind
 from units.unit import Phase, Unit
 
@@ -47,6 +47,16 @@ def both_hold(first: Guard[Any], second: Guard[Any]) -> Guard[Any]:
     return hold
 
 
+def begins(kind: Kind) -> tuple[Phase, Action[Any]]:
+    """The way into a run. User Docker's leads past what its last run may have left."""
+    return (P.CLEARING, do.clear) if kind is Kind.USER_DOCKER else (P.STARTING, do.start)
+
+
+def rests(kind: Kind) -> tuple[Phase, Action[Any]]:
+    """The way of a unit without a process to ``inactive``. What user Docker's last run may have left still runs."""
+    return (P.CLEARING, do.clear_away) if kind is Kind.USER_DOCKER else (P.INACTIVE, do.retire)
+
+
 def go(
     kind: Kind,
     at: Iterable[Phase],
@@ -68,21 +78,23 @@ def go(
     makes = rows(at, on_, P.CREATING, then(prepare, do.create), both_hold(when, given.needs_container))
     if kind is Kind.VOLUME:
         return (*waits, *makes, *rows(at, on_, P.COMPLETED, then(prepare, do.hold_volumes), when))
-    return (*waits, *makes, *rows(at, on_, P.STARTING, then(prepare, do.start), when))
+    first, act = begins(kind)
+    return (*waits, *makes, *rows(at, on_, first, then(prepare, act), when))
 
 
 def asked(kind: Kind) -> tuple[Edge[Any], ...]:
     """Rows for requests to a unit without a process: by a person, the configuration or a shutdown."""
     restartable = (P.INACTIVE, *RETRYING) if kind is Kind.VOLUME else (P.INACTIVE, *RETRYING, P.COMPLETED)
     quiet = (*IDLE, P.PULLING)
+    rest, let_go = rests(kind)
     return (
         *go(kind, restartable, fact.StartAsked, do.after_wish),
         *rows((P.WAITING, P.PULLING, P.CREATING), fact.StartAsked, None, do.want),
         *go(kind, restartable, fact.RestartAsked, do.after_wish_to_restart),
         *rows((P.WAITING, P.PULLING, P.CREATING), fact.RestartAsked, None, do.want),
-        *rows(quiet, fact.StopAsked, P.INACTIVE, do.retire),
+        *rows(quiet, fact.StopAsked, rest, let_go),
         *rows((P.CREATING,), fact.StopAsked, None, do.unwant),
-        *rows(quiet, fact.DrainAsked, P.INACTIVE, do.retire),
+        *rows(quiet, fact.DrainAsked, rest, let_go),
         *rows((P.CREATING,), fact.DrainAsked, None, do.unwant),
         *go(kind, RETRYING, fact.ResetAsked, do.after_pardon, given.wanted_now),
         *rows((*IDLE, P.PULLING, P.CREATING), fact.ResetAsked, None, do.forgive),
@@ -95,16 +107,20 @@ def provided(kind: Kind) -> tuple[Edge[Any], ...]:
     """Rows up to a container: waiting, pulling, creating, and each way that can fail."""
     made = do.adopt_and_complete if kind is Kind.VOLUME else do.adopt_and_start
     made_phase = P.COMPLETED if kind is Kind.VOLUME else P.STARTING
+    rest, let_go = rests(kind)
+    unmade = do.adopt_and_retire
+    if kind is Kind.USER_DOCKER:
+        made, made_phase, unmade = do.adopt_and_clear, P.CLEARING, do.adopt_and_clear_away
     creating = (P.CREATING,)
     lasting = tuple(phase for phase in IDLE if (kind, phase) != (Kind.VOLUME, P.COMPLETED))
     return (
         *go(kind, (P.WAITING,), fact.PeerChanged, do.after_pause),
         *go(kind, RETRYING, fact.RetryDue, do.after_pause),
-        *rows(creating, fact.ContainerCreated, P.INACTIVE, do.adopt_and_retire, given.unwanted),
+        *rows(creating, fact.ContainerCreated, rest, unmade, given.unwanted),
         *rows(creating, fact.ContainerCreated, made_phase, made),
         *rows((*IDLE, P.PULLING), fact.ContainerCreated, None, do.adopt_id, given.has_no_container),
         *rows((*lasting, P.PULLING, P.CREATING), fact.ContainerDestroyed, None, do.forget_container),
-        *rows(creating, fact.CreateFailed, P.INACTIVE, do.retire, given.unwanted),
+        *rows(creating, fact.CreateFailed, rest, let_go, given.unwanted),
         *rows(creating, fact.CreateFailed, P.PULLING, do.pull, given.pullable),
         *rows(creating, fact.CreateFailed, P.IMAGE_MISSING, do.miss_image, given.image_missing),
         *rows(creating, fact.CreateFailed, P.BACKOFF, do.heed, given.vetoed),
@@ -113,7 +129,7 @@ def provided(kind: Kind) -> tuple[Edge[Any], ...]:
         *rows(creating, fact.CreateFailed, P.BACKOFF, do.await_room, given.exhausted),
         *rows(creating, fact.CreateFailed, P.CRASH_LOOP, do.loop, given.loops),
         *rows(creating, fact.CreateFailed, P.BACKOFF, do.doubt_and_back_off),
-        *rows(creating, fact.DeadlineDue, P.INACTIVE, do.retire, given.unwanted),
+        *rows(creating, fact.DeadlineDue, rest, let_go, given.unwanted),
         *rows(creating, fact.DeadlineDue, P.CRASH_LOOP, do.loop, given.loops),
         *rows(creating, fact.DeadlineDue, P.BACKOFF, do.doubt_and_back_off),
         *rows((P.PULLING,), fact.ImagePulled, P.CREATING, do.remember_pull),

@@ -40,7 +40,9 @@ IGNORED = (
         ),
         "a data container is not started here; a start through the engine does not matter",
     ),
-    Ignored(ALL, (fact.ContextLost,), "only user Docker runs in another unit's file system"),
+    Ignored(
+        ALL, fact.OF_USER_DOCKER, "only user Docker runs in another unit's file system, and outlives its own process"
+    ),
     Ignored((*IDLE, P.CREATING), (fact.ImagePulled, fact.PullFailed), "a pull that is no longer waited for"),
     Ignored((*IDLE, P.PULLING), (fact.CreateFailed,), "a create that is no longer waited for"),
     Ignored(

@@ -155,6 +155,7 @@ OPERATIONS: dict[str, Operation] = {
             WAIT,
             Parameter("force", "also while users are logged in to the console", bool),
             Parameter("anew", "re-create the current console", bool),
+            Parameter("empty", "also when the container of that console was removed: in a new, empty one", bool),
         ),
         codes=(404, 409),
         also=(202,),

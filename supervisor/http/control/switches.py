@@ -43,9 +43,10 @@ class SwitchCommands:
     async def switch(self, request: BaseRequest, taken: Taken) -> Response:
         """Answered at the end of the switch, or after ``wait`` seconds; then the switch continues."""
         of, name = _switchable(taken)
-        force, anew, wait = flag(request, "force"), flag(request, "anew"), seconds(request, "wait")
+        force, anew, empty = (flag(request, name) for name in ("force", "anew", "empty"))
+        wait = seconds(request, "wait")
         with self._asking.asked(
-            request, "switch", CONSOLE, lambda number: SwitchAsked(of, name, number, force, anew)
+            request, "switch", CONSOLE, lambda number: SwitchAsked(of, name, number, force, anew, empty)
         ) as ask:
             await reached(ask.answered, max(wait, 1.0))
         answer, status = ask.answer, self._status()["switch"]
@@ -64,8 +65,7 @@ class SwitchCommands:
         if self._choices is None:
             raise Refusal(503, "choices cannot be saved", "see the log")
         if self._fits is not None:
-            world = self._world()
-            wanted = check_of(SwitchAsked(of, name, force=True), 0, world.units, world.consoles)
+            wanted = check_of(SwitchAsked(of, name, force=True), 0, self._world())
             if doubts := await self._fits(wanted):
                 raise Refusal(409, f"the next boot would not come up with it: {'; '.join(doubts)}", "choose another")
         try:
@@ -91,7 +91,9 @@ class SwitchCommands:
         if unit.container is None:
             return in_json({"context": unit.name, "fits": False, "problems": [f"{unit.name} has no container"]})
         try:
-            problems = await self._user_docker.check(unit.container)
+            docker = self._world().units.get(USER_DOCKER)
+            engine = "" if docker is None else docker.spec.engine
+            problems = await self._user_docker.check(unit.container, engine)
         except EngineError as error:
             raise Refusal(503, str(error), "try again") from error
         return in_json({"context": unit.name, "fits": not problems, "problems": list(problems)})

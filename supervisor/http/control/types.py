@@ -63,7 +63,7 @@ class Unit:
 class Console:
     name: str
     state: str
-    """A state of the unit, ``parked`` or ``available``."""
+    """A state of the unit, ``parked``, ``removed`` (its parked container was) or ``available``."""
     persistent: bool
     dirty: bool
     container_id: str | None
