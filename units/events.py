@@ -8,7 +8,8 @@ from units.health import Health
 from units.observed import Observed as Observed  # noqa: PLC0414 - its name is known as a part of the facts
 from units.quantities import Seconds
 from units.records import dataclass
-from units.spec import ContainerId, Switchable, UnitName, UnitSpec
+from units.spec import ContainerId, UnitName, UnitSpec
+from units.switch_events import SwitchEvent
 from units.troubles import Timing, TroubleTold
 from units.unit import Failure, Look, StoppedBy
 
@@ -406,58 +407,5 @@ WorldEvent: TypeAlias = (
     SnapshotTaken | EngineLost | EngineStalled | EngineBack | TroubleTold | ConfigEvent | ShutdownEvent
 )
 
-
-@dataclass(frozen=True, slots=True)
-class SwitchAsked:
-    """A person asks for another console, storage context or engine for user Docker."""
-
-    of: Switchable
-    target: str
-    request: int = 0
-    force: bool = False
-    """Also while the console is in use."""
-    anew: bool = False
-    """For the present console: in a new container."""
-    empty: bool = False
-    """Also when its own container was removed, so that it is a new and empty one."""
-
-
-@dataclass(frozen=True, slots=True)
-class SwitchChecked:
-    """The check before a switch is done. ``refusals``: why the switch would fail, in words; empty: it may begin."""
-
-    token: int
-    refusals: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ChoiceKept:
-    """The setting is on disk: from here on the target is what the host boots with."""
-
-    token: int
-
-
-@dataclass(frozen=True, slots=True)
-class ChoiceLost:
-    """The intent, or the setting, could not be written."""
-
-    token: int
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class SwitchDue:
-    """A step of a switch has timed out."""
-
-    token: int
-
-
-@dataclass(frozen=True, slots=True)
-class UnitsMoved:
-    """Pushed by the core after each event while a switch is in progress."""
-
-
-SwitchEvent: TypeAlias = SwitchAsked | SwitchChecked | ChoiceKept | ChoiceLost | SwitchDue | UnitsMoved
-"""What the table of a switch answers to."""
 
 Event: TypeAlias = UnitEvent | DaemonEvent | ContainerLooked | WorldEvent | SwitchEvent

@@ -10,10 +10,11 @@ from typing import TypeGuard, get_args
 from units import events as fact
 from units.commands import TakeSnapshot
 from units.engine_events import DaemonEvent
-from units.events import Event, SwitchEvent, UnitEvent, WorldEvent
+from units.events import Event, UnitEvent, WorldEvent
 from units.host import end_engine, take_event, take_look
 from units.machine import Moment
 from units.step import Step
+from units.switch_events import SwitchEvent
 from units.world import Reaction, World
 
 UNIT_EVENTS = frozenset((*get_args(UnitEvent), *get_args(DaemonEvent)))

@@ -12,8 +12,8 @@ from supervisor.engine.port import Engine, EngineError, UserEngine
 from supervisor.runtime.loop import Inbox
 from supervisor.state.choices import Choices, StateError
 from units.commands import ArmSwitch, CheckSwitch, DropIntent, KeepChoice, KeepIntent, KeepServed
-from units.events import ChoiceKept, ChoiceLost, SwitchChecked, SwitchDue
 from units.spec import Switchable, UnitSpec
+from units.switch_events import ChoiceKept, ChoiceLost, SwitchChecked, SwitchDue
 from units.unit import Failure
 
 if TYPE_CHECKING:

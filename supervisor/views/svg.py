@@ -29,6 +29,7 @@ TONES: dict[str, str] = {
     "creating": "going",
     "clearing": "going",
     "pulling": "note",
+    "paused": "note",
     "waiting": "off",
     "inactive": "off",
     "draining": "late",

@@ -372,7 +372,7 @@ def test_closed_sets_are_those_of_the_shell() -> None:
     """The stream's kinds are the actions that we ask for, the operations those of the adapter, the outcomes ours."""
     assert (*ACTIONS, "other") == catalog.EVENTS
     adapter = (ROOT / "supervisor/engine/docker.py").read_text()
-    assert {*re.findall(r'self\.(?:_calls\.order|_on_call|_end)\("(\w+)"', adapter), "other"} == set(catalog.OPERATIONS)
+    assert {*re.findall(r'self\.(?:_calls\.order|_calls\.act|_on_call|_end)\("(\w+)"', adapter), "other"} == set(catalog.OPERATIONS)
     assert catalog.OUTCOMES[1:] == tuple(failure.name.lower() for failure in Failure)
 
 

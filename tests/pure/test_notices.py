@@ -28,6 +28,7 @@ from units.health import Health
 from units.machine import Moment
 from units.quantities import Instant
 from units.spec import PROCESS, USER_DOCKER, HealPolicy, OnUnhealthy, Switchable, UnitName, Via
+from units.switch_events import UnitsMoved
 from units.world import Entry
 
 NOTICE = Notice(
@@ -358,7 +359,7 @@ def test_an_undone_switch_is_told() -> None:
     story.asked(Switchable.CONSOLE, "debian")
     story.checked("no room")
     assert story.last is not None
-    assert notices(fact.UnitsMoved(), story.last, frozenset()) == ((), frozenset())
+    assert notices(UnitsMoved(), story.last, frozenset()) == ((), frozenset())
     story.asked(Switchable.CONSOLE, "debian")
     story.checked()
     story.ends()

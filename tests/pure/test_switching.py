@@ -24,6 +24,7 @@ from units.spec import (
     UnitSpec,
 )
 from units.switch.record import SwitchResult, SwitchStep
+from units.switch_events import ChoiceKept, ChoiceLost, SwitchAsked, SwitchChecked, SwitchDue
 from units.tables.console import park, undefined
 from units.tables.storage import placed
 from units.unit import Failure, Phase, StandbyContainer, StoppedBy
@@ -62,7 +63,7 @@ class SwitchStory(Story):
         return [*moved, *steps, *(text for command in self.last.commands if (text := said(command)))]
 
     def asked(self, of: Switchable, target: str, *, anew: bool = False) -> list[str]:
-        return self.tell(fact.SwitchAsked(of, target, request=7, anew=anew))
+        return self.tell(SwitchAsked(of, target, request=7, anew=anew))
 
     @property
     def token(self) -> int:  # type: ignore[override]
@@ -70,10 +71,10 @@ class SwitchStory(Story):
         return self.world.switch.token
 
     def checked(self, *refusals: str) -> list[str]:
-        return self.tell(fact.SwitchChecked(self.token, refusals))
+        return self.tell(SwitchChecked(self.token, refusals))
 
     def due(self) -> list[str]:
-        return self.tell(fact.SwitchDue(self.token))
+        return self.tell(SwitchDue(self.token))
 
     def ends(self, code: int = 0) -> list[str]:
         return [*self.tell(fact.ContainerDied(USER_DOCKER, PROCESS, code)), *self.clears()]
@@ -181,7 +182,7 @@ def test_a_console_switch_step_by_step() -> None:
         "within 30 s",
         "choose debian",
     ]
-    assert story.tell(fact.ChoiceKept(story.token)) == ["* done", "drop the note"]
+    assert story.tell(ChoiceKept(story.token)) == ["* done", "drop the note"]
     assert story.answer() == "yes: the console is debian now"
     assert story.world.parked["default"].container == "console-1"
     assert story.world.switched is not None
@@ -211,7 +212,7 @@ def test_a_storage_switch_touches_no_console() -> None:
         "clear",
     ]
     story.serves()
-    story.tell(fact.ChoiceKept(story.token))
+    story.tell(ChoiceKept(story.token))
     assert story.answer() == "yes: the storage context is storage now"
     assert story.died("console").splitlines()[:1] == ["console: ready -> starting"]
     assert story.phases()["user-docker"] == "ready"
@@ -273,7 +274,7 @@ def test_every_step_has_a_way_back(step: str, fault: str) -> None:
         story.serves()
     assert story.world.switch is not None
     assert story.world.switch.step == step
-    told = story.due() if fault == "late" else story.tell(fact.ChoiceLost(story.token, "no space left"))
+    told = story.due() if fault == "late" else story.tell(ChoiceLost(story.token, "no space left"))
     assert "* reverting" in told
     assert story.world.switched is None
 
@@ -343,7 +344,7 @@ def test_a_person_s_stop_of_user_docker_outlives_a_switch() -> None:
     story.created("console")
     assert "within 1 s" in story.tell(fact.ContainerStarted(CONSOLE, story.id("console")))
     assert "* committing" in story.due()
-    story.tell(fact.ChoiceKept(story.token))
+    story.tell(ChoiceKept(story.token))
     assert story.unit("user-docker").stopped_by is StoppedBy.PERSON
 
 
@@ -354,7 +355,7 @@ def test_made_anew_the_old_container_is_kept_until_the_new_one_serves() -> None:
         to_proving_anew(story)
         if good:
             story.serves()
-            assert story.tell(fact.ChoiceKept(story.token)) == ["* done", REMOVED, "drop the note"]
+            assert story.tell(ChoiceKept(story.token)) == ["* done", REMOVED, "drop the note"]
         else:
             story.due()
             story.ends()

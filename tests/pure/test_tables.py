@@ -5,11 +5,11 @@ from typing import get_args
 
 import pytest
 
-from units.events import ChoiceLost, SwitchAsked, SwitchDue, SwitchEvent
 from units.machine import Table
 from units.spec import Kind
 from units.switch import table
 from units.switch.record import SwitchResult, SwitchStep
+from units.switch_events import ChoiceLost, SwitchAsked, SwitchDue, SwitchEvent
 from units.tables.by_kind import rules_of
 from units.unit import UNIT_PHASES, Phase
 

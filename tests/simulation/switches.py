@@ -17,7 +17,7 @@ from supervisor.state.file import StateError
 from tests.simulation.engine_model import FakeEngine, Program
 from tests.simulation.host import Life, Recorder
 from tests.simulation.running import SILENT, Machine, Memory, start
-from units.events import ContainerDied, ContainerStarted, Event, HealthReported, Observed, SwitchAsked
+from units.events import ContainerDied, ContainerStarted, Event, HealthReported, Observed
 from units.health import Health
 from units.quantities import Seconds
 from units.spec import (
@@ -36,6 +36,7 @@ from units.spec import (
     UnitSpec,
 )
 from units.switch.record import SwitchStep
+from units.switch_events import SwitchAsked
 from units.unit import Failure, Phase
 from units.world import World
 

@@ -5,19 +5,13 @@ from enum import Enum
 from typing import Any
 
 from units.commands import ArmSwitch, Command, DropIntent, KeepChoice, KeepIntent
-from units.events import (
-    ChoiceLost,
-    StartAsked,
-    StopAsked,
-    SwitchChecked,
-    SwitchDue,
-    UnitEvent,
-)
+from units.events import StartAsked, StopAsked, UnitEvent
 from units.machine import Moment
 from units.quantities import Seconds
 from units.records import dataclass, replace
 from units.spec import CONSOLE, USER_DOCKER, Switchable, UnitName, UnitSpec
 from units.switch.record import Switch, SwitchStep
+from units.switch_events import ChoiceLost, SwitchChecked, SwitchDue
 from units.tables.storage import placed
 from units.unit import Phase, StandbyContainer, StoppedBy, Unit
 from units.words import duration

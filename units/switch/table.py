@@ -9,15 +9,6 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from units.commands import ArmSwitch, CheckSwitch
-from units.events import (
-    ChoiceKept,
-    ChoiceLost,
-    SwitchAsked,
-    SwitchChecked,
-    SwitchDue,
-    SwitchEvent,
-    UnitsMoved,
-)
 from units.quantities import Instant
 from units.records import dataclass, replace
 from units.spec import CONSOLE, USER_DOCKER, Switchable, UnitName, UnitSpec
@@ -33,6 +24,7 @@ from units.switch.moves import (
     user_docker_follows,
 )
 from units.switch.record import Switch, SwitchOutcome, SwitchResult, SwitchStep
+from units.switch_events import ChoiceKept, ChoiceLost, SwitchAsked, SwitchChecked, SwitchDue, SwitchEvent, UnitsMoved
 from units.tables.console import persistent
 from units.tables.storage import contexts
 from units.unit import Phase, Reason, StandbyContainer, Unit

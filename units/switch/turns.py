@@ -1,8 +1,6 @@
 """Carries out a turn of a switch: applies definitions, gives orders, and asks units to stop or start."""
 
-from units import events as fact
 from units.commands import DropIntent, ReadConfig, RemoveContainer, SwapBack
-from units.events import SwitchEvent
 from units.links import check
 from units.records import replace
 from units.spec import CONSOLE, USER_DOCKER, Switchable, UnitSpec
@@ -10,6 +8,7 @@ from units.step import Step
 from units.switch.moves import SpareUse, SwitchView, Turn
 from units.switch.record import Switch, SwitchResult, in_words
 from units.switch.table import advance, begin, fallback, over, refusal, stopgap
+from units.switch_events import SwitchAsked, SwitchEvent, UnitsMoved
 from units.tables import console
 from units.troubles import Concern, Reload
 from units.unit import StandbyContainer
@@ -87,7 +86,7 @@ def _redefine(step: Step, spec: UnitSpec) -> None:
 def look(step: Step) -> bool:
     """Advance the switch after units changed, or begin one. Returns whether anything was done."""
     if step.world.switch is not None:
-        return _move(step, fact.UnitsMoved())
+        return _move(step, UnitsMoved())
     asked = stopgap(scene(step), step.world.given_up)
     if asked is None:
         return _fall_back(step)
@@ -125,7 +124,7 @@ def _fall_back(step: Step) -> bool:
 
 
 def take_event(step: Step, event: SwitchEvent) -> None:
-    if not isinstance(event, fact.SwitchAsked):
+    if not isinstance(event, SwitchAsked):
         _move(step, event)
         return
     why = refusal(event, step.world.switch, scene(step))

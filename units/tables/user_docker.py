@@ -70,6 +70,8 @@ IGNORED = (
             fact.ContainerKilled,
             fact.ContainerDied,
             fact.ContainerStopped,
+            fact.ContainerPaused,
+            fact.ContainerUnpaused,
             fact.ContainerOomed,
             fact.ContainerDestroyed,
             fact.HealthReported,

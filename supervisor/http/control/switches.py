@@ -9,9 +9,9 @@ from supervisor.http.control.request import Refusal, Taken, flag, in_json, named
 from supervisor.http.server import BaseRequest, Response
 from supervisor.state.choices import Choices, StateError
 from units.commands import CheckSwitch
-from units.events import SwitchAsked
 from units.spec import CONSOLE, USER_DOCKER, Switchable, UnitName
 from units.switch.table import check_of
+from units.switch_events import SwitchAsked
 from units.tables.storage import contexts
 from units.world import World
 

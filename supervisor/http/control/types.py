@@ -51,7 +51,6 @@ class Unit:
     since: Time | None
     reason: str
     unknown_since: Time | None
-    """The engine has not answered since; all else is what was last known."""
     cause: str
     wanted: bool
     touched: bool
