@@ -215,7 +215,7 @@ def test_a_new_container_is_looked_at_at_once() -> None:
     del host.boxes[old]
     host.look()
     assert host.story.last is not None
-    assert host.story.last.commands == (), "what a snapshot tells asks for no other one"
+    assert list(host.story.last.commands) == [], "what a snapshot tells asks for no other one"
     assert host.story.unit("vpn").phase is Phase.INACTIVE
     host.story.feed(fact.ContainerCreated(UnitName("vpn"), ContainerId("f" * 64)))
     assert host.story.last is not None

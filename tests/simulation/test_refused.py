@@ -154,7 +154,7 @@ def test_a_restart_that_fails_and_changes_nothing_is_none() -> None:
         bench = Bench(foreign("web"))
         await bench.up()
 
-        async def broken(container: ContainerId, grace: Seconds | None) -> None:  # noqa: ARG001 - named as in the port
+        async def broken(container: ContainerId, grace: Seconds | None) -> None:  # noqa: ARG001 - as the engine
             bench.engine.calls.append((asyncio.get_running_loop().time(), "restart", "web"))
             raise EngineError(Failure.OTHER, "restart: 502 Bad Gateway")
 
