@@ -24,6 +24,18 @@ PAUSES = (0.5, 2.0, 5.0)
 """Seconds between two tries to restore the old container."""
 
 
+def kept(saved: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """Of a file, the re-creations that can be finished."""
+    found = (saved or {}).get("recreations")
+    if not isinstance(found, dict):
+        return {}
+    return {
+        name: record
+        for name, record in found.items()
+        if isinstance(record, dict) and isinstance(record.get("old"), str) and isinstance(record.get("running"), bool)
+    }
+
+
 class Recreations:
     """``store``: the record of re-creations under way."""
 
@@ -38,7 +50,7 @@ class Recreations:
         self._store = store
         self._log = log
         self._in_thread = in_thread
-        self._under_way: dict[str, dict[str, Any]] = dict((store.load() or {}).get("recreations") or {})
+        self._under_way: dict[str, dict[str, Any]] = kept(store.load())
         self._turn = asyncio.Lock()
         self._active: set[str] = set()
         """Names that are being re-created now: nobody else may finish them."""
