@@ -170,6 +170,7 @@ class RealRig:
         async def with_engine() -> T:
             engine = DockerEngine(f"unix://{self._engine.socket}")
             try:
+                await engine.info()  # Each connection begins so: some engines serve no version that others do.
                 return await main(engine)
             finally:
                 await engine.close()
@@ -218,7 +219,8 @@ class RealRig:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kind" in metafunc.fixturenames:
-        versions = metafunc.config.getoption("--engine-version") or engines.default_versions()
+        newer = engines.NEWER if metafunc.config.getoption("--every-engine") else ()
+        versions = metafunc.config.getoption("--engine-version") or (*engines.default_versions(), *newer)
         kinds = ["fake-20.10", "fake-26.1", *(f"real-{version}" for version in versions)]
         metafunc.parametrize("kind", kinds, scope="module")
 
