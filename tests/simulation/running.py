@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from supervisor.app import Host
 from supervisor.config.settings import Settings
+from supervisor.engine.address import Address
 from supervisor.engine.port import Engine, UserEngine
 from supervisor.logs.pipeline import Pipeline
 from supervisor.mode import Mode, Options, Outside
@@ -80,8 +81,8 @@ class Machine:
             log_level="error" if watching else "info",
         )
 
-    def _give_engine(self, url: str, **_: Any) -> Engine:
-        assert url == self.engine.url
+    def _give_engine(self, where: Address, **_: Any) -> Engine:
+        assert where.url == self.engine.url
         return self.engine
 
     def outside(
