@@ -133,6 +133,8 @@ class EngineWatch:
         self._run: asyncio.Task[None] | None = None
         self._hears = False
         """There is an event stream."""
+        self._looked = False
+        """A snapshot has been taken since the engine was connected."""
         self._last_ns: int | None = None
         self._seen: set[tuple[int, str]] = set()
         self._order: deque[tuple[int, str]] = deque()
@@ -192,7 +194,7 @@ class EngineWatch:
             except DeafError:
                 raise
             except EngineError as error:
-                if clock() - began < PROMPT or not await self._serves_on():
+                if not self._looked or clock() - began < PROMPT or not await self._serves_on():
                     raise
                 self._log.debug("stream.cut", reason=str(error))
             cut = True
@@ -244,6 +246,7 @@ class EngineWatch:
                 self._gauges.reconnected()
             self._last_ns = min(self._last_ns or now, now)
             if not cut:
+                self._looked = False
                 self._inbox.put(EngineBack(info.version))
             looking = self._look("period" if cut else "connect")
             both = {asyncio.ensure_future(looking), asyncio.ensure_future(hand_over(self._hear))}
@@ -336,6 +339,7 @@ class EngineWatch:
             snapshot = SnapshotTaken(seen, trigger, asked_after)
             late = () if trigger == "connect" else missed(self._units(), snapshot)
             self._inbox.put(snapshot)
+            self._looked = True
             if late and self._hears and not self._told(late):
                 await self._listen_for(late)
             self._sure_ns = asked_at

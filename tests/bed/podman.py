@@ -83,7 +83,7 @@ class Podman:
         }
 
     def start(self) -> Self:
-        service = [self._program, "system", "service", "--time", "0", f"unix://{self.socket}"]
+        service: list[str | Path] = [self._program, "system", "service", "--time", "0", f"unix://{self.socket}"]
         with self.log.open("a") as log:
             self.process = self.bed.popen(service, env=self._env, stdout=log, stderr=subprocess.STDOUT)
         until = time.monotonic() + ENGINE_PATIENCE
