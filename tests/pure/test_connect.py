@@ -209,4 +209,5 @@ def test_certificates_that_cannot_be_used_are_refused_at_once(certs: Certs, spoi
 
 def test_a_client_may_have_no_certificate(certs: Certs) -> None:
     certs.write(CA.cert, None)
-    trust(Tls(*(str(certs.place / name) for name in ("ca.pem", "cert.pem", "key.pem"))))
+    place = certs.place
+    trust(Tls(f"{place}/ca.pem", f"{place}/cert.pem", f"{place}/key.pem"))
