@@ -68,8 +68,18 @@ def boot(session: nox.Session) -> None:
 
 @nox.session
 def everywhere(session: nox.Session) -> None:
-    """The same with every test on every engine, alone on the machine (as root; not among the usual stages)."""
+    """The same with every test on every engine, alone on the machine (as root; not among the usual stages).
+
+    The contract of the engine port is tried on the engines of tomorrow, too.
+    """
+    session.run("pytest", "tests/engine/test_engine_contract.py", "--every-engine", *PLAIN)
     session.run("pytest", "tests/boot", "-n", "2", "--dist", "loadscope", "--every-engine", *PLAIN, *session.posargs)
+
+
+@nox.session
+def podman(session: nox.Session) -> None:
+    """The watch's main story on Podman's Docker socket (as root; not among the usual stages)."""
+    session.run("pytest", "tests/podman_socket", *PLAIN, *session.posargs)
 
 
 @nox.session

@@ -69,7 +69,7 @@ OPERATIONS = (
     "load",
     OTHER,
 )
-OUTCOMES = ("ok", *(failure.name.lower() for failure in Failure))
+OUTCOMES = ("ok", "barred", *(failure.name.lower() for failure in Failure))
 TRIGGERS = ("connect", "period", "doubt")
 RESULTS = ("success", "refused")
 

@@ -222,7 +222,7 @@ class Metrics:
             self._snapshot_period = self._snapshot_period if event.timing is None else event.timing.period
 
     def engine_call(self, operation: str, outcome: str, seconds: float) -> None:
-        """A call ended. ``outcome``: ``ok``, or the name of a Failure in small letters."""
+        """A call ended. ``outcome``: ``ok``, ``barred``, or the name of a Failure in small letters."""
         self._calls.add(operation, outcome)
         self._call_seconds.add(seconds, operation)
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from structlog.typing import FilteringBoundLogger
 
 from hooks.presence import HostHooks
 from metrics import Metrics
+from supervisor.engine.access import Barriers
+from supervisor.engine.address import Address, AddressError, resolve
 from supervisor.engine.port import Engine, EngineError, EngineView, UserDockerReport
 from supervisor.engine.read_only import ReadOnlyEngine
 from supervisor.http.access import ControlError
@@ -87,7 +90,10 @@ class Host:
         )
         self.inbox = Inbox(loop.time, f"{int(outside.chance() * 16**4):04x}")
         try:
-            engine = mode.make_engine(self.metrics.engine_call)
+            barriers = Barriers(
+                lambda said: self.inbox.put(TroubleTold(Concern.ACCESS, said)), self.metrics.engine_call
+            )
+            engine = mode.make_engine(barriers.called)
             self._engine: EngineView = engine
             hands: Engine | None = None if isinstance(engine, ReadOnlyEngine) else engine
             self._system_docker = mode.make_system_docker and mode.make_system_docker(self.inbox)
@@ -356,13 +362,23 @@ class Host:
         return instant + self._wall_offset
 
 
-def check_socket(url: str) -> None:
-    """A socket that is not there may come; one that we may not use will not change its mind. Raises BootError."""
-    path = url.removeprefix("unix://")
-    if url.startswith("unix://") and Path(path).exists() and not os.access(path, os.R_OK | os.W_OK):
+def find_engine(named: str | None, environ: Mapping[str, str], log: FilteringBoundLogger) -> Address:
+    """The engine that is meant; what is said in vain is logged.
+
+    A socket that is not there may come; one that we may not use will not change its mind. Raises BootError.
+    """
+    try:
+        found = resolve(named, environ, paths.usable)
+    except AddressError as error:
+        raise BootError(Exit.ENGINE, str(error)) from error
+    for variable, reason in found.unused:
+        log.warning("variable.unused", variable=variable, reason=reason)
+    path = found.address.path
+    if path and Path(path).exists() and not paths.usable(path):
         raise BootError(
             Exit.PERMISSION, f"permission denied on the engine's socket {path}: run as root or join its group"
         )
+    return found.address
 
 
 def _beginning(kept: SavedState) -> str:

@@ -10,7 +10,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from hooks.presence import HostHooks
-from supervisor.app import Host, check_socket
+from supervisor.app import Host, find_engine
 from supervisor.config.settings import Settings
 from supervisor.dockerd.lazy_user_docker import LazyUserDocker
 from supervisor.engine.discovery import OwnContainers
@@ -119,8 +119,10 @@ class _Booting:
         self._lines = lines
         self.plan = None if options.engine is not None else self._plan_engine()
         self._system_docker: SystemDocker | None = None
-        self.url = f"unix://{self.plan.socket}" if self.plan is not None else str(options.engine)
-        check_socket(self.url)
+        environ = outside.environ if self.plan is None else {}  # An engine of ours is where we start it.
+        named = options.engine if self.plan is None else f"unix://{self.plan.socket}"
+        self.address = find_engine(named, environ, log)
+        self.url = self.address.url
 
     def _plan_engine(self) -> "DaemonPlan":
         """How an engine of ours is started; checked before anything is touched. Raises BootError."""
@@ -153,7 +155,7 @@ class _Booting:
         return (OldLines(self._system_docker, self._log),)
 
     def make_engine(self, on_call: OnCall) -> Engine:
-        return self._outside.make_engine(self.url, on_call=on_call, lens=OwnContainers(), hide=self._lines.secrets)
+        return self._outside.make_engine(self.address, on_call=on_call, lens=OwnContainers(), hide=self._lines.secrets)
 
     def make_user_docker(self, engine: Engine, inbox: Inbox) -> UserEngine:
         """Also where none is configured: the next reading of the configuration may want one."""

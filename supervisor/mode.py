@@ -13,6 +13,7 @@ from structlog.typing import FilteringBoundLogger
 
 from hooks.presence import HostHooks, installed_hooks
 from supervisor.config.settings import Settings
+from supervisor.engine.address import Address
 from supervisor.engine.docker import DockerEngine
 from supervisor.engine.port import Engine, SystemEngine, UserEngine
 from supervisor.engine.read_only import ReadOnlyEngine
@@ -68,9 +69,9 @@ class Options:
 
 
 class MakeEngine(Protocol):
-    """Makes the port to the engine at a URL. Raises EngineError for a URL that is none."""
+    """Makes the port to the engine at an address. Raises EngineError where no connection could ever be made."""
 
-    def __call__(self, url: str, *, on_call: OnCall, lens: Any, hide: Callable[[str], str]) -> Engine: ...
+    def __call__(self, where: Address, *, on_call: OnCall, lens: Any, hide: Callable[[str], str]) -> Engine: ...
 
 
 def room_at(path: Path) -> tuple[int, int]:
@@ -125,7 +126,7 @@ class Mode:
     settings: Settings
     """As they were read before the start."""
     make_engine: Callable[[OnCall], Engine | ReadOnlyEngine]
-    """One that can only be looked at makes it a dry run. Raises EngineError for a URL that is none."""
+    """One that can only be looked at makes it a dry run. Raises EngineError where no connection could ever be made."""
     first_world: Callable[[SavedState, Clocks, Choices], World]
     """The world before anything has happened."""
     prepare: Callable[[Engine | None, "Recreations | None"], Awaitable[None]]

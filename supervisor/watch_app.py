@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from supervisor.app import Host, check_socket
+from supervisor.app import Host, find_engine
 from supervisor.config.fields import duration
 from supervisor.config.foreign_labels import WatchPolicy, spec_of
 from supervisor.config.settings import Settings
@@ -31,7 +31,6 @@ from supervisor.runtime.recreate import Recreations, unfinished
 from supervisor.state.choices import Choices
 from supervisor.state.file import StateError
 from supervisor.state.lock import LockError, LockHeld, RunLock, engine_lock, state_lock
-from supervisor.state.paths import engine_url
 from supervisor.state.writer import SavedState, Store
 from units import links
 from units.events import ConfigRefused, Event, SnapshotTaken
@@ -48,6 +47,14 @@ MOST_TOLD = 64
 """Complaints about the labels of one name that are remembered."""
 LONGEST = 1e6
 """Seconds that one of autoheal's variables may say."""
+UNUSED = {
+    "AUTOHEAL_INTERVAL": "nothing is polled: the engine's events tell",
+    "AUTOHEAL_ONLY_MONITOR_RUNNING": "nothing is polled: the engine's events tell",
+    "CURL_TIMEOUT": "each call has a limit of its own",
+    "APPRISE_URL": "use WEBHOOK_URL, --notify-webhook or --notify-command",
+    "AUTOHEAL_NOTIFICATION_GOTIFY_URL": "use WEBHOOK_URL, --notify-webhook or --notify-command",
+}
+"""Variables of docker-autoheal that mean nothing here, and why."""
 IN_CGROUP = re.compile(r"(?:docker[-/]|/containers/)([0-9a-f]{64})")
 
 
@@ -172,8 +179,10 @@ class _Watching:
         self._outside = outside
         self._log = log
         self._lines = lines
-        self.url = str(options.host.engine)
-        check_socket(self.url)
+        self.address = find_engine(options.host.engine, outside.environ, log)
+        for variable in UNUSED.keys() & {name for name, value in outside.environ.items() if value}:
+            log.warning("variable.unused", variable=variable, reason=UNUSED[variable])
+        self.url = self.address.url
         self._dry = options.dry
         self._names_file = outside.make_store(options.host.state_dir / "names.json", log)
         self._recreations_file = outside.make_store(options.host.state_dir / "recreations.json", log)
@@ -191,7 +200,7 @@ class _Watching:
         self._grace = options.start_period
 
     def make_engine(self, on_call: OnCall) -> Engine | ReadOnlyEngine:
-        engine = self._outside.make_engine(self.url, on_call=on_call, lens=self._lens, hide=self._lines.secrets)
+        engine = self._outside.make_engine(self.address, on_call=on_call, lens=self._lens, hide=self._lines.secrets)
         return ReadOnlyEngine(engine) if self._dry else engine
 
     def make_recreations(self, engine: Engine) -> Recreations:
@@ -239,8 +248,6 @@ def options_from(host: Options, environ: Mapping[str, str], *, everything: bool,
     """``environ``: autoheal's variables, by their own names. Raises BootError for a value that makes no sense."""
     label = environ.get("AUTOHEAL_CONTAINER_LABEL", "autoheal") or "autoheal"
     timeout = environ.get("AUTOHEAL_DEFAULT_STOP_TIMEOUT")
-    if host.engine is None:
-        host = replace(host, engine=engine_url(environ))
     return WatchOptions(
         host=host,
         everything=everything or label == "all",

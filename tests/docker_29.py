@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import ssl
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -44,6 +45,7 @@ class FakeDocker:
     """The list is answered with 500."""
     deaf: bool = False
     """Events are kept, and none is sent: somebody in between swallows them."""
+    more_of_version: dict[str, Any] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     """Method and target, as they came."""
     bodies: list[Any] = field(default_factory=list)
@@ -99,7 +101,8 @@ class FakeDocker:
             reader.put_nowait(event)
 
     @contextlib.asynccontextmanager
-    async def serve(self, path: Path) -> AsyncIterator[str]:
+    async def serve(self, path: Path | None, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+        """On a socket; without a path on a port of this host."""
         app = web.Application(middlewares=[self._guard])
         app.add_routes(
             [
@@ -117,9 +120,10 @@ class FakeDocker:
         )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
-        await web.UnixSite(runner, str(path)).start()
+        site = web.UnixSite(runner, str(path)) if path else web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
+        await site.start()
         try:
-            yield f"unix://{path}"
+            yield f"unix://{path}" if path else f"tcp://localhost:{runner.addresses[0][1]}"
         finally:
             self.cut()
             await runner.cleanup()
@@ -139,10 +143,13 @@ class FakeDocker:
     async def _ping(self, _request: web.Request) -> web.StreamResponse:
         if self.mute:
             await asyncio.sleep(3600)
-        return web.Response(text="OK")
+        return web.Response(
+            text="OK", headers={"Api-Version": self.highest, "Server": f"Docker/{self.version} (linux)"}
+        )
 
     async def _version(self, _request: web.Request) -> web.StreamResponse:
-        return web.json_response({"Version": self.version, "ApiVersion": self.highest, "MinAPIVersion": self.lowest})
+        told = {"Version": self.version, "ApiVersion": self.highest, "MinAPIVersion": self.lowest}
+        return web.json_response(told | self.more_of_version)
 
     async def _info(self, _request: web.Request) -> web.StreamResponse:
         return web.json_response({"SystemTime": _now()})

@@ -8,7 +8,7 @@ boot* begins everything afresh; only budgets, counters and the stops that are me
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from units.bounded import UNREADABLE, finite
+from units.bounded import UNREADABLE, finite, shortened
 from units.health import ENGINE, Health, combine
 from units.quantities import Instant, Seconds
 from units.records import dataclass, replace
@@ -18,6 +18,9 @@ from units.world import World, fresh_unit
 
 BELIEVED = frozenset({Phase.RUNNING, Phase.READY, Phase.PAUSED, Phase.COMPLETED, Phase.FAILED})
 """Phases restored in the same boot; units in other phases start over."""
+
+MOST, FEW, LONGEST_DELAY = 2**53, 1000, 1e6
+"""Bounds of what is believed: a count, moments in a list, seconds of a delay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +100,20 @@ def recall(
 
 def _recall(unit: Unit, record: Mapping[str, Any], clocks: Clocks, *, same_boot: bool, same_host_boot: bool) -> Unit:
     budget = Budget(
-        int(record["failures"]),
-        tuple(clocks.from_wall(finite(at)) for at in record["restart_times"]),
-        Seconds(finite(record["delay"])),
+        _number(record["failures"]),
+        tuple(clocks.from_wall(finite(at)) for at in _few(record["restart_times"])),
+        Seconds(max(0.0, min(finite(record["delay"]), LONGEST_DELAY))),
         looping=bool(record["looping"]),
     )
     code = record["exit_code"]
     unit = replace(
         unit,
         budget=budget,
-        restarts=int(record["restarts"]),
-        exit_code=None if code is None else int(code),
-        falls=tuple(clocks.from_wall(finite(at)) for at in record.get("falls", ())),
+        restarts=_number(record["restarts"]),
+        exit_code=None if code is None else _number(code, -MOST),
+        falls=tuple(clocks.from_wall(finite(at)) for at in _few(record.get("falls", []))),
         flapping=bool(record.get("flapping", False)),
-        death=str(record["death"]),
+        death=_text(record["death"]),
     )
     stopped_by = StoppedBy(record["stopped_by"])
     if _stays_stopped(unit, stopped_by, same_host_boot=same_host_boot):
@@ -119,12 +122,31 @@ def _recall(unit: Unit, record: Mapping[str, Any], clocks: Clocks, *, same_boot:
             phase=Phase.INACTIVE,
             wanted=False,
             stopped_by=stopped_by,
-            reason=str(record["reason"]),
+            reason=_text(record["reason"]),
             fresh=bool(record["fresh"]) or not same_boot,
         )
     if not same_boot or record.get("variant", "") != unit.spec.variant:
         return unit  # The record is about another console's container.
     return _believe(unit, record)
+
+
+def _number(value: object, least: int = 0) -> int:
+    """Raises ValueError for what no unit has ever counted."""
+    if type(value) is not int or not least <= value <= MOST:
+        raise ValueError("not a number of ours")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text of ours")
+    return shortened(value)
+
+
+def _few(values: object) -> list[Any]:
+    if not isinstance(values, list):
+        raise TypeError("not a list of ours")
+    return values[-FEW:]
 
 
 def _as_place(words: object) -> Place | None:
@@ -148,14 +170,14 @@ def _by_a_person(record: Mapping[str, Any]) -> bool:
 
 
 def _believe(unit: Unit, record: Mapping[str, Any]) -> Unit:
-    container = str(record["container"])
-    pending = str(record["pending"])
+    container = _text(record["container"])
+    pending = _text(record["pending"])
     said = Health(record["health"])
     reports = {} if said is Health.NONE else {ENGINE: said}
     unit = replace(
         unit,
         container=ContainerId(container) if container else None,
-        config_hash=str(record["config_hash"]),
+        config_hash=_text(record["config_hash"]),
         reports=reports,
         health=combine(unit.spec.checks, reports),
         wanted=unit.wanted or _by_a_person(record),
@@ -171,4 +193,4 @@ def _believe(unit: Unit, record: Mapping[str, Any]) -> Unit:
         return unit  # Its next try, or the end of its process, was still to come: both are looked for again.
     if unit.spec.checks and phase.up:
         return unit  # Found running by the snapshot, it begins a run as far as its checks are concerned.
-    return replace(unit, phase=phase, reason=str(record["reason"]))
+    return replace(unit, phase=phase, reason=_text(record["reason"]))

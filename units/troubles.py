@@ -20,6 +20,8 @@ class Concern(StrEnum):
     """What was chosen for this boot cannot serve; what served last is in its place."""
     ORPHANS = "orphans"
     """Containers of units that the configuration no longer has run on; nobody looks after them."""
+    ACCESS = "access"
+    """A proxy or a plugin before the engine refuses calls; what needs them is not done."""
     RESTART = "restart"
     """The configuration in force has settings that only count from the next start of the supervisor."""
 

@@ -74,14 +74,14 @@ BOOT = (
         convert=Path,
         repeat=True,
     ),
-    Option("--engine", "URL", "attach to this engine (unix:///...) instead of starting one"),
+    Option("--engine", "URL", "attach to this engine (unix:///path, tcp://host:port) instead of starting one"),
     Option("--images", "DIR", "load its images*.tar[.gz|.xz|.zst] first", convert=Path),
     *_running(STATE_DIR),
 )
 WATCH = (
     Option("--all", dest="everything", help="also containers without an enabling label"),
     Option("--dry-run", dest="dry", help="log what would be done, and change nothing"),
-    Option("--engine", "URL", f"default: $DOCKER_HOST, or {DOCKER_URL}"),
+    Option("--engine", "URL", f"unix:///path or tcp://host:port (default: $DOCKER_HOST, or {DOCKER_URL})"),
     *_running(WATCH_STATE_DIR),
 )
 COMMANDS = {"boot": BOOT, "watch": WATCH}

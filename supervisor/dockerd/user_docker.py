@@ -45,6 +45,8 @@ from supervisor.dockerd.rooted_path import within
 from supervisor.dockerd.run_files import ProcessRecord, RunFiles, lives
 from supervisor.dockerd.tls.isolated import materialize_apart
 from supervisor.dockerd.tls.settings import TlsError, TlsSettings, UnusableError
+from supervisor.engine.address import Address
+from supervisor.engine.connect import Road
 from supervisor.engine.fast_client import FastClient
 from supervisor.engine.port import Engine, EngineError, UserDockerReport
 from supervisor.os_errors import why
@@ -355,7 +357,7 @@ class UserDocker:
         if path not in self._callers:
             for caller in self._callers.values():
                 caller.close()
-            self._callers = {path: FastClient(path, 2)}
+            self._callers = {path: FastClient(Road(Address(path=path)), 2)}
         return self._callers[path]
 
     # The context, and obstacles in it.

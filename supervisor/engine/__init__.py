@@ -1,4 +1,4 @@
 """The engine port, Docker as its implementation, and decoders of Docker's answers.
 
-May import: logs, units.
+May import: logs, state, units.
 """

@@ -84,6 +84,16 @@ def _mounts_image(body: str) -> bool:
     return any(isinstance(mount, Mapping) and mount.get("Type") == "image" for mount in mounts or ())
 
 
+def _binds_read_only(body: str) -> bool:
+    host = json.loads(body).get("HostConfig") if '"Binds"' in body or '"ReadOnly"' in body else None
+    if not isinstance(host, Mapping):
+        return False
+    mounts = (mount for mount in host.get("Mounts") or () if isinstance(mount, Mapping))
+    return any(mount.get("Type") == "bind" and mount.get("ReadOnly") is True for mount in mounts) or any(
+        "ro" in str(bind).rpartition(":")[2].split(",") for bind in host.get("Binds") or ()
+    )
+
+
 def _joins_several(body: str) -> bool:
     told = json.loads(body).get("NetworkingConfig") if "EndpointsConfig" in body else None
     return isinstance(told, Mapping) and len(told.get("EndpointsConfig") or ()) > 1
@@ -93,9 +103,13 @@ NEEDS: Final[tuple[tuple[str, Callable[[str], bool]], ...]] = (
     ("1.43", _at("HostConfig", "Annotations")),
     ("1.44", _at("Healthcheck", "StartInterval")),
     ("1.44", _joins_several),
+    ("1.44", _binds_read_only),
     ("1.44", _at("NetworkingConfig", "EndpointsConfig", "*", "MacAddress")),
     ("1.45", _at("HostConfig", "Mounts", "*", "VolumeOptions", "Subpath")),
     ("1.48", _mounts_image),
     ("1.48", _at("NetworkingConfig", "EndpointsConfig", "*", "GwPriority")),
 )
-"""What a create may ask for, and the first version that does not drop it without a word."""
+"""What a create may ask for, and the first version that does not drop it without a word.
+
+A bind that is read-only is so with all that is mounted below it from 1.44 on: the same on every engine that can.
+"""

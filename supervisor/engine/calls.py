@@ -13,10 +13,11 @@ import aiohttp
 from aiodocker import Docker, DockerError
 
 from supervisor.engine import errors
+from supervisor.engine.access import BARRED, is_barred
 from supervisor.engine.api_version import API
-from supervisor.engine.fast_client import unreachable
+from supervisor.engine.connect import Road, unreachable
 from supervisor.engine.http1 import Lines, WireError
-from supervisor.engine.port import EngineError
+from supervisor.engine.port import BarredError, EngineError
 from units.bounded import UNREADABLE, from_json, shortened
 from units.unit import Failure
 
@@ -35,28 +36,28 @@ ACTS = 32
 """Calls at once that change a container: many more and each takes longer than its deadline."""
 
 OnCall = Callable[[str, str, float], None]
-"""Operation, outcome (``ok`` or a failure's name in lower case), seconds."""
+"""Operation, outcome (``ok``, ``barred`` or a failure's name in lower case), seconds."""
 
 
 class Calls:
     """Create and use it on a running event loop.
 
     Args:
-        path: The engine's socket.
+        road: To the engine.
         on_call: Called after each call.
         hide: Takes secrets out of what the engine says of an order that failed.
     """
 
-    def __init__(self, path: str, on_call: OnCall, hide: Callable[[str], str]) -> None:
-        self._path = path
+    def __init__(self, road: Road, on_call: OnCall, hide: Callable[[str], str]) -> None:
+        self._place = road.place
         self._on_call = on_call
         self._hide = hide
         self._loop = asyncio.get_running_loop()
         self._turns = asyncio.Semaphore(ACTS)
         # Without limits: what waits for a connection would wait within its deadline.
-        self._connectors = tuple(aiohttp.UnixConnector(path, limit=0) for _ in range(2))
+        self._connectors = (_connector(road), _connector(road))
         self._calls, self._streams = (
-            Docker("http://docker", connector=connector, timeout=timeout, api_version=f"v{API}")
+            Docker(road.http, connector=connector, timeout=timeout, api_version=f"v{API}")
             for connector, timeout in zip(
                 self._connectors,
                 (aiohttp.ClientTimeout(total=ACT), aiohttp.ClientTimeout(total=None, sock_connect=LOOK)),
@@ -161,9 +162,13 @@ class Calls:
 
     def failed(self, error: Exception, operation: str, subject: str, patience: float, began: float) -> EngineError:
         failure, text = self._meaning(error, operation, subject, patience)
-        self._on_call(operation, failure.name.lower(), self._loop.time() - began)
+        barred = isinstance(error, BarredError) or (
+            isinstance(error, DockerError) and is_barred(error.status, text, operation)
+        )
+        self._on_call(operation, BARRED if barred else failure.name.lower(), self._loop.time() - began)
         # It quotes commands and variables of the container.
-        return EngineError(failure, self._hide(f"{operation} {subject}".rstrip() + f": {shortened(text)}"))
+        told = self._hide(f"{operation} {subject}".rstrip() + f": {shortened(text)}")
+        return BarredError(failure, told) if barred else EngineError(failure, told)
 
     def _meaning(self, error: Exception, operation: str, subject: str, patience: float) -> tuple[Failure, str]:
         match error:
@@ -173,14 +178,18 @@ class Calls:
                 return Failure.TIMEOUT, f"no answer within {patience:g} s"
             case DockerError(status=status) if status == NO_CONNECTION:
                 cause = error.__context__
+                if isinstance(cause, aiohttp.ClientConnectorCertificateError):
+                    cause = cause.certificate_error
                 if isinstance(cause, aiohttp.ClientConnectorError):
-                    return Failure.UNREACHABLE, str(unreachable(self._path, cause.os_error))
-                return Failure.UNREACHABLE, f"{self._path}: the connection was cut"
+                    cause = cause.os_error
+                if isinstance(cause, OSError) and not isinstance(cause, aiohttp.ClientError):
+                    return Failure.UNREACHABLE, str(unreachable(self._place, cause))
+                return Failure.UNREACHABLE, f"{self._place}: the connection was cut"
             case DockerError(status=status, message=message):
                 said = errors.sentence(message)
                 return errors.failure(status, said, operation, subject), said
             case WireError() | aiohttp.ClientError() | OSError():
-                return Failure.UNREACHABLE, f"{self._path}: {str(error) or 'the connection was cut'}"
+                return Failure.UNREACHABLE, f"{self._place}: {str(error) or 'the connection was cut'}"
             case _:
                 return Failure.OTHER, f"unexpected answer: {error!r}"
 
@@ -188,6 +197,12 @@ class Calls:
         """Extend the deadline by ``PROGRESS`` seconds."""
         with contextlib.suppress(RuntimeError):  # An upload may move once more after its call is over.
             deadline.reschedule(self._loop.time() + PROGRESS)
+
+
+def _connector(road: Road) -> aiohttp.BaseConnector:
+    if road.address.path:
+        return aiohttp.UnixConnector(road.address.path, limit=0)
+    return aiohttp.TCPConnector(ssl=road.tls or True, limit=0)
 
 
 def parsed(line: bytes) -> Any:

@@ -16,15 +16,19 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote, urlencode
 
-from supervisor.engine import decode, decode_checks, errors
+from supervisor.engine import decode, decode_checks, errors, podman
+from supervisor.engine.access import is_barred, pinged
+from supervisor.engine.address import Address, AddressError, parse
 from supervisor.engine.api_version import Speech, speech
 from supervisor.engine.calls import ACT, CUT, FAILURES, LOOK, PROGRESS, Calls, OnCall, parsed
+from supervisor.engine.connect import Road
 from supervisor.engine.discovery import OwnContainers, Selector
-from supervisor.engine.fast_client import EventStream, FastClient, PendingCall, Reply, listen
+from supervisor.engine.fast_client import EventStream, FastClient, PendingCall, Reply
 from supervisor.engine.http1 import WireError
 from supervisor.engine.log_stream import LogStream
 from supervisor.engine.members import PATIENCE, Members
 from supervisor.engine.port import (
+    BarredError,
     CheckLine,
     ContainerAddress,
     Doubtful,
@@ -54,41 +58,52 @@ class DockerEngine:
     """Create and use it on a running event loop.
 
     Args:
-        url: ``unix:///path/of/the.sock``.
+        where: Its address, or that as a URL.
         on_call: Called at the end of each call.
         lens: Which containers are units; without it, those that carry our label.
 
     Raises:
-        EngineError: the URL is not supported.
+        EngineError: it is no address, or its certificates cannot be used.
     """
 
     def __init__(
         self,
-        url: str,
+        where: Address | str,
         *,
         on_call: OnCall = lambda *_: None,
         lens: Selector | None = None,
         hide: Callable[[str], str] = str,
     ) -> None:
         """``hide`` removes secrets from the engine's error messages."""
-        self.url = url
+        try:
+            address = parse(where) if isinstance(where, str) else where
+            road = Road(address)
+        except AddressError as error:
+            raise EngineError(Failure.UNRECOVERABLE, str(error)) from error
+        self.url = address.url
         self._lens = lens or OwnContainers()
-        self._path = socket_path(url)
+        self._road, self._base = road, address.base
         self._speech = Speech()
+        self._podman = False
         self._on_call = on_call
         self._loop = asyncio.get_running_loop()
-        self._starts = FastClient(self._path)
+        self._starts = FastClient(road)
         self._listeners: set[EventStream] = set()
         self._now = 0.0
         self._rootless: bool | None = None
         """Asked for once a connection, when a container's address is first needed."""
         self._members = Members(self._look, self._serves)
-        self._calls = Calls(self._path, on_call, hide)
+        self._calls = Calls(road, on_call, hide)
 
     async def info(self) -> EngineInfo:
         """From here on all calls speak a version that this engine serves."""
-        async with self._calls.order("info", "", LOOK):
-            told = decode.info(await self._calls.ask("version", versioned_api=False))
+        try:
+            async with self._calls.order("info", "", LOOK):
+                version = await self._calls.ask("version", versioned_api=False)
+                told = replace(decode.info(version), podman=podman.is_podman(version))
+        except BarredError:
+            told = await self._ping()
+        self._podman = told.podman
         self._speech = speech(told.api_min, told.api)
         self._calls.speak(self._speech.calls)
         self._rootless = None
@@ -99,7 +114,7 @@ class DockerEngine:
         with contextlib.ExitStack() as stack:
             async with self._calls.order("events", "", LOOK):
                 await self._starts.warm()
-                listener = await listen(self._path)
+                listener = await self._road.open(EventStream)
                 stack.callback(self._forget, listener)
                 self._listeners.add(listener)
                 answer = await listener.open(self._events_target(since_ns))
@@ -108,11 +123,17 @@ class DockerEngine:
 
             async def hand_over(hear: Callable[[EngineMessage], None]) -> NoReturn:
                 try:
-                    await listener.hand_over(lambda line: hear(self._lens.heard(parsed(line))))
+                    await listener.hand_over(lambda line: hear(self._heard(parsed(line))))
                 except WireError as error:
                     raise EngineError(Failure.UNREACHABLE, f"events: {error}") from error
 
             yield hand_over
+
+    def _heard(self, message: Any) -> EngineMessage:
+        if not self._podman:
+            return self._lens.heard(message)
+        told = podman.translated(message)
+        return podman.doubted(self._lens.heard(told), told)
 
     def _forget(self, listener: EventStream) -> None:
         self._listeners.discard(listener)
@@ -126,7 +147,7 @@ class DockerEngine:
             del told
         self._members.keep(one.container for one in listed)
         self._now = time.time()  # One time for all, so that the order of starts is kept.
-        if thorough or news:
+        if thorough or news or self._podman:  # Podman's list tells no health.
             asked = listed
         else:
             unmet = (one for one in listed if one.spec is not None)
@@ -136,8 +157,16 @@ class DockerEngine:
         return tuple(one for one in (rows | found).values() if one is not None)
 
     async def _serves(self) -> None:
-        async with self._calls.order("ping", "", PATIENCE), self._calls.stream("_ping", "GET", versioned_api=False):
-            pass
+        await self._ping()
+
+    async def _ping(self) -> EngineInfo:
+        """What its answer says of the engine; nothing where a proxy answers instead, which shows life as well."""
+        told: Mapping[str, str] = {}
+        asked = self._calls.stream("_ping", "GET", versioned_api=False)
+        with contextlib.suppress(BarredError):
+            async with self._calls.order("ping", "", PATIENCE), asked as answer:
+                told = answer.headers
+        return pinged(told)
 
     async def pull(self, image: str) -> None:
         """Without a tag it is ``latest``: this API call would otherwise pull all tags."""
@@ -194,7 +223,7 @@ class DockerEngine:
 
     def start(self, container: ContainerId) -> Coroutine[Any, Any, None]:
         name = container if container.isalnum() else quote(container, safe="")
-        asked = self._starts.ask("POST", f"/v{self._speech.calls}/containers/{name}/start", ACT)
+        asked = self._starts.ask("POST", f"{self._base}/v{self._speech.calls}/containers/{name}/start", ACT)
         return self._started(container, asked, self._loop.time())
 
     async def _started(self, container: ContainerId, asked: PendingCall, began: float) -> None:
@@ -355,24 +384,17 @@ class DockerEngine:
             return await self._calls.ask(f"v{dialect}/{path}" if dialect else path, versioned_api=not dialect)
 
     def _events_target(self, since_ns: int | None) -> str:
-        asked = {"filters": json.dumps(dict(self._lens.events))}
+        wanted = podman.filters(self._lens.events) if self._podman else dict(self._lens.events)
+        asked = {"filters": json.dumps(wanted)}
         if since_ns is not None:
             asked["since"] = f"{since_ns // 1_000_000_000}.{since_ns % 1_000_000_000:09d}"
-        return f"/v{self._speech.events}/events?{urlencode(asked)}"
-
-
-def socket_path(url: str) -> str:
-    """The socket's path. Raises EngineError for other URLs."""
-    path = url.removeprefix("unix://")
-    if path == url:
-        raise EngineError(Failure.UNRECOVERABLE, f"{url}: only unix:///path sockets are supported")
-    if not path.startswith("/"):
-        raise EngineError(Failure.UNRECOVERABLE, f"{url}: a socket's path must be absolute: unix:///path")
-    return path
+        return f"{self._base}/v{self._speech.events}/events?{urlencode(asked)}"
 
 
 def _refusal(operation: str, answer: Reply, subject: str = "") -> EngineError:
     text = errors.sentence(answer.body.decode(errors="replace"))
+    if is_barred(answer.status, text, operation):
+        return BarredError(Failure.OTHER, text or f"status {answer.status}")
     if answer.status == 304:
         text = "already in that state"
     return EngineError(errors.failure(answer.status, text, operation, subject), text or f"status {answer.status}")

@@ -3,6 +3,7 @@
 import re
 from typing import Any, Final
 
+from supervisor.engine.access import plain
 from supervisor.engine.decode import as_map, as_text
 from units.bounded import from_json
 from units.unit import Failure
@@ -70,7 +71,7 @@ def sentence(body: str) -> str:
         said = from_json(body)
     except ValueError:
         said = None
-    return as_text(as_map(said).get("message")) or body.strip()
+    return as_text(as_map(said).get("message")) or plain(body).strip()
 
 
 def failure(status: int, message: str, what: str, subject: str = "") -> Failure:

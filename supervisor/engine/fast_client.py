@@ -1,4 +1,4 @@
-"""A fast HTTP/1.1 client over a unix socket, for the two latency-critical calls: the event stream and the start order.
+"""A fast HTTP/1.1 client, for the two latency-critical calls: the event stream and the start order.
 
 Bytes are parsed as they arrive, with no task in between, and an order is written in the loop turn that gives it. All
 connection errors are EngineErrors.
@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import NoReturn, cast
 
+from supervisor.engine.connect import Road
 from supervisor.engine.http1 import Lines, Response, WireError
 from supervisor.engine.port import EngineError
-from supervisor.os_errors import why
 from units.records import dataclass
 from units.unit import Failure
 
@@ -30,20 +30,6 @@ MOST = 1024
 class Reply:
     status: int
     body: bytes
-
-
-def unreachable(path: str, error: OSError) -> EngineError:
-    """The EngineError for a failed connect, with what to do about it."""
-    match error:
-        case PermissionError():
-            text = f"permission denied on {path}: run as root or join its group"
-        case FileNotFoundError():
-            text = f"{path} does not exist: the engine is not running, or listens on another socket"
-        case ConnectionRefusedError():
-            text = f"connection refused on {path}: the engine is not running"
-        case _:
-            text = f"{path}: {why(error)}"
-    return EngineError(Failure.UNREACHABLE, text)
 
 
 def request(method: str, target: str) -> bytes:
@@ -68,8 +54,8 @@ class PendingCall:
 class FastClient:
     """A pool of connections for short calls without a body."""
 
-    def __init__(self, path: str, connections: int = CONNECTIONS) -> None:
-        self._path = path
+    def __init__(self, road: Road, connections: int = CONNECTIONS) -> None:
+        self._road = road
         self._free = [_CallConnection() for _ in range(connections)]
         """The most recently used first: most likely still open."""
         self._waiting: deque[PendingCall] = deque()
@@ -79,7 +65,7 @@ class FastClient:
         if self._free:
             peer = self._free.pop()
             try:
-                peer = peer if peer.alive else await self._connect()
+                peer = peer if peer.alive else await self._road.open(_CallConnection)
             finally:
                 self._release(peer)
 
@@ -112,10 +98,10 @@ class FastClient:
                 with contextlib.suppress(_UnansweredError):
                     return await asked.answer
             async with asyncio.timeout(asked.patience):
-                peer = await self._connect()
+                peer = await self._road.open(_CallConnection)
             return await peer.ask(asked.message, asked.patience)
         except WireError as error:
-            raise EngineError(Failure.UNREACHABLE, f"{self._path}: {error}") from error
+            raise EngineError(Failure.UNREACHABLE, f"{self._road.place}: {error}") from error
         finally:
             if not peer.reusable:
                 peer.close()
@@ -148,13 +134,6 @@ class FastClient:
         for peer in self._free:
             peer.close()
 
-    async def _connect(self) -> "_CallConnection":
-        try:
-            _, peer = await asyncio.get_running_loop().create_unix_connection(_CallConnection, self._path)
-        except OSError as error:
-            raise unreachable(self._path, error) from error
-        return peer
-
 
 class _UnansweredError(WireError):
     """The connection was cut before the first byte of an answer."""
@@ -179,7 +158,8 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast("asyncio.Transport", transport)  # uvloop has transports of its own
         self._transport = transport
-        self._fd = transport.get_extra_info("socket").fileno()
+        if transport.get_extra_info("sslcontext") is None:
+            self._fd = transport.get_extra_info("socket").fileno()
 
     def data_received(self, data: bytes) -> None:
         if self._response is None:
@@ -202,11 +182,14 @@ class _Connection(asyncio.Protocol):
             self._over(None)
 
     def _write(self, message: bytes, response: Response) -> None:
-        """Directly: a transport of uvloop writes only when all that has come in this turn of the loop is dealt with."""
+        """Directly: a transport of uvloop writes only when all that has come in this turn of the loop is dealt with.
+
+        With TLS the transport must do it.
+        """
         assert self._transport is not None
         self._response = response
         try:
-            sent = os.write(self._fd, message)
+            sent = os.write(self._fd, message) if self._fd >= 0 else 0
         except OSError:
             sent = 0  # Full, or broken: the transport waits, or finds out.
         if sent < len(message):
@@ -370,12 +353,3 @@ class EventStream(_Connection):
                     self._error = defect
         self._news.set()
         self.close()
-
-
-async def listen(path: str) -> EventStream:
-    """Raises EngineError (UNREACHABLE)."""
-    try:
-        _, listener = await asyncio.get_running_loop().create_unix_connection(EventStream, path)
-    except OSError as error:
-        raise unreachable(path, error) from error
-    return listener

@@ -20,6 +20,10 @@ class EngineError(Exception):
         self.failure = failure
 
 
+class BarredError(EngineError):
+    """Somebody between us and the engine refused the call: asking again does not help."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineMessage:
     """One message of the event stream, decoded."""
@@ -42,6 +46,8 @@ class EngineInfo:
     api: str
     """Highest API version it serves."""
     api_min: str
+    podman: bool = False
+    """It is Podman, which speaks Docker's API in its own way."""
 
 
 @dataclass(frozen=True, slots=True)

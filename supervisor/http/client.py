@@ -12,7 +12,7 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
 
 from supervisor.engine.http1 import Lines, Response, WireError
@@ -20,12 +20,17 @@ from supervisor.http.reach import Reach
 from supervisor.os_errors import why
 from supervisor.state.paths import READING_SOCKET, SOCKET
 
+if TYPE_CHECKING:
+    import ssl
+
 PATIENCE = 15.0
 """Seconds for an answer that needs no wait."""
 LONGEST_LINE = 4 * 1024 * 1024
 LARGEST = 32 << 20
 """Bytes of one answer."""
 OK, ACCEPTED, NOT_FOUND = 200, 202, 404
+BARRED = frozenset({401, 403, 405, 407})
+"""What no engine answers to a GET, but a proxy before it."""
 
 
 class UnreachableError(Exception):
@@ -61,7 +66,7 @@ class Client:
         return self._ask("GET", target(path, query), PATIENCE + wait)
 
     def post(self, *path: str, wait: float = 0, **query: object) -> Any:
-        return self._ask("POST", target(path, {"wait": wait, **query}), PATIENCE + wait)
+        return self._ask("POST", target(path, {"wait": wait or None, **query}), PATIENCE + wait)
 
     def stream(self, *path: str, **query: object) -> Iterator[dict[str, Any]]:
         """JSON lines until the supervisor ends them."""
@@ -115,9 +120,18 @@ class BudgetClient:
     PATIENCE = 3.0
     """Seconds for one answer."""
 
-    def __init__(self, address: Path | tuple[str, int], budget: float = 12.0) -> None:
-        """``address``: a unix socket, or host and port."""
+    def __init__(
+        self,
+        address: Path | tuple[str, int],
+        budget: float = 12.0,
+        *,
+        base: str = "",
+        tls: "ssl.SSLContext | None" = None,
+    ) -> None:
+        """``address``: a unix socket, or host and port; ``base`` comes before each path."""
         self._address = address
+        self._base = base
+        self._tls = tls
         self._until = time.monotonic() + budget
 
     def get(self, asked: str, patience: float = PATIENCE) -> Any:
@@ -130,8 +144,8 @@ class BudgetClient:
     def raw(self, asked: str, patience: float = PATIENCE) -> bytes:
         """The body of an answer."""
         try:
-            with Exchange(self._address, min(patience, self._until - time.monotonic())) as exchange:
-                status, body = exchange.whole(request("GET", asked))
+            with Exchange(self._address, min(patience, self._until - time.monotonic()), self._tls) as exchange:
+                status, body = exchange.whole(request("GET", self._base + asked))
         except TimeoutError:
             raise UnansweredError(Reach.HANGS, f"{asked}: no answer within {patience:g} s") from None
         except OSError as error:
@@ -139,14 +153,16 @@ class BudgetClient:
         except WireError as error:
             raise UnansweredError(Reach.NONSENSE, f"{asked}: the answer is not HTTP") from error
         if status != OK:
-            raise UnansweredError(Reach.NONSENSE, f"{asked}: HTTP {status}")
+            raise UnansweredError(Reach.BARRED if status in BARRED else Reach.NONSENSE, f"{asked}: HTTP {status}")
         return body
 
 
 class Exchange:
     """One request and its answer on a connection of its own."""
 
-    def __init__(self, address: Path | tuple[str, int], patience: float | None) -> None:
+    def __init__(
+        self, address: Path | tuple[str, int], patience: float | None, tls: "ssl.SSLContext | None" = None
+    ) -> None:
         """Connect. ``patience``: seconds for everything until the end of the answer; None: no limit.
 
         This and all methods raise OSError, and TimeoutError when the time is up.
@@ -154,14 +170,17 @@ class Exchange:
         self._until = None if patience is None else time.monotonic() + patience
         if isinstance(address, Path):
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            try:
-                self._socket.settimeout(self._left())
-                self._socket.connect(str(address))
-            except BaseException:
-                self._socket.close()
-                raise
         else:
             self._socket = socket.create_connection(address, self._left())
+        try:
+            self._socket.settimeout(self._left())
+            if isinstance(address, Path):
+                self._socket.connect(str(address))
+            elif tls is not None:
+                self._socket = tls.wrap_socket(self._socket, server_hostname=address[0])
+        except BaseException:
+            self._socket.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Reach(StrEnum):
-    """How far a call to a unix socket got."""
+    """How far a call got."""
 
     SERVES = "serves"
     MISSING = "missing"
@@ -13,4 +13,6 @@ class Reach(StrEnum):
     REFUSED = "refused"
     HANGS = "hangs"
     NONSENSE = "nonsense"
-    NO_URL = "no unix socket's URL"
+    BARRED = "refused on the way"
+    """By a proxy or a plugin: the engine itself may serve."""
+    NO_URL = "no address"

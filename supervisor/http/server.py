@@ -13,8 +13,8 @@ from urllib.parse import unquote
 
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
-from aiohttp.web_server import Server
 
+from supervisor.http.door import Door
 from units.records import dataclass
 
 __all__ = [
@@ -40,10 +40,12 @@ class Route:
     """``GET`` answers HEAD as well."""
     path: str
     handler: Handler
+    query: frozenset[str] = frozenset()
+    """Parameters that it reads; with any other one a request is refused."""
 
 
 class NoRouteError(Exception):
-    """No such path (404), or not with this method (405)."""
+    """No such path (404), not with this method (405), or not with this parameter (400)."""
 
     def __init__(self, code: int, reason: str, allowed: Sequence[str] = ()) -> None:
         super().__init__(reason)
@@ -51,14 +53,21 @@ class NoRouteError(Exception):
         self.allowed = tuple(allowed)
 
 
-def find(routes: Sequence[Route], method: str, raw_path: str) -> tuple[Handler, dict[str, str]]:
-    """The handler, and the decoded values of the parts in braces. Raises NoRouteError."""
-    route, taken = match(routes, method, raw_path)
-    return route.handler, taken
+def find(routes: Sequence[Route], request: BaseRequest) -> tuple[Route, dict[str, str]]:
+    """The route, and the decoded values of the parts in braces. Raises NoRouteError."""
+    route, taken = match(routes, request.method, request.rel_url.raw_path)
+    asked = [name for name, _ in request.rel_url.query.items()]
+    for name in asked:
+        if name not in route.query:
+            known = f"it takes {', '.join(sorted(route.query))}" if route.query else "it takes none"
+            raise NoRouteError(400, f"unknown parameter {name[:80]!r}: {known}")
+        if asked.count(name) > 1:
+            raise NoRouteError(400, f"parameter {name!r} is given more than once")
+    return route, taken
 
 
 def match(routes: Sequence[Route], method: str, raw_path: str) -> tuple[Route, dict[str, str]]:
-    """The route, and the decoded values of the parts in braces. Raises NoRouteError."""
+    """As ``find``, by the path alone."""
     parts = raw_path.split("/")
     allowed: list[str] = []
     for route in routes:
@@ -103,7 +112,7 @@ class HttpServer:
         handler_cancellation: bool = False,
         **options: Any,
     ) -> None:
-        self._server = Server(answer, handler_cancellation=handler_cancellation, access_log=None, **options)
+        self._server = Door(answer, handler_cancellation=handler_cancellation, access_log=None, **options)
         self._grace = grace
         self._listening: asyncio.Server | None = None
 

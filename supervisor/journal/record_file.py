@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
@@ -21,7 +22,7 @@ from structlog.typing import FilteringBoundLogger
 from supervisor.journal.journal import Journal
 from supervisor.journal.record import Record
 from supervisor.state.atomic import replace
-from units.bounded import UNREADABLE
+from units.bounded import LARGEST, UNREADABLE
 from units.machine import Moment
 from units.world import Entry, Reaction
 
@@ -40,7 +41,19 @@ RETRY = 10.0
 CHECKED = 9
 """Characters of a checksum and the space after it."""
 
+NAMED: dict[str, set[type]] = {
+    "<class 'int'>": {int},
+    "<class 'str'>": {str},
+    "<class 'float'>": {float},
+    "int | None": {int, NoneType},
+}
 RECORD = frozenset(one.name for one in fields(Record))
+KINDS: dict[str, frozenset[type]] = {
+    one.name: frozenset({int, float} if one.name == "time" else NAMED[str(one.type)])
+    for one in fields(Record)
+    if str(one.type) in NAMED
+}
+"""The types that a field's value may have; ``inputs`` apart."""
 DEFAULTS: dict[str, Any] = {one.name: one.default for one in fields(Record) if one.default is not MISSING}
 
 
@@ -69,8 +82,17 @@ def decode(line: bytes) -> Record | None:
         record = Record(**known)
     except UNREADABLE:
         return None
-    numbers = record.seq.__class__ is int and record.time.__class__ in {int, float}
-    return record if numbers and 0 <= record.time < FAR_OFF and isinstance(record.unit, str) else None
+    return record if _fits(record) else None
+
+
+def _fits(record: Record) -> bool:
+    """Whether each field is what its type says: a line that is whole may have been written by anybody."""
+    if not all(getattr(record, name).__class__ in kinds for name, kinds in KINDS.items()):
+        return False
+    names, values = record.inputs
+    plain = all(one.__class__ in {str, int, float, bool, NoneType} for one in values)
+    whole = all(abs(getattr(record, name) or 0) < LARGEST for name, kinds in KINDS.items() if int in kinds)
+    return plain and whole and len(names) == len(values) and 0 <= record.time < FAR_OFF
 
 
 def load(path: Path, log: FilteringBoundLogger) -> tuple[Record, ...]:

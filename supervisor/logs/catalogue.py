@@ -208,6 +208,15 @@ CATALOGUE: tuple[CatalogueGroup, ...] = (
             CatalogueLine("engine.back", "info", "the engine's event stream is open"),
             CatalogueLine("engine.awaited", "info", "the event stream has not been open yet, and why"),
             CatalogueLine("engine.lost", "warning", "the event stream was open and has ended"),
+            CatalogueLine(
+                "stream.cut", "debug", "a proxy cut the event stream; the engine serves, and it was opened again"
+            ),
+            CatalogueLine(
+                "variable.unused",
+                "warning",
+                "a variable of the environment is set and means nothing here; `reason` says why and what does",
+            ),
+            CatalogueLine("engine.podman", "warning", "the engine is Podman; `reason` says what cannot be seen there"),
             CatalogueLine("engine.untried", "warning", "the engine serves a newer API than any that was tried"),
             CatalogueLine("stream.deaf", "warning", "it was open and silent; it is opened again, with what was missed"),
             CatalogueLine(

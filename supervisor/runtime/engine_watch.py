@@ -6,13 +6,15 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
 from supervisor.engine.api_version import API, TRIED, too_old, untried
-from supervisor.engine.port import EngineError, EngineInfo, EngineMessage, EngineView
+from supervisor.engine.podman import UNSEEN
+from supervisor.engine.port import BarredError, EngineError, EngineInfo, EngineMessage, EngineView, HandOver
 from supervisor.runtime.loop import Inbox
+from supervisor.runtime.replay import Replay
 from units.engine_events import EngineStalled
 from units.events import (
     ContainerDestroyed,
@@ -42,6 +44,8 @@ SEEN = 4096
 
 PROMPT = 1.0
 """Seconds. An engine that serves answers its first question within these; one that is just started lets it wait."""
+POLL = Seconds(5)
+"""Longest time between two snapshots where no event stream is to be had."""
 GAP = 0.3
 """Seconds from one snapshot to the next, whatever asks for it."""
 LAST_PAUSE = 5.0
@@ -51,41 +55,6 @@ LIFE = (ContainerStarted, ContainerDied, ContainerDestroyed)
 """What a snapshot may be first to tell, and a stream tells a moment later."""
 HEARING = Seconds(2)
 """Within it the stream tells what a snapshot saw, unless it is deaf."""
-RECALL = 2.0
-"""Longest wait in seconds for an engine to tell the last known event again, before the first snapshot."""
-REPLAY = 0.1
-"""Seconds from then on until all is told that happened while no supervisor ran: it comes with the same bytes."""
-
-
-class Replay:
-    """What the engine tells at the first connection of the time since the last supervisor.
-
-    It counts only if the last known event is told again. Else the engine has been started since then, or has forgotten
-    that far back: an engine that starts ends what its predecessor left, and that looks like a person's stops.
-    """
-
-    def __init__(self, known_ns: int) -> None:
-        self.known_ns = known_ns
-        self.held: list[EngineMessage] = []
-        self._told = asyncio.Event()
-
-    def hold(self, heard: EngineMessage) -> None:
-        self.held.append(heard)
-        if heard.at == self.known_ns:
-            self._told.set()
-
-    async def heard_out(self) -> None:
-        """Until all is held that the engine tells again."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(RECALL):
-                await self._told.wait()
-        await asyncio.sleep(REPLAY)
-
-    @property
-    def missed(self) -> list[EngineMessage]:
-        if all(heard.at != self.known_ns for heard in self.held):
-            return []
-        return [heard for heard in self.held if heard.at > self.known_ns]
 
 
 class EngineTooOldError(Exception):
@@ -162,6 +131,10 @@ class EngineWatch:
         self._replay = Replay(known_ns) if known_ns else None
         self._doubts = asyncio.Event()
         self._run: asyncio.Task[None] | None = None
+        self._hears = False
+        """There is an event stream."""
+        self._looked = False
+        """A snapshot has been taken since the engine was connected."""
         self._last_ns: int | None = None
         self._seen: set[tuple[int, str]] = set()
         self._order: deque[tuple[int, str]] = deque()
@@ -200,7 +173,7 @@ class EngineWatch:
                 self._meet(info)
                 await self._prepare()
                 wait, said = FIRST_WAIT, ""
-                await self._listen(info)
+                await self._stay(info)
             except DeafError as error:
                 self._log.warning("stream.deaf", reason=str(error))
             except EngineError as error:
@@ -210,6 +183,28 @@ class EngineWatch:
             self._gauges.stream_connected(connected=False)
             await asyncio.sleep(wait * (0.75 + 0.5 * self._chance()))
             wait = min(LAST_WAIT, wait * 2)
+
+    async def _stay(self, info: EngineInfo) -> None:
+        """Connections, until one ends with the engine: a proxy cuts idle streams, and that alone is no loss."""
+        clock, cut = asyncio.get_running_loop().time, False
+        while True:
+            began = clock()
+            try:
+                await self._listen(info, cut=cut)
+            except DeafError:
+                raise
+            except EngineError as error:
+                if not self._looked or clock() - began < PROMPT or not await self._serves_on():
+                    raise
+                self._log.debug("stream.cut", reason=str(error))
+            cut = True
+
+    async def _serves_on(self) -> bool:
+        """Whether the engine that we met answers at once."""
+        with contextlib.suppress(EngineError, TimeoutError):
+            async with asyncio.timeout(PROMPT):
+                return await self._engine.info() == self._met
+        return False
 
     async def _ask(self) -> EngineInfo:
         """The engine's first answer of a connection. One that is late, or not the first try's, ends an absence."""
@@ -228,24 +223,33 @@ class EngineWatch:
         self._met = info
         self._seen.clear()
         self._order.clear()
+        if info.podman:
+            self._log.warning("engine.podman", version=info.version, reason=UNSEEN)
         if untried(info.api):
             self._log.warning("engine.untried", version=info.version, api=info.api, tried=TRIED)
 
-    async def _listen(self, info: EngineInfo) -> None:
-        """One connection, from its first byte to its end, which is always an EngineError."""
+    async def _listen(self, info: EngineInfo, *, cut: bool = False) -> None:
+        """One connection, from its first byte to its end, which is always an EngineError.
+
+        ``cut``: the engine has served all the time, only the stream before this one has ended.
+        """
         since, now = None, int(self._wall() * 1e9)
         if self._last_ns is not None:  # Never ahead of now: an engine may refuse that, and it would hide what comes.
             since = max(0, min(self._last_ns, now) - OVERLAP_NS)
         if self._replay is not None:
             since = min(self._replay.known_ns, now)
             self._replay.held.clear()
-        async with self._engine.events(since) as hand_over:
-            self._gauges.stream_connected(connected=True)
+        async with contextlib.AsyncExitStack() as stack:
+            hand_over = await self._stream(since, stack)
+            self._gauges.stream_connected(connected=self._hears)
             if since is not None and self._replay is None:
                 self._gauges.reconnected()
             self._last_ns = min(self._last_ns or now, now)
-            self._inbox.put(EngineBack(info.version))
-            both = {asyncio.ensure_future(self._look()), asyncio.ensure_future(hand_over(self._hear))}
+            if not cut:
+                self._looked = False
+                self._inbox.put(EngineBack(info.version))
+            looking = self._look("period" if cut else "connect")
+            both = {asyncio.ensure_future(looking), asyncio.ensure_future(hand_over(self._hear))}
             try:
                 done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
                 for ended in done:
@@ -254,6 +258,22 @@ class EngineWatch:
                 for each in both:
                     each.cancel()
                 await asyncio.wait(both)
+
+    async def _stream(self, since: int | None, stack: contextlib.AsyncExitStack) -> HandOver:
+        """The event stream; where it is refused on the way to the engine, the engine is asked again and again."""
+        try:
+            hand_over = await stack.enter_async_context(self._engine.events(since))
+        except BarredError:
+            self._hears = False
+            return self._ask_on
+        self._hears = True
+        return hand_over
+
+    async def _ask_on(self, _hear: Callable[[EngineMessage], None]) -> NoReturn:
+        """In place of a stream, whose end would tell that the engine is lost. Raises EngineError."""
+        while True:
+            await asyncio.sleep(POLL)
+            await self._engine.info()
 
     def _hear(self, heard: EngineMessage) -> None:
         if self._replay is not None:
@@ -285,14 +305,14 @@ class EngineWatch:
         # A stamp of the future would have the next stream begin there, and what happens until then be missed.
         self._last_ns = max(min(heard.at, int(self._wall() * 1e9)), self._last_ns or 0)
 
-    async def _look(self) -> None:
+    async def _look(self, trigger: str) -> None:
         """Take snapshots: one at once, then on each request and after each period."""
         if self._replay is not None:
             await self._replay.heard_out()
             replayed, self._replay = self._replay.missed, None
             for heard in replayed:
                 self._hear(heard)
-        trigger, stalled, pause = "connect", False, FIRST_WAIT
+        stalled, pause = False, FIRST_WAIT
         while True:
             self._doubts.clear()
             asked_at = int(self._wall() * 1e9)
@@ -303,6 +323,9 @@ class EngineWatch:
                 )
                 if self._besides is not None:
                     seen += await self._besides()
+            except BarredError:  # Told once, where all refusals are; the next try may be let through.
+                await asyncio.sleep(self._period)
+                continue
             except EngineError as error:
                 self._log.warning("snapshot.failed", error=str(error))
                 if error.failure is Failure.TIMEOUT and not stalled:
@@ -316,7 +339,8 @@ class EngineWatch:
             snapshot = SnapshotTaken(seen, trigger, asked_after)
             late = () if trigger == "connect" else missed(self._units(), snapshot)
             self._inbox.put(snapshot)
-            if late and not self._told(late):
+            self._looked = True
+            if late and self._hears and not self._told(late):
                 await self._listen_for(late)
             self._sure_ns = asked_at
             await asyncio.sleep(GAP)
@@ -344,7 +368,7 @@ class EngineWatch:
 
     async def _next_trigger(self) -> str:
         try:
-            async with asyncio.timeout(self._period):
+            async with asyncio.timeout(self._period if self._hears else min(POLL, self._period)):
                 await self._doubts.wait()
         except TimeoutError:
             return "period"

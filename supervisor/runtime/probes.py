@@ -13,6 +13,7 @@ from supervisor.engine.http1 import Response, WireError
 from supervisor.engine.port import ContainerAddress, ContainerCommands, EngineError, ExecId
 from supervisor.os_errors import reason
 from supervisor.runtime.netns import socket_of
+from supervisor.runtime.turns import Turns
 from units.health import Check, Exec, Http, Tcp
 from units.records import dataclass, replace
 from units.spec import ContainerId
@@ -28,7 +29,9 @@ CONNECTED = frozenset({0, errno.EISCONN})
 UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EAGAIN})
 NOT_IN_A_DRY_RUN = "not run: a command may change something in its container (dry run)"
 EXECS = 2
-"""Commands in flight at once: each costs the engine about 70 ms of CPU, and more of them only wait for each other."""
+"""Commands begun at once: each costs the engine about 70 ms of CPU, and more of them only wait for each other."""
+LONGEST_WAIT = 60.0
+"""Seconds that a check waits for its turn; then it cannot be asked, which is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class Probes:
     def __init__(self, commands: ContainerCommands | None) -> None:
         self._commands = commands
         self._loop = asyncio.get_running_loop()
-        self._execs = asyncio.Semaphore(EXECS)
+        self._turns = Turns(EXECS)
         self._hanging: dict[tuple[ContainerId, str], ExecId] = {}
 
     async def ask(self, check: Check, container: ContainerId, where: ContainerAddress) -> ProbeResult:
@@ -150,8 +153,8 @@ class Probes:
         if self._commands is None:
             return failed(NOT_IN_A_DRY_RUN, "error")
         try:
-            async with asyncio.timeout(check.interval + check.timeout):
-                await self._execs.acquire()
+            async with asyncio.timeout(min(check.interval + check.timeout, LONGEST_WAIT)):
+                turn = await self._turns.take(container)
         except TimeoutError:
             return failed("not run: too many checks run commands at the same time", "error")
         try:
@@ -159,7 +162,7 @@ class Probes:
         except EngineError as error:
             return failed(str(error), "error")
         finally:
-            self._execs.release()
+            turn.give_back()
 
     async def _execute(
         self, commands: ContainerCommands, check: Check, probe: Exec, container: ContainerId

@@ -25,8 +25,15 @@ PAUSES = (0.5, 2.0, 5.0)
 
 
 def unfinished(store: Store) -> dict[str, dict[str, Any]]:
-    """Re-creations that were cut off, by the container's name."""
-    return dict((store.load() or {}).get("recreations") or {})
+    """Re-creations that were cut off, by the container's name: of a file, those that can be finished."""
+    found = (store.load() or {}).get("recreations")
+    if not isinstance(found, dict):
+        return {}
+    return {
+        name: record
+        for name, record in found.items()
+        if isinstance(record, dict) and isinstance(record.get("old"), str) and isinstance(record.get("running"), bool)
+    }
 
 
 class Recreations:

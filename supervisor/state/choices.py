@@ -26,7 +26,7 @@ class Choices:
         self._store = store
         self._in_thread = in_thread
         self._configured = dict(configured)
-        self._saved: dict[str, Any] = store.load() or {}
+        self._saved: dict[str, Any] = _sound(store.load() or {})
         self._turn = asyncio.Lock()
 
     def configure(self, configured: Mapping[Switchable, str]) -> None:
@@ -84,3 +84,21 @@ class Choices:
     async def _save(self, content: dict[str, Any]) -> None:
         await self._in_thread(self._store.save, content)
         self._saved = content
+
+
+INTENT = ("of", "origin", "target", "step")
+
+
+def _sound(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a file makes sense; the rest was never chosen."""
+    choices, intent = saved.get("choices"), saved.get("intent")
+    found: dict[str, Any] = {}
+    if isinstance(choices, dict):
+        found["choices"] = {of: choice for of, choice in choices.items() if _all_text(choice, ("name", "over"))}
+    if _all_text(intent, INTENT):
+        found["intent"] = intent
+    return found
+
+
+def _all_text(value: object, keys: tuple[str, ...]) -> bool:
+    return isinstance(value, dict) and value.keys() == set(keys) and all(isinstance(one, str) for one in value.values())

@@ -14,6 +14,7 @@ from structlog.typing import FilteringBoundLogger
 
 from supervisor.os_errors import cannot
 from supervisor.state.atomic import replace
+from units.bounded import finite
 
 VERSION = 1
 KEPT_CORRUPT = 9
@@ -97,7 +98,7 @@ def encode(state: dict[str, Any]) -> bytes:
 def decode(content: bytes) -> dict[str, Any]:
     """Read a state file's content. Raises CorruptError."""
     try:
-        document = json.loads(content)
+        document = json.loads(content, parse_float=finite, parse_constant=finite)
     except (ValueError, RecursionError) as error:
         raise CorruptError(f"not JSON: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("state"), dict):

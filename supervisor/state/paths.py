@@ -34,7 +34,6 @@ def run_dir(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(environ.get("DOCKWARDEN_RUN_DIR") or RUN_DIR)
 
 
-def engine_url(environ: Mapping[str, str] = os.environ) -> str:
-    """The engine that is meant where none is named; autoheal has a variable of its own for it."""
-    found = environ.get("DOCKER_SOCK") or environ.get("DOCKER_HOST") or DOCKER_URL
-    return found if "://" in found else f"unix://{found}"
+def usable(path: str) -> bool:
+    """Whether a socket is there, and ours to use."""
+    return os.access(path, os.R_OK | os.W_OK)

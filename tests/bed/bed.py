@@ -197,7 +197,7 @@ class Engine:
         with self.log.open("a") as log:
             self.process = self.bed.popen(
                 [self._binaries.dockerd, *self._options()],
-                env={"PATH": self._binaries.path},
+                env=self._binaries.environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -19,8 +19,15 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-SUITES: Mapping[str, str] = {"20.10": "bookworm", "26.1": "trixie"}
+SUITES: Mapping[str, str] = {"20.10": "bookworm", "26.1": "trixie", "28.5": "forky"}
+USUAL = ("20.10", "26.1")
+"""What every test of an engine runs against."""
+NEWER = ("28.5", "28.5-from-1.44")
+"""What the contract runs against besides; the second one serves no API below 1.44, as Docker 29."""
+LOWEST = "-from-"
+"""Parts an engine's version from the lowest API that it is to serve."""
 PACKAGES = ("docker.io", "containerd", "tini")
+MORE_PACKAGES: Mapping[str, tuple[str, ...]] = {"forky": ("tini-static",)}
 """Not runc: a newer release's needs a newer libc, and every engine works with the system's."""
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -38,6 +45,13 @@ class Binaries:
     version: str
     path: str
     """The value of PATH under which dockerd finds itself, its containerd, its shim, and a runc."""
+    lowest_api: str = ""
+    """Empty: its own."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        lowest = {"DOCKER_MIN_API_VERSION": self.lowest_api} if self.lowest_api else {}
+        return {"PATH": self.path, **lowest}
 
     @property
     def dockerd(self) -> str:
@@ -58,19 +72,20 @@ def program(name: str, path: str = SYSTEM_PATH) -> str:
 def default_versions() -> tuple[str, ...]:
     """The engines that tests run against: Debian 12's (else the system's) and Debian 13's."""
     if is_debian():
-        return tuple(SUITES)
+        return USUAL
     return tuple(dict.fromkeys((system_version(), "26.1")))
 
 
 def find(version: str) -> Binaries:
     """Find an engine, downloading it the first time."""
+    version, _, lowest_api = version.partition(LOWEST)
     if system_version() == version:
-        return Binaries(version, SYSTEM_PATH)
+        return Binaries(version, SYSTEM_PATH, lowest_api)
     unpacked = cache_directory() / "engines" / version
     with locked(unpacked.with_suffix(".lock")):
         if not unpacked.exists():
             fetch(version, unpacked)
-    return Binaries(version, path_with(unpacked))
+    return Binaries(version, path_with(unpacked), lowest_api)
 
 
 def path_with(unpacked: Path) -> str:
@@ -120,7 +135,7 @@ def fetch(version: str, target: Path) -> None:
     if not KEYRING.exists():
         raise EngineUnavailableError(f"engine {version}: {KEYRING} is missing (package debian-archive-keyring)")
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        packages = download(suite, Path(scratch) / "apt")
+        packages = download(suite, Path(scratch) / "apt", (*PACKAGES, *MORE_PACKAGES.get(suite, ())))
         root = Path(scratch) / "root"
         for package in packages:
             subprocess.run(["dpkg", "-x", package, root], check=True)
@@ -130,7 +145,7 @@ def fetch(version: str, target: Path) -> None:
         root.rename(target)
 
 
-def download(suite: str, state: Path) -> list[Path]:
+def download(suite: str, state: Path, packages: Sequence[str]) -> list[Path]:
     """Download a release's packages with an apt state of their own."""
     for part in ("state/lists/partial", "cache/archives/partial"):
         (state / part).mkdir(parents=True)
@@ -148,10 +163,10 @@ def download(suite: str, state: Path) -> list[Path]:
     }
     apt = ["apt-get", "-q", *(f"-o{key}={value}" for key, value in settings.items())]
     try:
-        for command in (["update"], ["download", *PACKAGES]):
+        for command in (["update"], ["download", *packages]):
             subprocess.run([*apt, *command], cwd=state, check=True, capture_output=True, text=True)
     except subprocess.CalledProcessError as error:
-        raise EngineUnavailableError(f"cannot download Debian {suite}'s engine: {error.stderr}") from error
+        raise EngineUnavailableError(f"cannot download {packages} of Debian {suite}: {error.stderr}") from error
     return sorted(state.glob("*.deb"))
 
 

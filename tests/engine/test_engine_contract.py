@@ -79,6 +79,8 @@ class Rig(Protocol):
     """An engine under test, and what the world does to it behind its back."""
 
     order: Order
+    version: str
+    """Of the engine: its first two numbers."""
 
     def run(self, main: Callable[[Engine], Coroutine[Any, Any, T]], acts: dict[str, Act]) -> T:
         """Give an engine to ``main``, in which units behave as told."""
@@ -111,6 +113,7 @@ class Rig(Protocol):
 class FakeRig:
     def __init__(self, order: Order) -> None:
         self.order = order
+        self.version = str(order)
         self._archives: dict[str, list[str]] = {}
 
     def run(self, main: Callable[[Engine], Coroutine[Any, Any, T]], acts: dict[str, Act]) -> T:
@@ -169,6 +172,7 @@ class FakeRig:
 class RealRig:
     def __init__(self, engine: BedEngine) -> None:
         self.order: Order = "20.10" if engine.version.startswith("20.") else "26.1"
+        self.version = engine.version
         self._engine = engine
         self._docker = engine.docker
 
@@ -178,6 +182,7 @@ class RealRig:
         async def with_engine() -> T:
             engine = DockerEngine(f"unix://{self._engine.socket}")
             try:
+                await engine.info()  # Each connection begins so: some engines serve no version that others do.
                 return await main(engine)
             finally:
                 await engine.close()
@@ -232,7 +237,8 @@ class RealRig:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kind" in metafunc.fixturenames:
-        versions = metafunc.config.getoption("--engine-version") or engines.default_versions()
+        newer = engines.NEWER if metafunc.config.getoption("--every-engine") else ()
+        versions = metafunc.config.getoption("--engine-version") or (*engines.default_versions(), *newer)
         kinds = ["fake-20.10", "fake-26.1", *(f"real-{version}" for version in versions)]
         metafunc.parametrize("kind", kinds, scope="module")
 
@@ -604,7 +610,7 @@ def test_a_cut_stream_and_a_missing_engine_are_told(rig: Rig) -> None:
         ):
             assert await failure(as_coroutine(call)) is Failure.UNREACHABLE
         await rig.revive_engine()
-        assert (await engine.info()).version.startswith(rig.order)
+        assert (await engine.info()).version.startswith(rig.version)
         assert await failure(engine.start(ContainerId("nobody"))) is Failure.NOT_FOUND
 
     rig.run(main, {})

@@ -1,6 +1,7 @@
 """Real engines that are reached over TLS by the real docker client: who has a certificate gets in, nobody else does."""
 
 import asyncio
+import json
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,10 +15,12 @@ from supervisor.dockerd.tls import certificates
 from supervisor.dockerd.tls.certificates import Pair, Purpose, check_pair
 from supervisor.dockerd.tls.isolated import materialize_apart
 from supervisor.dockerd.tls.settings import DIRECTORY, TlsFiles, TlsSettings
-from tests.bed import engines
+from tests.bed import engines, images
 from tests.bed.bed import Bed, BedError
+from tests.bed.bed import Engine as BedEngine
 from tests.bed.engines import REPOSITORY
 
+IMAGE = "busybox:tls"
 LISTEN = "tcp://127.0.0.1:2376"
 NAMES = ("localhost", "127.0.0.1")
 FILES = TlsFiles(DIRECTORY / "ca.pem", DIRECTORY / "server-cert.pem", DIRECTORY / "server-key.pem")
@@ -29,6 +32,7 @@ class Host:
     def __init__(self, bed: Bed) -> None:
         self.bed = bed
         self.docker = engines.program("docker")
+        self.engine: BedEngine | None = None
 
     def generate(self, *words: str | Path) -> None:
         program: list[str | Path] = [sys.executable, "-m", "supervisor", "tls", "generate", "--ca-dir", DIRECTORY]
@@ -49,7 +53,7 @@ def host(engine_version: str) -> Iterator[Host]:
         host = Host(bed)
         host.generate("--server")
         bed.run(["sh", "-c", "echo 127.0.0.1 localhost wrong.example >/etc/hosts"])
-        bed.engine(engine_version, *FILES.args, "--host", LISTEN).start()
+        host.engine = bed.engine(engine_version, *FILES.args, "--host", LISTEN).start()
         yield host
 
 
@@ -90,6 +94,68 @@ def test_an_engine_under_another_name_is_not_believed(host: Host) -> None:
     code, said = host.call(certs=mine, host="tcp://wrong.example:2376")
     assert code != 0
     assert "certificate is valid for localhost, not wrong.example" in said
+
+
+OURS = """
+import asyncio, json, os, sys
+from supervisor.engine.address import resolve
+from supervisor.engine.docker import DockerEngine
+from supervisor.engine.port import EngineError
+from units.labels import LABEL_UNIT
+
+async def main():
+    engine = DockerEngine(resolve(None, os.environ).address)
+    try:
+        async with asyncio.timeout(30):
+            version = (await engine.info()).version
+            async with engine.events(None) as hand_over:
+                heard = asyncio.Queue()
+                reading = asyncio.ensure_future(hand_over(heard.put_nowait))
+                body = {"Image": sys.argv[1], "Cmd": ["sleep", "9"], "Labels": {LABEL_UNIT: "tls"}}
+                made = await engine.create("tls", json.dumps(body))
+                await engine.start(made)
+                kinds = [(await heard.get()).kind for _ in range(2)]
+                await engine.remove(made)
+                reading.cancel()
+        print(version, *kinds)
+    except EngineError as error:
+        print(error)
+    finally:
+        await engine.close()
+
+import uvloop
+with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    runner.run(main())
+"""
+
+
+def ours(host: Host, certs: Path, url: str = LISTEN) -> str:
+    """What our own adapter has to say."""
+    env = {"DOCKER_HOST": url, "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(certs)}
+    return host.bed.run([sys.executable, "-c", OURS, IMAGE], env=env, cwd=REPOSITORY).stdout.strip()
+
+
+def test_our_own_adapter_gets_in_with_a_certificate(host: Host) -> None:
+    """Calls, the stream and starts; with another CA's certificate, or for another name, it is told why not."""
+    assert host.engine is not None
+    host.engine.docker.load(images.busybox_tar(host.bed.dir / "busybox.tar", IMAGE))
+    mine, theirs = host.bed.dir / "our-adapter", host.bed.dir / "their-adapter"
+    host.generate("--dir", mine)
+    assert ours(host, mine).split()[1:] == ["create", "start"]
+    assert "its certificate is not believed" in ours(host, mine, "tcp://wrong.example:2376")
+    host.generate("--dir", theirs, "--ca-dir", host.bed.dir / "their-ca-2")
+    (theirs / "ca.pem").write_bytes((mine / "ca.pem").read_bytes())
+    assert "127.0.0.1:2376" in ours(host, theirs)
+
+
+def test_the_doctor_gets_in_with_a_certificate(host: Host) -> None:
+    mine = host.bed.dir / "doctor"
+    host.generate("--dir", mine)
+    env = {"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(mine)}
+    asked = [sys.executable, "-m", "supervisor", "doctor", "--json", "--engine", LISTEN]
+    said = json.loads(host.bed.run(asked, env=env, cwd=REPOSITORY, check=False).stdout)
+    assert not [one for one in said["findings"] if one["id"].startswith("DW-E0")]
+    assert said["versions"]["engine"] != "-"
 
 
 def configured(kind: str, kept: Path) -> tuple[TlsSettings, Pair]:

@@ -64,6 +64,12 @@ MAC = {"NetworkingConfig": {"EndpointsConfig": {"n": {"MacAddress": "02:42:ac:11
         ({"HostConfig": {"Mounts": [{"Type": "image"}]}}, "1.45", "1.45"),
         ({"NetworkingConfig": {"EndpointsConfig": {"n": {"GwPriority": 1}}}}, "1.53", "1.48"),
         ({"NetworkingConfig": {"EndpointsConfig": {"n": {}, "m": {}}}}, "1.51", "1.44"),
+        ({"HostConfig": {"Binds": ["/a:/b:ro"]}}, "1.51", "1.44"),
+        ({"HostConfig": {"Binds": ["/a:/b:rslave,ro", "/c:/d"]}}, "1.51", "1.44"),
+        ({"HostConfig": {"Binds": ["/a:/b:ro"]}}, "1.43", "1.43"),
+        ({"HostConfig": {"Binds": ["/ro:/ro", "/a:/b:rw", "v:/ro:z"]}}, "1.51", "1.41"),
+        ({"HostConfig": {"Mounts": [{"Type": "bind", "ReadOnly": True}]}}, "1.51", "1.44"),
+        ({"HostConfig": {"Mounts": [{"Type": "volume", "ReadOnly": True}, None]}}, "1.51", "1.41"),
         (MAC, "1.51", "1.44"),
         (MAC, "1.41", "1.41"),
         ({"Labels": {"x": "GwPriority Annotations"}, "HostConfig": None}, "1.51", "1.41"),
@@ -174,7 +180,7 @@ def test_the_doctor_speaks_it_too(tmp_path: Path) -> None:
 
     async def main(engine: DockerEngine, docker: FakeDocker) -> None:
         docker.add("web")
-        facts = await asyncio.to_thread(engine_facts, engine.url)
+        facts = await asyncio.to_thread(engine_facts, engine.url, {})
         assert facts.reach is Reach.SERVES, facts.said
         assert [found["Name"] for found in facts.containers] == ["/web"]
 

@@ -87,7 +87,7 @@ def test_status_shows_engine_supervisor_and_units(play: Play) -> None:
         code, out, err = await run("status")
         assert (code, err) == (0, "")
         lines = out.splitlines()
-        assert lines[0] == "engine      up, attached, 26.1.5, fake://engine: serving"
+        assert lines[0] == "engine      up, attached, 26.1.5, unix:///fake: serving"
         assert re.fullmatch(rf"supervisor  {VERSION}, pid \d+, for \d s", lines[1])
         assert lines[2] == "units       2 of 2 ready or completed"
         assert lines[4].split() == ["UNIT", "KIND", "STATE", "HEALTH", "RESTARTS", "SINCE", "REASON"]
@@ -267,6 +267,31 @@ def test_a_supervisor_that_hangs_is_told(
         listener.listen()
         assert call(run_dir, "status") == 3
     assert "does not answer within 0.05 s" in capsys.readouterr().err
+
+
+BYTES = "\udcff"
+"""What a shell's $'\\xff' becomes."""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["stop", BYTES], ["start", "--no-wait", BYTES], ["restart", BYTES, "web"], ["reset-failed", BYTES]),
+        *(["why", BYTES], ["wait", BYTES], ["logs", BYTES], ["events", "--unit", BYTES], ["hooks", "enable", BYTES]),
+        *(["console", "enable", BYTES], ["hooks", "test", BYTES], ["hooks", "test", "unit.restarted", "--unit", BYTES]),
+    ],
+    ids=lambda words: " ".join(words[:2]).replace(BYTES, "BYTES"),
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_name_of_bytes_is_told_in_words(play: Play, words: list[str], as_json: bool) -> None:
+    async def scene(run: Stage) -> None:
+        code, out, err = await run(*words, *(["--json"] if as_json else []))
+        assert code != 0 or "hooks" in words
+        assert out or err
+        (out + err).encode()
+        assert "Traceback" not in out + err
+
+    play(scene, spec("web"))
 
 
 @pytest.mark.parametrize(

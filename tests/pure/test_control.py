@@ -407,7 +407,7 @@ def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_client_that_asks_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a request, and answers left unread, do not hold a connection for ever."""
-    monkeypatch.setattr("supervisor.http.control.server.IDLE", 0.1)
+    monkeypatch.setattr("supervisor.http.door.IDLE", 0.1)
 
     async def scene(harness: Harness) -> None:
         half, half_writer = await asyncio.open_unix_connection(str(harness.control.path))

@@ -126,6 +126,10 @@ CASES: dict[str, Callable[[], Facts]] = {
     "DW-E12": holds(host={"LogConfig": {"Type": "json-file", "Config": {"max-file": "2"}}}),
     "DW-E13": engine(info={"Driver": "vfs"}),
     "DW-E14": engine(info={"Warnings": ["WARNING: No swap limit support"]}),
+    "DW-E15": engine(barred=("/info", "/volumes")),
+    "DW-E16": engine(
+        version={"Version": "29.5.0", "ApiVersion": "1.54", "Components": [{"Name": "runc", "Version": "1.1.5"}]}
+    ),
     "DW-S01": supervisor(reach=Reach.REFUSED, held=False, pid_lives=False, status={}),
     "DW-S02": supervisor(reach=Reach.HANGS, status={}),
     "DW-S03": supervisor(reach=Reach.DENIED, held=None, status={}),
@@ -174,6 +178,21 @@ CASES: dict[str, Callable[[], Facts]] = {
     "DW-F03": config("rancher.services.a: link: there is no unit 'b'"),
     "DW-F04": lambda: replace(SOUND, config=ConfigFacts(warnings=(ConfigProblem("f:1", "not acted on"),))),
 }
+
+
+@pytest.mark.parametrize(
+    ("docker", "runc"), [("29.5.0", "1.2.0"), ("29.4.9", "1.1.5"), ("28.5.2", "1.1.5"), ("29.10.0", "1.10.1")]
+)
+def test_a_runc_that_serves_is_no_finding(docker: str, runc: str) -> None:
+    parts = [{"Name": "runc", "Version": runc}, {"Name": "Engine"}, None]
+    assert judge(engine(version={"Version": docker, "ApiVersion": "1.54", "Components": parts})()) == []
+
+
+def test_the_first_cgroup_hierarchy_is_told_once() -> None:
+    """The engine warns of it, too."""
+    warned = engine(info={"Warnings": ["WARNING: Support for cgroup v1 is deprecated and planned to be removed"]})()
+    told = judge(replace(warned, host=replace(SOUND.host, cgroup="v1")))
+    assert [one.id for one in told] == ["DW-K03"]
 
 
 def test_a_sound_host_has_no_findings() -> None:

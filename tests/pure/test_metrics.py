@@ -12,6 +12,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from metrics import Metrics, catalog, page
+from supervisor.engine.access import BARRED
 from supervisor.engine.decode import ACTIONS
 from tests.pure.story import Story, needs, seen, spec
 from units import events as fact
@@ -372,8 +373,10 @@ def test_closed_sets_are_those_of_the_shell() -> None:
     """The stream's kinds are the actions that we ask for, the operations those of the adapter, the outcomes ours."""
     assert (*ACTIONS, "other") == catalog.EVENTS
     adapter = (ROOT / "supervisor/engine/docker.py").read_text()
-    assert {*re.findall(r'self\.(?:_calls\.order|_calls\.act|_on_call|_end)\("(\w+)"', adapter), "other"} == set(catalog.OPERATIONS)
-    assert catalog.OUTCOMES[1:] == tuple(failure.name.lower() for failure in Failure)
+    called = re.findall(r'self\.(?:_calls\.order|_calls\.act|_on_call|_end)\("(\w+)"', adapter)
+    assert {*called, "other"} == set(catalog.OPERATIONS)
+    assert catalog.OUTCOMES[:2] == ("ok", BARRED)
+    assert catalog.OUTCOMES[2:] == tuple(failure.name.lower() for failure in Failure)
 
 
 def test_restarts_outlive_the_supervisor() -> None:

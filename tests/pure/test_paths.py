@@ -2,23 +2,8 @@
 
 from pathlib import Path
 
-import pytest
-
 from supervisor.dockerd.command_line import SYSTEM_DOCKER, USER_DOCKER
 from supervisor.state import paths
-
-
-@pytest.mark.parametrize(
-    ("environ", "url"),
-    [
-        ({}, "unix:///var/run/docker.sock"),
-        ({"DOCKER_HOST": "unix:///x"}, "unix:///x"),
-        ({"DOCKER_SOCK": "/y", "DOCKER_HOST": "unix:///x"}, "unix:///y"),
-        ({"DOCKER_HOST": "tcp://h:1"}, "tcp://h:1"),
-    ],
-)
-def test_the_engine_that_is_meant(environ: dict[str, str], url: str) -> None:
-    assert paths.engine_url(environ) == url
 
 
 def test_the_run_directory_that_is_meant() -> None:

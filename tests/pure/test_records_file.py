@@ -62,8 +62,8 @@ def numbers(records: Sequence[Record]) -> list[int]:
         restarts=st.none() | st.integers(0, 9),
         engine_ns=st.integers(0, 2 * 10**18),
         rule=st.text(),
-        inputs=st.tuples(
-            st.lists(st.text()).map(tuple), st.lists(st.text() | st.integers() | st.floats(0, 1e9)).map(tuple)
+        inputs=st.lists(st.tuples(st.text(), st.text() | st.integers() | st.floats(0, 1e9))).map(
+            lambda pairs: (tuple(name for name, _ in pairs), tuple(value for _, value in pairs))
         ),
         decision=st.integers(0, 10**9),
     )

@@ -59,7 +59,7 @@ class Place:
 
     def page(self) -> StatusPage:
         self.asked += 1
-        context = Context("attached", "fake://engine", lambda instant: 1_800_000_000 + instant, started=1_800_000_000)
+        context = Context("attached", "unix:///fake", lambda instant: 1_800_000_000 + instant, started=1_800_000_000)
         said = [{"check": "live", "outcome": "failed", "output": "password=hunter22", "time": "2026-01-01T00:00:00Z"}]
         return StatusPage(
             world=lambda: self.story.world,

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.engine.docker import socket_path
-from supervisor.engine.fast_client import FastClient, Reply, listen, request, unreachable
+from supervisor.engine.address import Address
+from supervisor.engine.connect import Road, unreachable
+from supervisor.engine.fast_client import EventStream, FastClient, Reply, request
 from supervisor.engine.http1 import LONGEST_HEAD, Lines, Response, WireError
 from supervisor.engine.port import EngineError
 from units.unit import Failure
@@ -132,11 +133,8 @@ def test_it_is_said_why_there_is_no_connection() -> None:
         assert way_out in str(told)
 
 
-@pytest.mark.parametrize("url", ["tcp://1.2.3.4:2375", "/var/run/docker.sock", "", "unix://relative.sock", "unix://"])
-def test_other_urls_are_refused(url: str) -> None:
-    with pytest.raises(EngineError):
-        socket_path(url)
-    assert socket_path("unix:///x.sock") == "/x.sock"
+def road(path: str) -> Road:
+    return Road(Address(path=path))
 
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -196,7 +194,7 @@ def test_calls_share_a_connection(tmp_path: Path) -> None:
     async def main() -> None:
         script = Script(NO_CONTENT, REFUSED, OK)
         async with peer(tmp_path, script) as path:
-            caller = FastClient(path)
+            caller = FastClient(road(path))
             await caller.warm()
             assert await caller.call("POST", "/a", 10) == Reply(204, b"")
             assert await caller.call("POST", "/b", 10) == Reply(400, b"too old")
@@ -221,7 +219,7 @@ def test_a_request_leaves_before_anybody_waits_for_its_answer(tmp_path: Path) ->
             writer.write(NO_CONTENT)
 
         async with peer(tmp_path, serve) as path:
-            caller = FastClient(path)
+            caller = FastClient(road(path))
             await caller.warm()
             asked = caller.ask("POST", "/a", 10)
             await came.wait()
@@ -234,7 +232,7 @@ def test_a_kept_connection_that_was_closed_is_replaced(tmp_path: Path) -> None:
     async def main() -> None:
         script = Script(OK, None, NO_CONTENT)
         async with peer(tmp_path, script) as path:
-            caller = FastClient(path)
+            caller = FastClient(road(path))
             await caller.call("POST", "/a", 10)
             assert await caller.call("POST", "/b", 10) == Reply(204, b"")
             caller.close()
@@ -251,7 +249,7 @@ def test_a_peer_that_breaks_off_is_unreachable(tmp_path: Path, answer: bytes | N
             writer.write(answer or b"")
 
         async with peer(tmp_path, serve) as path:
-            caller = FastClient(path)
+            caller = FastClient(road(path))
             with pytest.raises(EngineError) as caught:
                 await caller.call("POST", "/a", 10)
             assert caught.value.failure is Failure.UNREACHABLE
@@ -269,7 +267,7 @@ def test_a_call_that_is_given_up_closes_its_connection(tmp_path: Path) -> None:
             closed.set()
 
         async with peer(tmp_path, serve) as path:
-            caller = FastClient(path)
+            caller = FastClient(road(path))
             with pytest.raises(TimeoutError):
                 await caller.call("POST", "/a", 0.01)
             await closed.wait()
@@ -281,7 +279,7 @@ def test_more_calls_than_connections_wait_for_their_turn(tmp_path: Path) -> None
     async def main() -> None:
         script = Script(*[NO_CONTENT] * 20)
         async with peer(tmp_path, script) as path:
-            caller = FastClient(path, connections=2)
+            caller = FastClient(road(path), connections=2)
             answers = await asyncio.gather(*(caller.call("POST", f"/{number}", 10) for number in range(20)))
             assert answers == [Reply(204, b"")] * 20
             caller.close()
@@ -305,7 +303,7 @@ def test_the_time_of_a_call_begins_when_it_leaves(tmp_path: Path) -> None:
             writer.write(NO_CONTENT)
 
         async with peer(tmp_path, serve) as path:
-            caller = FastClient(path, connections=1)
+            caller = FastClient(road(path), connections=1)
             first = asyncio.create_task(caller.call("POST", "/a", 30))
             await came.wait()
             second = asyncio.create_task(caller.call("POST", "/b", 0.2))
@@ -319,7 +317,7 @@ def test_the_time_of_a_call_begins_when_it_leaves(tmp_path: Path) -> None:
 def test_nobody_at_the_socket_is_told(tmp_path: Path) -> None:
     async def main() -> None:
         missing = str(tmp_path / "none.sock")
-        for attempt in (FastClient(missing).call("GET", "/", 10), listen(missing)):
+        for attempt in (FastClient(road(missing)).call("GET", "/", 10), road(missing).open(EventStream)):
             with pytest.raises(EngineError, match="does not exist") as caught:
                 await attempt
             assert caught.value.failure is Failure.UNREACHABLE
@@ -338,7 +336,7 @@ def test_a_stream_hands_over_what_has_come(tmp_path: Path) -> None:
             writer.write(chunk(b'{"a":1}\n') + chunk(b'{"b":') + chunk(b"2}\n\n") + chunk(b"{"))
 
         async with peer(tmp_path, serve) as path:
-            listener = await listen(path)
+            listener = await road(path).open(EventStream)
             assert await listener.open("/events") == Reply(200, b"")
             more.set()
             lines: list[bytes] = []
@@ -360,7 +358,7 @@ def test_a_long_line_arrives_whole(tmp_path: Path) -> None:
             await writer.drain()
 
         async with peer(tmp_path, serve) as path:
-            listener = await listen(path)
+            listener = await road(path).open(EventStream)
             await listener.open("/events")
             lines: list[bytes] = []
             with pytest.raises(WireError, match="ended"):
@@ -390,7 +388,7 @@ def test_who_hears_is_told_within_the_tick_and_may_fail(tmp_path: Path) -> None:
 
         more, heard = asyncio.Event(), list[bytes]()
         async with peer(tmp_path, serve) as path:
-            listener = await listen(path)
+            listener = await road(path).open(EventStream)
             await listener.open("/events")
             with pytest.raises(ZeroDivisionError):
                 await listener.hand_over(hear)
@@ -403,7 +401,7 @@ def test_who_hears_is_told_within_the_tick_and_may_fail(tmp_path: Path) -> None:
 def test_a_stream_may_be_refused(tmp_path: Path) -> None:
     async def main() -> None:
         async with peer(tmp_path, Script(REFUSED)) as path:
-            listener = await listen(path)
+            listener = await road(path).open(EventStream)
             assert await listener.open("/events") == Reply(400, b"too old")
             listener.close()
 

@@ -215,7 +215,7 @@ class FakeEngine:
         live_restore: Containers that outlived an engine live on with the next one.
     """
 
-    url = "fake://engine"
+    url = "unix:///fake"
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from supervisor.app import Host
 from supervisor.config.settings import Settings
+from supervisor.engine.address import Address
 from supervisor.engine.calls import OnCall
 from supervisor.engine.port import Engine, UserEngine
 from supervisor.logs.pipeline import Pipeline
@@ -82,8 +83,8 @@ class Machine:
             log_level="error" if watching else "info",
         )
 
-    def _give_engine(self, url: str, *, on_call: OnCall, **_: Any) -> Engine:
-        assert url == self.engine.url
+    def _give_engine(self, where: Address, *, on_call: OnCall, **_: Any) -> Engine:
+        assert where.url == self.engine.url
         if isinstance(self.engine, FakeEngine):
             self.engine.on_call = on_call
         return self.engine

@@ -6,19 +6,14 @@ does not answer gives no findings about containers.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from supervisor.cli.doctor import host_checks, unit_checks
+from supervisor.cli.doctor import engine_checks, host_checks, unit_checks
 from supervisor.cli.doctor.facts import CheckRow, Facts, Finding, Hit, Severity, SupervisorFacts
 from supervisor.cli.doctor.inspect_helpers import (
     elsewhere,
-    host_config,
-    labels_of,
-    listed,
     mapping_of,
-    name_of,
 )
-from supervisor.engine.api_version import API, too_old
 from supervisor.http.reach import Reach
 
 FEWEST_FILES = 1024
@@ -34,70 +29,6 @@ def examine(facts: Facts, rows: Sequence[CheckRow] | None = None) -> list[Findin
     ]
     order = list(Severity)
     return sorted(found, key=lambda one: (order.index(one.severity), one.id, one.place, one.what))
-
-
-# The engine.
-
-
-def _reached(*reaches: Reach) -> Callable[[Facts], Iterator[Hit]]:
-    def look(facts: Facts) -> Iterator[Hit]:
-        if facts.engine.reach in reaches:
-            yield facts.engine.url, facts.engine.said
-
-    return look
-
-
-def _old_engine(facts: Facts) -> Iterator[Hit]:
-    if facts.engine.version:
-        highest = str(facts.engine.version.get("ApiVersion", ""))
-        if too_old(highest):
-            yield facts.engine.url, f"it serves API {highest or '?'} at most, and {API} is needed"
-
-
-def _mute(facts: Facts) -> Iterator[Hit]:
-    if facts.engine.mute:
-        yield facts.engine.url, f"inspect of {listed(facts.engine.mute)} timed out; others were answered"
-
-
-def _no_dockerd(facts: Facts) -> Iterator[Hit]:
-    if facts.host.boots_engine and facts.host.dockerd is None:
-        yield "PATH", "System Docker is to be started, and dockerd not found"
-
-
-def _no_live_restore(facts: Facts) -> Iterator[Hit]:
-    if facts.engine.info.get("LiveRestoreEnabled") is False and _is_system_docker(facts):
-        yield facts.engine.url, "live-restore is off: all units stop whenever the engine stops or is upgraded"
-
-
-def _is_system_docker(facts: Facts) -> bool:
-    """Whether the engine runs units of ``boot``. On a host that is only watched the operator configures it."""
-    return any(labels_of(one).get("dockwarden.unit") for one in facts.engine.containers)
-
-
-def _endless_logs(facts: Facts) -> Iterator[Hit]:
-    endless = []
-    for one in facts.engine.containers:
-        log = mapping_of(host_config(one).get("LogConfig"))
-        if log.get("Type") == "json-file" and not mapping_of(log.get("Config")).get("max-size"):
-            endless.append(name_of(one))
-    if endless:
-        yield listed(endless), "its log (json-file) has no max-size and grows until the disk is full"
-
-
-def _engine_warnings(facts: Facts) -> Iterator[Hit]:
-    for said in facts.engine.info.get("Warnings") or ():
-        # These two have a row each.
-        if "memory limit" not in str(said) and "IPv4 forwarding" not in str(said):
-            yield facts.engine.url, str(said).removeprefix("WARNING: ")
-
-
-def _storage_driver(facts: Facts) -> Iterator[Hit]:
-    driver = facts.engine.info.get("Driver")
-    if driver in {"vfs", "aufs", "devicemapper", "overlay"}:
-        yield facts.engine.url, f"its storage driver is {driver}"
-
-
-# The supervisor.
 
 
 def _no_supervisor(facts: Facts) -> Iterator[Hit]:
@@ -189,42 +120,66 @@ _E, _W, _N = Severity.ERROR, Severity.WARNING, Severity.NOTE
 _AT_ENGINE = "start it (systemctl start docker, or dockwarden boot), or name another socket with --engine"
 
 TABLE: tuple[CheckRow, ...] = (
-    CheckRow("DW-E01", _E, "the engine's socket is missing", _reached(Reach.MISSING), _AT_ENGINE),
+    CheckRow("DW-E01", _E, "the engine's socket is missing", engine_checks.reached(Reach.MISSING), _AT_ENGINE),
     CheckRow(
-        *("DW-E02", _E, "the engine's socket path is not a socket", _reached(Reach.NO_SOCKET)),
+        *("DW-E02", _E, "the engine's socket path is not a socket", engine_checks.reached(Reach.NO_SOCKET)),
         "remove it (a mount of a missing socket makes a directory), and restart the engine",
     ),
-    CheckRow("DW-E03", _E, "permission denied on the engine's socket", _reached(Reach.DENIED), "run as root (sudo)"),
-    CheckRow("DW-E04", _E, "nothing listens on the engine's socket", _reached(Reach.REFUSED), _AT_ENGINE),
     CheckRow(
-        *("DW-E05", _E, "the engine hangs", _reached(Reach.HANGS)),
+        "DW-E03",
+        _E,
+        "permission denied on the engine's socket",
+        engine_checks.reached(Reach.DENIED),
+        "run as root (sudo)",
+    ),
+    CheckRow("DW-E04", _E, "nothing listens on the engine's socket", engine_checks.reached(Reach.REFUSED), _AT_ENGINE),
+    CheckRow(
+        *("DW-E05", _E, "the engine hangs", engine_checks.reached(Reach.HANGS)),
         "see its log; with live-restore containers survive its restart: kill -9 its pid and start it",
     ),
     CheckRow(
-        *("DW-E06", _E, "what answers on the engine's socket is not an engine", _reached(Reach.NONSENSE)),
+        *("DW-E06", _E, "what answers on the engine's socket is not an engine", engine_checks.reached(Reach.NONSENSE)),
         "name the engine's own socket with --engine",
     ),
     CheckRow(
-        *("DW-E07", _E, "the engine's URL is not supported", _reached(Reach.NO_URL)),
-        "name a socket: --engine unix:///var/run/docker.sock",
+        *("DW-E07", _E, "the engine's address cannot be used", engine_checks.reached(Reach.NO_URL)),
+        "name it with --engine: unix:///var/run/docker.sock, or tcp://host:port",
     ),
-    CheckRow("DW-E08", _E, "the engine is too old", _old_engine, "install Docker 20.10 or later"),
+    CheckRow("DW-E08", _E, "the engine is too old", engine_checks.old_engine, "install Docker 20.10 or later"),
     CheckRow(
-        *("DW-E09", _E, "the engine hangs on one container", _mute),
+        *("DW-E09", _E, "the engine hangs on one container", engine_checks.mute),
         "end that container's shim (ps -ef | grep its id), or restart the engine",
     ),
     CheckRow(
-        "DW-E10", _E, "dockerd not found", _no_dockerd, "install Docker, or attach to a running engine (boot --engine)"
+        "DW-E10",
+        _E,
+        "dockerd not found",
+        engine_checks.no_dockerd,
+        "install Docker, or attach to a running engine (boot --engine)",
     ),
     CheckRow(
-        "DW-E11", _W, "live-restore is off: units stop with the engine", _no_live_restore, 'set "live-restore": true'
+        "DW-E11",
+        _W,
+        "live-restore is off: units stop with the engine",
+        engine_checks.no_live_restore,
+        'set "live-restore": true',
     ),
     CheckRow(
-        *("DW-E12", _W, "container log without a size limit", _endless_logs),
+        *("DW-E12", _W, "container log without a size limit", engine_checks.endless_logs),
         'set "log-opts": {"max-size": "25m"} in daemon.json, and re-create the container',
     ),
-    CheckRow("DW-E13", _W, "deprecated storage driver", _storage_driver, "move to overlay2"),
-    CheckRow("DW-E14", _N, "the engine reports a warning", _engine_warnings, "see the engine's documentation"),
+    CheckRow("DW-E13", _W, "deprecated storage driver", engine_checks.storage_driver, "move to overlay2"),
+    CheckRow(
+        "DW-E14", _N, "the engine reports a warning", engine_checks.engine_warnings, "see the engine's documentation"
+    ),
+    CheckRow(
+        *("DW-E15", _N, "a proxy before the engine refuses what the doctor asks", engine_checks.barred),
+        "what could not be asked was not checked; allow it, or name the engine's own socket with --engine",
+    ),
+    CheckRow(
+        *("DW-E16", _E, "runc is too old for the engine", engine_checks.old_runc),
+        "install runc 1.2 or later, and restart the engine",
+    ),
     CheckRow(
         *("DW-S01", _E, "no supervisor runs", _no_supervisor),
         "start it (dockwarden boot or dockwarden watch), or name another --run-dir",

@@ -5,6 +5,7 @@ problem of the host; facts that could not be collected are left out.
 """
 
 import argparse
+import os
 import platform
 import re
 import resource
@@ -34,8 +35,7 @@ class DoctorScope:
 def gather(wanted: DoctorScope) -> Facts:
     """All facts; takes at most about 20 s when everything hangs, and a fraction of one when nothing does."""
     supervisor = supervisor_facts(wanted.run_dir)
-    url = wanted.engine or _engine_of(supervisor, wanted)
-    engine = engine_facts(url)
+    engine = engine_facts(wanted.engine or _engine_of(supervisor, wanted), os.environ)
     booting = bool(wanted.config) or _mode(supervisor) == "embedded"
     state_dir = wanted.state_dir or _state_dir(supervisor, booting=booting)
     directories = [("run directory", wanted.run_dir), ("state directory", state_dir)]
@@ -51,14 +51,14 @@ def gather(wanted: DoctorScope) -> Facts:
     )
 
 
-def _engine_of(supervisor: SupervisorFacts, wanted: DoctorScope) -> str:
-    """The engine's URL: from the supervisor, else its command line, else whether this host boots an engine."""
+def _engine_of(supervisor: SupervisorFacts, wanted: DoctorScope) -> str | None:
+    """The engine's URL: from the supervisor, else whether this host boots an engine; else the environment says it."""
     told = supervisor.status.get("engine")
     if isinstance(told, dict) and told.get("url"):
         return str(told["url"])
     if wanted.config:
         return paths.SYSTEM_DOCKER_URL
-    return paths.engine_url()
+    return None
 
 
 def _mode(supervisor: SupervisorFacts) -> str:

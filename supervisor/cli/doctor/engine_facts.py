@@ -8,32 +8,37 @@ from typing import Any
 from urllib.parse import quote
 
 from supervisor.cli.doctor.facts import EngineFacts
+from supervisor.engine.address import Address, AddressError, resolve
 from supervisor.engine.api_version import speech
 from supervisor.http.client import BudgetClient, UnansweredError
 from supervisor.http.reach import Reach
 from supervisor.logs.timestamps import started
+from supervisor.state.paths import usable
 
 MOST = 500
 """Containers that are looked at."""
 
 
-def engine_facts(url: str) -> EngineFacts:
-    path = Path(url.removeprefix("unix://"))
-    if not path.is_absolute():
-        return EngineFacts(url, Reach.NO_URL, "only unix sockets are supported")
-    engine = BudgetClient(path)
+def engine_facts(named: str | None, environ: Mapping[str, str]) -> EngineFacts:
     try:
-        engine.raw("/_ping")
-        version = engine.get("/version")
+        address = resolve(named, environ, usable).address
+        engine = _client(address)
+    except AddressError as error:
+        return EngineFacts(named or "", Reach.NO_URL, str(error))
+    url = address.url
+    through = _Through(engine)
+    try:
+        through.ask("/_ping", json=False)
+        version = through.ask("/version")
         spoken = f"/v{_speaks(version)}"
         asked = time.time()
-        info = engine.get(f"{spoken}/info")
+        info = through.ask(f"{spoken}/info")
         answered = time.time()
     except UnansweredError as error:
         return EngineFacts(url, error.reach, error.said)
     if not isinstance(version, dict) or not isinstance(info, dict):
         return EngineFacts(url, Reach.NONSENSE, "the answer is not a Docker engine's")
-    seen, mute = _containers(engine, spoken)
+    seen, mute = _containers(engine, spoken, through.barred)
     stamp = started(info.get("SystemTime"))
     # Within the call it may have looked at its clock at any time.
     ahead = 0.0 if asked <= stamp <= answered else stamp - (answered if stamp > answered else asked)
@@ -44,9 +49,40 @@ def engine_facts(url: str) -> EngineFacts:
         info=info,
         containers=seen,
         mute=mute,
-        unnamed_volumes=_unnamed(engine, spoken),
+        unnamed_volumes=_unnamed(engine, spoken, through.barred),
+        barred=tuple(dict.fromkeys(through.barred)),
         ahead=ahead if stamp else None,
     )
+
+
+class _Through:
+    """Asks what a proxy may refuse: then the answer is empty, and the call is remembered."""
+
+    def __init__(self, engine: BudgetClient) -> None:
+        self._engine = engine
+        self.barred: list[str] = []
+
+    def ask(self, asked: str, *, json: bool = True) -> Any:
+        """Raises UnansweredError for everything else."""
+        try:
+            return self._engine.get(asked) if json else self._engine.raw(asked)
+        except UnansweredError as error:
+            if error.reach is not Reach.BARRED:
+                raise
+            self.barred.append(re.sub(r"^/v[0-9.]+(?=/)", "", asked))
+            return {}
+
+
+def _client(address: Address) -> BudgetClient:
+    """Raises AddressError."""
+    if address.path:
+        return BudgetClient(Path(address.path))
+    tls = None
+    if address.tls is not None:
+        from supervisor.engine.connect import trust  # noqa: PLC0415 - brings ssl and asyncio
+
+        tls = trust(address.tls)
+    return BudgetClient((address.host, address.port), base=address.base, tls=tls)
 
 
 def _speaks(version: Any) -> str:
@@ -54,11 +90,16 @@ def _speaks(version: Any) -> str:
     return speech(str(told.get("MinAPIVersion") or ""), str(told.get("ApiVersion") or "")).calls
 
 
-def _containers(engine: BudgetClient, spoken: str) -> tuple[tuple[Mapping[str, Any], ...], tuple[str, ...]]:
+def _containers(
+    engine: BudgetClient, spoken: str, barred: list[str]
+) -> tuple[tuple[Mapping[str, Any], ...], tuple[str, ...]]:
     """The containers that could be inspected, and the names of those that timed out."""
     try:
         rows = engine.get(f"{spoken}/containers/json?all=1")
-    except UnansweredError:
+    except UnansweredError as error:
+        if error.reach is Reach.BARRED:
+            barred.append("/containers/json")
+            return (), ()
         return (), ("the list of containers",)
     seen: list[Mapping[str, Any]] = []
     mute: list[str] = []
@@ -67,17 +108,23 @@ def _containers(engine: BudgetClient, spoken: str) -> tuple[tuple[Mapping[str, A
             found = engine.get(f"{spoken}/containers/{quote(str(row['Id']))}/json", 2.0)
             seen.append({**found, "started": started(found["State"]["StartedAt"])})
         except UnansweredError as error:
-            if error.reach is Reach.HANGS:  # Else it has gone meanwhile.
+            if error.reach is Reach.BARRED:
+                barred.append("/containers/*/json")
+            elif error.reach is Reach.HANGS:  # Else it has gone meanwhile.
                 mute.append(str((row.get("Names") or [row["Id"][:12]])[0]).lstrip("/"))
         except (KeyError, TypeError):
             continue
     return tuple(seen), tuple(mute)
 
 
-def _unnamed(engine: BudgetClient, spoken: str) -> tuple[str, ...]:
+def _unnamed(engine: BudgetClient, spoken: str, barred: list[str]) -> tuple[str, ...]:
     try:
         answer = engine.get(f"{spoken}/volumes?filters=" + quote('{"dangling":["true"]}'))
         names = [str(one["Name"]) for one in answer.get("Volumes") or ()]
-    except (UnansweredError, AttributeError, KeyError, TypeError):
+    except UnansweredError as error:
+        if error.reach is Reach.BARRED:
+            barred.append("/volumes")
+        return ()
+    except (AttributeError, KeyError, TypeError):
         return ()
     return tuple(name for name in names if re.fullmatch("[0-9a-f]{64}", name))

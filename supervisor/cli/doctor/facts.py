@@ -29,6 +29,8 @@ class EngineFacts:
     """Each as an inspect shows it."""
     mute: tuple[str, ...] = ()
     """Containers that the engine did not answer about in time."""
+    barred: tuple[str, ...] = ()
+    """Calls that a proxy before it refused."""
     unnamed_volumes: tuple[str, ...] = ()
     """Volumes without a name of their own that no container uses."""
     ahead: float | None = None

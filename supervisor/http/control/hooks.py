@@ -22,7 +22,7 @@ class HookRoutes:
         return (
             Route("GET", "/v1/hooks", self._list),
             Route("POST", "/v1/hooks/reload", self._reload),
-            Route("POST", "/v1/hooks/test/{event}", self._test),
+            Route("POST", "/v1/hooks/test/{event}", self._test, frozenset({"unit"})),
             Route("POST", "/v1/hooks/enable/{name}", self._enable),
             Route("POST", "/v1/hooks/disable/{name}", self._disable),
         )

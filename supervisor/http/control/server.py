@@ -24,7 +24,7 @@ from supervisor.http.server import (
     Route,
     StreamResponse,
     address,
-    match,
+    find,
 )
 from supervisor.journal.journal import Journal
 from supervisor.os_errors import reason
@@ -39,8 +39,6 @@ CLIENTS = 256
 """Concurrent requests; further ones are refused with 503."""
 GUESTS = 128
 """Of these, read-only ones, so that they cannot block clients with full access."""
-IDLE = 10.0
-"""Seconds a connection may exist without a whole request on it."""
 API = "supervisor.http.control.routes"
 """Loading it takes 20 ms, in a thread of its own, so that restarts do not wait for it."""
 
@@ -74,7 +72,6 @@ class ControlServer:
         self._closing = asyncio.Event()
         self._servers: list[HttpServer] = []
         self._files: dict[Path, int] = {}
-        self._sweeper: asyncio.Task[None] | None = None
 
     def observe(self, entry: Entry, moment: Moment, reaction: Reaction) -> None:
         if self._api is not None:
@@ -105,7 +102,6 @@ class ControlServer:
         except BaseException:
             await self.close()
             raise
-        self._sweeper = asyncio.create_task(self._sweep(), name="control-sweeper")
 
     async def close(self) -> None:
         """End all streams and waits, and remove the sockets. Idempotent."""
@@ -113,9 +109,6 @@ class ControlServer:
         if self._api is not None:
             self._api.close()
         self._journal.close()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            self._sweeper = None
         # First the names, so that no client connects while the present ones are disconnected.
         for path, inode in self._files.items():
             with suppress(OSError):
@@ -141,25 +134,12 @@ class ControlServer:
             guard,
             grace=1.0,
             handler_cancellation=True,
-            keepalive_timeout=IDLE,
             lingering_time=0.5,
             max_line_size=4096,
             max_field_size=4096,
         )
         self._servers.append(server)
         return server
-
-    async def _sweep(self) -> None:
-        """Disconnect clients that send half a request, or do not read the answer."""
-        known: set[object] = set()
-        while True:
-            await asyncio.sleep(IDLE)
-            connections = (one for server in self._servers for one in server.connections)
-            idle = {one for one in connections if one.transport not in self._busy}
-            for connection in idle & known:
-                if (transport := getattr(connection, "transport", None)) is not None:
-                    transport.abort()
-            known = set(idle)
 
     # What every request goes through.
 
@@ -176,7 +156,7 @@ class ControlServer:
                 await asyncio.to_thread(import_module, API)
                 if self._closing.is_set():
                     return refuse(503, "the supervisor is ending", "check whether the host is shutting down")
-            route, taken = match(self.api.routes, request.method, request.rel_url.raw_path)
+            route, taken = find(self.api.routes, request)
             if route.method == "GET":
                 return await route.handler(request, taken)
             return await self._audited(request, route, taken)
@@ -184,7 +164,7 @@ class ControlServer:
             return refuse(refusal.code, str(refusal), refusal.hint)
         except NoRouteError as error:
             allowed = {"Allow": ", ".join(error.allowed)} if error.allowed else None
-            return refuse(error.code, str(error), "docs/reference/control.md lists the paths", allowed)
+            return refuse(error.code, str(error), "docs/reference/control.md lists paths and parameters", allowed)
         finally:
             self._busy.discard(transport)
 

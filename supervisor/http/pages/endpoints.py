@@ -108,11 +108,11 @@ async def serve_pages(
 
     async def answer(request: BaseRequest) -> StreamResponse:
         try:
-            handler, taken = find(table, request.method, request.rel_url.raw_path)
+            route, taken = find(table, request)
         except NoRouteError as error:
             allowed = {"Allow": ", ".join(error.allowed)} if error.allowed else {}
             return Response(text=f"{error}\n", status=error.code, headers=allowed)
-        return await handler(request, taken)
+        return await route.handler(request, taken)
 
     server = Pages(answer, once)
     try:
@@ -196,10 +196,10 @@ def page_routes(page: LazyPage, *, loopback: bool) -> tuple[Route, ...]:
         return await guarded(_document)(request, taken)
 
     return (
-        Route("GET", "/", root),
+        Route("GET", "/", root, frozenset({"unit"})),
         Route("GET", "/live", guarded(_follow)),
         Route("GET", "/units/{name}", guarded(_unit)),
-        Route("GET", "/graph.svg", guarded(_graph)),
+        Route("GET", "/graph.svg", guarded(_graph), frozenset({"page"})),
         *(Route("GET", f"/{name}", guarded(_file)) for name in ("page.js", "page.css", "icon.svg")),
     )
 

@@ -1,0 +1,78 @@
+"""A host finds its engine at the start, or says why not; what the environment says in vain is named, once."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import LogCapture
+
+from supervisor.app import find_engine
+from supervisor.engine.docker import DockerEngine
+from supervisor.engine.port import EngineError
+from supervisor.logs.pipeline import Pipeline
+from supervisor.mode import Options, Outside
+from supervisor.preflight import BootError, Exit
+from supervisor.watch_app import options_from, watch_mode
+
+
+def logger() -> tuple[LogCapture, Any]:
+    captured = LogCapture()
+    return captured, structlog.wrap_logger(None, processors=[captured], wrapper_class=structlog.BoundLogger)
+
+
+@pytest.mark.parametrize("named", ["ssh://host", "nonsense://x", "unix://relative", "tcp://h:0"])
+def test_what_is_no_engine_ends_the_start(named: str) -> None:
+    with pytest.raises(BootError, match="--engine: ") as refused:
+        find_engine(named, {}, logger()[1])
+    assert refused.value.code == Exit.ENGINE
+
+
+def test_a_socket_that_is_not_ours_ends_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.sock").touch()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(BootError, match="permission denied") as refused:
+        find_engine(f"unix://{tmp_path}/x.sock", {}, logger()[1])
+    assert refused.value.code == Exit.PERMISSION
+    assert find_engine(f"unix://{tmp_path}/coming.sock", {}, logger()[1]).path == f"{tmp_path}/coming.sock"
+
+
+def test_certificates_that_are_missing_end_the_start(tmp_path: Path) -> None:
+    """As for any other address that can never be reached."""
+    environ = {"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(tmp_path)}
+    address = find_engine("tcp://h", environ, logger()[1])
+
+    async def make() -> None:
+        DockerEngine(address)
+
+    with pytest.raises(EngineError, match=r"ca\.pem: No such file"):
+        asyncio.run(make())
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({}, []),
+        ({"CURL_TIMEOUT": "", "APPRISE_URL": ""}, []),
+        ({"CURL_TIMEOUT": "30", "APPRISE_URL": "x", "DOCKER_HOST": "tcp://h"}, ["APPRISE_URL", "CURL_TIMEOUT"]),
+        (
+            {"DOCKER_SOCK": "tcp://h", "DOCKER_HOST": "tcp://g", "AUTOHEAL_INTERVAL": "5"},
+            ["AUTOHEAL_INTERVAL", "DOCKER_HOST"],
+        ),
+        ({"DOCKER_HOST": "tcp://h", "DOCKER_CERT_PATH": "/c"}, ["DOCKER_CERT_PATH"]),
+    ],
+)
+def test_variables_that_mean_nothing_are_named_at_the_start(
+    tmp_path: Path, environ: Mapping[str, str], named: list[str]
+) -> None:
+    captured, log = logger()
+    host = Options(config=(), engine=None, state_dir=tmp_path, run_dir=None)
+    wanted = options_from(host, environ, everything=False, dry=False)
+    mode = watch_mode(wanted, Outside(environ=environ), log, Pipeline(()))
+    told = [line for line in captured.entries if line["event"] == "variable.unused"]
+    assert sorted(line["variable"] for line in told) == named
+    assert all(line["reason"] and line["log_level"] == "warning" for line in told)
+    assert mode.url == ("tcp://h:2375" if environ.get("DOCKER_HOST") or environ.get("DOCKER_SOCK") else mode.url)
