@@ -2,6 +2,7 @@
 
 import http.client
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 
@@ -11,13 +12,13 @@ from tests.chaos.kinds import KINDS, Kind, Shape
 from tests.chaos.ledger import Ledger, Of, Wish
 from tests.chaos.plan import Injection
 from tests.chaos.proxy import Lie
-from tests.chaos.scene import Scene
+from tests.chaos.scene import DATA_SIZE, STATE_SIZE, Scene
 from tests.chaos.user_injections import USER_STRIKES
 
 Strike = Callable[[Scene, Ledger, Injection], str]
 """Makes it happen, and says what became of it."""
 
-CALM_WITHIN = 120.0
+CALM_WITHIN = 60.0
 """Seconds after which an outage is over for the ledger, whatever the supervisor says."""
 ENGINE_PAUSE = 1.0
 """Seconds until whoever looks after a dead engine starts it again."""
@@ -26,6 +27,7 @@ ENGINE_TRIES = 5
 GONE = 404
 DONE, SAME = 204, 304
 STOP_TIMEOUT = 5
+AN_HOUR = 3600
 NOBODY = "nobody there"
 
 
@@ -33,7 +35,7 @@ def strike(scene: Scene, ledger: Ledger, injection: Injection) -> None:
     """Make it happen, and write down what became of it."""
     try:
         ledger.note(injection, STRIKES[injection.kind](scene, ledger, injection))
-    except (OSError, http.client.HTTPException, BedError, AssertionError) as error:
+    except (OSError, http.client.HTTPException, subprocess.SubprocessError, BedError, AssertionError) as error:
         ledger.note(injection, f"could not be carried out: {error!r}")
         ledger.faults.append(f"{injection}: {error!r}")
 
@@ -50,6 +52,8 @@ def wait_until_calm(scene: Scene) -> None:
 
 def kill(scene: Scene, ledger: Ledger, injection: Injection) -> str:
     found = scene.runs()[injection.unit]
+    if scene.hands_on[injection.unit].locked():
+        ledger.blur(injection.unit)  # A person's command may end the same run.
     if not found or not processes.killed(found[0]):
         return NOBODY
     ledger.did(injection.unit, injection.kind)
@@ -73,6 +77,8 @@ def kill_engine(scene: Scene, ledger: Ledger, _injection: Injection) -> str:
             return NOBODY
         if not scene.plan.live_restore:
             ledger.blur()
+        if scene.plan.shape is Shape.WATCH:
+            ledger.forget_stops()
         with ledger.outage(Of.ENGINE):
             processes.killed(daemon)
             if scene.plan.shape is not Shape.EMBEDDED:
@@ -133,6 +139,7 @@ def freeze_daemon(name: str) -> Strike:
             processes.send(daemon, signal.SIGSTOP)
             time.sleep(injection.lasts)
             went_on = processes.send(daemon, signal.SIGCONT)
+            scene.wake_engine()
             wait_until_calm(scene)
         return "went on" if went_on else "gone meanwhile"
 
@@ -140,13 +147,13 @@ def freeze_daemon(name: str) -> Strike:
 
 
 def freeze_supervisor(scene: Scene, ledger: Ledger, injection: Injection) -> str:
-    process = scene.supervisor()
-    if process is None:
+    process = scene.host.process
+    if process is None or process.poll() is not None:
         return NOBODY
     with ledger.outage(Of.SUPERVISOR):
-        processes.send(process, signal.SIGSTOP)
+        process.send_signal(signal.SIGSTOP)
         time.sleep(injection.lasts)
-        processes.send(process, signal.SIGCONT)
+        process.send_signal(signal.SIGCONT)
         wait_until_calm(scene)
     return "went on"
 
@@ -164,6 +171,8 @@ def start(scene: Scene, ledger: Ledger, injection: Injection) -> str:
     with scene.hands_on[injection.unit]:
         status = asked(scene, ledger, injection, "/start")
         if status == DONE:
+            if ledger.accounts[injection.unit].wish is Wish.RUNS:
+                ledger.blur(injection.unit)  # It was down for a moment, and would have been started anyway.
             ledger.did(injection.unit, injection.kind)
             ledger.wish(injection.unit, Wish.RUNS)
         return f"{status}"
@@ -216,6 +225,8 @@ def rename(scene: Scene, ledger: Ledger, injection: Injection) -> str:
 def remove(scene: Scene, ledger: Ledger, injection: Injection) -> str:
     unit = injection.unit
     with scene.hands_on[unit]:
+        if ledger.accounts[unit].wish is not Wish.RUNS and scene.plan.shape is not Shape.WATCH:
+            return "stopped, so left alone"
         status, _ = scene.person().delete(f"/containers/{unit}?force=1")
         if status == DONE:
             ledger.did(unit, injection.kind)
@@ -244,15 +255,15 @@ def _lie(scene: Scene, injection: Injection) -> None:
     scene.proxy().tell(Lie.NONE)
 
 
-def fill(scene: Scene, directory: str, injection: Injection) -> None:
+def fill(scene: Scene, directory: str, megabytes: int, injection: Injection) -> None:
     name = f"{directory}/full-{injection.at}"
-    scene.bed.run(["dd", "if=/dev/zero", f"of={name}", "bs=1M", "count=4096"], check=False)
+    scene.bed.run(["dd", "if=/dev/zero", f"of={name}", "bs=1M", f"count={megabytes}"], check=False)
     time.sleep(injection.lasts)
     scene.bed.run(["rm", "-f", name])
 
 
 def state_full(scene: Scene, _ledger: Ledger, injection: Injection) -> str:
-    fill(scene, scene.state, injection)
+    fill(scene, scene.state, STATE_SIZE, injection)
     return "emptied again"
 
 
@@ -267,7 +278,7 @@ def state_read_only(scene: Scene, _ledger: Ledger, injection: Injection) -> str:
 
 def engine_full(scene: Scene, ledger: Ledger, injection: Injection) -> str:
     with ledger.outage(Of.ENGINE):
-        fill(scene, str(scene.data_root), injection)
+        fill(scene, str(scene.data_root), DATA_SIZE, injection)
         wait_until_calm(scene)
     return "emptied again"
 
@@ -276,6 +287,16 @@ def reload(scene: Scene, ledger: Ledger, _injection: Injection) -> str:
     ledger.blur(scene.changed)
     scene.reload()
     return f"change {scene.changes}"
+
+
+def clock(scene: Scene, ledger: Ledger, injection: Injection) -> str:
+    """What is stamped meanwhile is an hour old, or comes from the future."""
+    with ledger.outage(Of.ENGINE):
+        scene.clock().jump(AN_HOUR)
+        time.sleep(injection.lasts)
+        ahead = scene.clock().jump(-AN_HOUR)
+        wait_until_calm(scene)
+    return f"{ahead} s ahead now"
 
 
 STRIKES: dict[Kind, Strike] = {
@@ -303,5 +324,6 @@ STRIKES: dict[Kind, Strike] = {
     Kind.STATE_READ_ONLY: state_read_only,
     Kind.ENGINE_FULL: engine_full,
     Kind.RELOAD: reload,
+    Kind.CLOCK: clock,
     **USER_STRIKES,
 }

@@ -42,6 +42,7 @@ class Kind(StrEnum):
     STATE_READ_ONLY = "state-read-only"
     ENGINE_FULL = "engine-full"
     RELOAD = "reload"
+    CLOCK = "clock"
     KILL_USER_ENGINE = "kill-user-engine"
     KILL_USER_CONTAINERD = "kill-user-containerd"
     FREEZE_USER_ENGINE = "freeze-user-engine"
@@ -100,6 +101,7 @@ KINDS: dict[Kind, About] = {
     Kind.STATE_READ_ONLY: About("the state directory is read-only", lasts=(2, 8)),
     Kind.ENGINE_FULL: About("the engine's disk is full", lasts=(2, 8), outage=True),
     Kind.RELOAD: About("a changed configuration and SIGHUP", BOOTS),
+    Kind.CLOCK: About("the supervisor's clock jumps an hour ahead, then back", lasts=(2, 20), outage=True, weight=1),
     Kind.KILL_USER_ENGINE: About("SIGKILL to the user's dockerd", USER),
     Kind.KILL_USER_CONTAINERD: About("SIGKILL to its containerd", USER),
     Kind.FREEZE_USER_ENGINE: About("SIGSTOP to the user's dockerd, then SIGCONT", USER, lasts=(5, 40)),

@@ -3,15 +3,22 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
 from tests.chaos.kinds import Kind
 from tests.chaos.plan import Injection
 
+SOON = 2.0
+"""Seconds within which two things may have ended one and the same run."""
+Say = Callable[[str], None]
 MARGIN = 3.0
 """Seconds before and after an outage in which what happens to a unit may be told late, or as something else."""
+
+
+def silent(_line: str) -> None:
+    """Nobody listens."""
 
 
 class Wish(Enum):
@@ -50,7 +57,8 @@ class Account:
 class Ledger:
     """Written by many threads."""
 
-    def __init__(self, units: tuple[str, ...]) -> None:
+    def __init__(self, units: tuple[str, ...], say: Say = silent) -> None:
+        self._say = say
         self.accounts = {unit: Account() for unit in units}
         self.outages: list[Outage] = []
         self.lines: list[str] = []
@@ -77,13 +85,22 @@ class Ledger:
     def did(self, unit: str, kind: Kind) -> None:
         """It ended a run of the unit, or began one."""
         with self._lock:
-            self.accounts[unit].done.append((time.monotonic(), kind))
+            account, now = self.accounts[unit], time.monotonic()
+            if account.done and now - account.done[-1][0] < SOON:
+                account.blurred = True
+            account.done.append((now, kind))
 
     def wish(self, unit: str, wish: Wish) -> None:
         """A person's command was carried out; one through an engine that may not have told it is unsure."""
         with self._lock:
             heard = wish is Wish.RUNS or not self.hides(time.monotonic(), Of.ENGINE)
             self.accounts[unit].wish = wish if heard else Wish.UNSURE
+
+    def forget_stops(self) -> None:
+        """The engine's own policy "always" starts what a person stopped, when the engine comes back."""
+        for account in self.accounts.values():
+            if account.wish is Wish.DOWN:
+                account.wish = Wish.UNSURE
 
     def blur(self, *units: str) -> None:
         for unit in units or self.accounts:
@@ -92,6 +109,7 @@ class Ledger:
     def note(self, injection: Injection, outcome: str) -> None:
         with self._lock:
             self.lines.append(f"{time.monotonic() - self._began:6.1f}  {injection}: {outcome}")
+            self._say(self.lines[-1])
 
     def exact(self, unit: str) -> bool:
         """Whether all that was done to the unit could be seen as it was."""

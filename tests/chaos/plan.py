@@ -16,7 +16,8 @@ UNITS: Mapping[Shape, tuple[str, ...]] = {
 SPAN = (36.0, 46.0)
 """Seconds over which a plan's injections are spread, at least and at most."""
 COUNT = (20, 26)
-FEWEST_KINDS = 6
+KINDS_OF_ONE = (6, 10)
+"""How many kinds one plan has: with few, a history is easier to understand."""
 SHORTENED = 8.0
 """Seconds that nothing exceeds in a short plan."""
 
@@ -74,8 +75,8 @@ def draw(
     kinds = drawable(shape, known_faults=not short)
     count = dice.randint(*COUNT)
     span = dice.uniform(*SPAN)
-    chosen = _sample(dice, kinds, FEWEST_KINDS)
-    chosen += dice.choices(list(kinds), [about.weight for about in kinds.values()], k=count - len(chosen))
+    chosen = _sample(dice, kinds, dice.randint(*KINDS_OF_ONE))
+    chosen += dice.choices(chosen, [kinds[kind].weight for kind in chosen], k=count - len(chosen))
     dice.shuffle(chosen)
     moments = sorted([0.0, span, *(dice.uniform(0, span) for _ in range(count - 2))])
     made = [_injection(dice, at, kind, UNITS[shape], short) for at, kind in zip(moments, chosen, strict=True)]

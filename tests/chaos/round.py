@@ -10,11 +10,11 @@ from tests.bed.leftovers import traces
 from tests.boot.host import HostError
 from tests.chaos.injections import strike
 from tests.chaos.kinds import Shape
-from tests.chaos.ledger import Ledger
+from tests.chaos.ledger import Ledger, Say, silent
 from tests.chaos.plan import Plan
 from tests.chaos.scene import AttachedScene, EmbeddedScene, Scene, WatchScene
 from tests.chaos.user_scene import UserScene
-from tests.chaos.verdict import after_the_end, footprint, judged, settled
+from tests.chaos.verdict import after_the_end, footprint, judged, unsettled
 
 SCENES: dict[Shape, Callable[[Plan, Bed], Scene]] = {
     Shape.ATTACHED: AttachedScene,
@@ -24,9 +24,12 @@ SCENES: dict[Shape, Callable[[Plan, Bed], Scene]] = {
 }
 HANDS = 24
 """How many injections may be under way at a time."""
-QUIET_WITHIN = 90.0
-STRUCK_WITHIN = 240.0
+LOOK_PAUSE = 0.2
+QUIET_WITHIN = 60.0
+STRUCK_WITHIN = 120.0
 """Seconds on a machine of the usual speed."""
+SLOWEST = 3.0
+"""How many times longer the slowest machine may take."""
 USUAL = 0.05
 """Seconds that ``_work`` takes there."""
 
@@ -49,14 +52,14 @@ class Outcome:
         return "\n".join(parts) + "\n"
 
 
-def play(plan: Plan) -> Outcome:
-    """What comes of a plan. Call it in a thread that stays."""
+def play(plan: Plan, say: Say = silent) -> Outcome:
+    """What comes of a plan. Call it in a thread that stays. ``say``: hears what happens as it happens."""
     outcome = Outcome(plan)
     began = time.monotonic()
     try:
         with Bed() as bed:
             ident = bed.ident
-            _play_in(bed, plan, outcome)
+            _play_in(bed, plan, outcome, say)
         outcome.complaints += [f"left on the machine: {trace}" for trace in traces(ident)]
     except HostError as error:
         outcome.complaints.append(f"{error}")
@@ -64,17 +67,17 @@ def play(plan: Plan) -> Outcome:
     return outcome
 
 
-def _play_in(bed: Bed, plan: Plan, outcome: Outcome) -> None:
+def _play_in(bed: Bed, plan: Plan, outcome: Outcome, say: Say) -> None:
     slow = slowness()
     scene = SCENES[plan.shape](plan, bed)
     try:
         scene.begin()
         before = footprint(scene)
-        ledger = Ledger(scene.units)
+        ledger = Ledger(scene.units, say)
         outcome.done = ledger.lines
         if not _carry_out(plan, scene, ledger, STRUCK_WITHIN * slow):
             outcome.complaints.append("not all injections came to an end")
-        scene.wait(lambda: settled(scene, ledger), QUIET_WITHIN * slow)
+        _wait_until_quiet(scene, ledger, QUIET_WITHIN * slow, say)
         outcome.complaints += judged(scene, ledger, before)
         outcome.complaints += after_the_end(scene, scene.end())
     finally:
@@ -97,11 +100,21 @@ def _carry_out(plan: Plan, scene: Scene, ledger: Ledger, limit: float) -> bool:
     return not late
 
 
+def _wait_until_quiet(scene: Scene, ledger: Ledger, limit: float, say: Say) -> None:
+    """What keeps it from being so is told as it changes, for whoever waits."""
+    until, told = time.monotonic() + limit, ""
+    while (wrong := next(unsettled(scene, ledger), "")) and time.monotonic() < until:
+        if wrong != told:
+            say(f"not yet: {wrong[:200]}")
+        told = wrong
+        time.sleep(LOOK_PAUSE)
+
+
 def slowness() -> float:
-    """How many times slower than usual this machine is now, at least 1."""
+    """How many times slower than usual this machine is now, between 1 and ``SLOWEST``."""
     began = time.monotonic()
     _work()
-    return max(1.0, (time.monotonic() - began) / USUAL)
+    return min(SLOWEST, max(1.0, (time.monotonic() - began) / USUAL))
 
 
 def _work() -> int:

@@ -15,7 +15,8 @@ from tests.bed.http import Docker
 from tests.boot.host import Host, system_docker
 from tests.boot.watched import WatchedHost
 from tests.chaos import processes
-from tests.chaos.kinds import PROXIED
+from tests.chaos.clock import WallClock
+from tests.chaos.kinds import PROXIED, Kind
 from tests.chaos.plan import UNITS, Plan
 from tests.chaos.processes import Process
 from tests.chaos.proxy import Proxy
@@ -24,8 +25,9 @@ IMAGE = "busybox:demo"
 SCRIPT = 'echo started >>/marks/NAME; trap "exit 0" TERM; while :; do sleep 60 & wait $!; done'
 PERSON_PATIENCE = 120.0
 """Seconds that a person's command may take."""
-STATE_SIZE = "32m"
-DATA_SIZE = "400m"
+STATE_SIZE = 32
+DATA_SIZE = 400
+"""MB."""
 LOOK_PAUSE = 0.1
 CALM = "restart: {burst: 0, delay: 0.2s, max_delay: 2s, probe: 5s}"
 """No crash loop: a plan strikes one unit more often than a person would put up with."""
@@ -33,6 +35,9 @@ CALM = "restart: {burst: 0, delay: 0.2s, max_delay: 2s, probe: 5s}"
 
 class Scene:
     """What is the same on every host. Make it in a thread that stays."""
+
+    new_containers = 0
+    """How many more there may be in the end: a console that is switched to for the first time is made then."""
 
     def __init__(self, plan: Plan, bed: Bed, host: Host) -> None:
         self.plan = plan
@@ -48,8 +53,11 @@ class Scene:
         """A person finishes one command on a unit before the next."""
         self.changes = 0
         """How often the configuration was changed."""
-        bed.run(["mkdir", "-p", self.state])
-        bed.run(["mount", "-t", "tmpfs", "-o", f"size={STATE_SIZE}", "tmpfs", self.state])
+        self._clock: WallClock | None = None
+        if any(one.kind is Kind.CLOCK for one in plan.injections):
+            self._clock = WallClock(bed.dir)
+            host.env.update(self._clock.env)
+        mount_disk(bed, self.state, STATE_SIZE)
 
     @property
     def changed(self) -> str:
@@ -77,6 +85,9 @@ class Scene:
     def restart_engine(self) -> None:
         """After it was killed, as whoever looks after it does."""
 
+    def wake_engine(self) -> None:
+        """After it was told to go on."""
+
     def end(self) -> int:
         """Ask the supervisor to end; its exit code."""
         return self.host.end()
@@ -86,6 +97,11 @@ class Scene:
 
     def proxy(self) -> Proxy:
         raise AssertionError("no proxy on this host")
+
+    def clock(self) -> WallClock:
+        """Of a host whose plan lets it jump."""
+        assert self._clock is not None
+        return self._clock
 
     def person(self) -> Docker:
         """A client of the engine itself, with the patience of a person."""
@@ -210,6 +226,10 @@ class AttachedScene(BootScene):
         self.engine.process = None
         self.engine.start()
 
+    def wake_engine(self) -> None:
+        if self.engine.process is not None:
+            self.engine.process.send_signal(signal.SIGCONT)
+
     def proxy(self) -> Proxy:
         return self._proxy
 
@@ -226,7 +246,7 @@ class AttachedScene(BootScene):
 class EmbeddedScene(BootScene):
     def __init__(self, plan: Plan, bed: Bed) -> None:
         super().__init__(plan, bed, Host(bed, plan.engine, ""))
-        mount_data(bed, bed.dir / "data")
+        mount_disk(bed, bed.dir / "data", DATA_SIZE)
         self.write_all()
         images.busybox_tar(self.host.images / "images.tar.gz")
 
@@ -251,7 +271,7 @@ class EmbeddedScene(BootScene):
 
 class WatchScene(Scene):
     def __init__(self, plan: Plan, bed: Bed) -> None:
-        mount_data(bed, bed.dir / "system")
+        mount_disk(bed, bed.dir / "system", DATA_SIZE)
         host = WatchedHost(bed, plan.engine, "--live-restore=" + ("true" if plan.live_restore else "false"))
         super().__init__(plan, bed, host)
         self.watched = host
@@ -266,6 +286,10 @@ class WatchScene(Scene):
         self.watched.engine.process = None
         self.watched.engine.start()
 
+    def wake_engine(self) -> None:
+        if self.watched.engine.process is not None:
+            self.watched.engine.process.send_signal(signal.SIGCONT)
+
     def make(self, unit: str) -> None:
         settings = {"Binds": [f"{self.marks}:/marks"], "RestartPolicy": {"Name": "always"}, "NetworkMode": "host"}
         command = ["sh", "-c", self.script(unit), self.mark(unit)]
@@ -278,12 +302,13 @@ class WatchScene(Scene):
         self._proxy.close()
 
 
-def mount_data(bed: Bed, data_root: Any) -> None:
-    """The engine's data on a disk of its own, which can be filled."""
-    bed.run(["mkdir", "-p", data_root])
-    bed.run(["mount", "-t", "tmpfs", "-o", f"size={DATA_SIZE}", "tmpfs", data_root])
+def mount_disk(bed: Bed, directory: str | Path, megabytes: int) -> None:
+    """A disk of its own, which can be filled. What is mounted upon it is nobody else's."""
+    bed.run(["mkdir", "-p", directory])
+    bed.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", directory])
+    bed.run(["mount", "--make-private", directory])
 
 
 def started_engine(plan: Plan, bed: Bed) -> Engine:
-    mount_data(bed, bed.dir / "system")
+    mount_disk(bed, bed.dir / "system", DATA_SIZE)
     return bed.engine(plan.engine, "--live-restore=" + ("true" if plan.live_restore else "false")).start()

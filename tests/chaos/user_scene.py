@@ -3,6 +3,7 @@
 import http.client
 import json
 import signal
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.boot.consoles import console_host, user_socket
 from tests.chaos import processes
 from tests.chaos.plan import Plan
 from tests.chaos.processes import Process
-from tests.chaos.scene import CALM, IMAGE, EmbeddedScene, Scene, mount_data
+from tests.chaos.scene import CALM, DATA_SIZE, IMAGE, EmbeddedScene, Scene, mount_disk
 
 PORT = 8088
 USERS = {"at-no": "no", "at-failure": "on-failure", "at-always": "always", "at-unless": "unless-stopped"}
@@ -23,10 +24,12 @@ WORKS = 'trap "exit 3" TERM; echo well >/srv/file; httpd -p 80 -h /srv; while :;
 
 
 class UserScene(EmbeddedScene):
+    new_containers = 1
+
     def __init__(self, plan: Plan, bed: Bed) -> None:
         host = console_host(bed, plan.engine)
         Scene.__init__(self, plan, bed, host)
-        mount_data(bed, bed.dir / "data")
+        mount_disk(bed, bed.dir / "data", DATA_SIZE)
         bed.run(["mount", "--bind", bundles.all_bundles(), bed.dir / "engines"])
         self._plain = host.config.read_text().replace("snapshot_period: 5s", f"snapshot_period: 5s, {CALM}")
         self.write_all()
@@ -88,8 +91,11 @@ class UserScene(EmbeddedScene):
             yield f"nothing answers on the published port {PORT}"
 
     def _served(self) -> str:
-        asked = ["/bin/busybox", "wget", "-T", "5", "-qO-", f"http://127.0.0.1:{PORT}/file"]
-        return self.bed.run(asked, check=False).stdout
+        """Through the bridge's own address: without a proxy, nothing listens on the loopback."""
+        _, bridge = self.user().get("/networks/bridge")
+        gateway = bridge["IPAM"]["Config"][0].get("Gateway", "172.17.0.1")
+        code = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=5).read().decode())"
+        return self.bed.run([sys.executable, "-c", code, f"http://{gateway}:{PORT}/file"], check=False).stdout
 
     def context(self) -> Process | None:
         """The main process of the container in which user Docker runs."""

@@ -4,7 +4,7 @@ import pytest
 
 from tests.chaos.injections import STRIKES
 from tests.chaos.kinds import KINDS, LEFT_OUT, Kind, Shape
-from tests.chaos.plan import FEWEST_KINDS, SHORTENED, Injection, Plan, PlanError, draw, read
+from tests.chaos.plan import SHORTENED, Injection, Plan, PlanError, draw, read
 from tests.chaos.shrink import shrunk, sooner
 
 ENGINES = ("20.10", "26.1")
@@ -18,7 +18,7 @@ def test_a_plan_is_enough_bad_luck(short: bool) -> None:
         plan = draw(seed, ENGINES, short=short)
         assert plan == draw(seed, ENGINES, short=short)
         assert len(plan.injections) >= 20
-        assert len({one.kind for one in plan.injections}) >= FEWEST_KINDS
+        assert len({one.kind for one in plan.injections}) >= 6
         assert plan.injections[-1].at - plan.injections[0].at >= 35
         assert all(plan.shape in KINDS[one.kind].shapes for one in plan.injections)
 
