@@ -44,6 +44,8 @@ class FakeDocker:
     """The list is answered with 500."""
     deaf: bool = False
     """Events are kept, and none is sent: somebody in between swallows them."""
+    garbled: bool = False
+    """Events are sent with bytes in them that make no sense."""
     requests: list[str] = field(default_factory=list)
     """Method and target, as they came."""
     bodies: list[Any] = field(default_factory=list)
@@ -206,7 +208,8 @@ class FakeDocker:
         try:
             while (heard := await queue.get()) is not None:
                 told = heard if _plain(request) else _rounded(heard)
-                await answer.write(json.dumps(told).encode() + b"\n")
+                line = json.dumps(told).encode()
+                await answer.write((line[:9] + b"\x55\x01" + line[11:] if self.garbled else line) + b"\n")
         finally:
             self._readers.remove(queue)
         return answer
