@@ -58,6 +58,7 @@ BOOTS = frozenset({Shape.ATTACHED, Shape.EMBEDDED, Shape.USER})
 PROXIED = frozenset({Shape.ATTACHED, Shape.WATCH})
 ALL = frozenset(Shape)
 USER = frozenset({Shape.USER})
+WATCHED = frozenset({Shape.WATCH})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,21 +115,33 @@ KINDS: dict[Kind, About] = {
 }
 
 LEFT_BEHIND = "what a dead user Docker leaves running is not cleared before the next one starts"
+GIVES_UP = (
+    "an engine whose own restart policy could not start a container gives up for good, and the watch leaves it so"
+)
 
-LEFT_OUT: dict[Kind, str] = {
-    Kind.PAUSE: "a paused container has no word of its own yet, so it is taken for a running one",
-    Kind.KILL_USER_ENGINE: LEFT_BEHIND,
-    Kind.KILL_USER_CONTAINERD: LEFT_BEHIND,
-    Kind.FREEZE_USER_ENGINE: LEFT_BEHIND,
-    Kind.FREEZE_USER_CONTAINERD: LEFT_BEHIND,
-    Kind.STALE_PID_FILES: LEFT_BEHIND,
-    Kind.USER_PROGRAM_AWAY: "it is looked for again after five minutes only",
+LEFT_OUT: dict[Kind, tuple[frozenset[Shape], str]] = {
+    Kind.PAUSE: (ALL, "a paused container has no word of its own yet, so it is taken for a running one"),
+    Kind.KILL_CONTAINERD: (WATCHED, GIVES_UP),
+    Kind.FREEZE_CONTAINERD: (WATCHED, GIVES_UP),
+    Kind.ENGINE_FULL: (WATCHED, GIVES_UP),
+    Kind.KILL_USER_ENGINE: (USER, LEFT_BEHIND),
+    Kind.KILL_USER_CONTAINERD: (USER, LEFT_BEHIND),
+    Kind.FREEZE_USER_ENGINE: (USER, LEFT_BEHIND),
+    Kind.FREEZE_USER_CONTAINERD: (USER, LEFT_BEHIND),
+    Kind.STALE_PID_FILES: (USER, LEFT_BEHIND),
+    Kind.USER_PROGRAM_AWAY: (USER, "it is looked for again after five minutes only"),
 }
-"""Kinds that no fixed seed draws, and why: what they lead to is known, and not mended yet."""
+"""What no fixed seed draws on which hosts, and why: what it leads to is known, and not mended yet."""
+
+
+def left_out(kind: Kind, shape: Shape) -> bool:
+    return kind in LEFT_OUT and shape in LEFT_OUT[kind][0]
 
 
 def drawable(shape: Shape, *, known_faults: bool) -> dict[Kind, About]:
     """What may happen to such a host. ``known_faults``: also what is known to go wrong."""
     return {
-        kind: about for kind, about in KINDS.items() if shape in about.shapes and (known_faults or kind not in LEFT_OUT)
+        kind: about
+        for kind, about in KINDS.items()
+        if shape in about.shapes and (known_faults or not left_out(kind, shape))
     }

@@ -46,10 +46,12 @@ def test_counters_are_foretold_where_nothing_was_away() -> None:
 
 def test_a_stop_through_an_engine_that_is_away_is_unsure() -> None:
     """It may count as the engine's own doing; while only the supervisor is away it stays a person's."""
+    assert _stopped_while_away(Of.SUPERVISOR) is Wish.DOWN
+    assert _stopped_while_away(Of.ENGINE) is Wish.UNSURE
+
+
+def _stopped_while_away(of: Of) -> Wish:
     ledger = Ledger(("a",))
-    with ledger.outage(Of.SUPERVISOR):
+    with ledger.outage(of):
         ledger.wish("a", Wish.DOWN)
-    assert ledger.accounts["a"].wish is Wish.DOWN
-    with ledger.outage(Of.ENGINE):
-        ledger.wish("a", Wish.DOWN)
-    assert ledger.accounts["a"].wish is Wish.UNSURE
+    return ledger.accounts["a"].wish
