@@ -170,6 +170,10 @@ class Scene:
         """What else is not as it should be."""
         yield from ()
 
+    def left(self) -> Iterator[str]:
+        """What else runs on after the supervisor's end, and should not."""
+        yield from ()
+
     def wait(self, holds: Callable[[], bool], patience: float) -> bool:
         """Whether it came to hold."""
         until = time.monotonic() + patience

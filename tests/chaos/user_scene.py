@@ -90,6 +90,11 @@ class UserScene(EmbeddedScene):
         if "well" not in self._served():
             yield f"nothing answers on the published port {PORT}"
 
+    def left(self) -> Iterator[str]:
+        for name in ("dockerd", "containerd"):
+            yield from (f"the user's {name}: {one.pid}" for one in self.user_daemons(name))
+        yield from (f"{name}: {[one.pid for one in found]}" for name, found in self.living(USERS).items() if found)
+
     def _served(self) -> str:
         """Through the bridge's own address: without a proxy, nothing listens on the loopback."""
         _, bridge = self.user().get("/networks/bridge")

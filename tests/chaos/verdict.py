@@ -189,6 +189,7 @@ def after_the_end(scene: Scene, code: int) -> Iterator[str]:
         below = f"{scene.bed.dir}/"
         here = processes.those(lambda one: any(below in word for word in one.command))
         yield from (f"left after the end: {one}" for one in here if one.name in {"dockerd", "containerd"})
+    yield from (f"left after the end: {one}" for one in scene.left())
     yield from wrong_lines(scene.host.log)
 
 
