@@ -67,6 +67,12 @@ def boot(session: nox.Session) -> None:
 
 
 @nox.session
+def chaos(session: nox.Session) -> None:
+    """Let bad luck have whole hosts (as root): fixed seeds, which must pass, and the one of the day, which is told."""
+    session.run("python", "-m", "tests.chaos", *(session.posargs or ["--short"]))
+
+
+@nox.session
 def everywhere(session: nox.Session) -> None:
     """The same with every test on every engine, alone on the machine (as root; not among the usual stages).
 

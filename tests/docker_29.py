@@ -46,6 +46,8 @@ class FakeDocker:
     deaf: bool = False
     """Events are kept, and none is sent: somebody in between swallows them."""
     more_of_version: dict[str, Any] = field(default_factory=dict)
+    garbled: bool = False
+    """Events are sent with bytes in them that make no sense."""
     requests: list[str] = field(default_factory=list)
     """Method and target, as they came."""
     bodies: list[Any] = field(default_factory=list)
@@ -213,7 +215,8 @@ class FakeDocker:
         try:
             while (heard := await queue.get()) is not None:
                 told = heard if _plain(request) else _rounded(heard)
-                await answer.write(json.dumps(told).encode() + b"\n")
+                line = json.dumps(told).encode()
+                await answer.write((line[:9] + b"\x55\x01" + line[11:] if self.garbled else line) + b"\n")
         finally:
             self._readers.remove(queue)
         return answer

@@ -42,6 +42,8 @@ LONGEST_STOP = 10**9
 """Seconds, some thirty years: engines count nanoseconds in 64 bits."""
 LONGEST_CHECK = 3600
 """Seconds between two answers of a HEALTHCHECK, or to one: longer ones are not waited for."""
+UNREADABLE_EVENT = "an event cannot be read"
+"""Nobody knows what it told: only the containers themselves do."""
 UNKNOWN_EXIT = 255
 """What engines themselves report for a death that they did not see."""
 
@@ -93,7 +95,8 @@ def event(raw: Any, *, by_name: bool = False) -> EngineMessage:
     fact = _fact(action, detail, unit, container, attributes, at=at) if unit and container else None
     kind = action if fact is not None else "other"
     key = f"{action[:40]}:{detail[:40]}:{container[:12]}"
-    return EngineMessage(fact, kind, at, key, action if action == "rename" else "")
+    doubt = action if action == "rename" else "" if action and container else UNREADABLE_EVENT
+    return EngineMessage(fact, kind, at, key, doubt)
 
 
 def _fact(

@@ -279,7 +279,7 @@ class EngineWatch:
         if self._replay is not None:
             self._replay.hold(heard)
             return
-        if (heard.at, heard.key) in self._seen:
+        if heard.at and (heard.at, heard.key) in self._seen:  # What has no stamp may tell something else each time.
             self._gauges.duplicate()
         else:
             if (told := heard.fact) is not None:

@@ -1,5 +1,6 @@
 """A process inside a bed, held from outside."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -68,10 +69,10 @@ class InsideProcess(subprocess.Popen[str]):
     def send_signal(self, sig: int) -> None:
         """Signal the program, not nsenter; one that has ended needs no signal."""
         if self.poll() is None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, sig)
-            except ProcessLookupError:
-                return
+            if sig in {signal.SIGCONT, signal.SIGKILL}:
+                os.kill(self.pid, signal.SIGCONT)  # nsenter stops with its program, and would not see its end
 
     def release(self) -> None:
         """Close what is held of a process that has ended."""

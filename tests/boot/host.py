@@ -48,6 +48,8 @@ class Host:
         self.config.write_text(config)
         self.layers: list[Path] = []
         """More configuration, later ones win."""
+        self.env: dict[str, str] = {}
+        """More of the environment of supervisors."""
         self.socket = bed.dir / "s.sock"
         self.pidfile = bed.dir / "s.pid"
         self.docker = Docker(self.socket)
@@ -76,7 +78,7 @@ class Host:
         self.process = self.bed.popen(
             command,
             cwd=REPOSITORY,
-            env={"PATH": self.binaries.path, "PYTHONUNBUFFERED": "1"},
+            env={"PATH": self.binaries.path, "PYTHONUNBUFFERED": "1", **self.env},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )

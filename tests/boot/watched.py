@@ -20,9 +20,9 @@ IMAGE = "busybox:demo"
 class WatchedHost(Host):
     """An engine of its own, containers that people make, and a watch that comes and goes."""
 
-    def __init__(self, bed: Bed, version: str) -> None:
+    def __init__(self, bed: Bed, version: str, *engine_options: str) -> None:
         super().__init__(bed, version, "")
-        self.engine = bed.engine(version, bridge=True).start()
+        self.engine = bed.engine(version, *engine_options, bridge=True).start()
         self.socket = self.engine.socket
         self.docker = type(self.docker)(self.socket)
         self.docker.load(images.busybox_tar(bed.dir / "busybox.tar"))
@@ -33,7 +33,7 @@ class WatchedHost(Host):
         self.process = self.bed.popen(
             command,
             cwd=REPOSITORY,
-            env={"PATH": self.binaries.path, "PYTHONUNBUFFERED": "1", **(env or {})},
+            env={"PATH": self.binaries.path, "PYTHONUNBUFFERED": "1", **self.env, **(env or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )

@@ -100,6 +100,15 @@ def test_an_event_of_a_foreign_container_is_no_fact() -> None:
     assert decode.event(network) == EngineMessage(None, "other", 0, "connect::ab")
 
 
+@pytest.mark.parametrize(
+    "raw", [None, [], "die", {}, {"Action": "die"}, {"Actor": {"ID": ID}}, {"Action": 1, "Actor": 2}]
+)
+def test_an_event_that_cannot_be_read_is_a_reason_to_look(raw: Any) -> None:
+    """What it told is lost, and may have been a death."""
+    assert decode.event(raw).doubt == decode.UNREADABLE_EVENT
+    assert decode.event(raw_event("die")).doubt == ""
+
+
 def test_messages_of_one_nanosecond_are_told_apart() -> None:
     keys = {decode.event(raw_event(action)).key for action in ("start", "die", "health_status: healthy")}
     assert len(keys) == 3

@@ -284,6 +284,23 @@ def test_a_silent_stream_is_opened_again_with_what_was_missed(tmp_path: Path, mo
     assert [line["event"] for line in one.logged.entries if line["log_level"] == "warning"] == ["stream.deaf"]
 
 
+def test_a_death_in_an_event_that_cannot_be_read_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time, though the list of an engine whose disk was full goes on to say that it runs."""
+    monkeypatch.setattr(engine_watch, "GAP", 0.01)
+    monkeypatch.setattr(engine_watch, "HEARING", 0.05)
+    fake = host("web", "db")
+    fake.listed_as = {"web": "running", "db": "running"}
+    fake.garbled = True
+
+    async def main(one: Watched) -> None:
+        fake.die("web")
+        await one.until(lambda: one.units[WEB].phase is Phase.BACKOFF)
+        fake.die("db")
+        await one.until(lambda: one.units[UnitName("db")].phase is Phase.BACKOFF)
+
+    assert "deaf" in watched(tmp_path, fake, main).gauges.said
+
+
 def test_a_snapshot_that_was_only_quicker_doubts_no_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_watch, "HEARING", 0.3)
     fake = host("web")

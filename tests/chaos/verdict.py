@@ -1,0 +1,204 @@
+"""Says what is wrong with a host after its bad luck: sentences, none if all is well."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.bed import leftovers
+from tests.chaos import processes
+from tests.chaos.kinds import PROXIED, Kind, Shape
+from tests.chaos.ledger import Ledger, Wish
+from tests.chaos.scene import Scene
+
+UP = frozenset({"ready"})
+DOWN = frozenset({"inactive"})
+MORE_FILES = 24
+"""Descriptors by which a supervisor may grow: connections to its engine, kept for the next call."""
+MORE_MEMORY = 24.0
+"""MB by which a supervisor may grow; its history has a bound that a round does not reach."""
+HEX = re.compile(r"[0-9a-f]{64}")
+EXITS = re.compile(r'^dockwarden_unit_exits_total\{.*?unit="(\w+)".*?\} ([0-9.]+)$', re.MULTILINE)
+ENDS = frozenset({Kind.KILL, Kind.STOP, Kind.RESTART, Kind.REMOVE})
+"""What ends a run."""
+RESTARTS = frozenset({Kind.KILL, Kind.RESTART, Kind.REMOVE, Kind.START})
+"""What is followed by another run."""
+NAMED = {Kind.KILL: "SIGKILL", Kind.STOP: "docker stop"}
+"""What ``why`` says of a unit that met this last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a host takes of the machine."""
+
+    containers: int
+    files: int
+    memory: float
+    """MB."""
+
+
+def footprint(scene: Scene) -> Footprint:
+    process = scene.supervisor()
+    proc = Path(f"/proc/{process.pid if process else 'self'}")
+    status = proc.joinpath("status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+)", status)
+    return Footprint(
+        containers=len(containers(scene)),
+        files=len(list(proc.joinpath("fd").iterdir())),
+        memory=int(found[1]) / 1024 if found else 0,
+    )
+
+
+def containers(scene: Scene) -> list[dict[str, Any]]:
+    return list(scene.person().get("/containers/json?all=1")[1])
+
+
+def unsettled(scene: Scene, ledger: Ledger) -> Iterator[str]:
+    """What is not as it should be in the end, and may still become so."""
+    status = scene.status()
+    if status is None:
+        yield "status does not answer"
+        return
+    if not status["engine"]["up"]:
+        yield f"the engine is down: {status['engine']['reason']}"
+    for trouble in status["supervisor"]["troubles"]:
+        yield f"trouble with {trouble['of']}: {trouble['reason']}"
+    units = {unit["name"]: unit for unit in status["units"]}
+    runs = scene.runs()
+    for unit in scene.units:
+        yield from of_unit(unit, ledger.accounts[unit].wish, units.get(unit), len(runs[unit]))
+    yield from _as_the_engine(scene, units)
+    yield from scene.wrongs()
+
+
+def of_unit(unit: str, wish: Wish, said: dict[str, Any] | None, running: int) -> Iterator[str]:
+    if said is None:
+        yield f"{unit} is unknown to the supervisor, {running} of it run"
+        return
+    state = f"{unit} ({wish.value}) is {said['state']}: {said['reason']}"
+    wanted = UP if wish is Wish.RUNS else DOWN if wish is Wish.DOWN else UP | DOWN
+    if said["state"] not in wanted:
+        yield state
+    elif running != (1 if said["state"] in UP else 0):
+        yield f"{state}; and {running} of it run"
+
+
+def _as_the_engine(scene: Scene, units: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """What the supervisor says is what the engine says."""
+    for unit in scene.units:
+        code, found = scene.person().get(f"/containers/{unit}/json")
+        said = units.get(unit, {})
+        if code != 200:
+            yield f"the engine has no {unit}"
+        elif (found["Id"], found["State"]["Running"]) != (said.get("container_id"), said.get("state") in UP):
+            yield f"{unit} is {said.get('state')} in {said.get('container_id')}, for the engine {found['State']}"
+
+
+def judged(scene: Scene, ledger: Ledger, before: Footprint) -> list[str]:
+    """All that is wrong once it is quiet."""
+    return [
+        *ledger.faults,
+        *unsettled(scene, ledger),
+        *_counters(scene, ledger),
+        *_leaks(scene, before),
+        *_explanations(scene, ledger),
+    ]
+
+
+def _counters(scene: Scene, ledger: Ledger) -> Iterator[str]:
+    """Restarts are as many as were caused: exactly, or, where an outage hid some, no more than there were starts."""
+    status = scene.status()
+    if status is None:
+        return
+    counted = {unit["name"]: int(unit["restarts"]) for unit in status["units"]}
+    exits = _exits(scene) if not any(one.of.value == "supervisor" for one in ledger.outages) else {}
+    for unit, account in ledger.accounts.items():
+        caused, ended = (sum(kind in those for _, kind in account.done) for those in (RESTARTS, ENDS))
+        starts, said = scene.starts(unit), counted.get(unit, -1)
+        if scene.plan.shape is not Shape.WATCH and ledger.exact(unit):
+            if said != caused:
+                yield f"{unit} counts {said} restarts; {caused} were caused, and it was started {starts} times"
+            if exits and exits.get(unit, 0) != ended:
+                yield f"{unit} counts {exits.get(unit, 0):g} ends; {ended} were caused"
+        elif said > starts - 1:
+            yield f"{unit} counts {said} restarts, and was started {starts} times only"
+
+
+def _exits(scene: Scene) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for unit, value in EXITS.findall(scene.host.get("/metrics")):
+        found[unit] = found.get(unit, 0) + float(value)
+    return found
+
+
+def _leaks(scene: Scene, before: Footprint) -> Iterator[str]:
+    now = footprint(scene)
+    if not 0 <= now.containers - before.containers <= scene.new_containers:
+        yield f"{now.containers} containers, {before.containers} before: {[one['Names'] for one in containers(scene)]}"
+    if now.files > before.files + MORE_FILES:
+        yield f"the supervisor has {now.files} descriptors, {before.files} before"
+    if now.memory > before.memory + MORE_MEMORY:
+        yield f"the supervisor takes {now.memory:.1f} MB, {before.memory:.1f} before"
+    running = sum(_runs(scene, one["Id"]) for one in containers(scene))
+    shims = scene.count("containerd-shim-runc-v2")
+    if shims != running:
+        yield f"{shims} shims for {running} running containers"
+    groups = max((_containers_in(root) for root in leftovers.cgroups(scene.bed.ident)), default=0)
+    if groups > running:
+        yield f"{groups} cgroups for {running} running containers"
+    mounts = _mounts(scene)
+    if mounts > running:
+        yield f"{mounts} file systems of containers are mounted for {running} running ones"
+
+
+def _runs(scene: Scene, container: str) -> bool:
+    """By its inspect: an engine whose disk was full lists it wrongly for ever."""
+    code, found = scene.person().get(f"/containers/{container}/json")
+    return code == 200 and bool(found["State"]["Running"])
+
+
+def _containers_in(root: Path) -> int:
+    return sum(path.is_dir() and bool(HEX.fullmatch(path.name)) for path in root.iterdir())
+
+
+def _mounts(scene: Scene) -> int:
+    lines = Path(f"/proc/{scene.bed.init_pid}/mountinfo").read_text().splitlines()
+    return sum(f"{scene.data_root}/overlay2/" in line and "/merged " in line for line in lines)
+
+
+def _explanations(scene: Scene, ledger: Ledger) -> Iterator[str]:
+    """``why`` names what was done last."""
+    for unit, account in ledger.accounts.items():
+        word = NAMED.get(account.done[-1][1]) if account.done and ledger.exact(unit) else None
+        if word is not None:
+            told = scene.host.cli("why", unit)
+            if told.returncode or word not in told.stdout:
+                yield f"why {unit} does not name {word!r}: {told.stdout}{told.stderr}"
+
+
+def after_the_end(scene: Scene, code: int) -> Iterator[str]:
+    """What is wrong when the supervisor has ended."""
+    if code != 0:
+        yield f"the supervisor ended with {code}: {scene.host.last_lines()}"
+    left = {unit: len(found) for unit, found in scene.runs().items() if found}
+    if scene.plan.shape is not Shape.WATCH and left:
+        yield f"still running after the end: {left}"
+    if scene.plan.shape not in PROXIED:
+        below = f"{scene.bed.dir}/"
+        here = processes.those(lambda one: any(below in word for word in one.command))
+        yield from (f"left after the end: {one}" for one in here if one.name in {"dockerd", "containerd"})
+    yield from (f"left after the end: {one}" for one in scene.left())
+    yield from wrong_lines(scene.host.log)
+
+
+def wrong_lines(log: list[str]) -> Iterator[str]:
+    """Lines that are no JSON; only a kill -9 may cut one short."""
+    for line in log:
+        if line.startswith("{") and not line.endswith("}"):
+            continue
+        try:
+            json.loads(line)
+        except ValueError:
+            yield f"no JSON in the log: {line[:300]}"
