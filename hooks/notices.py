@@ -5,7 +5,7 @@ from dataclasses import asdict
 from enum import StrEnum
 from typing import Any
 
-from units.events import Event, HealthReported
+from units.events import Event, HealthReported, PullFailed, SuccessorFailed
 from units.health import Health
 from units.records import dataclass
 from units.spec import Kind, OnUnhealthy, UnitName
@@ -19,7 +19,8 @@ class NoticeKind(StrEnum):
     HEAL = "heal"
     """It was restarted or re-created, because it was unhealthy or had a stale reference."""
     GIVE_UP = "give-up"
-    """It is in a crash loop, failed or flapping; or a foreign one is down since its restart failed."""
+    """It is in a crash loop, failed or flapping; its new container cannot be made, and it runs on in the present one;
+    or a foreign one is down since its restart failed."""
     UNHEALTHY = "unhealthy"
     """It is unhealthy, and its action is to notify only."""
     RECOVERY = "recovery"
@@ -86,6 +87,10 @@ def notices(
         unit = reaction.world.units.get(event.unit)
         if unit is not None and _only_to_be_told(unit) and unit.name not in troubled:
             told.append(_notice(NoticeKind.UNHEALTHY, unit))
+    if isinstance(event, SuccessorFailed | PullFailed):
+        unit = reaction.world.units.get(event.unit)
+        if unit is not None and unit.kept and unit.name not in troubled:
+            told.append(_notice(NoticeKind.GIVE_UP, unit))
     for notice in told:
         name = frozenset({UnitName(notice.unit)})
         well = notice.event is NoticeKind.RECOVERY or (notice.event is NoticeKind.HEAL and notice.state == Phase.READY)

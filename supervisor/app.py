@@ -28,6 +28,7 @@ from supervisor.runtime.engine_watch import EngineTooOldError
 from supervisor.runtime.health_scheduler import shown
 from supervisor.runtime.heartbeat import Heartbeat, LogTender
 from supervisor.runtime.loop import Inbox, Observer
+from supervisor.runtime.recreate import Recreations
 from supervisor.runtime.sd_notify import Systemd
 from supervisor.runtime.shell import Shell
 from supervisor.runtime.switch_actions import SwitchActions
@@ -90,7 +91,8 @@ class Host:
             self._user_docker = mode.make_user_docker and mode.make_user_docker(self._engine, self.inbox)
         except EngineError as error:
             raise BootError(Exit.ENGINE, str(error)) from error
-        recreations = mode.make_recreations and mode.make_recreations(self._engine)
+        under_way = outside.make_store(options.state_dir / paths.RECREATIONS_FILE, log)
+        self._recreations = Recreations(self._engine, under_way, log, outside.in_thread)
         store = outside.make_store(options.state_dir / paths.STATE_FILE, log)
         kept = read(store, BootId(outside.boot_id()))
         self.choices = self._choose()
@@ -157,17 +159,22 @@ class Host:
             known_ns=kept.engine_ns if kept.same_boot and not world.watching else 0,
             timing=settings.supervisor.timing,
             read_config=self._read_config,
-            prepare=lambda: mode.prepare(self._engine, recreations),
+            prepare=self._prepare,
             system_docker=self._system_docker,
             user_docker=self._user_docker,
             switches=self._switches,
-            recreations=recreations,
+            recreations=self._recreations,
             gates=gates,
         )
 
     @property
     def world(self) -> World:
         return self._shell.world
+
+    async def _prepare(self) -> None:
+        """At each connection: what was cut off is finished before anybody looks."""
+        await self._recreations.finish()
+        await self._mode.prepare(self._engine)
 
     def _observers(self) -> tuple[Observer, ...]:
         """In the order in which they see a reaction: when a client gets its answer, all the others have seen it."""

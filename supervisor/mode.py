@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from hooks.notifier import Receiver
     from supervisor.logs.targets import TargetSpec
     from supervisor.runtime.gating import Gates
-    from supervisor.runtime.recreate import Recreations
 
 
 OnCall = Callable[[str, str, float], None]
@@ -127,12 +126,10 @@ class Mode:
     """Raises EngineError for a URL that is none."""
     first_world: Callable[[SavedState, Clocks, Choices], World]
     """The world before anything has happened."""
-    prepare: Callable[[Engine, "Recreations | None"], Awaitable[None]]
+    prepare: Callable[[Engine], Awaitable[None]]
     """Done at each connection, before the units are looked at."""
     read_config: Callable[[Choices], Awaitable[Event]]
     make_user_docker: Callable[[Engine, Inbox], UserEngine] | None = None
-    make_recreations: "Callable[[Engine], Recreations] | None" = None
-    """Only what somebody else made has to be copied: our own units are made from their definitions."""
     gates: "Callable[[HostHooks], Gates | None]" = lambda _: None
     """Who is asked before a unit is started or stopped."""
     observers: Callable[[], tuple[Observer, ...]] = lambda: ()

@@ -26,7 +26,6 @@ from supervisor.logs.pipeline import LAST_WORDS, Pipeline, configure_logging
 from supervisor.mode import InThread, Mode, OnCall, Options, Outside
 from supervisor.preflight import BootError, Exit, open_state, refuse
 from supervisor.runtime.loop import Observer
-from supervisor.runtime.recreate import Recreations
 from supervisor.state.choices import Choices
 from supervisor.state.file import StateError
 from supervisor.state.lock import LockError, LockHeld, RunLock, engine_lock, state_lock
@@ -154,7 +153,6 @@ def watch_mode(options: WatchOptions, outside: Outside, log: FilteringBoundLogge
         first_world=first_world,
         prepare=watching.prepare,
         read_config=read_config,
-        make_recreations=watching.make_recreations,
         observers=watching.observers,
     )
 
@@ -185,17 +183,11 @@ class _Watching:
     def make_engine(self, on_call: OnCall) -> Engine:
         return self._outside.make_engine(self.url, on_call=on_call, lens=self._lens, hide=self._lines.secrets)
 
-    def make_recreations(self, engine: Engine) -> Recreations:
-        store = self._outside.make_store(self._state_dir / "recreations.json", self._log)
-        return Recreations(engine, store, self._log, self._outside.in_thread)
-
     def observers(self) -> tuple[Observer, ...]:
         return (ContainerNames(self._lens, self._names_file, self._log, self._outside.in_thread), self._warnings)
 
-    async def prepare(self, _engine: Engine, recreations: Recreations | None) -> None:
-        """Finish what an earlier watch had begun, and wait once for what the host has still to start."""
-        assert recreations is not None
-        await recreations.finish()
+    async def prepare(self, _engine: Engine) -> None:
+        """Wait once for what the host has still to start."""
         grace, self._grace = self._grace, Seconds(0)
         if grace:
             self._log.info("watch.waiting", seconds=grace, reason="AUTOHEAL_START_PERIOD")

@@ -64,6 +64,7 @@ def _remember(unit: Unit, clocks: Clocks) -> dict[str, Any]:
         "pending": unit.pending.value if unit.pending else "",
         "fresh": unit.fresh,
         "reloaded": unit.reloaded,
+        "aged": unit.aged,
         "variant": unit.spec.variant,
         "place": list(_as_words(unit.place)),
     }
@@ -110,6 +111,7 @@ def _recall(unit: Unit, record: Mapping[str, Any], clocks: Clocks, *, same_boot:
         falls=tuple(clocks.from_wall(finite(at)) for at in record.get("falls", ())),
         flapping=bool(record.get("flapping", False)),
         death=str(record["death"]),
+        aged=not same_host_boot or record.get("aged") is True,
     )
     stopped_by = StoppedBy(record["stopped_by"])
     if _stays_stopped(unit, stopped_by, same_host_boot=same_host_boot):

@@ -16,7 +16,7 @@ from units.records import dataclass, replace
 from units.restart import recent
 from units.spec import BINDING_MODES as SHARED
 from units.spec import ContainerId, Dependency, Rebuild, UnitName, Via
-from units.unit import Phase, Unit
+from units.unit import Phase, Unit, anonymous
 from units.words import duration
 
 BY_ID = SHARED | {Via.LINK}
@@ -134,12 +134,17 @@ def _moved_since(leader: Unit, unit: Unit) -> bool:
 def _other_volumes(unit: Unit, donor: Unit) -> bool:
     """Whether the donor has a volume that the taker lacks, at a place that the taker does not fill itself.
 
-    A taker that was created after its donor would not change by being created once more.
+    A taker that was created after its donor would not change by being created once more. And nobody is moved from a
+    volume to an anonymous one in its place: whoever made that made it empty.
     """
     if unit.look is None or donor.look is None or donor.container is None or unit.look.created > donor.look.created:
         return False
     taken = dict(unit.look.mounts)
-    return any(taken.get(place) != source for place, source in donor.look.mounts if place not in unit.look.own_places)
+    return any(
+        taken.get(place) != source and not (place in taken and anonymous(source))
+        for place, source in donor.look.mounts
+        if place not in unit.look.own_places
+    )
 
 
 def acts(unit: Unit, view: View) -> bool:
@@ -221,6 +226,11 @@ def unlinked_too_soon(unit: Unit, event: Any, view: View) -> bool:
 def unlinked_for_good(unit: Unit, event: Any, view: View) -> bool:
     """A guard: only a new container fixes the stale reference."""
     return not unit.spec.dry and unlinked(unit, event, view) and cure_of(unit, view) is Cure.RECREATE
+
+
+def anew_unprepared(unit: Unit, event: Any, view: View) -> bool:
+    """A guard: only a new container fixes the stale reference, and none stands ready."""
+    return unlinked(unit, event, view) and cure_of(unit, view) is Cure.RECREATE and unit.unprepared
 
 
 def reason_of(unit: Unit, view: View) -> str:

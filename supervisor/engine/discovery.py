@@ -4,12 +4,12 @@
 """
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
 
 from supervisor.engine import decode
+from supervisor.engine.names import replaced
 from supervisor.engine.port import EngineMessage
 from units.events import Observed
 from units.labels import LABEL_UNIT
@@ -65,14 +65,6 @@ class OwnContainers:
 
 
 PROJECT, SERVICE, DEPENDS_ON = (f"com.docker.compose.{name}" for name in ("project", "service", "depends_on"))
-
-
-REPLACED = re.compile(r"[0-9a-f]{12}_.+")
-
-
-def replaced(name: str) -> bool:
-    """The name of a container that is being replaced, by Compose or by us: part of an id before its name."""
-    return REPLACED.fullmatch(name) is not None
 
 
 def compose_service(labels: Mapping[str, str]) -> tuple[str, str] | None:

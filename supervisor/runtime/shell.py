@@ -11,6 +11,7 @@ from supervisor.runtime.effects import Effects
 from supervisor.runtime.engine_watch import EngineWatch, Gauges
 from supervisor.runtime.health_scheduler import CheckResult, HealthScheduler, ProbeGauges
 from supervisor.runtime.loop import Inbox, Loop, Observer
+from supervisor.runtime.recreate import Recreations
 from supervisor.runtime.switch_actions import SwitchActions
 from supervisor.state.writer import StateWriter
 from units.events import ConfigRead, Event, ShutdownAsked, ShutdownHurried, ShutdownOverdue
@@ -22,7 +23,6 @@ from units.world import Entry, Reaction, World
 
 if TYPE_CHECKING:
     from supervisor.runtime.gating import Gates, Gating
-    from supervisor.runtime.recreate import Recreations
 
 LAST_GRACE = Seconds(15)
 """After the total deadline: three SIGKILLs, 2, 4 and 8 s apart. Then the supervisor exits, whatever still runs."""
@@ -78,7 +78,7 @@ class Shell:
         system_docker: SystemEngine | None = None,
         user_docker: UserEngine | None = None,
         switches: SwitchActions | None = None,
-        recreations: "Recreations | None" = None,
+        recreations: Recreations,
         gates: "Gates | None" = None,
     ) -> None:
         self._start_world = world
@@ -197,8 +197,7 @@ class Shell:
                 await self._drained.event.wait()
             finally:
                 effects.close()
-                if self._recreations is not None:
-                    self._recreations.close()
+                self._recreations.close()
                 prober.close()
                 for process in (self._user_docker, self._system_docker):
                     if process is not None:

@@ -151,12 +151,16 @@ def make(docker: Docker, name: str, shape: Shape) -> str:
     return str(made["Id"])
 
 
+async def unheard(_container: ContainerId) -> None:
+    """Nobody waits for it."""
+
+
 def anew(engine: Engine, container: str, *, grace: float = 5.0) -> str:
     async def main() -> str:
         adapter = DockerEngine(f"unix://{engine.socket}", lens=AllContainers(partial(spec_of, wants=WatchPolicy())))
         try:
             recreations = Recreations(adapter, Memory(), SILENT)
-            return await recreations.recreate(ContainerId(container), {}, Seconds(grace))
+            return await recreations.recreate(ContainerId(container), {}, Seconds(grace), unheard)
         finally:
             await adapter.close()
 
@@ -261,7 +265,7 @@ def test_a_new_one_that_does_not_start_leaves_all_as_it_was(engine: Engine) -> N
         adapter.start = refuse  # type: ignore[method-assign]
         try:
             with pytest.raises(EngineError, match="refused"):
-                await Recreations(adapter, Memory(), SILENT).recreate(ContainerId(old), {}, Seconds(2))
+                await Recreations(adapter, Memory(), SILENT).recreate(ContainerId(old), {}, Seconds(2), unheard)
         finally:
             await adapter.close()
 

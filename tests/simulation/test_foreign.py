@@ -152,7 +152,7 @@ def judge(watched: Watched, specs: dict[str, UnitSpec]) -> list[str]:
         if unit.spec.relink and unit.health is not Health.UNHEALTHY:
             told += [f"{unit.name} holds on: {one.why}" for one in curable(unit, view) if not patience(unit, view)]
     names = [each.name for each in engine.containers.values()]
-    told += left_down(world, engine)
+    told += left_down(world, engine) + engine.emptied
     noted = watched.machine.file("recreations").load() or {"recreations": {}}
     told += [f"{name} was left over" for name in names if name not in specs and name[13:] not in noted["recreations"]]
     told += [f"{name} is lost" for name in specs if name not in names]

@@ -32,6 +32,17 @@ from units.actions.ending import (
     try_engine_later,
     unwant,
 )
+from units.actions.replacing import (
+    cycle_for_successor,
+    drop_successor,
+    keep_successor,
+    prepare,
+    prepare_pulled,
+    pull_beside,
+    run_on,
+    run_outdated,
+    succeeded,
+)
 from units.actions.starting import (
     ANSWER_DEADLINE,
     adopt_and_complete,
@@ -90,11 +101,12 @@ __all__ = [
     "adopt_and_halt", "adopt_and_retire", "adopt_and_start", "adopt_id", "after_clearing", "after_death",
     "after_loss", "after_owner", "after_pardon", "after_pause", "after_revocation", "after_stop", "after_wish",
     "after_wish_to_restart", "ask_to_remake", "await_owner", "await_room", "await_verdict", "back_off",
-    "blame_memory", "bow", "create", "cycle", "dead", "doubt", "doubt_and_back_off", "doubt_signal", "drain",
-    "end", "fail", "finish", "follow", "forget_container", "forgive", "give_up_waiting", "halt", "heal",
-    "heal_anew", "heed", "hold_volumes", "insist", "kill", "kill_later", "leave_unkillable", "loop",
-    "miss_image", "note_clearing", "note_kill", "note_oom", "note_stop", "note_taken", "probe_later", "pull",
-    "put_to_rest", "relink", "remake", "remake_held", "remember_pull", "repeat", "repeat_soon", "retire", "run",
-    "run_with_deadline", "start", "stay", "time_out", "try_engine_later", "unstarted", "unwant", "wait", "want",
-    "want_again",
+    "blame_memory", "bow", "create", "cycle", "cycle_for_successor", "dead", "doubt", "doubt_and_back_off",
+    "doubt_signal", "drain", "drop_successor", "end", "fail", "finish", "follow", "forget_container", "forgive",
+    "give_up_waiting", "halt", "heal", "heal_anew", "heed", "hold_volumes", "insist", "keep_successor", "kill",
+    "kill_later", "leave_unkillable", "loop", "miss_image", "note_clearing", "note_kill", "note_oom", "note_stop",
+    "note_taken", "prepare", "prepare_pulled", "probe_later", "pull", "pull_beside", "put_to_rest", "relink",
+    "remake", "remake_held", "remember_pull", "repeat", "repeat_soon", "retire", "run", "run_on", "run_outdated",
+    "run_with_deadline", "start", "stay", "succeeded", "time_out", "try_engine_later", "unstarted", "unwant", "wait",
+    "want", "want_again",
 ]  # fmt: skip

@@ -9,8 +9,8 @@ from units import healing, relinking
 from units.machine import Edge, Ignored, rows, table
 from units.spec import Kind, OnUnhealthy
 from units.tables.running import running, silence
-from units.tables.shared import IDLE, asked, provided
-from units.unit import Phase
+from units.tables.shared import IDLE, asked, both_hold, provided
+from units.unit import Phase, Reason
 
 P = Phase
 UP = (P.RUNNING, P.READY)
@@ -26,12 +26,23 @@ def lasting(kind: Kind, begins: tuple[Phase, ...] = (*FOUND, P.STARTING)) -> tup
         *asked(kind),
         *provided(kind),
         *rows(FOUND, fact.ContainerStarted, P.STOPPING, do.adopt_and_halt, given.going_down),
-        *rows((P.WAITING,), fact.ContainerStarted, P.STOPPING, do.adopt_and_cycle, given.is_stale),
+        *_outdated(kind),
         *rows(begins, fact.ContainerStarted, P.RUNNING, do.run, given.checked),
         *rows(begins, fact.ContainerStarted, P.READY, do.run),
         *linked(),
         *examined(),
         *running(kind, UP),
+    )
+
+
+def _outdated(kind: Kind) -> tuple[Edge[Any], ...]:
+    """Rows for one that is found running, made from another definition."""
+    at, on = (P.WAITING,), fact.ContainerStarted
+    if kind is Kind.USER_DOCKER:  # A process: nothing has to be made before it stops.
+        return rows(at, on, P.STOPPING, do.adopt_and_cycle, given.is_stale)
+    return (
+        *rows(at, on, P.RUNNING, do.run_outdated, both_hold(given.is_stale, given.checked)),
+        *rows(at, on, P.READY, do.run_outdated, given.is_stale),
     )
 
 
@@ -44,7 +55,9 @@ def examined() -> tuple[Edge[Any], ...]:
         (OnUnhealthy.SIGNAL, P.RUNNING, healing.send_signal),
     )
     asked = (fact.HealthReported, fact.LookDue)
+    anew = both_hold(healing.acts(OnUnhealthy.RECREATE), given.unprepared)
     return (
+        *(row for on in asked for row in rows(UP, on, P.RUNNING, do.prepare(Reason.UNHEALTHY), anew)),
         *(row for action, to, act in helps for on in asked for row in rows(UP, on, to, act, healing.acts(action))),
         *(row for on in asked for row in rows(UP, on, P.RUNNING, healing.hold_off, healing.withheld)),
         *rows((P.RUNNING,), fact.HealthReported, P.READY, healing.become_ready, healing.turned_healthy),
@@ -59,6 +72,7 @@ def linked() -> tuple[Edge[Any], ...]:
     asked = (fact.PeerChanged, fact.LookDue)
     return (
         *(row for on in asked for row in rows(UP, on, None, relinking.settle, relinking.unlinked_too_soon)),
+        *(row for on in asked for row in rows(UP, on, None, do.prepare(Reason.RELINK), relinking.anew_unprepared)),
         *(row for on in asked for row in rows(UP, on, P.STOPPING, do.relink, relinking.unlinked)),
     )
 
