@@ -51,7 +51,7 @@ class CreateContainer:
     renews: bool = False
     """With new anonymous volumes of its own."""
     takers: tuple[ContainerId, ...] = ()
-    """Where there is nothing to replace: those who took volumes from the one that is gone, and still have them."""
+    """Those who took volumes from it: where it is gone, they still have them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,10 @@ def changed_unprepared(unit: Unit, _event: Any, _view: View) -> bool:
     return stale(unit) and unit.unprepared
 
 
+def change_is_over(unit: Unit, _event: Any, _view: View) -> bool:
+    return unit.plan is Reason.CONFIG and not stale(unit)
+
+
 def renewed_unprepared(unit: Unit, event: Any, view: View) -> bool:
     return needs_container(unit, event, view) and unit.unprepared
 

@@ -64,7 +64,7 @@ class Blueprint:
     """Of the create call, as JSON text."""
     predecessor: ContainerId | None = None
     takers: tuple[ContainerId, ...] = ()
-    """Those who took volumes from the predecessor, where that is gone; whose volumes count comes first."""
+    """Those who took volumes from the predecessor: asked where that is gone; whose volumes count comes first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ class Recreations:
             return
         await self._refuse_taken(name, order)
         if order.prepared is None:
-            plan = Blueprint(name, order.spec.body, None if order.renews else old)
+            plan = Blueprint(name, order.spec.body, None if order.renews else old, order.takers)
             await self._replace(old, await self._engine.successor(plan), made, keep=order.keep)
         elif await self._engine.holder(ahead(name)) == order.prepared:
             wanted = Replica(name, order.spec.body)

@@ -69,6 +69,9 @@ SHAPES: dict[str, Shape] = {
         },
     ),
     "anonymous": Shape({"Volumes": {"/mine": {}}}),
+    "bare-bind": Shape({}, {"Binds": ["/bare"]}),
+    "mac": Shape({"MacAddress": "02:42:ac:11:00:66"}),
+    "eth0": Shape({}, {"Sysctls": {"net.ipv4.conf.eth0.log_martians": "1"}}),
     "tmpfs": Shape({}, {"Tmpfs": {"/run": "size=1m"}, "ShmSize": 8 * MEGA}),
     "limits": Shape(
         {},
@@ -203,7 +206,7 @@ def described(found: dict[str, Any]) -> dict[str, Any]:
     }
     host = told["HostConfig"]
     named = {f"{one['Name']}:{one['Destination']}" for one in told["Mounts"] if one["Type"] == "volume"}
-    host["Binds"] = sorted(set(host["Binds"] or ()) - named) or None
+    host["Binds"] = sorted({bind for bind in host["Binds"] or () if ":" in bind} - named) or None
     for mount in host.get("Mounts") or ():
         mount.pop("Source", None)
     told["Mounts"] = sorted(

@@ -1,10 +1,22 @@
 """The create call of a container that is made anew, as far as versions of the API differ."""
 
+import asyncio
 import json
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from supervisor.config.foreign_labels import WatchPolicy, spec_of
 from supervisor.engine.decode import portrait, ties
+from supervisor.engine.discovery import AllContainers
+from supervisor.engine.docker import DockerEngine
 from supervisor.engine.replica import OPTION, keeps_name, replica
+from supervisor.runtime.recreate import Recreations
+from tests.docker_29 import FakeDocker
+from tests.simulation.running import SILENT, Memory
+from units.quantities import Seconds
 from units.spec import ContainerId
 
 ID = "ab" * 32
@@ -116,3 +128,52 @@ def test_an_address_is_the_bridges_where_no_other_is_told() -> None:
     settings = {"Networks": {"bridge": {"IPAddress": "172.17.0.9"}, "one": {"IPAddress": "10.0.0.1"}}}
     assert ties({"NetworkSettings": settings}).address == "172.17.0.9"
     assert ties({"NetworkSettings": {**settings, "IPAddress": "172.17.0.2"}}).address == "172.17.0.2"
+
+
+@pytest.mark.parametrize(("lowest", "highest"), [("1.44", "1.53"), ("1.40", "1.57"), ("1.24", "1.51")])
+def test_a_container_of_docker_29_is_the_same_again(tmp_path: Path, lowest: str, highest: str) -> None:
+    """MAC addresses, gateway priority, sysctls, annotations, start interval; and no image is asked for."""
+    docker = FakeDocker(lowest=lowest, highest=highest)
+    old = docker.add("web")
+    check = {"Test": ["CMD", "true"], "StartInterval": 10**9}
+    docker.containers[old] |= {
+        "Config": {"Image": "image", "Labels": {}, "MacAddress": MAC, "Healthcheck": check, "Env": ["A=1"]},
+        "HostConfig": {
+            "NetworkMode": "one",
+            "Annotations": {"a": "b"},
+            "Sysctls": {"net.ipv4.conf.eth0.log_martians": "1", "net.ipv4.ip_forward": "0"},
+        },
+        "NetworkSettings": {
+            "Networks": {
+                "one": {"MacAddress": MAC, "IPAddress": "10.77.1.9", "GwPriority": 5},
+                "two": {"MacAddress": OTHER, "IPAddress": "10.77.2.9"},
+            }
+        },
+    }
+
+    async def nothing(_made: ContainerId) -> None: ...
+
+    async def main() -> str:
+        async with docker.serve(tmp_path / "s.sock") as url:
+            engine = DockerEngine(url, lens=AllContainers(partial(spec_of, wants=WatchPolicy())))
+            try:
+                recreations = Recreations(engine, Memory(), SILENT)
+                return await recreations.recreate(ContainerId(old), {}, Seconds(1), nothing)
+            finally:
+                await engine.close()
+
+    new = asyncio.run(main())
+    assert list(docker.containers) == [new]
+    made = docker.containers[new]
+    assert (made["Name"], made["State"]["Running"], made["Config"]["MacAddress"]) == ("/web", True, MAC)
+    assert (made["Config"]["Healthcheck"], made["HostConfig"]["Annotations"]) == (check, {"a": "b"})
+    assert made["HostConfig"]["Sysctls"] == {"net.ipv4.ip_forward": "0"}
+    assert made["NetworkSettings"]["Networks"] == {
+        "one": {
+            "GwPriority": 5,
+            "MacAddress": MAC,
+            "DriverOpts": {OPTION: "net.ipv4.conf.IFNAME.log_martians=1"},
+        },
+        "two": {"MacAddress": OTHER},
+    }
+    assert not [asked for asked in docker.requests if "/images/" in asked]

@@ -104,6 +104,15 @@ def test_a_successor_that_nobody_needs_any_more_is_removed() -> None:
     assert change(story, "h3") == "prepare web beside web-1"
 
 
+def test_a_change_that_is_taken_back_is_over() -> None:
+    story = up()
+    change(story)
+    story.unprepared("web", Failure.OTHER, "no")
+    change(story, "h1")
+    web = story.unit("web")
+    assert (web.phase, web.kept, web.plan, web.reason) == (Phase.READY, "", None, "runs by its definition again")
+
+
 def test_a_unit_that_dies_meanwhile_goes_on_with_its_successor() -> None:
     story = up()
     change(story)

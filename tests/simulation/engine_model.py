@@ -382,7 +382,8 @@ class FakeEngine:
     async def successor(self, plan: Blueprint) -> Replica:
         def effect() -> Replica:
             body = json.loads(plan.body)
-            donors = [one for name in body["HostConfig"].get("VolumesFrom") or () if (one := self.named(name))]
+            names = (body.get("HostConfig") or {}).get("VolumesFrom") or ()
+            donors = [one for name in names if (one := self.named(name))]
             given = {place for donor in donors for place, _ in donor.volumes}
             takers = [self._described(self.containers[one]) for one in plan.takers if one in self.containers]
             if plan.predecessor in self.containers:

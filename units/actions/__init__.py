@@ -41,6 +41,7 @@ from units.actions.replacing import (
     pull_beside,
     run_on,
     run_outdated,
+    stand_down,
     succeeded,
 )
 from units.actions.starting import (
@@ -107,6 +108,6 @@ __all__ = [
     "kill_later", "leave_unkillable", "loop", "miss_image", "note_clearing", "note_kill", "note_oom", "note_stop",
     "note_taken", "prepare", "prepare_pulled", "probe_later", "pull", "pull_beside", "put_to_rest", "relink",
     "remake", "remake_held", "remember_pull", "repeat", "repeat_soon", "retire", "run", "run_on", "run_outdated",
-    "run_with_deadline", "start", "stay", "succeeded", "time_out", "try_engine_later", "unstarted", "unwant", "wait",
-    "want", "want_again",
+    "run_with_deadline", "stand_down", "start", "stay", "succeeded", "time_out", "try_engine_later", "unstarted",
+    "unwant", "wait", "want", "want_again",
 ]  # fmt: skip

@@ -85,6 +85,16 @@ def drop_successor(unit: Unit, event: fact.SuccessorMade, view: View) -> Moved:
     return Moved(replace(unit, plan=None, kept="", plan_due=view.now), (order,))
 
 
+def stand_down(unit: Unit, _event: fact.SpecChanged, _view: View) -> Moved:
+    """Its definition is again the one that its container was made from."""
+    unit, made = (
+        replace(unit, plan=None, kept="", successor=None, reason="runs by its definition again"),
+        unit.successor,
+    )
+    why = "the definition that it was made from is gone"
+    return Moved(unit, () if made is None else (RemoveContainer(unit.name, made.container, why),))
+
+
 def pull_beside(unit: Unit, _event: fact.SuccessorFailed, view: View) -> Moved:
     image = unit.spec.image
     reason = f"{_why(unit, view, unit.plan)}; pulling {image} while this container runs"

@@ -74,7 +74,7 @@ def create(unit: Unit, _event: Any, view: View) -> Moved:
         keep=unit.renew,
         prepared=unit.successor.container if unit.successor is not None and not unit.unprepared else None,
         renews=_renews(unit),
-        takers=() if unit.container is not None else _takers(unit, view),
+        takers=() if _renews(unit) else _takers(unit, view),
     )
     return arm(replace(unit, reason=reason, successor=None), Timer.DEADLINE, ANSWER_DEADLINE, (order,))
 

@@ -94,6 +94,7 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         *rows(begun, fact.ContainerOomed, None, do.note_oom),
         *rows(up, fact.SpecChanged, None, do.prepare(Reason.CONFIG), given.changed_unprepared),
         *rows(up, fact.SpecChanged, P.STOPPING, do.cycle, given.is_stale),
+        *rows(up, fact.SpecChanged, None, do.stand_down, given.change_is_over),
         *rows(up, fact.RestartAsked, None, do.prepare(Reason.MANUAL), given.renewed_unprepared),
         *rows(up, fact.RestartAsked, P.STOPPING, do.cycle),
         *rows(begun, fact.ResetAsked, None, do.forgive),
