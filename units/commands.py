@@ -52,6 +52,8 @@ class CreateContainer:
     """With new anonymous volumes of its own."""
     takers: tuple[ContainerId, ...] = ()
     """Those who took volumes from it: where it is gone, they still have them."""
+    volumes: tuple[tuple[str, str], ...] = ()
+    """Anonymous volumes that it had when it was last seen, by place: for where it is gone."""
 
 
 @dataclass(frozen=True, slots=True)

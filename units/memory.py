@@ -13,7 +13,7 @@ from units.health import ENGINE, Health, combine
 from units.quantities import Instant, Seconds
 from units.records import dataclass, replace
 from units.spec import ContainerId, Place, Policy, UnitName, UnitSpec
-from units.unit import Budget, Phase, Reason, StoppedBy, Unit
+from units.unit import Budget, Phase, Reason, StoppedBy, Unit, anonymous
 from units.world import World, fresh_unit
 
 BELIEVED = frozenset({Phase.RUNNING, Phase.READY, Phase.COMPLETED, Phase.FAILED})
@@ -65,6 +65,7 @@ def _remember(unit: Unit, clocks: Clocks) -> dict[str, Any]:
         "fresh": unit.fresh,
         "reloaded": unit.reloaded,
         "aged": unit.aged,
+        **({"volumes": dict(unit.volumes)} if unit.volumes else {}),
         "variant": unit.spec.variant,
         "place": list(_as_words(unit.place)),
     }
@@ -111,6 +112,7 @@ def _recall(unit: Unit, record: Mapping[str, Any], clocks: Clocks, *, same_boot:
         falls=tuple(clocks.from_wall(finite(at)) for at in record.get("falls", ())),
         flapping=bool(record.get("flapping", False)),
         death=str(record["death"]),
+        volumes=_as_volumes(record) if record.get("variant", "") == unit.spec.variant else (),
         aged=not same_host_boot or record.get("aged") is True,
     )
     stopped_by = StoppedBy(record["stopped_by"])
@@ -126,6 +128,12 @@ def _recall(unit: Unit, record: Mapping[str, Any], clocks: Clocks, *, same_boot:
     if not same_boot or record.get("variant", "") != unit.spec.variant:
         return unit  # The record is about another console's container.
     return _believe(unit, record)
+
+
+def _as_volumes(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Of another console they are not its own."""
+    kept = record.get("volumes", {})
+    return tuple((str(place), volume) for place, volume in kept.items() if anonymous(volume))
 
 
 def _as_place(words: object) -> Place | None:

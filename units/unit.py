@@ -297,6 +297,8 @@ class Unit:
     """Stands ready to take its container's place."""
     kept: str = ""
     """Why it still runs in its present container, which should be another one; empty: it need not."""
+    volumes: tuple[tuple[str, str], ...] = ()
+    """Anonymous volumes that its container was last seen with, by place: they outlive a container that is removed."""
     aged: bool = False
     """Its container is of an earlier boot of the machine."""
     spare: StandbyContainer | None = None

@@ -221,19 +221,19 @@ class DockerEngine:
         return wanted(given=await self._given(json.loads(wanted().body)))
 
     async def successor(self, plan: Blueprint) -> Replica:
-        from supervisor.engine.volumes import with_volumes, with_volumes_of_takers  # noqa: PLC0415 - as above
+        if not (plan.predecessor or plan.takers or plan.volumes):
+            return Replica(plan.name, plan.body)
+        from supervisor.engine import volumes  # noqa: PLC0415 - as above
 
-        body = json.loads(plan.body) if plan.predecessor or plan.takers else {}
+        body = json.loads(plan.body)
+        given = await self._given(body)
         found = await self._unless_gone(plan.predecessor) if plan.predecessor else None
         if found is not None:
-            body = with_volumes(body, found, await self._given(body))
-        elif takers := [one for taker in plan.takers if (one := await self._unless_gone(taker)) is not None]:
+            return Replica(plan.name, json.dumps(volumes.with_volumes(body, found, given)))
+        if takers := [one for taker in plan.takers if (one := await self._unless_gone(taker)) is not None]:
             image = await self._declared(str(body.get("Image")))
-            given = await self._given(body)
-            body = with_volumes_of_takers(body, plan.name, takers, image=image, given=given)
-        else:
-            return Replica(plan.name, plan.body)
-        return Replica(plan.name, json.dumps(body))
+            body = volumes.with_volumes_of_takers(body, plan.name, takers, image=image, given=given)
+        return Replica(plan.name, json.dumps(volumes.with_remembered(body, plan.volumes, given)))
 
     async def _unless_gone(self, container: str) -> Any:
         try:

@@ -65,6 +65,8 @@ class Blueprint:
     predecessor: ContainerId | None = None
     takers: tuple[ContainerId, ...] = ()
     """Those who took volumes from the predecessor: asked where that is gone; whose volumes count comes first."""
+    volumes: tuple[tuple[str, str], ...] = ()
+    """Anonymous volumes that the predecessor had, by place: for where that is gone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 An engine makes an anonymous volume for each place that a definition or its image declares and nothing fills. Where the
 predecessor has one, the new container gets the same one, by name. Where the predecessor itself is gone, those who took
-volumes from it still have them.
+volumes from it still have them, and what it was last seen with is remembered.
 """
 
 import posixpath
@@ -56,6 +56,14 @@ def with_volumes_of_takers(
                 if place in wanted and place not in filled:
                     kept.setdefault(place, mount)
     return _placed(body, {place: {**mount, "RW": True} for place, mount in kept.items()})
+
+
+def with_remembered(
+    body: Mapping[str, Any], volumes: Iterable[tuple[str, str]], given: Collection[str] = ()
+) -> dict[str, Any]:
+    """A create's body with these volumes, at places that neither it fills nor those in ``VolumesFrom``."""
+    left = {_place(place): {"Name": name} for place, name in volumes}
+    return _placed(body, {place: mount for place, mount in left.items() if place not in _taken(given)})
 
 
 def donors(host: Any) -> list[str]:

@@ -73,12 +73,12 @@ class Recreations:
         """Make a container of ours; what it replaces does not run. Raises EngineError; then that one is restored."""
         name, old = order.spec.container, order.replaces
         if old is None:
-            wanted = await self._engine.successor(Blueprint(name, order.spec.body, takers=order.takers))
+            wanted = await self._engine.successor(Blueprint(name, order.spec.body, None, order.takers, order.volumes))
             await made(await self._make(wanted, name))
             return
         await self._refuse_taken(name, order)
         if order.prepared is None:
-            plan = Blueprint(name, order.spec.body, None if order.renews else old, order.takers)
+            plan = Blueprint(name, order.spec.body, None if order.renews else old, order.takers, order.volumes)
             await self._replace(old, await self._engine.successor(plan), made, keep=order.keep)
         elif await self._engine.holder(ahead(name)) == order.prepared:
             wanted = Replica(name, order.spec.body)

@@ -806,6 +806,10 @@ def test_a_successor_goes_on_with_the_volumes_of_its_predecessor(rig: Rig) -> No
         assert await mounted(third) == volume
         for one in (third, taker):
             await engine.remove(one)
-        assert (await engine.successor(Blueprint(unit, plain, third, (taker,)))).body == plain
+        assert volume not in (await engine.successor(Blueprint(unit, plain, third, (taker,)))).body
+        wanted = await engine.successor(Blueprint(unit, plain, third, volumes=((place, volume),)))
+        fourth = await engine.create(unit, wanted.body)
+        assert await mounted(fourth) == volume
+        await engine.remove(fourth)
 
     lives(rig, Act.OBEY, live)

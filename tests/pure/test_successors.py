@@ -12,7 +12,7 @@ from units.memory import Clocks, recall, remember
 from units.quantities import Instant
 from units.records import replace
 from units.spec import Kind, Rebuild, UnitName, UnitSpec, Via
-from units.unit import Failure, Phase
+from units.unit import Failure, Look, Phase, Reason
 
 ROOT = Path(__file__).parents[2]
 WEB = UnitName("web")
@@ -101,7 +101,18 @@ def test_a_successor_that_nobody_needs_any_more_is_removed() -> None:
     change(story, "h1")
     assert "RemoveContainer(unit='web', container='web-next'" in story.prepared("web", "h2")
     assert story.unit("web").phase is Phase.READY
-    assert change(story, "h3") == "prepare web beside web-1"
+    change(story, "h3")
+    change(story, "h4")
+    told = story.prepared("web", "h3").splitlines()
+    assert (told[0][:15], told[1:]) == ("RemoveContainer", ["prepare web beside web-1"])
+
+
+def test_a_successor_is_ordered_once_whatever_asks_for_it() -> None:
+    story = up()
+    change(story)
+    assert story.feed(fact.RestartAsked(WEB, 1)) == ""
+    assert story.unit("web").plan is Reason.MANUAL
+    assert story.prepared("web", "h2").startswith("web: ready -> stopping")
 
 
 def test_a_change_that_is_taken_back_is_over() -> None:
@@ -156,6 +167,21 @@ def test_a_holder_that_was_removed_is_made_over_what_is_taken_from_it() -> None:
     assert story.last is not None
     (order,) = (one for one in story.last.commands if isinstance(one, CreateContainer))
     assert (order.replaces, order.takers) == (None, (story.id("two"), story.id("one")))
+
+
+def test_what_a_removed_container_had_in_anonymous_volumes_is_remembered() -> None:
+    """Also over a restart of the supervisor: a stopped unit's container goes with the next `docker container prune`."""
+    volume = "a" * 64
+    story = up()
+    look = Look(mounts=(("/data", volume), ("/etc", "/etc"), ("/named", "data")))
+    story.feed(fact.ContainerLooked(WEB, story.id("web"), look))
+    state = remember(story.world, Clocks(Instant(100), 1_000_000.0))
+    (unit,) = recall((spec("web"),), state, Clocks(Instant(0), 1_000_000.0), same_boot=False, same_host_boot=True)
+    assert unit.volumes == (("/data", volume),)
+    story.later(60).destroyed("web")
+    assert story.last is not None
+    (order,) = (made for made in story.last.commands if isinstance(made, CreateContainer))
+    assert (order.replaces, order.volumes) == (None, (("/data", volume),))
 
 
 def test_an_ephemeral_unit_is_renewed_at_a_boot_of_the_host_only() -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from supervisor.engine.volumes import with_volumes, with_volumes_of_takers
+from supervisor.engine.volumes import with_remembered, with_volumes, with_volumes_of_takers
 
 ONE, TWO, THREE = "1" * 64, "2" * 64, "3" * 64
 
@@ -74,6 +74,14 @@ def test_a_holder_that_is_gone_is_made_over_what_its_takers_hold() -> None:
     own = found(mount(ONE, "/data"), VolumesFrom=["holder"], Binds=["mine:/data"])
     assert binds(with_volumes_of_takers(body("/data"), "holder", [own])) is None
     assert binds(with_volumes_of_takers(body("/data"), "holder", [taker], given={"/data"})) is None
+
+
+def test_what_a_removed_container_had_is_remembered() -> None:
+    """As far as neither its definition fills the place nor others give something there."""
+    had = (("/data", ONE), ("/filled", TWO), ("/given", THREE))
+    made = with_remembered(body("/data", Binds=["/srv:/filled"]), had, {"/given"})
+    assert binds(made) == ["/srv:/filled", f"{ONE}:/data"]
+    assert with_remembered(body("/data"), ()) == body("/data")
 
 
 def test_of_several_takers_the_first_one_counts() -> None:

@@ -41,7 +41,7 @@ from supervisor.engine.port import (
     Replica,
     nothing,
 )
-from supervisor.engine.volumes import with_volumes, with_volumes_of_takers
+from supervisor.engine.volumes import with_remembered, with_volumes, with_volumes_of_takers
 from units.events import Observed
 from units.health import Health
 from units.labels import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
@@ -388,9 +388,10 @@ class FakeEngine:
             takers = [self._described(self.containers[one]) for one in plan.takers if one in self.containers]
             if plan.predecessor in self.containers:
                 body = with_volumes(body, self._described(self.containers[plan.predecessor]), given)
-            elif takers:
+            else:
                 image = {f"/{body['Labels'][LABEL_UNIT]}"}
                 body = with_volumes_of_takers(body, plan.name, takers, image=image, given=given)
+                body = with_remembered(body, plan.volumes, given)
             return Replica(plan.name, json.dumps(body))
 
         return await self._call("inspect", plan.name, effect)

@@ -11,6 +11,7 @@ from units import events as fact
 from units.actions.starting import IMAGE_DELAY, IMAGE_MAX_DELAY, run
 from units.actions.stopping import cycle
 from units.commands import PrepareContainer, PullImage, RemoveContainer, Timer
+from units.guards import stale
 from units.healing import examined
 from units.machine import Action, Moved, View, arm
 from units.quantities import Instant, Seconds
@@ -43,6 +44,8 @@ def prepare(plan: Reason) -> Action[Any]:
         """Have its successor made, unless that is under way, or its next try is not due."""
         unit = examined(unit, event)
         left = unit.plan_due - view.now
+        if unit.plan is not None and left > 0 and not unit.kept:
+            return Moved(replace(unit, plan=plan))
         if unit.plan is plan and left > 0:
             return arm(unit, Timer.LOOK, Seconds(left)) if plan is Reason.RELINK else Moved(unit)
         return _ordered(replace(unit, plan=plan, reason=f"{_why(unit, view, plan)}; {MAKING}"), view)
@@ -80,9 +83,13 @@ def cycle_for_successor(unit: Unit, event: fact.SuccessorMade, view: View) -> Mo
 
 
 def drop_successor(unit: Unit, event: fact.SuccessorMade, view: View) -> Moved:
-    """Nothing needs it any more, or its definition is no longer the unit's."""
+    """Nothing needs it any more; or its definition is no longer the unit's, and another one is made."""
     order = RemoveContainer(unit.name, event.container, "it was made to replace a container that stays")
-    return Moved(replace(unit, plan=None, kept="", plan_due=view.now), (order,))
+    unit = replace(unit, plan=None, kept="", plan_due=view.now)
+    if not stale(unit):
+        return Moved(unit, (order,))
+    step = prepare(Reason.CONFIG)(unit, event, view)
+    return Moved(step.unit, (order, *step.commands))
 
 
 def stand_down(unit: Unit, _event: fact.SpecChanged, _view: View) -> Moved:

@@ -75,6 +75,7 @@ def create(unit: Unit, _event: Any, view: View) -> Moved:
         prepared=unit.successor.container if unit.successor is not None and not unit.unprepared else None,
         renews=_renews(unit),
         takers=() if _renews(unit) else _takers(unit, view),
+        volumes=() if _renews(unit) else unit.volumes,
     )
     return arm(replace(unit, reason=reason, successor=None), Timer.DEADLINE, ANSWER_DEADLINE, (order,))
 

@@ -77,6 +77,7 @@ def become(unit: Unit, spec: UnitSpec, container: StandbyContainer | None) -> Un
         misses=0,
         renew=False,
         aged=False,
+        volumes=(),
         plan=None,
         successor=None,
         kept="",
