@@ -175,13 +175,18 @@ def unit_row(unit: Unit, to_wall: Callable[[Instant], float]) -> dict[str, Any]:
         "container_id": unit.container,
         "restarts": unit.restarts,
         "since": None if unit.since == NEVER else as_iso(to_wall(unit.since)),
-        "reason": f"unknown: {unit.unread}; last known: {unit.reason}" if unit.unread else unit.reason,
+        "reason": f"unknown: {unit.unread}; last known: {_reason(unit)}" if unit.unread else _reason(unit),
         "cause": unit.cause,
         "wanted": unit.wanted,
         "touched": touched(unit),
         "exit_code": unit.exit_code,
         "image": unit.spec.image,
     }
+
+
+def _reason(unit: Unit) -> str:
+    """Its state's, and why it is not in another container: that may last for long, and other news come meanwhile."""
+    return f"{unit.reason}; {unit.kept}" if unit.kept and unit.kept not in unit.reason else unit.reason
 
 
 def touched(unit: Unit) -> bool:

@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 from hooks.notices import notices
+from supervisor.views.status import unit_row
 from tests.pure.story import Story, needs, seen, spec
 from units import events as fact
 from units.commands import CreateContainer
@@ -201,3 +202,12 @@ def test_an_ephemeral_unit_is_renewed_at_a_boot_of_the_host_only() -> None:
         assert (order.replaces, order.renews) == (story.id("web"), renews)
         again.created("web")
         assert not again.unit("web").aged
+
+
+def test_status_says_it_whatever_else_is_news() -> None:
+    story = up()
+    change(story)
+    story.unprepared("web", Failure.OTHER, "no")
+    story.change("web", reason="healthy")
+    kept = "its definition changed; still runs in its present container: no"
+    assert unit_row(story.unit("web"), float)["reason"] == f"healthy; {kept}"
