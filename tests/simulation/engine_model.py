@@ -169,13 +169,13 @@ class Container:
 
     @property
     def place(self) -> str:
-        """Where its image declares a volume."""
-        return f"/{self.unit or self.name}"
+        """Where its image declares a volume: by the name that it was made under."""
+        return self.volumes[0][0] if self.volumes else f"/{self.unit or self.name}"
 
     @property
     def own(self) -> str:
         """The volume there."""
-        return dict(self.volumes)[self.place]
+        return self.volumes[0][1]
 
     @property
     def running(self) -> bool:
