@@ -168,6 +168,11 @@ class Container:
         return UnitName(self.labels[LABEL_UNIT]) if LABEL_UNIT in self.labels else None
 
     @property
+    def role(self) -> str:
+        """Whose files it holds: a unit's, and of several consoles which one's."""
+        return f"{self.unit or self.name} {self.labels.get(LABEL_CONSOLE, '')}".rstrip()
+
+    @property
     def place(self) -> str:
         """Where its image declares a volume: by the name that it was made under."""
         return self.volumes[0][0] if self.volumes else f"/{self.unit or self.name}"
@@ -602,7 +607,7 @@ class FakeEngine:
     def person_remove(self, name: str) -> None:
         """``docker rm -f``."""
         if (found := self.named(name)) is not None and self.up:
-            self._removed.add(found.unit or found.name)
+            self._removed.add(found.role)
             self._remove(found)
 
     def person_run(self, name: str, labels: Mapping[str, str] | None = None) -> None:
@@ -773,13 +778,13 @@ class FakeEngine:
         made.volumes = tuple(({made.place: made.ident} | taken | {place: volume for volume, place in bound}).items())
         for volume in taken.values():  # What somebody takes is as good as full.
             owner = next((one for one in self.containers.values() if one.own == volume and one is not made), None)
-            if owner is not None and owner.unit is not None:
-                self._full.setdefault(owner.unit, volume)
+            if owner is not None:
+                self._full.setdefault(owner.role, volume)
         self._check_volume(made)
         return made
 
     def _check_volume(self, made: Container) -> None:
-        full = self._full.get(made.unit or made.name)
+        full = self._full.get(made.role)
         if full is not None and made.own != full:
             self.emptied.append(f"{self._loop.time():.3f}: {made.name} is made over an empty volume")
 
@@ -824,7 +829,7 @@ class FakeEngine:
     def _begin(self, container: Container, *, ours: bool) -> None:
         container.state, container.exit_code, container.oom, container.ending = "running", 0, False, False
         container.runs += 1
-        self._full.setdefault(container.unit or container.name, container.own)
+        self._full.setdefault(container.role, container.own)
         container.taken = False
         container.started_at = container.changed_at = self._loop.time()
         if not container.address or self.chance.random() < 0.3:
