@@ -170,6 +170,13 @@ def _ahead(unit: Unit, view: View) -> Iterator[Unit]:
                 yield view.units[edge.target]
 
 
+def leader_changes(unit: Unit, view: View) -> bool:
+    """Whether a unit that its container refers to is about to have another container: a copy would refer to the old."""
+    edges = (edge for edge in view.links.leaders.get(unit.name, ()) if edge.via in BY_ID or edge.via is Via.VOLUMES)
+    leaders = (view.units[edge.target] for edge in edges)
+    return any(one.phase in MOVING or (one.phase.up and one.plan is not None and not one.kept) for one in leaders)
+
+
 def unlinked(unit: Unit, _event: Any, view: View) -> bool:
     """A guard: it has a stale reference, and no unit ahead of it is moving or is to be re-linked first."""
     if not acts(unit, view) or not view.engine_up:

@@ -25,6 +25,8 @@ RETRY = 10.0
 """Seconds until an interrupted replacement that could not be finished is tried again."""
 LATE = 60.0
 """Seconds after which an engine has done what it was asked, or never will."""
+UNSURE = frozenset({Failure.TIMEOUT, Failure.UNREACHABLE, Failure.OTHER})
+"""With these a call may have been carried out all the same."""
 PAUSES = (0.5, 2.0, 5.0)
 """Seconds between two tries to restore the old container."""
 
@@ -118,7 +120,8 @@ class Recreations:
             except EngineError:
                 await self._tell(name, await self._again(lambda: self._undo(old, wanted, foreign=starts)))
                 raise
-            refusal = None if keep else await self._again(lambda: self._gone(self._engine.remove(old)))
+            pauses = PAUSES if starts else (0.0,)  # The start of one of ours comes after this.
+            refusal = None if keep else await self._again(lambda: self._gone(self._engine.remove(old)), pauses)
             if refusal is not None:
                 await self._note(name, {"old": old, "done": True})  # Whatever comes, the old one is not brought back.
             await self._tell(name, refusal)
@@ -130,7 +133,7 @@ class Recreations:
         try:
             new = await self._engine.create(name, wanted.body, wanted.dialect)
         except EngineError as error:
-            if name != wanted.name and error.failure is not Failure.NAME_TAKEN:
+            if name != wanted.name and error.failure in UNSURE:
                 self._sweep(name)
             if name == wanted.name or error.failure is not Failure.NAME_TAKEN:
                 raise
@@ -204,10 +207,12 @@ class Recreations:
             if error.failure is not Failure.NOT_FOUND:
                 raise
 
-    async def _again(self, act: Callable[[], Awaitable[None]]) -> EngineError | None:
+    async def _again(
+        self, act: Callable[[], Awaitable[None]], pauses: tuple[float, ...] = PAUSES
+    ) -> EngineError | None:
         """Try it a few times; returns the last error."""
         refusal: EngineError | None = None
-        for pause in PAUSES:
+        for pause in pauses:
             try:
                 await act()
             except EngineError as error:

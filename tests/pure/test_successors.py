@@ -116,6 +116,31 @@ def test_a_successor_is_ordered_once_whatever_asks_for_it() -> None:
     assert story.prepared("web", "h2").startswith("web: ready -> stopping")
 
 
+def test_who_refers_to_a_changed_unit_waits_for_its_new_container() -> None:
+    """Else its own would refer to the old one: nobody could see that afterwards, or its start would fail."""
+    story = Story.of(spec("db"), spec("web", needs("db", Via.LINK)))
+    story.connect()
+    story.up("db", "web")
+    specs = (replace(story.unit("db").spec, config_hash="h2"), replace(story.unit("web").spec, config_hash="h2"))
+    assert story.feed(fact.ConfigRead(specs)) == "prepare db beside db-1"
+    story.prepared("db", "h2")
+    story.died("db", 0)
+    story.created("db", "h2")
+    told = story.started("db")
+    assert "db: starting -> ready" in told
+    assert "prepare web beside web-1" in told
+
+
+def test_who_refers_to_a_unit_that_cannot_be_changed_does_not_wait_for_it() -> None:
+    story = Story.of(spec("db"), spec("web", needs("db", Via.LINK)))
+    story.connect()
+    story.up("db", "web")
+    specs = (replace(story.unit("db").spec, config_hash="h2"), replace(story.unit("web").spec, config_hash="h2"))
+    story.feed(fact.ConfigRead(specs))
+    story.unprepared("db", Failure.OTHER, "no")
+    assert "prepare web beside web-1" in story.later(1).look(seen("db"), seen("web"))
+
+
 def test_a_change_that_is_taken_back_is_over() -> None:
     story = up()
     change(story)

@@ -16,7 +16,7 @@ from units.healing import examined
 from units.machine import Action, Moved, View, arm
 from units.quantities import Instant, Seconds
 from units.records import replace
-from units.relinking import reason_of
+from units.relinking import leader_changes, reason_of
 from units.restart import spread
 from units.unit import Reason, StandbyContainer, Unit
 from units.words import duration
@@ -48,6 +48,8 @@ def prepare(plan: Reason) -> Action[Any]:
             return Moved(replace(unit, plan=plan))
         if unit.plan is plan and left > 0:
             return arm(unit, Timer.LOOK, Seconds(left)) if plan is Reason.RELINK else Moved(unit)
+        if plan is Reason.CONFIG and leader_changes(unit, view):
+            return Moved(unit)  # Its end, or the next snapshot, brings this again.
         return _ordered(replace(unit, plan=plan, reason=f"{_why(unit, view, plan)}; {MAKING}"), view)
 
     act.__name__ = f"prepare_for_{plan.value}"

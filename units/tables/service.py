@@ -74,6 +74,7 @@ def linked() -> tuple[Edge[Any], ...]:
         *(row for on in asked for row in rows(UP, on, None, relinking.settle, relinking.unlinked_too_soon)),
         *(row for on in asked for row in rows(UP, on, None, do.prepare(Reason.RELINK), relinking.anew_unprepared)),
         *(row for on in asked for row in rows(UP, on, P.STOPPING, do.relink, relinking.unlinked)),
+        *rows(UP, fact.PeerChanged, None, do.prepare(Reason.CONFIG), given.changed_unprepared),
     )
 
 
