@@ -35,6 +35,8 @@ FACTS: Mapping[str, str] = {
     "ImagePulled": "image pulled",
     "PullFailed": "image pull failed",
     "CreateFailed": "create failed",
+    "SuccessorMade": "its new container is made",
+    "SuccessorFailed": "its new container could not be made",
     "StartFailed": "start failed",
     "SignalFailed": "stop failed",
     "RetryDue": "retry due",
