@@ -5,7 +5,7 @@ from dataclasses import asdict
 from enum import StrEnum
 from typing import Any
 
-from units.events import Event, HealthReported
+from units.events import Event, HealthReported, PullFailed, SuccessorFailed
 from units.health import Health
 from units.records import dataclass, replace
 from units.spec import CONSOLE, USER_DOCKER, Kind, OnUnhealthy, Switchable, UnitName
@@ -20,7 +20,8 @@ class NoticeKind(StrEnum):
     HEAL = "heal"
     """It was restarted or re-created, because it was unhealthy or had a stale reference."""
     GIVE_UP = "give-up"
-    """It is in a crash loop, failed or flapping; or a foreign one is down since its restart failed."""
+    """It is in a crash loop, failed or flapping; its new container cannot be made, and it runs on in the present one;
+    or a foreign one is down since its restart failed."""
     UNHEALTHY = "unhealthy"
     """It is unhealthy, and its action is to notify only."""
     UNDONE = "undone"
@@ -95,6 +96,10 @@ def notices(
             told.append(_notice(NoticeKind.UNHEALTHY, unit))
     told += [_of_switch(one, reaction) for one in reaction.switches if isinstance(one, SwitchOutcome) and undone(one)]
     told += [notice for moved in reaction.engine if (notice := _of_engine(moved, reaction, troubled)) is not None]
+    if isinstance(event, SuccessorFailed | PullFailed):
+        unit = reaction.world.units.get(event.unit)
+        if unit is not None and unit.kept and unit.name not in troubled:
+            told.append(_notice(NoticeKind.GIVE_UP, unit))
     for notice in told:
         if notice.event is NoticeKind.UNDONE:
             continue

@@ -110,13 +110,14 @@ class OnEvent(Protocol):
 class BeforeStart(Protocol):
     """Asked before a start (``@gate("before_start")``). May veto, and contribute environment and mounts.
 
-    When: before a container is made, or before one that is there is started; once for making and starting together.
+    When: before a container is made, or before one that is there is started; once for making and starting together. For
+    a unit that runs and needs a new container: before that is made, while it runs.
     After what: all units that it waits for are up, and its back-off is over. Its image may still have to be pulled.
     Cancelled by what: its limit. A stop that is asked meanwhile comes after its answer.
     May it be called twice: yes, for each start, again after a pull, and for one that was vetoed: 5 s later, then 10,
     up to 60.
     What does failure do: the start goes on, with a warning; ``strict`` makes it a veto. A veto is no crash: the unit
-    is in ``backoff`` with the reason, and its restart budget is not charged.
+    is in ``backoff`` with the reason, or runs on in its present container; its restart budget is not charged.
     """
 
     def __call__(self, asked: Starting, /) -> Any: ...

@@ -26,6 +26,7 @@ from units.commands import (
     ArmTimer,
     Command,
     CreateContainer,
+    PrepareContainer,
     PullImage,
     SignalContainer,
     StartContainer,
@@ -185,8 +186,11 @@ class SimulatedHost:
         match command:
             case CreateContainer(unit=unit, spec=spec):
                 self._made += 1
-                made = ContainerId(f"{self._made:064x}")
+                made = command.prepared or ContainerId(f"{self._made:064x}")
                 self._coming.append(fact.ContainerCreated(unit, made, spec.config_hash, spec.variant))
+            case PrepareContainer(unit=unit, spec=spec):
+                self._made += 1
+                self._coming.append(fact.SuccessorMade(unit, ContainerId(f"{self._made:064x}"), spec.config_hash))
             case StartContainer(unit=unit, container=container):
                 self._running.add(container)
                 self._coming.append(fact.ContainerStarted(unit, container, at=MIDNIGHT + self._now))

@@ -32,6 +32,7 @@ from supervisor.runtime.engine_watch import EngineTooOldError
 from supervisor.runtime.health_scheduler import shown
 from supervisor.runtime.heartbeat import Heartbeat, LogTender
 from supervisor.runtime.loop import Inbox, Observer
+from supervisor.runtime.recreate import Recreations
 from supervisor.runtime.sd_notify import Systemd
 from supervisor.runtime.shell import Shell
 from supervisor.runtime.switch_actions import SwitchActions
@@ -101,7 +102,9 @@ class Host:
             self._user_docker = make_user_docker(hands, self.inbox) if hands and make_user_docker else None
         except EngineError as error:
             raise BootError(Exit.ENGINE, str(error)) from error
-        recreations = mode.make_recreations(hands) if hands and mode.make_recreations else None
+        under_way = outside.make_store(options.state_dir / paths.RECREATIONS_FILE, log)
+        self._hands = hands
+        self._recreations = None if hands is None else Recreations(hands, under_way, log, outside.in_thread)
         store = outside.make_store(options.state_dir / paths.STATE_FILE, log)
         kept = read(store, BootId(outside.boot_id()))
         self.choices = self._choose()
@@ -160,17 +163,23 @@ class Host:
             known_ns=kept.engine_ns if kept.same_boot and not world.watching else 0,
             timing=settings.supervisor.timing,
             read_config=self._read_config,
-            prepare=lambda: mode.prepare(hands, recreations),
+            prepare=self._prepare,
             system_docker=self._system_docker,
             user_docker=self._user_docker,
             switches=self._switches,
-            recreations=recreations,
+            recreations=self._recreations,
             gates=gates,
         )
 
     @property
     def world(self) -> World:
         return self._shell.world
+
+    async def _prepare(self) -> None:
+        """At each connection: what was cut off is finished before anybody looks."""
+        if self._recreations is not None:
+            await self._recreations.finish()
+        await self._mode.prepare(self._hands)
 
     def _observers(self) -> tuple[Observer, ...]:
         """In the order in which they see a reaction: when a client gets its answer, all the others have seen it."""

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from supervisor.dockerd.command_line import DaemonPlan
     from supervisor.dockerd.system_docker import SystemDocker
     from supervisor.dockerd.user_docker import UserDocker
-    from supervisor.runtime.recreate import Recreations
 
 NEEDS_RESTART = "rancher.system_docker has changed: that needs a restart of System Docker and of the supervisor"
 PASSED_ON = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"})
@@ -207,7 +206,7 @@ class _Booting:
         settings = with_choices(settings, choices)
         return ConfigRead(settings.units, settings.consoles, settings.supervisor.timing, later)
 
-    async def prepare(self, engine: Engine | None, _recreations: "Recreations | None") -> None:
+    async def prepare(self, engine: Engine | None) -> None:
         """Load the images that lie in a directory."""
         if engine is None or self._options.images is None:
             return

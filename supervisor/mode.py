@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from hooks.notifier import Receiver
     from supervisor.logs.targets import TargetSpec
     from supervisor.runtime.gating import Gates
-    from supervisor.runtime.recreate import Recreations
 
 
 OnCall = Callable[[str, str, float], None]
@@ -129,12 +128,10 @@ class Mode:
     """One that can only be looked at makes it a dry run. Raises EngineError where no connection could ever be made."""
     first_world: Callable[[SavedState, Clocks, Choices], World]
     """The world before anything has happened."""
-    prepare: Callable[[Engine | None, "Recreations | None"], Awaitable[None]]
-    """Done at each connection, before the units are looked at; in a dry run with neither."""
+    prepare: Callable[[Engine | None], Awaitable[None]]
+    """Done at each connection, before the units are looked at; in a dry run without an engine to be changed."""
     read_config: Callable[[Choices], Awaitable[Event]]
     make_user_docker: Callable[[Engine, Inbox], UserEngine] | None = None
-    make_recreations: "Callable[[Engine], Recreations] | None" = None
-    """Only what somebody else made has to be copied: our own units are made from their definitions."""
     gates: "Callable[[HostHooks], Gates | None]" = lambda _: None
     """Who is asked before a unit is started or stopped."""
     observers: Callable[[], tuple[Observer, ...]] = lambda: ()

@@ -27,7 +27,7 @@ from supervisor.logs.pipeline import LAST_WORDS, Pipeline, configure_logging
 from supervisor.mode import InThread, Mode, OnCall, Options, Outside
 from supervisor.preflight import BootError, Exit, open_state, refuse
 from supervisor.runtime.loop import Observer
-from supervisor.runtime.recreate import Recreations, unfinished
+from supervisor.runtime.recreate import unfinished
 from supervisor.state.choices import Choices
 from supervisor.state.file import StateError
 from supervisor.state.lock import LockError, LockHeld, RunLock, engine_lock, state_lock
@@ -167,7 +167,6 @@ def watch_mode(options: WatchOptions, outside: Outside, log: FilteringBoundLogge
         first_world=watching.first_world,
         prepare=watching.prepare,
         read_config=read_config,
-        make_recreations=watching.make_recreations,
         observers=watching.observers,
     )
 
@@ -203,9 +202,6 @@ class _Watching:
         engine = self._outside.make_engine(self.address, on_call=on_call, lens=self._lens, hide=self._lines.secrets)
         return ReadOnlyEngine(engine) if self._dry else engine
 
-    def make_recreations(self, engine: Engine) -> Recreations:
-        return Recreations(engine, self._recreations_file, self._log, self._outside.in_thread)
-
     def observers(self) -> tuple[Observer, ...]:
         return (ContainerNames(self._lens, self._names_file, self._log, self._outside.in_thread), self._warnings)
 
@@ -213,11 +209,9 @@ class _Watching:
         """Empty: what there is, the first snapshot says."""
         return new_world((), links.check(()).links, watching=True, dry=self._dry)
 
-    async def prepare(self, _engine: Engine | None, recreations: Recreations | None) -> None:
-        """Finish what an earlier watch had begun, and wait once for what the host has still to start."""
-        if recreations is not None:
-            await recreations.finish()
-        else:
+    async def prepare(self, engine: Engine | None) -> None:
+        """Wait once for what the host has still to start; a dry run tells of what another watch would finish."""
+        if engine is None:
             for name in unfinished(self._recreations_file):
                 self._log.info("dry-run.would", unit=name, what="would finish its re-creation", reason="interrupted")
         grace, self._grace = self._grace, Seconds(0)

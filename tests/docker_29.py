@@ -1,14 +1,17 @@
 """A fake of Docker 29 on a socket: its rule of versions and its answers, and the lies of engines on demand.
 
 What it answers was written down from runs of 29.2 and 29.7, and from moby's source: nothing below ``lowest`` is served,
-and refused in plain text; events below 1.52 have sorted keys and a stamp that went through a float; from 1.52 on they
-have six fields, and an inspect has no ``Config.MacAddress`` and few of the ``NetworkSettings``.
+and refused in plain text; a create forgets the container's MAC address from 1.52 on, refuses sysctls of a network's
+device from 1.48 on, and reads one endpoint only below 1.44, as a connect reads no MAC address below 1.54; events below
+1.52 have sorted keys and a stamp that went through a float; from 1.52 on they have six fields, and an inspect has no
+``Config.MacAddress`` and few of the ``NetworkSettings``.
 """
 
 import asyncio
 import contextlib
 import itertools
 import json
+import re
 import ssl
 import time
 from collections import deque
@@ -118,6 +121,10 @@ class FakeDocker:
                 web.post("/{api}/containers/create", self._create),
                 web.get("/{api}/containers/{id}/json", self._inspect),
                 web.post("/{api}/containers/{id}/start", self._start),
+                web.post("/{api}/containers/{id}/stop", self._stop),
+                web.post("/{api}/containers/{id}/rename", self._rename),
+                web.delete("/{api}/containers/{id}", self._delete),
+                web.post("/{api}/networks/{name}/connect", self._connect),
             ]
         )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -165,12 +172,47 @@ class FakeDocker:
         return web.json_response([self._row(each) for each in self.containers.values()])
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
-        self.bodies.append(await request.json())
-        return web.json_response({"Id": self.add(request.query["name"], state="created")}, status=201)
+        body, spoken, name = await request.json(), _spoken(request), request.query["name"]
+        self.bodies.append(body)
+        host, config = body.pop("HostConfig", None) or {}, {"Image": "image", "Labels": {}, **body}
+        endpoints = (config.pop("NetworkingConfig", None) or {}).get("EndpointsConfig") or {}
+        if spoken >= (1, 48) and any(re.search(r"\.eth[0-9]+\.", key) for key in host.get("Sysctls") or ()):
+            said = "must be supplied using driver option 'com.docker.network.endpoint.sysctls'"
+            return web.json_response({"message": said}, status=500)
+        if any(each["Name"] == f"/{name}" for each in self.containers.values()):
+            return web.json_response({"message": f"The name {name} is already in use by container"}, status=409)
+        if spoken >= PLAIN:
+            config.pop("MacAddress", None)
+        if spoken < (1, 44):
+            endpoints = dict(itertools.islice(endpoints.items(), 1))
+        ident = self.add(name, state="created")
+        if asked := (endpoints.get(host.get("NetworkMode")) or {}).get("MacAddress"):
+            config["MacAddress"] = asked
+        told = {"Config": config, "HostConfig": host, "NetworkSettings": {"Networks": endpoints}} if body else {}
+        self.containers[ident] |= told
+        return web.json_response({"Id": ident}, status=201)
 
     async def _start(self, request: web.Request) -> web.StreamResponse:
         self.start(self.containers[request.match_info["id"]]["Name"][1:])
         return web.Response(status=204)
+
+    async def _stop(self, request: web.Request) -> web.StreamResponse:
+        self.die(self.containers[request.match_info["id"]]["Name"][1:], 0)
+        return web.Response(status=204)
+
+    async def _rename(self, request: web.Request) -> web.StreamResponse:
+        self.containers[request.match_info["id"]]["Name"] = f"/{request.query['name']}"
+        return web.Response(status=204)
+
+    async def _delete(self, request: web.Request) -> web.StreamResponse:
+        del self.containers[request.match_info["id"]]
+        return web.Response(status=204)
+
+    async def _connect(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        endpoint = {k: v for k, v in body["EndpointConfig"].items() if k != "MacAddress" or _spoken(request) >= (1, 54)}
+        self.containers[body["Container"]]["NetworkSettings"]["Networks"][request.match_info["name"]] = endpoint
+        return web.Response(status=200)
 
     def _row(self, found: dict[str, Any]) -> dict[str, Any]:
         name = found["Name"][1:]
@@ -187,7 +229,8 @@ class FakeDocker:
 
     async def _inspect(self, request: web.Request) -> web.StreamResponse:
         asked = request.match_info["id"]
-        found = self.containers.get(asked)
+        by_name = (each for each in self.containers.values() if each["Name"] == f"/{asked}")
+        found = self.containers.get(asked) or next(by_name, None)
         if found is None:
             return web.json_response({"message": f"No such container: {asked}"}, status=404)
         name = found["Name"][1:]
@@ -222,8 +265,12 @@ class FakeDocker:
         return answer
 
 
+def _spoken(request: web.Request) -> tuple[int, ...]:
+    return as_numbers(request.match_info["api"])
+
+
 def _plain(request: web.Request) -> bool:
-    return as_numbers(request.match_info["api"]) >= PLAIN
+    return _spoken(request) >= PLAIN
 
 
 def _rounded(event: dict[str, Any]) -> dict[str, Any]:

@@ -25,11 +25,20 @@ class PullImage:
 
 
 @dataclass(frozen=True, slots=True)
+class PrepareContainer:
+    """Make a container of this spec beside the one that runs: its successor, under a name that says so."""
+
+    unit: UnitName
+    spec: UnitSpec
+    replaces: ContainerId
+
+
+@dataclass(frozen=True, slots=True)
 class CreateContainer:
     """Make a container of this spec under its name.
 
-    ``replaces`` is moved out of the way under ``<name>_<first 12 of its id>`` first, removed afterwards, and moved back
-    when the create fails.
+    ``replaces`` makes room under ``<first 12 of its id>_<name>``, and is removed when the new one has its place; when
+    that fails, it has its name back. What it held in anonymous volumes goes on in the new one.
     """
 
     unit: UnitName
@@ -37,6 +46,14 @@ class CreateContainer:
     replaces: ContainerId | None = None
     keep: bool = False
     """The replaced one stays, under that other name."""
+    prepared: ContainerId | None = None
+    """The successor that was made already."""
+    renews: bool = False
+    """With new anonymous volumes of its own."""
+    takers: tuple[ContainerId, ...] = ()
+    """Those who took volumes from it: where it is gone, they still have them."""
+    volumes: tuple[tuple[str, str], ...] = ()
+    """Anonymous volumes that it had when it was last seen, by place: for where it is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +256,7 @@ class SignalDaemon:
 
 Command: TypeAlias = (
     PullImage
+    | PrepareContainer
     | CreateContainer
     | StartContainer
     | SignalContainer

@@ -149,6 +149,8 @@ def _decided(moved: Transition, event: Event, moment: Moment) -> tuple[str, Inpu
         return _rule_of(judged, moved), _inputs_of(judged, moved.before, moment)
     if on in ASKED:
         return _asked(after, on, moved.before)
+    if on == "SuccessorMade" and after.again is Reason.MANUAL:
+        return _asked(after, "RestartAsked", moved.before)
     if on in {"DrainAsked", "HurryAsked"}:
         return "shutdown.stop", (("was", moved.before.phase.value),)
     if on in DEATHS or on == "ContainerStopped":
@@ -282,7 +284,7 @@ def _decided_while_up(moved: Transition, moment: Moment) -> tuple[str, Inputs] |
         return "context.follow", (("context", after.spec.context or "none"), ("why", after.reason))
     if on == "SpecChanged" or (begins and after.phase is Phase.STOPPING and after.again is Reason.CONFIG):
         return "config.changed", (("was", before.phase.value),)
-    if on not in {"HealthReported", "LookDue"}:
+    if on not in {"HealthReported", "LookDue", "SuccessorMade"}:
         return None
     if after.falls != before.falls:
         return f"heal.{after.spec.heal.action.value}", _health_inputs(after, moment.now)
@@ -303,6 +305,12 @@ def _decided_standing(old: Unit, unit: Unit, event: Event, moment: Moment) -> tu
         return f"heal.{unit.spec.heal.action.value}", _health_inputs(unit, moment.now)
     if unit.reason == old.reason:
         return None
+    return _decided_on_reason(old, unit, on, moment)
+
+
+def _decided_on_reason(old: Unit, unit: Unit, on: str, moment: Moment) -> tuple[str, Inputs] | None:
+    if unit.plan_due != old.plan_due:
+        return ("replace.withhold" if unit.kept else "replace.prepare"), (("why", unit.reason),)
     if unit.health is Health.UNHEALTHY and unit.ailing and unit.reason.startswith(unit.ailing):
         return "heal.withhold", _health_inputs(unit, moment.now)
     if on in {"HealthReported", "ContainerStarted"}:
@@ -382,7 +390,7 @@ def _outcome(unit: Unit, rule: str) -> str:
     """What is done now, in words; a delay is taken from the reason."""
     if rule == "heal.signal":
         return f"send it {unit.spec.heal.signal}"
-    if rule in {"heal.withhold", "relink.wait", "relink.dry"}:
+    if rule in {"heal.withhold", "relink.wait", "relink.dry", "replace.withhold", "replace.prepare"}:
         return unit.reason.removeprefix(f"{unit.ailing}; ") if unit.ailing else unit.reason
     if unit.phase is Phase.WAITING:
         return f"start it later: {unit.reason}"

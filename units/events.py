@@ -201,6 +201,24 @@ class CreateFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class SuccessorMade:
+    """A container stands ready to take the unit's place."""
+
+    unit: UnitName
+    container: ContainerId
+    config_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessorFailed:
+    """It could not be made; the unit runs as before."""
+
+    unit: UnitName
+    failure: Failure
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class StartFailed:
     unit: UnitName
     container: ContainerId
@@ -311,6 +329,8 @@ UnitEvent: TypeAlias = (
     | ImagePulled
     | PullFailed
     | CreateFailed
+    | SuccessorMade
+    | SuccessorFailed
     | StartFailed
     | SignalFailed
     | LeftCleared

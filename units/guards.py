@@ -10,7 +10,7 @@ from units.machine import View
 from units.quantities import NEVER, Seconds
 from units.relinking import later, worn
 from units.restart import After, CrashLoop, GiveUp, Stay
-from units.spec import LASTING, Condition, Dependency, Rebuild, UnitName, Via
+from units.spec import LASTING, Condition, Dependency, Kind, Rebuild, UnitName, Via
 from units.unit import Failure, Phase, Reason, StoppedBy, Unit
 
 KILLS = 3
@@ -72,6 +72,46 @@ def needs_container(unit: Unit, _event: Any, view: View) -> bool:
     if unit.container is None or unit.renew or unit.outdated or stale(unit):
         return True
     return (unit.fresh and unit.spec.rebuild is Rebuild.ALWAYS) or bool(worn(unit, view))
+
+
+def changed_unprepared(unit: Unit, _event: Any, _view: View) -> bool:
+    return stale(unit) and unit.unprepared
+
+
+def change_is_over(unit: Unit, _event: Any, _view: View) -> bool:
+    return unit.plan is Reason.CONFIG and not stale(unit)
+
+
+def renewed_unprepared(unit: Unit, event: Any, view: View) -> bool:
+    return needs_container(unit, event, view) and unit.unprepared
+
+
+def unprepared(unit: Unit, _event: Any, _view: View) -> bool:
+    return unit.unprepared
+
+
+def planned(unit: Unit, _event: Any, _view: View) -> bool:
+    """Its successor is to be made, and waits for an image."""
+    return unit.plan is not None
+
+
+def change_is_ready(unit: Unit, event: fact.SuccessorMade, _view: View) -> bool:
+    if event.config_hash != unit.spec.config_hash:
+        return False
+    return unit.plan is Reason.MANUAL or (unit.plan is Reason.CONFIG and stale(unit))
+
+
+def heal_is_ready(unit: Unit, event: fact.SuccessorMade, _view: View) -> bool:
+    return unit.plan is Reason.UNHEALTHY and event.config_hash == unit.spec.config_hash
+
+
+def relink_is_ready(unit: Unit, event: fact.SuccessorMade, _view: View) -> bool:
+    return unit.plan is Reason.RELINK and event.config_hash == unit.spec.config_hash
+
+
+def is_process(unit: Unit, _event: Any, _view: View) -> bool:
+    """It has no container that another one could replace."""
+    return unit.spec.kind is Kind.USER_DOCKER
 
 
 def has_no_container(unit: Unit, _event: Any, _view: View) -> bool:
@@ -197,7 +237,7 @@ def image_missing(_unit: Unit, event: Any, _view: View) -> bool:
     return event.failure is Failure.IMAGE_MISSING
 
 
-def pullable(unit: Unit, event: fact.CreateFailed, view: View) -> bool:
+def pullable(unit: Unit, event: fact.CreateFailed | fact.SuccessorFailed, view: View) -> bool:
     due = unit.pull_at <= view.now
     return image_missing(unit, event, view) and unit.spec.pull and not unit.pulled and due
 

@@ -13,7 +13,7 @@ from units.spec import CONSOLE, USER_DOCKER, Kind, Rebuild, UnitSpec
 from units.step import LOOKING, Step
 from units.tables.by_kind import rules_of
 from units.troubles import Concern, Reload, TroubleTold
-from units.unit import Phase, Stamp, StoppedBy, Unit
+from units.unit import Phase, Stamp, StoppedBy, Unit, anonymous
 from units.world import fresh_unit, is_ours
 
 ENGINE_STOP = Seconds(20)
@@ -27,6 +27,8 @@ def take_look(step: Step, event: fact.ContainerLooked) -> None:
         return
     before, new = unit.look, event.look
     changes: dict[str, Any] = {"look": new}
+    if unit.spec.kind is not Kind.FOREIGN:
+        changes["volumes"] = tuple((place, volume) for place, volume in new.mounts if anonymous(volume))
     if before is not None and before.address and new.address and before.address != new.address:
         changes["readdressed"] = unit.begun
     if unit.phase.up and unit.started_at == NEVER and event.started:

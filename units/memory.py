@@ -13,7 +13,7 @@ from units.health import ENGINE, Health, combine
 from units.quantities import Instant, Seconds
 from units.records import dataclass, replace
 from units.spec import ContainerId, Place, Policy, UnitName, UnitSpec
-from units.unit import Budget, Phase, Reason, StoppedBy, Unit
+from units.unit import Budget, Phase, Reason, StoppedBy, Unit, anonymous
 from units.world import World, fresh_unit
 
 BELIEVED = frozenset({Phase.RUNNING, Phase.READY, Phase.PAUSED, Phase.COMPLETED, Phase.FAILED})
@@ -68,6 +68,8 @@ def _remember(unit: Unit, clocks: Clocks) -> dict[str, Any]:
         "pending": unit.pending.value if unit.pending else "",
         "fresh": unit.fresh,
         "reloaded": unit.reloaded,
+        "aged": unit.aged,
+        **({"volumes": dict(unit.volumes)} if unit.volumes else {}),
         "variant": unit.spec.variant,
         "place": list(_as_words(unit.place)),
     }
@@ -114,6 +116,8 @@ def _recall(unit: Unit, record: Mapping[str, Any], clocks: Clocks, *, same_boot:
         falls=tuple(clocks.from_wall(finite(at)) for at in _few(record.get("falls", []))),
         flapping=bool(record.get("flapping", False)),
         death=_text(record["death"]),
+        volumes=_as_volumes(record) if record.get("variant", "") == unit.spec.variant else (),
+        aged=not same_host_boot or record.get("aged") is True,
     )
     stopped_by = StoppedBy(record["stopped_by"])
     if _stays_stopped(unit, stopped_by, same_host_boot=same_host_boot):
@@ -147,6 +151,12 @@ def _few(values: object) -> list[Any]:
     if not isinstance(values, list):
         raise TypeError("not a list of ours")
     return values[-FEW:]
+
+
+def _as_volumes(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Of another console they are not its own."""
+    kept = record.get("volumes", {})
+    return tuple((str(place), volume) for place, volume in kept.items() if anonymous(volume))
 
 
 def _as_place(words: object) -> Place | None:

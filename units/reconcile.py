@@ -120,9 +120,13 @@ def leftovers(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[
             continue  # It may hold a person's files.
         if unit.spec.kind is Kind.FOREIGN:
             continue  # None of ours.
+        if unit.phase is P.CREATING:
+            continue  # What seems to be left over may be just taking its place.
         kept = keeper(unit, seen)
         for extra in seen:
             if kept is None or extra.container == kept.container or extra.hint:
+                continue
+            if unit.successor is not None and extra.container == unit.successor.container:
                 continue
             # In mid-life a second container that does not run may be one that is just being replaced.
             dead = not extra.running and snapshot.trigger == "connect"
@@ -134,7 +138,7 @@ def leftovers(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[
 
 def _replaced(unit: Unit, seen: Observed) -> bool:
     """Whether it was renamed to make room for its successor."""
-    return seen.name == f"{unit.spec.container}_{seen.container[:12]}"
+    return seen.name == f"{seen.container[:12]}_{unit.spec.container}"
 
 
 def keeper(unit: Unit, seen: tuple[Observed, ...]) -> Observed | None:

@@ -16,7 +16,7 @@ from units.records import dataclass, replace
 from units.restart import recent
 from units.spec import BINDING_MODES as SHARED
 from units.spec import ContainerId, Dependency, Rebuild, UnitName, Via
-from units.unit import Phase, Unit
+from units.unit import Phase, Unit, anonymous
 from units.words import duration
 
 BY_ID = SHARED | {Via.LINK}
@@ -134,12 +134,17 @@ def _moved_since(leader: Unit, unit: Unit) -> bool:
 def _other_volumes(unit: Unit, donor: Unit) -> bool:
     """Whether the donor has a volume that the taker lacks, at a place that the taker does not fill itself.
 
-    A taker that was created after its donor would not change by being created once more.
+    A taker that was created after its donor would not change by being created once more. And nobody is moved from a
+    volume to an anonymous one in its place: whoever made that made it empty.
     """
     if unit.look is None or donor.look is None or donor.container is None or unit.look.created > donor.look.created:
         return False
     taken = dict(unit.look.mounts)
-    return any(taken.get(place) != source for place, source in donor.look.mounts if place not in unit.look.own_places)
+    return any(
+        taken.get(place) != source and not (place in taken and anonymous(source))
+        for place, source in donor.look.mounts
+        if place not in unit.look.own_places
+    )
 
 
 def acts(unit: Unit, view: View) -> bool:
@@ -165,6 +170,13 @@ def _ahead(unit: Unit, view: View) -> Iterator[Unit]:
                 seen.add(edge.target)
                 queue.append(edge.target)
                 yield view.units[edge.target]
+
+
+def leader_changes(unit: Unit, view: View) -> bool:
+    """Whether a unit that its container refers to is about to have another container: a copy would refer to the old."""
+    edges = (edge for edge in view.links.leaders.get(unit.name, ()) if edge.via in BY_ID or edge.via is Via.VOLUMES)
+    leaders = (view.units[edge.target] for edge in edges)
+    return any(one.phase in MOVING or (one.phase.up and one.plan is not None and not one.kept) for one in leaders)
 
 
 def unlinked(unit: Unit, _event: Any, view: View) -> bool:
@@ -211,6 +223,11 @@ def unlinked_too_soon(unit: Unit, event: Any, view: View) -> bool:
 def unlinked_for_good(unit: Unit, event: Any, view: View) -> bool:
     """A guard: only a new container fixes the stale reference."""
     return unlinked(unit, event, view) and cure_of(unit, view) is Cure.RECREATE
+
+
+def anew_unprepared(unit: Unit, event: Any, view: View) -> bool:
+    """A guard: only a new container fixes the stale reference, and none stands ready."""
+    return unlinked(unit, event, view) and cure_of(unit, view) is Cure.RECREATE and unit.unprepared
 
 
 def reason_of(unit: Unit, view: View) -> str:

@@ -40,6 +40,8 @@ RULES: Mapping[str, str] = {
     "relink.wait": "stale reference: re-linked a little later",
     "relink.dry": "stale reference: only logged (dry run)",
     "relink.left-behind": "the engine could not start it without the container it joins: started a little later",
+    "replace.prepare": "it needs a new container: that is made first, while the present one runs",
+    "replace.withhold": "its new container cannot be made now: it runs on in the present one",
     "hold.dependency": "waits for a unit that has failed or is not wanted",
     "image.pull": "its image is missing: pulled",
     "image.missing": "its image cannot be pulled: retried with a growing delay",

@@ -9,6 +9,7 @@ from units.quantities import NEVER, Instant, Seconds
 from units.records import dataclass
 from units.spec import (
     ContainerId,
+    Kind,
     Place,
     UnitName,
     UnitSpec,
@@ -178,6 +179,11 @@ class StandbyContainer:
     running: bool = False
 
 
+def anonymous(volume: str) -> bool:
+    """Whether a volume has the kind of name that engines give."""
+    return len(volume) == 64 and all(digit in "0123456789abcdef" for digit in volume)
+
+
 @dataclass(frozen=True, slots=True)
 class Stamp:
     """When a run began: by event order, or for a run found in a snapshot by the engine's clock."""
@@ -316,12 +322,30 @@ class Unit:
     """Of System Docker: its process; ``None`` when there is none, or it is not ours."""
     renew: bool = False
     """Its next start is in a new container in any case; the old one is kept as ``spare``."""
+    plan: Reason | None = None
+    """While it runs: what a successor of its container is being made for."""
+    plan_due: Instant = NEVER
+    """Until then the answer to that, or the pause before its next try, is waited for."""
+    successor: StandbyContainer | None = None
+    """Stands ready to take its container's place."""
+    kept: str = ""
+    """Why it still runs in its present container, which should be another one; empty: it need not."""
+    volumes: tuple[tuple[str, str], ...] = ()
+    """Anonymous volumes that its container was last seen with, by place: they outlive a container that is removed."""
+    aged: bool = False
+    """Its container is of an earlier boot of the machine."""
     spare: StandbyContainer | None = None
     """The container that is used again if the new one proves no good."""
 
     @property
     def name(self) -> UnitName:
         return self.spec.name
+
+    @property
+    def unprepared(self) -> bool:
+        """No container of its definition stands ready to take its place. User Docker, a process, needs none."""
+        made = self.successor
+        return self.spec.kind is not Kind.USER_DOCKER and (made is None or made.config_hash != self.spec.config_hash)
 
     @property
     def alive(self) -> bool:

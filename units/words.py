@@ -37,6 +37,8 @@ FACTS: Mapping[str, str] = {
     "ImagePulled": "image pulled",
     "PullFailed": "image pull failed",
     "CreateFailed": "create failed",
+    "SuccessorMade": "its new container is made",
+    "SuccessorFailed": "its new container could not be made",
     "StartFailed": "start failed",
     "SignalFailed": "stop failed",
     "LeftCleared": "nothing is left of the last run",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from supervisor.engine.names import lasting
 from supervisor.engine.port import EngineInfo, EngineMessage
 from supervisor.logs.timestamps import seconds, started
 from units.bounded import LARGEST, short_name, shortened, whole
@@ -190,11 +191,16 @@ def ties(found: Any) -> Look:
         holds=tuple((via, ContainerId(held)) for via, (kind, _, held) in modes if kind == "container" and held),
         mounts=tuple(sorted(filled)),
         own_places=frozenset(_own_places(host)),
-        address=as_text(as_map(as_map(found).get("NetworkSettings")).get("IPAddress")),
+        address=_bridge_address(as_map(as_map(found).get("NetworkSettings"))),
         created=started(as_map(found).get("Created")),
         failed=shortened(as_text(as_map(as_map(found).get("State")).get("Error"))),
         check_within=_check_within(as_map(as_map(found).get("Config")).get("Healthcheck")),
     )
+
+
+def _bridge_address(settings: Mapping[str, Any]) -> str:
+    """Of the default bridge, where legacy links lead; from 1.52 on only its own entry tells it."""
+    return as_text(settings.get("IPAddress") or as_map(as_map(settings.get("Networks")).get("bridge")).get("IPAddress"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +223,8 @@ def label_row(row: Any) -> ListRow:
 
 def sketch(row: Any) -> ContainerSummary:
     """One row of ``/containers/json``, for a container of which there is no more."""
-    listed = label_row(row)
-    return ContainerSummary(listed.name, listed.container, as_text(as_map(row).get("Image")), listed.labels)
+    one = label_row(row)
+    return ContainerSummary(one.name, one.container, as_text(as_map(row).get("Image")), one.labels)
 
 
 def id_of(found: Any) -> ContainerId:
@@ -237,7 +243,7 @@ def portrait(found: Any) -> "ContainerSummary":
         labels=_texts(config.get("Labels")),
         joins=tuple((via, held) for via, held in ties(found).holds),
         links=tuple(
-            short_name(as_text(link).partition(":")[0].lstrip("/"))
+            short_name(lasting(as_text(link).partition(":")[0].lstrip("/")))
             for link in (links if isinstance(links, list) else ())
         ),
         volumes_from=tuple(
@@ -260,18 +266,6 @@ def _own_places(host: Mapping[str, Any]) -> Iterator[str]:
         yield parts[1] if len(parts) > 1 else parts[0]
     for mount in mounts if isinstance(mounts, list) else ():
         yield as_text(as_map(mount).get("Target"))
-
-
-def fullest(newest: Any, usual: Any) -> dict[str, Any]:
-    """Merges two inspects of one container, in the engine's newest API version and in ours: each has fields of its own.
-
-    Older versions omit newer fields (start interval, annotations). From 1.44 on a requested address cannot be
-    distinguished from an assigned one; before, only the former is in the configuration.
-    """
-    config = dict(as_map(as_map(newest).get("Config")))
-    if asked := as_text(as_map(as_map(usual).get("Config")).get("MacAddress")):
-        config["MacAddress"] = asked
-    return {**as_map(newest), "Config": config}
 
 
 def declares_health(found: Any) -> bool:

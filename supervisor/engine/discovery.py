@@ -4,12 +4,12 @@
 """
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
 
 from supervisor.engine import decode
+from supervisor.engine.names import lasting, replaced
 from supervisor.engine.port import EngineMessage
 from units.events import Observed
 from units.labels import LABEL_UNIT
@@ -71,9 +71,6 @@ class OwnContainers:
         return found  # Ours are made from their definitions.
 
 
-SHORT = 12
-
-
 def _links(found: Any) -> dict[str, str]:
     """Of an inspected container: each alias, and who it means."""
     links = decode.as_map(decode.as_map(found).get("HostConfig")).get("Links")
@@ -82,14 +79,6 @@ def _links(found: Any) -> dict[str, str]:
 
 
 PROJECT, SERVICE, DEPENDS_ON = (f"com.docker.compose.{name}" for name in ("project", "service", "depends_on"))
-
-
-REPLACED = re.compile(r"[0-9a-f]{12}_.+")
-
-
-def replaced(name: str) -> bool:
-    """The name of a container that is being replaced, by Compose or by us: part of an id before its name."""
-    return REPLACED.fullmatch(name) is not None
 
 
 def compose_service(labels: Mapping[str, str]) -> tuple[str, str] | None:
@@ -188,7 +177,7 @@ class AllContainers:
         """Engines tell the present name of who is linked, and none once that one is gone."""
         told = _links(found)
         known = self._links.get(decode.id_of(found), {})
-        known = {alias: name[SHORT + 1 :] if replaced(name) else name for alias, name in told.items()} | known
+        known = {alias: lasting(name) for alias, name in told.items()} | known
         if not known:
             return found
         self._links[decode.id_of(found)] = known

@@ -90,6 +90,8 @@ def failure(status: int, message: str, what: str, subject: str = "") -> Failure:
             return Failure.OTHER if what == "create" else Failure.NOT_FOUND
         # The container stores the id of the one to join, which never exists again.
         return Failure.STALE if re.search("[0-9a-f]{64}", said) else Failure.OTHER
+    if re.search("cannot link to a non running container: /?[0-9a-f]{12}_", said):
+        return Failure.STALE  # It links to one that has made room for its successor.
     if re.search("task .*already exists", said):
         return Failure.HELD
     if status == 400 and said.startswith(SPEECH):

@@ -62,15 +62,30 @@ class OutputLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Replica:
-    """All that is needed to re-create a foreign container."""
+class Blueprint:
+    """What a container of ours is made of: its definition, and those whose volumes it goes on with."""
 
     name: str
     body: str
     """Of the create call, as JSON text."""
-    networks: tuple[tuple[str, str], ...]
+    predecessor: ContainerId | None = None
+    takers: tuple[ContainerId, ...] = ()
+    """Those who took volumes from the predecessor: asked where that is gone; whose volumes count comes first."""
+    volumes: tuple[tuple[str, str], ...] = ()
+    """Anonymous volumes that the predecessor had, by place: for where that is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """All that is needed to make a container, or to make one anew."""
+
+    name: str
+    body: str
+    """Of the create call, as JSON text."""
+    networks: tuple[tuple[str, str], ...] = ()
     """Further networks, and each one's endpoint as JSON text: an older engine takes only one at the create."""
-    running: bool
+    running: bool = False
+    """Of the one that it is made from."""
     fleeting: bool = False
     """It removes itself when it ends."""
     dialect: str = ""
@@ -246,6 +261,10 @@ class Engine(EngineView, ContainerCommands, Protocol):
 
         Raises NOT_FOUND.
         """
+        ...
+
+    async def successor(self, plan: Blueprint) -> Replica:
+        """The definition with the volumes of its predecessor, or of those who took from it. Who is gone has none."""
         ...
 
     async def connect(self, network: str, container: ContainerId, endpoint: str) -> None:

@@ -56,7 +56,6 @@ CATALOGUE: tuple[CatalogueGroup, ...] = (
             ),
             CatalogueLine("leftover.removed", "info", "a second container of a unit, left by a crash, was removed"),
             CatalogueLine("leftover.kept", "warning", "such a container could not be removed"),
-            CatalogueLine("replaced.kept", "warning", "a replaced container could not be removed or moved back"),
         ),
     ),
     CatalogueGroup(

@@ -14,6 +14,7 @@ from structlog.typing import FilteringBoundLogger
 from supervisor.engine.port import Engine, EngineError, SystemEngine, UserEngine
 from supervisor.runtime.daemon_orders import DaemonOrder, clear_user_docker, order_system_docker, order_user_docker
 from supervisor.runtime.loop import Inbox
+from supervisor.runtime.recreate import Recreations
 from supervisor.runtime.switch_actions import SwitchActions
 from supervisor.runtime.timers import Timers
 from units.commands import (
@@ -28,6 +29,7 @@ from units.commands import (
     KeepIntent,
     KeepServed,
     ParkContainer,
+    PrepareContainer,
     PullImage,
     ReadConfig,
     RecreateContainer,
@@ -53,6 +55,8 @@ from units.events import (
     PullFailed,
     SignalFailed,
     StartFailed,
+    SuccessorFailed,
+    SuccessorMade,
 )
 from units.health import Health
 from units.machine import Moment
@@ -62,17 +66,18 @@ from units.world import Entry, Reaction
 
 if TYPE_CHECKING:
     from supervisor.runtime.gating import Gates, Gating
-    from supervisor.runtime.recreate import Recreations
 
 GUARDED: dict[type[Command], str] = {
     CreateContainer: "before_start",
+    PrepareContainer: "before_start",
     StartContainer: "before_start",
     SignalContainer: "before_stop",
 }
 """The gate's point for each order."""
 
 RareOrder: TypeAlias = RestartContainer | RecreateContainer | RemoveContainer | ParkContainer | SwapBack
-LaneOrder: TypeAlias = CreateContainer | StartContainer | SignalContainer | KeepIntent | RareOrder | DaemonOrder
+Provision: TypeAlias = CreateContainer | PrepareContainer
+LaneOrder: TypeAlias = Provision | StartContainer | SignalContainer | KeepIntent | RareOrder | DaemonOrder
 
 
 class Effects:
@@ -91,7 +96,7 @@ class Effects:
         system_docker: SystemEngine | None = None,
         user_docker: UserEngine | None = None,
         switches: SwitchActions | None = None,
-        recreations: "Recreations | None" = None,
+        recreations: Recreations,
         gates: "Gates | None" = None,
         make_gating: "Callable[[], Gating] | None" = None,
     ) -> None:
@@ -132,6 +137,7 @@ class Effects:
             case (
                 StartContainer()
                 | CreateContainer()
+                | PrepareContainer()
                 | SignalContainer()
                 | RemoveContainer()
                 | RestartContainer()
@@ -205,7 +211,7 @@ class Effects:
                 order = await self._gating.admit(order, cause)
             finally:
                 self._timers.go_on(held)
-        elif isinstance(order, CreateContainer | StartContainer):
+        elif isinstance(order, CreateContainer | PrepareContainer | StartContainer):
             order = await self._gating.admit(order, cause)
         await self._give(order, cause)
 
@@ -223,17 +229,19 @@ class Effects:
                 return self._engine.start(order.container)
             case CreateContainer():
                 return self._create(order, cause)
+            case PrepareContainer():
+                return self._prepare(order, cause)
             case SignalContainer():
                 return self._engine.signal(order.container, order.signal)
             case _:
-                return self._rarely(order)
+                return self._rarely(order, cause)
 
-    def _rarely(self, order: RareOrder) -> Coroutine[Any, Any, None]:
+    def _rarely(self, order: RareOrder, cause: str) -> Coroutine[Any, Any, None]:
         match order:
             case RestartContainer():
                 return self._engine.restart(order.container, order.timeout)
             case RecreateContainer():
-                return self._recreate(order)
+                return self._recreate(order, cause)
             case SwapBack():
                 return self._swap_back(order)
             case ParkContainer():
@@ -243,9 +251,11 @@ class Effects:
             case _:
                 assert_never(order)
 
-    async def _recreate(self, order: RecreateContainer) -> None:
-        assert self._recreations is not None
-        await self._recreations.recreate(order.container, dict(order.joins), order.timeout)
+    async def _recreate(self, order: RecreateContainer, cause: str) -> None:
+        async def made(new: ContainerId) -> None:
+            self._inbox.put(ContainerCreated(order.unit, new), cause=cause)
+
+        await self._recreations.recreate(order.container, dict(order.joins), order.timeout, made)
 
     async def _park(self, order: ParkContainer) -> None:
         await self._engine.stop(order.container, order.timeout)
@@ -261,6 +271,8 @@ class Effects:
         match order:
             case CreateContainer() | RecreateContainer():
                 self._inbox.put(CreateFailed(order.unit, error.failure, text), cause=cause)
+            case PrepareContainer():
+                self._inbox.put(SuccessorFailed(order.unit, error.failure, text), cause=cause)
             case StartContainer() | RestartContainer():
                 self._inbox.put(StartFailed(order.unit, order.container, error.failure, text), cause=cause)
             case SignalContainer():
@@ -280,22 +292,22 @@ class Effects:
             case _:
                 assert_never(order)
 
+    async def _prepare(self, order: PrepareContainer, cause: str) -> None:
+        new = await self._recreations.prepare(order)
+        self._inbox.put(SuccessorMade(order.unit, new, order.spec.config_hash), cause=cause)
+
     async def _create(self, order: CreateContainer, cause: str) -> None:
         """The reply carries the new id, so it is a fact; the event stream repeats it."""
-        spec, old = order.spec, order.replaces
-        moved = False
-        if old is not None:
-            moved = await self._move_away(old, f"{spec.container}_{old[:12]}")
+        spec = order.spec
+
+        async def made(new: ContainerId) -> None:
+            self._inbox.put(ContainerCreated(order.unit, new, spec.config_hash, spec.variant), cause=cause)
+            await self._look(order.unit, new, cause)
+
         try:
-            new = await self._engine.create(spec.container, spec.body)
+            await self._recreations.create(order, made)
         except EngineError as error:
-            if old is not None and moved:
-                await self._best_effort(self._engine.rename(old, spec.container), order, "moved back")
             raise (await self._clash(order, error) if error.failure is Failure.NAME_TAKEN else error) from error
-        self._inbox.put(ContainerCreated(order.unit, new, spec.config_hash, spec.variant), cause=cause)
-        await self._look(order.unit, new, cause)
-        if old is not None and not order.keep:
-            await self._best_effort(self._engine.remove(old), order, "removed")
 
     async def _swap_back(self, order: SwapBack) -> None:
         if order.discards is not None:
@@ -321,16 +333,6 @@ class Effects:
             f" rename it (docker rename {name} {name}-old) or remove it",
         )
 
-    async def _move_away(self, old: ContainerId, name: str) -> bool:
-        """Free the name. A removed container has freed it already."""
-        try:
-            await self._engine.rename(old, name)
-        except EngineError as error:
-            if error.failure is Failure.NOT_FOUND:
-                return False
-            raise
-        return True
-
     async def _look(self, unit: UnitName, container: ContainerId, cause: str) -> None:
         """Report what the new container refers to, and whether it has an engine health check."""
         try:
@@ -341,12 +343,6 @@ class Effects:
             self._inbox.put(ContainerLooked(unit, container, seen.look), cause=cause)
         if seen.health is not Health.NONE:
             self._inbox.put(HealthReported(unit, container, Health.STARTING), cause=cause)
-
-    async def _best_effort(self, call: Awaitable[None], order: CreateContainer, what: str) -> None:
-        try:
-            await call
-        except EngineError as error:
-            self._log.warning("replaced.kept", unit=order.unit, wanted=what, error=str(error))
 
     async def _pull(self, order: PullImage, cause: str) -> None:
         try:

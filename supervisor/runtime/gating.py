@@ -5,20 +5,20 @@ A veto becomes a failure of the order (``Failure.VETOED``); contributions go int
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
 from hooks.gates import GateVerdict
 from hooks.points import Asked, Contribution, Starting, Stopping, Switching
 from supervisor.engine.port import EngineError
-from units.commands import CheckSwitch, CreateContainer, SignalContainer, StartContainer
+from units.commands import CheckSwitch, CreateContainer, PrepareContainer, SignalContainer, StartContainer
 from units.records import replace
 from units.spec import USER_DOCKER, UnitName
 from units.unit import Failure, Phase, StoppedBy, Unit
 from units.world import World
 
-Gated = CreateContainer | StartContainer | SignalContainer
+Gated = CreateContainer | PrepareContainer | StartContainer | SignalContainer
 
 
 class Gates(Protocol):
@@ -51,6 +51,10 @@ class Gating:
         match order:
             case CreateContainer() if order.unit == USER_DOCKER:
                 pass  # User Docker has no container; its start is asked.
+            case CreateContainer() if order.prepared is not None:
+                self._let[order.unit] = cause  # It was asked for before the old one stopped.
+            case PrepareContainer():
+                return _with(order, (await self._may_start(unit, "", cause)).contributions)
             case CreateContainer():
                 leave = await self._may_start(unit, "", cause)
                 self._let[order.unit] = cause
@@ -121,7 +125,10 @@ def _is_stop(unit: Unit, order: SignalContainer) -> bool:
     return not unit.kills and order.signal != "SIGKILL"
 
 
-def _with(order: CreateContainer, contributions: Sequence[Contribution]) -> CreateContainer:
+Made = TypeVar("Made", CreateContainer, PrepareContainer)
+
+
+def _with(order: Made, contributions: Sequence[Contribution]) -> Made:
     if not contributions:
         return order
     return replace(order, spec=replace(order.spec, body=contributed(order.spec.body, contributions)))

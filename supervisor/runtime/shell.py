@@ -12,6 +12,7 @@ from supervisor.runtime.effects import Effects
 from supervisor.runtime.engine_watch import EngineWatch, Gauges
 from supervisor.runtime.health_scheduler import CheckResult, HealthScheduler, ProbeGauges
 from supervisor.runtime.loop import Inbox, Loop, Observer
+from supervisor.runtime.recreate import Recreations
 from supervisor.runtime.switch_actions import SwitchActions
 from supervisor.state.writer import StateWriter
 from units.events import ConfigRead, Event, ShutdownAsked, ShutdownHurried, ShutdownOverdue
@@ -23,7 +24,6 @@ from units.world import Entry, Reaction, World
 
 if TYPE_CHECKING:
     from supervisor.runtime.gating import Gates, Gating
-    from supervisor.runtime.recreate import Recreations
 
 LAST_GRACE = Seconds(15)
 """After the total deadline: three SIGKILLs, 2, 4 and 8 s apart. Then the supervisor exits, whatever still runs."""
@@ -85,7 +85,7 @@ class Shell:
         system_docker: SystemEngine | None = None,
         user_docker: UserEngine | None = None,
         switches: SwitchActions | None = None,
-        recreations: "Recreations | None" = None,
+        recreations: Recreations | None,
         gates: "Gates | None" = None,
     ) -> None:
         self._start_world = world
@@ -171,7 +171,7 @@ class Shell:
 
     def _make_effects(self, tasks: asyncio.TaskGroup) -> Effects | DryEffects:
         look = self._watch.doubt
-        if self._hands is None:
+        if self._hands is None or self._recreations is None:
             return DryEffects(self._inbox, tasks, self._log, read_config=self._read_config, snapshot=look)
         return Effects(
             self._hands,

@@ -17,7 +17,7 @@ WATCH_STATE_DIR = Path("/var/lib/dockwarden-watch")
 """Of its own: what is known of a host's units by name is no knowledge of another engine's."""
 STATE_FILE, CHOICES_FILE, RECORDS_FILE = "state.json", "choices.json", "records"
 """In the state directory, as the following ones."""
-STATE_LOCK, LAST_CONFIG = "state.lock", "last-config.json"
+STATE_LOCK, LAST_CONFIG, RECREATIONS_FILE = "state.lock", "last-config.json", "recreations.json"
 HOOKS_OFF, IMAGE_STAMPS, SYSTEM_DOCKER_LOG = "hooks-off", "images", "system-docker.log"
 TLS_DIR = STATE_DIR / "tls"
 """Where the CA is, and its key, which no engine needs."""

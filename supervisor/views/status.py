@@ -192,7 +192,12 @@ def last_known(unit: Unit, to_wall: Callable[[Instant], float], away: Instant | 
     """Its reason, and why it may be so no longer."""
     if away is None:
         return shown_reason(unit)
-    return f"unknown since {as_iso(to_wall(away))}, the engine does not answer; last known: {unit.reason}"
+    return f"unknown since {as_iso(to_wall(away))}, the engine does not answer; last known: {_reason(unit)}"
+
+
+def _reason(unit: Unit) -> str:
+    """Its state's, and why it is not in another container: that may last for long, and other news come meanwhile."""
+    return f"{unit.reason}; {unit.kept}" if unit.kept and unit.kept not in unit.reason else unit.reason
 
 
 def touched(unit: Unit) -> bool:
@@ -211,10 +216,10 @@ BEYOND: dict[Beyond, str] = {
 def shown_reason(unit: Unit) -> str:
     """Its reason, and before that what its engine says of its container beside up and down."""
     if unit.unread:
-        return f"unknown: {unit.unread}; last known: {unit.reason}"
+        return f"unknown: {unit.unread}; last known: {_reason(unit)}"
     word = "" if unit.phase.up else BEYOND.get(unit.beyond, "")
     master = f"left to {unit.spec.master}" if unit.spec.master else ""
-    return "; ".join(part for part in (word, unit.reason, master) if part)
+    return "; ".join(part for part in (word, _reason(unit), master) if part)
 
 
 NEXT: dict[Phase, str] = {

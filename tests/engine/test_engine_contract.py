@@ -18,7 +18,7 @@ import pytest
 import uvloop
 
 from supervisor.engine.docker import DockerEngine
-from supervisor.engine.port import Engine, EngineError, EngineMessage
+from supervisor.engine.port import Blueprint, Engine, EngineError, EngineMessage
 from tests.bed import engines, images
 from tests.bed.bed import Bed
 from tests.bed.bed import Engine as BedEngine
@@ -729,7 +729,7 @@ def test_an_image_that_no_registry_has_cannot_be_pulled(rig: Rig) -> None:
     rig.run(main, {})
 
 
-def tied(unit: str, **host: str) -> str:
+def tied(unit: str, **host: Any) -> str:
     """A create body of a container that lives in another one's namespaces."""
     made = json.loads(body(unit, Act.OBEY))
     return json.dumps({**made, "HostConfig": {**made["HostConfig"], **host}})
@@ -851,5 +851,41 @@ def test_a_replica_has_the_name_and_knows_whether_it_runs(rig: Rig) -> None:
         await engine.remove(container)
         await engine.remove(again)
         assert await failure(engine.replica(container, {})) is Failure.NOT_FOUND
+
+    lives(rig, Act.OBEY, live)
+
+
+def test_a_successor_goes_on_with_the_volumes_of_its_predecessor(rig: Rig) -> None:
+    """And where that is gone, with those that others took from it."""
+
+    async def live(engine: Engine, _heard: Ear, unit: str, container: ContainerId) -> None:
+        place = f"/{unit}"
+        plain = json.dumps({**json.loads(body(unit, Act.OBEY)), "Volumes": {place: {}}})
+        await engine.remove(container)
+
+        async def mounted(one: ContainerId) -> str:
+            look = (await engine.look(one)).look
+            assert look is not None
+            return dict(look.mounts)[place]
+
+        first = await engine.create(unit, plain)
+        volume = await mounted(first)
+        wanted = await engine.successor(Blueprint(unit, plain, first))
+        await engine.rename(first, f"{unit}-away")
+        second = await engine.create(unit, wanted.body)
+        assert await mounted(second) == volume
+        taker = await engine.create(f"{unit}-taker", tied(unit, VolumesFrom=[unit]))
+        for one in (first, second):
+            await engine.remove(one)
+        wanted = await engine.successor(Blueprint(unit, plain, second, (taker,)))
+        third = await engine.create(unit, wanted.body)
+        assert await mounted(third) == volume
+        for one in (third, taker):
+            await engine.remove(one)
+        assert volume not in (await engine.successor(Blueprint(unit, plain, third, (taker,)))).body
+        wanted = await engine.successor(Blueprint(unit, plain, third, volumes=((place, volume),)))
+        fourth = await engine.create(unit, wanted.body)
+        assert await mounted(fourth) == volume
+        await engine.remove(fourth)
 
     lives(rig, Act.OBEY, live)

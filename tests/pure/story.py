@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from units import events as fact
-from units.commands import ArmTimer, Command, CreateContainer, SignalContainer, StartContainer
+from units.commands import ArmTimer, Command, CreateContainer, PrepareContainer, SignalContainer, StartContainer
 from units.events import Event, Observed
 from units.kernel import react
 from units.links import check
@@ -21,7 +21,7 @@ from units.spec import (
     UnitSpec,
     Via,
 )
-from units.unit import Unit
+from units.unit import Failure, Unit
 from units.world import Reaction, World, fresh_unit, new_world
 
 
@@ -90,6 +90,13 @@ class Story:
         self.made[name] = self.made.get(name, 0) + 1
         return self.feed(fact.ContainerCreated(UnitName(name), self.id(name), config_hash))
 
+    def prepared(self, name: str, config_hash: str = "h1") -> str:
+        """Its successor stands ready."""
+        return self.feed(fact.SuccessorMade(UnitName(name), ContainerId(f"{name}-next"), config_hash))
+
+    def unprepared(self, name: str, failure: Failure = Failure.IMAGE_MISSING, why: str = "no such image") -> str:
+        return self.feed(fact.SuccessorFailed(UnitName(name), failure, why))
+
     def started(self, name: str) -> str:
         return self.feed(fact.ContainerStarted(UnitName(name), self.id(name)))
 
@@ -145,7 +152,10 @@ def show(command: Command) -> str:
         case SignalContainer():
             return f"signal {command.container} {command.signal}"
         case CreateContainer():
-            return f"create {command.unit}" + (f" replacing {command.replaces}" if command.replaces else "")
+            made = f" by {command.prepared}" if command.prepared else ""
+            return f"create {command.unit}" + (f" replacing {command.replaces}{made}" if command.replaces else "")
+        case PrepareContainer():
+            return f"prepare {command.unit} beside {command.replaces}"
         case _:
             return str(command)
 

@@ -314,6 +314,8 @@ TAKEN = 'Conflict. The container name "/aa" is already in use by container "8cc2
         ("start", 404, "No such container: 9938c298223c", Failure.OTHER),
         ("start", 404, "network nonet not found", Failure.UNRECOVERABLE),
         ("start", 409, "cannot join network of a non running container: 1739", Failure.CONFLICT),
+        ("start", 500, "Cannot link to a non running container: /0123456789ab_db AS /web/db", Failure.STALE),
+        ("start", 500, "Cannot link to a non running container: /db AS /web/db", Failure.OTHER),
         ("start", 409, "cannot start a paused container, try unpause instead", Failure.CONFLICT),
         (
             "start",

@@ -85,8 +85,11 @@ def test_each_run_begins_unexamined() -> None:
 
 def test_in_a_new_container() -> None:
     story = up(checked("web", CheckKind.LIVENESS, action=OnUnhealthy.RECREATE))
-    told(story, "web", U, "liveness")
-    assert story.died("web", 0).splitlines()[:2] == ["web: stopping -> creating", "create web replacing web-1"]
+    assert "prepare web beside web-1" in told(story, "web", U, "liveness")
+    assert story.unit("web").phase == "running"
+    assert "web: running -> stopping" in story.prepared("web")
+    told_last = story.died("web", 0).splitlines()[:2]
+    assert told_last == ["web: stopping -> creating", "create web replacing web-1 by web-next"]
     story.created("web")
     story.started("web")
     assert (story.unit("web").container, story.unit("web").outdated) == ("web-2", "")

@@ -170,10 +170,12 @@ def test_adoption_touches_nothing_that_runs_as_defined() -> None:
 
 
 def test_adoption_replaces_what_was_made_from_another_definition() -> None:
-    """A running container of an old definition is stopped, made anew under the same name, and started."""
+    """A running container of an old definition is stopped when its successor is made, replaced, and started."""
     story = Story.of(spec("db", config_hash="h2"))
-    assert story.connect(seen("db")) == "db: waiting -> stopping\nsignal db-1 SIGTERM\narm db kill 10"
-    assert story.died("db", 143) == "db: stopping -> creating\ncreate db replacing db-1\narm db deadline 45"
+    assert story.connect(seen("db")) == "db: waiting -> ready\nprepare db beside db-1"
+    assert story.prepared("db", "h2") == "db: ready -> stopping\nsignal db-1 SIGTERM\narm db kill 10"
+    told = story.died("db", 143)
+    assert told == "db: stopping -> creating\ncreate db replacing db-1 by db-next\narm db deadline 45"
 
 
 def test_leftovers_of_a_crash_are_removed_at_the_connect_and_only_then() -> None:

@@ -93,8 +93,9 @@ def test_who_joined_a_container_that_was_made_anew_is_made_anew() -> None:
     story.later(60).destroyed("vpn")
     story.created("vpn")
     looked(story, "vpn", created=1.0)
-    assert story.started("vpn").splitlines()[:2] == ["vpn: starting -> ready", "app: ready -> stopping"]
-    assert "create app replacing app-1" in story.died("app", 0)
+    assert story.started("vpn").splitlines()[:2] == ["vpn: starting -> ready", "prepare app beside app-1"]
+    assert story.prepared("app").startswith("app: ready -> stopping")
+    assert "create app replacing app-1 by app-next" in story.died("app", 0)
 
 
 def test_a_link_follows_an_address_and_not_a_restart() -> None:
@@ -119,7 +120,8 @@ def test_a_link_to_a_container_that_was_made_anew() -> None:
     story.later(60).destroyed("db")
     story.created("db")
     looked(story, "db", created=3.0)
-    assert "web: ready -> stopping" in story.started("db")
+    assert "prepare web beside web-1" in story.started("db")
+    assert "web: ready -> stopping" in story.prepared("web")
     assert "create web replacing web-1" in story.died("web", 0)
 
 
@@ -131,8 +133,20 @@ def test_taken_volumes_are_taken_again_when_they_are_others() -> None:
     looked(story, "vols", mounts=(("/data", "v1"), ("/etc", "/mine")))
     looked(story, "web", mounts=(("/data", "v1"), ("/etc", "/own")), own_places=frozenset({"/etc"}))
     assert looked(story, "vols", mounts=(("/data", "v1"), ("/etc", "/other")), created=5.0) == ""
-    assert looked(story, "vols", mounts=(("/data", "v2"),), created=6.0).splitlines()[0] == "web: ready -> stopping"
+    assert "prepare web beside web-1" in looked(story, "vols", mounts=(("/data", "v2"),), created=6.0)
+    assert story.prepared("web").startswith("web: ready -> stopping")
     assert "create web replacing web-1" in story.died("web", 0)
+
+
+def test_nobody_is_moved_to_an_anonymous_volume_in_place_of_another() -> None:
+    """Whoever made it made it empty. A place where the taker has nothing is taken, whatever is there."""
+    story = Story.of(spec("vols"), spec("web", needs("vols", Via.VOLUMES)))
+    story.connect()
+    story.up("vols", "web")
+    looked(story, "web", mounts=(("/data", "v1"),))
+    assert looked(story, "vols", mounts=(("/data", "a" * 64),), created=6.0) == ""
+    more = (("/data", "a" * 64), ("/more", "b" * 64))
+    assert "prepare web beside web-1" in looked(story, "vols", mounts=more, created=6.0)
 
 
 def test_a_container_that_is_never_made_anew_stays_as_it_is() -> None:
@@ -167,7 +181,8 @@ def test_what_went_stale_while_we_were_away_is_found_and_healed(app_first: bool)
 def test_a_stale_id_is_found_by_the_audit() -> None:
     story = Story.of(spec("vpn"), spec("app", needs("vpn", Via.NET)))
     told = story.connect(found("vpn", 1500), found("app", 1600, holds=((Via.NET, ContainerId("gone")),)))
-    assert "app: ready -> stopping" in told
+    assert "prepare app beside app-1" in told
+    assert "app: ready -> stopping" in story.prepared("app")
     assert "create app replacing app-1" in story.died("app", 0)
 
 

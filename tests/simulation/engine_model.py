@@ -30,6 +30,7 @@ from supervisor.engine import decode
 from supervisor.engine.calls import OnCall
 from supervisor.engine.members import Members
 from supervisor.engine.port import (
+    Blueprint,
     CheckLine,
     ContainerAddress,
     Doubtful,
@@ -42,6 +43,7 @@ from supervisor.engine.port import (
     Replica,
     nothing,
 )
+from supervisor.engine.volumes import with_remembered, with_volumes, with_volumes_of_takers
 from units.events import Observed
 from units.health import Health
 from units.labels import LABEL_CONSOLE, LABEL_HASH, LABEL_UNIT
@@ -152,6 +154,8 @@ class Container:
     """Whose namespaces it is to live in."""
     volumes: tuple[tuple[str, str], ...] = ()
     """Place and volume; those of others are copied when it is made."""
+    host: Mapping[str, Any] = field(default_factory=dict)
+    """The ``HostConfig`` of its create."""
     address: str = ""
     created_at: float = 0.0
     runs: int = 0
@@ -177,6 +181,21 @@ class Container:
     @property
     def unit(self) -> UnitName | None:
         return UnitName(self.labels[LABEL_UNIT]) if LABEL_UNIT in self.labels else None
+
+    @property
+    def role(self) -> str:
+        """Whose files it holds: a unit's, and of several consoles which one's."""
+        return f"{self.unit or self.name} {self.labels.get(LABEL_CONSOLE, '')}".rstrip()
+
+    @property
+    def place(self) -> str:
+        """Where its image declares a volume: by the name that it was made under."""
+        return self.volumes[0][0] if self.volumes else f"/{self.unit or self.name}"
+
+    @property
+    def own(self) -> str:
+        """The volume there."""
+        return self.volumes[0][1]
 
     @property
     def running(self) -> bool:
@@ -251,6 +270,12 @@ class FakeEngine:
         """Two containers of one unit ran at once, and the second start was ours."""
         self.disturbed: list[str] = []
         """Calls that would have ended a paused container's pause."""
+        self.emptied: list[str] = []
+        """Starts of ours over another volume than the one in which the unit's files are."""
+        self._full: dict[str, str] = {}
+        """The volume in which a unit's files are, for each one that has run and has not been removed by a person."""
+        self._removed: set[str] = set()
+        """Units of which a person has removed a container."""
         self.stopped: set[str] = set()
         """The names of those that a person has stopped or restarted through the engine."""
         self._thaw: asyncio.Future[None] | None = None
@@ -375,9 +400,33 @@ class FakeEngine:
                 if how is via
             }
             body = {"Image": found.image, "Cmd": found.command, "Labels": dict(found.labels), "HostConfig": host}
+            body = with_volumes(body, self._described(found))
             return Replica(found.name, json.dumps(body), (), found.running)
 
         return await self._call("inspect", container, effect)
+
+    async def successor(self, plan: Blueprint) -> Replica:
+        def effect() -> Replica:
+            body = json.loads(plan.body)
+            names = (body.get("HostConfig") or {}).get("VolumesFrom") or ()
+            donors = [one for name in names if (one := self.named(name))]
+            given = {place for donor in donors for place, _ in donor.volumes}
+            takers = [self._described(self.containers[one]) for one in plan.takers if one in self.containers]
+            if plan.predecessor in self.containers:
+                body = with_volumes(body, self._described(self.containers[plan.predecessor]), given)
+            else:
+                image = {f"/{body['Labels'][LABEL_UNIT]}"}
+                body = with_volumes_of_takers(body, plan.name, takers, image=image, given=given)
+                body = with_remembered(body, plan.volumes, given)
+            return Replica(plan.name, json.dumps(body))
+
+        return await self._call("inspect", plan.name, effect)
+
+    @staticmethod
+    def _described(found: Container) -> dict[str, Any]:
+        """As much of an inspect as the volumes of a successor follow from."""
+        mounts = [{"Type": "volume", "Name": name, "Destination": place, "RW": True} for place, name in found.volumes]
+        return {"Config": {"Volumes": {found.place: {}}}, "HostConfig": found.host, "Mounts": mounts}
 
     async def connect(self, network: str, container: ContainerId, endpoint: str) -> None:  # noqa: ARG002
         await self._call("connect", container, lambda: self._get(container))
@@ -611,6 +660,7 @@ class FakeEngine:
     def person_remove(self, name: str) -> None:
         """``docker rm -f``."""
         if (found := self.named(name)) is not None and self.up:
+            self._removed.add(found.role)
             self._remove(found)
 
     def person_run(self, name: str, labels: Mapping[str, str] | None = None) -> None:
@@ -790,9 +840,21 @@ class FakeEngine:
             raise EngineError(Failure.OTHER, f"create of {name}: No such container: {host['VolumesFrom']}")
         made = self._add(name, image, tuple(wanted.get("Cmd") or ()), wanted.get("Labels") or {})
         made.joins = joins
-        own = ((f"/{name}", made.ident),)
-        made.volumes = (*own, *(volume for donor in donors if donor for volume in donor.volumes))
+        made.host = host
+        taken = {place: volume for donor in donors if donor for place, volume in donor.volumes}
+        bound = (bind.split(":")[:2] for bind in host.get("Binds") or ())
+        made.volumes = tuple(({made.place: made.ident} | taken | {place: volume for volume, place in bound}).items())
+        for volume in taken.values():  # What somebody takes is as good as full.
+            owner = next((one for one in self.containers.values() if one.own == volume and one is not made), None)
+            if owner is not None:
+                self._full.setdefault(owner.role, volume)
+        self._check_volume(made)
         return made
+
+    def _check_volume(self, made: Container) -> None:
+        full = self._full.get(made.role)
+        if full is not None and made.own != full:
+            self.emptied.append(f"{self._loop.time():.3f}: {made.name} is made over an empty volume")
 
     def _joined(self, via: Via, mode: str) -> tuple[Via, ContainerId]:
         """The engine writes down the id, whatever was said."""
@@ -808,6 +870,7 @@ class FakeEngine:
         if program.healthy_after is not None:
             made.health = Health.STARTING
         made.created_at = self._loop.time()
+        made.volumes = ((made.place, ident),)
         self.containers[ident] = made
         self._emit("create", made)
         return made
@@ -838,6 +901,7 @@ class FakeEngine:
     def _begin(self, container: Container, *, ours: bool) -> None:
         container.state, container.exit_code, container.oom, container.ending = "running", 0, False, False
         container.runs += 1
+        self._full.setdefault(container.role, container.own)
         container.taken = False
         container.started_at = container.changed_at = self._loop.time()
         if not container.address or self.chance.random() < 0.3:
@@ -974,6 +1038,11 @@ class FakeEngine:
             self._emit("kill", container, signal="9")
             self._die(container, 137)
         del self.containers[container.ident]
+        for unit in self._removed:  # Whose files are in no container any more has nothing to lose.
+            if unit in self._full and all(
+                self._full[unit] not in dict(one.volumes).values() for one in self.containers.values()
+            ):
+                del self._full[unit]
         container.runs += 1
         self._emit("destroy", container)
 

@@ -173,6 +173,7 @@ def judge(watched: Watched, specs: dict[str, UnitSpec]) -> list[str]:
             told += [f"{unit.name} holds on: {one.why}" for one in curable(unit, view) if not patience(unit, view)]
     names = [each.name for each in engine.containers.values()]
     told += [text for text in left_down(world, engine) if not watched.absent_at_death(text.split()[0])]
+    told += engine.emptied
     noted = watched.machine.file("recreations").load() or {"recreations": {}}
     told += [f"{name} was left over" for name in names if name not in specs and name[13:] not in noted["recreations"]]
     told += [f"{name} is lost" for name in specs if name not in names]

@@ -38,7 +38,7 @@ from units.tables.by_kind import rules_of
 from units.unit import Phase
 from units.world import World
 
-REPLACED = re.compile("_[0-9a-f]{12}'")
+REPLACED = re.compile("'[0-9a-f]{12}_")
 
 
 @dataclass
@@ -98,6 +98,7 @@ async def judge(host: SimulatedHost) -> list[str]:
     await asyncio.sleep(150 + seldom)
     # One that was just replaced may have been started again by a person's restart: it has to go, and soon.
     told = [text for text in engine.violations if not REPLACED.search(text)]
+    told += engine.emptied
     told += [f"{len(live)} of {one.name} run" for one in host.specs if len(live := engine.live(one.name)) > 1]
     await host.until(lambda world: not stranded(world), 120)
     told += [f"stranded: {text}" for text in stranded(host.world)]

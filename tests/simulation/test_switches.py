@@ -101,6 +101,7 @@ async def history(seed: int) -> list[str]:
     if fault is nothing_happens:
         told += judged(host.world, target)
     await again(host, told)
+    told += host.engine.emptied
     await host.kill9()
     return told
 

@@ -34,6 +34,18 @@ from units.actions.ending import (
 )
 from units.actions.pausing import pause, unpause, unpause_with_deadline
 from units.actions.refusing import note_refusal, refuse, resume
+from units.actions.replacing import (
+    cycle_for_successor,
+    drop_successor,
+    keep_successor,
+    prepare,
+    prepare_pulled,
+    pull_beside,
+    run_on,
+    run_outdated,
+    stand_down,
+    succeeded,
+)
 from units.actions.starting import (
     ANSWER_DEADLINE,
     adopt_and_clear,
@@ -100,12 +112,13 @@ __all__ = [
     "adopt_id", "after_clearing", "after_death", "after_loss", "after_owner", "after_pardon", "after_pause",
     "after_revocation", "after_stop", "after_wish", "after_wish_to_restart", "ask_to_remake", "await_owner",
     "await_room", "await_verdict", "back_off", "blame_memory", "bow", "clear", "clear_away", "clear_now",
-    "create", "cycle", "dead", "doubt", "doubt_and_back_off", "doubt_signal", "drain", "end", "end_and_clear",
-    "fail", "finish", "follow", "forget_container", "forgive", "give_up_waiting", "halt", "heal", "heal_anew",
-    "heed", "hold_volumes", "insist", "kill", "kill_later", "leave_left", "leave_unkillable", "loop",
-    "miss_image", "note_clearing", "note_kill", "note_oom", "note_refusal", "note_stop", "note_taken",
-    "pause", "probe_later", "pull", "put_to_rest", "refuse", "relink", "remake", "remake_held",
-    "remember_pull", "repeat", "repeat_soon", "resume", "retire", "run", "run_with_deadline", "start", "stay",
-    "time_out", "try_engine_later", "unpause", "unpause_with_deadline", "unstarted", "unwant", "wait", "want",
-    "want_again",
+    "create", "cycle", "cycle_for_successor", "dead", "doubt", "doubt_and_back_off", "doubt_signal", "drain",
+    "drop_successor", "end", "end_and_clear", "fail", "finish", "follow", "forget_container", "forgive",
+    "give_up_waiting", "halt", "heal", "heal_anew", "heed", "hold_volumes", "insist", "keep_successor",
+    "kill", "kill_later", "leave_left", "leave_unkillable", "loop", "miss_image", "note_clearing",
+    "note_kill", "note_oom", "note_refusal", "note_stop", "note_taken", "pause", "prepare", "prepare_pulled",
+    "probe_later", "pull", "pull_beside", "put_to_rest", "refuse", "relink", "remake", "remake_held",
+    "remember_pull", "repeat", "repeat_soon", "resume", "retire", "run", "run_on", "run_outdated",
+    "run_with_deadline", "stand_down", "start", "stay", "succeeded", "time_out", "try_engine_later",
+    "unpause", "unpause_with_deadline", "unstarted", "unwant", "wait", "want", "want_again",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from units.commands import (
     ClearLeft,
     CreateContainer,
     PullImage,
+    RemoveContainer,
     StartContainer,
     Timer,
 )
@@ -19,7 +20,7 @@ from units.quantities import NEVER, Instant, Seconds
 from units.records import replace
 from units.relinking import rejoined, worn
 from units.restart import recent, spread
-from units.spec import Place
+from units.spec import ContainerId, Kind, Place, Rebuild, Via
 from units.unit import Beyond, Budget, Phase, Reason, Stamp, StoppedBy, Unit
 from units.words import duration
 
@@ -82,8 +83,33 @@ def create(unit: Unit, _event: Any, view: View) -> Moved:
         reason = "its definition changed; re-creating"
     else:
         reason = worn(unit, view) or "re-created at each boot"
-    order = CreateContainer(unit.name, unit.spec, unit.container, keep=unit.renew)
-    return arm(replace(unit, reason=reason), Timer.DEADLINE, ANSWER_DEADLINE, (order,))
+    order = CreateContainer(
+        unit.name,
+        unit.spec,
+        unit.container,
+        keep=unit.renew,
+        prepared=unit.successor.container if unit.successor is not None and not unit.unprepared else None,
+        renews=_renews(unit),
+        takers=() if _renews(unit) else _takers(unit, view),
+        volumes=() if _renews(unit) else unit.volumes,
+    )
+    return arm(replace(unit, reason=reason, successor=None), Timer.DEADLINE, ANSWER_DEADLINE, (order,))
+
+
+def _renews(unit: Unit) -> bool:
+    """An ephemeral unit loses what is in its own anonymous volumes at a boot of the host, and at no other time."""
+    return unit.aged and unit.fresh and unit.spec.rebuild is Rebuild.ALWAYS and unit.spec.kind is not Kind.VOLUME
+
+
+def _takers(unit: Unit, view: View) -> tuple[ContainerId, ...]:
+    """The containers of the units that take volumes from it, those that run first."""
+    found = [
+        view.units[name]
+        for name in view.links.followers.get(unit.name, ())
+        if any(edge.via is Via.VOLUMES and edge.target == unit.name for edge in view.links.leaders.get(name, ()))
+    ]
+    found.sort(key=lambda one: not one.phase.up)
+    return tuple(one.container for one in found if one.container is not None)
 
 
 def remake(unit: Unit, event: Any, view: View) -> Moved:
@@ -169,6 +195,8 @@ def _place(unit: Unit, view: View) -> Place | None:
 
 def adopt_id(unit: Unit, event: fact.ContainerCreated, _view: View) -> Moved:
     made = replace(unit, container=event.container, config_hash=event.config_hash, **UNKNOWN)
+    found = unit.phase is not Phase.CREATING
+    made = replace(made, plan=None, successor=None, kept="", aged=unit.aged and found)
     return Moved(replace(made, pulled=False, renew=False, outdated=""))
 
 
@@ -217,6 +245,9 @@ def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Moved:
     }
     outside = unit.phase in {Phase.INACTIVE, Phase.EXITED} and not (event.found and unit.fresh)
     unit = unexamined(unit)
+    spare = unit.successor
+    used = spare is None or spare.container == event.container
+    unused = () if spare is None or used else (RemoveContainer(unit.name, spare.container, "another one runs"),)
     if outside:
         reason = "started from outside"
     elif unit.pending is Reason.RELINK:
@@ -252,7 +283,11 @@ def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Moved:
             kill_seen=False,
             stop_seen=False,
             cleared=False,
-        )
+            plan=None,
+            successor=None,
+            kept="",
+        ),
+        unused,
     )
 
 
@@ -260,7 +295,7 @@ def run_with_deadline(unit: Unit, event: fact.ContainerStarted, view: View) -> M
     step = run(unit, event, view)
     if unit.spec.deadline <= 0:
         return step
-    return arm(step.unit, Timer.DEADLINE, unit.spec.deadline)
+    return arm(step.unit, Timer.DEADLINE, unit.spec.deadline, step.commands)
 
 
 AT_ONCE: Mapping[str, Any] = {"misses": 0, "pull_at": NEVER}

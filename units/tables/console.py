@@ -76,5 +76,10 @@ def become(unit: Unit, spec: UnitSpec, container: StandbyContainer | None) -> Un
         pulled=False,
         misses=0,
         renew=False,
+        aged=False,
+        volumes=(),
+        plan=None,
+        successor=None,
+        kept="",
         spare=None,
     )

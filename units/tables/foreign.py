@@ -341,6 +341,7 @@ IGNORED = (
     Ignored((P.STOPPING,), (fact.ContainerOomed,), "its end was asked for"),
     Ignored((P.STOPPING,), (fact.HealthReported,), "it is about to end"),
     Ignored(PHASES, (fact.ImagePulled, fact.PullFailed), "no image is pulled for a foreign unit"),
+    Ignored(PHASES, (fact.SuccessorMade, fact.SuccessorFailed), "a foreign unit is made anew by one order"),
     Ignored((*IDLE, P.EXITED, P.STARTING, P.STOPPING), (fact.CreateFailed,), "a create that is no longer waited for"),
     Ignored((*IDLE, *ALIVE, P.EXITED, P.CREATING), (fact.StartFailed,), "a start that is no longer waited for"),
     Ignored(

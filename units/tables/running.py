@@ -10,8 +10,8 @@ from units import healing
 from units.events import UnitEvent
 from units.machine import Action, Edge, Guard, Ignored, always, rows
 from units.spec import Kind
-from units.tables.shared import IDLE, both_hold, go, rests
-from units.unit import Phase
+from units.tables.shared import IDLE, both_hold, go, rests, then
+from units.unit import Phase, Reason
 
 P = Phase
 FALLEN = (P.BACKOFF, P.CRASH_LOOP)
@@ -70,6 +70,7 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
     goes_on: Any = do.unpause_with_deadline if kind is Kind.ONESHOT else do.unpause
     alive = (*up, P.PAUSED)
     begun = (P.STARTING, *alive)
+    beside = (*IDLE, P.PULLING, P.CREATING, P.STARTING, P.DRAINING, P.STOPPING, P.EXITED)
     stopping, draining, exited = (P.STOPPING,), (P.DRAINING,), (P.EXITED,)
     stays = both_hold(given.vetoed, given.serving)
     rest, end = over(kind)
@@ -107,10 +108,23 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         *rows(begun, fact.ContainerStopped, None, do.note_stop),
         *rows((P.STARTING, *FALLEN), fact.ContainerOomed, None, do.blame_memory, given.died_for_no_reason),
         *rows(begun, fact.ContainerOomed, None, do.note_oom),
+        *rows(up, fact.SpecChanged, None, do.prepare(Reason.CONFIG), given.changed_unprepared),
         *rows(up, fact.SpecChanged, P.STOPPING, do.cycle, given.is_stale),
+        *rows(up, fact.SpecChanged, None, do.stand_down, given.change_is_over),
+        *rows(up, fact.RestartAsked, None, do.prepare(Reason.MANUAL), given.renewed_unprepared),
         *rows(alive, fact.RestartAsked, P.STOPPING, do.cycle),
         *rows(begun, fact.ResetAsked, None, do.forgive),
         *rows(begun, fact.StopAsked, P.STOPPING, do.halt),
+        # its successor is made while it runs
+        *rows(up, fact.SuccessorMade, P.STOPPING, then(do.succeeded, do.cycle_for_successor), given.change_is_ready),
+        *rows(up, fact.SuccessorMade, P.STOPPING, then(do.succeeded, do.heal_anew), given.heal_is_ready),
+        *rows(up, fact.SuccessorMade, P.STOPPING, then(do.succeeded, do.relink), given.relink_is_ready),
+        *rows(up, fact.SuccessorMade, None, do.drop_successor),
+        *rows(up, fact.SuccessorFailed, None, do.pull_beside, given.pullable),
+        *rows(up, fact.SuccessorFailed, None, do.run_on),
+        *rows(up, fact.ImagePulled, None, do.prepare_pulled, given.planned),
+        *rows(up, fact.PullFailed, None, do.run_on, given.planned),
+        *rows(beside, fact.SuccessorMade, None, do.keep_successor),
         # dead, and perhaps stopped by a person
         *rows(exited, fact.ContainerStopped, P.INACTIVE, do.bow),
         *rows((P.BACKOFF, P.WAITING), fact.ContainerStopped, P.INACTIVE, do.bow, given.of_somebody),
@@ -238,10 +252,11 @@ def silence(up: tuple[Phase, ...]) -> tuple[Ignored, ...]:
         ),
         Ignored(going, (fact.HealthReported,), "it is about to end"),
         Ignored(
-            (*begun, *IDLE, *going, P.EXITED, P.CREATING),
+            (P.STARTING, *IDLE, *going, P.EXITED, P.CREATING),
             (fact.ImagePulled, fact.PullFailed),
             "a pull that is no longer waited for",
         ),
+        Ignored((P.STARTING, *still, *going), (fact.SuccessorFailed,), "it does not run that could run on"),
         Ignored(
             (*begun, *IDLE, *going, P.EXITED, P.PULLING),
             (fact.CreateFailed,),

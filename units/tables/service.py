@@ -10,7 +10,7 @@ from units.machine import Edge, Ignored, rows, table
 from units.spec import Kind, OnUnhealthy
 from units.tables.running import running, silence
 from units.tables.shared import IDLE, asked, both_hold, provided
-from units.unit import Phase
+from units.unit import Phase, Reason
 
 P = Phase
 UP = (P.RUNNING, P.READY)
@@ -26,7 +26,7 @@ def lasting(kind: Kind, begins: tuple[Phase, ...] = (*FOUND, P.STARTING)) -> tup
         *asked(kind),
         *provided(kind),
         *rows(FOUND, fact.ContainerStarted, P.STOPPING, do.adopt_and_halt, given.going_down),
-        *rows((P.WAITING,), fact.ContainerStarted, P.STOPPING, do.adopt_and_cycle, given.is_stale),
+        *_outdated(kind),
         *rows(begins, fact.ContainerStarted, P.READY, do.resume, both_hold(given.same_run, given.sound)),
         *rows(begins, fact.ContainerStarted, P.RUNNING, do.resume, given.same_run),
         *rows(begins, fact.ContainerStarted, P.RUNNING, do.run, given.checked),
@@ -34,6 +34,17 @@ def lasting(kind: Kind, begins: tuple[Phase, ...] = (*FOUND, P.STARTING)) -> tup
         *linked(),
         *examined(),
         *running(kind, UP),
+    )
+
+
+def _outdated(kind: Kind) -> tuple[Edge[Any], ...]:
+    """Rows for one that is found running, made from another definition."""
+    at, on = (P.WAITING,), fact.ContainerStarted
+    if kind is Kind.USER_DOCKER:  # A process: nothing has to be made before it stops.
+        return rows(at, on, P.STOPPING, do.adopt_and_cycle, given.is_stale)
+    return (
+        *rows(at, on, P.RUNNING, do.run_outdated, both_hold(given.is_stale, given.checked)),
+        *rows(at, on, P.READY, do.run_outdated, given.is_stale),
     )
 
 
@@ -46,7 +57,9 @@ def examined() -> tuple[Edge[Any], ...]:
         (OnUnhealthy.SIGNAL, P.RUNNING, healing.send_signal),
     )
     asked = (fact.HealthReported, fact.LookDue)
+    anew = both_hold(healing.acts(OnUnhealthy.RECREATE), given.unprepared)
     return (
+        *(row for on in asked for row in rows(UP, on, P.RUNNING, do.prepare(Reason.UNHEALTHY), anew)),
         *(row for action, to, act in helps for on in asked for row in rows(UP, on, to, act, healing.acts(action))),
         *(row for on in asked for row in rows(UP, on, P.RUNNING, healing.hold_off, healing.withheld)),
         *rows((P.RUNNING,), fact.HealthReported, P.READY, healing.become_ready, healing.turned_healthy),
@@ -61,7 +74,9 @@ def linked() -> tuple[Edge[Any], ...]:
     asked = (fact.PeerChanged, fact.LookDue)
     return (
         *(row for on in asked for row in rows(UP, on, None, relinking.settle, relinking.unlinked_too_soon)),
+        *(row for on in asked for row in rows(UP, on, None, do.prepare(Reason.RELINK), relinking.anew_unprepared)),
         *(row for on in asked for row in rows(UP, on, P.STOPPING, do.relink, relinking.unlinked)),
+        *rows(UP, fact.PeerChanged, None, do.prepare(Reason.CONFIG), given.changed_unprepared),
     )
 
 

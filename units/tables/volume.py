@@ -44,6 +44,7 @@ IGNORED = (
         ALL, fact.OF_USER_DOCKER, "only user Docker runs in another unit's file system, and outlives its own process"
     ),
     Ignored((*IDLE, P.CREATING), (fact.ImagePulled, fact.PullFailed), "a pull that is no longer waited for"),
+    Ignored(ALL, (fact.SuccessorMade, fact.SuccessorFailed), "nothing of it runs that had to run on meanwhile"),
     Ignored((*IDLE, P.PULLING), (fact.CreateFailed,), "a create that is no longer waited for"),
     Ignored(
         (P.INACTIVE, P.WAITING, P.COMPLETED, P.PULLING, P.CREATING),

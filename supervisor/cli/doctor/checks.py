@@ -236,7 +236,7 @@ TABLE: tuple[CheckRow, ...] = (
     ),
     CheckRow("DW-D04", _E, "file system full", host_checks.disk_full, "docker system df; docker image prune"),
     CheckRow("DW-D05", _W, "file system nearly full", host_checks.disk_filling, "docker system df; docker image prune"),
-    CheckRow("DW-D06", _W, "few inodes left", host_checks.few_inodes, "docker image prune; docker volume prune"),
+    CheckRow("DW-D06", _W, "few inodes left", host_checks.few_inodes, "docker image prune"),
     CheckRow(
         *("DW-D07", _E, "the state file is damaged", host_checks.bad_state),
         "restart the supervisor: it moves the file aside and starts with an empty state; check the disk",
@@ -309,7 +309,7 @@ TABLE: tuple[CheckRow, ...] = (
         *("DW-C07", _W, "interrupted re-creation", unit_checks.cut_off),
         "if the new container is healthy: docker rm -f the old one",
     ),
-    CheckRow("DW-C08", _N, "unused volumes", unit_checks.loose_volumes, "docker volume prune"),
+    CheckRow("DW-C08", _N, "unused volumes", unit_checks.loose_volumes, "look into each: it may be a unit's only copy"),
     CheckRow(
         *("DW-U01", _E, "a unit is down", unit_checks.in_state("failed", "crash-loop", "image-missing")),
         "dockwarden why UNIT",

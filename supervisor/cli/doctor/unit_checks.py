@@ -19,7 +19,7 @@ from supervisor.config.foreign_labels import ENABLE, LASTING, STOP_TIMEOUT
 from supervisor.config.health_labels import PREFIX, RELINK, WrongValueError, boolean, read_health, seconds
 from supervisor.config.labels import OWN
 from supervisor.config.tree import nearest
-from supervisor.engine.discovery import REPLACED
+from supervisor.engine.names import replaced
 
 
 def bad_labels(facts: Facts) -> Iterator[Hit]:
@@ -103,7 +103,7 @@ def stale_links(facts: Facts) -> Iterator[Hit]:
 
 def cut_off(facts: Facts) -> Iterator[Hit]:
     for one in facts.engine.containers:
-        if REPLACED.fullmatch(name_of(one)):
+        if replaced(name_of(one)):
             name = name_of(one).partition("_")[2]
             there = any(name_of(other) == name for other in facts.engine.containers)
             fix = "" if there else f"docker rename {name_of(one)} {name} && docker start {name}"
@@ -113,7 +113,7 @@ def cut_off(facts: Facts) -> Iterator[Hit]:
 def loose_volumes(facts: Facts) -> Iterator[Hit]:
     count = len(facts.engine.unnamed_volumes)
     if count:
-        yield "volumes", f"{count} anonymous volumes that no container uses"
+        yield "volumes", f"{count} anonymous volumes that no container uses; who made them is not known"
 
 
 def in_state(*states: str) -> Callable[[Facts], Iterator[Hit]]:

@@ -1,0 +1,149 @@
+"""A replacement that is cut off after any call is completed by the next supervisor, and nothing is lost."""
+
+import asyncio
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from supervisor.engine.port import Engine, EngineError
+from supervisor.runtime.recreate import Recreations
+from tests.simulation.engine_model import FakeEngine
+from tests.simulation.running import SILENT, Memory, directly
+from tests.simulation.virtual_loop import run
+from units.commands import CreateContainer, PrepareContainer
+from units.quantities import Seconds
+from units.spec import ContainerId, Kind, UnitName, UnitSpec
+from units.unit import Failure
+
+WEB = UnitName("web")
+BODY = json.dumps({"Image": "image", "Labels": {"dockwarden.unit": "web"}, "HostConfig": {}})
+SPEC = UnitSpec(WEB, Kind.SERVICE, "image", BODY, "h2")
+CHANGES = ("create", "rename", "stop", "start", "remove")
+STEPS = 6
+
+
+class CutOff:
+    """An engine that is as real up to its n-th change; with that, done or not done, the supervisor is killed."""
+
+    def __init__(self, engine: FakeEngine, calls: int, *, done: bool) -> None:
+        self._engine = engine
+        self._left = calls
+        self._done = done
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._engine, name)
+        return self._counted(real) if name in CHANGES else real
+
+    def _counted(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        async def call(*arguments: Any) -> Any:
+            self._left -= 1
+            if self._left < 0 and not self._done:
+                raise asyncio.CancelledError
+            answer = await real(*arguments)
+            if self._left < 0:
+                raise asyncio.CancelledError
+            return answer
+
+        return call
+
+
+def recreations(engine: Any, store: Memory) -> Recreations:
+    wanted: Engine = engine
+    return Recreations(wanted, store, SILENT, directly)
+
+
+async def nothing(_made: ContainerId) -> None:
+    """Nobody waits for it."""
+
+
+async def first(engine: FakeEngine, *, running: bool) -> tuple[ContainerId, str]:
+    """The container that is replaced, and its volume."""
+    container = await engine.create("web", BODY)
+    if running:
+        await engine.start(container)
+    return container, engine.containers[container].own
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_foreign_container(done: bool) -> None:
+    async def main(calls: int) -> None:
+        foreign = UnitSpec(WEB, Kind.FOREIGN, "image", "", "")
+        engine, store = FakeEngine(random.Random(calls), images={"image"}, foreign={"web": foreign}), Memory()
+        old, volume = await first(engine, running=True)
+        cut = recreations(CutOff(engine, calls, done=done), store)
+        try:
+            await cut.recreate(old, {}, Seconds(1), nothing)
+        except asyncio.CancelledError:
+            cut.close()
+        after = recreations(engine, store)
+        await after.finish()
+        after.close()
+        (left,) = engine.containers.values()
+        assert (left.name, left.running, left.own) == ("web", True, volume)
+        assert not (store.state or {}).get("recreations")
+
+    for calls in range(STEPS + 1):
+        run(main(calls))
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+@pytest.mark.parametrize("done", [True, False])
+def test_a_container_of_ours(done: bool, prepared: bool) -> None:
+    """The core gives its order again: by then there is one to replace, with its name and its files."""
+
+    async def main(calls: int) -> None:
+        engine, store = FakeEngine(random.Random(calls), images={"image"}), Memory()
+        old, volume = await first(engine, running=False)
+        successor = None
+        if prepared:
+            successor = await recreations(engine, store).prepare(PrepareContainer(WEB, SPEC, old))
+        cut = recreations(CutOff(engine, calls, done=done), store)
+        try:
+            await cut.create(CreateContainer(WEB, SPEC, old, prepared=successor), nothing)
+        except asyncio.CancelledError:
+            cut.close()
+        after = recreations(engine, store)
+        await after.finish()
+        left = await engine.holder("web")
+        assert left is not None
+        assert engine.containers[left].own == volume
+        if left == old:
+            await after.create(CreateContainer(WEB, SPEC, old), nothing)
+        after.close()
+        (new,) = engine.containers.values()
+        assert (new.ident == old, new.name, new.own) == (False, "web", volume)
+
+    for calls in range(STEPS):
+        run(main(calls))
+
+
+def test_a_name_that_is_anothers_is_refused_before_anything_is_touched() -> None:
+    async def main() -> None:
+        engine = FakeEngine(random.Random(1), images={"image"})
+        old, _ = await first(engine, running=False)
+        await engine.rename(old, "was")
+        engine.person_run("web")
+        with pytest.raises(EngineError) as refused:
+            await recreations(engine, Memory()).create(CreateContainer(WEB, SPEC, old), nothing)
+        assert refused.value.failure is Failure.NAME_TAKEN
+        assert sorted(one.name for one in engine.containers.values()) == ["was", "web"]
+
+    run(main())
+
+
+def test_a_successor_that_is_gone_is_told() -> None:
+    """The next try makes another one, after everybody was asked again."""
+
+    async def main() -> None:
+        engine = FakeEngine(random.Random(1), images={"image"})
+        old, _ = await first(engine, running=False)
+        made = await recreations(engine, Memory()).prepare(PrepareContainer(WEB, SPEC, old))
+        await engine.remove(made)
+        with pytest.raises(EngineError, match="is gone"):
+            await recreations(engine, Memory()).create(CreateContainer(WEB, SPEC, old, prepared=made), nothing)
+        assert [one.name for one in engine.containers.values()] == ["web"]
+
+    run(main())
