@@ -30,6 +30,7 @@ TONES: dict[str, str] = {
     "pulling": "note",
     "waiting": "off",
     "inactive": "off",
+    "paused": "off",
     "draining": "late",
     "stopping": "late",
     "exited": "late",
