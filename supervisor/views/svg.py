@@ -32,6 +32,7 @@ TONES: dict[str, str] = {
     "paused": "note",
     "waiting": "off",
     "inactive": "off",
+    "paused": "off",
     "draining": "late",
     "stopping": "late",
     "exited": "late",
