@@ -4,7 +4,7 @@ Nothing here delays a restart. The tables decide; this calls the same pure funct
 the orders were given. That both agree is a property of the simulated histories.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from units.deaths import proved
 from units.dry_run import only_said
@@ -14,7 +14,7 @@ from units.machine import Moment
 from units.quantities import NEVER, Instant, Seconds
 from units.records import dataclass, replace
 from units.restart import After, CrashLoop, Death, GiveUp, Stay, Verdict, decide, good_run, recent
-from units.rules import Decision, Inputs, Value
+from units.rules import DONE, Decision, Inputs, Value
 from units.spec import Kind, OnUnhealthy, Policy, RestartPolicy, Via
 from units.unit import Failure, Phase, Reason, StoppedBy, Unit
 from units.words import duration
@@ -366,24 +366,6 @@ def _hold(unit: Unit, held: str, moment: Moment, world: World) -> Decision:
     ]
     inputs: Inputs = (("waits_for", ", ".join(peers) or held),)
     return Decision(unit.name, "hold.dependency", f"wait: {held}", inputs, moment.cause, planned(unit))
-
-
-DONE: Mapping[Phase, str] = {
-    Phase.STARTING: "start it at once",
-    Phase.CLEARING: "end what its last run may have left, then start it",
-    Phase.CREATING: "re-create its container, then start it",
-    Phase.PULLING: "pull its image",
-    Phase.STOPPING: "stop it",
-    Phase.DRAINING: "stop it after the units that depend on it",
-    Phase.EXITED: "wait a moment: a stop may follow",
-    Phase.INACTIVE: "leave it stopped",
-    Phase.COMPLETED: "leave it: it is done",
-    Phase.FAILED: "leave it",
-    Phase.CRASH_LOOP: "leave it; next try in {probe}",
-    Phase.READY: "let it run",
-    Phase.PAUSED: "leave it paused",
-    Phase.RUNNING: "let it run",
-}
 
 
 def _outcome(unit: Unit, rule: str) -> str:

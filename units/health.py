@@ -109,6 +109,16 @@ def judge(check: Check, standing: Standing, *, passed: bool, ran_for: Seconds) -
     return Standing(Health.UNHEALTHY if misses >= check.retries else standing.health, misses, 0)
 
 
+DOUBTFUL = 2
+"""Misses in a row."""
+
+
+def doubted(standing: Standing) -> Health:
+    """What is shown of a check that alone says whether a thing serves: after two misses in a row it is not known."""
+    doubtful = standing.health is Health.HEALTHY and standing.misses >= DOUBTFUL
+    return Health.STARTING if doubtful else standing.health
+
+
 JITTER = 0.05
 """Each interval is spread by this fraction, up and down, so that hundreds of checks do not run at the same moment."""
 

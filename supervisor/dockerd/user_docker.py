@@ -52,7 +52,7 @@ from supervisor.engine.port import Engine, EngineError, UserDockerReport
 from supervisor.os_errors import why
 from supervisor.runtime.loop import Inbox
 from units.events import ContainerDied, ContainerStarted, Event, HealthReported, Observed
-from units.health import Check, Health, Http, Standing, judge, pause
+from units.health import Check, Health, Http, Standing, doubted, judge, pause
 from units.quantities import Seconds
 from units.records import dataclass
 from units.spec import PROCESS, USER_DOCKER, ContainerId, Place
@@ -63,8 +63,8 @@ FIRST_LOOK, LAST_LOOK = 0.05, 1.0
 """Seconds between two looks whether it serves, doubling, until it does."""
 SERVES = Check("", Http(0, "/info"), interval=Seconds(5), retries=3, start_period=Seconds(math.inf))
 """How a row of looks is judged. Asked of its own socket; until it has served once, only the unit's deadline counts."""
-DOUBTFUL, AGAIN = 2, 1.0
-"""Unanswered looks until it is not ready (a third one: restarted), and seconds to the look after the first."""
+AGAIN = 1.0
+"""Seconds to the look after the first that was not answered; a third one, and it is restarted."""
 UNKNOWN_EXIT = 255
 
 
@@ -176,7 +176,7 @@ class UserDocker:
                 USER_DOCKER,
                 running=True,
                 created=False,
-                health=shown(run.standing) if run.serving else Health.STARTING,
+                health=doubted(run.standing) if run.serving else Health.STARTING,
                 config_hash=run.record.config_hash,
                 ran_for=run.ran_for,
                 displaced=await self._displaced(run),
@@ -327,7 +327,7 @@ class UserDocker:
         """One look, judged as every check's answer is. ``ran_for``: the age of the run when it was asked."""
         self.report.trouble = trouble
         before, run.standing = run.standing, judge(SERVES, run.standing, passed=not trouble, ran_for=ran_for)
-        said, was = shown(run.standing), shown(before)
+        said, was = doubted(run.standing), doubted(before)
         if said is was:
             return
         if said is Health.UNHEALTHY:
@@ -394,9 +394,3 @@ class UserDocker:
             raise EngineError(Failure.UNRECOVERABLE, f"TLS: {'; '.join(error.problems)}") from error
         for what in files.done:
             self._log.info("user_docker.certificate", what=what, cause=cause)
-
-
-def shown(standing: Standing) -> Health:
-    """What a row of looks says of it: one that does not answer is not known to serve."""
-    doubtful = standing.health is Health.HEALTHY and standing.misses >= DOUBTFUL
-    return Health.STARTING if doubtful else standing.health

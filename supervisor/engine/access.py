@@ -32,7 +32,11 @@ class Need:
 
 _POST: Final = "`CONTAINERS=1 POST=1`"
 NEEDS: Final = (
-    Need("info", ("GET /version",), "the API's version", "it is taken from the answer to a ping", "`VERSION=1`"),
+    Need(
+        *("info", ("GET /version", "GET /info"), "the API's version, and whether the engine is rootless"),
+        "the version is taken from the answer to a ping, and the engine for an ordinary one",
+        "`VERSION=1 INFO=1`",
+    ),
     Need("ping", ("GET /_ping",), "whether the engine lives", "any answer counts as life", "`PING=1`"),
     Need("events", ("GET /events",), "changes at once", "changes are seen every 5 s only", "`EVENTS=1`"),
     Need("list", ("GET /containers/json",), "all", "no container is seen, and nothing is done", "`CONTAINERS=1`"),
@@ -63,6 +67,11 @@ NEEDS: Final = (
         "`NETWORKS=1 POST=1`",
     ),
     Need("image", ("GET /images/*/json",), "re-creating, units of `boot`", "images are not looked at", "`IMAGES=1`"),
+    Need(
+        *("files", ("GET /containers/*/archive",), "a switch to a console whose container is to be made"),
+        "it is not seen beforehand whether user Docker could run there",
+        _POST,
+    ),
     Need("pull", ("POST /images/create",), "units of `boot`", "images are not pulled", "`IMAGES=1 POST=1`"),
     Need("load", ("POST /images/load",), "`boot --images`", "archives are not loaded", "`IMAGES=1 POST=1`"),
     Need(

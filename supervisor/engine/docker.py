@@ -11,7 +11,6 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote, urlencode
@@ -23,6 +22,7 @@ from supervisor.engine.api_version import Speech, speech
 from supervisor.engine.calls import ACT, CUT, FAILURES, LOOK, PROGRESS, Calls, OnCall, parsed
 from supervisor.engine.connect import Road
 from supervisor.engine.discovery import OwnContainers, Selector
+from supervisor.engine.drafts import Drafts
 from supervisor.engine.fast_client import EventStream, FastClient, PendingCall, Reply
 from supervisor.engine.http1 import WireError
 from supervisor.engine.log_stream import LogStream
@@ -95,6 +95,7 @@ class DockerEngine:
         """Asked for once a connection, when a container's address is first needed."""
         self._members = Members(self._look, self._serves)
         self._calls = Calls(road, on_call, hide)
+        self._drafts = Drafts(self._calls, self._inspect, self._lens)
 
     async def info(self) -> EngineInfo:
         """From here on all calls speak a version that this engine serves."""
@@ -255,58 +256,10 @@ class DockerEngine:
             await self._calls.post(f"containers/{container}/{operation}", patience=patience, params=asked)
 
     async def replica(self, container: ContainerId, joins: Mapping[ContainerId, ContainerId]) -> Replica:
-        from supervisor.engine.replica import fullest, keeps_name, replica  # noqa: PLC0415 - few are made anew
-
-        dialect = (await self.info()).api
-        found = fullest(await self._inspect(container, dialect), await self._inspect(container))
-        found = self._lens.relinked(found)
-        async with self._calls.order("list", container[:12], LOOK):
-            # Not the image itself: a proxy may let nobody ask for that.
-            asked = {"all": "1", "filters": json.dumps({"id": [container]})}
-            rows = await self._calls.ask("containers/json", params=asked)
-        renamed = not keeps_name(found, rows)
-        wanted = partial(replica, found, joins, self._lens.names, renamed=renamed, dialect=dialect)
-        return wanted(given=await self._given(json.loads(wanted().body)))
+        return await self._drafts.replica(container, joins, (await self.info()).api)
 
     async def successor(self, plan: Blueprint) -> Replica:
-        if not (plan.predecessor or plan.takers or plan.volumes):
-            return Replica(plan.name, plan.body)
-        from supervisor.engine import volumes  # noqa: PLC0415 - as above
-
-        body = json.loads(plan.body)
-        given = await self._given(body)
-        found = await self._unless_gone(plan.predecessor) if plan.predecessor else None
-        if found is not None:
-            return Replica(plan.name, json.dumps(volumes.with_volumes(body, found, given)))
-        if takers := [one for taker in plan.takers if (one := await self._unless_gone(taker)) is not None]:
-            image = await self._declared(str(body.get("Image")))
-            body = volumes.with_volumes_of_takers(body, plan.name, takers, image=image, given=given)
-        return Replica(plan.name, json.dumps(volumes.with_remembered(body, plan.volumes, given)))
-
-    async def _unless_gone(self, container: str) -> Any:
-        try:
-            return await self._inspect(container)
-        except EngineError as error:
-            if error.failure is Failure.NOT_FOUND:
-                return None
-            raise
-
-    async def _declared(self, image: str) -> frozenset[str]:
-        """Places for which an image declares a volume; of one that is not there the create will say it."""
-        from supervisor.engine.volumes import declared  # noqa: PLC0415 - as above
-
-        async with self._calls.order("image", image, LOOK):
-            found = await self._calls.found(f"images/{quote(image, safe='/:@')}/json")
-        return declared(decode.as_map(decode.as_map(found).get("Config")))
-
-    async def _given(self, body: Mapping[str, Any]) -> frozenset[str]:
-        """Mount points of the containers in its ``VolumesFrom``."""
-        from supervisor.engine.volumes import donors, places  # noqa: PLC0415 - as above
-
-        given: frozenset[str] = frozenset()
-        for donor in donors(body.get("HostConfig")):  # Of one that is gone the create will say it.
-            given |= places(await self._unless_gone(donor))
-        return given
+        return await self._drafts.successor(plan)
 
     async def connect(self, network: str, container: ContainerId, endpoint: str) -> None:
         async with self._calls.act("connect", f"{container[:12]} to {network}", LOOK):
@@ -348,7 +301,7 @@ class DockerEngine:
             return decode_checks.exec_exit(await self._calls.ask(f"exec/{exec_id}/json"))
 
     async def holder(self, name: str) -> ContainerId | None:
-        found = await self._unless_gone(name)
+        found = await self._drafts.unless_gone(name)
         return decode.id_of(found) if decode.name_of(found) == name else None
 
     async def rename(self, container: ContainerId, name: str) -> None:

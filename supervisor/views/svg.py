@@ -29,7 +29,6 @@ TONES: dict[str, str] = {
     "creating": "going",
     "clearing": "going",
     "pulling": "note",
-    "paused": "note",
     "waiting": "off",
     "inactive": "off",
     "paused": "off",

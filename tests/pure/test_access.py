@@ -16,7 +16,7 @@ from supervisor.cli.doctor.facts import EngineFacts
 from supervisor.engine import access
 from supervisor.engine.access import NEEDS, Barriers, is_barred, pinged, plain
 from supervisor.engine.docker import DockerEngine
-from supervisor.engine.port import BarredError, Engine, EngineError
+from supervisor.engine.port import BarredError, Blueprint, Engine, EngineError
 from supervisor.http.reach import Reach
 from supervisor.runtime import engine_watch
 from tests.bed.engines import REPOSITORY
@@ -274,6 +274,8 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "exec_exit": ("e",),
     "has_image": ("image",),
     "owner": ("n",),
+    "files": ("{}", None, ("/f",)),
+    "successor": (Blueprint("n", "{}", ID),),
     "holder": ("n",),
 }
 """What a call of the port is given; of the others a container."""
@@ -326,6 +328,8 @@ def test_the_page_has_the_table() -> None:
 
 def test_every_order_has_a_row() -> None:
     """By its name in the source."""
-    source = "".join((REPOSITORY / "supervisor/engine" / file).read_text() for file in ("docker.py", "calls.py"))
-    named = set(re.findall(r"\border\(\"(\w+)\"", source)) | {"start", "restart", "stop"}
+    source = "".join(
+        (REPOSITORY / "supervisor/engine" / file).read_text() for file in ("docker.py", "calls.py", "drafts.py")
+    )
+    named = set(re.findall(r"\b(?:order|act)\(\"(\w+)\"", source)) | {"start", "restart", "stop"}
     assert named == {need.operation for need in NEEDS}

@@ -494,7 +494,7 @@ def test_a_stamp_of_the_future_does_not_move_the_next_stream_s_beginning(stamp: 
         cast("Any", Once()),
         Inbox(lambda: 0.0),
         cast("Any", Mock()),
-        cast("Any", None),
+        cast("Any", Mock()),
         period=Seconds(30),
         prepare=cast("Any", None),
         units=dict,

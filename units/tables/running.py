@@ -70,7 +70,7 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
     goes_on: Any = do.unpause_with_deadline if kind is Kind.ONESHOT else do.unpause
     alive = (*up, P.PAUSED)
     begun = (P.STARTING, *alive)
-    beside = (*IDLE, P.PULLING, P.CREATING, P.STARTING, P.DRAINING, P.STOPPING, P.EXITED)
+    beside = (*IDLE, P.PULLING, P.CREATING, P.STARTING, P.DRAINING, P.STOPPING, P.EXITED, P.PAUSED)
     stopping, draining, exited = (P.STOPPING,), (P.DRAINING,), (P.EXITED,)
     stays = both_hold(given.vetoed, given.serving)
     rest, end = over(kind)
@@ -252,11 +252,11 @@ def silence(up: tuple[Phase, ...]) -> tuple[Ignored, ...]:
         ),
         Ignored(going, (fact.HealthReported,), "it is about to end"),
         Ignored(
-            (P.STARTING, *IDLE, *going, P.EXITED, P.CREATING),
+            (P.STARTING, P.PAUSED, *IDLE, *going, P.EXITED, P.CREATING),
             (fact.ImagePulled, fact.PullFailed),
             "a pull that is no longer waited for",
         ),
-        Ignored((P.STARTING, *still, *going), (fact.SuccessorFailed,), "it does not run that could run on"),
+        Ignored((P.STARTING, P.PAUSED, *still, *going), (fact.SuccessorFailed,), "it does not run, or is left alone"),
         Ignored(
             (*begun, *IDLE, *going, P.EXITED, P.PULLING),
             (fact.CreateFailed,),

@@ -83,6 +83,8 @@ IGNORED = (
         (
             fact.ImagePulled,
             fact.PullFailed,
+            fact.SuccessorMade,
+            fact.SuccessorFailed,
             fact.CreateFailed,
             fact.StartFailed,
             fact.SignalFailed,

@@ -24,6 +24,9 @@ from units.machine import Moment
 from units.spec import UnitName
 from units.world import Entry, Reaction, World
 
+SWITCHED = frozenset({"wait", "force", "anew", "empty"})
+"""Parameters of a switch."""
+
 
 class Api:
     """An observer, to see the outcome of requests."""
@@ -97,7 +100,7 @@ class Api:
             Route("GET", "/v1/engines", self._switching.engines),
             *HookRoutes(lambda: self._hooks).table(),
             Route("POST", "/v1/units/{name}/{verb}", self._asking.verb, frozenset({"wait"})),
-            Route("POST", "/v1/switch/{of}/{name}", self._switching.switch, frozenset({"wait", "force", "anew"})),
+            Route("POST", "/v1/switch/{of}/{name}", self._switching.switch, SWITCHED),
             Route("POST", "/v1/enable/{of}/{name}", self._switching.enable),
         )
 
