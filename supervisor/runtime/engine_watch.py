@@ -187,6 +187,7 @@ class EngineWatch:
     async def _stay(self, info: EngineInfo) -> None:
         """Connections, until one ends with the engine: a proxy cuts idle streams, and that alone is no loss."""
         clock, cut = asyncio.get_running_loop().time, False
+        self._looked = False
         while True:
             began = clock()
             try:
@@ -246,7 +247,6 @@ class EngineWatch:
                 self._gauges.reconnected()
             self._last_ns = min(self._last_ns or now, now)
             if not cut:
-                self._looked = False
                 self._inbox.put(EngineBack(info.version))
             looking = self._look("period" if cut else "connect")
             both = {asyncio.ensure_future(looking), asyncio.ensure_future(hand_over(self._hear))}

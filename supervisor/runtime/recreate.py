@@ -124,6 +124,7 @@ class Recreations:
             try:
                 new = prepared or await self._make(wanted, ahead(name))
                 if end is not None:
+                    await self._try_rename(new, ahead(name))
                     await end()
                 await self._swap(old, new, name)
                 await made(new)
@@ -160,6 +161,14 @@ class Recreations:
                 await self._engine.remove(new)
             raise
         return new
+
+    async def _try_rename(self, container: ContainerId, name: str) -> None:
+        """Find out before anything ends whether renames are let through: to its own name, which an engine refuses."""
+        try:
+            await self._engine.rename(container, name)
+        except EngineError as error:
+            if error.failure is Failure.REFUSED:
+                raise
 
     async def _end(self, old: ContainerId, wanted: Replica, grace: Seconds | None) -> None:
         if wanted.running:

@@ -91,12 +91,14 @@ INTENT = ("of", "origin", "target", "step")
 
 def _sound(saved: Mapping[str, Any]) -> dict[str, Any]:
     """What of a file makes sense; the rest was never chosen."""
-    choices, intent = saved.get("choices"), saved.get("intent")
+    choices, intent, served = saved.get("choices"), saved.get("intent"), saved.get("served")
     found: dict[str, Any] = {}
     if isinstance(choices, dict):
         found["choices"] = {of: choice for of, choice in choices.items() if _all_text(choice, ("name", "over"))}
     if _all_text(intent, INTENT):
         found["intent"] = intent
+    if _all_text(served, ("context", "engine")):
+        found["served"] = served
     return found
 
 
