@@ -102,11 +102,8 @@ def change_is_ready(unit: Unit, event: fact.SuccessorMade, _view: View) -> bool:
 
 
 def heal_is_ready(unit: Unit, event: fact.SuccessorMade, _view: View) -> bool:
-    return unit.plan is Reason.UNHEALTHY and event.config_hash == unit.spec.config_hash
-
-
-def relink_is_ready(unit: Unit, event: fact.SuccessorMade, _view: View) -> bool:
-    return unit.plan is Reason.RELINK and event.config_hash == unit.spec.config_hash
+    ill = unit.plan is Reason.UNHEALTHY and unit.health is Health.UNHEALTHY
+    return ill and event.config_hash == unit.spec.config_hash
 
 
 def is_process(unit: Unit, _event: Any, _view: View) -> bool:

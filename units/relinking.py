@@ -10,13 +10,14 @@ from enum import StrEnum
 from typing import Any
 
 from units.commands import Timer
+from units.events import SuccessorMade
 from units.machine import Moved, View, arm
 from units.quantities import NEVER, Seconds
 from units.records import dataclass, replace
 from units.restart import recent
 from units.spec import BINDING_MODES as SHARED
 from units.spec import ContainerId, Dependency, Rebuild, UnitName, Via
-from units.unit import Phase, Unit, anonymous
+from units.unit import Phase, Reason, Unit, anonymous
 from units.words import duration
 
 BY_ID = SHARED | {Via.LINK}
@@ -228,6 +229,12 @@ def unlinked_for_good(unit: Unit, event: Any, view: View) -> bool:
 def anew_unprepared(unit: Unit, event: Any, view: View) -> bool:
     """A guard: only a new container fixes the stale reference, and none stands ready."""
     return unlinked(unit, event, view) and cure_of(unit, view) is Cure.RECREATE and unit.unprepared
+
+
+def relink_is_ready(unit: Unit, event: SuccessorMade, view: View) -> bool:
+    """A guard: the new container was made for a reference that is still stale."""
+    same = unit.plan is Reason.RELINK and event.config_hash == unit.spec.config_hash
+    return same and unlinked(unit, event, view) and cure_of(unit, view) is Cure.RECREATE
 
 
 def reason_of(unit: Unit, view: View) -> str:

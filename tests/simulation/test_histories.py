@@ -33,7 +33,7 @@ from units.machine import Moment, View
 from units.quantities import NEVER, Instant
 from units.reconcile import reconcile
 from units.relinking import curable, patience
-from units.spec import Kind
+from units.spec import Kind, Rebuild
 from units.tables.by_kind import rules_of
 from units.unit import Phase
 from units.world import World
@@ -183,6 +183,9 @@ def too_many_restarts(host: SimulatedHost) -> list[str]:
             times = life.recorder.restarts[spec.name]
             for last in times:
                 count = sum(1 for at in times if 0 <= last - at < spec.restart.interval)
+                kept = host.engine.named(spec.container)
+                if kept is not None and kept.held and spec.rebuild is Rebuild.NEVER:
+                    continue  # A person is asked, and each try costs nothing.
                 if count > spec.restart.burst and not forgiven(life.recorder, spec.name):
                     told.append(f"{spec.name}: {count} restarts in the minute before {last:.1f}")
     return told

@@ -6,7 +6,7 @@ from typing import Any
 from units import actions as do
 from units import events as fact
 from units import guards as given
-from units import healing
+from units import healing, relinking
 from units.events import UnitEvent
 from units.machine import Action, Edge, Guard, Ignored, always, rows
 from units.spec import Kind
@@ -118,7 +118,7 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         # its successor is made while it runs
         *rows(up, fact.SuccessorMade, P.STOPPING, then(do.succeeded, do.cycle_for_successor), given.change_is_ready),
         *rows(up, fact.SuccessorMade, P.STOPPING, then(do.succeeded, do.heal_anew), given.heal_is_ready),
-        *rows(up, fact.SuccessorMade, P.STOPPING, then(do.succeeded, do.relink), given.relink_is_ready),
+        *rows(up, fact.SuccessorMade, P.STOPPING, then(do.succeeded, do.relink), relinking.relink_is_ready),
         *rows(up, fact.SuccessorMade, None, do.drop_successor),
         *rows(up, fact.SuccessorFailed, None, do.pull_beside, given.pullable),
         *rows(up, fact.SuccessorFailed, None, do.run_on),
