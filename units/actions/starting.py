@@ -119,9 +119,10 @@ def remake(unit: Unit, event: Any, view: View) -> Moved:
 
 
 def remake_held(unit: Unit, event: fact.StartFailed, view: View) -> Moved:
-    step = create(mourn(unit, event, view), event, view)
     reason = f"the engine cannot start this container any more ({event.message}); re-creating"
-    return Moved(replace(step.unit, reason=reason, clashes=0), step.commands)
+    # Should the create fail, it is what is tried next: never that container again.
+    step = create(replace(mourn(unit, event, view), outdated=reason), event, view)
+    return Moved(replace(step.unit, clashes=0), step.commands)
 
 
 def start(unit: Unit, _event: Any, view: View) -> Moved:
