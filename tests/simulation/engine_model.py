@@ -166,6 +166,8 @@ class Container:
     """Its process is gone, and its ``die`` is on the way."""
     unheard: bool = False
     """It died while the engine was away."""
+    error: str = ""
+    """Why a start by the engine itself failed, after which it gave up."""
     held: bool = False
     """What a dead engine left of its last run makes each further start fail."""
     paused: bool = False
@@ -901,6 +903,7 @@ class FakeEngine:
     def _begin(self, container: Container, *, ours: bool) -> None:
         container.state, container.exit_code, container.oom, container.ending = "running", 0, False, False
         container.runs += 1
+        container.error = ""
         self._full.setdefault(container.role, container.own)
         container.taken = False
         container.started_at = container.changed_at = self._loop.time()
@@ -1123,4 +1126,5 @@ class FakeEngine:
             mounts=tuple(sorted(container.volumes)),
             address=container.address if container.running else "",
             created=EPOCH_NS / 1e9 + container.created_at,
+            failed=container.error,
         )

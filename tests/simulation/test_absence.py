@@ -13,7 +13,7 @@ from supervisor.http.pages.endpoints import unready
 from supervisor.runtime.sd_notify import in_short
 from supervisor.views.status import unit_row
 from tests.pure.story import spec
-from tests.simulation.engine_model import FakeEngine, Faults
+from tests.simulation.engine_model import FakeEngine, Faults, Order, Program
 from tests.simulation.host import SimulatedHost, body
 from tests.simulation.running import Memory
 from tests.simulation.virtual_loop import run
@@ -129,6 +129,27 @@ def test_an_engine_that_answers_no_more_is_told_to_be_down(seconds: float) -> No
         assert await host.until(lambda world: world.serving, 30)
         assert host.world.away is None
         assert not unready(host.world)
+        await host.kill9()
+
+    run(story())
+
+
+@pytest.mark.parametrize("order", ["20.10", "26.1"])
+def test_a_signal_that_a_person_sent_before_makes_no_persons_stop_of_an_engine_s_own(order: Order) -> None:
+    """The program ignored it; what ended it was a new engine that clears up."""
+
+    async def story() -> None:
+        host = await host_with(checked=False)
+        host.engine.order, host.engine.live_restore = order, False
+        host.engine.behave("web", Program(term=None))
+        host.engine.person_kill("web", 15)
+        await asyncio.sleep(5)
+        host.engine.engine_down()
+        await asyncio.sleep(5)
+        host.engine.engine_up()
+        await asyncio.sleep(20)
+        web = host.world.units[WEB]
+        assert (web.phase, web.stopped_by) == (Phase.READY, StoppedBy.NOBODY)
         await host.kill9()
 
     run(story())

@@ -155,7 +155,7 @@ def note_kill(unit: Unit, event: fact.ContainerKilled, _view: View) -> Moved:
 
 
 def note_clearing(unit: Unit, _event: fact.ContainerKilled, _view: View) -> Moved:
-    return Moved(replace(unit, cleared=True))
+    return Moved(replace(unit, cleared=True, kill_seen=False))
 
 
 def note_stop(unit: Unit, _event: Any, _view: View) -> Moved:

@@ -13,7 +13,7 @@ from units import events as fact
 from units import guards as given
 from units import healing, relinking
 from units.actions import ANSWER_DEADLINE, dead, unstarted
-from units.commands import RecreateContainer, RestartContainer, Timer
+from units.commands import RecreateContainer, RestartContainer, TakeSnapshot, Timer
 from units.deaths import describe_exit
 from units.events import UnitEvent
 from units.machine import Edge, Guard, Ignored, Moved, View, always, arm, rows, table
@@ -32,6 +32,10 @@ IDLE = (P.INACTIVE, P.WAITING, *RETRYING)
 AT_WORK = (P.CREATING, P.STARTING, P.STOPPING)
 PHASES = (*IDLE, *AT_WORK, *ALIVE, P.EXITED)
 
+ENGINE_TRIES = Seconds(5)
+"""After them it is seen whether the engine's restart policy did what it says."""
+STEADY = Seconds(10)
+"""A run as long as an engine waits before it forgets earlier deaths; shorter ones it restarts ever later."""
 ENGINE_FIRST = Seconds(3)
 """The engine's own restart policy gets this long to restart it first."""
 
@@ -40,16 +44,19 @@ ENGINE_FIRST = Seconds(3)
 
 
 def left_behind(unit: Unit, _event: Any, view: View) -> bool:
-    """Whether it is down because the container it joins was missing when the engine's restart policy tried to start it.
+    """Whether it is down because the engine's restart policy could not start it: for what it joins, or for a failure.
 
-    Engines give up on such a container for good (measured on 20.10 and 26.1).
+    Engines try once and give up on such a container for good: when the container it joins is missing, and when their
+    containerd is just away (measured on 20.10 and 26.1).
     """
     if not (unit.spec.expected and unit.spec.relink and unit.container) or unit.stopped_by is not StoppedBy.NOBODY:
         return False
     if unit.beyond is not Beyond.NOTHING:
         return False  # The engine is at it.
-    known = unit.run > 0 or (unit.look is not None and bool(unit.look.failed))
-    return known and any(edge.via in BINDING_MODES for edge in view.links.leaders.get(unit.name, ()))
+    failed = unit.look is not None and bool(unit.look.failed)
+    if failed and unit.run > 0:
+        return True
+    return (failed or unit.run > 0) and any(edge.via in BINDING_MODES for edge in view.links.leaders.get(unit.name, ()))
 
 
 def worn_out(unit: Unit, _event: Any, view: View) -> bool:
@@ -123,13 +130,16 @@ def run_again(unit: Unit, event: fact.ContainerStarted, view: View) -> Moved:
     return do.run(replace(unit, pending=unit.again), event, view)
 
 
-def leave(unit: Unit, event: Any, _view: View) -> Moved:
+def leave(unit: Unit, event: Any, view: View) -> Moved:
     """It died; the restart is left to the engine or the operator."""
     code = event.exit_code if isinstance(event, fact.ContainerDied) else unit.exit_code
     gone = isinstance(event, fact.ContainerDestroyed)
     told = describe_exit(None if gone else code, oom=unit.oom or getattr(event, "oom", False))
     policy = "its engine's restart policy" if unit.spec.expected else "its operator"
-    return Moved(dead(unit, event, reason=f"{told}; left to {policy}", death=told, pending=None, again=None))
+    left = dead(unit, event, reason=f"{told}; left to {policy}", death=told, pending=None, again=None)
+    if unit.spec.expected and not gone and view.now - unit.started_at >= STEADY:
+        return arm(left, Timer.LOOK, ENGINE_TRIES)  # Engines do not tell of a start of theirs that failed.
+    return Moved(left)
 
 
 def lose(unit: Unit, event: Any, _view: View) -> Moved:
@@ -138,11 +148,15 @@ def lose(unit: Unit, event: Any, _view: View) -> Moved:
 
 
 def give_engine_time(unit: Unit, _event: Any, view: View) -> Moved:
-    peers = ", ".join(edge.target for edge in view.links.leaders[unit.name] if edge.via in BINDING_MODES)
-    reason = (
-        f"the engine could not start it without {peers}; restart in {duration(ENGINE_FIRST)} unless the engine does"
-    )
-    return arm(replace(unit, pending=Reason.RELINK, reason=reason, relinked_via=()), Timer.RETRY, ENGINE_FIRST)
+    peers = ", ".join(edge.target for edge in view.links.leaders.get(unit.name, ()) if edge.via in BINDING_MODES)
+    why = f"without {peers}" if peers else f"and gave up ({unit.look.failed if unit.look is not None else ''})"
+    reason = f"the engine could not start it {why}; restart in {duration(ENGINE_FIRST)} unless the engine does"
+    pending = Reason.RELINK if peers else Reason.EXIT
+    return arm(replace(unit, pending=pending, reason=reason, relinked_via=()), Timer.RETRY, ENGINE_FIRST)
+
+
+def look_again(unit: Unit, _event: Any, _view: View) -> Moved:
+    return Moved(unit, (TakeSnapshot(f"{unit.name}: has its engine started it again?"),))
 
 
 def say_failed(unit: Unit, event: fact.CreateFailed, _view: View) -> Moved:
@@ -292,6 +306,7 @@ EDGES: tuple[Edge[Any], ...] = (
     # it is not up, and this supervisor brings it back
     *go((P.INACTIVE,), fact.PeerChanged, do.after_owner, given.taken_along_after_all),
     *rows((P.INACTIVE,), fact.PeerChanged, P.BACKOFF, give_engine_time, left_behind),
+    *rows((P.INACTIVE,), fact.LookDue, None, look_again),
     *go((P.WAITING,), fact.PeerChanged, do.after_pause),
     *go(RETRYING, fact.RetryDue, do.after_pause),
     # requests
@@ -353,7 +368,7 @@ IGNORED = (
     Ignored((*IDLE, P.CREATING, *BEGUN, P.EXITED), (fact.KillDue,), "a timer of an earlier phase"),
     Ignored((*IDLE, *AT_WORK, *ALIVE), (fact.VerdictDue,), "a timer of an earlier phase"),
     Ignored((*IDLE, *ALIVE, P.EXITED), (fact.DeadlineDue,), "a timer of an earlier phase"),
-    Ignored((*IDLE, *AT_WORK, P.EXITED), (fact.LookDue,), "only a unit that runs is looked at"),
+    Ignored((P.WAITING, *RETRYING, *AT_WORK, P.EXITED), (fact.LookDue,), "only a unit that runs is looked at"),
     Ignored(
         PHASES, fact.OF_USER_DOCKER, "only user Docker runs in another unit's file system, and outlives its own process"
     ),
