@@ -25,7 +25,7 @@ from supervisor.state.lock import LockError, LockHeld, RunLock, engine_lock, sta
 from supervisor.state.writer import SavedState
 from units import links
 from units.events import ConfigRead, ConfigRefused, Event
-from units.memory import Clocks, recall
+from units.memory import Clocks, recall, recall_engine
 from units.records import replace
 from units.spec import USER_DOCKER, Switchable
 from units.troubles import Concern
@@ -188,7 +188,7 @@ class _Booting:
         units = recall(settings.units, kept.units, clocks, same_boot=kept.same_boot, same_host_boot=kept.same_host_boot)
         for warning in (*settings.warnings, *settings.link_problems()[1]):
             self._log.warning("config.warning", problem=str(warning))
-        engine = fresh_engine(clocks.now, ours=self.plan is not None)
+        engine = recall_engine(fresh_engine(clocks.now, ours=self.plan is not None), kept.units, clocks)
         world = new_world(units, links.check(settings.units).links, settings.consoles, engine=engine)
         return replace(world, served=choices.served)
 

@@ -14,7 +14,7 @@ from units.quantities import Instant, Seconds
 from units.records import dataclass, replace
 from units.spec import ContainerId, Place, Policy, UnitName, UnitSpec
 from units.unit import Budget, Phase, Reason, StoppedBy, Unit, anonymous
-from units.world import World, fresh_unit
+from units.world import World, fresh_unit, is_ours
 
 BELIEVED = frozenset({Phase.RUNNING, Phase.READY, Phase.PAUSED, Phase.COMPLETED, Phase.FAILED})
 """Phases restored in the same boot; units in other phases start over."""
@@ -40,8 +40,11 @@ class Clocks:
 
 
 def remember(world: World, clocks: Clocks) -> dict[str, Any]:
-    """The world as plain data for the state file."""
-    return {name: _remember(unit, clocks) for name, unit in world.units.items()}
+    """The world as plain data for the state file; an engine of ours is kept by its name, which no unit has."""
+    kept: dict[str, Any] = {name: _remember(unit, clocks) for name, unit in world.units.items()}
+    if is_ours(world.engine):
+        kept[world.engine.name] = _remember(world.engine, clocks)
+    return kept
 
 
 def _remember(unit: Unit, clocks: Clocks) -> dict[str, Any]:
@@ -100,17 +103,20 @@ def recall(
     return units
 
 
-def _recall(unit: Unit, record: Mapping[str, Any], clocks: Clocks, *, same_boot: bool, same_host_boot: bool) -> Unit:
-    budget = Budget(
+def _budget(record: Mapping[str, Any], clocks: Clocks) -> Budget:
+    return Budget(
         _number(record["failures"]),
         tuple(clocks.from_wall(finite(at)) for at in _few(record["restart_times"])),
         Seconds(max(0.0, min(finite(record["delay"]), LONGEST_DELAY))),
         looping=bool(record["looping"]),
     )
+
+
+def _recall(unit: Unit, record: Mapping[str, Any], clocks: Clocks, *, same_boot: bool, same_host_boot: bool) -> Unit:
     code = record["exit_code"]
     unit = replace(
         unit,
-        budget=budget,
+        budget=_budget(record, clocks),
         restarts=_number(record["restarts"]),
         exit_code=None if code is None else _number(code, -MOST),
         falls=tuple(clocks.from_wall(finite(at)) for at in _few(record.get("falls", []))),
@@ -157,6 +163,18 @@ def _as_volumes(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Of another console they are not its own."""
     kept = record.get("volumes", {})
     return tuple((str(place), volume) for place, volume in kept.items() if anonymous(volume))
+
+
+def recall_engine(engine: Unit, kept: Mapping[str, Any], clocks: Clocks) -> Unit:
+    """An engine of ours as it stands before it is looked for: with the budget and counters of the last supervisor's."""
+    record = kept.get(engine.name)
+    if not isinstance(record, dict) or not is_ours(engine):
+        return engine
+    try:
+        death = _text(record["death"])
+        return replace(engine, budget=_budget(record, clocks), restarts=_number(record["restarts"]), death=death)
+    except UNREADABLE:
+        return engine
 
 
 def _as_place(words: object) -> Place | None:

@@ -104,7 +104,7 @@ class StateWriter:
     def observe(self, entry: Entry, _moment: Moment, reaction: Reaction) -> None:
         self._world = reaction.world
         self._engine_ns = max(self._engine_ns, entry.engine_ns)
-        if reaction.transitions:
+        if reaction.transitions or reaction.engine:
             self._dirty.set()
         if any(step.before.wanted is not step.after.wanted for step in reaction.transitions):
             self._urgent.set()

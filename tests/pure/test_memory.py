@@ -6,11 +6,12 @@ import pytest
 
 from tests.pure.story import Story, spec
 from units import events as fact
-from units.memory import Clocks, recall, remember
-from units.quantities import Instant
+from units.memory import Clocks, recall, recall_engine, remember
+from units.quantities import Instant, Seconds
 from units.records import replace
 from units.spec import Kind, Policy, UnitName
-from units.unit import Phase, StoppedBy, Unit
+from units.unit import Budget, Phase, StoppedBy, Unit
+from units.world import fresh_engine
 
 THEN = Clocks(Instant(500), 10_000.0)
 LATER = Clocks(Instant(20), 10_100.0)
@@ -47,6 +48,22 @@ def test_budgets_and_counters_outlive_everything() -> None:
         assert unit.restarts == 1
         assert unit.budget.failures == 1
         assert [round(LATER.now - at) for at in unit.budget.restarts] == [110]
+
+
+def test_the_budget_of_an_engine_of_ours_outlives_the_supervisor() -> None:
+    """One that ends again and again is as far from its crash loop as before; nonsense counts for nothing."""
+    engine = fresh_engine(THEN.now, ours=True)
+    spent = replace(engine, budget=Budget(3, (Instant(490),), Seconds(0.8)), restarts=3, death="exit code 1")
+    story = Story.of(spec("web"))
+    story.world = replace(story.world, engine=spent)
+    fresh = fresh_engine(LATER.now, ours=True)
+    unit = recall_engine(fresh, kept(story), LATER)
+    assert (unit.restarts, unit.budget.failures, unit.budget.delay, unit.death) == (3, 3, 0.8, "exit code 1")
+    assert [round(LATER.now - at) for at in unit.budget.restarts] == [110]
+    assert recall_engine(fresh, {fresh.name: {"restarts": "many"}}, LATER) == fresh
+    assert recall_engine(fresh, {}, LATER) == fresh
+    foreign = fresh_engine(LATER.now, ours=False)
+    assert recall_engine(foreign, kept(story), LATER) == foreign
 
 
 def test_in_the_same_boot_what_was_known_is_believed() -> None:
