@@ -142,6 +142,8 @@ class EngineWatch:
         self._unread: Mapping[ContainerId, str] = {}
         self._heard: dict[ContainerId, type[EngineFact]] = {}
         """What the stream told last of each container's life."""
+        self._meanwhile: set[ContainerId] = set()
+        """Containers whose life the stream told of since the last snapshot was asked for."""
         self._sure_ns = 0
         """When the last snapshot was asked for that found nothing which the stream had not told."""
 
@@ -294,6 +296,7 @@ class EngineWatch:
             if len(self._heard) > SEEN:
                 self._heard.clear()
             self._heard[heard.fact.container] = type(heard.fact)
+            self._meanwhile.add(heard.fact.container)
         self._gauges.heard(heard.kind)
 
     def _remember(self, heard: EngineMessage) -> None:
@@ -315,6 +318,7 @@ class EngineWatch:
         stalled, pause = False, FIRST_WAIT
         while True:
             self._doubts.clear()
+            self._meanwhile.clear()
             asked_at = int(self._wall() * 1e9)
             asked_after = self._inbox.taken
             try:
@@ -340,11 +344,18 @@ class EngineWatch:
             late = () if trigger == "connect" else missed(self._units(), snapshot)
             self._inbox.put(snapshot)
             self._looked = True
+            if any(self._outdated(one) for one in seen):
+                self.doubt("a container changed while all were looked at")
             if late and self._hears and not self._told(late):
                 await self._listen_for(late)
             self._sure_ns = asked_at
             await asyncio.sleep(GAP)
             trigger = await self._next_trigger()
+
+    def _outdated(self, row: Observed) -> bool:
+        """Whether the stream told, after the snapshot was asked for, what this row does not say."""
+        ran = self._heard.get(row.container) is ContainerStarted
+        return row.container in self._meanwhile and row.running is not ran
 
     def _tell_unread(self, seen: tuple[Observed, ...]) -> None:
         """Name each container that does not answer for itself once, and once more when it does again."""
