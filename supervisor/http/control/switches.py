@@ -113,7 +113,7 @@ class SwitchCommands:
         report = self._user_docker.report
         return in_json(
             {
-                "current": unit.spec.engine or OWN_ENGINE,
+                "current": (unit.spec.engine or OWN_ENGINE) if unit.alive else None,
                 "version": report.version or None,
                 "binary": report.binary or None,
                 "engines": engines,

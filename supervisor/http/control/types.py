@@ -389,7 +389,7 @@ class NamedEngine:
 class Engines:
     """The engines that user Docker can run."""
 
-    current: str
+    current: str | None
     version: str | None
     binary: str | None
     engines: tuple[NamedEngine, ...]
