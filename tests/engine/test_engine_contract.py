@@ -350,9 +350,11 @@ async def failure(call: Coroutine[Any, Any, object]) -> Failure:
     return caught.value.failure
 
 
-def in_order(rig: Rig, *, die: str) -> tuple[str, str]:
-    """What a stop call ends with."""
-    return (die, "stop") if rig.order == "20.10" else ("stop", die)
+def ended(words: list[str], *, die: str) -> list[str]:
+    """The words with the end of a stop call in one order: 26.1 mostly tells ``stop`` first, and under load ``die``."""
+    at = min(words.index("stop"), words.index(die))
+    assert {*words[at : at + 2]} == {"stop", die}
+    return [*words[:at], die, "stop", *words[at + 2 :]]
 
 
 def test_a_container_tells_its_life(rig: Rig) -> None:
@@ -378,10 +380,11 @@ def test_a_crash_is_a_die_alone(rig: Rig) -> None:
     lives(rig, Act.CRASH, live)
 
 
-def test_a_stop_tells_stop_and_die_in_the_order_of_its_version(rig: Rig) -> None:
+def test_a_stop_tells_stop_and_die(rig: Rig) -> None:
     async def live(_engine: Engine, heard: Ear, unit: str, _container: ContainerId) -> None:
         await rig.stop(unit)
-        assert await heard.until("stop", "die 0") == ["create", "start", "kill 15", *in_order(rig, die="die 0")]
+        words = ended(await heard.until("stop", "die 0"), die="die 0")
+        assert words == ["create", "start", "kill 15", "die 0", "stop"]
 
     lives(rig, Act.OBEY, live)
 
@@ -390,7 +393,7 @@ def test_a_stop_that_is_ignored_ends_in_a_kill(rig: Rig) -> None:
     async def live(_engine: Engine, heard: Ear, unit: str, _container: ContainerId) -> None:
         await rig.stop(unit)
         words = await heard.until("stop", "die 137")
-        assert words == ["create", "start", "kill 15", "kill 9", *in_order(rig, die="die 137")]
+        assert ended(words, die="die 137") == ["create", "start", "kill 15", "kill 9", "die 137", "stop"]
 
     lives(rig, Act.IGNORE_TERM, live)
 
@@ -400,7 +403,7 @@ def test_a_restart_is_a_stop_and_a_start(rig: Rig) -> None:
         await heard.until("start")
         heard.heard.clear()
         await rig.restart(unit)
-        assert await heard.until("start") == ["kill 15", *in_order(rig, die="die 0"), "start"]
+        assert ended(await heard.until("start"), die="die 0") == ["kill 15", "die 0", "stop", "start"]
         await engine.remove(container)
 
     lives(rig, Act.OBEY, live)
