@@ -4,6 +4,7 @@ import asyncio
 import os
 import select
 import stat
+import threading
 from collections import deque
 from itertools import accumulate, takewhile
 from typing import TextIO
@@ -32,6 +33,8 @@ class LineLogger:
         """The loop at the end of whose turn the lines are written."""
         self._piece = PIECE
         self._poll = select.poll()
+        self._writing = threading.RLock()
+        """Threads log, too, and a poll object is one thread's at a time."""
         try:
             self._fd = stream.fileno()
         except (OSError, ValueError):
@@ -64,6 +67,10 @@ class LineLogger:
     def flush(self, patience: float = 0.0) -> None:
         """Write what the reader takes. Waits for it at most ``patience`` seconds between two pieces."""
         self._turn = None
+        with self._writing:
+            self._write(patience)
+
+    def _write(self, patience: float) -> None:
         waiting = self._waiting
         while waiting and self._poll.poll(patience * 1000):
             fit = sum(1 for _ in takewhile(self._piece.__ge__, accumulate(map(len, waiting))))

@@ -1,6 +1,7 @@
 """A log's reader may be slow, stop, or go away; the supervisor goes on."""
 
 import os
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -76,3 +77,38 @@ def test_a_line_that_is_no_text_is_escaped(pipe: Pipe) -> None:
     """A lone surrogate comes from a file name."""
     pipe.lines.msg("a\udcffb")
     assert pipe.read() == b"a\\udcffb\n"
+
+
+def test_threads_may_log_at_the_same_time() -> None:
+    """Each line arrives whole, and nobody's end is a poll that another one is in."""
+    reading, writing = os.pipe()
+    told: list[bytes] = []
+
+    def read() -> None:
+        with os.fdopen(reading, "rb") as source:
+            told.extend(source)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    failed: list[BaseException] = []
+    with os.fdopen(writing, "w") as stream:
+        logger = LineLogger(stream)
+
+        def talk(number: int) -> None:
+            try:
+                for count in range(300):
+                    logger.msg(f"{number} {count} " + "x" * 200)
+            except BaseException as error:  # noqa: BLE001 - whatever ends a thread
+                failed.append(error)
+
+        talkers = [threading.Thread(target=talk, args=(number,)) for number in range(8)]
+        for talker in talkers:
+            talker.start()
+        for talker in talkers:
+            talker.join()
+        logger.flush(patience=5)
+    reader.join()
+    assert failed == []
+    assert sorted(line.split()[:2] for line in told) == sorted(
+        [str(number).encode(), str(count).encode()] for number in range(8) for count in range(300)
+    )
