@@ -284,6 +284,8 @@ class Unit:
     """How its last run ended, in words."""
     oom: bool = False
     """The engine reported an OOM kill during the present or last run."""
+    killed_at: Instant = NEVER
+    """When the last stop signal was seen."""
     kill_seen: bool = False
     """A stop signal came through the engine during the present run: its death may be a person's stop."""
     cleared: bool = False

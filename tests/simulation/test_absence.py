@@ -143,7 +143,7 @@ def test_a_signal_that_a_person_sent_before_makes_no_persons_stop_of_an_engine_s
         host.engine.order, host.engine.live_restore = order, False
         host.engine.behave("web", Program(term=None))
         host.engine.person_kill("web", 15)
-        await asyncio.sleep(5)
+        await asyncio.sleep(60)
         host.engine.engine_down()
         await asyncio.sleep(5)
         host.engine.engine_up()

@@ -150,12 +150,20 @@ UNKNOWN: Mapping[str, Any] = {
 """Reset when the unit gets another container: health and inspection were of the previous one."""
 
 
-def note_kill(unit: Unit, event: fact.ContainerKilled, _view: View) -> Moved:
-    return Moved(replace(unit, kill_seen=unit.kill_seen or event.signal in ENDING_SIGNALS))
+STOPPED_BY_THEN = Seconds(30)
+"""After a stop signal: a program that runs on so much longer has ignored it."""
 
 
-def note_clearing(unit: Unit, _event: fact.ContainerKilled, _view: View) -> Moved:
-    return Moved(replace(unit, cleared=True, kill_seen=False))
+def note_kill(unit: Unit, event: fact.ContainerKilled, view: View) -> Moved:
+    if event.signal not in ENDING_SIGNALS:
+        return Moved(unit)
+    return Moved(replace(unit, kill_seen=True, killed_at=view.now))
+
+
+def note_clearing(unit: Unit, _event: fact.ContainerKilled, view: View) -> Moved:
+    """A person's stop that was under way stays one; a signal that was ignored long ago makes none of it."""
+    under_way = unit.kill_seen and view.now - unit.killed_at < STOPPED_BY_THEN
+    return Moved(replace(unit, cleared=True, kill_seen=under_way))
 
 
 def note_stop(unit: Unit, _event: Any, _view: View) -> Moved:
