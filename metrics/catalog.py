@@ -49,6 +49,7 @@ ORDERS: Final = {order: snake(order.__name__) for order in get_args(Command)}
 EVENTS = ("create", "start", "kill", "die", "stop", "pause", "unpause", "oom", "destroy", "health_status", OTHER)
 OPERATIONS = (
     "info",
+    "rootless",
     "events",
     "list",
     "ping",

@@ -9,7 +9,7 @@ from metrics.exposition import Template, stencilled
 from metrics.numbers import UnitCounter
 from units.commands import ArmTimer, Timer
 from units.events import ContainerKilled, ContainerOomed, ContainerStarted, Event, HealthReported, SnapshotTaken
-from units.healing import patience
+from units.healing import next_answer_within
 from units.health import Health
 from units.quantities import NEVER, Instant, Seconds
 from units.records import dataclass
@@ -227,7 +227,7 @@ def unhelped(unit: Unit, report: HealthReported, world: World, now: Instant) -> 
     reasons = (
         ("shutdown", not unit.wanted or world.draining),
         ("engine", not world.engine_up),
-        ("paused", unit.phase is Phase.PAUSED or now - unit.resumed < patience(unit)),
+        ("paused", unit.phase is Phase.PAUSED or now - unit.resumed < next_answer_within(unit)),
         ("refused", now < unit.refused_until),
         ("dry-run", world.dry),
         ("flapping", unit.flapping),

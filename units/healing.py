@@ -88,7 +88,7 @@ def remedy(unit: Unit, view: View) -> Remedy:
     return RestartNow(policy.action)
 
 
-def patience(unit: Unit) -> Seconds:
+def next_answer_within(unit: Unit) -> Seconds:
     """How long its HEALTHCHECK may take to say something new."""
     return Seconds((Look() if unit.look is None else unit.look).check_within + 1)
 
@@ -106,7 +106,7 @@ def _hindrance(unit: Unit, view: View) -> Withhold | None:
         return Withhold(f"{unit.ailing}; waiting: the engine does not answer", AGAIN)
     if (left := unit.refused_until - view.now) > SOON:
         return Withhold(f"{unit.ailing}; {unit.refused}; next try in {duration(Seconds(left))}", Seconds(left))
-    if (left := unit.resumed + patience(unit) - view.now) > SOON and _only_the_engine_says_so(unit):
+    if (left := unit.resumed + next_answer_within(unit) - view.now) > SOON and _only_the_engine_says_so(unit):
         return Withhold(f"{unit.ailing}; waiting: it was paused, and its next check decides", Seconds(left))
     if down := _down(unit, view):
         words = (f"{name} is {'paused' if view.units[name].phase is Phase.PAUSED else 'down'}" for name in down)

@@ -136,9 +136,9 @@ def _note_words(step: Step, event: fact.SnapshotTaken) -> None:
     """What the engine says of a container besides up and down, or why it says nothing."""
     unknown, words = unread(step.units, event), beyond(step.units, event)
     for name, unit in tuple(step.units.items()):
-        told = replace(unit, unread=unknown.get(name, unit.unread), beyond=words.get(name, unit.beyond))
-        if told != unit:
-            step.put(told)
+        why, word = unknown.get(name, unit.unread), words.get(name, unit.beyond)
+        if (why, word) != (unit.unread, unit.beyond):
+            step.put(replace(unit, unread=why, beyond=word))
 
 
 def _meet(step: Step, snapshot: fact.SnapshotTaken) -> None:

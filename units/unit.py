@@ -285,9 +285,7 @@ class Unit:
     oom: bool = False
     """The engine reported an OOM kill during the present or last run."""
     killed_at: Instant = NEVER
-    """When the last stop signal was seen."""
-    kill_seen: bool = False
-    """A stop signal came through the engine during the present run: its death may be a person's stop."""
+    """When a stop signal last came through the engine in the present run: its death may be a person's stop."""
     cleared: bool = False
     """The engine itself ended the present run, at its own start: that is nobody's stop, and no crash."""
     stop_seen: bool = False
@@ -342,6 +340,11 @@ class Unit:
     @property
     def name(self) -> UnitName:
         return self.spec.name
+
+    @property
+    def kill_seen(self) -> bool:
+        """A stop signal was seen in this run."""
+        return self.killed_at != NEVER
 
     @property
     def unprepared(self) -> bool:

@@ -32,10 +32,11 @@ class Need:
 
 _POST: Final = "`CONTAINERS=1 POST=1`"
 NEEDS: Final = (
+    Need("info", ("GET /version",), "the API's version", "it is taken from the answer to a ping", "`VERSION=1`"),
     Need(
-        *("info", ("GET /version", "GET /info"), "the API's version, and whether the engine is rootless"),
-        "the version is taken from the answer to a ping, and the engine for an ordinary one",
-        "`VERSION=1 INFO=1`",
+        *("rootless", ("GET /info",), "whether the engine is rootless, for our own checks"),
+        "the engine is taken for an ordinary one",
+        "`INFO=1`",
     ),
     Need("ping", ("GET /_ping",), "whether the engine lives", "any answer counts as life", "`PING=1`"),
     Need("events", ("GET /events",), "changes at once", "changes are seen every 5 s only", "`EVENTS=1`"),

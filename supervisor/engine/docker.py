@@ -274,7 +274,7 @@ class DockerEngine:
         if self._rootless is None:  # A proxy may keep it to itself: then it is taken for an ordinary one.
             self._rootless = False
             with contextlib.suppress(EngineError):
-                async with self._calls.order("info", "", LOOK):
+                async with self._calls.order("rootless", "", LOOK):
                     self._rootless = decode_checks.rootless(await self._calls.ask("info"))
         return replace(found, elsewhere=self._rootless)
 

@@ -35,14 +35,19 @@ Made = Callable[[ContainerId], Awaitable[None]]
 
 
 def unfinished(store: Store) -> dict[str, dict[str, Any]]:
-    """Re-creations that were cut off, by the container's name: of a file, those that can be finished."""
+    """Replacements that were cut off, by the container's name: of a file, those that can be finished.
+
+    One that is done has only its old container left to be removed.
+    """
     found = (store.load() or {}).get("recreations")
     if not isinstance(found, dict):
         return {}
     return {
         name: record
         for name, record in found.items()
-        if isinstance(record, dict) and isinstance(record.get("old"), str) and isinstance(record.get("running"), bool)
+        if isinstance(record, dict)
+        and isinstance(record.get("old"), str)
+        and (record.get("done") is True or isinstance(record.get("running"), bool))
     }
 
 

@@ -188,7 +188,7 @@ def test_who_sits_in_a_dead_namespace_is_brought_back_in_step_first_and_for_noth
     story = up(replace(app, settle=Seconds(10.0)), spec("vpn"))
     told(story, "app", H, "liveness")
     story.later(60).killed("vpn", 9)
-    story.change("vpn", kill_seen=True)
+    story.change("vpn", killed_at=story.now)
     story.feed(fact.RestartAsked(UnitName("vpn")))
     story.died("vpn", 0)
     assert "arm app look" in story.later(1).started("vpn")

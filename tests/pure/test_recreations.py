@@ -147,3 +147,24 @@ def test_a_successor_that_is_gone_is_told() -> None:
         assert [one.name for one in engine.containers.values()] == ["web"]
 
     run(main())
+
+
+def test_an_old_container_that_would_not_go_is_removed_by_the_next_supervisor() -> None:
+    """The new one has its place and runs: nothing but the old one's removal is left, and noted."""
+
+    async def main() -> None:
+        foreign = UnitSpec(WEB, Kind.FOREIGN, "image", "", "")
+        engine, store = FakeEngine(random.Random(1), images={"image"}, foreign={"web": foreign}), Memory()
+        old, _ = await first(engine, running=True)
+        engine.lies.refuses = frozenset({"remove"})
+        before = recreations(engine, store)
+        new = await before.recreate(old, {}, Seconds(1), nothing)
+        before.close()
+        assert old in engine.containers
+        engine.lies.refuses = frozenset()
+        await recreations(engine, store).finish()
+        assert set(engine.containers) == {new}
+        assert engine.containers[new].running
+        assert (store.state or {}).get("recreations") == {}
+
+    run(main())

@@ -31,7 +31,7 @@ def dead(unit: Unit, event: Any, **changes: Any) -> Unit:
     left: dict[str, Any] = {
         "started_at": NEVER,
         "by_hand": unit.kill_seen,
-        "kill_seen": False,
+        "killed_at": NEVER,
         "stop_seen": False,
         "cleared": False,
         "kills": 0,
@@ -157,13 +157,13 @@ STOPPED_BY_THEN = Seconds(30)
 def note_kill(unit: Unit, event: fact.ContainerKilled, view: View) -> Moved:
     if event.signal not in ENDING_SIGNALS:
         return Moved(unit)
-    return Moved(replace(unit, kill_seen=True, killed_at=view.now))
+    return Moved(replace(unit, killed_at=view.now))
 
 
 def note_clearing(unit: Unit, _event: fact.ContainerKilled, view: View) -> Moved:
     """A person's stop that was under way stays one; a signal that was ignored long ago makes none of it."""
-    under_way = unit.kill_seen and view.now - unit.killed_at < STOPPED_BY_THEN
-    return Moved(replace(unit, cleared=True, kill_seen=under_way))
+    under_way = view.now - unit.killed_at < max(STOPPED_BY_THEN, unit.spec.stop.timeout)
+    return Moved(replace(unit, cleared=True, killed_at=unit.killed_at if under_way else NEVER))
 
 
 def note_stop(unit: Unit, _event: Any, _view: View) -> Moved:

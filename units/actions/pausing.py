@@ -4,7 +4,7 @@ from typing import Any
 
 from units import events as fact
 from units.commands import Timer
-from units.healing import patience
+from units.healing import next_answer_within
 from units.health import ENGINE, Health, combine
 from units.machine import Moved, View, arm
 from units.records import replace
@@ -20,7 +20,7 @@ def unpause(unit: Unit, _event: fact.ContainerUnpaused, view: View) -> Moved:
     reports = {check: health for check, health in unit.reports.items() if check == ENGINE}
     after = replace(unit, reports=reports, health=combine(unit.spec.checks, reports), resumed=view.now)
     after = replace(after, reason="unpaused", ailing=after.ailing if after.health is Health.UNHEALTHY else "")
-    return arm(after, Timer.LOOK, patience(unit)) if after.health is Health.UNHEALTHY else Moved(after)
+    return arm(after, Timer.LOOK, next_answer_within(unit)) if after.health is Health.UNHEALTHY else Moved(after)
 
 
 def unpause_with_deadline(unit: Unit, event: Any, view: View) -> Moved:

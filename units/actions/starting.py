@@ -184,7 +184,7 @@ def _before_start(unit: Unit, view: View) -> dict[str, Any]:
         window = (*recent(budget.restarts, policy.interval, view.now), view.now)
         # More than the limit need not be remembered, and without one nothing need be.
         budget = replace(budget, restarts=window[-policy.burst :] if policy.burst else ())
-    return {"budget": budget, "fresh": False, "kill_seen": False, "stop_seen": False, "cleared": False}
+    return {"budget": budget, "fresh": False, "killed_at": NEVER, "stop_seen": False, "cleared": False}
 
 
 def _place(unit: Unit, view: View) -> Place | None:
@@ -246,6 +246,7 @@ def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Moved:
     }
     outside = unit.phase in {Phase.INACTIVE, Phase.EXITED} and not (event.found and unit.fresh)
     unit = unexamined(unit)
+    look = unit.look if unit.look is None else replace(unit.look, failed="")  # That start did not fail.
     spare = unit.successor
     used = spare is None or spare.container == event.container
     unused = () if spare is None or used else (RemoveContainer(unit.name, spare.container, "another one runs"),)
@@ -266,6 +267,7 @@ def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Moved:
             run=unit.run + 1,
             ailing="",
             beyond=Beyond.NOTHING,
+            look=look,
             resumed=NEVER,
             refused="",
             refusals=0,
@@ -281,7 +283,7 @@ def run(unit: Unit, event: fact.ContainerStarted, view: View) -> Moved:
             misses=0,
             clashes=0,
             oom=False,
-            kill_seen=False,
+            killed_at=NEVER,
             stop_seen=False,
             cleared=False,
             plan=None,
