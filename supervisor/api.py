@@ -26,16 +26,19 @@ from supervisor.http.client import (
     request,
     target,
 )
-from supervisor.http.control.types import (
-    Asked,
+from supervisor.http.control.story_types import (
     Check,
-    Console,
-    ConsoleStatus,
     Dropped,
-    Enabled,
-    EngineStatus,
     Event,
     OutputLine,
+    Why,
+)
+from supervisor.http.control.types import (
+    Asked,
+    Console,
+    ConsoleStatus,
+    Enabled,
+    EngineStatus,
     Status,
     StorageStatus,
     SupervisorStatus,
@@ -47,7 +50,6 @@ from supervisor.http.control.types import (
     UserDockerStatus,
     Version,
     Waited,
-    Why,
 )
 from supervisor.state import paths
 

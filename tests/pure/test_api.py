@@ -19,7 +19,12 @@ from supervisor.api import (
     UnreachableError,
     read,
 )
-from supervisor.http.control.types import Status, Switched, SwitchLast, SwitchNow
+from supervisor.http.control.types import (
+    Status,
+    Switched,
+    SwitchLast,
+    SwitchNow,
+)
 from tests.bed.engines import REPOSITORY
 from tests.harness import Harness, in_thread, short_directory, until
 from tests.pure.story import needs, spec

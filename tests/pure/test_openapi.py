@@ -10,7 +10,13 @@ import pytest
 from supervisor.engine.port import UserDockerReport
 from supervisor.http.control.openapi import Schemas, describe
 from supervisor.http.control.operations import OPERATIONS
-from supervisor.http.control.types import Dropped, Event, Status
+from supervisor.http.control.story_types import (
+    Dropped,
+    Event,
+)
+from supervisor.http.control.types import (
+    Status,
+)
 from supervisor.views.status import Context, status
 from tests.harness import Harness
 from tests.pure.story import needs, spec

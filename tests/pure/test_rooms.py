@@ -16,7 +16,7 @@ ROOMS = [room for room in by_room(IMPORTS) if (ROOT / room.replace(".", "/")).is
 BASE = next(layer.rooms for layer in layers() if "supervisor.version" in layer.rooms)
 """Modules below all rooms: every room may import them, and need not say so."""
 LONGEST, LONGEST_DATA = 400, 450
-DATA = {"units/events.py", "supervisor/http/control/types.py"}
+DATA = {"units/events.py"}
 """Types and events: data, of which one reads an entry and not the whole."""
 
 

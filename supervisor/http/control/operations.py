@@ -6,7 +6,7 @@ Loaded on the first request for the OpenAPI document.
 from dataclasses import dataclass
 from typing import Any
 
-from supervisor.http.control import types
+from supervisor.http.control import story_types, types
 from supervisor.http.control.commands import ASKS
 from supervisor.http.control.logs import LEVELS
 from supervisor.http.control.request import LONGEST_WAIT
@@ -77,12 +77,12 @@ OPERATIONS: dict[str, Operation] = {
     "GET /v1/units": Operation("All units", tuple[types.Unit, ...]),
     "GET /v1/units/{name}": Operation("One unit", types.Unit, codes=(404,)),
     "GET /v1/units/{name}/why": Operation(
-        "Why a unit is in its state, and what would change it", types.Why, (SINCE,), codes=(404,)
+        "Why a unit is in its state, and what would change it", story_types.Why, (SINCE,), codes=(404,)
     ),
     "GET /v1/units/{name}/timeline.svg": Operation(
         "The same as a picture", str, (SINCE,), codes=(404,), media="image/svg+xml"
     ),
-    "GET /v1/boot": Operation("How the host came up", types.Boot),
+    "GET /v1/boot": Operation("How the host came up", story_types.Boot),
     "GET /v1/boot.svg": Operation("The same as a picture", str, media="image/svg+xml"),
     "GET /v1/units/{name}/wait": Operation(
         "Wait until a unit reaches a state",
@@ -95,14 +95,14 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "GET /v1/units/{name}/logs": Operation(
         "What a unit's container wrote",
-        types.OutputLine,
+        story_types.OutputLine,
         (Parameter("tail", "the last so many lines", int, COUNT, default=100), FOLLOW),
         codes=(404, 409),
         stream=True,
     ),
     "GET /v1/events": Operation(
         "Recent events, and new ones",
-        types.Event | types.Dropped,
+        story_types.Event | story_types.Dropped,
         (
             FOLLOW,
             Parameter("unit", "only this unit"),
@@ -115,7 +115,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "GET /v1/logs": Operation(
         "What was done and what containers wrote, in the order of their times",
-        types.LogLine | types.Event | types.LogMark,
+        story_types.LogLine | story_types.Event | story_types.LogMark,
         (
             FOLLOW,
             Parameter("unit", "only this unit"),
@@ -128,7 +128,7 @@ OPERATIONS: dict[str, Operation] = {
         codes=(404,),
         stream=True,
     ),
-    "GET /v1/graph": Operation("Dependencies between units, with their state", types.Graph),
+    "GET /v1/graph": Operation("Dependencies between units, with their state", story_types.Graph),
     "GET /v1/version": Operation("The supervisor's version", types.Version),
     "GET /v1/openapi.json": Operation("This description", dict[str, Any]),
     "GET /v1/storage/{name}/check": Operation(
