@@ -86,8 +86,7 @@ ENDINGS = ("success", "error", "sigterm", "sigkill", "sigsegv", "sigabrt", "sign
 """Exit code 0, 1-128, 143, 137, 139, 134, any other above 128; oom: killed by the kernel for lack of memory."""
 WITHHELD = ("start-limit", "policy", "person", "shutdown", "flapping", "engine", "peer", "paused", "refused", "dry-run")
 """Over its start limit; its definition does not want it; stopped by a person; the host shuts down; restarted too
-often; the engine is away; a dependency is down; paused; the engine
-refused it; dry run."""
+often; the engine is away; a dependency is down; paused; the engine refused it; dry run."""
 BOOT_PHASES = ("engine", "units")
 """From our start until the engine serves; from there until nothing is on its way any more."""
 

@@ -34,6 +34,7 @@ _LONG: Mapping[str, str] = {"-H": "--host", "-g": "--data-root", "--graph": "--d
 _VALUED = frozenset({"--host", "--data-root", "--exec-root", "--pidfile", "--config-file", "--containerd"}) | {
     "--containerd-namespace",
     "--containerd-plugins-namespace",
+    "--firewall-backend",
 }
 
 
@@ -64,6 +65,20 @@ class DaemonPlan:
     own_containerd: bool
     """Whether it should start its own containerd, below ``exec_root`` and ``data_root``."""
     warnings: tuple[str, ...] = ()
+
+    def option(self, name: str, otherwise: str = "") -> str:
+        """The value of one of the options that ``CommandLine`` knows, by its long name."""
+        return CommandLine.read(self.argv[1:]).values.get(name, [otherwise])[-1]
+
+    @property
+    def options(self) -> str:
+        """The file that adds to its command line, in its file system; there may be none."""
+        return self.option("--config-file", "/etc/docker/daemon.json")
+
+    def flag(self, name: str) -> bool | None:
+        """Whether a flag is on, as dockerd reads it (``--name``, ``--name=0``); ``None``: it is not given."""
+        said = [value.lower() for one, _, value in (word.partition("=") for word in self.argv) if one == name]
+        return said[-1] in {"", "1", "t", "true"} if said else None
 
 
 @dataclass(frozen=True, slots=True)

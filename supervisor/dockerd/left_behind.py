@@ -19,7 +19,6 @@ from units.records import dataclass
 
 MACHINE_CONTAINERD = "/run/containerd/containerd.sock"
 """A dockerd takes the one that listens there, when there is one, for its own."""
-OPTIONS = "/etc/docker/daemon.json"
 USUAL_PATIENCE, MOST_READ = 10.0, 4 * 2**20
 ID = re.compile(r"[0-9a-f]{64}")
 
@@ -44,21 +43,18 @@ class Lair:
 
 
 def lair_of(how: DaemonPlan) -> Lair:
-    words = dict(zip(how.argv, how.argv[1:], strict=False))
-    namespace, address = words.get("--containerd-namespace", ""), words.get("--containerd", "")
+    namespace, address = how.option("--containerd-namespace"), how.option("--containerd")
     return Lair(str(how.data_root), str(how.exec_root), namespace, address)
 
 
 def keeps_running(how: DaemonPlan, root: Path | None) -> bool:
     """Whether its containers are to outlive it: live-restore, by its command line or its file of options."""
-    said = [word.partition("=")[2] for word in how.argv if word.partition("=")[0] == "--live-restore"]
-    if said:
-        return said[-1].lower() in {"", "1", "t", "true"}
-    words = dict(zip(how.argv, how.argv[1:], strict=False))
+    if (said := how.flag("--live-restore")) is not None:
+        return said
     if root is None:
         return False
     try:
-        with within(root, words.get("--config-file", OPTIONS)).open("rb") as file:
+        with within(root, how.options).open("rb") as file:
             told = json.loads(file.read(MOST_READ))
     except (OSError, ValueError, RecursionError):
         return False
@@ -193,10 +189,9 @@ def _containers(
             continue
     members: dict[str, list[Process]] = {}
     shims = {one.pid for one in servants}
+    # Another engine may live on the same data.
     others = {one.word("id") for one in living if "containerd-shim" in one.name and one.pid not in shims}
-    known = {
-        ident: place for ident, place in known.items() if ident not in others
-    }  # Another engine's on the same data.
+    known = {ident: place for ident, place in known.items() if ident not in others}
     for one in living:
         for ident in {found for found in ID.findall(one.cgroups) if found in known}:
             if one.pid not in shims:

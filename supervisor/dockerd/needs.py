@@ -7,9 +7,6 @@ from collections.abc import Callable, Collection
 
 from supervisor.dockerd.command_line import DaemonPlan
 from supervisor.dockerd.container_fs import ENGINES, ORDINARY, OWN, SHIPPED
-from supervisor.dockerd.left_behind import OPTIONS
-
-NO_FIREWALL = ("--iptables=false", "--firewall-backend=nftables")
 
 
 def folders(engine: str) -> tuple[str, ...]:
@@ -21,7 +18,7 @@ def places(how: DaemonPlan, engine: str) -> tuple[str, ...]:
     """The files to look for in a container that does not run."""
     tools = (f"{folder}/iptables" for folder in (*folders(engine), *_path(how)))
     programs = (f"{folder}/dockerd" for folder in folders(engine))
-    return tuple(dict.fromkeys((*programs, *tools, OPTIONS)))
+    return tuple(dict.fromkeys((*programs, *tools, how.options)))
 
 
 def missing(how: DaemonPlan, engine: str, found: Collection[str], name: str) -> tuple[str, ...]:
@@ -29,15 +26,15 @@ def missing(how: DaemonPlan, engine: str, found: Collection[str], name: str) -> 
     folder = next((one for one in folders(engine) if f"{one}/dockerd" in found), None)
     if folder is None and engine:
         return (f"there is no engine '{engine}' in {name} (no {ENGINES}/{engine}/bin/dockerd)",)
-    if folder is None or OPTIONS in found:
+    if folder is None or how.options in found:
         return ()  # One of another name serves, or its options are not known here.
     return without_tools(how, folder, lambda path: path in found, name)
 
 
 def without_tools(how: DaemonPlan, folder: str, there: Callable[[str], bool], name: str) -> tuple[str, ...]:
     """The programs that a dockerd of this folder calls at its start, and does not find."""
-    words = {f"{one}={two}" for one, two in zip(how.argv, how.argv[1:], strict=False)} | set(how.argv)
-    if words & set(NO_FIREWALL) or any(there(f"{place}/iptables") for place in (folder, *_path(how))):
+    unneeded = how.flag("--iptables") is False or how.option("--firewall-backend") == "nftables"
+    if unneeded or any(there(f"{place}/iptables") for place in (folder, *_path(how))):
         return ()
     said = f"user Docker cannot start in {name}: there is no iptables on its PATH; install it there,"
     return (f"{said} or set rancher.docker.extra_args: [--iptables=false]",)

@@ -32,7 +32,7 @@ from supervisor.dockerd.container_fs import (
     same_mounts,
     try_out,
 )
-from supervisor.dockerd.left_behind import OPTIONS, lair_of
+from supervisor.dockerd.left_behind import lair_of
 from supervisor.dockerd.needs import missing, places, without_tools
 from supervisor.dockerd.process import (
     Daemon,
@@ -203,7 +203,7 @@ class UserDocker:
         binary = await asyncio.to_thread(find_engine, facts.pid, engine)
         if short := await try_out(facts.pid, binary):
             return short
-        if within(Path(f"/proc/{facts.pid}/root"), OPTIONS).exists():
+        if within(Path(f"/proc/{facts.pid}/root"), how.options).exists():
             return ()  # It may say that none are needed.
         there = partial(inside, facts.pid)
         return without_tools(how, str(Path(binary).parent), lambda path: there(path) is not None, facts.name)

@@ -51,7 +51,7 @@ RECORD = frozenset(one.name for one in fields(Record))
 KINDS: dict[str, frozenset[type]] = {
     one.name: frozenset({int, float} if one.name == "time" else NAMED[str(one.type)])
     for one in fields(Record)
-    if str(one.type) in NAMED
+    if one.name != "inputs"
 }
 """The types that a field's value may have; ``inputs`` apart."""
 DEFAULTS: dict[str, Any] = {one.name: one.default for one in fields(Record) if one.default is not MISSING}

@@ -95,11 +95,10 @@ def _console_row(name: str, spec: UnitSpec, unit: Unit, world: World) -> dict[st
     chosen = name == unit.spec.variant
     parked = world.parked.get(name)
     container = unit.container if chosen else (parked.container if parked else None)
+    aside = "parked" if parked else "removed" if name in world.pruned else "available"
     return {
         "name": name,
-        "state": unit.phase.value
-        if chosen
-        else ("parked" if parked else "removed" if name in world.pruned else "available"),
+        "state": unit.phase.value if chosen else aside,
         "persistent": persistent(spec),
         "dirty": dirty(unit) if chosen else bool(parked and parked.config_hash not in {"", spec.config_hash}),
         "container_id": container,

@@ -218,16 +218,25 @@ def test_a_refused_start_says_who_refused_it(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_the_doctor_says_what_it_could_not_ask(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("refused", "barred"),
+    [
+        ("_ping|info|volumes|containers/json", ("/_ping", "/info", "/containers/json", "/volumes")),
+        ("containers/[0-9a-f]+/json", ("/containers/*/json",)),
+    ],
+)
+def test_the_doctor_says_what_it_could_not_ask(tmp_path: Path, refused: str, barred: tuple[str, ...]) -> None:
+    """Each call once, however many containers there are."""
+
     async def main() -> EngineFacts:
-        fake, socket = host("web"), tmp_path / "engine.sock"
-        proxy = SocketProxy({"GET /(_ping|info|volumes|containers/json)"})
+        fake, socket = host("web", "db"), tmp_path / "engine.sock"
+        proxy = SocketProxy({f"GET /({refused})"})
         async with fake.serve(socket), proxy.serve(tmp_path / "proxy.sock", socket) as url:
             return await asyncio.to_thread(engine_facts, url, {})
 
     facts = asyncio.run(main())
     assert (facts.reach, facts.version["Version"], facts.mute) == (Reach.SERVES, "29.2.1", ())
-    assert facts.barred == ("/_ping", "/info", "/containers/json", "/volumes")
+    assert facts.barred == barred
 
 
 @contextlib.asynccontextmanager

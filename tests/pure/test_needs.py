@@ -33,7 +33,17 @@ def test_what_certainly_is_missing_is_said(engine: str, found: set[str], said: s
     assert bool(told) == bool(said)
 
 
-@pytest.mark.parametrize("words", [("--iptables=false",), ("--firewall-backend", "nftables")])
+@pytest.mark.parametrize(
+    "words",
+    [("--iptables=false",), ("--iptables=0",), ("--firewall-backend", "nftables"), ("--firewall-backend=nftables",)],
+)
 def test_who_is_told_to_do_without_needs_none(words: tuple[str, ...]) -> None:
     """By an option of the user's own."""
     assert missing(plan(words, (), {}, DEFAULTS), "", {DOCKERD}, "x") == ()
+
+
+def test_a_file_of_options_of_another_name_may_say_it_too() -> None:
+    how = plan(("--config-file=/etc/mine.json",), (), {}, DEFAULTS)
+    assert "/etc/mine.json" in places(how, "")
+    assert missing(how, "", {DOCKERD, "/etc/mine.json"}, "x") == ()
+    assert missing(how, "", {DOCKERD}, "x")

@@ -28,7 +28,7 @@ def engine_facts(named: str | None, environ: Mapping[str, str]) -> EngineFacts:
     url = address.url
     through = _Through(engine)
     try:
-        through.ask("/_ping", json=False)
+        through.ask("/_ping", in_json=False)
         version = through.ask("/version")
         spoken = f"/v{_speaks(version)}"
         asked = time.time()
@@ -38,7 +38,7 @@ def engine_facts(named: str | None, environ: Mapping[str, str]) -> EngineFacts:
         return EngineFacts(url, error.reach, error.said)
     if not isinstance(version, dict) or not isinstance(info, dict):
         return EngineFacts(url, Reach.NONSENSE, "the answer is not a Docker engine's")
-    seen, mute = _containers(engine, spoken, through.barred)
+    seen, mute = _containers(through, spoken)
     stamp = started(info.get("SystemTime"))
     # Within the call it may have looked at its clock at any time.
     ahead = 0.0 if asked <= stamp <= answered else stamp - (answered if stamp > answered else asked)
@@ -49,8 +49,8 @@ def engine_facts(named: str | None, environ: Mapping[str, str]) -> EngineFacts:
         info=info,
         containers=seen,
         mute=mute,
-        unnamed_volumes=_unnamed(engine, spoken, through.barred),
-        barred=tuple(dict.fromkeys(through.barred)),
+        unnamed_volumes=_unnamed(through, spoken),
+        barred=tuple(through.barred),
         ahead=ahead if stamp else None,
     )
 
@@ -60,16 +60,18 @@ class _Through:
 
     def __init__(self, engine: BudgetClient) -> None:
         self._engine = engine
-        self.barred: list[str] = []
+        self.barred: dict[str, None] = {}
+        """Each call once, without the version, ids and the query."""
 
-    def ask(self, asked: str, *, json: bool = True) -> Any:
+    def ask(self, asked: str, patience: float = BudgetClient.PATIENCE, *, in_json: bool = True) -> Any:
         """Raises UnansweredError for everything else."""
         try:
-            return self._engine.get(asked) if json else self._engine.raw(asked)
+            return (self._engine.get if in_json else self._engine.raw)(asked, patience)
         except UnansweredError as error:
             if error.reach is not Reach.BARRED:
                 raise
-            self.barred.append(re.sub(r"^/v[0-9.]+(?=/)", "", asked))
+            plain = re.sub(r"^/v[0-9.]+(?=/)|\?.*", "", asked)
+            self.barred[re.sub(r"(?<=/)[0-9a-f]{12,}(?=/)", "*", plain)] = None
             return {}
 
 
@@ -90,41 +92,30 @@ def _speaks(version: Any) -> str:
     return speech(str(told.get("MinAPIVersion") or ""), str(told.get("ApiVersion") or "")).calls
 
 
-def _containers(
-    engine: BudgetClient, spoken: str, barred: list[str]
-) -> tuple[tuple[Mapping[str, Any], ...], tuple[str, ...]]:
+def _containers(through: _Through, spoken: str) -> tuple[tuple[Mapping[str, Any], ...], tuple[str, ...]]:
     """The containers that could be inspected, and the names of those that timed out."""
     try:
-        rows = engine.get(f"{spoken}/containers/json?all=1")
-    except UnansweredError as error:
-        if error.reach is Reach.BARRED:
-            barred.append("/containers/json")
-            return (), ()
+        rows = through.ask(f"{spoken}/containers/json?all=1")
+    except UnansweredError:
         return (), ("the list of containers",)
     seen: list[Mapping[str, Any]] = []
     mute: list[str] = []
     for row in (rows if isinstance(rows, list) else ())[:MOST]:
         try:
-            found = engine.get(f"{spoken}/containers/{quote(str(row['Id']))}/json", 2.0)
+            found = through.ask(f"{spoken}/containers/{quote(str(row['Id']))}/json", 2.0)
             seen.append({**found, "started": started(found["State"]["StartedAt"])})
         except UnansweredError as error:
-            if error.reach is Reach.BARRED:
-                barred.append("/containers/*/json")
-            elif error.reach is Reach.HANGS:  # Else it has gone meanwhile.
+            if error.reach is Reach.HANGS:  # Else it has gone meanwhile.
                 mute.append(str((row.get("Names") or [row["Id"][:12]])[0]).lstrip("/"))
         except (KeyError, TypeError):
             continue
     return tuple(seen), tuple(mute)
 
 
-def _unnamed(engine: BudgetClient, spoken: str, barred: list[str]) -> tuple[str, ...]:
+def _unnamed(through: _Through, spoken: str) -> tuple[str, ...]:
     try:
-        answer = engine.get(f"{spoken}/volumes?filters=" + quote('{"dangling":["true"]}'))
+        answer = through.ask(f"{spoken}/volumes?filters=" + quote('{"dangling":["true"]}'))
         names = [str(one["Name"]) for one in answer.get("Volumes") or ()]
-    except UnansweredError as error:
-        if error.reach is Reach.BARRED:
-            barred.append("/volumes")
-        return ()
-    except (AttributeError, KeyError, TypeError):
+    except (UnansweredError, AttributeError, KeyError, TypeError):
         return ()
     return tuple(name for name in names if re.fullmatch("[0-9a-f]{64}", name))
