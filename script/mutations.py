@@ -90,7 +90,7 @@ MUTATIONS: Final = (
     Mutation(
         "units/tables/shared.py",
         "a unit that nobody wants any more is started after its creation",
-        "        *rows(creating, fact.ContainerCreated, P.INACTIVE, do.adopt_and_retire, given.unwanted),\n",
+        "        *rows(creating, fact.ContainerCreated, rest, unmade, given.unwanted),\n",
         "",
         (*KERNEL, *HISTORIES),
     ),
@@ -176,8 +176,8 @@ MUTATIONS: Final = (
     Mutation(
         "supervisor/engine/decode.py",
         "an exit code that is missing counts as a success",
-        'ContainerDied(unit, container, _number(attributes.get("exitCode"), UNKNOWN_EXIT))',
-        'ContainerDied(unit, container, _number(attributes.get("exitCode"), 0))',
+        'ContainerDied(unit, container, number(attributes.get("exitCode"), UNKNOWN_EXIT))',
+        'ContainerDied(unit, container, number(attributes.get("exitCode"), 0))',
         ("tests/pure/test_decode.py",),
     ),
     Mutation(
@@ -190,8 +190,8 @@ MUTATIONS: Final = (
     Mutation(
         "supervisor/views/severity.py",
         "an unhealthy unit needs no attention",
-        'unit["flapping"] or unit["health"] == "unhealthy":',
-        'unit["flapping"]:',
+        'ill = unit["flapping"] or unit["health"] == "unhealthy"',
+        'ill = unit["flapping"]',
         ("tests/pure/test_attention.py", "tests/pure/test_status_page.py"),
     ),
     Mutation(

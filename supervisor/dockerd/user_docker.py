@@ -47,6 +47,7 @@ from supervisor.dockerd.tls.isolated import materialize_apart
 from supervisor.dockerd.tls.settings import TlsError, TlsSettings, UnusableError
 from supervisor.engine.address import Address
 from supervisor.engine.connect import Road
+from supervisor.engine.decode import UNKNOWN_EXIT
 from supervisor.engine.fast_client import FastClient
 from supervisor.engine.port import Engine, EngineError, UserDockerReport
 from supervisor.os_errors import why
@@ -65,7 +66,6 @@ SERVES = Check("", Http(0, "/info"), interval=Seconds(5), retries=3, start_perio
 """How a row of looks is judged. Asked of its own socket; until it has served once, only the unit's deadline counts."""
 AGAIN = 1.0
 """Seconds to the look after the first that was not answered; a third one, and it is restarted."""
-UNKNOWN_EXIT = 255
 
 
 @dataclass(slots=True)
