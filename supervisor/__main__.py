@@ -5,6 +5,7 @@ Only ``boot`` imports the daemon: a client must answer before the daemon's modul
 
 import gc
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(args: "argparse.Namespace") -> int:
+    # A reload that is asked for during the start waits for `Host.handle_signals`; it must not end the start.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+
     import asyncio
     from collections.abc import Callable, Coroutine
 

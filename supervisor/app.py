@@ -260,6 +260,7 @@ class Host:
             task.add_done_callback(rereads.discard)
 
         loop.add_signal_handler(signal.SIGHUP, reload)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
     def shut_down(self, reason: str) -> None:
         """The first call asks, the second one hurries, the third one ends the process."""

@@ -51,6 +51,25 @@ def those(holds: Callable[[Process], bool]) -> list[Process]:
     return [process for process in all_processes() if holds(process)]
 
 
+def children(process: Process) -> list[int]:
+    """The pids of those that it started or took over."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{process.pid}/task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def takes(process: Process, sign: signal.Signals) -> bool:
+    """Whether it survives this signal: it has a handler, holds it back, or ignores it. False for one that is gone."""
+    try:
+        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    except OSError:
+        return False
+    masks = [int(line.split()[1], 16) for line in lines if line.startswith(("SigBlk:", "SigIgn:", "SigCgt:"))]
+    return any(mask >> (sign - 1) & 1 for mask in masks)
+
+
 def send(process: Process, sign: signal.Signals) -> bool:
     """Whether it was there to be signalled: the same one, not another with its number."""
     try:
