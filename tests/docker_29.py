@@ -42,6 +42,8 @@ class FakeDocker:
     """Names of containers whose inspect is answered with 500, and what it says."""
     listed_as: dict[str, str] = field(default_factory=dict)
     """Names of containers whose state in the list is not the one that inspect tells."""
+    unlisted: set[str] = field(default_factory=set)
+    """Names of containers that the list lacks."""
     mute: bool = False
     """It does not answer a ping."""
     listless: bool = False
@@ -169,7 +171,9 @@ class FakeDocker:
     async def _list(self, _request: web.Request) -> web.StreamResponse:
         if self.listless:
             return web.json_response({"message": "no list"}, status=500)
-        return web.json_response([self._row(each) for each in self.containers.values()])
+        return web.json_response(
+            [self._row(each) for each in self.containers.values() if each["Name"][1:] not in self.unlisted]
+        )
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
         body, spoken, name = await request.json(), _spoken(request), request.query["name"]

@@ -4,7 +4,7 @@ from typing import Any
 
 from units import events as fact
 from units.deaths import verdict
-from units.health import Health
+from units.health import ENGINE, PROCESS, Health
 from units.links import counts, tolerates
 from units.machine import View
 from units.quantities import NEVER, Seconds
@@ -28,6 +28,11 @@ def satisfied(edge: Dependency, target: Unit, view: View) -> bool:
     if edge.condition is Condition.HEALTHY:
         return target.phase is Phase.READY
     return target.phase.up
+
+
+def lifeless(_unit: Unit, event: fact.HealthReported, _view: View) -> bool:
+    """Whether the report says that the main process is gone."""
+    return event.check == PROCESS and event.health is Health.UNHEALTHY
 
 
 def lacking(unit: Unit, view: View) -> tuple[str, ...]:
@@ -149,7 +154,7 @@ def followers_gone(unit: Unit, event: Any, view: View) -> bool:
 
 def checked(unit: Unit, _event: Any, _view: View) -> bool:
     """It has a health check, so running is not ready yet."""
-    return bool(unit.spec.checks) or unit.health is not Health.NONE
+    return bool(unit.spec.checks) or ENGINE in unit.reports
 
 
 def was_stopped(unit: Unit, _event: Any, _view: View) -> bool:

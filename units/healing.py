@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from units import events as fact
 from units import relinking
 from units.commands import SignalContainer, Timer
-from units.health import ENGINE, Health, combine
+from units.health import ENGINE, PROCESS, Health, combine
 from units.machine import Moved, View, arm
 from units.quantities import Instant, Seconds
 from units.records import dataclass, replace
@@ -63,6 +63,8 @@ def unexamined(unit: Unit) -> Unit:
 
 
 def _ailing(event: fact.HealthReported) -> str:
+    if event.check == PROCESS:
+        return f"unhealthy: {event.output}"
     who = f"unhealthy: check {event.check} failed" if event.check else TOLD
     said = event.output.strip().splitlines()
     return f"{who}: {said[0][:200]}" if said else who

@@ -148,6 +148,10 @@ ENGINE = ""
 """Stands for the engine's own HEALTHCHECK among the checks of a unit."""
 
 
+PROCESS = "main process"
+"""Stands for the life of the main process among the checks of a unit; no check of a person's has a name like that."""
+
+
 def combine(checks: Iterable[Check], reports: Mapping[str, Health]) -> Health:
     """The health of a unit from all its checks.
 
@@ -155,11 +159,10 @@ def combine(checks: Iterable[Check], reports: Mapping[str, Health]) -> Health:
         checks: Its own checks.
         reports: The results so far by name of the check, with the engine's own HEALTHCHECK.
 
-
     A check that has not been asked counts as starting. A readiness check that fails makes the unit unready, no more.
     """
     kinds = {check.name: check.kind for check in checks}
-    if not kinds and ENGINE not in reports:
+    if not kinds and not reports.keys() & {ENGINE, PROCESS}:
         return Health.NONE
     said = dict.fromkeys(kinds, Health.STARTING) | dict(reports)
     vital = [health for name, health in said.items() if kinds.get(name) is not CheckKind.READINESS]

@@ -38,5 +38,9 @@ class Observed:
     """Paused (it runs), or restarting, removing or dead (it does not): nothing is done about such a container."""
     hint: bool = False
     """It was only listed: lists lag behind, and may stay wrong. What differs is a fact once an inspect shows it."""
+    pid: int = 0
+    """Of its main process, as its engine counts; 0: it does not run, or was only listed."""
+    lifeless: bool = False
+    """Its engine says that it runs, and its main process has been gone for a while."""
     unread: str = ""
     """Why an inspect of it was not answered; empty: it was, or none was asked for."""

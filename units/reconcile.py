@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from units import events as fact
 from units.commands import Command, RemoveContainer
 from units.events import ContextLost, EngineFact, Observed, SnapshotTaken, SpecChanged
-from units.health import ENGINE, Health
+from units.health import ENGINE, PROCESS, Health
 from units.quantities import NEVER
 from units.records import replace
-from units.spec import Kind, Rebuild, UnitName
+from units.spec import ContainerId, Kind, Rebuild, UnitName
 from units.unit import Beyond, Phase, Unit
 
 P = Phase
@@ -35,6 +35,7 @@ BELIEVED_DOWN = frozenset(
 )
 
 
+LIFELESS = "its process is gone, but the engine says that it runs"
 GRAIN = 0.001
 """Seconds. An event's stamp is later than the start that it tells of, and a new run is later than both."""
 
@@ -50,7 +51,11 @@ def reconcile(units: Mapping[UnitName, Unit], snapshot: SnapshotTaken) -> tuple[
 
 
 def doubtful(units: Mapping[UnitName, Unit], listed: Iterable[Observed]) -> tuple[Observed, ...]:
-    """What must be inspected before it is believed: rows that do not fit, and known containers without a row."""
+    """What must be inspected before it is believed: rows that do not fit, and known containers without a row.
+
+    An engine that came up on a full disk (seen with 26.1) lists none of its containers until their state is written
+    again, although each still has its name: who has no container, and cannot get one, is asked for by that.
+    """
     found = _by_unit(units, listed)
     asked: list[Observed] = []
     for name, unit in units.items():
@@ -58,6 +63,9 @@ def doubtful(units: Mapping[UnitName, Unit], listed: Iterable[Observed]) -> tupl
             continue  # It is no container.
         seen = found.get(name, ())
         kept = keeper(unit, seen)
+        if not seen and unit.container is None and unit.phase in {P.BACKOFF, P.CRASH_LOOP}:
+            named = ContainerId(unit.spec.container)
+            asked.append(Observed(name, named, unit.spec.container, running=False, created=False, hint=True))
         if _explain(unit, None if kept is None else replace(kept, hint=False)):
             asked += seen
             if unit.container is not None and all(one.container != unit.container for one in seen):
@@ -202,15 +210,23 @@ def _tell_state(unit: Unit, seen: Observed) -> list[Correction]:
     if not seen.running and (unit.phase in BELIEVED_UP or unit.phase is P.STOPPING or unkilled):
         return [fact.ContainerDied(name, container, seen.exit_code, oom=seen.oom)]
     if seen.running and unit.phase in {P.RUNNING, P.READY, P.PAUSED}:
-        told = []
-        if (seen.beyond is Beyond.PAUSED) is not (unit.phase is P.PAUSED):
-            paused = seen.beyond is Beyond.PAUSED
-            told.append((fact.ContainerPaused if paused else fact.ContainerUnpaused)(name, container))
-        if seen.displaced:
-            told.append(ContextLost(name, container, seen.displaced))
-        if seen.health is not unit.reports.get(ENGINE, Health.NONE) and seen.health is not Health.NONE:
-            told.append(fact.HealthReported(name, container, seen.health))
-        if unit.config_hash not in {"", unit.spec.config_hash} and unit.spec.rebuild is not Rebuild.NEVER:
-            told.append(SpecChanged(name, unit.spec))
-        return told
+        return _tell_of_running(unit, seen)
     return []
+
+
+def _tell_of_running(unit: Unit, seen: Observed) -> list[Correction]:
+    """What is news of one that is known to run."""
+    name, container = unit.name, seen.container
+    told: list[Correction] = []
+    if (seen.beyond is Beyond.PAUSED) is not (unit.phase is P.PAUSED):
+        paused = seen.beyond is Beyond.PAUSED
+        told.append((fact.ContainerPaused if paused else fact.ContainerUnpaused)(name, container))
+    if seen.displaced:
+        told.append(ContextLost(name, container, seen.displaced))
+    if seen.health is not unit.reports.get(ENGINE, Health.NONE) and seen.health is not Health.NONE:
+        told.append(fact.HealthReported(name, container, seen.health))
+    if seen.lifeless and unit.reports.get(PROCESS) is not Health.UNHEALTHY:
+        told.append(fact.HealthReported(name, container, Health.UNHEALTHY, PROCESS, output=LIFELESS))
+    if unit.config_hash not in {"", unit.spec.config_hash} and unit.spec.rebuild is not Rebuild.NEVER:
+        told.append(SpecChanged(name, unit.spec))
+    return told

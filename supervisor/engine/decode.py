@@ -172,6 +172,7 @@ def inspected(found: Any, now: float, *, by_name: bool = False) -> Observed | No
         health=_health_of(found),
         ran_for=_age(state.get("StartedAt"), now) if running else Seconds(0),
         started=started(state.get("StartedAt")) if running else 0.0,
+        pid=number(state.get("Pid"), 0) if running else 0,
         look=ties(found),
     )
 

@@ -42,6 +42,7 @@ from supervisor.engine.port import (
     Replica,
     nothing,
 )
+from supervisor.engine.processes import Processes
 from supervisor.logs.timestamps import as_digits
 from supervisor.os_errors import why
 from units.events import Observed
@@ -94,6 +95,7 @@ class DockerEngine:
         self._rootless: bool | None = None
         """Asked for once a connection, when a container's address is first needed."""
         self._members = Members(self._look, self._serves)
+        self._processes = Processes(self._loop.time)
         self._calls = Calls(road, on_call, hide)
         self._drafts = Drafts(self._calls, self._inspect, self._lens)
 
@@ -153,10 +155,10 @@ class DockerEngine:
             asked = listed
         else:
             unmet = (one for one in listed if one.spec is not None)
-            asked = (*doubtful(listed), *self._members.due(listed), *unmet)
-        found = await self._members.look(asked)
+            asked = (*self._members.due(listed), *unmet)
+        found = await self._members.look((*asked, *doubtful(listed), *self._processes.doubtful(listed)))
         rows: dict[ContainerId, Observed | None] = {one.container: self._members.told(one) for one in listed}
-        return tuple(one for one in (rows | found).values() if one is not None)
+        return tuple(self._processes.checked(one) for one in (rows | found).values() if one is not None)
 
     async def _serves(self) -> None:
         await self._ping()

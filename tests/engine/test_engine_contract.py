@@ -516,7 +516,7 @@ def whose(unit: str, container: ContainerId) -> dict[str, Any]:
 
 def plain(seen: Observed) -> Observed:
     """Without what differs from run to run, and from engine to engine."""
-    return replace(seen, ran_for=Seconds(0), started=0.0, look=None, hint=False)
+    return replace(seen, ran_for=Seconds(0), started=0.0, pid=0, look=None, hint=False)
 
 
 async def observed(engine: Engine, unit: str, *, thorough: bool) -> list[Observed]:

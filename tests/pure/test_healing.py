@@ -7,8 +7,9 @@ import pytest
 from tests.pure.story import Story, needs, seen, spec
 from units import events as fact
 from units.health import Check, CheckKind, Health, Tcp
+from units.observed import Observed
 from units.quantities import Seconds
-from units.spec import HealPolicy, OnUnhealthy, RestartPolicy, UnitName, UnitSpec, Via
+from units.spec import HealPolicy, Kind, OnUnhealthy, RestartPolicy, UnitName, UnitSpec, Via
 from units.unit import Phase, StoppedBy
 
 S, H, U = Health.STARTING, Health.HEALTHY, Health.UNHEALTHY
@@ -198,3 +199,30 @@ def test_who_sits_in_a_dead_namespace_is_brought_back_in_step_first_and_for_noth
     story.died("app", 0)
     story.started("app")
     assert (story.unit("app").falls, story.unit("app").budget.restarts) == ((), ())
+
+
+def lifeless(name: str) -> Observed:
+    return replace(seen(name), lifeless=True)
+
+
+def test_a_unit_that_runs_only_for_its_engine_is_restarted() -> None:
+    """By a stop and a start: to its engine it runs. Told once; the next run is ready as any other."""
+    story = up(spec("web"))
+    assert story.look(lifeless("web")) == "web: ready -> stopping\nsignal web-1 SIGTERM\narm web kill 10"
+    unit = story.unit("web")
+    assert unit.reason.startswith("unhealthy: its process is gone, but the engine says that it runs")
+    assert "restarting" in unit.reason
+    assert story.look(lifeless("web")) == ""
+    story.died("web", 137)
+    story.started("web")
+    unit = story.unit("web")
+    assert (unit.phase, unit.health, unit.restarts) == (Phase.READY, Health.NONE, 1)
+
+
+def test_a_oneshot_whose_process_is_gone_does_not_run_for_ever() -> None:
+    story = up(spec("job", kind=Kind.ONESHOT))
+    assert story.unit("job").phase is Phase.RUNNING
+    assert story.look(lifeless("job")).partition("\n")[0] == "job: running -> stopping"
+    story.died("job", 137)
+    assert story.unit("job").phase is Phase.FAILED
+    assert story.unit("job").reason.startswith("did not end for its engine: its process is gone")

@@ -162,6 +162,24 @@ def test_a_known_container_that_is_not_listed_is_asked_for(tmp_path: Path) -> No
     serve(tmp_path, fake, main)
 
 
+@pytest.mark.parametrize("thorough", [False, True])
+@pytest.mark.parametrize("known", [True, False])
+def test_who_is_in_no_list_is_asked_for_by_id_or_name(tmp_path: Path, thorough: bool, known: bool) -> None:
+    """An engine that came up on a full disk lists nobody; a create says that the name is taken."""
+    fake = host("web")
+    fake.unlisted.add("web")
+    ident = ContainerId(next(iter(fake.containers)))
+    units = {WEB: unit("web", ident) if known else Unit(spec("web"), Phase.BACKOFF)}
+
+    async def main(engine: DockerEngine) -> None:
+        (seen,) = await engine.snapshot(thorough=thorough, doubtful=lambda listed: doubtful(units, listed))
+        assert (seen.container, seen.running) == (ident, True)
+        told = [type(one) for one in reconcile(units, SnapshotTaken((seen,), "connect"))]
+        assert told == ([] if known else [fact.ContainerCreated, fact.ContainerStarted])
+
+    serve(tmp_path, fake, main)
+
+
 def test_of_hints_no_state_follows() -> None:
     """No death, no start, no order to remove a second one; only a container seen for the first time counts."""
     up, down = {WEB: unit("web", "web-1")}, {WEB: unit("web", "web-1", Phase.BACKOFF)}

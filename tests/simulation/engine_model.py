@@ -43,6 +43,7 @@ from supervisor.engine.port import (
     Replica,
     nothing,
 )
+from supervisor.engine.processes import GRACE
 from supervisor.engine.volumes import with_remembered, with_volumes, with_volumes_of_takers
 from units.events import Observed
 from units.health import Health
@@ -60,6 +61,8 @@ EPOCH_NS = 1_700_000_000_000_000_000
 PATIENCE: Mapping[str, float] = {"create": 30, "start": 30, "pull": 120, "load": 120}
 """The deadlines of the real adapter, in seconds; 10 for every other call."""
 STOP_TIMEOUT = 10.0
+FORCED = 5.0
+"""Seconds after SIGKILL until an engine takes a process that is not there for dead (26.1)."""
 TERMINAL = frozenset({1, 2, 3, 15})
 """Signals that a program which honours TERM dies of."""
 VERSIONS: Mapping[Order, EngineInfo] = {
@@ -178,6 +181,10 @@ class Container:
     """Its last run ended with the owner of the pid namespace that it lives in."""
     changed_at: float = 0.0
     """When it was last started, or died."""
+    unlisted: bool = False
+    """Its engine came up without space: no list has it until its state is written again, but it has its name."""
+    lost_at: float | None = None
+    """When it died while its containerd was away: its engine says for ever that it runs."""
     output: list[OutputLine] = field(default_factory=list)
     ended: list[asyncio.Future[None]] = field(default_factory=list)
     """Who follows its output, and waits for more of it, or for the end of its run."""
@@ -334,9 +341,12 @@ class FakeEngine:
         listed = await self._call(
             "snapshot",
             "",
-            lambda: tuple(self._listed(each) for each in self.containers.values() if self._is_unit(each)),
+            lambda: tuple(
+                self._listed(each) for each in self.containers.values() if self._is_unit(each) and not each.unlisted
+            ),
         )
-        asked = listed if thorough else (*doubtful(listed), *self._members.due(listed))
+        lost = (row for row in listed if (one := self.containers.get(row.container)) and one.lost_at is not None)
+        asked = (*(listed if thorough else self._members.due(listed)), *doubtful(listed), *lost)
         found = await self._members.look(asked)
         rows: dict[ContainerId, Observed | None] = {one.container: self._members.told(one) for one in listed}
         return tuple(one for one in (rows | found).values() if one is not None)
@@ -583,7 +593,9 @@ class FakeEngine:
 
     def live(self, unit: str) -> list[Container]:
         """The running containers that carry this unit's label."""
-        return [each for each in self.containers.values() if each.running and each.unit == unit]
+        return [
+            each for each in self.containers.values() if each.running and each.lost_at is None and each.unit == unit
+        ]
 
     @property
     def idle(self) -> bool:
@@ -692,6 +704,10 @@ class FakeEngine:
             return
         self.up = True
         self._ring.clear()
+        for each in tuple(self.containers.values()):
+            each.unlisted = each.unlisted or self.lies.full
+            if each.lost_at is not None:  # A new engine looks for the processes itself.
+                self._die(each, 137)
         if not self.live_restore:
             for each in tuple(self.containers.values()):
                 self._clear(each)
@@ -810,7 +826,7 @@ class FakeEngine:
     # -- effects
 
     def _get(self, container: ContainerId) -> Container:
-        found = self.containers.get(container)
+        found = self.containers.get(container) or self.named(container)
         if found is None:
             raise EngineError(Failure.NOT_FOUND, f"No such container: {container}")
         return found
@@ -909,6 +925,7 @@ class FakeEngine:
         self._full.setdefault(container.role, container.own)
         container.taken = False
         container.started_at = container.changed_at = self._loop.time()
+        container.unlisted = container.unlisted and self.lies.full
         if not container.address or self.chance.random() < 0.3:
             container.address = f"10.0.{self.chance.randrange(256)}.{self.chance.randrange(256)}"
         at = EPOCH_NS + int(self._loop.time() * 1e9)
@@ -937,7 +954,7 @@ class FakeEngine:
             )
 
     def _turn(self, container: Container, health: Health) -> None:
-        if container.running and self.up and container.health is not health:
+        if container.running and container.lost_at is None and self.up and container.health is not health:
             container.health = health
             self._emit(f"health_status: {health}", container)
 
@@ -959,10 +976,26 @@ class FakeEngine:
         if container.paused and (number == 9 or number in TERMINAL):  # Engines let it go on, to take the signal.
             container.paused = False
             self._emit("unpause", container)
-        if number == 9:
+        if container.lost_at is not None:
+            if number == 9:
+                self._later(FORCED, container, self._find)
+        elif number == 9:
             self._later(self.chance.uniform(0.005, 0.05), container, lambda one: self._end(one, 137))
         elif number in TERMINAL and (delay := container.program.term) is not None:
             self._later(delay, container, lambda one: self._end(one, one.program.term_code))
+
+    def lose(self, name: str) -> None:
+        """Its process ends while its containerd is away."""
+        found = self.named(name)
+        if found is not None and found.running and not found.ending and not found.stopping and self.up:
+            for one in (*self._tenants(found), found):
+                one.lost_at = self._loop.time()
+
+    def _find(self, container: Container) -> None:
+        """The engine finds out that it has ended."""
+        if container.lost_at is not None:
+            container.lost_at = None
+            self._tell_end(container, 137)
 
     def _stop(self, name: str, how: Literal["stop", "restart"]) -> None:
         found = self.named(name)
@@ -978,7 +1011,7 @@ class FakeEngine:
 
     def _end(self, container: Container, exit_code: int) -> None:
         """The process is gone. From a stop call 26.1 tells ``stop`` first, 20.10 ``die``; never at the same moment."""
-        if not container.running or container.ending:
+        if not container.running or container.ending or container.lost_at is not None:
             return
         members = self._tenants(container)
         if members and self.chance.random() < self.faults.owner_late:
@@ -1030,8 +1063,9 @@ class FakeEngine:
     def _die(self, container: Container, exit_code: int) -> None:
         self._take_along(self._tenants(container))
         container.state, container.exit_code, container.ending = "exited", exit_code, False
-        container.paused = False
+        container.paused, container.lost_at = False, None
         container.changed_at = self._loop.time()
+        container.unlisted = container.unlisted and self.lies.full
         container.unheard = not self.up
         if not self.up and self.chance.random() < 0.5:
             container.exit_code = decode.UNKNOWN_EXIT  # An engine that did not see it may not know better.
@@ -1117,6 +1151,7 @@ class FakeEngine:
             ran_for=Seconds(self._loop.time() - container.started_at if container.running and thorough else 0.0),
             started=EPOCH_NS / 1e9 + container.started_at if container.running and thorough else 0.0,
             look=self._ties(container) if thorough else None,
+            lifeless=container.lost_at is not None and thorough and self._loop.time() - container.lost_at >= GRACE,
         )
 
     def _is_unit(self, container: Container) -> bool:

@@ -369,15 +369,17 @@ async def misfortune(host: SimulatedHost) -> None:
 
 
 def lie(host: SimulatedHost, chance: random.Random) -> None:
-    """The engine serves, and one container does not answer, there is no space, or the stream falls silent."""
+    """The engine serves, and a container is mute or long dead, there is no space, or the stream is silent."""
     lies, name = host.engine.lies, chance.choice(host.specs).name
-    match chance.randrange(6):
+    match chance.randrange(7):
         case 0:
             lies.stuck[name] = chance.choice(("", "RWLayer of container is unexpectedly nil"))
         case 1:
             lies.stuck.clear()
         case 2 | 3:
             lies.full = not lies.full
+        case 4:
+            host.engine.lose(name)
         case _:  # With a list that is wrong for ever, too, there would be nobody left to tell.
             lies.deaf = not lies.deaf and lies.lag != float("inf")
 

@@ -28,12 +28,13 @@ from tests.simulation.host import (
 from tests.simulation.seeds import named, play_all, seeds_of
 from tests.simulation.virtual_loop import run
 from units.events import SnapshotTaken
+from units.health import Health
 from units.incidents import well
 from units.machine import Moment, View
 from units.quantities import NEVER, Instant
-from units.reconcile import reconcile
+from units.reconcile import doubtful, reconcile
 from units.relinking import curable, patience
-from units.spec import Kind, Rebuild
+from units.spec import Kind, Rebuild, UnitName
 from units.tables.by_kind import rules_of
 from units.unit import Phase
 from units.world import World
@@ -103,6 +104,7 @@ async def judge(host: SimulatedHost) -> list[str]:
     await host.until(lambda world: not stranded(world), 120)
     told += [f"stranded: {text}" for text in stranded(host.world)]
     told += left_down(host.world, engine)
+    told += believed_alive(host)
     told += await disagreements(host)
     told += dead_namespaces(host.world)
     told += too_many_restarts(host)
@@ -114,12 +116,20 @@ async def judge(host: SimulatedHost) -> list[str]:
     return told
 
 
+def believed_alive(host: SimulatedHost) -> list[str]:
+    """What is dead for minutes is known to be, although its engine says that it runs."""
+    now = asyncio.get_running_loop().time()
+    lost = [one for one in host.engine.containers.values() if one.lost_at is not None and now - one.lost_at > 120]
+    up = [unit for one in lost if (unit := host.world.units.get(UnitName(str(one.unit)))) is not None and unit.phase.up]
+    return [f"{unit.name} is thought to live" for unit in up if unit.health is not Health.UNHEALTHY]
+
+
 async def disagreements(host: SimulatedHost) -> list[str]:
     """In a quiet moment the world equals a fresh snapshot: reconcile finds nothing."""
     if not await host.until(quiet, 300):
         return []  # A unit that dies every second leaves no quiet moment.
     engine, world = host.engine, host.world
-    seen = await engine.snapshot(thorough=True)
+    seen = await engine.snapshot(thorough=True, doubtful=lambda listed: doubtful(world.units, listed))
     found = reconcile(world.units, SnapshotTaken(seen, "period"))
     await asyncio.sleep(0.1)  # What the snapshot has seen may be on its way still.
     if host.world is not world:

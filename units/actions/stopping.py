@@ -140,6 +140,12 @@ def time_out(unit: Unit, _event: Any, _view: View) -> Moved:
     return _stop_orders(replace(unit, failing=told, reason=told), unit.spec.stop.timeout)
 
 
+def give_up_lifeless(unit: Unit, event: fact.HealthReported, _view: View) -> Moved:
+    """Stop a oneshot whose process is gone, so that its engine finds out: it would run for ever."""
+    told = f"did not end for its engine: {event.output}"
+    return _stop_orders(replace(unit, failing=told, reason=told), unit.spec.stop.timeout)
+
+
 SENT = "sent SIGKILL "
 
 

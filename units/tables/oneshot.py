@@ -20,6 +20,7 @@ EDGES = (
     *rows(FOUND, fact.ContainerStarted, P.STOPPING, do.adopt_and_halt, given.going_down),
     *rows((*FOUND, P.STARTING), fact.ContainerStarted, P.RUNNING, do.run_with_deadline),
     *rows(UP, fact.DeadlineDue, P.STOPPING, do.time_out),
+    *rows(UP, fact.HealthReported, P.STOPPING, do.give_up_lifeless, given.lifeless),
     *rows((*FOUND, P.PULLING, P.CREATING, P.STARTING, *UP), fact.HealthReported, None, healing.note_health),
     *running(Kind.ONESHOT, UP),
 )
