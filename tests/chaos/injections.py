@@ -24,8 +24,7 @@ ENGINE_PAUSE = 1.0
 """Seconds until whoever looks after a dead engine starts it again."""
 SUPERVISOR_PAUSE = 0.5
 ENGINE_TRIES = 5
-GONE = 404
-DONE, SAME = 204, 304
+OK, DONE, SAME, GONE, CONFLICT = 200, 204, 304, 404, 409
 STOP_TIMEOUT = 5
 AN_HOUR = 3600
 NOBODY = "nobody there"
@@ -190,10 +189,7 @@ def restart(scene: Scene, ledger: Ledger, injection: Injection) -> str:
 def asked(scene: Scene, ledger: Ledger, injection: Injection, path: str) -> int:
     """The engine's answer to a person. Without one, or with a strange one, nobody knows what became of it."""
     unit = injection.unit
-    try:
-        status, _ = scene.person().post(f"/containers/{unit}{path}")
-    except (OSError, http.client.HTTPException):
-        status = 0
+    status = answered(scene, "POST", f"/containers/{unit}{path}")
     if status not in {DONE, SAME, GONE}:
         ledger.blur(unit)
         ledger.accounts[unit].wish = Wish.UNSURE
@@ -204,22 +200,53 @@ def pause(scene: Scene, ledger: Ledger, injection: Injection) -> str:
     with scene.hands_on[injection.unit]:
         begun = asked(scene, ledger, injection, "/pause")
         time.sleep(injection.lasts)
-        return f"{begun}, {asked(scene, ledger, injection, '/unpause')}"
+        ended: list[int] = []
+        scene.wait(lambda: _unpaused(scene, injection.unit, ended), CALM_WITHIN)
+        return f"{begun}, {', '.join(map(str, ended))}"
+
+
+def _unpaused(scene: Scene, unit: str, answers: list[int]) -> bool:
+    """A person whose engine does not answer tries again, until it says yes, or that it is not paused."""
+    answers.append(answered(scene, "POST", f"/containers/{unit}/unpause"))
+    return answers[-1] in {DONE, GONE, CONFLICT} or _is_paused(scene, unit) is False
+
+
+def _is_paused(scene: Scene, unit: str) -> bool | None:
+    """Nothing, while the engine does not answer."""
+    try:
+        status, found = scene.person().get(f"/containers/{unit}/json")
+    except (OSError, http.client.HTTPException):
+        return None
+    return bool(found["State"]["Paused"]) if status == OK else None
 
 
 def rename(scene: Scene, ledger: Ledger, injection: Injection) -> str:
     """Who finds the name taken on the way back removes what he renamed."""
     unit = injection.unit
     with scene.hands_on[unit]:
-        begun, _ = scene.person().post(f"/containers/{unit}/rename?name={unit}-old")
-        if begun != DONE:
+        begun = answered(scene, "POST", f"/containers/{unit}/rename?name={unit}-old")
+        if begun in {GONE, CONFLICT}:
             return f"{begun}"
-        ledger.blur(unit)
+        ledger.blur(unit)  # Without an answer it may have been done.
         time.sleep(injection.lasts)
-        back, _ = scene.person().post(f"/containers/{unit}-old/rename?name={unit}")
-        if back not in {DONE, GONE}:
-            scene.person().delete(f"/containers/{unit}-old?force=1")
-        return f"{begun}, {back}"
+        back: list[int] = []
+
+        def is_back() -> bool:
+            back.append(answered(scene, "POST", f"/containers/{unit}-old/rename?name={unit}"))
+            if back[-1] == CONFLICT:
+                back.append(answered(scene, "DELETE", f"/containers/{unit}-old?force=1"))
+            return back[-1] in {DONE, GONE}
+
+        scene.wait(is_back, CALM_WITHIN)
+        return f"{begun}, {', '.join(map(str, back))}"
+
+
+def answered(scene: Scene, method: str, path: str) -> int:
+    """The status of an answer; 0 without one."""
+    try:
+        return scene.person().call(method, path)[0]
+    except (OSError, http.client.HTTPException):
+        return 0
 
 
 def remove(scene: Scene, ledger: Ledger, injection: Injection) -> str:
@@ -227,16 +254,27 @@ def remove(scene: Scene, ledger: Ledger, injection: Injection) -> str:
     with scene.hands_on[unit]:
         if ledger.accounts[unit].wish is not Wish.RUNS and scene.plan.shape is not Shape.WATCH:
             return "stopped, so left alone"
-        status, _ = scene.person().delete(f"/containers/{unit}?force=1")
+        status = answered(scene, "DELETE", f"/containers/{unit}?force=1")
         if status == DONE:
             ledger.did(unit, injection.kind)
         elif status != GONE:
             ledger.blur(unit)
             ledger.accounts[unit].wish = Wish.UNSURE
-        if scene.plan.shape is Shape.WATCH and status in {DONE, GONE}:
+        if scene.plan.shape is Shape.WATCH and _is_gone(scene, unit):
             scene.make(unit)
             ledger.wish(unit, Wish.RUNS)
         return f"{status}"
+
+
+def _is_gone(scene: Scene, unit: str) -> bool:
+    """Once the engine answers."""
+    told: list[int] = []
+
+    def is_told() -> bool:
+        told.append(answered(scene, "GET", f"/containers/{unit}/json"))
+        return told[-1] in {OK, GONE}
+
+    return scene.wait(is_told, CALM_WITHIN) and told[-1] == GONE
 
 
 def lie(scene: Scene, ledger: Ledger, injection: Injection) -> str:
@@ -259,7 +297,8 @@ def fill(scene: Scene, directory: str, megabytes: int, injection: Injection) -> 
     name = f"{directory}/full-{injection.at}"
     scene.bed.run(["dd", "if=/dev/zero", f"of={name}", "bs=1M", f"count={megabytes}"], check=False)
     time.sleep(injection.lasts)
-    scene.bed.run(["rm", "-f", name])
+    # It may be read-only meanwhile.
+    scene.wait(lambda: scene.bed.run(["rm", "-f", name], check=False).returncode == 0, CALM_WITHIN)
 
 
 def state_full(scene: Scene, _ledger: Ledger, injection: Injection) -> str:

@@ -114,34 +114,7 @@ KINDS: dict[Kind, About] = {
     Kind.SWITCH_ENGINE: About("another engine for the user", USER),
 }
 
-LEFT_BEHIND = "what a dead user Docker leaves running is not cleared before the next one starts"
-GIVES_UP = (
-    "an engine whose own restart policy could not start a container gives up for good, and the watch leaves it so"
-)
 
-LEFT_OUT: dict[Kind, tuple[frozenset[Shape], str]] = {
-    Kind.PAUSE: (ALL, "a paused container has no word of its own yet, so it is taken for a running one"),
-    Kind.KILL_CONTAINERD: (WATCHED, GIVES_UP),
-    Kind.FREEZE_CONTAINERD: (WATCHED, GIVES_UP),
-    Kind.ENGINE_FULL: (WATCHED, GIVES_UP),
-    Kind.KILL_USER_ENGINE: (USER, LEFT_BEHIND),
-    Kind.KILL_USER_CONTAINERD: (USER, LEFT_BEHIND),
-    Kind.FREEZE_USER_ENGINE: (USER, LEFT_BEHIND),
-    Kind.FREEZE_USER_CONTAINERD: (USER, LEFT_BEHIND),
-    Kind.STALE_PID_FILES: (USER, LEFT_BEHIND),
-    Kind.USER_PROGRAM_AWAY: (USER, "it is looked for again after five minutes only"),
-}
-"""What no fixed seed draws on which hosts, and why: what it leads to is known, and not mended yet."""
-
-
-def left_out(kind: Kind, shape: Shape) -> bool:
-    return kind in LEFT_OUT and shape in LEFT_OUT[kind][0]
-
-
-def drawable(shape: Shape, *, known_faults: bool) -> dict[Kind, About]:
-    """What may happen to such a host. ``known_faults``: also what is known to go wrong."""
-    return {
-        kind: about
-        for kind, about in KINDS.items()
-        if shape in about.shapes and (known_faults or not left_out(kind, shape))
-    }
+def drawable(shape: Shape) -> dict[Kind, About]:
+    """What may happen to such a host."""
+    return {kind: about for kind, about in KINDS.items() if shape in about.shapes}

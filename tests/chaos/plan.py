@@ -67,12 +67,12 @@ class Plan:
 def draw(
     seed: int, engines: Sequence[str], *, shape: Shape | None = None, engine: str | None = None, short: bool = False
 ) -> Plan:
-    """The plan of a seed. ``short``: nothing lasts long, and no kind is drawn that is known to go wrong."""
+    """The plan of a seed. ``short``: nothing lasts long."""
     dice = random.Random(seed)
     drawn_shape, drawn_engine = dice.choice(list(Shape)), dice.choice(list(engines))
     live_restore = dice.random() < 0.5
     shape, engine = shape or drawn_shape, engine or drawn_engine
-    kinds = drawable(shape, known_faults=not short)
+    kinds = drawable(shape)
     count = dice.randint(*COUNT)
     span = dice.uniform(*SPAN)
     chosen = _sample(dice, kinds, dice.randint(*KINDS_OF_ONE))

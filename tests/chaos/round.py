@@ -25,6 +25,8 @@ SCENES: dict[Shape, Callable[[Plan, Bed], Scene]] = {
 HANDS = 24
 """How many injections may be under way at a time."""
 LOOK_PAUSE = 0.2
+QUIET_FOR = 3.0
+"""Seconds: a change of the configuration is carried out step by step."""
 QUIET_WITHIN = 60.0
 STRUCK_WITHIN = 120.0
 """Seconds on a machine of the usual speed."""
@@ -41,6 +43,8 @@ class Outcome:
     done: list[str] = field(default_factory=list)
     """What became of each injection."""
     log: list[str] = field(default_factory=list)
+    engine: list[str] = field(default_factory=list)
+    """What the engine told and logged, if something went wrong."""
     seconds: float = 0
 
     @property
@@ -48,7 +52,8 @@ class Outcome:
         return not self.complaints
 
     def as_text(self) -> str:
-        parts = [str(self.plan), "", *self.done, "", *(self.complaints or ["all is well"]), "", *self.log]
+        verdict = self.complaints or ["all is well"]
+        parts = [str(self.plan), "", *self.done, "", *verdict, "", *self.log, "", *self.engine]
         return "\n".join(parts) + "\n"
 
 
@@ -79,6 +84,8 @@ def _play_in(bed: Bed, plan: Plan, outcome: Outcome, say: Say) -> None:
             outcome.complaints.append("not all injections came to an end")
         _wait_until_quiet(scene, ledger, QUIET_WITHIN * slow, say)
         outcome.complaints += judged(scene, ledger, before)
+        if outcome.complaints:
+            outcome.engine = scene.engine_tells()
         outcome.complaints += after_the_end(scene, scene.end())
     finally:
         outcome.log = scene.host.log
@@ -101,11 +108,19 @@ def _carry_out(plan: Plan, scene: Scene, ledger: Ledger, limit: float) -> bool:
 
 
 def _wait_until_quiet(scene: Scene, ledger: Ledger, limit: float, say: Say) -> None:
-    """What keeps it from being so is told as it changes, for whoever waits."""
+    """Until nothing is wrong for a while. What keeps it from being so is told as it changes, for whoever waits."""
     until, told = time.monotonic() + limit, ""
-    while (wrong := next(unsettled(scene, ledger), "")) and time.monotonic() < until:
-        if wrong != told:
-            say(f"not yet: {wrong[:200]}")
+    well_since = None
+    while time.monotonic() < until:
+        wrong = next(unsettled(scene, ledger), "")
+        if not wrong:
+            well_since = well_since or time.monotonic()
+            if time.monotonic() - well_since >= QUIET_FOR:
+                return
+        else:
+            well_since = None
+            if wrong != told:
+                say(f"not yet: {wrong[:200]}")
         told = wrong
         time.sleep(LOOK_PAUSE)
 

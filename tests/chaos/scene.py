@@ -1,6 +1,8 @@
 """The host of a plan: its engine, its units, and the supervisor, which come and go."""
 
 import contextlib
+import http.client
+import itertools
 import json
 import signal
 import threading
@@ -140,9 +142,16 @@ class Scene:
         found = processes.those(lambda one: one.name == name and any(below in word for word in one.command[1:]))
         return found[0] if found else None
 
-    def count(self, name: str) -> int:
+    def shims(self) -> list[str]:
+        """Of all containers of the engine: each with the container's id and how many processes it has."""
         below = f"{self.bed.dir}/"
-        return len(processes.those(lambda one: one.name == name and any(below in word for word in one.command[1:])))
+        found = processes.those(
+            lambda one: one.name == "containerd-shim-runc-v2" and any(below in word for word in one.command[1:])
+        )
+        return [
+            f"{one.command[one.command.index('-id') + 1][:12]} ({len(processes.children(one))} processes)"
+            for one in found
+        ]
 
     def supervisor(self) -> Process | None:
         process = self.host.process
@@ -159,9 +168,24 @@ class Scene:
             return cast("dict[str, Any]", json.loads(answer)) if code == 200 else None
         return None
 
+    def engine_tells(self) -> list[str]:
+        """The last events of the engine, and what it logs to a file."""
+        events = list[str]()
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            events = self.person().raw("GET", f"/events?since=1&until={int(time.time())}")[1].decode().splitlines()
+        logs = [log.read_text().splitlines() for log in self.bed.dir.glob("*.log")]
+        return [*events, *itertools.chain(*logs)]
+
     def reload(self) -> None:
         """Change the configuration, and let the supervisor read it again."""
         raise AssertionError("no configuration on this host")
+
+    def hang_up(self) -> None:
+        """SIGHUP to the supervisor; to one that has just been started once its program is at work."""
+        while (process := self.supervisor()) is not None and not processes.takes(process, signal.SIGHUP):
+            time.sleep(LOOK_PAUSE)
+        if process is not None:
+            processes.send(process, signal.SIGHUP)
 
     def make(self, unit: str) -> None:
         """Make a container that a person removed. Not needed where the supervisor does."""
@@ -240,8 +264,7 @@ class AttachedScene(BootScene):
     def reload(self) -> None:
         self.changes += 1
         self.write()
-        if (process := self.supervisor()) is not None:
-            processes.send(process, signal.SIGHUP)
+        self.hang_up()
 
     def close(self) -> None:
         self._proxy.close()
@@ -269,8 +292,7 @@ class EmbeddedScene(BootScene):
     def reload(self) -> None:
         self.changes += 1
         self.write_all()
-        if (process := self.supervisor()) is not None:
-            processes.send(process, signal.SIGHUP)
+        self.hang_up()
 
 
 class WatchScene(Scene):

@@ -50,14 +50,14 @@ def program_away(scene: UserScene, injection: Injection) -> str:
     if context is None or not daemons:
         return "nobody there"
     program = daemons[0].program()
-    inside = ["nsenter", "-t", str(context.pid), "-m", "--"]
+    inside = ["nsenter", "-t", str(context.pid), "-m", "-p", "--"]  # With its /proc, umount knows its own mounts.
     hidden = subprocess.run([*inside, "mount", "--bind", "/dev/null", program], check=False, capture_output=True)
     if hidden.returncode:
         return f"could not be hidden: {hidden.stderr.decode()}"
     scene.kill_user("dockerd")
     time.sleep(injection.lasts)
     back = subprocess.run([*inside, "umount", program], check=False, capture_output=True)
-    return f"{program} was away; its return: {back.returncode}"
+    return f"{program} was away; its return: {back.returncode} {back.stderr.decode().strip()}"
 
 
 def stale_pid_files(scene: UserScene, _injection: Injection) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.chaos.injections import STRIKES
-from tests.chaos.kinds import KINDS, Kind, Shape, left_out
+from tests.chaos.kinds import KINDS, Kind, Shape
 from tests.chaos.plan import SHORTENED, Injection, Plan, PlanError, draw, read
 from tests.chaos.shrink import shrunk, sooner
 
@@ -24,11 +24,10 @@ def test_a_plan_is_enough_bad_luck(short: bool) -> None:
 
 
 def test_a_short_plan_is_mild() -> None:
-    """Nothing in it lasts long, and nothing is known to go wrong."""
+    """Nothing in it lasts long."""
     for seed in SEEDS:
         plan = draw(seed, ENGINES, short=True)
         assert max(one.lasts for one in plan.injections) <= SHORTENED
-        assert not [one for one in plan.injections if left_out(one.kind, plan.shape)]
 
 
 def test_every_kind_and_shape_is_drawn_and_can_be_carried_out() -> None:
