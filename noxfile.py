@@ -95,6 +95,12 @@ def pythons(session: nox.Session) -> None:
 
 
 @nox.session
+def fresh(session: nox.Session) -> None:
+    """Try README's two commands on fresh Debian machines (as root; not among the usual stages)."""
+    session.run("python", "-m", "script.fresh", *session.posargs)
+
+
+@nox.session
 def diagrams(session: nox.Session) -> None:
     """Check that the diagrams in the documents, and the manual page, show the program as it is."""
     session.run("python", "-m", "script.diagrams", "--check")
