@@ -19,20 +19,36 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.ge
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("dockwarden")
     group.addoption("--seed", type=int, help="replay the one history that this seed makes")
-    group.addoption("--histories", type=int, default=800, help="how many histories to simulate")
-    group.addoption("--every-engine", action="store_true", help="run also what one engine is enough for on each")
+    group.addoption("--histories", type=int, default=500, help="how many histories to simulate")
+    group.addoption("--every-engine", action="store_true", help="run each test on each engine")
     group.addoption("--engine-version", action="append", help="an engine to test against, such as 26.1 (repeatable)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "one_engine: what is tested does not depend on the engine's version")
+    config.addinivalue_line("markers", "every_engine: engines were seen to differ in it; run on each, always")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what asks for an `engine_version` once with each; what is marked only with one, drawn by its name."""
+    """What asks for an ``engine_version`` can be run with each."""
     if "engine_version" in metafunc.fixturenames:
         versions = metafunc.config.getoption("--engine-version") or engines.default_versions()
-        everywhere = metafunc.config.getoption("--every-engine")
-        if metafunc.definition.get_closest_marker("one_engine") is not None and not everywhere:
-            versions = [versions[zlib.crc32(metafunc.definition.name.encode()) % len(versions)]]
         metafunc.parametrize("engine_version", versions, scope="module")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave each test one engine, drawn by its name; ``--every-engine`` runs what is left out here."""
+    if config.getoption("--every-engine") or config.getoption("--engine-version"):
+        return
+    drawn = [item for item in items if _is_drawn(item)]
+    if len(drawn) < len(items):
+        config.hook.pytest_deselected(items=[item for item in items if item not in drawn])
+        items[:] = drawn
+
+
+def _is_drawn(item: pytest.Item) -> bool:
+    version = getattr(item, "callspec", None) and item.callspec.params.get("engine_version")  # type: ignore[attr-defined]
+    if version is None or item.get_closest_marker("every_engine") is not None:
+        return True
+    versions = engines.default_versions()
+    name = item.nodeid.replace(str(version), "")
+    return bool(version == versions[zlib.crc32(name.encode()) % len(versions)])

@@ -48,6 +48,7 @@ def bed() -> Iterator[Bed]:
     assert traces(one.ident) == []
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("skipped", ["flaky"])
 def test_the_demo_story(bed: Bed, engine_version: str, skipped: str) -> None:
     """Boot, kill, remove, stop, adopt, crash of the engine, metrics, shutdown: each step is seen on each engine."""
@@ -67,6 +68,7 @@ def test_the_demo_story_of_the_user(bed: Bed) -> None:
     assert host.end() == 0
 
 
+@pytest.mark.every_engine
 def test_an_oom_kill_is_told_apart(bed: Bed, engine_version: str) -> None:
     """The reason names the kernel and the memory, and the metric's label is oom."""
     host = demo_host(bed, engine_version, extra=MORE)
@@ -78,7 +80,6 @@ def test_an_oom_kill_is_told_apart(bed: Bed, engine_version: str) -> None:
     assert host.end() == 0
 
 
-@pytest.mark.one_engine
 def test_what_ran_is_in_step_after_a_second_boot(bed: Bed, engine_version: str) -> None:
     """After a shutdown: oneshots run again, the ephemeral console is a new container, the others are the same ones."""
     host = demo_host(bed, engine_version)
@@ -114,7 +115,6 @@ def test_a_shutdown_keeps_the_order(bed: Bed, engine_version: str, sign: signal.
     assert "Error shutting down http server" not in said, "26.1 waited 5 s for our event stream"
 
 
-@pytest.mark.one_engine
 def test_a_unit_that_died_while_nobody_looked_is_restarted(bed: Bed, engine_version: str) -> None:
     """A container killed while the supervisor was dead is started by the next one, and counted."""
     host = demo_host(bed, engine_version)
@@ -299,7 +299,6 @@ SIDECAR = """
 """
 
 
-@pytest.mark.one_engine
 def test_who_joins_an_ephemeral_unit_follows_it_at_the_next_boot(bed: Bed, engine_version: str) -> None:
     """The console is a new container at each boot; what shares its network is made anew with it, not stranded."""
     host = demo_host(bed, engine_version, extra=SIDECAR)

@@ -88,7 +88,6 @@ def test_a_frozen_engine_is_named(host: WatchedHost) -> None:
         os.kill(process.pid, signal.SIGCONT)  # nsenter stops itself when what it waits for is stopped.
 
 
-@pytest.mark.one_engine
 def test_each_thing_that_is_wrong_is_found_once(host: WatchedHost) -> None:
     """A planted set leads to exactly its ids."""
     host.make("mistyped", wants=False, Labels={"dockwarden.enabel": "true"}, HostConfig=LOGS)
@@ -110,7 +109,6 @@ def test_each_thing_that_is_wrong_is_found_once(host: WatchedHost) -> None:
     assert ids(host, "--config", str(config)) == (1, wanted)
 
 
-@pytest.mark.one_engine
 def test_text_fits_a_terminal_and_leads_out(host: WatchedHost) -> None:
     """80 columns; each finding with its arrow."""
     host.make("mistyped", wants=False, Labels={"dockwarden.enabel": "\x1b[31mred"}, HostConfig=LOGS)
@@ -121,7 +119,6 @@ def test_text_fits_a_terminal_and_leads_out(host: WatchedHost) -> None:
     assert "\x1b" not in text
 
 
-@pytest.mark.one_engine
 def test_a_canary_never_leaves_the_host(host: WatchedHost) -> None:
     """One of its own wherever a secret may stand: none is in any member; and the file is its owner's alone."""
     places = count()

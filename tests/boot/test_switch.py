@@ -150,7 +150,6 @@ def test_a_persistent_console_is_found_as_it_was_left(host: Host) -> None:
     assert host.cli("console", "current").stdout.strip() == "other"
 
 
-@pytest.mark.one_engine
 def test_a_console_is_made_anew_when_asked(host: Host) -> None:
     """In a new container with a new file system; the old one is gone only then."""
     switch(host, "console", "other")
@@ -166,7 +165,6 @@ def test_a_console_is_made_anew_when_asked(host: Host) -> None:
     )
 
 
-@pytest.mark.one_engine
 def test_a_changed_or_missing_definition_takes_no_console_away(host: Host) -> None:
     """A changed one shows as dirty, a missing one is no change: the container is the same, and runs on."""
     load_image(host)
@@ -188,7 +186,6 @@ def test_a_changed_or_missing_definition_takes_no_console_away(host: Host) -> No
     assert host.cli("console", "current").stdout.strip() == "other"
 
 
-@pytest.mark.one_engine
 def test_a_chosen_console_that_does_not_run_lets_default_in(host: Host) -> None:
     """Nobody is locked out; the choice stays what it was, and the log says what happened."""
     assert host.cli("console", "enable", "broken").returncode == 0
@@ -202,7 +199,6 @@ def test_a_chosen_console_that_does_not_run_lets_default_in(host: Host) -> None:
     assert (said["current"], said["enabled"]) == ("default", "broken")
 
 
-@pytest.mark.one_engine
 def test_a_console_that_falls_over_changes_nothing(host: Host) -> None:
     """The old one is back and serves; the answer says why; so does the metric."""
     load_image(host)
@@ -217,7 +213,6 @@ def test_a_console_that_falls_over_changes_nothing(host: Host) -> None:
     assert host.containers()["broken-console"]["running"] is False
 
 
-@pytest.mark.one_engine
 @pytest.mark.parametrize("step", STEPS)
 def test_a_supervisor_killed_at_any_step_leaves_a_whole_host(host: Host, step: str) -> None:
     """The next one brings up the old console or the new one, and user Docker in it."""
@@ -234,7 +229,6 @@ def test_a_supervisor_killed_at_any_step_leaves_a_whole_host(host: Host, step: s
     assert host.containers()["other-console"]["id"] == kept
 
 
-@pytest.mark.one_engine
 def test_only_one_switch_at_a_time_and_nothing_else_in_between(host: Host) -> None:
     """The second one, and a person's stop, are told which switch is under way."""
     host.cli("console", "switch", "other", "--no-wait")
@@ -252,7 +246,6 @@ def test_only_one_switch_at_a_time_and_nothing_else_in_between(host: Host) -> No
     assert "there is no engine 'nix'" in none.stderr
 
 
-@pytest.mark.one_engine
 def test_somebody_in_the_console_is_not_thrown_out_unasked(host: Host) -> None:
     """A switch names who works there, and goes on with --force."""
     _, made = host.docker.post("/containers/console/exec", {"Cmd": ["sleep", "600"], "Tty": True, "AttachStdin": True})
@@ -270,7 +263,6 @@ FAKES = {
 }
 
 
-@pytest.mark.one_engine
 @pytest.mark.parametrize("name", FAKES)
 def test_an_engine_that_does_not_serve_changes_nothing(host: Host, name: str) -> None:
     """Refused before anything stops where that can be found out; else the engine of before serves again."""
@@ -352,7 +344,6 @@ def test_only_who_has_a_certificate_gets_in_over_tls() -> None:
         assert "rancher.docker.server_key: does not belong to" in units["user-docker"]["reason"]
 
 
-@pytest.mark.one_engine
 def test_user_docker_comes_and_goes_with_the_configuration(engine_version: str) -> None:
     """Read again, the configuration wants a user Docker, and then none; wrong options show its own last words."""
     with Bed() as bed:
@@ -388,7 +379,6 @@ def at_rest(host: Host) -> bool:
     return not any(map(REPLACED.match, containers)) and len(shims) == sum(one["running"] for one in containers.values())
 
 
-@pytest.mark.one_engine
 def test_nothing_leaks(host: Host, pytestconfig: pytest.Config) -> None:
     """Sixteen switches leave the same mounts, processes and containers; fifty in the long run."""
 

@@ -115,6 +115,7 @@ def wait_restarted(host: Host, before: dict[str, int], *names: str) -> None:
     host.wait(f"{names} are back", settled)
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("cause", [crash, oom, restart], ids=lambda cause: str(cause.__name__))
 def test_a_new_run_of_the_owner(host: Host, cause: Callable[[Host], None]) -> None:
     """Who lives in it, or wished so, is started again, once; links and volumes are as good as before."""
@@ -127,6 +128,7 @@ def test_a_new_run_of_the_owner(host: Host, cause: Callable[[Host], None]) -> No
     assert [name for name in after if after[name] != before[name] + (name in {"owner", *RUN})] == []
 
 
+@pytest.mark.every_engine
 def test_a_new_container_of_the_owner(host: Host) -> None:
     """Everybody but who only waited for its first start is made anew or started again, once; the friend after both."""
     before = host.restarts()

@@ -100,7 +100,6 @@ AS_THEIR_POLICIES_SAY = {
 }
 
 
-@pytest.mark.one_engine
 def test_all_comes_back_as_its_policy_says(host: Host) -> None:
     """After the death of dockerd, also twice in a row: gracefully ended, started again, and owned by the new one."""
     run_all(host)
@@ -115,7 +114,6 @@ def test_all_comes_back_as_its_policy_says(host: Host) -> None:
     assert set(cleared["containers"]) == set(AS_THEIR_POLICIES_SAY) - {"stopped"}
 
 
-@pytest.mark.one_engine
 def test_the_host_goes_down_with_what_a_dead_dockerd_left(host: Host) -> None:
     """Its program is gone, so it stays down: SIGTERM of the supervisor ends its containers gracefully all the same."""
     run_all(host)
@@ -135,7 +133,6 @@ def test_the_host_goes_down_with_what_a_dead_dockerd_left(host: Host) -> None:
     until("all as their policies say", lambda: states(host) == AS_THEIR_POLICIES_SAY)
 
 
-@pytest.mark.one_engine
 def test_pid_files_that_name_somebody_else_are_no_obstacle(host: Host) -> None:
     """Pids are used again after a reboot: those of docker.pid and containerd.pid may be anybody's."""
     host.cli("stop", "user-docker", check=True)
@@ -148,7 +145,6 @@ def test_pid_files_that_name_somebody_else_are_no_obstacle(host: Host) -> None:
     assert {line["path"] for line in stale} >= {"/var/run/docker/containerd/containerd.pid"}
 
 
-@pytest.mark.one_engine
 def test_killed_twice_just_after_a_switch_leaves_nothing_unowned(host: Host) -> None:
     """The new one is killed while it starts what it found: no container runs that no dockerd knows."""
     run_all(host)
@@ -164,7 +160,6 @@ def test_killed_twice_just_after_a_switch_leaves_nothing_unowned(host: Host) -> 
     assert len(user_shims(host)) == 3
 
 
-@pytest.mark.one_engine
 def test_a_program_that_was_away_for_a_moment_is_found_in_seconds(host: Host) -> None:
     """An upgrade of the engine removes it and puts another one there."""
     run_all(host)

@@ -117,7 +117,6 @@ def test_a_crash_that_the_engine_answers(host: WatchedHost) -> None:
     assert host.docker.inspect("vpn")["RestartCount"] == 1
 
 
-@pytest.mark.one_engine
 def test_what_does_not_ask_is_not_touched(host: WatchedHost) -> None:
     owner(host)
     quiet = host.make("quiet", wants=False, HostConfig={"NetworkMode": "container:vpn"})
@@ -145,7 +144,6 @@ def test_a_legacy_link_follows(host: WatchedHost, cause: Callable[[WatchedHost, 
     assert found["HostConfig"]["Links"] == ["/vpn:/app/tunnel"]
 
 
-@pytest.mark.one_engine
 def test_a_paused_container_is_left_paused(host: WatchedHost) -> None:
     """Also one that is found paused and unhealthy; when it goes on, its next check decides."""
     check = {"Test": ["CMD-SHELL", "test -f /tmp/well"], "Interval": 10**9, "Timeout": 10**9, "Retries": 1}
@@ -167,7 +165,6 @@ def test_a_paused_container_is_left_paused(host: WatchedHost) -> None:
     assert host.docker.inspect("web")["State"]["Running"] is False
 
 
-@pytest.mark.one_engine
 def test_a_dry_run_says_and_does_nothing(host: WatchedHost) -> None:
     owner(host)
     app = host.make("app", HostConfig={"NetworkMode": "container:vpn"})
@@ -219,7 +216,6 @@ def test_a_chain_goes_in_order_and_each_once(host: WatchedHost) -> None:
 SICK = {"Test": ["CMD", "test", "-f", "/tmp/well"], "Interval": 200_000_000, "Retries": 1, "StartPeriod": 0}
 
 
-@pytest.mark.one_engine
 def test_an_unhealthy_container_is_restarted(host: WatchedHost) -> None:
     """By autoheal's label, with autoheal's own stop timeout, within its engine's one call."""
     host.make("web", f"touch /tmp/well; {LIVES}", wants=False, Labels={"autoheal": "true"}, Healthcheck=SICK)
@@ -230,7 +226,6 @@ def test_an_unhealthy_container_is_restarted(host: WatchedHost) -> None:
     assert "unhealthy: HEALTHCHECK failed" in host.cli("why", "web").stdout
 
 
-@pytest.mark.one_engine
 def test_labels_that_make_no_sense_are_named_and_the_container_is_watched(host: WatchedHost) -> None:
     host.make("web", Labels={"dockwarden.health.action": "resart", "dockwarden.stop.timeout": "soon"})
     host.watch()
@@ -248,7 +243,6 @@ def _names(label: str, line: dict[str, Any]) -> bool:
     return line.get("label") == label
 
 
-@pytest.mark.one_engine
 def test_it_ends_without_touching_anything(host: WatchedHost) -> None:
     host.make("web")
     host.watch()
