@@ -2,16 +2,19 @@
 
 import json
 import os
+import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.bed import compose as compose_programs
 from tests.bed.bed import Bed
 from tests.bed.leftovers import traces
+from tests.boot.host import Units
 from tests.boot.watched import IMAGE, LIVES, SERVES, WatchedHost
 
 Shares = dict[str, Any]
@@ -293,10 +296,11 @@ NO_RECREATE = "this docker-compose (1.29) cannot make anything anew on engines t
 
 
 class Compose:
-    """A project, and the real docker-compose."""
+    """A project, and a real docker-compose."""
 
-    def __init__(self, host: WatchedHost) -> None:
+    def __init__(self, host: WatchedHost, program: Path) -> None:
         self.host = host
+        self.program = program
         self.dir = host.dir / "project"
         self.dir.mkdir(exist_ok=True)
 
@@ -311,7 +315,7 @@ class Compose:
     def __call__(self, *words: str) -> str:
         env = {"DOCKER_HOST": f"unix://{self.host.socket}", "PATH": os.environ["PATH"], "HOME": str(self.dir)}
         done = subprocess.run(
-            ["/usr/bin/docker-compose", *words],
+            [self.program, *words],
             cwd=self.dir,
             env=env,
             capture_output=True,
@@ -325,8 +329,37 @@ class Compose:
 
 @pytest.fixture
 def compose(host: WatchedHost) -> Compose:
-    assert Path("/usr/bin/docker-compose").exists(), "script/setup installs it"
-    return Compose(host)
+    """1.29, where it is Debian's."""
+    if not compose_programs.own_version().startswith("1."):
+        pytest.skip("docker-compose 1.29 is in Debian 12 only")
+    return Compose(host, compose_programs.OWN)
+
+
+@pytest.mark.parametrize("version", compose_programs.SUITES)
+def test_a_project_of_compose_v2(host: WatchedHost, version: str) -> None:
+    """Whatever it makes anew and whatever it leaves behind: all are together again, and it finds nothing to do."""
+    compose = Compose(host, compose_programs.program(version))
+    compose.write(1)
+    compose("up", "-d")
+    host.watch()
+    names = ("project-vpn-1", "project-app-1", "project-other-1")
+    host.wait_up(*names)
+    assert host.reaches("project-app-1")
+    other = host.docker.inspect("project-other-1")["Id"]
+    compose.write(2)
+    compose("up", "-d")
+    host.wait("app is with the new vpn", lambda units: well(units, names) and host.reaches("project-app-1"))
+    assert "Recreate" not in compose("up", "-d")
+    assert host.docker.inspect("project-other-1")["Id"] == other
+    compose("rm", "--stop", "--force", "vpn")
+    compose("up", "-d", "--no-deps", "vpn")
+    host.wait("app is with the newest vpn", lambda units: well(units, names) and host.reaches("project-app-1"))
+    assert len(re.findall("^[0-9a-f]{64}$", compose("ps", "-q"), re.MULTILINE)) == 3
+    assert host.docker.inspect("project-other-1")["Id"] == other
+
+
+def well(units: Units, names: Iterable[str]) -> bool:
+    return all(name in units and units[name]["state"] == "ready" for name in names)
 
 
 def test_a_project_whose_compose_recreates_the_owner(host: WatchedHost, compose: Compose) -> None:

@@ -71,9 +71,23 @@ def unsettled(scene: Scene, ledger: Ledger) -> Iterator[str]:
     units = {unit["name"]: unit for unit in status["units"]}
     runs = scene.runs()
     for unit in scene.units:
-        yield from of_unit(unit, ledger.accounts[unit].wish, units.get(unit), len(runs[unit]))
+        wish, running = ledger.accounts[unit].wish, len(runs[unit])
+        if running and unit in forgotten(scene) and (wish is not Wish.RUNS or scene.plan.shape is Shape.WATCH):
+            wish, running = Wish.UNSURE, 0
+        yield from of_unit(unit, wish, units.get(unit), running)
     yield from _as_the_engine(scene, units)
     yield from scene.wrongs()
+
+
+def forgotten(scene: Scene) -> list[str]:
+    """Units that live on although their engine says that they do not: what a frozen containerd can make of a stop.
+
+    Nobody but the engine could say so: it runs until the engine is restarted. A watch takes it for a person's stop.
+    """
+    if not any(one.kind in CONFUSES for one in scene.plan.injections):
+        return []
+    living = [unit for unit, found in scene.runs().items() if found]
+    return [unit for unit in living if not _runs(scene, unit)]
 
 
 def of_unit(unit: str, wish: Wish, said: dict[str, Any] | None, running: int) -> Iterator[str]:
@@ -148,7 +162,7 @@ def _leaks(scene: Scene, before: Footprint) -> Iterator[str]:
         yield f"the supervisor has {now.files} descriptors, {before.files} before"
     if now.memory > before.memory + MORE_MEMORY:
         yield f"the supervisor takes {now.memory:.1f} MB, {before.memory:.1f} before"
-    running = sum(_runs(scene, one["Id"]) for one in containers(scene))
+    running = sum(_runs(scene, one["Id"]) for one in containers(scene)) + len(forgotten(scene))
     shims = scene.shims()
     if len(shims) != running:
         yield f"{len(shims)} shims for {running} running containers: {shims}"
