@@ -1,6 +1,7 @@
 """One round: a host comes up, a plan happens to it, it calms down, and it is judged."""
 
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -68,6 +69,8 @@ def play(plan: Plan, say: Say = silent) -> Outcome:
         outcome.complaints += [f"left on the machine: {trace}" for trace in traces(ident)]
     except HostError as error:
         outcome.complaints.append(f"{error}")
+    except Exception as error:  # noqa: BLE001 - one round must not cost the others
+        outcome.complaints.append("".join(traceback.format_exception(error)))
     outcome.seconds = time.monotonic() - began
     return outcome
 
