@@ -261,9 +261,23 @@ def remove(scene: Scene, ledger: Ledger, injection: Injection) -> str:
             ledger.blur(unit)
             ledger.accounts[unit].wish = Wish.UNSURE
         if scene.plan.shape is Shape.WATCH and _is_gone(scene, unit):
-            scene.make(unit)
+            if not scene.wait(lambda: _is_made(scene, unit), CALM_WITHIN):
+                ledger.blur(unit)
+                ledger.accounts[unit].wish = Wish.UNSURE
+                return f"{status}, and it could not be made again"
             ledger.wish(unit, Wish.RUNS)
         return f"{status}"
+
+
+def _is_made(scene: Scene, unit: str) -> bool:
+    """Made and started, by a person who tries again where an engine does not answer."""
+    try:
+        if answered(scene, "GET", f"/containers/{unit}/json") == GONE:
+            scene.make(unit)
+            return True
+        return answered(scene, "POST", f"/containers/{unit}/start") in {DONE, SAME}
+    except (OSError, http.client.HTTPException, AssertionError):
+        return False
 
 
 def _is_gone(scene: Scene, unit: str) -> bool:
