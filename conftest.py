@@ -21,6 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seed", type=int, help="replay the one history that this seed makes")
     group.addoption("--histories", type=int, default=500, help="how many histories to simulate")
     group.addoption("--every-engine", action="store_true", help="run each test on each engine")
+    group.addoption("--rootless", action="store_true", help="the contract of the engine port on a rootless engine")
     group.addoption("--engine-version", action="append", help="an engine to test against, such as 26.1 (repeatable)")
 
 

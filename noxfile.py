@@ -63,7 +63,7 @@ def engine(session: nox.Session) -> None:
 @nox.session
 def boot(session: nox.Session) -> None:
     """Boot whole stacks of system containers (as root); several at a time, for they wait most of the time."""
-    session.run("pytest", "tests/boot", "-n", "2", "--dist", "loadscope", *PLAIN, *session.posargs)
+    session.run("pytest", "tests/boot", "-n", "2", "--dist", "loadscope", "--durations=10", *PLAIN, *session.posargs)
 
 
 @nox.session
@@ -80,6 +80,12 @@ def everywhere(session: nox.Session) -> None:
     """
     session.run("pytest", "tests/engine/test_engine_contract.py", "--every-engine", *PLAIN)
     session.run("pytest", "tests/boot", "-n", "2", "--dist", "loadscope", "--every-engine", *PLAIN, *session.posargs)
+
+
+@nox.session
+def rootless(session: nox.Session) -> None:
+    """The contract of the engine port on a rootless engine (as root; not among the usual stages)."""
+    session.run("pytest", "tests/engine/test_engine_contract.py", "--rootless", *PLAIN, *session.posargs)
 
 
 @nox.session

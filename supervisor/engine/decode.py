@@ -41,6 +41,8 @@ ACTIONS = ("create", "start", "kill", "die", "stop", "pause", "unpause", "oom", 
 
 LONGEST_STOP = 10**9
 """Seconds, some thirty years: engines count nanoseconds in 64 bits."""
+UNSAID = Seconds(60)
+"""Of a HEALTHCHECK that says neither its interval nor its timeout, until it answers."""
 LONGEST_CHECK = 3600
 """Seconds between two answers of a HEALTHCHECK, or to one: longer ones are not waited for."""
 UNREADABLE_EVENT = "an event cannot be read"
@@ -55,6 +57,8 @@ _PLAIN: Final[Mapping[str, Callable[[UnitName, ContainerId], EngineFact]]] = {
     "oom": ContainerOomed,
     "destroy": ContainerDestroyed,
 }
+_BEYOND: Final[Mapping[str, Beyond]] = {one.value: one for one in Beyond}
+_TOLD: Final[Mapping[str, Health]] = {one.value: one for one in Health}
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _LOADED = re.compile(r"^Loaded image(?: ID)?: (\S+)", re.MULTILINE)
 _EXITED = re.compile(r"^Exited \((-?[0-9]{1,10})\)")
@@ -150,19 +154,20 @@ def observed(row: Any, *, by_name: bool = False) -> Observed | None:
         created=state == "created",
         beyond=_beyond(state),
         exit_code=int(exited[1]) if exited else 0,
-        health=Health(health[1]) if health else Health.NONE,
+        health=_TOLD[health[1]] if health else Health.NONE,
     )
 
 
 def inspected(found: Any, now: float, *, by_name: bool = False) -> Observed | None:
     """One answer of ``/containers/ID/json``. ``now``: seconds since 1970, the clock that the engine stamps with."""
-    config, state = as_map(as_map(found).get("Config")), as_map(as_map(found).get("State"))
+    found = as_map(found)
+    config, state = as_map(found.get("Config")), as_map(found.get("State"))
     beyond = _beyond(as_text(state.get("Status")))
     running = state.get("Running") is True and beyond is not Beyond.RESTARTING  # Which engines call running, too.
     return _ours(
         as_map(config.get("Labels")),
         by_name=by_name,
-        container=ContainerId(as_text(as_map(found).get("Id"))),
+        container=ContainerId(as_text(found.get("Id"))),
         name=name_of(found),
         running=running,
         created=state.get("Status") == "created",
@@ -182,21 +187,28 @@ JOINS = (("NetworkMode", Via.NET), ("PidMode", Via.PID), ("IpcMode", Via.IPC))
 
 def ties(found: Any) -> Look:
     """What an inspected container refers to. Engines store the id of a joined container, even if a name was given."""
-    host, mounts = as_map(as_map(found).get("HostConfig")), as_map(found).get("Mounts")
-    modes = [(via, as_text(host.get(key)).partition(":")) for key, via in JOINS]
+    found = as_map(found)
+    host, mounts = as_map(found.get("HostConfig")), found.get("Mounts")
     placed = [as_map(mount) for mount in (mounts if isinstance(mounts, list) else ())]
     filled = (
         (as_text(one.get("Destination")), as_text(one.get("Name")) or as_text(one.get("Source"))) for one in placed
     )
     return Look(
-        holds=tuple((via, ContainerId(held)) for via, (kind, _, held) in modes if kind == "container" and held),
+        holds=tuple(_holds(host)),
         mounts=tuple(sorted(filled)),
         own_places=frozenset(_own_places(host)),
-        address=_bridge_address(as_map(as_map(found).get("NetworkSettings"))),
-        created=started(as_map(found).get("Created")),
-        failed=shortened(as_text(as_map(as_map(found).get("State")).get("Error"))),
-        check_within=_check_within(as_map(as_map(found).get("Config")).get("Healthcheck")),
+        address=_bridge_address(as_map(found.get("NetworkSettings"))),
+        created=started(found.get("Created")),
+        failed=shortened(as_text(as_map(found.get("State")).get("Error"))),
+        check_within=_check_within(as_map(found.get("Config")).get("Healthcheck")),
     )
+
+
+def _holds(host: Mapping[str, Any]) -> Iterator[tuple[Via, ContainerId]]:
+    for key, via in JOINS:
+        mode = as_text(host.get(key))
+        if mode.startswith("container:") and len(mode) > len("container:"):
+            yield via, ContainerId(mode.removeprefix("container:"))
 
 
 def _bridge_address(settings: Mapping[str, Any]) -> str:
@@ -349,16 +361,18 @@ def _health_of(found: Any) -> Health:
 
 def _check_within(check: Any) -> Seconds:
     """Of a HEALTHCHECK; engines count nanoseconds, and 0 is their default of 30 s."""
+    if not check:
+        return UNSAID
     asked = (number(as_map(check).get(key), 0) / 1e9 for key in ("Interval", "Timeout"))
     return Seconds(sum(time if 0 < time < LONGEST_CHECK else 30.0 for time in asked))
 
 
 def _beyond(state: str) -> Beyond:
-    return Beyond(state) if state in Beyond.__members__.values() else Beyond.NOTHING
+    return _BEYOND.get(state, Beyond.NOTHING)
 
 
 def _health(text: str) -> Health:
-    return Health(text) if text in Health.__members__.values() else Health.NONE
+    return _TOLD.get(text, Health.NONE)
 
 
 def _age(stamp: object, now: float) -> Seconds:

@@ -22,11 +22,17 @@ def nanoseconds(stamp: str) -> int | None:
     if (found := _STAMP.fullmatch(stamp)) is None:
         return None
     second, fraction, zone = found.groups()
+    whole = _whole(second, zone)
+    return None if whole is None else whole * 10**9 + int((fraction or "").ljust(9, "0"))
+
+
+@lru_cache(maxsize=1024)
+def _whole(second: str, zone: str) -> int | None:
+    """An engine tells the same few times of its containers again and again."""
     try:
-        whole = datetime.fromisoformat(second + ("+00:00" if zone == "Z" else zone)).timestamp()
+        return int(datetime.fromisoformat(second + ("+00:00" if zone == "Z" else zone)).timestamp())
     except (ValueError, OverflowError):
         return None
-    return int(whole) * 10**9 + int((fraction or "").ljust(9, "0"))
 
 
 def seconds(stamp: object) -> float | None:

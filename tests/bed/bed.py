@@ -196,13 +196,16 @@ class Engine:
         self._pid_file.unlink(missing_ok=True)  # a killed one leaves it, and its number may live again
         with self.log.open("a") as log:
             self.process = self.bed.popen(
-                [self._binaries.dockerd, *self._options()],
+                self._command(),
                 env=self._binaries.environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
         self._wait_until_it_answers(self.process)
         return self
+
+    def _command(self) -> Sequence[str]:
+        return [self._binaries.dockerd, *self._options()]
 
     def _options(self) -> list[str]:
         return [

@@ -22,6 +22,7 @@ from supervisor.engine.port import Blueprint, Engine, EngineError, EngineMessage
 from tests.bed import engines, images
 from tests.bed.bed import Bed
 from tests.bed.bed import Engine as BedEngine
+from tests.bed.rootless import RootlessEngine
 from tests.simulation.engine_model import FakeEngine, Order, Program
 from tests.simulation.virtual_loop import run as run_virtually
 from units.events import ContainerDied, ContainerKilled, HealthReported, Observed
@@ -240,6 +241,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         newer = engines.NEWER if metafunc.config.getoption("--every-engine") else ()
         versions = metafunc.config.getoption("--engine-version") or (*engines.default_versions(), *newer)
         kinds = ["fake-20.10", "fake-26.1", *(f"real-{version}" for version in versions)]
+        if metafunc.config.getoption("--rootless"):
+            kinds = [f"rootless-{engines.system_version()}"]
         metafunc.parametrize("kind", kinds, scope="module")
 
 
@@ -250,9 +253,16 @@ def rig(kind: str) -> Iterator[Rig]:
         yield FakeRig("20.10" if version == "20.10" else "26.1")
         return
     with Bed() as bed:
-        engine = bed.engine(version).start()
+        engine = (RootlessEngine(bed) if where == "rootless" else bed.engine(version)).start()
         engine.docker.load(images.busybox_tar(bed.dir / "busybox.tar", IMAGE))
         yield RealRig(engine)
+
+
+@pytest.fixture
+def cgroups(kind: str) -> None:
+    """What limits and pauses need."""
+    if kind.startswith("rootless") and Path("/sys/fs/cgroup/memory").exists():
+        pytest.skip("a rootless engine on cgroup v1 has no limits and cannot pause")
 
 
 NUMBERS = itertools.count()
@@ -409,6 +419,7 @@ def test_a_restart_is_a_stop_and_a_start(rig: Rig) -> None:
     lives(rig, Act.OBEY, live)
 
 
+@pytest.mark.usefixtures("cgroups")
 def test_a_pause_is_told_and_shown(rig: Rig) -> None:
     async def live(engine: Engine, heard: Ear, unit: str, container: ContainerId) -> None:
         await rig.pause(unit)
@@ -426,6 +437,7 @@ def test_a_pause_is_told_and_shown(rig: Rig) -> None:
     lives(rig, Act.OBEY, live)
 
 
+@pytest.mark.usefixtures("cgroups")
 def test_a_stop_signal_lets_a_paused_container_go_on(rig: Rig) -> None:
     """So that it is stopped like any other one: by its signal, and killed if it ignores it."""
 
@@ -459,6 +471,7 @@ def test_a_running_container_can_be_removed(rig: Rig) -> None:
     lives(rig, Act.IGNORE_TERM, live)
 
 
+@pytest.mark.usefixtures("cgroups")
 def test_the_kernel_kills_who_eats_too_much(rig: Rig) -> None:
     async def live(engine: Engine, heard: Ear, unit: str, container: ContainerId) -> None:
         await rig.feed(unit)
@@ -470,6 +483,7 @@ def test_the_kernel_kills_who_eats_too_much(rig: Rig) -> None:
     lives(rig, Act.EAT, live)
 
 
+@pytest.mark.usefixtures("cgroups")
 def test_an_oom_need_not_be_the_end(rig: Rig) -> None:
     async def live(engine: Engine, heard: Ear, unit: str, container: ContainerId) -> None:
         await rig.feed(unit, child=True)
