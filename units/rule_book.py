@@ -11,7 +11,7 @@ RULES: Mapping[str, str] = {
     "restart.remake": "no start of its container can succeed (it joins one that is gone): re-created, then started",
     "restart.refused": "the engine will refuse this start again: retried every 5 minutes",
     "restart.engine-away": "the engine did not answer: retried soon, not charged to the restart budget",
-    "restart.engine-lacks": "the engine lacks space, memory or descriptors: retried later, not charged to the budget",
+    "restart.engine-lacks": "the engine lacks space, memory, descriptors or its containerd: retried later, not charged",
     "gate.start": "a hook vetoed the start: retried later, not charged to the restart budget",
     "gate.stop": "a hook vetoed the stop: it keeps running",
     "restart.not-serving": "running but not serving before its deadline: restarted",

@@ -374,7 +374,7 @@ class Failure(Enum):
     STALE = "it joins a container that is gone"
     NOT_RUNNING = "container is not running"
     HELD = "the engine still holds its last run"
-    EXHAUSTED = "the engine lacks space, memory or descriptors"
+    EXHAUSTED = "the engine lacks space, memory, descriptors or its containerd"
     CONFLICT = "the engine is busy with the same container"
     VETOED = "vetoed by a hook"
     REFUSED = "the engine, or a proxy before it, does not allow it"

@@ -16,6 +16,8 @@ _SENTENCES: Final = (
     ("disk quota exceeded", Failure.EXHAUSTED),
     ("cannot allocate memory", Failure.EXHAUSTED),
     ("too many open files", Failure.EXHAUSTED),
+    ("containerd.sock", Failure.EXHAUSTED),
+    (": unavailable", Failure.EXHAUSTED),  # How gRPC says that containerd went away in the middle of a call.
     ("no such image", Failure.IMAGE_MISSING),
     ("cannot join network of a non running container", Failure.CONFLICT),
     ("namespace path: lstat /proc/", Failure.CONFLICT),

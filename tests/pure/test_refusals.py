@@ -42,6 +42,8 @@ def died() -> Story:
         ("mkdir /var/lib/docker/containers/3f: no space left on device", Failure.EXHAUSTED),
         ("fork/exec /proc/self/exe: cannot allocate memory", Failure.EXHAUSTED),
         ("pipe2: too many open files", Failure.EXHAUSTED),
+        ('dial unix /run/containerd/containerd.sock: connect: connection refused": unavailable', Failure.EXHAUSTED),
+        ("error reading from server: EOF: unavailable", Failure.EXHAUSTED),
     ],
 )
 def test_what_engines_say(said: str, meant: Failure) -> None:

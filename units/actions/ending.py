@@ -122,7 +122,7 @@ LACK_MAX_DELAY = Seconds(60)
 
 
 def await_room(unit: Unit, event: Any, view: View) -> Moved:
-    """The engine lacks space, memory or descriptors: retry ever later, without charging the unit's restart budget."""
+    """The engine lacks something that it needs itself: retry ever later, without charging the restart budget."""
     base = Seconds(min(LACK_MAX_DELAY, 2.0 ** min(unit.misses, 10)))
     delay = spread(base, unit.spec.restart.jitter, view.moment.jitter)
     reason = f"{event.message}; next try in {duration(delay)}"
