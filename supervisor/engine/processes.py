@@ -5,6 +5,7 @@ then says ``running`` for ever, with the pid of a process that is gone (20.10 fi
 the engine's pids are this machine's can that be seen: once a process was found that is certainly a container's.
 """
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,16 @@ OVER: Final = frozenset("ZXx")
 """States of a process that has ended."""
 
 
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Absence:
     """A process that is not there."""
@@ -28,10 +39,18 @@ class Absence:
 
 
 class Processes:
-    """Remembers the pids of what was inspected. ``clock``: monotonic seconds."""
+    """Remembers the pids of what was inspected.
 
-    def __init__(self, clock: Callable[[], float], proc: Path = Path("/proc")) -> None:
+    Args:
+        clock: Monotonic seconds.
+        exists: Whether there is a process with this pid.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float], proc: Path = Path("/proc"), exists: Callable[[int], bool] = _exists
+    ) -> None:
         self._clock = clock
+        self._exists = exists
         self._proc = proc
         self._pids: dict[ContainerId, int] = {}
         self._absent: dict[ContainerId, Absence] = {}
@@ -66,11 +85,13 @@ class Processes:
         return replace(seen, lifeless=self._clock() - absent.since >= GRACE)
 
     def _lives(self, pid: int) -> bool:
-        try:
-            stat = (self._proc / str(pid) / "stat").read_text(errors="replace")
-        except OSError:
+        if not self._exists(pid):
             return False
-        return stat.rpartition(")")[2].split()[:1][0] not in OVER if ")" in stat else True
+        try:
+            state = (self._proc / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+        except OSError:
+            return True  # Hidden from us (``hidepid``), and there all the same.
+        return not state or state[0] not in OVER
 
     def _is_of(self, pid: int, container: ContainerId) -> bool:
         try:

@@ -23,18 +23,26 @@ class Machine:
 
     proc: Path
     now: float = 100.0
+    pids: set[int] = field(init=False)
     processes: Processes = field(init=False)
 
     def __post_init__(self) -> None:
-        self.processes = Processes(lambda: self.now, self.proc)
+        self.pids = set[int]()
+        self.processes = Processes(lambda: self.now, self.proc, self.pids.__contains__)
 
     def run(self, pid: int, container: ContainerId, state: str = "S") -> None:
+        self.pids.add(pid)
         place = self.proc / str(pid)
         place.mkdir(exist_ok=True)
         (place / "cgroup").write_text(f"0::/docker/{container}\n")
         (place / "stat").write_text(f"{pid} (a ) program) {state} 1 1 1\n")
 
     def end(self, pid: int) -> None:
+        self.pids.remove(pid)
+        self.hide(pid)
+
+    def hide(self, pid: int) -> None:
+        """Who may not look sees nothing of it."""
         for file in (self.proc / str(pid)).iterdir():
             file.unlink()
         (self.proc / str(pid)).rmdir()
@@ -70,6 +78,17 @@ def test_a_zombie_is_gone(machine: Machine) -> None:
     machine.lifeless(WEB, 7)
     machine.now += GRACE
     assert machine.lifeless(WEB, 7)
+
+
+def test_what_is_hidden_is_not_gone(machine: Machine) -> None:
+    """``hidepid`` shows a supervisor that is not root only its own user's processes."""
+    machine.run(7, DB)
+    machine.lifeless(DB, 7)
+    machine.run(8, WEB)
+    machine.hide(8)
+    for _ in range(2):
+        assert not machine.lifeless(WEB, 8)
+        machine.now += GRACE
 
 
 def test_a_new_run_begins_anew(machine: Machine) -> None:
