@@ -14,7 +14,8 @@ from tests.chaos.ledger import Ledger, Wish
 from tests.chaos.scene import Scene
 
 UP = frozenset({"ready"})
-DOWN = frozenset({"inactive"})
+DOWN = frozenset({"inactive", "completed"})
+"""The latter is a unit with the policy ``on-failure`` whose stop was told as an end with 0 and no more."""
 MORE_FILES = 24
 """Descriptors by which a supervisor may grow: connections to its engine, kept for the next call."""
 MORE_MEMORY = 24.0
