@@ -6,6 +6,7 @@ away afterwards. As root. ``--whole``: all stages of ``script/test``, not only t
 """
 
 import argparse
+import contextlib
 import os
 import shlex
 import shutil
@@ -57,8 +58,11 @@ def base_of(release: str) -> Path:
         if not made.exists():
             with tempfile.TemporaryDirectory(dir=made.parent) as scratch:
                 new = Path(scratch) / "root"
-                command = ["debootstrap", "--variant=minbase", f"--keyring={engines.KEYRING}", release, str(new)]
-                subprocess.run([*command, engines.mirror()], check=True, env=environment() | debian.proxies())
+                # What it mounts in the new root goes with its mount namespace, also when it is interrupted.
+                command = ["unshare", "-m", "--propagation", "private", "debootstrap", "--variant=minbase"]
+                command += [f"--keyring={engines.KEYRING}", release, str(new)]
+                if run([*command, engines.mirror()], environment(), Path(scratch) / "log"):
+                    raise engines.EngineUnavailableError(f"debootstrap of {release} failed")
                 new.rename(made)
     return made
 
@@ -89,7 +93,7 @@ def _existing(words: list[str]) -> Iterator[Path]:
 
 
 def run_in(root: Path, command: tuple[str, ...], log: Path) -> int:
-    """Run a program in the clone; what it says is shown, and kept. Its processes end with it."""
+    """Run a program in the clone."""
     told = environment()
     binds = sorted({str(path) for path in sources({key: told[key] for key in told if key not in {"PATH", "HOME"}})})
     entered: list[str] = [
@@ -107,9 +111,14 @@ def run_in(root: Path, command: tuple[str, ...], log: Path) -> int:
         CLONE,
         *command,
     ]
+    return run(entered, told, log)
+
+
+def run(command: list[str], told: dict[str, str], log: Path) -> int:
+    """What it says is shown, and kept. What it started ends with us."""
     with log.open("w") as kept:
         process = subprocess.Popen(
-            entered,
+            command,
             env=told,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -124,9 +133,9 @@ def run_in(root: Path, command: tuple[str, ...], log: Path) -> int:
                 print(line, end="", flush=True)
             return process.wait()
         finally:
-            if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
-                process.wait()
+            process.wait()
 
 
 def tried(release: str, stages: tuple[str, ...]) -> bool:
@@ -165,4 +174,5 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     heed_signals()
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     sys.exit(main(sys.argv[1:]))
