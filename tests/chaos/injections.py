@@ -34,7 +34,11 @@ def strike(scene: Scene, ledger: Ledger, injection: Injection) -> None:
     """Make it happen, and write down what became of it."""
     try:
         ledger.note(injection, STRIKES[injection.kind](scene, ledger, injection))
-    except (OSError, http.client.HTTPException, subprocess.SubprocessError, BedError, AssertionError) as error:
+    except (ConnectionError, http.client.HTTPException) as error:
+        if injection.unit:
+            ledger.blur(injection.unit)
+        ledger.note(injection, f"its engine did not answer: {error!r}")
+    except (OSError, subprocess.SubprocessError, BedError, AssertionError) as error:
         ledger.note(injection, f"could not be carried out: {error!r}")
         ledger.faults.append(f"{injection}: {error!r}")
 
