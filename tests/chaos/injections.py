@@ -80,6 +80,7 @@ def kill_engine(scene: Scene, ledger: Ledger, _injection: Injection) -> str:
             return NOBODY
         if not scene.plan.live_restore:
             ledger.blur()
+            ledger.doubt(*scene.finishing)
         if scene.plan.shape is Shape.WATCH:
             ledger.forget_stops()
         with ledger.outage(Of.ENGINE):

@@ -106,6 +106,11 @@ class Ledger:
         for unit in units or self.accounts:
             self.accounts[unit].blurred = True
 
+    def doubt(self, *units: str) -> None:
+        """They may have finished: their engine ends them with 0, and may be killed before it tells that it did."""
+        for unit in units:
+            self.accounts[unit].wish = Wish.UNSURE
+
     def note(self, injection: Injection, outcome: str) -> None:
         with self._lock:
             self.lines.append(f"{time.monotonic() - self._began:6.1f}  {injection}: {outcome}")

@@ -38,6 +38,8 @@ CALM = "restart: {burst: 0, delay: 0.2s, max_delay: 2s, probe: 5s}"
 class Scene:
     """What is the same on every host. Make it in a thread that stays."""
 
+    finishing: tuple[str, ...] = ()
+    """Units that an end with 0 finishes."""
     new_containers = 0
     """How many more there may be in the end: a console that is switched to for the first time is made then."""
 
@@ -210,6 +212,8 @@ class Scene:
 
 class BootScene(Scene):
     """Units of a cloud-config."""
+
+    finishing: tuple[str, ...] = ("delta",)
 
     def write(self, docker: str = "") -> None:
         services = {unit: self.service(unit) for unit in self.units}

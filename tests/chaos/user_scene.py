@@ -24,6 +24,7 @@ WORKS = 'trap "exit 3" TERM; echo well >/srv/file; httpd -p 80 -h /srv; while :;
 
 
 class UserScene(EmbeddedScene):
+    finishing: tuple[str, ...] = ()
     new_containers = 1
 
     def __init__(self, plan: Plan, bed: Bed) -> None:
