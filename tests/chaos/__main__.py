@@ -7,6 +7,8 @@ python -m tests.chaos --short
 """
 
 import argparse
+import ctypes
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -30,6 +32,7 @@ FIXED: tuple[tuple[int, Shape, str], ...] = (
     (6, Shape.USER, "20.10"),
 )
 """What ``--short`` plays each time, and what must pass."""
+PR_SET_PDEATHSIG = 1
 SIDE_BY_SIDE = 3
 """How many hosts have bad luck at a time, on two cores: most of the time they wait."""
 
@@ -88,7 +91,7 @@ def play_all(plans: Sequence[Plan], told_only: Plan | None = None) -> int:
     began = time.monotonic()
     failed = 0
     # A process each, for a bed belongs to the thread that made it.
-    with ProcessPoolExecutor(SIDE_BY_SIDE, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(SIDE_BY_SIDE, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
         for outcome in pool.map(play, [*plans, *([told_only] if told_only else [])]):
             decides = outcome.plan != told_only
             told(outcome, aloud=decides and not outcome.well)
@@ -96,6 +99,11 @@ def play_all(plans: Sequence[Plan], told_only: Plan | None = None) -> int:
     failed_part = f"{failed} failed, " if failed else ""
     print(f"{failed_part}{len(plans) - failed} passed in {time.monotonic() - began:.2f}s")
     return 1 if failed else 0
+
+
+def end_with_parent() -> None:
+    """A worker whose parent is killed ends, and its bed with it."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def told(outcome: Outcome, *, aloud: bool) -> None:
