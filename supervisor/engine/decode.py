@@ -152,7 +152,7 @@ def observed(row: Any, *, by_name: bool = False) -> Observed | None:
         name=_own_name(names if isinstance(names, list) else []),
         running=state in {"running", "paused"},
         created=state == "created",
-        beyond=_beyond(state),
+        beyond=_BEYOND.get(state, Beyond.NOTHING),
         exit_code=int(exited[1]) if exited else 0,
         health=_TOLD[health[1]] if health else Health.NONE,
     )
@@ -162,7 +162,7 @@ def inspected(found: Any, now: float, *, by_name: bool = False) -> Observed | No
     """One answer of ``/containers/ID/json``. ``now``: seconds since 1970, the clock that the engine stamps with."""
     found = as_map(found)
     config, state = as_map(found.get("Config")), as_map(found.get("State"))
-    beyond = _beyond(as_text(state.get("Status")))
+    beyond = _BEYOND.get(as_text(state.get("Status")), Beyond.NOTHING)
     running = state.get("Running") is True and beyond is not Beyond.RESTARTING  # Which engines call running, too.
     return _ours(
         as_map(config.get("Labels")),
@@ -365,10 +365,6 @@ def _check_within(check: Any) -> Seconds:
         return UNSAID
     asked = (number(as_map(check).get(key), 0) / 1e9 for key in ("Interval", "Timeout"))
     return Seconds(sum(time if 0 < time < LONGEST_CHECK else 30.0 for time in asked))
-
-
-def _beyond(state: str) -> Beyond:
-    return _BEYOND.get(state, Beyond.NOTHING)
 
 
 def _health(text: str) -> Health:
