@@ -28,7 +28,7 @@ from supervisor.logs.pipeline import LAST_WORDS, Pipeline
 from supervisor.logs.timestamps import as_iso
 from supervisor.mode import Mode, Options, Outside
 from supervisor.preflight import BootError, Exit
-from supervisor.runtime.engine_watch import EngineTooOldError
+from supervisor.runtime.engine_watch import only_too_old
 from supervisor.runtime.health_scheduler import shown
 from supervisor.runtime.heartbeat import Heartbeat, LogTender
 from supervisor.runtime.loop import Inbox, Observer
@@ -242,8 +242,9 @@ class Host:
     async def _turn(self) -> None:
         try:
             await self._shell.run()
-        except* EngineTooOldError as group:
-            raise BootError(Exit.ENGINE, str(group.exceptions[0])) from group
+        except BaseExceptionGroup as group:
+            old = only_too_old(group)
+            raise group if old is None else BootError(Exit.ENGINE, str(old)) from None
 
     def handle_signals(self) -> None:
         """SIGTERM and SIGINT shut down, a second one hurries, a third one ends us; SIGHUP reads the configuration."""

@@ -79,6 +79,20 @@ class Gauges(Protocol):
     def heard(self, kind: str) -> None: ...
 
 
+def only_too_old(group: BaseExceptionGroup) -> EngineTooOldError | None:
+    """The reason why all that failed did; ``None`` if something else did, too.
+
+    Not for ``except*``: what is raised there is bare in Python 3.11.7, and in a group in Debian 12's 3.11.2.
+    """
+    old, others = group.split(EngineTooOldError)
+    if old is None or others is not None:
+        return None
+    found: BaseException = old
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found if isinstance(found, EngineTooOldError) else None
+
+
 def refuse_old(info: EngineInfo) -> None:
     if too_old(info.api):
         raise EngineTooOldError(

@@ -14,7 +14,7 @@ import pytest
 from supervisor.engine import calls, docker
 from supervisor.engine.docker import DockerEngine
 from supervisor.engine.port import EngineError, EngineInfo, EngineMessage
-from supervisor.runtime.engine_watch import EngineTooOldError, refuse_old
+from supervisor.runtime.engine_watch import EngineTooOldError, only_too_old, refuse_old
 from units.events import ContainerStarted, Observed
 from units.spec import ContainerId, UnitName
 from units.unit import Failure
@@ -287,3 +287,13 @@ def test_an_odd_answer_is_the_engine_s_failure_or_nothing(tmp_path: Path, odd: b
     run(tmp_path, {"/events": answer(500, odd), "/": answer(200, odd)}, main)
     version = answer(200, b'{"ApiVersion": "%s"}' % odd[:5000])
     run(tmp_path, {"/events": answer(500, odd), "/version": version, "/": answer(200, odd)}, main)
+
+
+def test_that_an_engine_is_too_old_is_told_alone() -> None:
+    """However deep it lies; beside another failure it is not the reason."""
+    old = EngineTooOldError("the engine 19.3 serves API 1.40 at most")
+    inner = ExceptionGroup("", [old])
+    assert only_too_old(inner) is old
+    assert only_too_old(ExceptionGroup("", [inner, EngineTooOldError("again")])) is old
+    assert only_too_old(ExceptionGroup("", [inner, ValueError("a defect")])) is None
+    assert only_too_old(ExceptionGroup("", [ValueError("a defect")])) is None
