@@ -158,7 +158,9 @@ class DockerEngine:
             asked = (*self._members.due(listed), *unmet)
         found = await self._members.look((*asked, *doubtful(listed), *self._processes.doubtful(listed)))
         rows: dict[ContainerId, Observed | None] = {one.container: self._members.told(one) for one in listed}
-        return tuple(self._processes.checked(one) for one in (rows | found).values() if one is not None)
+        present = [one for one in (rows | found).values() if one is not None]
+        self._processes.keep(one.container for one in present)
+        return tuple(map(self._processes.checked, present))
 
     async def _serves(self) -> None:
         await self._ping()

@@ -55,12 +55,15 @@ class Processes:
         self._shared = False
         """A process was found that is a container's: the engine's pids are this machine's."""
 
+    def keep(self, present: Iterable[ContainerId]) -> None:
+        """Forget those that are gone. Those that no list has are present as long as an inspect finds them."""
+        kept = set(present)
+        self._pids = {container: pid for container, pid in self._pids.items() if container in kept}
+        self._absent = {container: absent for container, absent in self._absent.items() if container in kept}
+
     def doubtful(self, listed: Iterable[Observed]) -> tuple[Observed, ...]:
-        """The running ones whose process is not known to live: their inspect names it. Forgets those that are gone."""
-        rows = {one.container: one for one in listed if one.running}
-        self._pids = {container: pid for container, pid in self._pids.items() if container in rows}
-        self._absent = {container: absent for container, absent in self._absent.items() if container in rows}
-        return tuple(one for one in rows.values() if self._is_doubtful(one.container))
+        """The running ones whose process is not known to live: their inspect names it."""
+        return tuple(one for one in listed if one.running and self._is_doubtful(one.container))
 
     def _is_doubtful(self, container: ContainerId) -> bool:
         if not self._shared:

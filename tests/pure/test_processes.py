@@ -50,6 +50,11 @@ class Machine:
     def lifeless(self, container: ContainerId, pid: int) -> bool:
         return self.processes.checked(seen(container, pid)).lifeless
 
+    def look(self, *rows: Observed) -> list[bool]:
+        """One snapshot: what an inspect found, whether or not a list had it."""
+        self.processes.keep(one.container for one in rows)
+        return [self.processes.checked(one).lifeless for one in rows]
+
     def asks(self, *rows: Observed) -> list[ContainerId]:
         return [one.container for one in self.processes.doubtful(rows)]
 
@@ -69,6 +74,20 @@ def test_a_process_that_stays_away_makes_its_container_lifeless(machine: Machine
     assert not machine.lifeless(WEB, 7)
     machine.now += 1
     assert machine.lifeless(WEB, 7)
+
+
+def test_who_is_in_no_list_is_lifeless_all_the_same(machine: Machine) -> None:
+    """From look to look it is only inspected; its absence goes on (chaos, seed 2)."""
+    machine.run(7, WEB)
+    machine.look(seen(WEB, 7))
+    machine.end(7)
+    assert machine.asks() == []
+    assert machine.look(seen(WEB, 7)) == [False]
+    machine.now += GRACE
+    assert machine.asks() == []
+    assert machine.look(seen(WEB, 7)) == [True]
+    machine.look()
+    assert machine.look(seen(WEB, 7)) == [False]
 
 
 def test_a_zombie_is_gone(machine: Machine) -> None:
@@ -134,4 +153,3 @@ def test_a_list_is_enough_while_all_live(machine: Machine) -> None:
     machine.end(8)
     assert machine.asks(web, db) == [DB]
     assert machine.asks(web, replace(db, running=False)) == []
-    assert machine.asks(web, db) == [DB]
