@@ -328,10 +328,10 @@ def state_full(scene: Scene, _ledger: Ledger, injection: Injection) -> str:
 def state_read_only(scene: Scene, _ledger: Ledger, injection: Injection) -> str:
     """A second mount upon it, for files that are open for writing forbid to change the first."""
     scene.bed.run(["mount", "--bind", scene.state, scene.state])
-    scene.bed.run(["mount", "-o", "remount,bind,ro", scene.state])
+    done = scene.bed.run(["mount", "-o", "remount,bind,ro", scene.state], check=False)
     time.sleep(injection.lasts)
     scene.bed.run(["umount", "-l", scene.state])
-    return "writable again"
+    return f"stayed writable: {done.stderr.strip()}" if done.returncode else "writable again"
 
 
 def engine_full(scene: Scene, ledger: Ledger, injection: Injection) -> str:
