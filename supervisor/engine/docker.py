@@ -94,8 +94,7 @@ class DockerEngine:
         self._now = 0.0
         self._rootless: bool | None = None
         """Asked for once a connection, when a container's address is first needed."""
-        self._members = Members(self._look, self._serves)
-        self._processes = Processes(self._loop.time)
+        self._members = Members(self._look, self._serves, Processes(self._loop.time))
         self._calls = Calls(road, on_call, hide)
         self._drafts = Drafts(self._calls, self._inspect, self._lens)
 
@@ -110,6 +109,7 @@ class DockerEngine:
         self._podman = told.podman
         self._speech = speech(told.api_min, told.api)
         self._calls.speak(self._speech.calls)
+        self._members.processes.forget()
         self._rootless = None
         return told
 
@@ -149,18 +149,13 @@ class DockerEngine:
             news = self._lens.prepare(told)
             listed = tuple(seen for row in told if (seen := self._lens.listed(row)) is not None)
             del told
-        self._members.keep(one.container for one in listed)
         self._now = time.time()  # One time for all, so that the order of starts is kept.
         if thorough or news or self._podman:  # Podman's list tells no health.
             asked = listed
         else:
             unmet = (one for one in listed if one.spec is not None)
             asked = (*self._members.due(listed), *unmet)
-        found = await self._members.look((*asked, *doubtful(listed), *self._processes.doubtful(listed)))
-        rows: dict[ContainerId, Observed | None] = {one.container: self._members.told(one) for one in listed}
-        present = [one for one in (rows | found).values() if one is not None]
-        self._processes.keep(one.container for one in present)
-        return tuple(map(self._processes.checked, present))
+        return await self._members.complete(listed, (*asked, *doubtful(listed)))
 
     async def _serves(self) -> None:
         await self._ping()

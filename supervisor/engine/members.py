@@ -6,10 +6,11 @@ when the engine answers nothing else either does the snapshot fail.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 from supervisor.engine.port import EngineError
+from supervisor.engine.processes import Processes
 from units.events import Observed
 from units.records import dataclass, replace
 from units.spec import ContainerId
@@ -38,13 +39,18 @@ class Members:
     Args:
         inspect: One container, or ``None`` where it is none of ours. Raises EngineError, and what decoding raises.
         serves: Returns if the engine answers at all. Raises EngineError.
+        processes: Says whether what the engine calls running lives.
     """
 
     def __init__(
-        self, inspect: Callable[[ContainerId], Awaitable[Observed | None]], serves: Callable[[], Awaitable[object]]
+        self,
+        inspect: Callable[[ContainerId], Awaitable[Observed | None]],
+        serves: Callable[[], Awaitable[object]],
+        processes: Processes,
     ) -> None:
         self._inspect = inspect
         self._serves = serves
+        self.processes = processes
         self._loop = asyncio.get_running_loop()
         self._stuck: dict[ContainerId, Stuck] = {}
 
@@ -53,15 +59,23 @@ class Members:
         now = self._loop.time()
         return tuple(one for one in listed if (stuck := self._stuck.get(one.container)) and stuck.until <= now)
 
-    def told(self, row: Observed) -> Observed:
+    async def complete(self, listed: Sequence[Observed], asked: Iterable[Observed]) -> tuple[Observed, ...]:
+        """The containers of a list, and those that it lacks: as an inspect shows them where one is asked for.
+
+        Raises EngineError when the engine itself does not answer.
+        """
+        found = await self.look((*asked, *self.processes.doubtful(listed)))
+        rows: dict[ContainerId, Observed | None] = {one.container: self._told(one) for one in listed}
+        seen = [one for one in (rows | found).values() if one is not None]
+        present = {one.container for one in seen}
+        self._stuck = {container: stuck for container, stuck in self._stuck.items() if container in present}
+        self.processes.keep(present)
+        return tuple(map(self.processes.checked, seen))
+
+    def _told(self, row: Observed) -> Observed:
         """The row of a container that is not inspected now: with the reason, if that is because it is stuck."""
         stuck = self._stuck.get(row.container)
         return row if stuck is None else replace(row, unread=stuck.why)
-
-    def keep(self, present: Iterable[ContainerId]) -> None:
-        """Forget those that are gone."""
-        present = set(present)
-        self._stuck = {container: stuck for container, stuck in self._stuck.items() if container in present}
 
     async def look(self, rows: Iterable[Observed]) -> dict[ContainerId, Observed | None]:
         """Each as its inspect shows it, or as it was listed; ``None`` for one that is gone.
@@ -79,7 +93,7 @@ class Members:
     async def _look(self, row: Observed, slots: asyncio.Semaphore) -> Observed | None:
         stuck = self._stuck.get(row.container)
         if stuck is not None and self._loop.time() < stuck.until:
-            return self.told(row)
+            return self._told(row)
         async with slots:
             try:
                 async with asyncio.timeout(PATIENCE):
@@ -106,4 +120,4 @@ class Members:
     def _stick(self, row: Observed, why: str, before: Stuck | None) -> Observed:
         pause = FIRST_PAUSE if before is None else min(LAST_PAUSE, before.pause * 2)
         self._stuck[row.container] = Stuck(why, self._loop.time() + pause, pause)
-        return self.told(row)
+        return self._told(row)

@@ -6,7 +6,7 @@ the engine's pids are this machine's can that be seen: once a process was found 
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -16,21 +16,35 @@ from units.spec import ContainerId
 
 GRACE: Final = 20.0
 """Seconds that an engine has to find it out by itself."""
+PROC: Final = Path("/proc")
 OVER: Final = frozenset("ZXx")
 """States of a process that has ended."""
 
 
-def _exists(pid: int) -> bool:
+def lives(pid: int, proc: Path = PROC) -> bool:
+    """Whether there is a process with this pid that has not ended."""
     try:
-        os.getpriority(os.PRIO_PROCESS, pid)  # Nobody needs a permission for that, nor a look into /proc.
+        os.getpriority(os.PRIO_PROCESS, pid)  # That takes no permission, and no look into /proc.
     except ProcessLookupError:
         return False
-    return True
+    try:
+        state = (proc / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return True  # Hidden from us (``hidepid``), and there all the same.
+    return not state or state[0] not in OVER
+
+
+def is_of(pid: int, container: ContainerId, proc: Path = PROC) -> bool:
+    """Whether the process is in the cgroup of this container; false where that cannot be read."""
+    try:
+        return container in (proc / str(pid) / "cgroup").read_text(errors="replace")
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
-class Absence:
-    """A process that is not there."""
+class Missing:
+    """A process that is not there, and since when (monotonic seconds)."""
 
     pid: int
     since: float
@@ -41,25 +55,32 @@ class Processes:
 
     Args:
         clock: Monotonic seconds.
-        exists: Whether there is a process with this pid.
+        lives: Whether there is a process with this pid that has not ended.
+        is_of: Whether it is certainly one of this container's.
     """
 
     def __init__(
-        self, clock: Callable[[], float], proc: Path = Path("/proc"), exists: Callable[[int], bool] = _exists
+        self,
+        clock: Callable[[], float],
+        lives: Callable[[int], bool] = lives,
+        is_of: Callable[[int, ContainerId], bool] = is_of,
     ) -> None:
         self._clock = clock
-        self._exists = exists
-        self._proc = proc
+        self._lives = lives
+        self._is_of = is_of
         self._pids: dict[ContainerId, int] = {}
-        self._absent: dict[ContainerId, Absence] = {}
+        self._missing: dict[ContainerId, Missing] = {}
         self._shared = False
         """A process was found that is a container's: the engine's pids are this machine's."""
 
-    def keep(self, present: Iterable[ContainerId]) -> None:
-        """Forget those that are gone. Those that no list has are present as long as an inspect finds them."""
-        kept = set(present)
-        self._pids = {container: pid for container, pid in self._pids.items() if container in kept}
-        self._absent = {container: absent for container, absent in self._absent.items() if container in kept}
+    def forget(self) -> None:
+        """Another engine may answer now."""
+        self._pids, self._missing, self._shared = {}, {}, False
+
+    def keep(self, present: Collection[ContainerId]) -> None:
+        """Forget those that are gone."""
+        self._pids = {container: pid for container, pid in self._pids.items() if container in present}
+        self._missing = {container: one for container, one in self._missing.items() if container in present}
 
     def doubtful(self, listed: Iterable[Observed]) -> tuple[Observed, ...]:
         """The running ones whose process is not known to live: their inspect names it."""
@@ -78,24 +99,9 @@ class Processes:
         self._pids[seen.container] = seen.pid
         self._shared = self._shared or self._is_of(seen.pid, seen.container)
         if not self._shared or self._lives(seen.pid):
-            self._absent.pop(seen.container, None)
+            self._missing.pop(seen.container, None)
             return seen
-        absent = self._absent.get(seen.container)
-        if absent is None or absent.pid != seen.pid:
-            absent = self._absent[seen.container] = Absence(seen.pid, self._clock())
-        return replace(seen, lifeless=self._clock() - absent.since >= GRACE)
-
-    def _lives(self, pid: int) -> bool:
-        if not self._exists(pid):
-            return False
-        try:
-            state = (self._proc / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
-        except OSError:
-            return True  # Hidden from us (``hidepid``), and there all the same.
-        return not state or state[0] not in OVER
-
-    def _is_of(self, pid: int, container: ContainerId) -> bool:
-        try:
-            return container in (self._proc / str(pid) / "cgroup").read_text(errors="replace")
-        except OSError:
-            return False
+        missing = self._missing.get(seen.container)
+        if missing is None or missing.pid != seen.pid:
+            missing = self._missing[seen.container] = Missing(seen.pid, self._clock())
+        return replace(seen, lifeless=self._clock() - missing.since >= GRACE)

@@ -43,7 +43,7 @@ from supervisor.engine.port import (
     Replica,
     nothing,
 )
-from supervisor.engine.processes import GRACE
+from supervisor.engine.processes import Processes
 from supervisor.engine.volumes import with_remembered, with_volumes, with_volumes_of_takers
 from units.events import Observed
 from units.health import Health
@@ -183,6 +183,8 @@ class Container:
     """When it was last started, or died."""
     unlisted: bool = False
     """Its engine came up without space: no list has it until its state is written again, but it has its name."""
+    pid: int = 0
+    """Of its last run's main process; no two are the same."""
     lost_at: float | None = None
     """When it died while its containerd was away: its engine says for ever that it runs."""
     output: list[OutputLine] = field(default_factory=list)
@@ -274,7 +276,11 @@ class FakeEngine:
         self.archives = dict(archives or {})
         self.missing_commands = missing_commands
         self.lies = Lies()
-        self._members = Members(self._inspected, self._ping)
+        self._members = Members(
+            self._inspected,
+            self._ping,
+            Processes(asyncio.get_running_loop().time, self._lives, lambda pid, _: self._lives(pid)),
+        )
         self.up = True
         self.containers: dict[ContainerId, Container] = {}
         self.violations: list[str] = []
@@ -304,13 +310,16 @@ class FakeEngine:
         """Calls without an answer, and what is due at once."""
         self._last_ns = 0
         self._idents = itertools.count(1)
+        self._pids = itertools.count(1)
         self._execs: dict[ExecId, tuple[str, ...]] = {}
         self._loop = asyncio.get_running_loop()
 
     # -- the port
 
     async def info(self) -> EngineInfo:
-        return await self._call("info", "", lambda: VERSIONS[self.order])
+        told = await self._call("info", "", lambda: VERSIONS[self.order])
+        self._members.processes.forget()
+        return told
 
     @contextlib.asynccontextmanager
     async def events(self, since_ns: int | None) -> AsyncIterator[HandOver]:
@@ -345,11 +354,11 @@ class FakeEngine:
                 self._listed(each) for each in self.containers.values() if self._is_unit(each) and not each.unlisted
             ),
         )
-        lost = (row for row in listed if (one := self.containers.get(row.container)) and one.lost_at is not None)
-        asked = (*(listed if thorough else self._members.due(listed)), *doubtful(listed), *lost)
-        found = await self._members.look(asked)
-        rows: dict[ContainerId, Observed | None] = {one.container: self._members.told(one) for one in listed}
-        return tuple(one for one in (rows | found).values() if one is not None)
+        asked = listed if thorough else self._members.due(listed)
+        return await self._members.complete(listed, (*asked, *doubtful(listed)))
+
+    def _lives(self, pid: int) -> bool:
+        return any(one.pid == pid and one.running and one.lost_at is None for one in self.containers.values())
 
     async def _inspected(self, container: ContainerId) -> Observed:
         self._reach("inspect")
@@ -921,6 +930,7 @@ class FakeEngine:
     def _begin(self, container: Container, *, ours: bool) -> None:
         container.state, container.exit_code, container.oom, container.ending = "running", 0, False, False
         container.runs += 1
+        container.pid = next(self._pids)
         container.error = ""
         self._full.setdefault(container.role, container.own)
         container.taken = False
@@ -1151,7 +1161,7 @@ class FakeEngine:
             ran_for=Seconds(self._loop.time() - container.started_at if container.running and thorough else 0.0),
             started=EPOCH_NS / 1e9 + container.started_at if container.running and thorough else 0.0,
             look=self._ties(container) if thorough else None,
-            lifeless=container.lost_at is not None and thorough and self._loop.time() - container.lost_at >= GRACE,
+            pid=container.pid if container.running and thorough else 0,
         )
 
     def _is_unit(self, container: Container) -> bool:
