@@ -16,8 +16,9 @@ _SENTENCES: Final = (
     ("disk quota exceeded", Failure.EXHAUSTED),
     ("cannot allocate memory", Failure.EXHAUSTED),
     ("too many open files", Failure.EXHAUSTED),
-    ("containerd.sock", Failure.EXHAUSTED),
-    (": unavailable", Failure.EXHAUSTED),  # How gRPC says that containerd went away in the middle of a call.
+    ("error while dialing", Failure.EXHAUSTED),  # So says gRPC when containerd is away, and the next two when it
+    ("error reading from server", Failure.EXHAUSTED),  # went in the middle of a call.
+    ("transport is closing", Failure.EXHAUSTED),
     ("no such image", Failure.IMAGE_MISSING),
     ("cannot join network of a non running container", Failure.CONFLICT),
     ("namespace path: lstat /proc/", Failure.CONFLICT),

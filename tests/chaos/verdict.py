@@ -14,8 +14,9 @@ from tests.chaos.ledger import Ledger, Wish
 from tests.chaos.scene import Scene
 
 UP = frozenset({"ready"})
-DOWN = frozenset({"inactive", "completed"})
-"""The latter is a unit with the policy ``on-failure`` whose stop was told as an end with 0 and no more."""
+DOWN = frozenset({"inactive"})
+FINISHED = frozenset({"completed"})
+"""A unit with the policy ``on-failure`` may be that, whose stop was told as an end with 0 and no more."""
 MORE_FILES = 24
 """Descriptors by which a supervisor may grow: connections to its engine, kept for the next call."""
 MORE_MEMORY = 24.0
@@ -37,7 +38,8 @@ NAMED = {Kind.KILL: "SIGKILL", Kind.STOP: "docker stop"}
 class Footprint:
     """What a host takes of the machine."""
 
-    containers: int
+    containers: frozenset[str]
+    """Their names."""
     files: int
     memory: float
     """MB."""
@@ -49,7 +51,7 @@ def footprint(scene: Scene) -> Footprint:
     status = proc.joinpath("status").read_text()
     found = re.search(r"VmRSS:\s+(\d+)", status)
     return Footprint(
-        containers=len(containers(scene)),
+        containers=frozenset(one["Names"][0].lstrip("/") for one in containers(scene)),
         files=len(list(proc.joinpath("fd").iterdir())),
         memory=int(found[1]) / 1024 if found else 0,
     )
@@ -82,7 +84,8 @@ def unsettled(scene: Scene, ledger: Ledger) -> Iterator[str]:
         wish, running = ledger.accounts[unit].wish, len(runs[unit])
         if running and unit in forgotten(scene) and (wish is not Wish.RUNS or scene.plan.shape is Shape.WATCH):
             wish, running = Wish.UNSURE, 0
-        yield from of_unit(unit, wish, units.get(unit), running)
+        down = DOWN | FINISHED if unit in scene.finishing else DOWN
+        yield from of_unit(unit, wish, units.get(unit), running, down)
     yield from _as_the_engine(scene, units)
     yield from scene.wrongs()
 
@@ -98,12 +101,14 @@ def forgotten(scene: Scene) -> list[str]:
     return [unit for unit in living if not _runs(scene, unit)]
 
 
-def of_unit(unit: str, wish: Wish, said: dict[str, Any] | None, running: int) -> Iterator[str]:
+def of_unit(
+    unit: str, wish: Wish, said: dict[str, Any] | None, running: int, down: frozenset[str] = DOWN
+) -> Iterator[str]:
     if said is None:
         yield f"{unit} is unknown to the supervisor, {running} of it run"
         return
     state = f"{unit} ({wish.value}) is {said['state']}: {said['reason']}"
-    wanted = UP if wish is Wish.RUNS else DOWN if wish is Wish.DOWN else UP | DOWN
+    wanted = UP if wish is Wish.RUNS else down if wish is Wish.DOWN else UP | down
     if said["state"] not in wanted:
         yield state
     elif running != (1 if said["state"] in UP else 0):
@@ -164,9 +169,11 @@ def _exits(scene: Scene) -> dict[str, float]:
 
 def _leaks(scene: Scene, before: Footprint) -> Iterator[str]:
     now = footprint(scene)
-    fewest = -before.containers if any(one.kind is Kind.ENGINE_FULL for one in scene.plan.injections) else 0
-    if not fewest <= now.containers - before.containers <= scene.new_containers:
-        yield f"{now.containers} containers, {before.containers} before: {[one['Names'] for one in containers(scene)]}"
+    gone = [name for name in before.containers - now.containers if not _is_there(scene, name)]
+    if gone:
+        yield f"these containers are gone: {sorted(gone)}"
+    if len(more := now.containers - before.containers) > scene.new_containers:
+        yield f"there are more containers than before: {sorted(more)}"
     if now.files > before.files + MORE_FILES:
         yield f"the supervisor has {now.files} descriptors, {before.files} before"
     if now.memory > before.memory + MORE_MEMORY:
@@ -187,6 +194,11 @@ def _runs(scene: Scene, container: str) -> bool:
     """By its inspect: an engine whose disk was full lists it wrongly for ever."""
     code, found = scene.person().get(f"/containers/{container}/json")
     return code == 200 and bool(found["State"]["Running"])
+
+
+def _is_there(scene: Scene, container: str) -> bool:
+    """By its inspect, too."""
+    return bool(scene.person().get(f"/containers/{container}/json")[0] == 200)
 
 
 def _containers_in(root: Path) -> int:

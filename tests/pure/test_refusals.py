@@ -42,8 +42,14 @@ def died() -> Story:
         ("mkdir /var/lib/docker/containers/3f: no space left on device", Failure.EXHAUSTED),
         ("fork/exec /proc/self/exe: cannot allocate memory", Failure.EXHAUSTED),
         ("pipe2: too many open files", Failure.EXHAUSTED),
-        ('dial unix /run/containerd/containerd.sock: connect: connection refused": unavailable', Failure.EXHAUSTED),
+        (
+            'desc = "transport: Error while dialing dial unix /run/x.sock: connect: refused": unavailable',
+            Failure.EXHAUSTED,
+        ),
         ("error reading from server: EOF: unavailable", Failure.EXHAUSTED),
+        ("transport is closing: unavailable", Failure.EXHAUSTED),
+        ("bind source path does not exist: /run/containerd/containerd.sock", Failure.ABSENT),
+        ("the device of this program is: unavailable", Failure.OTHER),
     ],
 )
 def test_what_engines_say(said: str, meant: Failure) -> None:
