@@ -53,18 +53,11 @@ No process namespace: a sweep of what dead test beds left must see whose beds li
 
 def base_of(release: str) -> Path:
     """The directory of a minimal root, made the first time."""
-    made = engines.cache_directory() / "fresh" / release
-    with engines.locked(made.with_name(f"{release}.lock")):
-        if not made.exists():
-            with tempfile.TemporaryDirectory(dir=made.parent) as scratch:
-                new = Path(scratch) / "root"
-                # What it mounts in the new root goes with its mount namespace, also when it is interrupted.
-                command = ["unshare", "-m", "--propagation", "private", "debootstrap", "--variant=minbase"]
-                command += [f"--keyring={engines.KEYRING}", release, str(new)]
-                if run([*command, engines.mirror()], environment(), Path(scratch) / "log"):
-                    raise engines.EngineUnavailableError(f"debootstrap of {release} failed")
-                new.rename(made)
-    return made
+    keyring = f"--keyring={engines.KEYRING}"
+    return engines.made_once(
+        engines.cache_directory() / "fresh" / release,
+        lambda new: debian.debootstrap(release, new, engines.mirror(), keyring),
+    )
 
 
 def environment() -> dict[str, str]:

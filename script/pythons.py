@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -30,7 +29,6 @@ TOOLS: Final = (
     "schemathesis",
 )
 """What the pure tests import, beside the dependencies of the program itself."""
-SCRIPTS: Final = Path("/usr/share/debootstrap/scripts")
 WHEELS: Final = Path("/wheels")
 """In the root, until they are installed."""
 SHOWN: Final = 4000
@@ -43,15 +41,12 @@ class UnavailableError(Exception):
 
 def root_of(version: str) -> Path:
     """The directory of a root with this Python and with all that the tests import; made the first time."""
-    made = engines.cache_directory() / "pythons" / version
-    with engines.locked(made.with_name(f"{version}.lock")):
-        if not made.exists():
-            with tempfile.TemporaryDirectory(dir=made.parent) as scratch:
-                new = Path(scratch) / "root"
-                _bootstrap(version, new)
-                _install(version, new)
-                new.rename(made)
-    return made
+
+    def make(new: Path) -> None:
+        _bootstrap(version, new)
+        _install(version, new)
+
+    return engines.made_once(engines.cache_directory() / "pythons" / version, make)
 
 
 def _bootstrap(version: str, root: Path) -> None:
@@ -59,17 +54,11 @@ def _bootstrap(version: str, root: Path) -> None:
     found = []
     for suite in SUITES[version]:
         shutil.rmtree(root, ignore_errors=True)
-        script = [] if (SCRIPTS / suite).exists() else [str(SCRIPTS / "sid")]
-        command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", f"--keyring={engines.KEYRING}"]
-        done = subprocess.run(
-            [*command, suite, root, engines.mirror(), *script],
-            env={"PATH": engines.SYSTEM_PATH, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"} | debian.proxies(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            found.append(f"{suite}: debootstrap failed: {done.stdout[-SHOWN:]}{done.stderr[-SHOWN:]}")
+        include, keyring = f"--include={PACKAGES}", f"--keyring={engines.KEYRING}"
+        try:
+            debian.debootstrap(suite, root, engines.mirror(), include, keyring)
+        except engines.EngineUnavailableError as error:
+            found.append(str(error))
             continue
         said = subprocess.run(["chroot", root, "python3", "--version"], capture_output=True, text=True, check=True)
         if said.stdout.split()[1].startswith(f"{version}."):

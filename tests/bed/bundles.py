@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 from tests.bed import engines
@@ -23,15 +22,7 @@ FIREWALL = ("iptables", "ip6tables", "iptables-save", "ip6tables-save", "iptable
 
 def bundle(version: str) -> Path:
     """The directory to bind at ``/opt/engines/<version>``; built the first time."""
-    made = engines.cache_directory() / "bundles" / version
-    with engines.locked(made.with_suffix(".lock")):
-        if not made.exists():
-            with tempfile.TemporaryDirectory(dir=made.parent) as scratch:
-                new = Path(scratch) / "new"
-                _build(version, new)
-                new.chmod(0o755)
-                new.rename(made)
-    return made
+    return engines.made_once(engines.cache_directory() / "bundles" / version, lambda new: _build(version, new))
 
 
 def all_bundles() -> Path:
@@ -42,6 +33,7 @@ def all_bundles() -> Path:
 
 
 def _build(version: str, target: Path) -> None:
+    target.mkdir(mode=0o755)
     binaries = engines.find(version)
     place = f"{PREFIX}/{version}"
     for part in ("bin", "lib", "libexec", "xtables"):

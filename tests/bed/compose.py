@@ -4,9 +4,7 @@
 """
 
 import re
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -22,11 +20,7 @@ def program(version: str) -> Path:
     """The program of a version (``2.40``), downloaded the first time. Raises EngineUnavailableError."""
     if own_version() == version:
         return OWN
-    kept = engines.cache_directory() / "compose" / version
-    with engines.locked(kept.with_name(f"{version}.lock")):
-        if not kept.exists():
-            _fetch(version, kept)
-    return kept
+    return engines.made_once(engines.cache_directory() / "compose" / version, lambda new: _fetch(version, new))
 
 
 @cache
@@ -44,10 +38,8 @@ def version_of(program: Path) -> str:
 def _fetch(version: str, target: Path) -> None:
     if version not in SUITES:
         raise engines.EngineUnavailableError(f"compose {version}: the system has {own_version()}, Debian {SUITES}")
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        (package,) = engines.download(SUITES[version], Path(scratch) / "apt", ("docker-compose",))
-        subprocess.run(["dpkg", "-x", package, f"{scratch}/root"], check=True)
-        unpacked = Path(scratch) / "root" / PLUGIN
-        if (told := version_of(unpacked)) != version:
-            raise engines.EngineUnavailableError(f"compose {version}: Debian {SUITES[version]} now has {told}")
-        shutil.move(unpacked, target)
+    root = target.parent / "root"
+    engines.unpack(engines.download(SUITES[version], target.parent / "apt", ("docker-compose",)), root)
+    if (told := version_of(root / PLUGIN)) != version:
+        raise engines.EngineUnavailableError(f"compose {version}: Debian {SUITES[version]} now has {told}")
+    (root / PLUGIN).rename(target)

@@ -6,13 +6,15 @@ It is a minimal system with a package manager, and has bindfs, a file system in 
 import hashlib
 import os
 import subprocess
-import tempfile
 from pathlib import Path
 
 from tests.bed import engines, images
 
 PACKAGES = ("bindfs", "iproute2", "procps")
 TAG = "debian-console:demo"
+SCRIPTS = Path("/usr/share/debootstrap/scripts")
+SHOWN = 4000
+"""Characters of what a failed command said."""
 RECIPE = 2
 """Counted up when what follows makes another image of the same packages."""
 DROPPED = ("var/cache/apt/archives", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale", "usr/share/man")
@@ -23,13 +25,7 @@ def debian_tar() -> Path:
     suite = codename()
     mark = hashlib.sha256(repr((RECIPE, PACKAGES, suite, TAG)).encode()).hexdigest()[:12]
     made = engines.cache_directory() / "images" / f"{suite}-{mark}.tar"
-    with engines.locked(made.with_suffix(".lock")):
-        if not made.exists():
-            with tempfile.TemporaryDirectory(dir=made.parent) as scratch:
-                new = Path(scratch) / "image.tar"
-                _build(suite, Path(scratch) / "root", new)
-                new.rename(made)
-    return made
+    return engines.made_once(made, lambda new: _build(suite, new.parent / "root", new))
 
 
 def codename() -> str:
@@ -49,16 +45,7 @@ def own_mirror() -> str:
 
 def _build(suite: str, root: Path, target: Path) -> None:
     components = "main" if engines.is_debian() else "main,universe"
-    command = ["debootstrap", "--variant=minbase", f"--components={components}", f"--include={','.join(PACKAGES)}"]
-    done = subprocess.run(
-        [*command, suite, root, own_mirror()],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": engines.SYSTEM_PATH, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"} | proxies(),
-    )
-    if done.returncode:
-        raise engines.EngineUnavailableError(f"debootstrap of {suite} failed:\n{done.stdout[-2000:]}{done.stderr}")
+    debootstrap(suite, root, own_mirror(), f"--components={components}", f"--include={','.join(PACKAGES)}")
     for part in DROPPED:
         subprocess.run(["find", root / part, "-mindepth", "1", "-delete"], check=False, capture_output=True)
     (root / "etc/machine-id").write_text("")
@@ -71,6 +58,25 @@ def _build(suite: str, root: Path, target: Path) -> None:
     ).stdout
     config = {"Cmd": ["bash"], "Env": [f"PATH={images.default_path()}"]}
     images.write_compressed(target, images.docker_archive(TAG, config, [layer]))
+
+
+def debootstrap(suite: str, root: Path, mirror: str, *options: str) -> None:
+    """Make a minimal root of a release. Raises EngineUnavailableError.
+
+    In namespaces of its own: what it starts and mounts goes with it, also when it is interrupted.
+    """
+    script = [] if (SCRIPTS / suite).exists() else [str(SCRIPTS / "sid")]
+    apart = ["unshare", "-m", "-p", "-f", "--kill-child", "--mount-proc", "--propagation", "private"]
+    done = subprocess.run(
+        [*apart, "debootstrap", "--variant=minbase", *options, suite, root, mirror, *script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": engines.SYSTEM_PATH, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"} | proxies(),
+    )
+    if done.returncode:
+        said = f"{done.stdout[-SHOWN:]}{done.stderr[-SHOWN:]}"
+        raise engines.EngineUnavailableError(f"debootstrap of {suite} failed: {said}")
 
 
 def proxies() -> dict[str, str]:

@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -81,10 +81,7 @@ def find(version: str) -> Binaries:
     version, _, lowest_api = version.partition(LOWEST)
     if system_version() == version:
         return Binaries(version, SYSTEM_PATH, lowest_api)
-    unpacked = cache_directory() / "engines" / version
-    with locked(unpacked.with_suffix(".lock")):
-        if not unpacked.exists():
-            fetch(version, unpacked)
+    unpacked = made_once(cache_directory() / "engines" / version, lambda new: fetch(version, new))
     return Binaries(version, path_with(unpacked), lowest_api)
 
 
@@ -96,6 +93,27 @@ def cache_directory() -> Path:
     directory = Path(os.environ.get("DOCKWARDEN_CACHE") or REPOSITORY / ".cache").resolve()
     directory.mkdir(parents=True, exist_ok=True)
     return directory
+
+
+def made_once(target: Path, make: Callable[[Path], None]) -> Path:
+    """A file or directory of the cache, made the first time. It is there only when it is whole.
+
+    ``make`` is told where to make it; the directory of that place goes afterwards, with what else lies in it.
+    """
+    with locked(target.with_name(f"{target.name}.lock")):
+        if not target.exists():
+            with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+                new = Path(scratch) / target.name
+                make(new)
+                new.rename(target)
+    return target
+
+
+def unpack(packages: Sequence[Path], target: Path) -> None:
+    """What Debian packages contain, with nothing run that they bring."""
+    for package in packages:
+        subprocess.run(["dpkg", "-x", package, target], check=True)
+    target.chmod(0o755)
 
 
 @contextmanager
@@ -128,21 +146,15 @@ def is_debian() -> bool:
 
 
 def fetch(version: str, target: Path) -> None:
-    """Download and unpack a release's engine; `target` appears only when it is complete."""
+    """Download and unpack a release's engine."""
     suite = SUITES.get(version)
     if suite is None:
         raise EngineUnavailableError(f"engine {version}: the system has {system_version()}, Debian {dict(SUITES)}")
     if not KEYRING.exists():
         raise EngineUnavailableError(f"engine {version}: {KEYRING} is missing (package debian-archive-keyring)")
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        packages = download(suite, Path(scratch) / "apt", (*PACKAGES, *MORE_PACKAGES.get(suite, ())))
-        root = Path(scratch) / "root"
-        for package in packages:
-            subprocess.run(["dpkg", "-x", package, root], check=True)
-        if (unpacked := version_of(f"{root}/usr/sbin/dockerd")) != version:
-            raise EngineUnavailableError(f"engine {version}: Debian {suite} now has {unpacked}")
-        root.chmod(0o755)
-        root.rename(target)
+    unpack(download(suite, target.parent / "apt", (*PACKAGES, *MORE_PACKAGES.get(suite, ()))), target)
+    if (unpacked := version_of(f"{target}/usr/sbin/dockerd")) != version:
+        raise EngineUnavailableError(f"engine {version}: Debian {suite} now has {unpacked}")
 
 
 def download(suite: str, state: Path, packages: Sequence[str]) -> list[Path]:

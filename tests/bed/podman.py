@@ -1,7 +1,6 @@
 """Podman in a bed, with its Docker socket: Debian 12's release, unpacked beside the machine's own packages."""
 
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import Self
@@ -38,16 +37,10 @@ POLICY = '{"default": [{"type": "insecureAcceptAnything"}]}'
 
 def find() -> Path:
     """Where it is unpacked; downloaded the first time (12 MB)."""
-    unpacked = engines.cache_directory() / "engines" / "podman"
-    with engines.locked(unpacked.with_suffix(".lock")):
-        if not unpacked.exists():
-            with tempfile.TemporaryDirectory(dir=unpacked.parent) as scratch:
-                root = Path(scratch) / "root"
-                for package in engines.download(SUITE, Path(scratch) / "apt", PACKAGES):
-                    subprocess.run(["dpkg", "-x", package, root], check=True)
-                root.chmod(0o755)
-                root.rename(unpacked)
-    return unpacked
+    return engines.made_once(
+        engines.cache_directory() / "engines" / "podman",
+        lambda new: engines.unpack(engines.download(SUITE, new.parent / "apt", PACKAGES), new),
+    )
 
 
 class Podman:

@@ -5,12 +5,12 @@ As ``dockerd-rootless.sh`` starts it, but with the bed's network. On cgroup v1 i
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bed import debian, engines
 from tests.bed.bed import Bed, Engine
+from tests.bed.http import Docker
 
 UID = 4242
 SUBORDINATE = "500000:65536"
@@ -20,14 +20,11 @@ CLEAN = 'rm -rf /run/docker /run/containerd /run/xtables.lock; exec "$@"'
 
 def tools() -> Path:
     """The directory of rootlesskit and newuidmap; unpacked the first time, for they are needed nowhere else."""
-    made = engines.cache_directory() / "rootless" / debian.codename()
-    with engines.locked(made.with_name(f"{made.name}.lock")):
-        if not made.exists():
-            with tempfile.TemporaryDirectory(dir=made.parent) as scratch:
-                root = Path(scratch) / "root"
-                for package in engines.download(debian.codename(), Path(scratch) / "apt", PACKAGES):
-                    subprocess.run(["dpkg", "-x", package, root], check=True)
-                root.rename(made)
+    suite = debian.codename()
+    made = engines.made_once(
+        engines.cache_directory() / "rootless" / suite,
+        lambda new: engines.unpack(engines.download(suite, new.parent / "apt", PACKAGES), new),
+    )
     return made / "usr/bin"
 
 
@@ -38,7 +35,9 @@ class RootlessEngine(Engine):
         super().__init__(bed, engines.find(engines.system_version()), (), name=name, bridge=False)
         self.run_dir, self.home = bed.dir / f"run-{UID}", bed.dir / f"home-{UID}"
         self.socket = self.run_dir / "docker.sock"
-        self.docker = type(self.docker)(self.socket)
+        self.docker = Docker(self.socket)
+        self._starts = 0
+        """rootlesskit wants a directory of its own for each."""
         self._tools = self._reachable_tools()
         self._make_user()
 
@@ -80,5 +79,3 @@ class RootlessEngine(Engine):
         )
         self._starts += 1
         return (*user, *environment, *kit, "sh", "-c", CLEAN, "sh", self._binaries.dockerd, *options)
-
-    _starts = 0

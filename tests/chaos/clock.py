@@ -1,7 +1,6 @@
 """The clock on the wall as a supervisor sees it, made to jump with Debian's libfaketime. Nothing else is fooled."""
 
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,16 +11,13 @@ PACKAGE = "libfaketime"
 
 def library() -> Path:
     """Downloaded the first time, and unpacked into the cache."""
-    unpacked = engines.cache_directory() / "faketime"
-    with engines.locked(unpacked.with_suffix(".lock")):
-        if not unpacked.exists():
-            with tempfile.TemporaryDirectory(dir=unpacked.parent) as scratch:
-                subprocess.run(["apt-get", "-q", "download", PACKAGE], cwd=scratch, check=True, capture_output=True)
-                root = Path(scratch) / "root"
-                for package in Path(scratch).glob("*.deb"):
-                    subprocess.run(["dpkg", "-x", package, root], check=True)
-                root.rename(unpacked)
+    unpacked = engines.made_once(engines.cache_directory() / "faketime", _fetch)
     return next(unpacked.rglob("libfaketime.so.1"))
+
+
+def _fetch(target: Path) -> None:
+    subprocess.run(["apt-get", "-q", "download", PACKAGE], cwd=target.parent, check=True, capture_output=True)
+    engines.unpack(list(target.parent.glob("*.deb")), target)
 
 
 class WallClock:
