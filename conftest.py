@@ -1,7 +1,6 @@
 """Options that tests of all kinds understand."""
 
 import os
-import zlib
 
 import pytest
 from hypothesis import settings
@@ -40,16 +39,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave each test one engine, drawn by its name; ``--every-engine`` runs what is left out here."""
     if config.getoption("--every-engine") or config.getoption("--engine-version"):
         return
-    drawn = [item for item in items if _is_drawn(item)]
-    if len(drawn) < len(items):
-        config.hook.pytest_deselected(items=[item for item in items if item not in drawn])
-        items[:] = drawn
+    versions = {item.nodeid: version for item in items if (version := _free_engine(item)) is not None}
+    left_out = versions.keys() - engines.drawn(versions)
+    if left_out:
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left_out])
+        items[:] = [item for item in items if item.nodeid not in left_out]
 
 
-def _is_drawn(item: pytest.Item) -> bool:
-    version = getattr(item, "callspec", None) and item.callspec.params.get("engine_version")  # type: ignore[attr-defined]
-    if version is None or item.get_closest_marker("every_engine") is not None:
-        return True
-    versions = engines.default_versions()
-    name = item.nodeid.replace(str(version), "")
-    return bool(version == versions[zlib.crc32(name.encode()) % len(versions)])
+def _free_engine(item: pytest.Item) -> str | None:
+    """The engine of a test for which another would do as well."""
+    callspec = getattr(item, "callspec", None)
+    if callspec is None or item.get_closest_marker("every_engine") is not None:
+        return None
+    version: str | None = callspec.params.get("engine_version")
+    return version

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,6 +75,20 @@ def default_versions() -> tuple[str, ...]:
     if is_debian():
         return USUAL
     return tuple(dict.fromkeys((system_version(), "26.1")))
+
+
+def drawn(tests: Mapping[str, str]) -> set[str]:
+    """Of each test one, on one of its engines, drawn by its name. ``tests``: pytest's node ids, and their engines."""
+    by_function: dict[str, dict[str, list[str]]] = {}
+    for test, version in tests.items():
+        by_function.setdefault(test.partition("[")[0], {}).setdefault(version, []).append(test)
+    chosen = set()
+    for function, columns in by_function.items():
+        # The same place in the order of their names: the same test on different engines.
+        rows = zip(*(sorted(columns[version]) for version in sorted(columns)), strict=True)
+        for number, row in enumerate(rows):
+            chosen.add(row[zlib.crc32(f"{function} {number}".encode()) % len(row)])
+    return chosen
 
 
 def find(version: str) -> Binaries:

@@ -312,6 +312,16 @@ class Compose:
         text = COMPOSE.format(image=IMAGE, generation=generation, **words)
         (self.dir / "docker-compose.yml").write_text(text)
 
+    def begin(self, *names: str) -> str:
+        """Bring it up under a watch; the id of the container that nothing shall befall."""
+        self.write(1)
+        self("up", "-d")
+        self.host.watch()
+        self.host.wait_up(*names)
+        *_, app, other = names
+        assert self.host.reaches(app)
+        return str(self.host.docker.inspect(other)["Id"])
+
     def __call__(self, *words: str) -> str:
         env = {"DOCKER_HOST": f"unix://{self.host.socket}", "PATH": os.environ["PATH"], "HOME": str(self.dir)}
         done = subprocess.run(
@@ -339,13 +349,8 @@ def compose(host: WatchedHost) -> Compose:
 def test_a_project_of_compose_v2(host: WatchedHost, version: str) -> None:
     """Whatever it makes anew and whatever it leaves behind: all are together again, and it finds nothing to do."""
     compose = Compose(host, compose_programs.program(version))
-    compose.write(1)
-    compose("up", "-d")
-    host.watch()
     names = ("project-vpn-1", "project-app-1", "project-other-1")
-    host.wait_up(*names)
-    assert host.reaches("project-app-1")
-    other = host.docker.inspect("project-other-1")["Id"]
+    other = compose.begin(*names)
     compose.write(2)
     compose("up", "-d")
     host.wait("app is with the new vpn", lambda units: well(units, names) and host.reaches("project-app-1"))
@@ -362,17 +367,13 @@ def well(units: Units, names: Iterable[str]) -> bool:
     return all(name in units and units[name]["state"] == "ready" for name in names)
 
 
+@pytest.mark.every_engine  # On one of them it is skipped.
 def test_a_project_whose_compose_recreates_the_owner(host: WatchedHost, compose: Compose) -> None:
     """``up -d`` makes the owner anew and calls its friend up to date, which it is not. We wait till it is through."""
     if host.engine.version != "20.10":
         pytest.skip(NO_RECREATE)
-    compose.write(1)
-    compose("up", "-d")
-    host.watch()
     names = ("project_vpn_1", "project_app_1", "project_other_1")
-    host.wait_up(*names)
-    assert host.reaches("project_app_1")
-    other = host.docker.inspect("project_other_1")["Id"]
+    other = compose.begin(*names)
     compose.write(2)
     assert "project_app_1 is up-to-date" in compose("up", "-d")
     assert host.told("container.recreated") == []
@@ -386,11 +387,7 @@ def test_a_project_whose_compose_recreates_the_owner(host: WatchedHost, compose:
 
 def test_a_service_that_its_compose_recreates_alone(host: WatchedHost, compose: Compose) -> None:
     """``rm`` and ``up --no-deps`` leave the friend behind; we make it anew, and Compose knows it as its own."""
-    compose.write(1)
-    compose("up", "-d")
-    host.watch()
-    names = ("project_vpn_1", "project_app_1")
-    host.wait_up(*names)
+    compose.begin("project_vpn_1", "project_app_1", "project_other_1")
     compose("rm", "--stop", "--force", "vpn")
     compose("up", "-d", "--no-deps", "vpn")
     host.wait(
