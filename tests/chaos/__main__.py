@@ -7,8 +7,6 @@ python -m tests.chaos --short
 """
 
 import argparse
-import ctypes
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -18,7 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from tests.bed import engines
-from tests.bed.signals import heed_signals
+from tests.bed.signals import end_with_parent, heed_signals
 from tests.chaos.kinds import Shape
 from tests.chaos.plan import Plan, draw, read
 from tests.chaos.round import Outcome, play
@@ -32,7 +30,6 @@ FIXED: tuple[tuple[int, Shape, str], ...] = (
     (6, Shape.USER, "20.10"),
 )
 """What ``--short`` plays each time, and what must pass."""
-PR_SET_PDEATHSIG = 1
 SIDE_BY_SIDE = 3
 """How many hosts have bad luck at a time, on two cores: most of the time they wait."""
 
@@ -109,11 +106,6 @@ def play_all(plans: Sequence[Plan], told_only: Plan | None = None) -> int:
     failed_part = f"{len(failed)} failed, " if failed else ""
     print(f"{failed_part}{len(plans) - len(failed)} passed in {time.monotonic() - began:.2f}s")
     return 1 if failed else 0
-
-
-def end_with_parent() -> None:
-    """A worker whose parent is killed ends, and its bed with it."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def told(outcome: Outcome, *, aloud: bool) -> None:
