@@ -58,7 +58,7 @@ _PLAIN: Final[Mapping[str, Callable[[UnitName, ContainerId], EngineFact]]] = {
     "destroy": ContainerDestroyed,
 }
 _BEYOND: Final[Mapping[str, Beyond]] = {one.value: one for one in Beyond}
-_TOLD: Final[Mapping[str, Health]] = {one.value: one for one in Health}
+_HEALTHS: Final[Mapping[str, Health]] = {one.value: one for one in Health}
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _LOADED = re.compile(r"^Loaded image(?: ID)?: (\S+)", re.MULTILINE)
 _EXITED = re.compile(r"^Exited \((-?[0-9]{1,10})\)")
@@ -154,7 +154,7 @@ def observed(row: Any, *, by_name: bool = False) -> Observed | None:
         created=state == "created",
         beyond=_BEYOND.get(state, Beyond.NOTHING),
         exit_code=int(exited[1]) if exited else 0,
-        health=_TOLD[health[1]] if health else Health.NONE,
+        health=_HEALTHS[health[1]] if health else Health.NONE,
     )
 
 
@@ -368,7 +368,7 @@ def _check_within(check: Any) -> Seconds:
 
 
 def _health(text: str) -> Health:
-    return _TOLD.get(text, Health.NONE)
+    return _HEALTHS.get(text, Health.NONE)
 
 
 def _age(stamp: object, now: float) -> Seconds:

@@ -110,7 +110,8 @@ def play_all(plans: Sequence[Plan], told_only: Plan | None = None) -> int:
 
 def told(outcome: Outcome, *, aloud: bool) -> None:
     plan = outcome.plan
-    verdict = "well" if outcome.well else f"{len(outcome.complaints)} complaints"
+    complaints = len(outcome.complaints)
+    verdict = f"{complaints} complaint{'s'[: complaints != 1]}" if complaints else "well"
     print(f"seed {plan.seed} ({plan.shape}, {plan.engine}): {verdict}, in {outcome.seconds:.0f} s", flush=True)
     if aloud:
         print("\n".join(["", *outcome.done, "", *outcome.complaints]), flush=True)

@@ -2,8 +2,6 @@
 
 import platform
 import re
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 from metrics import Metrics, catalog, page
 from supervisor.engine.access import BARRED
 from supervisor.engine.decode import ACTIONS
+from tests.counted import Counted
 from tests.pure.story import Story, needs, seen, spec
 from units import events as fact
 from units.events import Event
@@ -452,21 +451,7 @@ def test_an_event_costs_little() -> None:
     reaction = react(story.world, event, moment)
     entry = Entry(event, "c", Instant(story.now), 1)
     assert reaction.transitions
-    assert calls(lambda: watched.metrics.observe(entry, moment, reaction)) <= 45
-
-
-def calls(work: Callable[[], None]) -> int:
-    """How many functions of Python it calls, the second time."""
-    work()
-    count = 0
-
-    def note(_frame: object, event: str, _argument: object) -> None:
-        nonlocal count
-        count += event == "call"
-
-    sys.setprofile(note)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count
+    watched.metrics.observe(entry, moment, reaction)
+    with Counted() as counted:
+        watched.metrics.observe(entry, moment, reaction)
+    assert 0 < counted.calls <= 45

@@ -2,18 +2,16 @@
 
 import asyncio
 import random
-import sys
 import time
 from collections.abc import Callable, Coroutine
-from pathlib import Path
-from types import FrameType
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
 from hooks.notifier import Notifier
 from supervisor.engine.port import EngineMessage
 from supervisor.runtime.engine_watch import EngineWatch
+from tests.counted import Counted
 from tests.simulation.engine_model import FakeEngine, Faults, Program
 from tests.simulation.host import SimulatedHost, body
 from tests.simulation.running import SILENT
@@ -23,39 +21,10 @@ from units.spec import ContainerId, Kind, Policy, RestartPolicy, UnitName, UnitS
 from units.unit import Phase
 from units.world import World
 
-ROOT = Path(__file__).resolve().parents[2]
-OURS = tuple(f"{ROOT / package}/" for package in ("supervisor", "units", "metrics", "hooks"))
 FEW = 110
 """Calls of ours from a death to its order."""
 MOST = 12
 """Times as much for ten times as many."""
-
-
-class Counted:
-    """A context in which calls of our functions, and lines run in them, are counted."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.lines = 0
-        self._ours: dict[str, bool] = {}
-
-    def __enter__(self) -> Self:
-        sys.settrace(self._call)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        sys.settrace(None)
-
-    def _call(self, frame: FrameType, _event: str, _argument: object) -> Any:
-        file = frame.f_code.co_filename
-        if not self._ours.setdefault(file, file.startswith(OURS)):
-            return None
-        self.calls += 1
-        return self._line
-
-    def _line(self, _frame: FrameType, event: str, _argument: object) -> Any:
-        self.lines += event == "line"
-        return self._line
 
 
 def spec(name: UnitName) -> UnitSpec:
