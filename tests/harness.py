@@ -60,9 +60,9 @@ class ObedientEngine(FakeEngine):
         """The unit's containers are as they are at first."""
         self.behave(unit, self._usual)
 
-    def sicken_at_start(self, unit: str) -> None:
-        """The unit's containers end with exit code 1 as soon as they run."""
-        self.behave(unit, replace(self._usual, lifetime=lambda _: 0.0, exit_codes=(1,)))
+    def sicken_at_start(self, unit: str, after: float = 0.0) -> None:
+        """The unit's containers end with exit code 1 as soon as they run, or after so many seconds."""
+        self.behave(unit, replace(self._usual, lifetime=lambda _: after, exit_codes=(1,)))
 
     def ignore_term(self, unit: str) -> None:
         """The unit's containers go on running after SIGTERM."""

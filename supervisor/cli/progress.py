@@ -1,6 +1,6 @@
 """Shows progress while a command waits: one changing line on a terminal, otherwise one line for each change.
 
-Nothing is shown for what takes less than a second.
+Nothing is shown for what takes less than two seconds: a start that goes well takes one, to be seen to last.
 """
 
 import sys
@@ -16,7 +16,7 @@ from supervisor.views.text import Screen, clean, lasted
 if TYPE_CHECKING:
     from types import TracebackType
 
-QUIET = 1.0
+QUIET = 2.0
 """Seconds without anything shown."""
 TICK = 1.0
 """Seconds between two looks at the clock, for "pulling for 12 s"."""

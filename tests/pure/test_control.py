@@ -236,6 +236,18 @@ def test_a_unit_that_fails_ends_the_wait() -> None:
     play(scene, spec("job", kind=Kind.ONESHOT, policy=Policy.NO))
 
 
+def test_a_unit_that_falls_as_soon_as_it_is_up_has_not_started() -> None:
+    """It was ready for a moment, as it has no check; a program that reads its configuration first ends like that."""
+
+    async def scene(harness: Harness) -> None:
+        await ask(harness, "POST", "/v1/units/web/stop?wait=5")
+        harness.engine.sicken_at_start("web", after=0.3)
+        code, told = await ask(harness, "POST", "/v1/units/web/start?wait=60")
+        assert (code, told["accepted"], told["ok"]) == (200, True, False)
+
+    play(scene, spec("web"))
+
+
 def test_asking_for_what_is_so_already_succeeds() -> None:
     """A start of what runs, and a stop of what is stopped, are done at once."""
 

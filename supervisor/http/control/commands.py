@@ -22,6 +22,9 @@ from units.world import Answer, Entry, Reaction, World
 ANSWER = 10.0
 """Seconds within which the loop takes a fact; more means that it is stuck."""
 
+PROVES = 1.0
+"""Seconds for which a unit without a check must have run: before that nothing says that its program works."""
+
 ASKS = {"start": StartAsked, "stop": StopAsked, "restart": RestartAsked, "reset-failed": ResetAsked}
 DOWN = frozenset({Phase.INACTIVE, Phase.COMPLETED})
 
@@ -39,6 +42,8 @@ class Command:
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     vetoed: bool = False
     """A gate vetoed the requested stop."""
+    fell: asyncio.Event = field(default_factory=asyncio.Event)
+    """The unit was up since then, and is not any more."""
 
 
 class Commands:
@@ -66,12 +71,20 @@ class Commands:
                 ask.answer = answer
                 ask.answered.set()
         for moved in reaction.transitions:
+            if up(moved.before) and not up(moved.after):
+                self._note_fall(moved.after.name)
             if moved.on == "SignalFailed" and moved.after.phase.up:
                 self._note_veto(moved.after.name)
         for ask in self._asks.values():
             unit = reaction.world.units.get(ask.unit)
             if ask.answer is not None and unit is not None and settled(ask.verb, unit):
                 ask.settled.set()
+
+    def _note_fall(self, unit: UnitName) -> None:
+        """What a restart itself stops has not settled yet."""
+        for ask in self._asks.values():
+            if ask.unit == unit and ask.settled.is_set():
+                ask.fell.set()
 
     def _note_veto(self, unit: UnitName) -> None:
         """The stop was vetoed: end the wait for it."""
@@ -86,6 +99,7 @@ class Commands:
         for ask in self._asks.values():
             ask.answered.set()
             ask.settled.set()
+            ask.fell.set()
 
     @contextmanager
     def asked(self, request: BaseRequest, verb: str, unit: UnitName, fact: Callable[[int], Event]) -> Iterator[Command]:
@@ -113,6 +127,8 @@ class Commands:
                 raise Refusal(409, answer.text, f"see 'dockwarden why {unit.name}'")
             if wait and not settled(verb, now):
                 await reached(ask.settled, wait)
+                if ask.settled.is_set() and _is_unproved(self._world().units[unit.name]):
+                    await reached(ask.fell, PROVES)
             return self._outcome(ask, answer, waited=bool(wait))
 
     async def _answer(self, ask: Command) -> Answer:
@@ -126,6 +142,7 @@ class Commands:
         unit = self._world().units[ask.unit]
         is_settled = ask.vetoed or settled(ask.verb, unit)
         good = not ask.vetoed and succeeded(ask.verb, unit) if is_settled or waited else True
+        good = good and (not ask.fell.is_set() or self._closing)
         return in_json(
             {
                 "unit": row(self._status(), ask.unit),
@@ -143,6 +160,10 @@ def up(unit: Unit) -> bool:
     if unit.phase is Phase.READY:
         return True
     return unit.phase is Phase.RUNNING and unit.spec.kind in LASTING and unit.health is Health.NONE
+
+
+def _is_unproved(unit: Unit) -> bool:
+    return up(unit) and not unit.spec.checks and unit.health is Health.NONE and unit.spec.kind in LASTING
 
 
 def settled(verb: str, unit: Unit) -> bool:
