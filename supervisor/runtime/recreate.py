@@ -92,8 +92,7 @@ class Recreations:
         """Make a container of ours; what it replaces does not run. Raises EngineError; then that one is restored."""
         name, old = order.spec.container, order.replaces
         if old is None:
-            wanted = await self._engine.successor(Blueprint(name, order.spec.body, None, order.takers, order.volumes))
-            await made(await self._make(wanted, name))
+            await made(await self._first(order))
             return
         await self._refuse_taken(name, order)
         if order.prepared is None:
@@ -104,6 +103,20 @@ class Recreations:
             await self._replace(old, wanted, made, prepared=order.prepared, keep=order.keep)
         else:
             raise EngineError(Failure.CONFLICT, "the container that was made to replace it is gone")
+
+    async def _first(self, order: CreateContainer) -> ContainerId:
+        """There is none to replace: a new one, or the successor of one that was removed meanwhile."""
+        name, ready = order.spec.container, order.prepared
+        if ready is None or await self._engine.holder(ahead(name)) != ready:
+            wanted = await self._engine.successor(Blueprint(name, order.spec.body, None, order.takers, order.volumes))
+            return await self._make(wanted, name)
+        await self._refuse_taken(name, order)
+        try:
+            await self._engine.rename(ready, name)
+        except EngineError:
+            self._sweep(ahead(name))
+            raise
+        return ready
 
     async def _refuse_taken(self, name: str, order: CreateContainer) -> None:
         """Before anything is touched. Raises EngineError."""

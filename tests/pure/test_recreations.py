@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from supervisor.engine.port import Engine, EngineError
-from supervisor.runtime.recreate import Recreations
+from supervisor.runtime.recreate import LATE, Recreations
 from tests.simulation.engine_model import FakeEngine
 from tests.simulation.running import SILENT, Memory, directly
 from tests.simulation.virtual_loop import run
@@ -145,6 +145,34 @@ def test_a_successor_that_is_gone_is_told() -> None:
         with pytest.raises(EngineError, match="is gone"):
             await recreations(engine, Memory()).create(CreateContainer(WEB, SPEC, old, prepared=made), nothing)
         assert [one.name for one in engine.containers.values()] == ["web"]
+
+    run(main())
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_successor_takes_the_place_of_one_that_a_person_removed(refused: bool) -> None:
+    """Chaos, seed 450: a second one was made, and the first stayed for ever. Its volumes are those of the removed one."""
+
+    async def main() -> None:
+        engine = FakeEngine(random.Random(1), images={"image"})
+        old, volume = await first(engine, running=False)
+        ours = recreations(engine, Memory())
+        made = await ours.prepare(PrepareContainer(WEB, SPEC, old))
+        await engine.remove(old)
+        order = CreateContainer(WEB, SPEC, None, prepared=made)
+        if refused:
+            engine.lies.refuses = frozenset({"rename"})
+            with pytest.raises(EngineError):
+                await ours.create(order, nothing)
+            engine.lies.refuses = frozenset()
+            await ours.create(CreateContainer(WEB, SPEC, None), nothing)
+            await asyncio.sleep(LATE)
+        else:
+            await ours.create(order, nothing)
+        ours.close()
+        (left,) = engine.containers.values()
+        assert left.name == "web"
+        assert refused or (left.ident, left.own) == (made, volume)
 
     run(main())
 
