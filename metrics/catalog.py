@@ -63,6 +63,7 @@ OPERATIONS = (
     "stop",
     "restart",
     "connect",
+    "disconnect",
     "exec",
     "rename",
     "remove",

@@ -67,6 +67,11 @@ NEEDS: Final = (
         "further networks are not joined",
         "`NETWORKS=1 POST=1`",
     ),
+    Need(
+        *("disconnect", ("GET /networks/*", "POST /networks/*/disconnect"), "starts after the engine has lost a run"),
+        "an endpoint that it left stays, and its start fails",
+        "`NETWORKS=1 POST=1`",
+    ),
     Need("image", ("GET /images/*/json",), "re-creating, units of `boot`", "images are not looked at", "`IMAGES=1`"),
     Need(
         *("files", ("GET /containers/*/archive",), "a switch to a console whose container is to be made"),
@@ -81,17 +86,23 @@ NEEDS: Final = (
         "`CONTAINERS=1 EXEC=1 POST=1`",
     ),
 )
+JOINING: Final = frozenset({"create", "start", "restart"})
+"""Calls that join networks."""
+_OF_A_NETWORK: Final = re.compile("endpoint|network|address already in use")
 _BY_OPERATION: Final = {need.operation: need for need in NEEDS}
 
 
 def is_barred(status: int, said: str, operation: str) -> bool:
     """Whether an answer is not the engine's own.
 
-    An engine never asks who we are, and forbids only that a container joins a network of the engine's own.
+    An engine never asks who we are, and forbids only what cannot be had of a network: an address that somebody has, a
+    second endpoint of one name, what Swarm does not let a container join.
     """
     if status != 403:
         return status in {401, 405, 407}
-    return operation != "connect" or "administrative rules" in said or said.startswith("authorization denied")
+    if "administrative rules" in said or said.startswith("authorization denied"):
+        return True
+    return operation != "connect" and not (operation in JOINING and _OF_A_NETWORK.search(said.lower()))
 
 
 def plain(said: str) -> str:

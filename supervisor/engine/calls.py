@@ -17,7 +17,7 @@ from supervisor.engine.access import BARRED, is_barred
 from supervisor.engine.api_version import API
 from supervisor.engine.connect import Road, unreachable
 from supervisor.engine.http1 import Lines, WireError
-from supervisor.engine.port import BarredError, EngineError
+from supervisor.engine.port import BarredError, EngineError, StaleEndpointError
 from units.bounded import UNREADABLE, from_json, shortened
 from units.unit import Failure
 
@@ -168,7 +168,10 @@ class Calls:
         self._on_call(operation, BARRED if barred else failure.name.lower(), self._loop.time() - began)
         # It quotes commands and variables of the container.
         told = self._hide(f"{operation} {subject}".rstrip() + f": {shortened(text)}")
-        return BarredError(failure, told) if barred else EngineError(failure, told)
+        if barred:
+            return BarredError(failure, told)
+        stale = errors.stale_endpoint(text)
+        return EngineError(failure, told) if stale is None else StaleEndpointError(told, *stale)
 
     def _meaning(self, error: Exception, operation: str, subject: str, patience: float) -> tuple[Failure, str]:
         match error:

@@ -265,6 +265,15 @@ class DockerEngine:
             asked = json.dumps({"Container": container, "EndpointConfig": json.loads(endpoint)})
             await self._calls.post(f"networks/{quote(network, safe='')}/connect", data=asked)
 
+    async def disconnect(self, network: str, name: str) -> None:
+        where = quote(network, safe="")
+        async with self._calls.act("disconnect", f"{name} from {network}", LOOK):
+            for ident in decode_checks.endpoints(await self._calls.ask(f"networks/{where}"), name):
+                if decode_checks.runs(await self._calls.found(f"containers/{ident}/json")):
+                    raise EngineError(Failure.CONFLICT, f"{ident[:12]} runs, and has this endpoint")
+            asked = json.dumps({"Container": name, "Force": True})
+            await self._calls.post(f"networks/{where}/disconnect", data=asked)
+
     async def health_log(self, container: ContainerId) -> tuple[CheckLine, ...]:
         return decode_checks.health_log(await self._inspect(container))
 

@@ -24,6 +24,8 @@ _SENTENCES: Final = (
     ("namespace path: lstat /proc/", Failure.CONFLICT),
     ("is not running", Failure.NOT_RUNNING),
     ("invalid signal", Failure.OTHER),
+    ("address already in use", Failure.OTHER),  # A fixed address that another container has, which may go.
+    ("already exists in network", Failure.OTHER),
     ("bind source path does not exist", Failure.ABSENT),
     ("unable to find user", Failure.UNRECOVERABLE),
     ("cannot unmarshal", Failure.UNRECOVERABLE),
@@ -36,6 +38,7 @@ SPEECH = "client version "
 """How an engine begins to refuse the version of the API. That is the engine's matter and no unit's: another engine has
 taken its place, and the next connection asks which version it serves."""
 STARTS = ("start", "restart")
+_STALE_ENDPOINT: Final = re.compile(r"endpoint with name (\S+) already exists in network (\S+)")
 _BY_STATUS: Final = {
     304: Failure.CONFLICT,
     401: Failure.REFUSED,
@@ -75,6 +78,12 @@ def sentence(body: str) -> str:
     except ValueError:
         said = None
     return as_text(as_map(said).get("message")) or plain(body).strip()
+
+
+def stale_endpoint(message: str) -> tuple[str, str] | None:
+    """The network and the name of an endpoint that an ended run has left, which prevents a start."""
+    found = _STALE_ENDPOINT.search(message)
+    return None if found is None else (found[2], found[1])
 
 
 def failure(status: int, message: str, what: str, subject: str = "") -> Failure:

@@ -24,6 +24,15 @@ class BarredError(EngineError):
     """Somebody between us and the engine refused the call: asking again does not help."""
 
 
+class StaleEndpointError(EngineError):
+    """A start failed: in a network the engine still has an endpoint of this container's name, of a run that is over."""
+
+    def __init__(self, message: str, network: str, name: str) -> None:
+        super().__init__(Failure.OTHER, message)
+        self.network = network
+        self.name = name
+
+
 @dataclass(frozen=True, slots=True)
 class EngineMessage:
     """One message of the event stream, decoded."""
@@ -234,7 +243,8 @@ class Engine(EngineView, ContainerCommands, Protocol):
     def start(self, container: ContainerId) -> Coroutine[Any, Any, None]:
         """Sends the order within this call if possible; await the result to learn the outcome.
 
-        Raises CONFLICT when it runs already, NOT_FOUND, UNRECOVERABLE (no such command, bad mount).
+        Raises CONFLICT when it runs already, NOT_FOUND, UNRECOVERABLE (no such command, bad mount), and
+        StaleEndpointError.
         """
         ...
 
@@ -269,6 +279,13 @@ class Engine(EngineView, ContainerCommands, Protocol):
 
     async def connect(self, network: str, container: ContainerId, endpoint: str) -> None:
         """``endpoint``: its settings in that network, as JSON text."""
+        ...
+
+    async def disconnect(self, network: str, name: str) -> None:
+        """End an endpoint that is left in a network under a name that no container has.
+
+        Raises CONFLICT when it is that of a container that runs, NOT_FOUND.
+        """
         ...
 
     async def rename(self, container: ContainerId, name: str) -> None: ...

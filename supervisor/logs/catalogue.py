@@ -129,6 +129,11 @@ CATALOGUE: tuple[CatalogueGroup, ...] = (
                 "a container was re-created with all of its configuration, because of a stale reference",
             ),
             CatalogueLine(
+                "endpoint.freed",
+                "warning",
+                "the engine still had an endpoint of an ended run in `network`, which prevented the start of `name`",
+            ),
+            CatalogueLine(
                 "container.not-put-back",
                 "warning",
                 "a re-creation failed, and undoing it failed at this step: manual repair is needed",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from structlog.typing import FilteringBoundLogger
 
-from supervisor.engine.port import Engine, EngineError, SystemEngine, UserEngine
+from supervisor.engine.port import Engine, EngineError, StaleEndpointError, SystemEngine, UserEngine
 from supervisor.runtime.daemon_orders import DaemonOrder, clear_user_docker, order_system_docker, order_user_docker
 from supervisor.runtime.loop import Inbox
 from supervisor.runtime.recreate import Recreations
@@ -187,12 +187,25 @@ class Effects:
             try:
                 await call
             except EngineError as error:
-                self._report(order, error, cause)
+                failed = await self._in_spite_of(order, error)
+                if failed is not None:
+                    self._report(order, failed, cause)
             if not lane:
                 break
             order, cause = lane.popleft()
             call = self._call(order, cause)
         del self._lanes[order.unit]
+
+    async def _in_spite_of(self, order: LaneOrder, error: EngineError) -> EngineError | None:
+        """What remains of a failure: an endpoint of an ended run is no reason not to start."""
+        if not isinstance(error, StaleEndpointError) or not isinstance(order, StartContainer | RestartContainer):
+            return error
+        try:
+            await self._recreations.free(order.container, error)
+            await self._engine.start(order.container)
+        except EngineError as other:
+            return other
+        return None
 
     def _call(self, order: LaneOrder, cause: str) -> Coroutine[Any, Any, None]:
         point = GUARDED.get(type(order)) if self._gates is not None else None

@@ -13,7 +13,7 @@ from typing import Any
 from structlog.typing import FilteringBoundLogger
 
 from supervisor.engine.names import ahead, aside
-from supervisor.engine.port import Blueprint, Engine, EngineError, Replica
+from supervisor.engine.port import Blueprint, Engine, EngineError, Replica, StaleEndpointError
 from supervisor.state.file import StateError
 from supervisor.state.writer import Store
 from units.commands import CreateContainer, PrepareContainer
@@ -73,6 +73,31 @@ class Recreations:
         """Names that may yet appear, and until when they are looked for."""
         self._retry: asyncio.TimerHandle | None = None
         self._finishing: asyncio.Task[None] | None = None
+
+    async def start(self, container: ContainerId) -> None:
+        """Start it, also where an endpoint of an ended run is in its way. Raises EngineError."""
+        try:
+            await self._engine.start(container)
+        except StaleEndpointError as stale:
+            await self.free(container, stale)
+            await self._engine.start(container)
+
+    async def free(self, container: ContainerId, stale: StaleEndpointError) -> None:
+        """End such an endpoint, which the engine does only while no container has its name. Raises EngineError."""
+        name = stale.name
+        if name in self._active or await self._engine.holder(name) != container:
+            raise stale
+        self._active.add(name)
+        try:
+            await self._note(name, {"old": container, "running": False})
+            try:
+                await self._engine.rename(container, aside(container, name))
+                await self._engine.disconnect(stale.network, name)
+            finally:
+                await self._tell(name, await self._again(lambda: self._engine.rename(container, name)))
+        finally:
+            self._active.discard(name)
+        self._log.warning("endpoint.freed", container=container[:12], name=name, network=stale.network)
 
     async def recreate(
         self, container: ContainerId, joins: Mapping[ContainerId, ContainerId], grace: Seconds | None, made: Made
@@ -147,7 +172,7 @@ class Recreations:
                 await self._swap(old, new, name)
                 await made(new)
                 if starts:
-                    await self._engine.start(new)
+                    await self.start(new)
             except EngineError:
                 await self._tell(name, await self._again(lambda: self._undo(old, wanted, foreign=starts)))
                 raise
@@ -226,7 +251,7 @@ class Recreations:
         if holder != old:
             await self._engine.rename(old, name)
         if running and not (await self._engine.look(old)).running:
-            await self._engine.start(old)
+            await self.start(old)
 
     async def _discard(self, name: str) -> None:
         """Remove a successor that came to nothing."""
@@ -332,7 +357,7 @@ class Recreations:
         if new is None and (new := await self._engine.holder(ahead(name))) is not None:
             await self._engine.rename(new, name)
         if new is not None and running and not (await self._engine.look(new)).running:
-            await self._engine.start(new)
+            await self.start(new)
 
     async def _note(self, name: str, record: dict[str, Any] | None) -> None:
         """Write the record. A full disk must not prevent a replacement; then only a kill -9 needs the operator."""

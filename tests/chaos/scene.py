@@ -119,11 +119,14 @@ class Scene:
         return SCRIPT.replace("NAME", unit)
 
     def starts(self, unit: str) -> int:
-        """How often its program really began."""
+        """How often its program really began, as it wrote down; killed before that, it is only told by the engine."""
+        told = (json.loads(line) for line in self.engine_events())
+        started = [one["Actor"]["Attributes"]["name"] for one in told if one.get("status") == "start"]
+        of_unit = started.count(unit)
         try:
-            return len((self.marks / unit).read_text().splitlines())
+            return max(of_unit, len((self.marks / unit).read_text().splitlines()))
         except FileNotFoundError:
-            return 0
+            return of_unit
 
     def runs(self) -> dict[str, list[Process]]:
         """The main processes of each unit that live now: it should be one."""
@@ -172,11 +175,14 @@ class Scene:
 
     def engine_tells(self) -> list[str]:
         """The last events of the engine, and what it logs to a file."""
-        events = list[str]()
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            events = self.person().raw("GET", f"/events?since=1&until={int(time.time())}")[1].decode().splitlines()
         logs = [log.read_text().splitlines() for log in self.bed.dir.glob("*.log")]
-        return [*events, *itertools.chain(*logs)]
+        return [*self.engine_events(), *itertools.chain(*logs)]
+
+    def engine_events(self) -> list[str]:
+        """As JSON, the last 256 since it was started; none while it does not answer."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return self.person().raw("GET", f"/events?since=1&until={int(time.time())}")[1].decode().splitlines()
+        return []
 
     def reload(self) -> None:
         """Change the configuration, and let the supervisor read it again."""

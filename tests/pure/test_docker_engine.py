@@ -13,9 +13,10 @@ import pytest
 
 from supervisor.engine import calls, docker
 from supervisor.engine.docker import DockerEngine
-from supervisor.engine.port import EngineError, EngineInfo, EngineMessage
+from supervisor.engine.port import EngineError, EngineInfo, EngineMessage, StaleEndpointError
 from supervisor.runtime.engine_watch import EngineTooOldError, only_too_old, refuse_old
 from units.events import ContainerStarted, Observed
+from units.quantities import Seconds
 from units.spec import ContainerId, UnitName
 from units.unit import Failure
 
@@ -287,6 +288,43 @@ def test_an_odd_answer_is_the_engine_s_failure_or_nothing(tmp_path: Path, odd: b
     run(tmp_path, {"/events": answer(500, odd), "/": answer(200, odd)}, main)
     version = answer(200, b'{"ApiVersion": "%s"}' % odd[:5000])
     run(tmp_path, {"/events": answer(500, odd), "/version": version, "/": answer(200, odd)}, main)
+
+
+IN_THE_WAY = "endpoint with name console already exists in network host"
+
+
+@pytest.mark.parametrize("verb", ["start", "restart"])
+def test_an_endpoint_of_an_ended_run_is_told_as_such(tmp_path: Path, verb: str) -> None:
+    """The engine answers 403, as a proxy does that lets nothing through (26.1, chaos seed 443)."""
+
+    async def main(engine: DockerEngine, _peer: Peer) -> None:
+        with pytest.raises(StaleEndpointError) as caught:
+            await (engine.start(ContainerId(ID)) if verb == "start" else engine.restart(ContainerId(ID), Seconds(1)))
+        assert (caught.value.network, caught.value.name, caught.value.failure) == ("host", "console", Failure.OTHER)
+
+    assert run(tmp_path, {f"/{verb}": answer(403, {"message": IN_THE_WAY})}, main) == [(verb, "other")]
+
+
+@pytest.mark.parametrize("running", [True, False, None])
+def test_only_an_endpoint_that_nobody_runs_with_is_ended(tmp_path: Path, running: bool | None) -> None:
+    async def main(engine: DockerEngine, peer: Peer) -> None:
+        if running:
+            assert (await refusal(engine.disconnect("host", "console")))[0] is Failure.CONFLICT
+        else:
+            await engine.disconnect("host", "console")
+        assert any(one.endswith("/networks/host/disconnect") for one in peer.requests) is not running
+
+    run(
+        tmp_path,
+        {
+            "/disconnect": answer(200, b""),
+            "/networks/host": answer(200, {"Containers": {ID: {"Name": "console"}, "ep-1": {"Name": "console"}}}),
+            "/json": answer(404, {"message": "gone"})
+            if running is None
+            else answer(200, {"State": {"Running": running}}),
+        },
+        main,
+    )
 
 
 def test_that_an_engine_is_too_old_is_told_alone() -> None:

@@ -1,6 +1,7 @@
 """A replacement that is cut off after any call is completed by the next supervisor, and nothing is lost."""
 
 import asyncio
+import contextlib
 import json
 import random
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.engine.port import Engine, EngineError
+from supervisor.engine.port import Engine, EngineError, StaleEndpointError
 from supervisor.runtime.recreate import LATE, Recreations
 from tests.simulation.engine_model import FakeEngine
 from tests.simulation.running import SILENT, Memory, directly
@@ -21,7 +22,7 @@ from units.unit import Failure
 WEB = UnitName("web")
 BODY = json.dumps({"Image": "image", "Labels": {"dockwarden.unit": "web"}, "HostConfig": {}})
 SPEC = UnitSpec(WEB, Kind.SERVICE, "image", BODY, "h2")
-CHANGES = ("create", "rename", "stop", "start", "remove")
+CHANGES = ("create", "rename", "stop", "start", "remove", "disconnect")
 STEPS = 6
 
 
@@ -120,6 +121,43 @@ def test_a_container_of_ours(done: bool, prepared: bool) -> None:
         run(main(calls))
 
 
+@pytest.mark.parametrize("done", [True, False])
+def test_an_endpoint_of_an_ended_run_is_freed(done: bool) -> None:
+    """Cut off after any call, the container has its name again, and the next start goes well."""
+
+    async def main(calls: int) -> None:
+        engine, store = FakeEngine(random.Random(calls), images={"image"}), Memory()
+        old, _ = await first(engine, running=False)
+        engine.endpoints.add("web")
+        cut = recreations(CutOff(engine, calls, done=done), store)
+        with contextlib.suppress(asyncio.CancelledError):
+            await cut.start(old)
+        cut.close()
+        after = recreations(engine, store)
+        await after.finish()
+        if not engine.containers[old].running:
+            await after.start(old)
+        after.close()
+        assert [(one.name, one.running) for one in engine.containers.values()] == [("web", True)]
+        assert not (store.state or {}).get("recreations")
+
+    for calls in range(STEPS):
+        run(main(calls))
+
+
+def test_an_endpoint_that_somebody_else_has_taken_stays() -> None:
+    async def main() -> None:
+        engine = FakeEngine(random.Random(1), images={"image"})
+        old, _ = await first(engine, running=False)
+        stale = StaleEndpointError("endpoint with name vpn already exists in network host", "host", "vpn")
+        engine.person_run("vpn")
+        with pytest.raises(StaleEndpointError):
+            await recreations(engine, Memory()).free(old, stale)
+        assert not [call for call in engine.calls if call[1] in CHANGES[1:]]
+
+    run(main())
+
+
 def test_a_name_that_is_anothers_is_refused_before_anything_is_touched() -> None:
     async def main() -> None:
         engine = FakeEngine(random.Random(1), images={"image"})
@@ -151,7 +189,7 @@ def test_a_successor_that_is_gone_is_told() -> None:
 
 @pytest.mark.parametrize("refused", [True, False])
 def test_a_successor_takes_the_place_of_one_that_a_person_removed(refused: bool) -> None:
-    """Chaos, seed 450: a second one was made, and the first stayed for ever. Its volumes are those of the removed one."""
+    """Chaos, seed 450: a second one was made, and the first stayed for ever. It has the volumes of the removed one."""
 
     async def main() -> None:
         engine = FakeEngine(random.Random(1), images={"image"})

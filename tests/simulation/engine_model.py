@@ -41,6 +41,7 @@ from supervisor.engine.port import (
     HandOver,
     OutputLine,
     Replica,
+    StaleEndpointError,
     nothing,
 )
 from supervisor.engine.processes import Processes
@@ -100,6 +101,7 @@ HEARD = 5.0
 """Seconds until everybody knows of a pause."""
 UNUSUAL = 0.1
 """Of its stops 26.1 tells the death first, as it was seen to do under load."""
+LEAVES_ENDPOINT = 0.3
 NO_PROCESS = 2**22 + 1
 """A pid that no Linux gives."""
 
@@ -293,6 +295,8 @@ class FakeEngine:
         """The volume in which a unit's files are, for each one that has run and has not been removed by a person."""
         self._removed: set[str] = set()
         """Units of which a person has removed a container."""
+        self.endpoints: set[str] = set()
+        """Names under which a network still has an endpoint of a run that is over."""
         self.stopped: set[str] = set()
         """The names of those that a person has stopped or restarted through the engine."""
         self._thaw: asyncio.Future[None] | None = None
@@ -545,6 +549,16 @@ class FakeEngine:
 
         await self._call("rename", f"{container} {name}", effect)
 
+    async def disconnect(self, network: str, name: str) -> None:
+        def effect() -> None:
+            if self.named(name) is not None:
+                raise EngineError(Failure.CONFLICT, f"{name} is a container's name")
+            if name not in self.endpoints:
+                raise EngineError(Failure.NOT_FOUND, f"endpoint {name} not found")
+            self.endpoints.discard(name)
+
+        await self._call("disconnect", f"{network} {name}", effect)
+
     async def remove(self, container: ContainerId) -> None:
         await self._call("remove", container, lambda: self._remove(self._get(container)))
 
@@ -713,6 +727,7 @@ class FakeEngine:
             return
         self.up = True
         self._ring.clear()
+        self.endpoints.clear()
         for each in tuple(self.containers.values()):
             each.unlisted = each.unlisted or self.lies.full
             if each.lost_at is not None:  # A new engine looks for the processes itself.
@@ -921,6 +936,9 @@ class FakeEngine:
                 raise EngineError(Failure.STALE, f"start of {container.name}: No such container: {joined}")
             if not self.containers[joined].running:
                 raise EngineError(Failure.CONFLICT, f"start of {container.name}: {joined} is not running")
+        if container.name in self.endpoints and Via.NET not in dict(container.joins):
+            said = f"endpoint with name {container.name} already exists in network host"
+            raise StaleEndpointError(f"start of {container.name}: {said}", "host", container.name)
         if (refusal := self._refusal(container)) is not None:
             if not container.runs:  # One that has run keeps the state of its last run.
                 container.exit_code = 127
@@ -1004,8 +1022,14 @@ class FakeEngine:
     def _find(self, container: Container) -> None:
         """The engine finds out that it has ended."""
         if container.lost_at is not None:
+            self._leave_endpoint(container)
             container.lost_at = None
             self._tell_end(container, 137)
+
+    def _leave_endpoint(self, container: Container) -> None:
+        """26.1 does not always clear away what a run had of a network, once it has lost that run."""
+        if container.lost_at is not None and self.chance.random() < LEAVES_ENDPOINT:
+            self.endpoints.add(container.name)
 
     def _stop(self, name: str, how: Literal["stop", "restart"]) -> None:
         found = self.named(name)
@@ -1083,6 +1107,7 @@ class FakeEngine:
         self._emit("die", container, exitCode=str(exit_code))
 
     def _remove(self, container: Container) -> None:
+        self._leave_endpoint(container)
         if container.running:
             self._emit("kill", container, signal="9")
             self._die(container, 137)
