@@ -85,7 +85,8 @@ class UserScene(EmbeddedScene):
         living = {name: len(found) for name, found in self.living(USERS).items()}
         for name, policy in USERS.items():
             if policy != "no" and (states.get(name), living[name]) != ("running", 1):
-                yield f"{name} ({policy}) is {states.get(name)}, and {living[name]} of it run"
+                state = self.user().get(f"/containers/{name}/json")[1].get("State")
+                yield f"{name} ({policy}) is {states.get(name)}, and {living[name]} of it run: {state}"
             elif living[name] != (states.get(name) == "running"):
                 yield f"{name} is {states.get(name)} for user Docker, and {living[name]} of it run"
         if "well" not in self._served():
