@@ -70,12 +70,12 @@ class Processes:
         self._is_of = is_of
         self._pids: dict[ContainerId, int] = {}
         self._missing: dict[ContainerId, Missing] = {}
-        self._shared = False
-        """A process was found that is a container's: the engine's pids are this machine's."""
+        self._shared: bool | None = None
+        """Whether the engine's pids are this machine's; ``None``: no process of a container was looked at so far."""
 
     def forget(self) -> None:
         """Another engine may answer now."""
-        self._pids, self._missing, self._shared = {}, {}, False
+        self._pids, self._missing, self._shared = {}, {}, None
 
     def keep(self, present: Collection[ContainerId]) -> None:
         """Forget those that are gone."""
@@ -83,22 +83,33 @@ class Processes:
         self._missing = {container: one for container, one in self._missing.items() if container in present}
 
     def doubtful(self, listed: Iterable[Observed]) -> tuple[Observed, ...]:
-        """The running ones whose process is not known to live: their inspect names it."""
-        return tuple(one for one in listed if one.running and self._is_doubtful(one.container))
+        """The running ones whose process is not known to live: their inspect names it.
+
+        One is enough as long as nobody knows whether pids mean something here.
+        """
+        found = tuple(one for one in listed if one.running and self._is_doubtful(one.container))
+        return found[:1] if self._shared is None else found
 
     def _is_doubtful(self, container: ContainerId) -> bool:
-        if not self._shared:
+        if self._shared is False:
             return False
         pid = self._pids.get(container)
+        if self._shared is None:
+            return pid is None
         return pid is None or not self._lives(pid)
 
     def checked(self, seen: Observed) -> Observed:
         """The same container; ``lifeless`` if its process has been gone for too long."""
-        if seen.hint or not seen.running or not seen.pid:
+        if seen.hint or not seen.running:
+            return seen
+        if not seen.pid:
+            self._shared = self._shared or False  # This engine tells no pids.
             return seen
         self._pids[seen.container] = seen.pid
-        self._shared = self._shared or self._is_of(seen.pid, seen.container)
-        if not self._shared or self._lives(seen.pid):
+        alive = self._lives(seen.pid)
+        if not self._shared:  # A process that is gone says nothing of the others.
+            self._shared = self._is_of(seen.pid, seen.container) or (False if alive else self._shared)
+        if not self._shared or alive:
             self._missing.pop(seen.container, None)
             return seen
         missing = self._missing.get(seen.container)

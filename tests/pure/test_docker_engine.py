@@ -114,11 +114,12 @@ def test_the_version_is_asked_for_without_a_version(tmp_path: Path) -> None:
 def test_a_container_that_goes_while_a_snapshot_is_taken_is_left_out(tmp_path: Path) -> None:
     async def main(engine: DockerEngine, _peer: Peer) -> None:
         assert await engine.snapshot(thorough=True) == ()
-        expected = Observed(UnitName("console"), ContainerId(ID), "console", running=True, created=False, hint=True)
+        expected = Observed(UnitName("console"), ContainerId(ID), "console", running=False, created=False, hint=True)
         assert await engine.snapshot(thorough=False) == (expected,)
 
     gone = answer(404, {"message": f"No such container: {ID}"})
-    calls = run(tmp_path, {"/v1.41/containers/json": answer(200, [ROW]), "/json": gone}, main)
+    row = {**ROW, "State": "exited", "Status": "Exited (0) 1 second ago"}
+    calls = run(tmp_path, {"/v1.41/containers/json": answer(200, [row]), "/json": gone}, main)
     assert calls == [("list", "ok"), ("inspect", "not_found"), ("list", "ok")]
 
 

@@ -105,6 +105,7 @@ def test_three_hundred_unchanged_units_are_one_call(tmp_path: Path) -> None:
 
     async def main(engine: DockerEngine) -> None:
         units = {one.unit: unit(one.unit, one.container) for one in await engine.snapshot(thorough=False)}
+        await engine.snapshot(thorough=False)
         fake.requests.clear()
         await engine.snapshot(thorough=False, doubtful=lambda listed: doubtful(units, listed))
         assert len(fake.requests) == 1

@@ -117,7 +117,7 @@ def test_another_engine_is_known_anew(machine: Machine) -> None:
 def test_a_list_is_enough_while_all_live(machine: Machine) -> None:
     """Whoever is not known, or is gone, is asked for; nobody else, and nobody where pids say nothing."""
     web, db = seen(WEB, 7, hint=True), seen(DB, 8, hint=True)
-    assert machine.asks(web, db) == []
+    assert machine.asks(web, db) == [WEB], "one tells whether pids mean something here"
     machine.running |= {7: WEB, 8: DB}
     machine.lifeless(WEB, 7)
     assert machine.asks(web, db) == [DB]

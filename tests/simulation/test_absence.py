@@ -13,6 +13,7 @@ from supervisor.http.pages.endpoints import unready
 from supervisor.runtime.sd_notify import in_short
 from supervisor.views.status import unit_row
 from tests.pure.story import spec
+from tests.simulation import engine_model
 from tests.simulation.engine_model import FakeEngine, Faults, Order, Program
 from tests.simulation.host import SimulatedHost, body
 from tests.simulation.running import Memory
@@ -22,6 +23,7 @@ from units.spec import UnitName, UnitSpec
 from units.unit import Phase, StoppedBy
 
 WEB, DB = UnitName("web"), UnitName("db")
+REPAIR = ["rename", "disconnect", "rename"]
 
 
 def unit(name: str, *, checked: bool) -> UnitSpec:
@@ -173,6 +175,23 @@ def test_a_death_while_all_are_looked_at_is_not_lost(delay: float) -> None:
         host.engine.lies.stuck.clear()
         await asyncio.sleep(100)
         assert host.engine.live("web")
+        await host.kill9()
+
+    run(story())
+
+
+def test_what_a_lost_run_has_left_in_a_network_keeps_no_unit_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both engines keep its endpoint, and refuse each later start of that name until they are restarted themselves."""
+    monkeypatch.setattr(engine_model, "LEAVES_ENDPOINT", 1)
+
+    async def story() -> None:
+        host = await host_with(checked=False)
+        host.engine.lose("web")
+        assert await host.until(lambda world: world.units[WEB].restarts == 1, 200)
+        web = host.engine.named("web")
+        assert web is not None
+        assert web.running
+        assert [call for _, call, _ in host.engine.calls if call in {"rename", "disconnect"}] == REPAIR
         await host.kill9()
 
     run(story())
