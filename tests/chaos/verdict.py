@@ -215,7 +215,7 @@ def _leaks(scene: Scene, before: Footprint) -> Iterator[str]:
 def _runs(scene: Scene, container: str) -> bool:
     """By its inspect: an engine whose disk was full lists it wrongly for ever."""
     code, found = scene.person().get(f"/containers/{container}/json")
-    return code == 200 and bool(found["State"]["Running"])
+    return code == 200 and _is_up(found)
 
 
 def _is_there(scene: Scene, container: str) -> bool:
