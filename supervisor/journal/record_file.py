@@ -36,7 +36,7 @@ LONG = 1024
 """Bytes of a long line: before the file could pass its bound it is rewritten."""
 PAUSE = 0.25
 """Seconds from a record to its line, so that a storm is one write."""
-RETRY = 10.0
+RETRY = 1.0
 """Seconds to the next attempt after one that failed."""
 CHECKED = 9
 """Characters of a checksum and the space after it."""
@@ -156,11 +156,14 @@ class RecordFile:
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
         self._failing = False
+        self._closed = False
 
     def observe(self, _entry: Entry, _moment: Moment, _reaction: Reaction) -> None:
         if self._timer is None and self._journal.last > self._written:
-            pause = RETRY if self._failing else PAUSE
-            self._timer = asyncio.get_running_loop().call_later(pause, self._begin)
+            self._in(RETRY if self._failing else PAUSE)
+
+    def _in(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._begin)
 
     def _begin(self) -> None:
         self._timer = None
@@ -169,6 +172,7 @@ class RecordFile:
 
     async def close(self) -> None:
         """Write what is left."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         if self._writing is not None:
@@ -190,6 +194,8 @@ class RecordFile:
             if not self._failing:
                 self._log.warning("records.not-written", path=str(self._path), error=str(error))
             self._failing = True
+            if self._timer is None and not self._closed:
+                self._in(RETRY)  # What was the last thing to happen is written, too.
             return
         if self._failing:
             self._log.info("records.written-again", path=str(self._path))

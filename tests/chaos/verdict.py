@@ -32,6 +32,7 @@ CONFUSES = frozenset({Kind.KILL_CONTAINERD, Kind.FREEZE_CONTAINERD})
 the present task, says ``die``, and then ``start`` of a run that never ended (seeds 201 and 204)."""
 CUTS = CONFUSES | {Kind.KILL_ENGINE}
 """Each may cut off a start or an end in the middle, whose shim then stays: the engine's own leak (seeds 449, 458)."""
+UNWRITTEN = frozenset({Kind.STATE_FULL, Kind.STATE_READ_ONLY})
 NAMED = {Kind.KILL: "SIGKILL", Kind.STOP: "docker stop"}
 """What ``why`` says of a unit that met this last."""
 
@@ -233,7 +234,10 @@ def _mounts(scene: Scene) -> int:
 
 
 def _explanations(scene: Scene, ledger: Ledger) -> Iterator[str]:
-    """``why`` names what was done last."""
+    """``why`` names what was done last, but for what could not be written when its supervisor was killed."""
+    happened = {one.kind for one in scene.plan.injections}
+    if happened & UNWRITTEN and Kind.KILL_SUPERVISOR in happened:
+        return
     for unit, account in ledger.accounts.items():
         word = NAMED.get(account.done[-1][1]) if account.done and ledger.exact(unit) else None
         if word is not None:

@@ -18,7 +18,8 @@ from structlog.testing import capture_logs
 from supervisor.journal import record_file
 from supervisor.journal.journal import Journal
 from supervisor.journal.record import Record
-from supervisor.journal.record_file import BOUND, EACH, RecordFile, decode, encode, load, select
+from supervisor.journal.record_file import BOUND, EACH, PAUSE, RETRY, RecordFile, decode, encode, load, select
+from tests.simulation.virtual_loop import run
 
 LOG = structlog.get_logger()
 
@@ -168,6 +169,29 @@ def test_a_full_disk_is_told_once_and_all_is_written_when_it_has_room(
         write(file)
     assert [line["event"] for line in lines] == ["records.written-again"]
     assert load(path, LOG) == tuple(made.records())
+
+
+def test_the_last_record_before_a_silence_is_written_once_there_is_room(tmp_path: Path) -> None:
+    """Nothing has to happen for that: on a quiet host it would be lost with the next kill."""
+    path, made, full = tmp_path / "records", journal("web"), [True]
+
+    async def in_thread(work: Callable[..., int], *arguments: Any) -> int:
+        if full[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return work(*arguments)
+
+    async def story() -> None:
+        file = RecordFile(path, made, LOG, in_thread=in_thread)
+        nothing: Any = None
+        file.observe(nothing, nothing, nothing)
+        await asyncio.sleep(PAUSE + 2 * RETRY)
+        full[0] = False
+        await asyncio.sleep(2 * RETRY)
+        assert load(path, LOG) == tuple(made.records())
+        await file.close()
+
+    with capture_logs():
+        run(story())
 
 
 def test_a_file_that_somebody_else_changed_is_written_anew(tmp_path: Path) -> None:
