@@ -20,11 +20,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seed", type=int, help="replay the one history that this seed makes")
     group.addoption("--histories", type=int, default=500, help="how many histories to simulate")
     group.addoption("--every-engine", action="store_true", help="run each test on each engine")
+    group.addoption("--long", action="store_true", help="run what the usual stages leave out, and nothing else")
     group.addoption("--rootless", action="store_true", help="the contract of the engine port on a rootless engine")
     group.addoption("--engine-version", action="append", help="an engine to test against, such as 26.1 (repeatable)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: only `nox -s long` and `nox -s everywhere` run it")
     config.addinivalue_line("markers", "every_engine: engines were seen to differ in it; run on each, always")
 
 
@@ -36,11 +38,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave each test one engine, drawn by its name; ``--every-engine`` runs what is left out here."""
+    """Leave each test one engine, drawn by its name, and the long ones out; ``--every-engine`` runs all."""
     if config.getoption("--every-engine") or config.getoption("--engine-version"):
         return
     versions = {item.nodeid: version for item in items if (version := _free_engine(item)) is not None}
     left_out = versions.keys() - engines.drawn(versions)
+    if not any("::" in named for named in config.args):  # Who names a test means it.
+        long = {item.nodeid for item in items if item.get_closest_marker("long") is not None}
+        left_out |= {item.nodeid for item in items} - long if config.getoption("--long") else long
     if left_out:
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left_out])
         items[:] = [item for item in items if item.nodeid not in left_out]

@@ -67,6 +67,13 @@ def boot(session: nox.Session) -> None:
 
 
 @nox.session
+def long(session: nox.Session) -> None:
+    """Run what takes the engine and boot stages too long (as root; not among the usual stages)."""
+    hosts = ("-n", "2", "--dist", "loadscope", "--durations=10")
+    session.run("pytest", "tests/engine", "tests/boot", "--long", *hosts, *PLAIN, *session.posargs)
+
+
+@nox.session
 def chaos(session: nox.Session) -> None:
     """Let bad luck have whole hosts (as root): fixed seeds, which must pass, and the one of the day, which is told."""
     session.run("python", "-m", "tests.chaos", *(session.posargs or ["--short"]))

@@ -58,6 +58,7 @@ def test_the_demo_story(bed: Bed, engine_version: str, skipped: str) -> None:
             act(host)
 
 
+@pytest.mark.long
 def test_the_demo_story_of_the_user(bed: Bed) -> None:
     """Consoles, storage context and engine switched live, a FUSE file system served, seen by the real client."""
     host = with_user(demo_host(bed, "20.10" if "20.10" in engines.default_versions() else engines.system_version()))
@@ -68,6 +69,7 @@ def test_the_demo_story_of_the_user(bed: Bed) -> None:
     assert host.end() == 0
 
 
+@pytest.mark.long
 @pytest.mark.every_engine
 def test_an_oom_kill_is_told_apart(bed: Bed, engine_version: str) -> None:
     """The reason names the kernel and the memory, and the metric's label is oom."""
@@ -115,6 +117,7 @@ def test_a_shutdown_keeps_the_order(bed: Bed, engine_version: str, sign: signal.
     assert "Error shutting down http server" not in said, "26.1 waited 5 s for our event stream"
 
 
+@pytest.mark.long
 def test_a_unit_that_died_while_nobody_looked_is_restarted(bed: Bed, engine_version: str) -> None:
     """A container killed while the supervisor was dead is started by the next one, and counted."""
     host = demo_host(bed, engine_version)
@@ -145,6 +148,7 @@ def test_a_person_s_stop_outlives_the_supervisor(bed: Bed) -> None:
     assert host.end() == 0
 
 
+@pytest.mark.long
 def test_a_shared_network_is_that_of_the_unit_s_container(bed: Bed, engine_version: str) -> None:
     """`net: container:UNIT` waits for the unit, names its container, and an adoption touches neither."""
     host = demo_host(bed, engine_version, extra=MORE)
@@ -199,6 +203,7 @@ def test_an_attached_engine_is_never_stopped(bed: Bed, engine_version: str) -> N
     engine.terminate()
 
 
+@pytest.mark.long
 def test_a_graceful_restart_of_an_attached_engine_takes_no_unit(bed: Bed, engine_version: str) -> None:
     """The engine ends and comes back with live-restore: same processes, and the supervisor says what it saw."""
     engine = bed.engine(engine_version).start()
@@ -257,6 +262,7 @@ def test_a_second_signal_hurries(bed: Bed) -> None:
     assert host.processes() == []
 
 
+@pytest.mark.long
 def test_a_third_signal_leaves_at_once(bed: Bed) -> None:
     """Exit code 1; what still ran runs on, and the next boot finds it."""
     host = demo_host(bed, extra=STUBBORN)
@@ -272,6 +278,7 @@ def test_a_third_signal_leaves_at_once(bed: Bed) -> None:
     assert host.end() == 0
 
 
+@pytest.mark.long
 def test_the_supervisor_goes_on_with_a_full_state_dir(bed: Bed) -> None:
     """A disk that fills up later is a line in the log and a metric; units are supervised as before."""
     host = demo_host(bed)
@@ -299,6 +306,7 @@ SIDECAR = """
 """
 
 
+@pytest.mark.long
 def test_who_joins_an_ephemeral_unit_follows_it_at_the_next_boot(bed: Bed, engine_version: str) -> None:
     """The console is a new container at each boot; what shares its network is made anew with it, not stranded."""
     host = demo_host(bed, engine_version, extra=SIDECAR)

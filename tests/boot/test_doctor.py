@@ -74,6 +74,7 @@ def test_a_dead_engine_is_named(host: WatchedHost) -> None:
     assert time.monotonic() - began < BOUND
 
 
+@pytest.mark.long
 def test_a_frozen_engine_is_named(host: WatchedHost) -> None:
     """It takes the connection and never answers: the doctor does."""
     process = host.engine.process

@@ -177,6 +177,7 @@ def test_a_hook_is_told_and_can_be_switched_off(host: Host) -> None:
     assert "site.py:contribute: go on, with COLOUR, ZONE, /etc:/shown:ro" in said
 
 
+@pytest.mark.long
 def test_hostile_hooks_leave_supervision_untouched(host: Host) -> None:
     """Ten deaths among hooks that sleep, block, raise, exit, flood and re-enter: each is mended, in time."""
     host.wait_up("web")

@@ -92,6 +92,7 @@ class Follower:
         self.process.stdout.close()
 
 
+@pytest.mark.long
 def test_nothing_is_lost_and_nothing_comes_twice(bed: Bed) -> None:
     """Over a restart, a new container, a restart of the engine, and a new supervisor after a kill -9."""
     engine = bed.engine(engines.system_version()).start()

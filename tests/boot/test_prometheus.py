@@ -76,6 +76,7 @@ def test_its_rules_are_well(prometheus: Prometheus) -> None:
     assert {rule["name"]: rule["health"] for rule in rules} == dict.fromkeys(wanted, "ok")
 
 
+@pytest.mark.long
 def test_a_crash_loop_wakes_somebody(host: Host, prometheus: Prometheus) -> None:
     """Nothing is wrong; then the alert is pending, then it fires, with words and a way on; then it is over.
 

@@ -9,6 +9,7 @@ from tests.bed.bed import Bed
 from tests.bed.http import Docker
 from tests.bed.leftovers import traces
 from tests.boot.host import Host, system_docker
+from tests.long import long_but
 
 CONFIG = """#cloud-config
 rancher:
@@ -78,7 +79,9 @@ def recreate(docker: Docker) -> None:
     docker.delete("/containers/vpn?force=1")
 
 
-@pytest.mark.parametrize("cause", [crash, restart, recreate], ids=lambda cause: str(cause.__name__))
+@pytest.mark.parametrize(
+    "cause", long_but(crash, values=[crash, restart, recreate]), ids=lambda cause: str(cause.__name__)
+)
 def test_who_lives_in_another_one_s_network_joins_it_again(host: Host, cause: object) -> None:
     """After a crash, a person's restart, and a new container: once, and it really gets through."""
     assert reaches(host)

@@ -80,6 +80,7 @@ def services() -> str:
 """
 
 
+@pytest.mark.long
 def test_no_canary_gets_out(bed: Bed) -> None:
     """Looked for in all that a running host tells anybody, and in what the command line says of a wrong file."""
     engine = bed.engine(engines.system_version()).start()

@@ -16,6 +16,7 @@ from tests.bed.inside import BedError
 from tests.bed.leftovers import traces
 from tests.boot.consoles import console_host, user_docker, user_socket
 from tests.boot.host import Host, Units
+from tests.long import long_but
 from units.switch.record import SwitchStep
 
 VERSION = engines.system_version()
@@ -132,6 +133,7 @@ def run_in(docker: Docker, container: str, *command: str) -> str:
     return said
 
 
+@pytest.mark.long
 def test_a_persistent_console_is_found_as_it_was_left(host: Host) -> None:
     """And an ephemeral one is not: the first keeps its container and its files, the second is made anew."""
     switch(host, "console", "other")
@@ -150,6 +152,7 @@ def test_a_persistent_console_is_found_as_it_was_left(host: Host) -> None:
     assert host.cli("console", "current").stdout.strip() == "other"
 
 
+@pytest.mark.long
 def test_a_console_is_made_anew_when_asked(host: Host) -> None:
     """In a new container with a new file system; the old one is gone only then."""
     switch(host, "console", "other")
@@ -165,6 +168,7 @@ def test_a_console_is_made_anew_when_asked(host: Host) -> None:
     )
 
 
+@pytest.mark.long
 def test_a_changed_or_missing_definition_takes_no_console_away(host: Host) -> None:
     """A changed one shows as dirty, a missing one is no change: the container is the same, and runs on."""
     load_image(host)
@@ -199,6 +203,7 @@ def test_a_chosen_console_that_does_not_run_lets_default_in(host: Host) -> None:
     assert (said["current"], said["enabled"]) == ("default", "broken")
 
 
+@pytest.mark.long
 def test_a_console_that_falls_over_changes_nothing(host: Host) -> None:
     """The old one is back and serves; the answer says why; so does the metric."""
     load_image(host)
@@ -213,7 +218,7 @@ def test_a_console_that_falls_over_changes_nothing(host: Host) -> None:
     assert host.containers()["broken-console"]["running"] is False
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", long_but("draining", "committing", values=STEPS))
 def test_a_supervisor_killed_at_any_step_leaves_a_whole_host(host: Host, step: str) -> None:
     """The next one brings up the old console or the new one, and user Docker in it."""
     load_image(host)
@@ -246,6 +251,7 @@ def test_only_one_switch_at_a_time_and_nothing_else_in_between(host: Host) -> No
     assert "there is no engine 'nix'" in none.stderr
 
 
+@pytest.mark.long
 def test_somebody_in_the_console_is_not_thrown_out_unasked(host: Host) -> None:
     """A switch names who works there, and goes on with --force."""
     _, made = host.docker.post("/containers/console/exec", {"Cmd": ["sleep", "600"], "Tty": True, "AttachStdin": True})
@@ -263,7 +269,7 @@ FAKES = {
 }
 
 
-@pytest.mark.parametrize("name", FAKES)
+@pytest.mark.parametrize("name", long_but("lying", values=FAKES))
 def test_an_engine_that_does_not_serve_changes_nothing(host: Host, name: str) -> None:
     """Refused before anything stops where that can be found out; else the engine of before serves again."""
     load_image(host)
@@ -280,6 +286,7 @@ def test_an_engine_that_does_not_serve_changes_nothing(host: Host, name: str) ->
     assert_whole(host)
 
 
+@pytest.mark.long
 def test_user_docker_follows_its_context_once(host: Host) -> None:
     """A console that was killed, and one that was made anew, is the one that user Docker then runs in."""
     load_image(host)
@@ -344,6 +351,7 @@ def test_only_who_has_a_certificate_gets_in_over_tls() -> None:
         assert "rancher.docker.server_key: does not belong to" in units["user-docker"]["reason"]
 
 
+@pytest.mark.long
 def test_user_docker_comes_and_goes_with_the_configuration(engine_version: str) -> None:
     """Read again, the configuration wants a user Docker, and then none; wrong options show its own last words."""
     with Bed() as bed:
@@ -379,6 +387,7 @@ def at_rest(host: Host) -> bool:
     return not any(map(REPLACED.match, containers)) and len(shims) == sum(one["running"] for one in containers.values())
 
 
+@pytest.mark.long
 def test_nothing_leaks(host: Host, pytestconfig: pytest.Config) -> None:
     """Sixteen switches leave the same mounts, processes and containers; fifty in the long run."""
 

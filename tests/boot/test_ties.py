@@ -8,6 +8,7 @@ from tests.bed import capabilities, images
 from tests.bed.bed import Bed
 from tests.bed.leftovers import traces
 from tests.boot.host import Host, Units, system_docker
+from tests.long import long_but
 
 CONFIG = """#cloud-config
 rancher:
@@ -116,7 +117,9 @@ def wait_restarted(host: Host, before: dict[str, int], *names: str) -> None:
 
 
 @pytest.mark.every_engine
-@pytest.mark.parametrize("cause", [crash, oom, restart], ids=lambda cause: str(cause.__name__))
+@pytest.mark.parametrize(
+    "cause", long_but(restart, values=[crash, oom, restart]), ids=lambda cause: str(cause.__name__)
+)
 def test_a_new_run_of_the_owner(host: Host, cause: Callable[[Host], None]) -> None:
     """Who lives in it, or wished so, is started again, once; links and volumes are as good as before."""
     assert all(gets_through(host).values()), gets_through(host)

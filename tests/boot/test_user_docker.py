@@ -133,6 +133,7 @@ def test_the_host_goes_down_with_what_a_dead_dockerd_left(host: Host) -> None:
     until("all as their policies say", lambda: states(host) == AS_THEIR_POLICIES_SAY)
 
 
+@pytest.mark.long
 def test_pid_files_that_name_somebody_else_are_no_obstacle(host: Host) -> None:
     """Pids are used again after a reboot: those of docker.pid and containerd.pid may be anybody's."""
     host.cli("stop", "user-docker", check=True)
@@ -145,6 +146,7 @@ def test_pid_files_that_name_somebody_else_are_no_obstacle(host: Host) -> None:
     assert {line["path"] for line in stale} >= {"/var/run/docker/containerd/containerd.pid"}
 
 
+@pytest.mark.long
 def test_killed_twice_just_after_a_switch_leaves_nothing_unowned(host: Host) -> None:
     """The new one is killed while it starts what it found: no container runs that no dockerd knows."""
     run_all(host)
@@ -160,6 +162,7 @@ def test_killed_twice_just_after_a_switch_leaves_nothing_unowned(host: Host) -> 
     assert len(user_shims(host)) == 3
 
 
+@pytest.mark.long
 def test_a_program_that_was_away_for_a_moment_is_found_in_seconds(host: Host) -> None:
     """An upgrade of the engine removes it and puts another one there."""
     run_all(host)

@@ -16,6 +16,7 @@ from tests.bed.bed import Bed
 from tests.bed.leftovers import traces
 from tests.boot.host import Units
 from tests.boot.watched import IMAGE, LIVES, SERVES, WatchedHost
+from tests.long import long_but, named
 
 Shares = dict[str, Any]
 
@@ -90,7 +91,7 @@ KINDS: dict[str, tuple[Shares, Callable[[WatchedHost], bool]]] = {
 }
 
 
-@pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: str(cause.__name__))
+@pytest.mark.parametrize("cause", long_but(restarted, replaced, values=CAUSES), ids=named)
 @pytest.mark.parametrize("kind", KINDS)
 def test_who_shares_is_brought_back(host: WatchedHost, kind: str, cause: Callable[[WatchedHost, str], None]) -> None:
     """Once for each cause, and it really gets through."""
@@ -133,7 +134,8 @@ def test_what_does_not_ask_is_not_touched(host: WatchedHost) -> None:
     assert (found["Id"], found["State"]["StartedAt"]) == (quiet, started)
 
 
-@pytest.mark.parametrize("cause", [recreated, replaced], ids=lambda cause: str(cause.__name__))
+@pytest.mark.long
+@pytest.mark.parametrize("cause", [recreated, replaced], ids=named)
 def test_a_legacy_link_follows(host: WatchedHost, cause: Callable[[WatchedHost, str], None]) -> None:
     """Its container is made anew, and linked to the new one under the alias of before."""
     owner(host)
@@ -197,6 +199,7 @@ def test_what_went_stale_while_nobody_watched_is_healed(host: WatchedHost) -> No
     assert host.reaches("app")
 
 
+@pytest.mark.long
 def test_a_chain_goes_in_order_and_each_once(host: WatchedHost) -> None:
     """Five, by three kinds of ties; one cause for all."""
     owner(host)
@@ -345,7 +348,7 @@ def compose(host: WatchedHost) -> Compose:
     return Compose(host, compose_programs.OWN)
 
 
-@pytest.mark.parametrize("version", compose_programs.SUITES)
+@pytest.mark.parametrize("version", long_but("2.40", values=compose_programs.SUITES))
 def test_a_project_of_compose_v2(host: WatchedHost, version: str) -> None:
     """Whatever it makes anew and whatever it leaves behind: all are together again, and it finds nothing to do."""
     compose = Compose(host, compose_programs.program(version))
@@ -367,6 +370,7 @@ def well(units: Units, names: Iterable[str]) -> bool:
     return all(name in units and units[name]["state"] == "ready" for name in names)
 
 
+@pytest.mark.long
 @pytest.mark.every_engine  # On one of them it is skipped.
 def test_a_project_whose_compose_recreates_the_owner(host: WatchedHost, compose: Compose) -> None:
     """``up -d`` makes the owner anew and calls its friend up to date, which it is not. We wait till it is through."""
@@ -385,6 +389,7 @@ def test_a_project_whose_compose_recreates_the_owner(host: WatchedHost, compose:
     assert host.docker.inspect("project_other_1")["Id"] == other
 
 
+@pytest.mark.long
 def test_a_service_that_its_compose_recreates_alone(host: WatchedHost, compose: Compose) -> None:
     """``rm`` and ``up --no-deps`` leave the friend behind; we make it anew, and Compose knows it as its own."""
     compose.begin("project_vpn_1", "project_app_1", "project_other_1")

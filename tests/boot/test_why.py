@@ -144,6 +144,7 @@ def judge(host: Host) -> list[dict[str, Any]]:
     return [decisions[number] for number in numbers]
 
 
+@pytest.mark.long
 def test_each_restart_has_exactly_one_decision(host: Host) -> None:
     """Killed, killed through the engine, out of memory, unhealthy, without its network, asked: by the counters, too."""
     before = len(judge(host))

@@ -259,9 +259,12 @@ def remove(scene: Scene, ledger: Ledger, injection: Injection) -> str:
     with scene.hands_on[unit]:
         if ledger.accounts[unit].wish is not Wish.RUNS and scene.plan.shape is not Shape.WATCH:
             return "stopped, so left alone"
+        began = time.monotonic()
         status = answered(scene, "DELETE", f"/containers/{unit}?force=1")
         if status == DONE:
             ledger.did(unit, injection.kind)
+            if ledger.hides(began, Of.ENGINE):  # 26.1 tells a stop and a removal, where it had lost the run (468).
+                ledger.accounts[unit].wish = Wish.UNSURE
         elif status != GONE:
             ledger.blur(unit)
             ledger.accounts[unit].wish = Wish.UNSURE

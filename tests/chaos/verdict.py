@@ -91,7 +91,7 @@ def unsettled(scene: Scene, ledger: Ledger) -> Iterator[str]:
             continue
         down = DOWN | FINISHED if unit in scene.finishing else DOWN
         yield from of_unit(unit, wish, units.get(unit), running, down)
-    yield from _as_the_engine(scene, units)
+    yield from _as_the_engine(scene, ledger, units)
     yield from scene.wrongs()
 
 
@@ -137,13 +137,14 @@ def _is_up(found: dict[str, Any]) -> bool:
     return bool(found["State"]["Running"] and not found["State"]["Restarting"])
 
 
-def _as_the_engine(scene: Scene, units: dict[str, dict[str, Any]]) -> Iterator[str]:
+def _as_the_engine(scene: Scene, ledger: Ledger, units: dict[str, dict[str, Any]]) -> Iterator[str]:
     """What the supervisor says is what the engine says."""
     for unit in scene.units:
         code, found = scene.person().get(f"/containers/{unit}/json")
         said = units.get(unit, {})
         if code != 200:
-            yield f"the engine has no {unit}"
+            if ledger.accounts[unit].wish is not Wish.UNSURE or said.get("container_id"):
+                yield f"the engine has no {unit}"
         elif (found["Id"], _is_up(found)) != (said.get("container_id"), said.get("state") in UP):
             yield f"{unit} is {said.get('state')} in {said.get('container_id')}, for the engine {found['State']}"
 
@@ -154,7 +155,7 @@ def judged(scene: Scene, ledger: Ledger, before: Footprint) -> list[str]:
         *ledger.faults,
         *unsettled(scene, ledger),
         *_counters(scene, ledger),
-        *_leaks(scene, before),
+        *_leaks(scene, ledger, before),
         *_explanations(scene, ledger),
     ]
 
@@ -189,9 +190,10 @@ def _exits(scene: Scene) -> dict[str, float]:
     return found
 
 
-def _leaks(scene: Scene, before: Footprint) -> Iterator[str]:
+def _leaks(scene: Scene, ledger: Ledger, before: Footprint) -> Iterator[str]:
     now = footprint(scene)
-    gone = [name for name in before.containers - now.containers if not _is_there(scene, name)]
+    unsure = {unit for unit, account in ledger.accounts.items() if account.wish is Wish.UNSURE}
+    gone = [name for name in before.containers - now.containers - unsure if not _is_there(scene, name)]
     if gone:
         yield f"these containers are gone: {sorted(gone)}"
     if len(more := now.containers - before.containers) > scene.new_containers:

@@ -278,6 +278,7 @@ def test_a_new_one_that_does_not_start_leaves_all_as_it_was(engine: Engine) -> N
     assert len([row for row in docker.get("/containers/json?all=1")[1] if "/unlucky" in row["Names"][0]]) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", ["renamed", "created", "stopped", "running"])
 def test_one_that_was_cut_off_is_finished_by_the_next(engine: Engine, step: str) -> None:
     """Killed after each step: one container of that name runs afterwards, and no other is left."""

@@ -108,6 +108,7 @@ def test_a_daemon_outlives_its_supervisor_and_is_adopted(host: Host) -> None:
     assert (host.running(), host.mounts(), host.pidfile.exists()) == (set(), [], False)
 
 
+@pytest.mark.long
 def test_containers_live_on_while_the_daemon_is_stopped(host: Host) -> None:
     """Unmounting the host's network namespace must not harm the containers in it."""
     host.boot()
@@ -148,6 +149,7 @@ def test_a_stale_pid_file_hinders_nothing(host: Host, holder: str) -> None:
         assert sleeper.poll() is None
 
 
+@pytest.mark.long
 def test_another_daemon_on_our_pid_file_is_left_alone(host: Host) -> None:
     foreign = host.bed.engine(host.binaries.version, name="foreign")
     foreign._pid_file = host.pidfile
@@ -162,6 +164,7 @@ def test_another_daemon_on_our_pid_file_is_left_alone(host: Host) -> None:
     assert host.pidfile.exists()
 
 
+@pytest.mark.long
 def test_a_daemon_that_cannot_start_is_tried_ever_more_slowly_until_stopped(engine_version: str) -> None:
     with Bed() as bed:
         host = Host(bed, engine_version, "--no-such-option")
@@ -183,6 +186,7 @@ def test_a_daemon_that_cannot_start_is_tried_ever_more_slowly_until_stopped(engi
         assert time.monotonic() - began < PATIENCE
 
 
+@pytest.mark.long
 def test_a_daemon_that_stands_still_is_shown_as_hung(host: Host) -> None:
     """Its event stream stays open and nothing is answered; when it goes on, it serves again."""
     host.boot()
