@@ -178,6 +178,7 @@ def start(scene: Scene, ledger: Ledger, injection: Injection) -> str:
             if ledger.accounts[injection.unit].wish is Wish.RUNS:
                 ledger.blur(injection.unit)  # It was down for a moment, and would have been started anyway.
             ledger.did(injection.unit, injection.kind)
+        if status in {DONE, SAME}:
             ledger.wish(injection.unit, Wish.RUNS)
         return f"{status}"
 

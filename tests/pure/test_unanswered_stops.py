@@ -7,7 +7,7 @@ from units import events as fact
 from units.memory import Clocks, recall, remember
 from units.quantities import Instant
 from units.spec import UnitName
-from units.unit import Failure, Phase
+from units.unit import Failure, Phase, StoppedBy
 
 WEB = UnitName("web")
 
@@ -83,3 +83,20 @@ def test_another_supervisor_looks_again_at_what_could_not_be_killed() -> None:
     clocks = Clocks(Instant(story.now), 1000.0)
     (unit,) = recall([spec("web")], remember(story.world, clocks), clocks, same_boot=True, same_host_boot=True)
     assert (unit.phase, unit.container) == (Phase.WAITING, story.id("web"))
+
+
+def test_a_person_s_stop_of_what_is_being_restarted_stays() -> None:
+    """Ours is a signal; only a person's is told as ``stop``, which 26.1 does before the death (chaos, seed 476)."""
+    story = restarting()
+    story.killed("web", 15)
+    story.killed("web", 15)
+    story.stopped("web")
+    assert story.died("web", 0) == "web: stopping -> inactive"
+    assert story.unit("web").stopped_by is StoppedBy.OUTSIDE
+    assert story.unit("web").reason == "stopped from outside (docker stop)"
+
+
+def test_what_the_engine_stops_of_itself_is_still_restarted() -> None:
+    story = restarting()
+    story.feed(fact.ContainerStopped(WEB, story.id("web"), unserved=True))
+    assert story.died("web", 0).startswith("web: stopping -> starting")

@@ -171,6 +171,11 @@ def note_stop(unit: Unit, _event: Any, _view: View) -> Moved:
     return Moved(replace(unit, stop_seen=unit.kill_seen))
 
 
+def give_way(unit: Unit, _event: fact.ContainerStopped, _view: View) -> Moved:
+    """A person stops it while it is being restarted. Our own stop is a signal, of which no engine says ``stop``."""
+    return Moved(replace(unit, wanted=False, stopped_by=StoppedBy.OUTSIDE, again=None, pending=None))
+
+
 def note_oom(unit: Unit, _event: Any, _view: View) -> Moved:
     return Moved(replace(unit, oom=True))
 

@@ -148,6 +148,7 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         *rows(stopping, fact.SignalFailed, None, do.repeat_soon, given.unanswered),
         *rows(stopping, fact.SignalFailed, None, do.doubt_signal),
         *rows(stopping, fact.ContainerKilled, None, do.note_taken),
+        *rows(stopping, fact.ContainerStopped, None, do.give_way, both_hold(given.wanted_now, given.of_somebody)),
         *ended(kind, stopping, fact.StartFailed, given.gone, container=False),
         *ended(kind, stopping, fact.StartFailed, given.not_there),
         *rows(stopping, fact.StartFailed, None, do.doubt),
@@ -241,7 +242,7 @@ def silence(up: tuple[Phase, ...]) -> tuple[Ignored, ...]:
             "a late report: this death is known, or it was no run of ours",
         ),
         Ignored(
-            (P.INACTIVE, P.CRASH_LOOP, P.IMAGE_MISSING, P.COMPLETED, P.FAILED, P.PULLING, P.CREATING, *going),
+            (P.INACTIVE, P.CRASH_LOOP, P.IMAGE_MISSING, P.COMPLETED, P.FAILED, P.PULLING, P.CREATING, P.DRAINING),
             (fact.ContainerStopped,),
             "nothing of it runs, or its end was asked for anyway",
         ),
