@@ -52,10 +52,22 @@ class Notice:
     """Notices held back since the last one and not sent one by one."""
     others: tuple[str, ...] = ()
     """Other units that those were about."""
+    host: str = ""
+    """The name of this host."""
+
+    @property
+    def title(self) -> str:
+        """What a phone shows above the text: the host, and what happened to which unit."""
+        return f"{self.host}: {self.unit} {SAID[self.event]}".lstrip(": ")
 
     @property
     def text(self) -> str:
-        """In one sentence, for people."""
+        """In one sentence, for people: the host, the unit, what happened."""
+        return f"{self.host}: {self.sentence}" if self.host else self.sentence
+
+    @property
+    def sentence(self) -> str:
+        """Without the host, where a title names that."""
         of = f", of {', '.join(self.others)}" if self.others else ""
         more = f" (and {self.more} more{of})" if self.more else ""
         head = SAID[self.event]

@@ -25,7 +25,7 @@ class Receiver(Protocol):
     """Where notices go. Called by one task, one notice after the other."""
 
     kind: str
-    """``webhook`` or ``command``: a metric's label."""
+    """``webhook``, ``apprise``, ``gotify`` or ``command``: a metric's label."""
     name: str
     """For the log: no secret of an address in it."""
 
@@ -93,12 +93,26 @@ class _Line:
 
 
 class Notifier:
-    """An observer. ``count``: called for each notice with receiver and outcome; ``wall``: seconds since 1970."""
+    """An observer.
+
+    Args:
+        receivers: Who is told.
+        count: Called for each notice with receiver and outcome.
+        log: For what could not be told.
+        wall: Seconds since 1970.
+        host: This host's name, for who looks after several.
+    """
 
     def __init__(
-        self, receivers: Sequence[Receiver], count: Callable[[str, str], None], log: Any, wall: Callable[[], float]
+        self,
+        receivers: Sequence[Receiver],
+        count: Callable[[str, str], None],
+        log: Any,
+        wall: Callable[[], float],
+        host: str = "",
     ) -> None:
         self._wall = wall
+        self._host = host
         self._lines = [_Line(receiver, count, log) for receiver in receivers]
         self._troubled: frozenset[UnitName] = frozenset()
         self._tasks = [asyncio.get_running_loop().create_task(line.run(), name="notifier") for line in self._lines]
@@ -107,7 +121,7 @@ class Notifier:
         told, self._troubled = notices(entry.event, reaction, self._troubled)
         for notice in told:
             for line in self._lines:
-                line.put(replace(notice, at=self._wall()))
+                line.put(replace(notice, at=self._wall(), host=self._host))
 
     def close(self) -> None:
         for task in self._tasks:

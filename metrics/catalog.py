@@ -79,7 +79,7 @@ FAILING = tuple(step for step in SwitchStep if step not in {SwitchStep.REVERTING
 
 PROBE_KINDS = ("exec", "http", "tcp")
 PROBE_OUTCOMES = ("passed", "failed", "timeout", "error")
-RECEIVERS = ("webhook", "command")
+RECEIVERS = ("webhook", "apprise", "gotify", "command")
 HOOK_OUTCOMES = ("done", "failed", "dropped", "vetoed")
 NOTICE_OUTCOMES = ("sent", "failed", "dropped", "limited")
 TIES = tuple(via for via in (Via.LINK, Via.VOLUMES, Via.NET, Via.PID, Via.IPC, Via.DEPENDS_ON))

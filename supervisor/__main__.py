@@ -15,8 +15,9 @@ from supervisor.state.paths import CONFIG
 if TYPE_CHECKING:
     import argparse
 
-    from hooks.notifier import Receiver
+    from supervisor.config.autoheal import Autoheal
     from supervisor.logs.targets import TargetSpec
+    from supervisor.receivers import Receivers
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -52,6 +53,7 @@ def _run(args: "argparse.Namespace") -> int:
 
     import uvloop
 
+    from supervisor.config import autoheal
     from supervisor.http.access import Access
     from supervisor.mode import Options
 
@@ -64,8 +66,10 @@ def _run(args: "argparse.Namespace") -> int:
             return loop.run(main())
 
     booting = args.command == "boot"
+    said = None if booting else autoheal.read(os.environ)
+    told = _receivers(args, said)
     try:
-        receivers, log_targets = _receivers(args), _log_targets(args)
+        log_targets = _log_targets(args)
     except ValueError as error:
         print(f"dockwarden {args.command}: {error}", file=sys.stderr)
         return 2
@@ -75,7 +79,8 @@ def _run(args: "argparse.Namespace") -> int:
         state_dir=args.state_dir,
         run_dir=args.run_dir,
         images=args.images if booting else None,
-        receivers=receivers,
+        receivers=() if told is None else told.made,
+        unheard="" if told is None else told.trouble,
         hooks=args.hooks,
         access=Access(args.control_group, args.control_readers, args.control_listen),
         listen=args.listen or None,
@@ -84,42 +89,23 @@ def _run(args: "argparse.Namespace") -> int:
         log_level=args.log_level,
         log_targets=log_targets,
     )
-    if booting:
+    if said is None:
         from supervisor.boot_app import boot
 
         return boot(options, runner)
-    from supervisor import watch_app
-    from supervisor.preflight import BootError
+    from supervisor.watch_app import WatchOptions, watch
 
-    try:
-        wanted = watch_app.options_from(options, os.environ, everything=args.everything, dry=args.dry)
-    except BootError as error:
-        print(f"dockwarden watch: {error}", file=sys.stderr)
-        return error.code
-    return watch_app.watch(wanted, runner)
+    return watch(WatchOptions(options, args.everything, args.dry, said), runner)
 
 
-def _receivers(args: "argparse.Namespace") -> "tuple[Receiver, ...]":
-    """Raises ValueError, which names the option. A watch listens to docker-autoheal's variables, too."""
-    environ = os.environ if args.command == "watch" else {}
-    urls = [*args.notify_webhook, *filter(None, [environ.get("WEBHOOK_URL")])]
-    script = environ.get("POST_RESTART_SCRIPT")
-    if not urls and not args.notify_command and not script:
-        return ()
-    from hooks.command import CommandReceiver
-    from hooks.webhook import Webhook
+def _receivers(args: "argparse.Namespace", said: "Autoheal | None") -> "Receivers | None":
+    """Nothing is imported where nobody is to be told."""
+    named = (args.notify_webhook, args.notify_apprise, args.notify_command)
+    if not any(named) and (said is None or not (said.webhook or said.apprise or said.gotify or said.scripts)):
+        return None
+    from supervisor.receivers import receivers
 
-    key = environ.get("WEBHOOK_JSON_KEY") or "text"
-    try:
-        found: list[Receiver] = [Webhook(url, key) for url in urls]
-    except ValueError as error:
-        raise ValueError(f"--notify-webhook: {error}") from error
-    try:
-        found += [CommandReceiver(command) for command in args.notify_command]
-        found += [CommandReceiver(script, arguments=True)] if script else []
-    except ValueError as error:
-        raise ValueError(f"--notify-command: {error}") from error
-    return tuple(found)
+    return receivers(*named, said)
 
 
 def _log_targets(args: "argparse.Namespace") -> "tuple[TargetSpec, ...]":

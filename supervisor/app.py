@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ from structlog.typing import FilteringBoundLogger
 from hooks.presence import HostHooks
 from metrics import Metrics
 from supervisor.engine.access import Barriers
-from supervisor.engine.address import Address, AddressError, resolve
 from supervisor.engine.port import Engine, EngineError, EngineView, UserDockerReport
 from supervisor.engine.read_only import ReadOnlyEngine
 from supervisor.http.access import ControlError
@@ -135,8 +133,9 @@ class Host:
         self._systemd = Systemd(outside.environ, loop.time, os.getpid())
         self._notifier = self._make_notifier()
         unmet = settings.unmet(*(self.choices.chosen(of) for of in (Switchable.CONSOLE, Switchable.STORAGE)))
-        for of, reason in {**mode.troubles, **({Concern.CHOICE: unmet} if unmet else {})}.items():
-            self.inbox.put(TroubleTold(of, reason))
+        for of, reason in {**mode.troubles, Concern.CHOICE: unmet, Concern.NOTICES: options.unheard}.items():
+            if reason:
+                self.inbox.put(TroubleTold(of, reason))
         self._switches = self._make_switches(hands, gates)
         self._shell = Shell(
             world,
@@ -340,7 +339,8 @@ class Host:
             return ()
         from hooks.notifier import Notifier  # noqa: PLC0415 - as the docstring says
 
-        return (Notifier(self._options.receivers, self.metrics.notified, self._log, self._outside.wall),)
+        told = self.metrics.notified
+        return (Notifier(self._options.receivers, told, self._log, self._outside.wall, self._outside.host_name),)
 
     def _asker(self, number: int) -> int | None:
         return None if self.control is None else self.control.asker(number)
@@ -371,25 +371,6 @@ class Host:
         if abs(offset - self._wall_offset) > STEADY:
             self._wall_offset = offset
         return instant + self._wall_offset
-
-
-def find_engine(named: str | None, environ: Mapping[str, str], log: FilteringBoundLogger) -> Address:
-    """The engine that is meant; what is said in vain is logged.
-
-    A socket that is not there may come; one that we may not use will not change its mind. Raises BootError.
-    """
-    try:
-        found = resolve(named, environ, paths.usable)
-    except AddressError as error:
-        raise BootError(Exit.ENGINE, str(error)) from error
-    for variable, reason in found.unused:
-        log.warning("variable.unused", variable=variable, reason=reason)
-    path = found.address.path
-    if path and Path(path).exists() and not paths.usable(path):
-        raise BootError(
-            Exit.PERMISSION, f"permission denied on the engine's socket {path}: run as root or join its group"
-        )
-    return found.address
 
 
 def _beginning(kept: SavedState) -> str:

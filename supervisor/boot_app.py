@@ -10,14 +10,14 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from hooks.presence import HostHooks
-from supervisor.app import Host, find_engine
+from supervisor.app import Host
 from supervisor.config.settings import Settings
 from supervisor.dockerd.lazy_user_docker import LazyUserDocker
 from supervisor.engine.discovery import OwnContainers
 from supervisor.engine.port import Engine, EngineError, SystemEngine, UserEngine
 from supervisor.logs.pipeline import LAST_WORDS, Pipeline, configure_logging
 from supervisor.mode import Mode, OnCall, Options, Outside
-from supervisor.preflight import BootError, Exit, open_state, read_settings, refuse, settings_for_boot
+from supervisor.preflight import BootError, Exit, find_engine, open_state, read_settings, refuse, settings_for_boot
 from supervisor.runtime.loop import Inbox, Observer
 from supervisor.state import paths
 from supervisor.state.choices import Choices

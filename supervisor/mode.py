@@ -57,6 +57,8 @@ class Options:
     log_level: str = "info"
     receivers: "tuple[Receiver, ...]" = ()
     """Who gets notices of what was done."""
+    unheard: str = ""
+    """Why somebody who should get notices will get none; empty: all will."""
     hooks: Path = HOOKS
     """Where executables lie that hear of events, and that are asked before some."""
     log_targets: "tuple[TargetSpec, ...]" = ()
@@ -112,6 +114,8 @@ class Outside:
     boot_id: Callable[[], str] = host_boot_id
     installed_hooks: Callable[[], tuple[str, ...]] = installed_hooks
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    host_name: str = field(default_factory=lambda: os.uname().nodename)
+    """How notices call this host."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,16 @@
 """Checks before the start: configuration, dependencies, state directory; and how a start is refused."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
 from supervisor.config.isolated import ConfigRefusedError, ConfigUnreadError, read_apart, read_for_boot
 from supervisor.config.settings import Reading, Settings
+from supervisor.engine.address import Address, AddressError, resolve
 from supervisor.os_errors import cannot
+from supervisor.state import paths
 from supervisor.state.atomic import replace
 from supervisor.state.paths import STATE_DIR, WATCH_STATE_DIR
 
@@ -87,3 +89,22 @@ def open_state(state_dir: Path) -> str:
             raise BootError(Exit.STATE, said) from error
         return f"{said}; until then nothing that happens is remembered over a restart of the supervisor"
     return ""
+
+
+def find_engine(named: str | None, environ: Mapping[str, str], log: FilteringBoundLogger) -> Address:
+    """The engine that is meant; what is said in vain is logged.
+
+    A socket that is not there may come; one that we may not use will not change its mind. Raises BootError.
+    """
+    try:
+        found = resolve(named, environ, paths.usable)
+    except AddressError as error:
+        raise BootError(Exit.ENGINE, str(error)) from error
+    for variable, reason in found.unused:
+        log.warning("variable.unused", variable=variable, reason=reason)
+    path = found.address.path
+    if path and Path(path).exists() and not paths.usable(path):
+        raise BootError(
+            Exit.PERMISSION, f"permission denied on the engine's socket {path}: run as root or join its group"
+        )
+    return found.address

@@ -16,8 +16,8 @@ from typing import Any
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from supervisor.app import Host, find_engine
-from supervisor.config.fields import duration
+from supervisor.app import Host
+from supervisor.config.autoheal import Autoheal
 from supervisor.config.foreign_labels import WatchPolicy, spec_of
 from supervisor.config.settings import Settings
 from supervisor.engine.discovery import AllContainers
@@ -25,7 +25,7 @@ from supervisor.engine.port import Engine
 from supervisor.engine.read_only import ReadOnlyEngine
 from supervisor.logs.pipeline import LAST_WORDS, Pipeline, configure_logging
 from supervisor.mode import InThread, Mode, OnCall, Options, Outside
-from supervisor.preflight import BootError, Exit, open_state, refuse
+from supervisor.preflight import BootError, Exit, find_engine, open_state, refuse
 from supervisor.runtime.loop import Observer
 from supervisor.runtime.recreate import unfinished
 from supervisor.state.choices import Choices
@@ -45,16 +45,6 @@ KEPT = ("names", "joined")
 """What is kept of whose name an id was."""
 MOST_TOLD = 64
 """Complaints about the labels of one name that are remembered."""
-LONGEST = 1e6
-"""Seconds that one of autoheal's variables may say."""
-UNUSED = {
-    "AUTOHEAL_INTERVAL": "nothing is polled: the engine's events tell",
-    "AUTOHEAL_ONLY_MONITOR_RUNNING": "nothing is polled: the engine's events tell",
-    "CURL_TIMEOUT": "each call has a limit of its own",
-    "APPRISE_URL": "use WEBHOOK_URL, --notify-webhook or --notify-command",
-    "AUTOHEAL_NOTIFICATION_GOTIFY_URL": "use WEBHOOK_URL, --notify-webhook or --notify-command",
-}
-"""Variables of docker-autoheal that mean nothing here, and why."""
 IN_CGROUP = re.compile(r"(?:docker[-/]|/containers/)([0-9a-f]{64})")
 
 
@@ -65,9 +55,7 @@ class WatchOptions:
     host: Options
     everything: bool
     dry: bool
-    autoheal_label: str
-    stop_timeout: Seconds | None
-    start_period: Seconds
+    autoheal: Autoheal
 
 
 def watch(options: WatchOptions, runner: Callable[..., int]) -> int:
@@ -179,24 +167,24 @@ class _Watching:
         self._log = log
         self._lines = lines
         self.address = find_engine(options.host.engine, outside.environ, log)
-        for variable in UNUSED.keys() & {name for name, value in outside.environ.items() if value}:
-            log.warning("variable.unused", variable=variable, reason=UNUSED[variable])
+        for variable, reason in options.autoheal.unused:
+            log.warning("variable.unused", variable=variable, reason=reason)
         self.url = self.address.url
         self._dry = options.dry
         self._names_file = outside.make_store(options.host.state_dir / "names.json", log)
         self._recreations_file = outside.make_store(options.host.state_dir / "recreations.json", log)
         self._warnings = LabelWarnings(log)
         wants = WatchPolicy(
-            everything=options.everything,
-            autoheal_label=options.autoheal_label,
-            stop_timeout=options.stop_timeout,
+            everything=options.everything or options.autoheal.everything,
+            autoheal_label=options.autoheal.label,
+            stop_timeout=options.autoheal.stop_timeout,
             own=own_containers(),
             complain=self._warnings,
         )
         known = self._names_file.load() or {}
         joined = (_texts(known.get(key)) for key in KEPT)
         self._lens = AllContainers(partial(spec_of, wants=wants), *joined)
-        self._grace = options.start_period
+        self._grace = options.autoheal.start_period
 
     def make_engine(self, on_call: OnCall) -> Engine | ReadOnlyEngine:
         engine = self._outside.make_engine(self.address, on_call=on_call, lens=self._lens, hide=self._lines.secrets)
@@ -236,24 +224,3 @@ def own_containers() -> frozenset[str]:
             found |= set(IN_CGROUP.findall(Path(path).read_text()))
     name = os.uname().nodename
     return frozenset(found | ({name} if re.fullmatch("[0-9a-f]{12}", name) else set()))
-
-
-def options_from(host: Options, environ: Mapping[str, str], *, everything: bool, dry: bool) -> WatchOptions:
-    """``environ``: autoheal's variables, by their own names. Raises BootError for a value that makes no sense."""
-    label = environ.get("AUTOHEAL_CONTAINER_LABEL", "autoheal") or "autoheal"
-    timeout = environ.get("AUTOHEAL_DEFAULT_STOP_TIMEOUT")
-    return WatchOptions(
-        host=host,
-        everything=everything or label == "all",
-        dry=dry,
-        autoheal_label="autoheal" if label == "all" else label,
-        stop_timeout=None if timeout is None else _seconds("AUTOHEAL_DEFAULT_STOP_TIMEOUT", timeout),
-        start_period=_seconds("AUTOHEAL_START_PERIOD", environ.get("AUTOHEAL_START_PERIOD", "0")),
-    )
-
-
-def _seconds(name: str, text: str) -> Seconds:
-    value = duration(text)
-    if value is None or value >= LONGEST:
-        raise BootError(Exit.CONFIG, f"{name}={text}: expected a number of seconds")
-    return value

@@ -22,6 +22,8 @@ class Concern(StrEnum):
     """Containers of units that the configuration no longer has run on; nobody looks after them."""
     ACCESS = "access"
     """A proxy or a plugin before the engine refuses calls; what needs them is not done."""
+    NOTICES = "notices"
+    """Somebody who should get notices gets none: an address or a command makes no sense."""
     RESTART = "restart"
     """The configuration in force has settings that only count from the next start of the supervisor."""
 

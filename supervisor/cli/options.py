@@ -47,6 +47,7 @@ def _running(state_dir: Path) -> tuple[Option, ...]:
         ),
         Option("--metrics-units", "N", f"export per-unit metrics for at most N units (default: {listed})", 1000, count),
         Option("--notify-webhook", "URL", "send notifications to this URL (POST); repeat it", [], repeat=True),
+        Option("--notify-apprise", "URL", "send notifications to this Apprise API server; repeat it", [], repeat=True),
         Option("--notify-command", "COMMAND", "run this command for each notification; repeat it", [], repeat=True),
         Option("--hooks", "DIR", f"directory of hooks (default: {listed})", HOOKS, Path),
         Option("--control-group", "GROUP", "group whose members have full access to control.sock", ""),

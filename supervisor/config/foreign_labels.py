@@ -26,6 +26,10 @@ from units.spec import (
 )
 
 ENABLE = "dockwarden.enable"
+MONITOR = "autoheal.monitor.enable"
+RESTART = "autoheal.restart.enable"
+ACTION = f"{PREFIX}action"
+"""What the docker-autoheal of tmknight reads, which has no other label that opts in."""
 STOP_TIMEOUT = ("dockwarden.stop.timeout", "autoheal.stop.timeout")
 
 SETTLE = Seconds(5)
@@ -90,15 +94,23 @@ def wanted(portrait: ContainerSummary, wants: WatchPolicy) -> bool:
                 portrait.name, ENABLE, f"{MASTERS[OURS]} already manages it; two supervisors would conflict", ""
             )
         return False
-    for label in (ENABLE, wants.autoheal_label):
-        value = portrait.labels.get(label)
-        if value is None:
-            continue
-        try:
-            return boolean(value)
-        except WrongValueError as error:
-            wants.complain(portrait.name, label, f"{quoted(value)}: expected {error}", "")
+    for label in (ENABLE, wants.autoheal_label, MONITOR):
+        said = _yes_or_no(portrait, label, wants)
+        if said is not None:
+            return said
     return wants.everything and not master_of(portrait)
+
+
+def _yes_or_no(portrait: ContainerSummary, label: str, wants: WatchPolicy) -> bool | None:
+    """``None``: it does not say, or makes no sense."""
+    value = portrait.labels.get(label)
+    if value is None:
+        return None
+    try:
+        return boolean(value)
+    except WrongValueError as error:
+        wants.complain(portrait.name, label, f"{quoted(value)}: expected {error}", "")
+    return None
 
 
 def spec_of(
@@ -151,9 +163,11 @@ def _read(
         wants.complain(portrait.name, key, what, hint)
 
     wishes = read_health(portrait.labels, complain) if touched else None
+    if wishes is not None and ACTION not in portrait.labels and _yes_or_no(portrait, RESTART, wants) is False:
+        wishes = replace(wishes, heal=replace(wishes.heal, action=OnUnhealthy.HOOK))
     if wishes is not None and wishes.heal.action is OnUnhealthy.STOP and portrait.policy in LASTING:
         again = f"its restart policy ({portrait.policy}) starts it again with the engine"
-        complain(f"{PREFIX}action", f"'stop' does not last: {again}", "")
+        complain(ACTION, f"'stop' does not last: {again}", "")
     spec = _spec(portrait)
     return replace(
         spec,

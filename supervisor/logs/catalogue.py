@@ -206,7 +206,7 @@ CATALOGUE: tuple[CatalogueGroup, ...] = (
                 "host.trouble",
                 "error",
                 "the host has to do without something, though it runs: `of` is `state`, `configuration`, `choice`,"
-                " `orphans` or `restart`",
+                " `orphans`, `access`, `notices` or `restart`",
             ),
             CatalogueLine("host.well", "info", "what a `host.trouble` was about works again"),
             CatalogueLine("engine.back", "info", "the engine's event stream is open"),

@@ -44,7 +44,7 @@ _HINT = re.compile(
     rf"|(?:{_SHORT}|{_SHORT.title()})(?![a-z])|(?:{_SHORT.upper()})(?![A-Z])".replace("KEYS?", "KEYS?")
 )
 """Stands in every text from which ``redact`` would take something."""
-_HOOK = re.compile(r"(--notify-(?:webhook|command)[= ])\s*('[^']*'|\"[^\"]*\"|\S+)")
+_HOOK = re.compile(r"(--notify-[a-z]+[= ])\s*('[^']*'|\"[^\"]*\"|\S+)")
 
 
 @lru_cache(maxsize=512)

@@ -15,8 +15,8 @@ from typing import Self
 from supervisor.os_errors import cannot
 from supervisor.state.paths import PID_FILE, STATE_LOCK
 
-SECRET = frozenset({"--notify-webhook", "--notify-command"})
-"""Options whose values are not written down."""
+NOTIFY = "--notify-"
+"""How options begin whose values are not written down."""
 HIDDEN = "[redacted]"
 
 
@@ -105,8 +105,8 @@ def _without_secrets(command: Sequence[str]) -> list[str]:
     hidden = False
     for word in command:
         option, equals, _ = word.partition("=")
-        shown.append(HIDDEN if hidden else f"{option}={HIDDEN}" if equals and option in SECRET else word)
-        hidden = word in SECRET
+        shown.append(HIDDEN if hidden else f"{option}={HIDDEN}" if equals and option.startswith(NOTIFY) else word)
+        hidden = word.startswith(NOTIFY) and not equals
     return shown
 
 

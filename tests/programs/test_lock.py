@@ -159,13 +159,17 @@ def test_no_address_of_a_notice_is_written_down(tmp_path: Path) -> None:
         "--notify-webhook",
         "https://x/token1",
         "--notify-command=say token2",
+        "--notify-apprise",
+        "https://x/token3",
         "--engine",
         "e",
     ]
     with RunLock(tmp_path, words):
         text = (tmp_path / "dockwarden.pid").read_text()
     assert "token" not in text
-    assert text.endswith("--notify-webhook '[redacted]' '--notify-command=[redacted]' --engine e\n")
+    assert text.endswith(
+        "--notify-webhook '[redacted]' '--notify-command=[redacted]' --notify-apprise '[redacted]' --engine e\n"
+    )
 
 
 def test_nor_is_it_told_to_who_finds_the_engine_held() -> None:

@@ -10,13 +10,13 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from supervisor.app import find_engine
+from supervisor.config import autoheal
 from supervisor.engine.docker import DockerEngine
 from supervisor.engine.port import EngineError
 from supervisor.logs.pipeline import Pipeline
 from supervisor.mode import Options, Outside
-from supervisor.preflight import BootError, Exit
-from supervisor.watch_app import options_from, watch_mode
+from supervisor.preflight import BootError, Exit, find_engine
+from supervisor.watch_app import WatchOptions, watch_mode
 
 
 def logger() -> tuple[LogCapture, Any]:
@@ -57,7 +57,7 @@ def test_certificates_that_are_missing_end_the_start(tmp_path: Path) -> None:
     [
         ({}, []),
         ({"CURL_TIMEOUT": "", "APPRISE_URL": ""}, []),
-        ({"CURL_TIMEOUT": "30", "APPRISE_URL": "x", "DOCKER_HOST": "tcp://h"}, ["APPRISE_URL", "CURL_TIMEOUT"]),
+        ({"CURL_TIMEOUT": "30", "APPRISE_URL": "x", "DOCKER_HOST": "tcp://h"}, ["CURL_TIMEOUT"]),
         (
             {"DOCKER_SOCK": "tcp://h", "DOCKER_HOST": "tcp://g", "AUTOHEAL_INTERVAL": "5"},
             ["AUTOHEAL_INTERVAL", "DOCKER_HOST"],
@@ -70,7 +70,7 @@ def test_variables_that_mean_nothing_are_named_at_the_start(
 ) -> None:
     captured, log = logger()
     host = Options(config=(), engine=None, state_dir=tmp_path, run_dir=None)
-    wanted = options_from(host, environ, everything=False, dry=False)
+    wanted = WatchOptions(host, everything=False, dry=False, autoheal=autoheal.read(environ))
     mode = watch_mode(wanted, Outside(environ=environ), log, Pipeline(()))
     told = [line for line in captured.entries if line["event"] == "variable.unused"]
     assert sorted(line["variable"] for line in told) == named

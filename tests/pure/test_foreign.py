@@ -67,6 +67,8 @@ def test_links_and_volumes() -> None:
         ({"dockwarden.enable": "true"}, WatchPolicy(), True),
         ({"autoheal": "true"}, WatchPolicy(), True),
         ({"heal": "true"}, WatchPolicy(autoheal_label="heal"), True),
+        ({"autoheal.monitor.enable": "true"}, WatchPolicy(), True),
+        ({"autoheal.monitor.enable": "FALSE"}, WatchPolicy(everything=True), False),
         ({}, WatchPolicy(everything=True), True),
         ({"dockwarden.enable": "false"}, WatchPolicy(everything=True), False),
         ({"dockwarden.enable": "false", "autoheal": "true"}, WatchPolicy(), False),
@@ -82,6 +84,18 @@ def test_who_is_touched(labels: dict[str, str], wants: WatchPolicy, touched: boo
     assert one.relink == touched
     assert (one.heal.action is OnUnhealthy.RESTART) == touched
     assert one.kind is Kind.FOREIGN
+
+
+@pytest.mark.parametrize(
+    ("labels", "action"),
+    [
+        ({"autoheal.restart.enable": "false"}, OnUnhealthy.HOOK),
+        ({"autoheal.restart.enable": "true"}, OnUnhealthy.RESTART),
+        ({"autoheal.restart.enable": "false", "dockwarden.health.action": "recreate"}, OnUnhealthy.RECREATE),
+    ],
+)
+def test_autoheal_may_be_told_to_restart_nothing(labels: dict[str, str], action: OnUnhealthy) -> None:
+    assert made(portrait(labels={"autoheal": "true", **labels})).heal.action is action
 
 
 def test_the_stop_timeout_is_the_label_s_then_the_container_s_then_autoheal_s() -> None:

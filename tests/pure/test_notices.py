@@ -18,7 +18,7 @@ from hooks.command import CommandReceiver
 from hooks.errors import NotToldError
 from hooks.notices import Notice, NoticeKind, notices
 from hooks.notifier import BURST, QUEUE, Notifier
-from hooks.webhook import Webhook
+from hooks.webhook import Apprise, Gotify, Webhook
 from tests.pure.story import Story, needs, spec
 from tests.pure.test_switching import booted
 from tests.simulation import virtual_loop
@@ -257,6 +257,31 @@ def test_a_webhook_posts_json_with_a_sentence() -> None:
     said = json.loads(body)
     assert said["content"] == "web: restarted after: unhealthy: HEALTHCHECK failed"
     assert (said["event"], said["unit"], said["cause"]) == ("heal", "web", "ab-1")
+
+
+def test_an_apprise_server_gets_title_and_body() -> None:
+    async def main(port: int) -> None:
+        await Apprise(f"http://127.0.0.1:{port}/notify/key").send(replace(NOTICE, host="nas"))
+
+    (heard,) = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", main)
+    head, _, body = heard.partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /notify/key HTTP/1.1")
+    assert json.loads(body) == {
+        "title": "nas: web restarted",
+        "body": "web: restarted after: unhealthy: HEALTHCHECK failed",
+    }
+
+
+def test_a_gotify_server_gets_a_message_and_the_token_in_a_header() -> None:
+    async def main(port: int) -> None:
+        await Gotify(f"http://127.0.0.1:{port}/", "T0", "heal").send(replace(NOTICE, host="nas"))
+
+    (heard,) = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", main)
+    head, _, body = heard.partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /message HTTP/1.1")
+    assert b"X-Gotify-Key: T0" in head
+    message = "nas: web: restarted after: unhealthy: HEALTHCHECK failed"
+    assert json.loads(body) == {"title": "heal", "message": message}
 
 
 @pytest.mark.parametrize(

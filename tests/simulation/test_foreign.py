@@ -8,8 +8,9 @@ from functools import partial
 
 import pytest
 
+from supervisor.config.autoheal import Autoheal
 from supervisor.logs.pipeline import Pipeline
-from supervisor.watch_app import options_from, watch_mode
+from supervisor.watch_app import WatchOptions, watch_mode
 from tests.simulation import virtual_loop
 from tests.simulation.engine_model import FakeEngine, Faults, Program
 from tests.simulation.host import Recorder, body, left_down
@@ -87,7 +88,8 @@ class Watched:
 
     def begin(self) -> None:
         options, outside = self.machine.options(), self.machine.outside()
-        mode = watch_mode(options_from(options, {}, everything=False, dry=self.dry), outside, SILENT, Pipeline(()))
+        wanted = WatchOptions(options, everything=False, dry=self.dry, autoheal=Autoheal())
+        mode = watch_mode(wanted, outside, SILENT, Pipeline(()))
         self.recorder = Recorder()
         self.running = start(options, mode, outside, self.recorder)
         self.recorder.first = self.running.world
