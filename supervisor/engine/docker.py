@@ -42,7 +42,7 @@ from supervisor.engine.port import (
     Replica,
     nothing,
 )
-from supervisor.engine.processes import Processes
+from supervisor.engine.processes import Processes, end_of
 from supervisor.logs.timestamps import as_digits
 from supervisor.os_errors import why
 from units.events import Observed
@@ -311,6 +311,12 @@ class DockerEngine:
     async def holder(self, name: str) -> ContainerId | None:
         found = await self._drafts.unless_gone(name)
         return decode.id_of(found) if decode.name_of(found) == name else None
+
+    async def end_lost(self, container: ContainerId, signal: str, patience: Seconds) -> int:
+        left = await end_of(container, decode.signal_number(signal), patience)
+        if left.stayed:
+            raise EngineError(Failure.CONFLICT, f"{left.stayed} processes of its lost run cannot be ended")
+        return left.ended
 
     async def rename(self, container: ContainerId, name: str) -> None:
         async with self._calls.act("rename", container[:12], LOOK):

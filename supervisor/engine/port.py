@@ -288,6 +288,13 @@ class Engine(EngineView, ContainerCommands, Protocol):
         """
         ...
 
+    async def end_lost(self, container: ContainerId, signal: str, patience: Seconds) -> int:
+        """End what lives on this machine of a container that has ended for its engine; returns how many processes.
+
+        They get ``signal``, and SIGKILL after ``patience``. Raises CONFLICT if something stays all the same.
+        """
+        ...
+
     async def rename(self, container: ContainerId, name: str) -> None: ...
 
     async def remove(self, container: ContainerId) -> None:

@@ -129,6 +129,11 @@ CATALOGUE: tuple[CatalogueGroup, ...] = (
                 "a container was re-created with all of its configuration, because of a stale reference",
             ),
             CatalogueLine(
+                "run.ended",
+                "warning",
+                "a run that its engine had lost still lived: so many `processes` were ended before it was made anew",
+            ),
+            CatalogueLine(
                 "endpoint.freed",
                 "warning",
                 "the engine still had an endpoint of an ended run in `network`, which prevented the start of `name`",

@@ -120,6 +120,7 @@ class Recreations:
             await made(await self._first(order))
             return
         await self._refuse_taken(name, order)
+        await self._end_lost(old, order)
         if order.prepared is None:
             plan = Blueprint(name, order.spec.body, None if order.renews else old, order.takers, order.volumes)
             await self._replace(old, await self._engine.successor(plan), made, keep=order.keep)
@@ -128,6 +129,12 @@ class Recreations:
             await self._replace(old, wanted, made, prepared=order.prepared, keep=order.keep)
         else:
             raise EngineError(Failure.CONFLICT, "the container that was made to replace it is gone")
+
+    async def _end_lost(self, old: ContainerId, order: CreateContainer) -> None:
+        """Two runs of a unit would share its ports and files. Raises EngineError."""
+        stop = order.spec.stop
+        if ended := await self._engine.end_lost(old, stop.signal, stop.timeout):
+            self._log.warning("run.ended", unit=order.unit, container=old[:12], processes=ended)
 
     async def _first(self, order: CreateContainer) -> ContainerId:
         """There is none to replace: a new one, or the successor of one that was removed meanwhile."""

@@ -164,10 +164,11 @@ def freeze_supervisor(scene: Scene, ledger: Ledger, injection: Injection) -> str
 
 def stop(scene: Scene, ledger: Ledger, injection: Injection) -> str:
     with scene.hands_on[injection.unit]:
+        began = time.monotonic()
         status = asked(scene, ledger, injection, f"/stop?t={STOP_TIMEOUT}")
         if status == DONE:
             ledger.did(injection.unit, injection.kind)
-            ledger.wish(injection.unit, Wish.DOWN)
+            ledger.wish(injection.unit, Wish.DOWN, began)
         return f"{status}"
 
 

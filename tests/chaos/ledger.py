@@ -90,10 +90,14 @@ class Ledger:
                 account.blurred = True
             account.done.append((now, kind))
 
-    def wish(self, unit: str, wish: Wish) -> None:
-        """A person's command was carried out; one through an engine that may not have told it is unsure."""
+    def wish(self, unit: str, wish: Wish, asked: float | None = None) -> None:
+        """A person's command was carried out; one through an engine that may not have told it is unsure.
+
+        ``asked``: when it was given: it may have waited for the engine, which then tells it half (465, 474).
+        """
         with self._lock:
-            heard = wish is Wish.RUNS or not self.hides(time.monotonic(), Of.ENGINE)
+            moments = (time.monotonic(), *(() if asked is None else (asked,)))
+            heard = wish is Wish.RUNS or not any(self.hides(moment, Of.ENGINE) for moment in moments)
             self.accounts[unit].wish = wish if heard else Wish.UNSURE
 
     def forget_stops(self) -> None:

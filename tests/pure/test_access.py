@@ -282,6 +282,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "stop": (ID, None),
     "replica": (ID, {}),
     "rename": (ID, "m"),
+    "end_lost": (ID, "TERM", 0.0),
     "exec_create": (ID, ("true",)),
     "exec_run": ("e", 10),
     "exec_exit": ("e",),

@@ -145,6 +145,26 @@ def test_an_endpoint_of_an_ended_run_is_freed(done: bool) -> None:
         run(main(calls))
 
 
+def test_a_lost_run_is_ended_before_its_container_is_made_anew() -> None:
+    """Chaos, seed 474: the engine could not start it again, for its last run lived on; then there were two."""
+
+    async def main() -> None:
+        engine = FakeEngine(random.Random(1), images={"image"})
+        old, _ = await first(engine, running=False)
+        engine.orphans[old] = "web"
+        made: list[ContainerId] = []
+
+        async def note(container: ContainerId) -> None:
+            made.append(container)
+
+        await recreations(engine, Memory()).create(CreateContainer(WEB, SPEC, old), note)
+        await engine.start(made[0])
+        assert not engine.orphans
+        assert not engine.violations
+
+    run(main())
+
+
 def test_an_endpoint_that_somebody_else_has_taken_stays() -> None:
     async def main() -> None:
         engine = FakeEngine(random.Random(1), images={"image"})
