@@ -18,7 +18,7 @@ from supervisor.state.file import StateError
 from supervisor.state.writer import Store
 from units.commands import CreateContainer, PrepareContainer
 from units.quantities import Seconds
-from units.spec import ContainerId
+from units.spec import ContainerId, StopPolicy
 from units.unit import Failure
 
 RETRY = 10.0
@@ -27,6 +27,7 @@ LATE = 60.0
 """Seconds after which an engine has done what it was asked, or never will."""
 UNSURE = frozenset({Failure.TIMEOUT, Failure.UNREACHABLE, Failure.OTHER})
 """With these a call may have been carried out all the same."""
+USUAL_STOP = StopPolicy()
 PAUSES = (0.5, 2.0, 5.0)
 """Seconds between two tries to restore the old container."""
 
@@ -120,21 +121,20 @@ class Recreations:
             await made(await self._first(order))
             return
         await self._refuse_taken(name, order)
-        await self._end_lost(old, order)
         if order.prepared is None:
             plan = Blueprint(name, order.spec.body, None if order.renews else old, order.takers, order.volumes)
-            await self._replace(old, await self._engine.successor(plan), made, keep=order.keep)
+            await self._replace(old, await self._engine.successor(plan), made, keep=order.keep, stop=order.spec.stop)
         elif await self._engine.holder(ahead(name)) == order.prepared:
             wanted = Replica(name, order.spec.body)
-            await self._replace(old, wanted, made, prepared=order.prepared, keep=order.keep)
+            stop = order.spec.stop
+            await self._replace(old, wanted, made, prepared=order.prepared, keep=order.keep, stop=stop)
         else:
             raise EngineError(Failure.CONFLICT, "the container that was made to replace it is gone")
 
-    async def _end_lost(self, old: ContainerId, order: CreateContainer) -> None:
-        """Two runs of a unit would share its ports and files. Raises EngineError."""
-        stop = order.spec.stop
+    async def _end_lost(self, old: ContainerId, name: str, stop: StopPolicy) -> None:
+        """Two runs of a container would share its ports and files. Raises EngineError."""
         if ended := await self._engine.end_lost(old, stop.signal, stop.timeout):
-            self._log.warning("run.ended", unit=order.unit, container=old[:12], processes=ended)
+            self._log.warning("run.ended", name=name, container=old[:12], processes=ended)
 
     async def _first(self, order: CreateContainer) -> ContainerId:
         """There is none to replace: a new one, or the successor of one that was removed meanwhile."""
@@ -165,8 +165,12 @@ class Recreations:
         prepared: ContainerId | None = None,
         starts: bool = False,
         keep: bool = False,
+        stop: StopPolicy = USUAL_STOP,
     ) -> ContainerId:
-        """The one way in which a container takes another one's place. ``end``: how the other one is ended."""
+        """The one way in which a container takes another one's place.
+
+        ``end``: how the other one is ended; ``stop``: how a run of it is that its engine has lost.
+        """
         name = wanted.name
         self._active.add(name)
         try:
@@ -176,6 +180,7 @@ class Recreations:
                 if end is not None:
                     await self._try_rename(new, ahead(name))
                     await end()
+                await self._end_lost(old, name, stop)
                 await self._swap(old, new, name)
                 await made(new)
                 if starts:

@@ -165,6 +165,19 @@ def test_a_lost_run_is_ended_before_its_container_is_made_anew() -> None:
     run(main())
 
 
+def test_the_lost_run_of_a_foreign_container_is_ended_as_well() -> None:
+    async def main() -> None:
+        foreign = UnitSpec(WEB, Kind.FOREIGN, "image", "", "")
+        engine = FakeEngine(random.Random(1), images={"image"}, foreign={"web": foreign})
+        old, _ = await first(engine, running=False)
+        engine.orphans[old] = "web"
+        await recreations(engine, Memory()).recreate(old, {}, Seconds(1), nothing)
+        assert not engine.orphans
+        assert not engine.violations
+
+    run(main())
+
+
 def test_an_endpoint_that_somebody_else_has_taken_stays() -> None:
     async def main() -> None:
         engine = FakeEngine(random.Random(1), images={"image"})
