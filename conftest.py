@@ -27,7 +27,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: only `nox -s long` and `nox -s everywhere` run it")
-    config.addinivalue_line("markers", "every_engine: engines were seen to differ in it; run on each, always")
+    config.addinivalue_line(
+        "markers", "every_engine: engines differ in it; `nox -s long` runs it on the others"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -38,23 +40,34 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave each test one engine, drawn by its name, and the long ones out; ``--every-engine`` runs all."""
+    """Leave each test one engine, drawn by its name, and the long ones out.
+
+    ``--long`` runs those, and what engines were seen to differ in on the other engines; ``--every-engine`` runs all.
+    """
     if config.getoption("--every-engine") or config.getoption("--engine-version"):
         return
-    versions = {item.nodeid: version for item in items if (version := _free_engine(item)) is not None}
+    versions = {item.nodeid: version for item in items if (version := _engine(item)) is not None}
     left_out = versions.keys() - engines.drawn(versions)
     if not any("::" in named for named in config.args):  # Who names a test means it.
-        long = {item.nodeid for item in items if item.get_closest_marker("long") is not None}
-        left_out |= {item.nodeid for item in items} - long if config.getoption("--long") else long
+        long, differing = (
+            {item.nodeid for item in items if item.get_closest_marker(mark) is not None}
+            for mark in ("long", "every_engine")
+        )
+        if config.getoption("--long"):
+            kept = (long - left_out) | (differing & (long | left_out))
+            left_out = {item.nodeid for item in items} - kept
+        else:
+            left_out |= long
     if left_out:
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid in left_out])
         items[:] = [item for item in items if item.nodeid not in left_out]
 
 
-def _free_engine(item: pytest.Item) -> str | None:
-    """The engine of a test for which another would do as well."""
+def _engine(item: pytest.Item) -> str | None:
+    """The real engine that a test runs on, if it can run on others as well."""
     callspec = getattr(item, "callspec", None)
-    if callspec is None or item.get_closest_marker("every_engine") is not None:
+    if callspec is None:
         return None
     version: str | None = callspec.params.get("engine_version")
-    return version
+    where, _, of = str(callspec.params.get("kind", "")).partition("-")
+    return of if where == "real" else version

@@ -19,6 +19,7 @@ def bed() -> Iterator[Bed]:
     assert traces(one.ident) == []
 
 
+@pytest.mark.long
 def test_a_program_waits_and_follows_over_a_crash_of_the_supervisor(bed: Bed) -> None:
     """A kill is followed as it happens; after a kill -9 of the supervisor a gap says that records are missing."""
     host = demo_host(bed, engines.system_version())

@@ -14,6 +14,7 @@ from tests.bed.bed import Bed
 from tests.bed.http import Docker
 from tests.bed.leftovers import traces
 from tests.boot.host import PATIENCE
+from tests.long import long_but
 
 MORE = """
     hog:
@@ -99,7 +100,7 @@ def test_what_ran_is_in_step_after_a_second_boot(bed: Bed, engine_version: str) 
     assert host.end() == 0
 
 
-@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("sign", long_but(signal.SIGTERM, values=[signal.SIGTERM, signal.SIGINT]))
 def test_a_shutdown_keeps_the_order(bed: Bed, engine_version: str, sign: signal.Signals) -> None:
     """Who depends on others ends before them, whichever signal asks."""
     host = demo_host(bed, engine_version)

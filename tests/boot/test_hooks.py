@@ -147,6 +147,7 @@ def test_what_a_gate_contributed_is_in_the_container(host: Host) -> None:
     assert [(mount["Destination"], mount["RW"]) for mount in made["Mounts"]] == [("/shown", False)]
 
 
+@pytest.mark.long
 def test_a_vetoed_stop_leaves_it_up(host: Host) -> None:
     host.wait_up("gated")
     (host.dir / "keep").touch()

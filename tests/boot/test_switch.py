@@ -218,7 +218,7 @@ def test_a_console_that_falls_over_changes_nothing(host: Host) -> None:
     assert host.containers()["broken-console"]["running"] is False
 
 
-@pytest.mark.parametrize("step", long_but("draining", "committing", values=STEPS))
+@pytest.mark.parametrize("step", long_but("draining", values=STEPS))
 def test_a_supervisor_killed_at_any_step_leaves_a_whole_host(host: Host, step: str) -> None:
     """The next one brings up the old console or the new one, and user Docker in it."""
     load_image(host)

@@ -91,7 +91,7 @@ KINDS: dict[str, tuple[Shares, Callable[[WatchedHost], bool]]] = {
 }
 
 
-@pytest.mark.parametrize("cause", long_but(restarted, replaced, values=CAUSES), ids=named)
+@pytest.mark.parametrize("cause", long_but(replaced, values=CAUSES), ids=named)
 @pytest.mark.parametrize("kind", KINDS)
 def test_who_shares_is_brought_back(host: WatchedHost, kind: str, cause: Callable[[WatchedHost, str], None]) -> None:
     """Once for each cause, and it really gets through."""
@@ -149,6 +149,7 @@ def test_a_legacy_link_follows(host: WatchedHost, cause: Callable[[WatchedHost, 
     assert found["HostConfig"]["Links"] == ["/vpn:/app/tunnel"]
 
 
+@pytest.mark.long
 def test_a_paused_container_is_left_paused(host: WatchedHost) -> None:
     """Also one that is found paused and unhealthy; when it goes on, its next check decides."""
     check = {"Test": ["CMD-SHELL", "test -f /tmp/well"], "Interval": 10**9, "Timeout": 10**9, "Retries": 1}

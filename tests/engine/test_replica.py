@@ -19,6 +19,7 @@ from tests.bed import images
 from tests.bed.bed import Bed, Engine
 from tests.bed.http import Docker
 from tests.bed.leftovers import traces
+from tests.long import long_but
 from tests.simulation.running import Memory
 from units.quantities import Seconds
 from units.spec import ContainerId
@@ -220,7 +221,14 @@ def described(found: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
-@pytest.mark.parametrize("name", SHAPES)
+USUAL = (
+    *("plain", "entrypoint", "stop", "check", "ports", "mounts", "anonymous", "mac"),
+    *("limits", "policy", "joined", "linked", "taker", "networks"),
+)
+"""Of each kind one; the others are long."""
+
+
+@pytest.mark.parametrize("name", long_but(*USUAL, values=SHAPES))
 def test_it_is_the_same_again(engine: Engine, name: str) -> None:
     docker, shape = Docker(engine.socket), SHAPES[name]
     old = make(docker, f"it-{name}", shape)
