@@ -27,9 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: only `nox -s long` and `nox -s everywhere` run it")
-    config.addinivalue_line(
-        "markers", "every_engine: engines differ in it; `nox -s long` runs it on the others"
-    )
+    config.addinivalue_line("markers", "every_engine: engines differ in it; `nox -s long` runs it on the others")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -323,6 +323,7 @@ def test_user_docker_outlives_supervisor_and_engine(host: Host) -> None:
     assert len(said["output"]) == 20
 
 
+@pytest.mark.long
 def test_only_who_has_a_certificate_gets_in_over_tls() -> None:
     """And a key that is not the certificate's keeps user Docker down, with a sentence that says so."""
     with Bed() as bed:

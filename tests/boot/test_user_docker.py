@@ -14,12 +14,13 @@ from tests.bed.leftovers import traces
 from tests.boot.consoles import console_host, user_docker
 from tests.boot.host import LOOK_PAUSE, PATIENCE, Host, HostError, Units
 from tests.boot.test_switch import settled, switch, user_engines
+from tests.long import long_but
 
 POLICIES = ("no", "on-failure", "always", "unless-stopped")
 TOLD = 'trap "echo bye >>/data/$0; exit 0" TERM; echo up >>/data/$0; while :; do sleep 60 & wait $!; done'
 
 
-@pytest.fixture(params=["20.10", "26.1"])
+@pytest.fixture(params=long_but("26.1", values=["20.10", "26.1"]))
 def host(request: pytest.FixtureRequest, engine_version: str) -> Iterator[Host]:
     """User Docker is each engine in turn, by a program that can be taken away."""
     with Bed() as bed:

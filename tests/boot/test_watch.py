@@ -349,7 +349,7 @@ def compose(host: WatchedHost) -> Compose:
     return Compose(host, compose_programs.OWN)
 
 
-@pytest.mark.parametrize("version", long_but("2.40", values=compose_programs.SUITES))
+@pytest.mark.parametrize("version", long_but(values=compose_programs.SUITES))
 def test_a_project_of_compose_v2(host: WatchedHost, version: str) -> None:
     """Whatever it makes anew and whatever it leaves behind: all are together again, and it finds nothing to do."""
     compose = Compose(host, compose_programs.program(version))
