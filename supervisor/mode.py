@@ -53,7 +53,7 @@ class Options:
     """For the control socket and the lock. ``None``: there is no control socket."""
     images: Path | None = None
     listen: str | None = None
-    log_format: str = "json"
+    log_format: str = "auto"
     log_level: str = "info"
     receivers: "tuple[Receiver, ...]" = ()
     """Who gets notices of what was done."""

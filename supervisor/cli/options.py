@@ -62,7 +62,13 @@ def _running(state_dir: Path) -> tuple[Option, ...]:
             [],
             repeat=True,
         ),
-        Option("--log-format", "FORMAT", default="json", choices=("json", "console")),
+        Option(
+            "--log-format",
+            "FORMAT",
+            "default: console on a terminal, else json",
+            "auto",
+            choices=("auto", "json", "console"),
+        ),
         Option("--log-level", "LEVEL", default="info", choices=("debug", "info", "warning", "error")),
     )
 

@@ -118,6 +118,9 @@ class Pipeline:
                 log.warning("log.lost", lines=lost, target=target.name)
 
 
+FORMATS = ("auto", "json", "console")
+
+
 def configure_logging(
     format: str,  # noqa: A002 - the option's name
     level: str,
@@ -128,7 +131,7 @@ def configure_logging(
     """Make structlog write ``json`` or ``console`` lines of at least this level.
 
     Args:
-        format: Of the lines for ``stream`` and for files.
+        format: Of the lines for ``stream`` and for files; ``auto``: for people on a terminal, else JSON.
         level: The lowest that is told.
         stream: Instead of stdout. There it goes when there are no ``targets``.
         environ: Whether a person wants colour.
@@ -137,11 +140,12 @@ def configure_logging(
     Raises:
         ValueError: no such format or level.
     """
-    if format not in {"json", "console"} or level not in LEVELS:
+    if format not in FORMATS or level not in LEVELS:
         raise ValueError(f"no such log format or level: {format}, {level}")
     out = sys.stdout if stream is None else stream
-    plain = as_json if format == "json" else ConsoleFormat(colour=False)
-    shown = as_json if format == "json" else ConsoleFormat(colour=coloured(out, environ))
+    for_people = format == "console" or (format == "auto" and out.isatty())
+    plain = ConsoleFormat(colour=False) if format == "console" else as_json
+    shown = ConsoleFormat(colour=coloured(out, environ)) if for_people else as_json
     pipeline = Pipeline(_opened(targets, plain, Stream(out, shown)))
     structlog.configure(
         processors=[

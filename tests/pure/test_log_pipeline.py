@@ -147,3 +147,11 @@ def test_a_library_s_own_words_are_one_line_a_minute() -> None:
     assert len(first["message"]) < 400
     assert "exception" not in first
     assert (second["message"], second["left_out"]) == ("again %d", 111)
+
+
+@pytest.mark.parametrize("stream", [Terminal(), io.StringIO()])
+def test_people_are_at_terminals(stream: io.StringIO) -> None:
+    configure_logging("auto", "info", stream, {})
+    structlog.get_logger().info("told", unit="web")
+    assert "told" in stream.getvalue()
+    assert stream.getvalue().startswith("{") is not stream.isatty()
