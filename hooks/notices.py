@@ -1,6 +1,7 @@
 """Notices for people: what was restarted, given up for now, unhealthy, lost or undone, or has recovered. Pure."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from typing import Any
@@ -91,9 +92,18 @@ LONGEST = 4096
 HELPS = frozenset({Reason.UNHEALTHY, Reason.RELINK})
 
 
-def notices(
-    event: Event, reaction: Reaction, troubled: frozenset[UnitName]
-) -> tuple[tuple[Notice, ...], frozenset[UnitName]]:
+Troubled = Mapping[UnitName, NoticeKind]
+"""The units that have not recovered, and what was told of each last: one trouble is told once."""
+UNTOLD: Troubled = {}
+
+
+def recalled(kept: Mapping[str, str]) -> Troubled:
+    """Of a state file; what another version wrote and this one does not know is left out."""
+    kinds = {kind.value: kind for kind in NoticeKind}
+    return {UnitName(unit): kinds[kind] for unit, kind in kept.items() if kind in kinds}
+
+
+def notices(event: Event, reaction: Reaction, troubled: Troubled) -> tuple[tuple[Notice, ...], Troubled]:
     """The notices of one reaction, and the units that have not recovered yet.
 
     Args:
@@ -110,30 +120,35 @@ def notices(
     told += [notice for moved in reaction.engine if (notice := _of_engine(moved, reaction, troubled)) is not None]
     if isinstance(event, SuccessorFailed | PullFailed):
         unit = reaction.world.units.get(event.unit)
-        if unit is not None and unit.kept and unit.name not in troubled:
+        if unit is not None and unit.kept and _is_news(NoticeKind.GIVE_UP, unit, troubled):
             told.append(_notice(NoticeKind.GIVE_UP, unit))
     for notice in told:
         if notice.event is NoticeKind.UNDONE:
             continue
-        name = frozenset({UnitName(notice.unit)})
+        name = UnitName(notice.unit)
         well = notice.event is NoticeKind.RECOVERY or (notice.event is NoticeKind.HEAL and notice.state == Phase.READY)
-        troubled = troubled - name if well else troubled | name
-    gone = [name for name in reaction.changed if name not in reaction.world.units]
-    return tuple(told), troubled.difference(gone)
+        others = {other: kind for other, kind in troubled.items() if other != name}
+        troubled = others if well else {**others, name: notice.event}
+    gone = {name for name in reaction.changed if name not in reaction.world.units} & troubled.keys()
+    return tuple(told), {name: kind for name, kind in troubled.items() if name not in gone} if gone else troubled
 
 
-def _of_transition(moved: Transition, troubled: frozenset[UnitName]) -> Notice | None:
+def _is_news(kind: NoticeKind, unit: Unit, troubled: Troubled) -> bool:
+    """Whether this was not the last thing that was told of it: a help may still end in a giving up."""
+    return troubled.get(unit.name) is not kind
+
+
+def _of_transition(moved: Transition, troubled: Troubled) -> Notice | None:
     before, after = moved.before, moved.after
-    if after.phase is Phase.CRASH_LOOP and before.phase is not Phase.CRASH_LOOP:
+    news = _is_news(NoticeKind.GIVE_UP, after, troubled)
+    if after.phase is Phase.CRASH_LOOP and before.phase is not Phase.CRASH_LOOP and news:
         return _notice(NoticeKind.GIVE_UP, after)
     failed = after.phase in {Phase.FAILED, Phase.IMAGE_MISSING} or (
         after.phase is Phase.BACKOFF and moved.on == "StartFailed" and after.spec.kind is Kind.FOREIGN
     )
-    if failed and after.phase is not before.phase and after.name not in troubled:
+    if failed and after.phase is not before.phase and news:
         return _notice(NoticeKind.GIVE_UP, after)
-    if after.refused and not before.refused:
-        return _notice(NoticeKind.GIVE_UP, after)
-    if after.flapping and not before.flapping:
+    if news and ((after.refused and not before.refused) or (after.flapping and not before.flapping)):
         return _notice(NoticeKind.GIVE_UP, after)
     if moved.restart in HELPS:
         return _notice(NoticeKind.HEAL, after)
@@ -154,7 +169,7 @@ def _of_switch(outcome: SwitchOutcome, reaction: Reaction) -> Notice:
 AWAY = frozenset({Phase.LOST, Phase.HUNG, Phase.CRASH_LOOP})
 
 
-def _of_engine(moved: Transition, reaction: Reaction, troubled: frozenset[UnitName]) -> Notice | None:
+def _of_engine(moved: Transition, reaction: Reaction, troubled: Troubled) -> Notice | None:
     """Told once until it serves again; its end with the host is none."""
     if moved.after.phase in AWAY and moved.after.name not in troubled and not reaction.world.draining:
         return _notice(NoticeKind.LOST, moved.after)

@@ -5,15 +5,14 @@ dropped and counted.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from hooks.backlog import Backlog
 from hooks.circuit import Circuit
 from hooks.errors import in_words
-from hooks.notices import Notice, notices
+from hooks.notices import UNTOLD, Notice, Troubled, notices
 from units.records import replace
-from units.spec import UnitName
 from units.world import Entry, Reaction
 
 QUEUE = 256
@@ -99,8 +98,8 @@ class Notifier:
         receivers: Who is told.
         count: Called for each notice with receiver and outcome.
         log: For what could not be told.
-        wall: Seconds since 1970.
-        host: This host's name, for who looks after several.
+        stamp: Says when and where a notice is from.
+        told: What an earlier supervisor has told.
     """
 
     def __init__(
@@ -108,20 +107,24 @@ class Notifier:
         receivers: Sequence[Receiver],
         count: Callable[[str, str], None],
         log: Any,
-        wall: Callable[[], float],
-        host: str = "",
+        stamp: Callable[[Notice], Notice],
+        told: Troubled = UNTOLD,
     ) -> None:
-        self._wall = wall
-        self._host = host
+        self._stamp = stamp
         self._lines = [_Line(receiver, count, log) for receiver in receivers]
-        self._troubled: frozenset[UnitName] = frozenset()
+        self._troubled = told
         self._tasks = [asyncio.get_running_loop().create_task(line.run(), name="notifier") for line in self._lines]
 
     def observe(self, entry: Entry, _moment: Any, reaction: Reaction) -> None:
         told, self._troubled = notices(entry.event, reaction, self._troubled)
-        for notice in told:
+        for notice in map(self._stamp, told):
             for line in self._lines:
-                line.put(replace(notice, at=self._wall(), host=self._host))
+                line.put(notice)
+
+    @property
+    def told(self) -> Mapping[str, str]:
+        """Of which troubles it has told, for the next supervisor."""
+        return {str(unit): kind.value for unit, kind in self._troubled.items()}
 
     def close(self) -> None:
         for task in self._tasks:

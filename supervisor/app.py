@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ from supervisor.views.status import Context, status
 from units.events import Event
 from units.memory import Clocks
 from units.quantities import Instant
+from units.records import replace
 from units.spec import Switchable
 from units.troubles import Concern, TroubleTold
 from units.world import World, is_ours
@@ -131,7 +133,7 @@ class Host:
         gates = mode.gates(self.hooks)
         self.control = self._make_control(options.run_dir)
         self._systemd = Systemd(outside.environ, loop.time, os.getpid())
-        self._notifier = self._make_notifier()
+        self._notifier = self._make_notifier(kept.told)
         unmet = settings.unmet(*(self.choices.chosen(of) for of in (Switchable.CONSOLE, Switchable.STORAGE)))
         for of, reason in {**mode.troubles, Concern.CHOICE: unmet, Concern.NOTICES: options.unheard}.items():
             if reason:
@@ -150,6 +152,7 @@ class Host:
                 self._clocks,
                 log,
                 counters=self.metrics.counted,
+                told=lambda: self._notifier[0].told if self._notifier else kept.told,
                 failed=self.metrics.state_failed,
                 tell=lambda reason: self.inbox.put(TroubleTold(Concern.STATE, reason)),
                 troubled=Concern.STATE in mode.troubles,
@@ -333,14 +336,22 @@ class Host:
             now=lambda: as_iso(self._outside.wall()),
         )
 
-    def _make_notifier(self) -> "tuple[Notifier, ...]":
+    def _make_notifier(self, kept: Mapping[str, str]) -> "tuple[Notifier, ...]":
         """None where there is no receiver."""
         if not self._options.receivers:
             return ()
-        from hooks.notifier import Notifier  # noqa: PLC0415 - as the docstring says
+        from hooks.notices import recalled  # noqa: PLC0415 - as the docstring says
+        from hooks.notifier import Notifier  # noqa: PLC0415
 
-        told = self.metrics.notified
-        return (Notifier(self._options.receivers, told, self._log, self._outside.wall, self._outside.host_name),)
+        return (
+            Notifier(
+                self._options.receivers,
+                self.metrics.notified,
+                self._log,
+                lambda notice: replace(notice, at=self._outside.wall(), host=self._outside.host_name),
+                recalled(kept),
+            ),
+        )
 
     def _asker(self, number: int) -> int | None:
         return None if self.control is None else self.control.asker(number)

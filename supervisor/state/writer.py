@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from structlog.typing import FilteringBoundLogger
@@ -15,6 +16,7 @@ from units.world import Entry, Reaction, World
 
 FAR_OFF_NS = 2**63
 """The last moment that an engine's stamp can name."""
+NOTHING: Mapping[str, str] = MappingProxyType({})
 PAUSE = 0.2
 """Seconds between a change and its write, so that many changes are one write."""
 
@@ -45,6 +47,8 @@ class SavedState:
     counters: dict[str, Any]
     engine_ns: int = 0
     """The engine's stamp on the last event that this state knows of, nanoseconds since 1970; 0: none."""
+    told: Mapping[str, str] = NOTHING
+    """Units with a trouble, and the last notice of each."""
 
 
 def read(store: Store, boot: BootId) -> SavedState:
@@ -59,6 +63,7 @@ def read(store: Store, boot: BootId) -> SavedState:
         same_host,
         counters if isinstance(counters, dict) else {},
         stamp if isinstance(stamp := state.get("engine_ns"), int) and 0 < stamp < FAR_OFF_NS else 0,
+        {str(unit): str(kind) for unit, kind in told.items()} if isinstance(told := state.get("told"), dict) else {},
     )
 
 
@@ -80,6 +85,7 @@ class StateWriter:
         log: FilteringBoundLogger,
         *,
         counters: Callable[[], dict[str, Any]],
+        told: Callable[[], Mapping[str, str]] = dict,
         failed: Callable[[], None],
         tell: Callable[[str], object],
         troubled: bool = False,
@@ -91,6 +97,7 @@ class StateWriter:
         self._clocks = clocks
         self._log = log
         self._counters = counters
+        self._told = told
         self._failed = failed
         self._tell = tell
         self._in_thread = in_thread
@@ -128,6 +135,7 @@ class StateWriter:
             "ended": ended,
             "units": remember(self._world, self._clocks()),
             "counters": self._counters(),
+            "told": dict(self._told()),
             "engine_ns": self._engine_ns,
         }
         try:

@@ -16,7 +16,7 @@ from hooks import command, webhook
 from hooks.circuit import FAILURES, REST
 from hooks.command import CommandReceiver
 from hooks.errors import NotToldError
-from hooks.notices import Notice, NoticeKind, notices
+from hooks.notices import UNTOLD, Notice, NoticeKind, Troubled, notices, recalled
 from hooks.notifier import BURST, QUEUE, Notifier
 from hooks.webhook import Apprise, Gotify, Webhook
 from tests.pure.story import Story, needs, spec
@@ -29,6 +29,7 @@ from units.machine import Moment
 from units.quantities import Instant
 from units.spec import PROCESS, USER_DOCKER, HealPolicy, OnUnhealthy, Switchable, UnitName, Via
 from units.switch_events import UnitsMoved
+from units.unit import Phase
 from units.world import Entry
 
 NOTICE = Notice(
@@ -42,7 +43,7 @@ class Told:
 
     def __init__(self, story: Story) -> None:
         self.story = story
-        self.troubled: frozenset[UnitName] = frozenset()
+        self.troubled: Troubled = UNTOLD
         self.all: list[tuple[str, str]] = []
 
     def feed(self, event: Event) -> None:
@@ -87,6 +88,37 @@ def test_given_up_once_per_crash_loop() -> None:
         told.starts("web")
     told.dies("web")
     assert told.all == [("give-up", "web")]
+
+
+def loops(told: Told) -> None:
+    """Until it is given up; a start of its engine's alone would bring it back before."""
+    told.dies("web")
+    for _ in range(9):
+        if told.story.unit("web").phase is Phase.CRASH_LOOP:
+            return
+        told.story.later(3)
+        told.starts("web")
+        told.dies("web")
+
+
+def test_a_help_that_does_not_help_is_told_as_well() -> None:
+    told = of(spec("web"))
+    told.health("web", Health.HEALTHY)
+    told.health("web", Health.UNHEALTHY)
+    told.dies("web", 0)
+    told.starts("web")
+    loops(told)
+    assert told.all == [("heal", "web"), ("give-up", "web")]
+
+
+def test_what_was_told_is_not_told_again_by_the_next_supervisor() -> None:
+    told = of(spec("web"))
+    loops(told)
+    assert told.all == [("give-up", "web")]
+    assert told.story.last is not None
+    kept = recalled({"web": "give-up", "old": "of another version"})
+    event = fact.ContainerDied(UnitName("web"), told.story.id("web"), 1)
+    assert notices(event, told.story.last, kept) == ((), kept)
 
 
 def test_flapping_is_a_give_up() -> None:
@@ -166,7 +198,9 @@ def live(main: Callable[[Counter[str]], Awaitable[None]]) -> Counter[str]:
 
 
 def notifier_of(receiver: Receiver, counts: Counter[str]) -> Notifier:
-    return Notifier([receiver], lambda _, outcome: counts.update([outcome]), SILENT, lambda: 1e9)
+    return Notifier(
+        [receiver], lambda _, outcome: counts.update([outcome]), SILENT, lambda notice: replace(notice, at=1e9)
+    )
 
 
 def test_a_burst_is_told_and_the_rest_as_one() -> None:
@@ -384,7 +418,7 @@ def test_an_undone_switch_is_told() -> None:
     story.asked(Switchable.CONSOLE, "debian")
     story.checked("no room")
     assert story.last is not None
-    assert notices(UnitsMoved(), story.last, frozenset()) == ((), frozenset())
+    assert notices(UnitsMoved(), story.last, UNTOLD) == ((), UNTOLD)
     story.asked(Switchable.CONSOLE, "debian")
     story.checked()
     story.ends()
@@ -402,7 +436,7 @@ def test_an_undone_switch_is_told() -> None:
         fact.HealthReported(USER_DOCKER, PROCESS, Health.HEALTHY),
     ):
         story.feed(event)
-        told += notices(event, story.last, frozenset())[0]
+        told += notices(event, story.last, UNTOLD)[0]
     (one,) = [notice for notice in told if notice.event is NoticeKind.UNDONE]
     assert one.unit == "console"
     assert one.text.startswith("console: switch failed, the console default was restored: console: the new one died")

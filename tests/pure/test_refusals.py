@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from hooks.notices import Notice, NoticeKind, notices
+from hooks.notices import UNTOLD, Notice, NoticeKind, notices
 from supervisor.engine.errors import failure
 from tests.pure.story import Story, spec
 from units import events as fact
@@ -109,7 +109,7 @@ def test_who_was_taken_down_by_us_is_tried_soon_and_told_at_once() -> None:
     story = watched()
     waits: list[str] = []
     told: list[Notice] = []
-    troubled = frozenset[UnitName]()
+    troubled = UNTOLD
     for _ in range(10):
         waits.append(refused(story, Failure.UNRECOVERABLE, "no such command").rpartition(" ")[2])
         assert story.last is not None

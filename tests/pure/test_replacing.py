@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 from typing import Any
 
-from hooks.notices import notices
+from hooks.notices import UNTOLD, notices
 from supervisor.views.status import unit_row
 from tests.pure.story import Story, needs, seen, spec
 from units import events as fact
@@ -70,7 +70,7 @@ def test_one_whose_new_image_is_missing_runs_on() -> None:
     assert story.unit("web").phase is Phase.READY
     assert "still runs in its present container: pull of image: manifest unknown" in story.unit("web").reason
     assert story.last is not None
-    (notice,), troubled = notices(event, story.last, frozenset())
+    (notice,), troubled = notices(event, story.last, UNTOLD)
     assert "manifest unknown" in notice.reason
     assert notices(event, story.last, troubled)[0] == ()
     assert story.later(1).look(seen("web")) == ""

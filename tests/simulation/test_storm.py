@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -43,7 +42,7 @@ async def booted(count: int, kind: type[FakeEngine] = FakeEngine) -> SimulatedHo
     programs = {str(one.name): Program() for one in specs}
     engine = kind(chance, order="26.1", faults=Faults(), programs=programs, images={"image"})
     host = SimulatedHost(chance, specs, engine)
-    host.onlookers = (Notifier((), lambda *_: None, SILENT, time.time),)
+    host.onlookers = (Notifier((), lambda *_: None, SILENT, lambda notice: notice),)
     host.boot()
     assert await host.until(all_ready, 120)
     await asyncio.sleep(60)
