@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from types import MappingProxyType
 from typing import Any, Protocol
 
 from structlog.typing import FilteringBoundLogger
@@ -16,7 +15,6 @@ from units.world import Entry, Reaction, World
 
 FAR_OFF_NS = 2**63
 """The last moment that an engine's stamp can name."""
-NOTHING: Mapping[str, str] = MappingProxyType({})
 PAUSE = 0.2
 """Seconds between a change and its write, so that many changes are one write."""
 
@@ -45,10 +43,10 @@ class SavedState:
     same_boot: bool
     same_host_boot: bool
     counters: dict[str, Any]
+    told: Mapping[str, str]
+    """Units with a trouble, and the last notice of each."""
     engine_ns: int = 0
     """The engine's stamp on the last event that this state knows of, nanoseconds since 1970; 0: none."""
-    told: Mapping[str, str] = NOTHING
-    """Units with a trouble, and the last notice of each."""
 
 
 def read(store: Store, boot: BootId) -> SavedState:
@@ -62,8 +60,8 @@ def read(store: Store, boot: BootId) -> SavedState:
         same_host and state.get("ended") is False,
         same_host,
         counters if isinstance(counters, dict) else {},
-        stamp if isinstance(stamp := state.get("engine_ns"), int) and 0 < stamp < FAR_OFF_NS else 0,
         {str(unit): str(kind) for unit, kind in told.items()} if isinstance(told := state.get("told"), dict) else {},
+        stamp if isinstance(stamp := state.get("engine_ns"), int) and 0 < stamp < FAR_OFF_NS else 0,
     )
 
 
