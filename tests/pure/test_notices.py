@@ -85,6 +85,8 @@ def loops(told: Told, times: int = 5) -> None:
     for _ in range(times):
         told.story.later(11)
         told.dies("web")
+        if told.story.unit("web").phase is Phase.BACKOFF:
+            told.feed(fact.RetryDue(UnitName("web"), told.story.token("web")))
         told.starts("web")
     told.dies("web")
     assert told.story.unit("web").phase is Phase.CRASH_LOOP
