@@ -87,7 +87,7 @@ def unsettled(scene: Scene, ledger: Ledger) -> Iterator[str]:
         wish, running = ledger.accounts[unit].wish, len(runs[unit])
         if running and unit in forgotten(scene) and (wish is not Wish.RUNS or scene.plan.shape is Shape.WATCH):
             wish, running = Wish.UNSURE, 0
-        if running == 0 and _loops(scene, unit):
+        if running == 0 and _is_left(scene, units.get(unit)):
             continue
         down = DOWN | FINISHED if unit in scene.finishing else DOWN
         yield from of_unit(unit, wish, units.get(unit), running, down)
@@ -106,16 +106,14 @@ def forgotten(scene: Scene) -> list[str]:
     return [unit for unit in living if not _runs(scene, unit)]
 
 
-def _loops(scene: Scene, unit: str) -> bool:
-    """The engine's own restart policy is at work, and ends what it starts.
+def _is_left(scene: Scene, said: dict[str, Any] | None) -> bool:
+    """The engine's own restart policy has it, and a watch leaves it to that.
 
-    26.1 ends each new run after 2 s, for ever, once it holds the task of an old one that a frozen containerd did not
-    delete (seed 460). A watch leaves a container to its policy.
+    26.1 may end each run that its policy starts, for ever, once it holds the task of an old one that a frozen containerd
+    did not delete (seed 460), and may give up where containerd goes away while it waits for the next start (497).
     """
-    if scene.plan.shape is not Shape.WATCH or not any(one.kind in CONFUSES for one in scene.plan.injections):
-        return False
-    code, found = scene.person().get(f"/containers/{unit}/json")
-    return code == 200 and bool(found["State"]["Restarting"])
+    confused = any(one.kind in CONFUSES for one in scene.plan.injections)
+    return scene.plan.shape is Shape.WATCH and confused and "restart policy" in (said or {}).get("reason", "")
 
 
 def of_unit(

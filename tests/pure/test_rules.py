@@ -185,6 +185,7 @@ def test_every_alert_s_metric_is_on_the_dashboard_or_the_page() -> None:
         "up",
         "dockwarden_shutting_down",
         "dockwarden_units_left_out",
+        "dockwarden_host_trouble",
         "dockwarden_snapshot_last_timestamp_seconds",
         "dockwarden_snapshot_period_seconds",
     }
