@@ -109,7 +109,7 @@ def forgotten(scene: Scene) -> list[str]:
 def _is_left(scene: Scene, said: dict[str, Any] | None) -> bool:
     """The engine's own restart policy has it, and a watch leaves it to that.
 
-    26.1 may end each run that its policy starts, for ever, once it holds the task of an old one that a frozen containerd
+    26.1 may end each run that its policy starts, for ever, once it holds an old task that a frozen containerd
     did not delete (seed 460), and may give up where containerd goes away while it waits for the next start (497).
     """
     confused = any(one.kind in CONFUSES for one in scene.plan.injections)
