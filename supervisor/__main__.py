@@ -95,7 +95,7 @@ def _run(args: "argparse.Namespace") -> int:
         return boot(options, runner)
     from supervisor.watch_app import WatchOptions, watch
 
-    return watch(WatchOptions(options, args.everything, args.dry, said), runner)
+    return watch(WatchOptions(options, args.everything, args.dry, said, args.checks_elsewhere), runner)
 
 
 def _receivers(args: "argparse.Namespace", said: "Autoheal | None") -> "Receivers | None":

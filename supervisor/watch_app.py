@@ -56,6 +56,7 @@ class WatchOptions:
     everything: bool
     dry: bool
     autoheal: Autoheal
+    elsewhere: bool = False
 
 
 def watch(options: WatchOptions, runner: Callable[..., int]) -> int:
@@ -178,6 +179,7 @@ class _Watching:
             everything=options.everything or options.autoheal.everything,
             autoheal_label=options.autoheal.label,
             stop_timeout=options.autoheal.stop_timeout,
+            elsewhere=options.elsewhere,
             own=own_containers(),
             complain=self._warnings,
         )

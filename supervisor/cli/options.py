@@ -87,6 +87,7 @@ BOOT = (
 )
 WATCH = (
     Option("--all", dest="everything", help="also containers without an enabling label"),
+    Option("--checks-elsewhere", help="let labels of containers name other hosts to ask"),
     Option("--dry-run", dest="dry", help="log what would be done, and change nothing"),
     Option("--engine", "URL", f"unix:///path or tcp://host:port (default: $DOCKER_HOST, or {DOCKER_URL})"),
     *_running(WATCH_STATE_DIR),

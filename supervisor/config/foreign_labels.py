@@ -1,11 +1,12 @@
 """Turns a container of a watched host into a unit, by its labels and configuration. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from supervisor.config.health_labels import PREFIX, WrongValueError, boolean, read_health, seconds
 from supervisor.engine.decode import ContainerSummary
 from supervisor.engine.discovery import DEPENDS_ON, PROJECT, compose_service
 from units.bounded import UNREADABLE, quoted
+from units.health import Check, Exec
 from units.quantities import Seconds
 from units.records import dataclass, replace
 from units.spec import (
@@ -29,6 +30,7 @@ ENABLE = "dockwarden.enable"
 MONITOR = "autoheal.monitor.enable"
 RESTART = "autoheal.restart.enable"
 ACTION = f"{PREFIX}action"
+ITSELF = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - what people write for it
 """What the docker-autoheal of tmknight reads, which has no other label that opts in."""
 STOP_TIMEOUT = ("dockwarden.stop.timeout", "autoheal.stop.timeout")
 
@@ -69,6 +71,8 @@ class WatchPolicy:
     autoheal_label: str = "autoheal"
     stop_timeout: Seconds | None = None
     """Where neither label nor container says one."""
+    elsewhere: bool = False
+    """Its labels may name other hosts to ask, which are then asked from here."""
     settle: Seconds = SETTLE
     own: frozenset[str] = frozenset()
     """Ids of the supervisor's own containers: never touched."""
@@ -174,11 +178,26 @@ def _read(
         dependencies=tuple(dict.fromkeys(_edges(portrait, names, services))),
         stop=replace(spec.stop, timeout=_stop_timeout(portrait, wants)),
         heal=wishes.heal if wishes else spec.heal,
-        checks=wishes.checks if wishes else (),
+        checks=tuple(_confined(wishes.checks, wants, complain)) if wishes else (),
         relink=bool(wishes and wishes.relink),
         master="" if touched else spec.master,
         settle=wants.settle if compose_service(portrait.labels) else Seconds(0),
     )
+
+
+def _confined(
+    checks: Iterable[Check], wants: WatchPolicy, complain: Callable[[str, str, str], None]
+) -> Iterator[Check]:
+    """Who may label a container must not make the supervisor ask others, from its own network, in its name."""
+    for check in checks:
+        probe = check.probe
+        if isinstance(probe, Exec) or not probe.host or wants.elsewhere:
+            yield check
+        elif probe.host in ITSELF:
+            yield replace(check, probe=replace(probe, host=""))
+        else:
+            said = f"{quoted(probe.host)}: only the container itself is asked"
+            complain(f"{PREFIX}{check.name}", said, "leave out the host, or watch with --checks-elsewhere")
 
 
 def _spec(portrait: ContainerSummary) -> UnitSpec:

@@ -236,8 +236,10 @@ class _HttpExchange(asyncio.Protocol):
 
     def told(self) -> ProbeResult:
         text = self._body.decode(errors="replace").strip()
-        said = f"status {self.status}" + (f": {text}" if text else "")
-        return passed(said) if self._good() else failed(said)
+        said = f"status {self.status}"
+        if self._good():
+            return passed(said)  # Without the body, which nobody needs and everybody could read.
+        return failed(said + (f": {text}" if text else ""))
 
     def close(self) -> None:
         if self._transport is not None:

@@ -98,6 +98,28 @@ def test_autoheal_may_be_told_to_restart_nothing(labels: dict[str, str], action:
     assert made(portrait(labels={"autoheal": "true", **labels})).heal.action is action
 
 
+@pytest.mark.parametrize(
+    ("address", "elsewhere", "asked"),
+    [
+        (":8080", False, [""]),
+        ("127.0.0.1:8080", False, [""]),
+        ("localhost:8080", False, [""]),
+        ("10.0.0.1:8080", False, []),
+        ("metadata.internal:80", False, []),
+        ("10.0.0.1:8080", True, ["10.0.0.1"]),
+    ],
+)
+def test_labels_make_nobody_ask_others(address: str, elsewhere: bool, asked: list[str]) -> None:
+    """Who may label a container is not who may send requests from the supervisor's network."""
+    told: list[str] = []
+    wants = WatchPolicy(elsewhere=elsewhere, complain=lambda _container, label, *_: told.append(label))
+    labels = {"autoheal": "true", "dockwarden.health.web.http": f"http://{address}/meta"}
+    labels["dockwarden.health.db.tcp"] = address
+    hosts = [getattr(check.probe, "host", None) for check in made(portrait(labels=labels), wants).checks]
+    assert hosts == asked * 2
+    assert sorted(told) == ([] if asked else ["dockwarden.health.db", "dockwarden.health.web"])
+
+
 def test_the_stop_timeout_is_the_label_s_then_the_container_s_then_autoheal_s() -> None:
     wants = WatchPolicy(stop_timeout=Seconds(7))
     labels = {"dockwarden.enable": "true", "autoheal.stop.timeout": "3"}
