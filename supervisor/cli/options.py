@@ -69,7 +69,7 @@ def _running(state_dir: Path) -> tuple[Option, ...]:
             "auto",
             choices=("auto", "json", "console"),
         ),
-        Option("--log-level", "LEVEL", default="info", choices=("debug", "info", "warning", "error")),
+        Option("--log-level", "LEVEL", "default: info", "info", choices=("debug", "info", "warning", "error")),
     )
 
 

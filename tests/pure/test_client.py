@@ -518,7 +518,7 @@ def test_every_command_has_json_help_and_an_example() -> None:
         assert f"dockwarden {path.split()[1]}" in text.partition("example:")[2], path
         assert commands_of(command) or "--json" in text or path.split()[1] in {"boot", "watch", "completion"}, path
         options = [action for action in command._actions if action.option_strings]
-        assert [action.dest for action in options if not action.help] in ([], ["log_format", "log_level"]), path
+        assert [action.dest for action in options if not action.help] == [], path
 
 
 def test_each_example_is_one_that_can_be_typed() -> None:
