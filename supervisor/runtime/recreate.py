@@ -28,6 +28,8 @@ LATE = 60.0
 UNSURE = frozenset({Failure.TIMEOUT, Failure.UNREACHABLE, Failure.OTHER})
 """With these a call may have been carried out all the same."""
 USUAL_STOP = StopPolicy()
+REMOVAL = (0.1, 0.3, 1.0)
+"""Seconds between looks whether a container that removes itself is gone."""
 PAUSES = (0.5, 2.0, 5.0)
 """Seconds between two tries to restore the old container."""
 
@@ -234,9 +236,18 @@ class Recreations:
         try:
             await self._engine.rename(old, aside(old, name))
         except EngineError as error:
-            if error.failure is not Failure.NOT_FOUND and await self._engine.holder(aside(old, name)) != old:
+            moved = error.failure is Failure.NOT_FOUND or await self._engine.holder(aside(old, name)) == old
+            if not moved and not await self._goes(old, name):
                 raise
         await self._engine.rename(new, name)
+
+    async def _goes(self, old: ContainerId, name: str) -> bool:
+        """Whether it is being removed: 20.10 answers 500 to a rename in the middle of that (``no such file``)."""
+        for pause in REMOVAL:
+            if not await self._exists(old, name):
+                return True
+            await asyncio.sleep(pause)
+        return False
 
     async def _undo(self, old: ContainerId, wanted: Replica, *, foreign: bool) -> None:
         """Handle an old one with AutoRemove, which is gone once stopped, as is a new one that failed.

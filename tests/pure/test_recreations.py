@@ -248,6 +248,28 @@ def test_a_successor_takes_the_place_of_one_that_a_person_removed(refused: bool)
     run(main())
 
 
+def test_one_that_removes_itself_may_be_in_the_middle_of_that() -> None:
+    """20.10 cannot rename it any more, and says that a file is missing."""
+
+    async def main() -> None:
+        engine = FakeEngine(random.Random(1), images={"image"})
+        old, _ = await first(engine, running=False)
+        real = engine.rename
+
+        async def rename(container: ContainerId, name: str) -> None:
+            if container == old:
+                asyncio.get_running_loop().call_later(0.2, engine.person_remove, "web")
+                raise EngineError(Failure.OTHER, "rename: open .tmp-config.v2.json: no such file or directory")
+            await real(container, name)
+
+        engine.rename = rename  # type: ignore[method-assign]
+        await recreations(engine, Memory()).create(CreateContainer(WEB, SPEC, old), nothing)
+        (left,) = engine.containers.values()
+        assert (left.name, left.ident == old) == ("web", False)
+
+    run(main())
+
+
 def test_an_old_container_that_would_not_go_is_removed_by_the_next_supervisor() -> None:
     """The new one has its place and runs: nothing but the old one's removal is left, and noted."""
 
