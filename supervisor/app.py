@@ -133,7 +133,8 @@ class Host:
         gates = mode.gates(self.hooks)
         self.control = self._make_control(options.run_dir)
         self._systemd = Systemd(outside.environ, loop.time, os.getpid())
-        self._notifier = self._make_notifier(kept.told)
+        # After a reboot every trouble is a new one: whoever rebooted wants to know.
+        self._notifier = self._make_notifier(kept.told if kept.same_host_boot else {})
         unmet = settings.unmet(*(self.choices.chosen(of) for of in (Switchable.CONSOLE, Switchable.STORAGE)))
         for of, reason in {**mode.troubles, Concern.CHOICE: unmet, Concern.NOTICES: options.unheard}.items():
             if reason:

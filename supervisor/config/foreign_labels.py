@@ -29,9 +29,10 @@ from units.spec import (
 ENABLE = "dockwarden.enable"
 MONITOR = "autoheal.monitor.enable"
 RESTART = "autoheal.restart.enable"
-ACTION = f"{PREFIX}action"
-ITSELF = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - what people write for it
 """What the docker-autoheal of tmknight reads, which has no other label that opts in."""
+ACTION = f"{PREFIX}action"
+ITSELF = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - nothing listens here
+"""What people write for the container itself."""
 STOP_TIMEOUT = ("dockwarden.stop.timeout", "autoheal.stop.timeout")
 
 SETTLE = Seconds(5)

@@ -64,7 +64,8 @@ class Members:
 
         Raises EngineError when the engine itself does not answer.
         """
-        found = await self.look((*asked, *self.processes.doubtful(listed)))
+        told = [one for one in listed if one.container not in self._stuck]  # The others are asked when they are due.
+        found = await self.look((*asked, *self.processes.doubtful(told)))
         rows: dict[ContainerId, Observed | None] = {one.container: self._told(one) for one in listed}
         seen = [one for one in (rows | found).values() if one is not None]
         present = {one.container for one in seen}

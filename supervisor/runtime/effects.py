@@ -201,8 +201,7 @@ class Effects:
         if not isinstance(error, StaleEndpointError) or not isinstance(order, StartContainer | RestartContainer):
             return error
         try:
-            await self._recreations.free(order.container, error)
-            await self._engine.start(order.container)
+            await self._recreations.start_freed(order.container, error)
         except EngineError as other:
             return other
         return None

@@ -82,11 +82,18 @@ class Recreations:
         try:
             await self._engine.start(container)
         except StaleEndpointError as stale:
-            await self.free(container, stale)
-            await self._engine.start(container)
+            await self.start_freed(container, stale)
 
-    async def free(self, container: ContainerId, stale: StaleEndpointError) -> None:
-        """End such an endpoint, which the engine does only while no container has its name. Raises EngineError."""
+    async def start_freed(self, container: ContainerId, stale: StaleEndpointError) -> None:
+        """Start it without the endpoint that was in its way. Raises EngineError: of the start, whatever else failed."""
+        try:
+            await self._free(container, stale)
+        except EngineError as error:
+            raise stale from error  # What is not found here is no container: it must not be taken for one.
+        await self._engine.start(container)
+
+    async def _free(self, container: ContainerId, stale: StaleEndpointError) -> None:
+        """End such an endpoint, which the engine does only while no container has its name."""
         name = stale.name
         if name in self._active or await self._engine.holder(name) != container:
             raise stale
@@ -95,12 +102,16 @@ class Recreations:
             await self._note(name, {"old": container, "running": False})
             try:
                 await self._engine.rename(container, aside(container, name))
-                await self._engine.disconnect(stale.network, name)
+                await self._gone(self._engine.disconnect(stale.network, name))
             finally:
-                await self._tell(name, await self._again(lambda: self._engine.rename(container, name)))
+                await self._tell(name, await self._again(lambda: self._name(container, name)))
         finally:
             self._active.discard(name)
         self._log.warning("endpoint.freed", container=container[:12], name=name, network=stale.network)
+
+    async def _name(self, container: ContainerId, name: str) -> None:
+        if await self._engine.holder(name) != container:
+            await self._engine.rename(container, name)
 
     async def recreate(
         self, container: ContainerId, joins: Mapping[ContainerId, ContainerId], grace: Seconds | None, made: Made
@@ -287,7 +298,7 @@ class Recreations:
         self._finish_later()
 
     async def _gone(self, removal: Awaitable[None]) -> None:
-        """Remove a container, which may have removed itself already."""
+        """Remove what may have gone by itself already."""
         try:
             await removal
         except EngineError as error:

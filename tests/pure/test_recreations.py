@@ -178,6 +178,46 @@ def test_the_lost_run_of_a_foreign_container_is_ended_as_well() -> None:
     run(main())
 
 
+@pytest.mark.parametrize("operation", ["rename", "disconnect"])
+def test_what_keeps_an_endpoint_is_told_as_a_failed_start(operation: str) -> None:
+    """Never as "not found", which would mean that the container is gone; and it has its name."""
+
+    async def main() -> None:
+        engine, store = FakeEngine(random.Random(1), images={"image"}), Memory()
+        old, _ = await first(engine, running=False)
+        engine.endpoints.add("web")
+        real = getattr(engine, operation)
+        failed: list[str] = []
+
+        async def fails(*arguments: Any) -> Any:
+            if not failed:
+                failed.append(operation)
+                raise EngineError(Failure.REFUSED, f"{operation}: 403 Forbidden")
+            return await real(*arguments)
+
+        setattr(engine, operation, fails)
+        ours = recreations(engine, store)
+        with pytest.raises(StaleEndpointError):
+            await ours.start(old)
+        ours.close()
+        assert failed
+        assert [one.name for one in engine.containers.values()] == ["web"]
+        assert not (store.state or {}).get("recreations")
+
+    run(main())
+
+
+def test_an_endpoint_that_is_gone_by_itself_is_no_failure() -> None:
+    async def main() -> None:
+        engine = FakeEngine(random.Random(1), images={"image"})
+        old, _ = await first(engine, running=False)
+        stale = StaleEndpointError("endpoint with name web already exists in network host", "host", "web")
+        await recreations(engine, Memory()).start_freed(old, stale)
+        assert engine.containers[old].running
+
+    run(main())
+
+
 def test_an_endpoint_that_somebody_else_has_taken_stays() -> None:
     async def main() -> None:
         engine = FakeEngine(random.Random(1), images={"image"})
@@ -185,7 +225,7 @@ def test_an_endpoint_that_somebody_else_has_taken_stays() -> None:
         stale = StaleEndpointError("endpoint with name vpn already exists in network host", "host", "vpn")
         engine.person_run("vpn")
         with pytest.raises(StaleEndpointError):
-            await recreations(engine, Memory()).free(old, stale)
+            await recreations(engine, Memory()).start_freed(old, stale)
         assert not [call for call in engine.calls if call[1] in CHANGES[1:]]
 
     run(main())
