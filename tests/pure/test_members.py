@@ -14,6 +14,7 @@ from supervisor.engine import docker as adapter
 from supervisor.engine import members
 from supervisor.engine.docker import DockerEngine
 from supervisor.engine.port import EngineError
+from supervisor.engine.processes import Processes
 from supervisor.runtime import engine_watch
 from supervisor.runtime.engine_watch import EngineWatch
 from tests.docker_29 import FakeDocker
@@ -386,3 +387,27 @@ def test_a_container_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("container.unknown", "web"),
         ("container.known", "web"),
     ]
+
+
+def test_one_that_is_stuck_does_not_hide_whether_pids_mean_something() -> None:
+    """The first of the list was asked for that, and never answered: the others were never asked."""
+    stuck, well = row("stuck"), row("well")
+    asked: list[str] = []
+
+    async def inspect(container: ContainerId) -> Observed:
+        asked.append(container)
+        if container == stuck.container:
+            raise EngineError(Failure.OTHER, "RWLayer is unexpectedly nil")
+        return replace(well, hint=False, pid=7)
+
+    async def serves() -> None:
+        """It does."""
+
+    async def main() -> None:
+        processes = Processes(asyncio.get_running_loop().time, lambda _: True, lambda *_: True)
+        ours = members.Members(inspect, serves, processes)
+        for _ in range(3):
+            await ours.complete((stuck, well), ())
+        assert asked == [stuck.container, well.container]
+
+    asyncio.run(main())
