@@ -120,6 +120,11 @@ def has_no_container(unit: Unit, _event: Any, _view: View) -> bool:
     return unit.container is None
 
 
+def gave_way(unit: Unit, _event: Any, _view: View) -> bool:
+    """A stop from outside came while it was being stopped here."""
+    return unit.stopped_by is StoppedBy.OUTSIDE
+
+
 def unwanted(unit: Unit, _event: Any, _view: View) -> bool:
     return not unit.wanted
 

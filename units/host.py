@@ -101,7 +101,8 @@ def _lose_engine(step: Step, reason: str) -> None:
     if any(unit.phase.up for unit in step.units.values()):
         return  # It left units running, so it stopped none: the stopped ones were stopped by a person.
     for unit in tuple(step.units.values()):
-        if unit.stopped_by is StoppedBy.OUTSIDE and step.moment.now - unit.since < ENGINE_STOP:
+        just_now = unit.phase is Phase.STOPPING or step.moment.now - unit.since < ENGINE_STOP
+        if unit.stopped_by is StoppedBy.OUTSIDE and just_now:
             if step.world.draining:  # Both go down: the next boot starts it.
                 step.put(replace(unit, stopped_by=StoppedBy.SHUTDOWN))
             else:

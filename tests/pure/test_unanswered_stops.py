@@ -1,9 +1,12 @@
 """A signal counts when the engine has taken it, and who is found dead has stopped."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.pure.story import Story, seen, spec
 from units import events as fact
+from units.host import ENGINE_STOP
 from units.memory import Clocks, recall, remember
 from units.quantities import Instant
 from units.spec import UnitName
@@ -94,6 +97,16 @@ def test_a_person_s_stop_of_what_is_being_restarted_stays() -> None:
     assert story.died("web", 0) == "web: stopping -> inactive"
     assert story.unit("web").stopped_by is StoppedBy.OUTSIDE
     assert story.unit("web").reason == "stopped from outside (docker stop)"
+
+
+def test_an_engine_that_goes_down_just_then_has_stopped_it_itself() -> None:
+    """It tells ``stop`` of all that it ends with itself; the death may come too late to be heard."""
+    story = restarting()
+    story.killed("web", 15)
+    story.later(ENGINE_STOP + 1).stopped("web")
+    story.feed(fact.EngineLost("the connection was cut"))
+    assert (story.unit("web").wanted, story.unit("web").stopped_by) == (True, StoppedBy.NOBODY)
+    assert "start web-1" in story.connect(replace(seen("web"), running=False, exit_code=143))
 
 
 def test_what_the_engine_stops_of_itself_is_still_restarted() -> None:

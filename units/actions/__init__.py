@@ -30,6 +30,7 @@ from units.actions.ending import (
     note_stop,
     probe_later,
     retire,
+    take_way,
     try_engine_later,
     unwant,
 )
@@ -121,6 +122,6 @@ __all__ = [
     "note_clearing", "note_kill", "note_oom", "note_refusal", "note_stop", "note_taken", "pause", "prepare",
     "prepare_pulled", "probe_later", "pull", "pull_beside", "put_to_rest", "refuse", "relink", "remake",
     "remake_held", "remember_pull", "repeat", "repeat_soon", "resume", "retire", "run", "run_on",
-    "run_outdated", "run_with_deadline", "stand_down", "start", "stay", "succeeded", "time_out",
+    "run_outdated", "run_with_deadline", "stand_down", "start", "stay", "succeeded", "take_way", "time_out",
     "try_engine_later", "unpause", "unpause_with_deadline", "unstarted", "unwant", "wait", "want", "want_again",
 ]  # fmt: skip

@@ -173,7 +173,12 @@ def note_stop(unit: Unit, _event: Any, _view: View) -> Moved:
 
 def give_way(unit: Unit, _event: fact.ContainerStopped, _view: View) -> Moved:
     """A person stops it while it is being restarted. Our own stop is a signal, of which no engine says ``stop``."""
-    return Moved(replace(unit, wanted=False, stopped_by=StoppedBy.OUTSIDE, again=None, pending=None))
+    return Moved(replace(unit, wanted=False, stopped_by=StoppedBy.OUTSIDE))
+
+
+def take_way(unit: Unit, _event: fact.StopRevoked, _view: View) -> Moved:
+    """That stop was the engine's own: the restart is still owed."""
+    return Moved(replace(unit, wanted=True, stopped_by=StoppedBy.NOBODY))
 
 
 def note_oom(unit: Unit, _event: Any, _view: View) -> Moved:

@@ -149,6 +149,7 @@ def running(kind: Kind, up: tuple[Phase, ...]) -> tuple[Edge[Any], ...]:
         *rows(stopping, fact.SignalFailed, None, do.doubt_signal),
         *rows(stopping, fact.ContainerKilled, None, do.note_taken),
         *rows(stopping, fact.ContainerStopped, None, do.give_way, both_hold(given.wanted_now, given.of_somebody)),
+        *rows(stopping, fact.StopRevoked, None, do.take_way, given.gave_way),
         *ended(kind, stopping, fact.StartFailed, given.gone, container=False),
         *ended(kind, stopping, fact.StartFailed, given.not_there),
         *rows(stopping, fact.StartFailed, None, do.doubt),
@@ -200,7 +201,7 @@ def silence(up: tuple[Phase, ...]) -> tuple[Ignored, ...]:
         Ignored((P.DRAINING,), (fact.DrainAsked,), "asked already"),
         Ignored(still, (fact.HurryAsked,), "nothing of it runs"),
         Ignored(
-            tuple(phase for phase in (*begun, *still, *going) if phase is not P.INACTIVE),
+            tuple(phase for phase in (*begun, *still, P.DRAINING) if phase is not P.INACTIVE),
             (fact.StopRevoked,),
             "it is wanted anyway, or has gone on since",
         ),
