@@ -23,25 +23,21 @@ SIP = 0.02
 
 
 class CommandReceiver:
-    """``arguments``: give it what docker-autoheal gives its script: name, short id, state, stop timeout.
-
-    ``state``: one of the two programs of that name leaves the state out.
-    """
+    """``arguments``: fields of the notice that are given to it as such, as docker-autoheal does."""
 
     kind = "command"
 
-    def __init__(self, command: str, *, arguments: bool = False, state: bool = True) -> None:
+    def __init__(self, command: str, *, arguments: Sequence[str] = ()) -> None:
         """Raises ValueError for a command with an open quote, or none at all."""
         self._words = shlex.split(command)
         if not self._words:
             raise ValueError("expected a command")
-        self._arguments = arguments
-        self._state = state
+        self._arguments = tuple(arguments)
         self.name = self._words[0]
 
     async def send(self, notice: Notice) -> None:
-        state = [notice.state] if self._state else []
-        more = [notice.unit, notice.container, *state, f"{notice.stop_timeout:g}"] if self._arguments else []
+        values = [getattr(notice, field) for field in self._arguments]
+        more = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
         await run_command([*self._words, *more], fields(notice), notice.as_json())
 
 

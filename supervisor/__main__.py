@@ -101,7 +101,7 @@ def _run(args: "argparse.Namespace") -> int:
 def _receivers(args: "argparse.Namespace", said: "Autoheal | None") -> "Receivers | None":
     """Nothing is imported where nobody is to be told."""
     named = (args.notify_webhook, args.notify_apprise, args.notify_command)
-    if not any(named) and (said is None or not (said.webhook or said.apprise or said.gotify or said.scripts)):
+    if not any(named) and (said is None or not said.notifies):
         return None
     from supervisor.receivers import receivers
 

@@ -13,9 +13,9 @@ from supervisor.os_errors import why
 from units.records import dataclass
 
 FROM_FILE: Final = "@"
-"""Before a path: the address, with its token, is in that file."""
+"""Before a path: the address, the command or the token is in that file."""
 LONGEST = 4096
-"""Characters of an address in a file."""
+"""Characters of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +55,17 @@ def receivers(
 
 def _of_autoheal(said: Autoheal, webhook: Maker) -> Iterator[tuple[str, Maker, str]]:
     if said.webhook:
-        yield "WEBHOOK_URL", webhook, said.webhook
+        yield said.webhook.variable, webhook, said.webhook.value
     if said.apprise:
-        yield "APPRISE_URL", Apprise, said.apprise
+        yield said.apprise.variable, Apprise, said.apprise.value
     if (gotify := said.gotify) is not None:
-        make = partial(Gotify, token=gotify.token, title=gotify.title)
-        yield "AUTOHEAL_NOTIFICATION_GOTIFY_URL", make, gotify.url
+
+        def with_token(url: str) -> Receiver:
+            return Gotify(url, _read(gotify.token), gotify.title)
+
+        yield gotify.url.variable, with_token, gotify.url.value
     for script in said.scripts:
-        name = "POST_RESTART_SCRIPT" if script.state else "AUTOHEAL_POST_ACTION"
-        yield name, partial(CommandReceiver, arguments=True, state=script.state), script.command
+        yield script.command.variable, partial(CommandReceiver, arguments=script.arguments), script.command.value
 
 
 def _read(value: str) -> str:

@@ -27,10 +27,10 @@ from supervisor.logs.pipeline import LAST_WORDS, Pipeline, configure_logging
 from supervisor.mode import InThread, Mode, OnCall, Options, Outside
 from supervisor.preflight import BootError, Exit, find_engine, open_state, refuse
 from supervisor.runtime.loop import Observer
-from supervisor.runtime.recreate import unfinished
 from supervisor.state.choices import Choices
 from supervisor.state.file import StateError
 from supervisor.state.lock import LockError, LockHeld, RunLock, engine_lock, state_lock
+from supervisor.state.replacements import unfinished
 from supervisor.state.writer import SavedState, Store
 from units import links
 from units.events import ConfigRefused, Event, SnapshotTaken

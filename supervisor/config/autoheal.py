@@ -62,19 +62,34 @@ PREFIX: Final = "AUTOHEAL_"
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """A value, and the variable that has it."""
+
+    variable: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     """A program that is run after a restart."""
 
-    command: str
-    state: bool
-    """Whether its arguments have the state, between id and stop timeout."""
+    command: Said
+    arguments: tuple[str, ...]
+    """Fields of a notice, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gotify:
-    url: str
+    url: Said
     token: str
     title: str
+
+
+SCRIPTS: Final = (
+    ("POST_RESTART_SCRIPT", ("unit", "container", "state", "stop_timeout")),
+    ("AUTOHEAL_POST_ACTION", ("unit", "container", "stop_timeout")),
+)
+"""What each of the two gives its script."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +100,23 @@ class Autoheal:
     everything: bool = False
     stop_timeout: Seconds | None = None
     start_period: Seconds = Seconds(0)
-    webhook: str = ""
+    webhook: Said | None = None
     webhook_key: str = "text"
-    apprise: str = ""
+    apprise: Said | None = None
     gotify: Gotify | None = None
     scripts: tuple[Script, ...] = ()
     unused: tuple[tuple[str, str], ...] = ()
     """Variables that are set in vain, and why."""
 
+    @property
+    def notifies(self) -> bool:
+        """Whether somebody is to get notices."""
+        return bool(self.webhook or self.apprise or self.gotify or self.scripts)
+
 
 def read(environ: Mapping[str, str]) -> Autoheal:
-    said = _Said(environ)
+    said = _Environ(environ)
     label = said.text("AUTOHEAL_CONTAINER_LABEL") or "autoheal"
-    script, action = said.text("POST_RESTART_SCRIPT"), said.text("AUTOHEAL_POST_ACTION")
     stop = said.seconds("AUTOHEAL_DEFAULT_STOP_TIMEOUT", "AUTOHEAL_STOP_TIMEOUT")
     start = said.seconds("AUTOHEAL_START_PERIOD", "AUTOHEAL_START_DELAY")
     everything = said.yes("AUTOHEAL_MONITOR_ALL")
@@ -106,17 +125,18 @@ def read(environ: Mapping[str, str]) -> Autoheal:
         everything=everything or label == ALL,
         stop_timeout=stop,
         start_period=Seconds(0) if start is None else start,
-        webhook=said.text("WEBHOOK_URL", "AUTOHEAL_WEBHOOK_URL"),
+        webhook=said.first("WEBHOOK_URL", "AUTOHEAL_WEBHOOK_URL"),
         webhook_key=said.text("WEBHOOK_JSON_KEY", "AUTOHEAL_WEBHOOK_KEY") or "text",
-        apprise=said.text("APPRISE_URL", "AUTOHEAL_APPRISE_URL"),
+        apprise=said.first("APPRISE_URL", "AUTOHEAL_APPRISE_URL"),
         gotify=_gotify(said),
-        scripts=tuple(Script(one, state) for one, state in ((script, True), (action, False)) if one),
+        scripts=tuple(Script(command, given) for name, given in SCRIPTS if (command := said.first(name))),
         unused=(*said.unused, *_in_vain(environ)),
     )
 
 
-def _gotify(said: "_Said") -> Gotify | None:
-    url, token, title = (said.text(f"AUTOHEAL_NOTIFICATION_GOTIFY_{part}") for part in ("URL", "TOKEN", "TITLE"))
+def _gotify(said: "_Environ") -> Gotify | None:
+    url = said.first("AUTOHEAL_NOTIFICATION_GOTIFY_URL")
+    token, title = (said.text(f"AUTOHEAL_NOTIFICATION_GOTIFY_{part}") for part in ("TOKEN", "TITLE"))
     return Gotify(url, token, title or TITLE) if url else None
 
 
@@ -134,16 +154,20 @@ def _in_vain(environ: Mapping[str, str]) -> list[tuple[str, str]]:
     return vain
 
 
-class _Said:
+class _Environ:
     """Reads variables; a compose file's ``- NAME="value"`` leaves its quotes in the value."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self.unused: list[tuple[str, str]] = []
 
-    def text(self, *names: str) -> str:
+    def first(self, *names: str) -> Said | None:
         """The first of these that is set."""
-        return next((value for name in names if (value := _unquoted(self._environ.get(name, "")))), "")
+        return next((Said(name, value) for name in names if (value := _unquoted(self._environ.get(name, "")))), None)
+
+    def text(self, *names: str) -> str:
+        found = self.first(*names)
+        return "" if found is None else found.value
 
     def yes(self, name: str) -> bool:
         value = self.text(name).lower()

@@ -1,4 +1,4 @@
-"""Decodes what health checks need, and who is in a network: where containers are, what checks came to. Pure."""
+"""Decodes what health checks need: where a container is, and what its checks and commands came to. Pure."""
 
 from typing import Any
 
@@ -22,20 +22,6 @@ def whereabouts(found: Any) -> ContainerAddress:
         started=started(state.get("StartedAt")),
         sandbox=as_text(settings.get("SandboxKey")),
     )
-
-
-def runs(found: Any) -> bool:
-    """One answer of ``/containers/ID/json``; nothing means that it is gone."""
-    return as_map(as_map(found).get("State")).get("Running") is True
-
-
-def endpoints(network: Any, name: str) -> tuple[str, ...]:
-    """One answer of ``/networks/NAME``: which containers have an endpoint of this name.
-
-    One without a container is listed as ``ep-`` and its own id.
-    """
-    found = as_map(as_map(network).get("Containers"))
-    return tuple(ident for ident, one in found.items() if ident.isalnum() and as_map(one).get("Name") == name)
 
 
 def rootless(info: Any) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote, urlencode
 
-from supervisor.engine import decode, decode_checks, errors, podman
+from supervisor.engine import decode, decode_checks, decode_networks, errors, podman
 from supervisor.engine.access import is_barred, pinged
 from supervisor.engine.address import Address, AddressError, parse
 from supervisor.engine.api_version import Speech, speech
@@ -26,6 +26,7 @@ from supervisor.engine.drafts import Drafts
 from supervisor.engine.fast_client import EventStream, FastClient, PendingCall, Reply
 from supervisor.engine.http1 import WireError
 from supervisor.engine.log_stream import LogStream
+from supervisor.engine.lost_run import end_of
 from supervisor.engine.members import PATIENCE, Members
 from supervisor.engine.port import (
     BarredError,
@@ -42,7 +43,7 @@ from supervisor.engine.port import (
     Replica,
     nothing,
 )
-from supervisor.engine.processes import Processes, end_of
+from supervisor.engine.processes import Processes
 from supervisor.logs.timestamps import as_digits
 from supervisor.os_errors import why
 from units.events import Observed
@@ -52,6 +53,8 @@ from units.spec import ContainerId, UnitName
 from units.tables.storage import ContextFacts
 from units.unit import Failure
 
+LOST = 30.0
+"""Longest that a lost run has from its stop signal to SIGKILL, in seconds: who makes it anew waits 45 for an answer."""
 OWN_TIMEOUT = 600.0
 """Longest stop timeout of a container's own that is waited for, in seconds."""
 
@@ -268,8 +271,8 @@ class DockerEngine:
     async def disconnect(self, network: str, name: str) -> None:
         where = quote(network, safe="")
         async with self._calls.act("disconnect", f"{name} from {network}", LOOK):
-            for ident in decode_checks.endpoints(await self._calls.ask(f"networks/{where}"), name):
-                if decode_checks.runs(await self._calls.found(f"containers/{ident}/json")):
+            for ident in decode_networks.endpoints(await self._calls.ask(f"networks/{where}"), name):
+                if decode_networks.runs(await self._calls.found(f"containers/{ident}/json")):
                     raise EngineError(Failure.CONFLICT, f"{ident[:12]} runs, and has this endpoint")
             asked = json.dumps({"Container": name, "Force": True})
             await self._calls.post(f"networks/{where}/disconnect", data=asked)
@@ -313,7 +316,7 @@ class DockerEngine:
         return decode.id_of(found) if decode.name_of(found) == name else None
 
     async def end_lost(self, container: ContainerId, signal: str, patience: Seconds) -> int:
-        left = await end_of(container, decode.signal_number(signal), patience)
+        left = await end_of(container, decode.signal_number(signal), min(patience, LOST))
         if left.stayed:
             raise EngineError(Failure.CONFLICT, f"{left.stayed} processes of its lost run cannot be ended")
         return left.ended

@@ -291,7 +291,7 @@ class Engine(EngineView, ContainerCommands, Protocol):
     async def end_lost(self, container: ContainerId, signal: str, patience: Seconds) -> int:
         """End what lives on this machine of a container that has ended for its engine; returns how many processes.
 
-        They get ``signal``, and SIGKILL after ``patience``. Raises CONFLICT if something stays all the same.
+        They get ``signal``, and SIGKILL after ``patience`` (30 s at most). Raises CONFLICT if something stays.
         """
         ...
 

@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from supervisor.engine.names import ahead, aside
 from supervisor.engine.port import Blueprint, Engine, EngineError, Replica, StaleEndpointError
 from supervisor.state.file import StateError
+from supervisor.state.replacements import unfinished
 from supervisor.state.writer import Store
 from units.commands import CreateContainer, PrepareContainer
 from units.quantities import Seconds
@@ -35,23 +36,6 @@ PAUSES = (0.5, 2.0, 5.0)
 
 Made = Callable[[ContainerId], Awaitable[None]]
 """Called when the name is the new container's."""
-
-
-def unfinished(store: Store) -> dict[str, dict[str, Any]]:
-    """Replacements that were cut off, by the container's name: of a file, those that can be finished.
-
-    One that is done has only its old container left to be removed.
-    """
-    found = (store.load() or {}).get("recreations")
-    if not isinstance(found, dict):
-        return {}
-    return {
-        name: record
-        for name, record in found.items()
-        if isinstance(record, dict)
-        and isinstance(record.get("old"), str)
-        and (record.get("done") is True or isinstance(record.get("running"), bool))
-    }
 
 
 class Recreations:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.engine.processes import Ended, end_of, is_of, lives
+from supervisor.engine.lost_run import Ended, end_of
+from supervisor.engine.processes import is_of, lives
 from units.spec import ContainerId
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from supervisor.config import autoheal
-from supervisor.config.autoheal import VARIABLES, Autoheal, Gotify, Script, read
+from supervisor.config.autoheal import SCRIPTS, VARIABLES, Autoheal, Gotify, Said, Script, read
 from supervisor.receivers import Receivers, receivers
 from tests.bed.engines import REPOSITORY
 from units.quantities import Seconds
@@ -29,17 +29,17 @@ ADDRESS = "http://chat.example/hook/TOKEN"
         ({"AUTOHEAL_START_DELAY": "6"}, {"start_period": Seconds(6)}),
         (
             {"WEBHOOK_URL": f'"{ADDRESS}"', "WEBHOOK_JSON_KEY": "content"},
-            {"webhook": ADDRESS, "webhook_key": "content"},
+            {"webhook": Said("WEBHOOK_URL", ADDRESS), "webhook_key": "content"},
         ),
-        ({"AUTOHEAL_WEBHOOK_URL": ADDRESS, "AUTOHEAL_WEBHOOK_KEY": "msg"}, {"webhook": ADDRESS, "webhook_key": "msg"}),
-        ({"APPRISE_URL": f" '{ADDRESS}' "}, {"apprise": ADDRESS}),
-        ({"AUTOHEAL_APPRISE_URL": ADDRESS}, {"apprise": ADDRESS}),
+        ({"AUTOHEAL_WEBHOOK_URL": ADDRESS}, {"webhook": Said("AUTOHEAL_WEBHOOK_URL", ADDRESS)}),
+        ({"AUTOHEAL_WEBHOOK_KEY": "msg"}, {"webhook_key": "msg"}),
+        ({"APPRISE_URL": f" '{ADDRESS}' "}, {"apprise": Said("APPRISE_URL", ADDRESS)}),
+        ({"AUTOHEAL_APPRISE_URL": ADDRESS}, {"apprise": Said("AUTOHEAL_APPRISE_URL", ADDRESS)}),
         (
             {"AUTOHEAL_NOTIFICATION_GOTIFY_URL": ADDRESS, "AUTOHEAL_NOTIFICATION_GOTIFY_TOKEN": "T"},
-            {"gotify": Gotify(ADDRESS, "T", "dockwarden")},
+            {"gotify": Gotify(Said("AUTOHEAL_NOTIFICATION_GOTIFY_URL", ADDRESS), "T", "dockwarden")},
         ),
-        ({"POST_RESTART_SCRIPT": "/tell"}, {"scripts": (Script("/tell", state=True),)}),
-        ({"AUTOHEAL_POST_ACTION": "/tell"}, {"scripts": (Script("/tell", state=False),)}),
+        *(({name: "/tell"}, {"scripts": (Script(Said(name, "/tell"), given),)}) for name, given in SCRIPTS),
         ({"AUTOHEAL_CONNECTION_TYPE": "socket", "AUTOHEAL_LOG_ALL": "", "OTHER": "x"}, {}),
     ],
 )
@@ -82,7 +82,7 @@ def test_everybody_who_is_named_is_told(tmp_path: Path) -> None:
             "WEBHOOK_URL": ADDRESS,
             "APPRISE_URL": f"@{secret}",
             "AUTOHEAL_NOTIFICATION_GOTIFY_URL": ADDRESS,
-            "AUTOHEAL_NOTIFICATION_GOTIFY_TOKEN": "T",
+            "AUTOHEAL_NOTIFICATION_GOTIFY_TOKEN": f"@{secret}",
             "POST_RESTART_SCRIPT": "/tell",
             "AUTOHEAL_POST_ACTION": "/act",
         }
@@ -97,12 +97,12 @@ def test_everybody_who_is_named_is_told(tmp_path: Path) -> None:
 
 
 def test_a_wrong_address_costs_only_itself_and_is_not_quoted(tmp_path: Path) -> None:
-    said = read({"WEBHOOK_URL": "chat.example/TOKEN", "AUTOHEAL_NOTIFICATION_GOTIFY_URL": ADDRESS})
+    said = read({"AUTOHEAL_WEBHOOK_URL": "chat.example/TOKEN", "AUTOHEAL_NOTIFICATION_GOTIFY_URL": ADDRESS})
     found = receivers(["ftp://TOKEN", f"@{tmp_path}/none"], [ADDRESS], ["'TOKEN"], said)
     assert kinds(found) == [("apprise", "http://chat.example")]
     assert [source for source, _ in found.wrong] == [
         *("--notify-webhook", "--notify-webhook", "--notify-command"),
-        *("WEBHOOK_URL", "AUTOHEAL_NOTIFICATION_GOTIFY_URL"),
+        *("AUTOHEAL_WEBHOOK_URL", "AUTOHEAL_NOTIFICATION_GOTIFY_URL"),
     ]
     assert "No such file" in found.trouble
     assert "TOKEN" not in found.trouble

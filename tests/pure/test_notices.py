@@ -352,7 +352,9 @@ def test_a_command_gets_the_notice(tmp_path: Path) -> None:
     program = script(
         tmp_path / "tell", f'cat >{tmp_path}/in; echo "$DOCKWARDEN_EVENT $DOCKWARDEN_UNIT $*" >{tmp_path}/out'
     )
-    asyncio.run(CommandReceiver(f"{program} 'a b'", arguments=True).send(NOTICE))
+    asyncio.run(
+        CommandReceiver(f"{program} 'a b'", arguments=("unit", "container", "state", "stop_timeout")).send(NOTICE)
+    )
     assert json.loads((tmp_path / "in").read_text())["unit"] == "web"
     assert (tmp_path / "out").read_text() == "heal web a b web 0123456789ab ready 10\n"
 

@@ -11,9 +11,9 @@ import structlog
 
 from supervisor.journal import record_file
 from supervisor.journal.record import Record
-from supervisor.runtime.recreate import unfinished
 from supervisor.state.choices import Choices
 from supervisor.state.file import CorruptError, decode
+from supervisor.state.replacements import unfinished
 from supervisor.state.writer import BootId, read
 from tests.pure.story import spec
 from units import links
