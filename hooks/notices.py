@@ -106,6 +106,8 @@ def recalled(kept: Mapping[str, str]) -> Troubled:
 def notices(event: Event, reaction: Reaction, troubled: Troubled) -> tuple[tuple[Notice, ...], Troubled]:
     """The notices of one reaction, and the units that have not recovered yet.
 
+    A recovery is only a beginning: whether it lasts is seen later, and then ``without`` ends the trouble.
+
     Args:
         event: The event at hand.
         reaction: The reaction to it.
@@ -123,14 +125,17 @@ def notices(event: Event, reaction: Reaction, troubled: Troubled) -> tuple[tuple
         if unit is not None and unit.kept and _is_news(NoticeKind.GIVE_UP, unit, troubled):
             told.append(_notice(NoticeKind.GIVE_UP, unit))
     for notice in told:
-        if notice.event is NoticeKind.UNDONE:
+        if notice.event in {NoticeKind.UNDONE, NoticeKind.RECOVERY}:
             continue
-        name = UnitName(notice.unit)
-        well = notice.event is NoticeKind.RECOVERY or (notice.event is NoticeKind.HEAL and notice.state == Phase.READY)
-        others = {other: kind for other, kind in troubled.items() if other != name}
-        troubled = others if well else {**others, name: notice.event}
+        others = without(troubled, UnitName(notice.unit))
+        well = notice.event is NoticeKind.HEAL and notice.state == Phase.READY
+        troubled = others if well else {**others, UnitName(notice.unit): notice.event}
     gone = {name for name in reaction.changed if name not in reaction.world.units} & troubled.keys()
-    return tuple(told), {name: kind for name, kind in troubled.items() if name not in gone} if gone else troubled
+    return tuple(told), without(troubled, *gone) if gone else troubled
+
+
+def without(troubled: Troubled, *names: UnitName) -> Troubled:
+    return {name: kind for name, kind in troubled.items() if name not in names}
 
 
 def _is_news(kind: NoticeKind, unit: Unit, troubled: Troubled) -> bool:

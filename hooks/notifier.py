@@ -11,10 +11,14 @@ from typing import Any, Protocol
 from hooks.backlog import Backlog
 from hooks.circuit import Circuit
 from hooks.errors import in_words
-from hooks.notices import UNTOLD, Notice, Troubled, notices
+from hooks.notices import UNTOLD, Notice, NoticeKind, Troubled, notices, without
 from units.records import replace
-from units.world import Entry, Reaction
+from units.unit import Phase
+from units.world import Entry, Reaction, World
 
+LASTS = 60.0
+"""Seconds that it must be well before that is told."""
+WELL = frozenset({Phase.READY, Phase.SERVING})
 QUEUE = 256
 BURST, REFILL = 10, 10.0
 """Notices that may be sent at once, and seconds for each further one."""
@@ -111,15 +115,39 @@ class Notifier:
         told: Troubled = UNTOLD,
     ) -> None:
         self._stamp = stamp
+        self._world: World | None = None
+        self._recovering: dict[str, asyncio.TimerHandle] = {}
         self._lines = [_Line(receiver, count, log) for receiver in receivers]
         self._troubled = told
         self._tasks = [asyncio.get_running_loop().create_task(line.run(), name="notifier") for line in self._lines]
 
     def observe(self, entry: Entry, _moment: Any, reaction: Reaction) -> None:
         told, self._troubled = notices(entry.event, reaction, self._troubled)
-        for notice in map(self._stamp, told):
-            for line in self._lines:
-                line.put(notice)
+        self._world = reaction.world
+        for notice in told:
+            if notice.event is NoticeKind.RECOVERY:
+                self._hold(notice)
+            else:
+                self._put(notice)
+
+    def _put(self, notice: Notice) -> None:
+        stamped = self._stamp(notice)
+        for line in self._lines:
+            line.put(stamped)
+
+    def _hold(self, notice: Notice) -> None:
+        """Who is tried every few minutes, and falls again each time, has one trouble, and has not recovered."""
+        if earlier := self._recovering.pop(notice.unit, None):
+            earlier.cancel()
+        loop = asyncio.get_running_loop()
+        self._recovering[notice.unit] = loop.call_later(LASTS, self._recovered, notice)
+
+    def _recovered(self, notice: Notice) -> None:
+        del self._recovering[notice.unit]
+        unit = None if self._world is None else self._world.find(notice.unit)
+        if unit is not None and unit.phase in WELL and not unit.flapping:
+            self._troubled = without(self._troubled, unit.name)
+            self._put(notice)
 
     @property
     def told(self) -> Mapping[str, str]:
@@ -129,3 +157,5 @@ class Notifier:
     def close(self) -> None:
         for task in self._tasks:
             task.cancel()
+        for timer in self._recovering.values():
+            timer.cancel()

@@ -76,3 +76,40 @@ def test_variables_that_mean_nothing_are_named_at_the_start(
     assert sorted(line["variable"] for line in told) == named
     assert all(line["reason"] and line["log_level"] == "warning" for line in told)
     assert mode.url == ("tcp://h:2375" if environ.get("DOCKER_HOST") or environ.get("DOCKER_SOCK") else mode.url)
+
+
+ASKS_OTHERS = {"dockwarden.health.http": "http://10.0.0.1:80/"}
+
+
+@pytest.mark.parametrize(
+    ("said", "environ", "labels", "becomes"),
+    [
+        ({}, {}, {"autoheal": "true", **ASKS_OTHERS}, (True, 0)),
+        ({"elsewhere": True}, {}, {"autoheal": "true", **ASKS_OTHERS}, (True, 1)),
+        ({"everything": True}, {}, {}, (True, 0)),
+        ({}, {"AUTOHEAL_CONTAINER_LABEL": "all"}, {}, (True, 0)),
+        ({}, {"AUTOHEAL_CONTAINER_LABEL": "heal"}, {"heal": "true"}, (True, 0)),
+        ({}, {}, {}, (False, 0)),
+    ],
+)
+def test_what_a_watch_is_told_counts(
+    tmp_path: Path,
+    said: dict[str, bool],
+    environ: Mapping[str, str],
+    labels: Mapping[str, str],
+    becomes: tuple[bool, int],
+) -> None:
+    """From the command line and the environment to a container: whether it is touched, and its checks."""
+    lenses: list[Any] = []
+
+    def make_engine(where: Any, *, on_call: Any, lens: Any, hide: Any) -> Any:  # noqa: ARG001
+        lenses.append(lens)
+
+    host = Options(config=(), engine=f"unix://{tmp_path}/none", state_dir=tmp_path, run_dir=None)
+    wanted = WatchOptions(host, **{"everything": False, "dry": False, **said}, autoheal=autoheal.read(environ))
+    outside = Outside(environ=environ, make_engine=make_engine)
+    watch_mode(wanted, outside, logger()[1], Pipeline(())).make_engine(lambda *_: None)
+    row = {"Id": "a" * 64, "Names": ["/web"], "Labels": labels, "State": "running", "Status": "Up 1 second"}
+    lenses[0].prepare([row])
+    spec = lenses[0].listed(row).spec
+    assert (spec.relink, len(spec.checks)) == becomes

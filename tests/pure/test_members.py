@@ -14,7 +14,7 @@ from supervisor.engine import docker as adapter
 from supervisor.engine import members
 from supervisor.engine.docker import DockerEngine
 from supervisor.engine.port import EngineError
-from supervisor.engine.processes import Processes
+from supervisor.engine.processes import GRACE, Processes
 from supervisor.runtime import engine_watch
 from supervisor.runtime.engine_watch import EngineWatch
 from tests.docker_29 import FakeDocker
@@ -409,5 +409,32 @@ def test_one_that_is_stuck_does_not_hide_whether_pids_mean_something() -> None:
         for _ in range(3):
             await ours.complete((stuck, well), ())
         assert asked == [stuck.container, well.container]
+
+    asyncio.run(main())
+
+
+def test_who_is_in_no_list_is_remembered_as_well() -> None:
+    """That its inspect is stuck, and that its process is gone: an engine may list nobody, for ever."""
+    stuck, dead = row("stuck"), row("dead")
+    asked: list[str] = []
+    now = [0.0]
+
+    async def inspect(container: ContainerId) -> Observed:
+        asked.append(container)
+        if container == stuck.container:
+            raise EngineError(Failure.OTHER, "RWLayer is unexpectedly nil")
+        return replace(dead, hint=False, pid=7)
+
+    async def serves() -> None:
+        """It does."""
+
+    async def main() -> None:
+        ours = members.Members(inspect, serves, Processes(lambda: now[0], lambda _: False, lambda *_: True))
+        for _ in range(2):
+            found = {one.unit: one for one in await ours.complete((), (stuck, dead))}
+            assert found[stuck.unit].unread
+            now[0] += GRACE
+        assert asked.count(stuck.container) == 1
+        assert found[dead.unit].lifeless
 
     asyncio.run(main())

@@ -62,6 +62,8 @@ class Machine:
     def __init__(self, chance: random.Random, engine: Engine, **files: Store) -> None:
         self.chance = chance
         self.engine = engine
+        self.boot_id = "host"
+        """Of the kernel: another one after a reboot."""
         self._files = files
         self.state_dir = Path(tempfile.mkdtemp(prefix="dockwarden-", dir="/dev/shm"))
         weakref.finalize(self, shutil.rmtree, self.state_dir, ignore_errors=True)
@@ -104,7 +106,7 @@ class Machine:
             make_store=lambda path, _log: self.file(path.stem),
             room=lambda _: (2**30, 2**34),
             read_settings=read_settings,
-            boot_id=lambda: "host",
+            boot_id=lambda: self.boot_id,
             installed_hooks=tuple,
             environ={},
         )

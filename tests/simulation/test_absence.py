@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from hooks.notices import Notice
 from supervisor.config.settings import SupervisorSettings
 from supervisor.engine.calls import LOOK
 from supervisor.http.pages.endpoints import unready
@@ -192,6 +193,48 @@ def test_what_a_lost_run_has_left_in_a_network_keeps_no_unit_down(monkeypatch: p
         assert web is not None
         assert web.running
         assert [call for _, call, _ in host.engine.calls if call in {"rename", "disconnect"}] == REPAIR
+        await host.kill9()
+
+    run(story())
+
+
+class Pager:
+    """Somebody who gets notices."""
+
+    kind = "webhook"
+    name = "pager"
+
+    def __init__(self) -> None:
+        self.got: list[str] = []
+
+    async def send(self, notice: Notice) -> None:
+        self.got.append(f"{notice.unit} {notice.event}")
+
+
+@pytest.mark.parametrize("rebooted", [False, True])
+def test_what_people_were_told_is_not_told_again(*, rebooted: bool) -> None:
+    """Unless the machine was booted: whoever did that wants to know."""
+
+    async def story() -> None:
+        host, pager = await host_with(checked=False), Pager()
+        real = host.machine.options
+        host.machine.options = lambda **said: replace(real(**said), receivers=(pager,))  # type: ignore[method-assign]
+        await host.kill9()
+        host.engine.programs["web"] = Program(lifetime=lambda _: 0.0, exit_codes=(1,))
+        for container in host.engine.containers.values():
+            container.program = host.engine.programs.get(container.name, container.program)
+        host.engine.person_kill("web")
+        host.boot()
+        assert await host.until(lambda world: world.units[WEB].phase is Phase.CRASH_LOOP, 300)
+        await asyncio.sleep(60)
+        assert pager.got == ["web give-up"]
+        await host.kill9()
+        if rebooted:
+            host.machine.boot_id = "another boot"
+        host.boot()
+        await asyncio.sleep(900)
+        assert host.world.units[WEB].phase is Phase.CRASH_LOOP
+        assert pager.got == ["web give-up"] * (2 if rebooted else 1)
         await host.kill9()
 
     run(story())
